@@ -1,0 +1,22 @@
+"""The names that users, RBAC rules and other tools know us by. Changing one is an API change."""
+
+from __future__ import annotations
+
+GROUP = "leakwarden.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+POLICY_KIND = "ReliabilityPolicy"
+POLICY_PLURAL = "reliabilitypolicies"
+POLICY_SINGULAR = "reliabilitypolicy"
+POLICY_SHORT_NAMES = ("relpol",)
+CATEGORY = "reliability"
+
+# One field manager per concern: managedFields then says which part of us wrote what.
+FIELD_MANAGER = "leakwarden"
+REPORTING_CONTROLLER = f"{GROUP}/operator"
+
+# On a Deployment: any value but "false" keeps every action away from it; the value is the reason shown.
+SKIP_ANNOTATION = f"{GROUP}/skip"
+# The key kubectl itself uses, so that `kubectl rollout history` and GitOps ignore rules already know it.
+RESTARTED_AT_ANNOTATION = "kubectl.kubernetes.io/restartedAt"

@@ -1,0 +1,83 @@
+"""The small grammars a person types into a policy: durations, shares of a limit, amounts.
+
+Each has one parser that raises only `ValueError`, with a message that says what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
+_AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(%|[kMGT]i?)?$", re.ASCII)
+AMOUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?(%|[kMGT]i?)?$"
+_FACTOR = {
+    "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+    "ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+}  # fmt: skip
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a Go-style duration such as `90s` or `1h30m`.
+
+    The grammar is what CEL's `duration()` and Go's `time.ParseDuration` share, less signs and
+    sub-millisecond units, so that the API server and the operator agree on every value.
+    """
+    if len(text) > 32 or re.fullmatch(DURATION_PATTERN, text, re.ASCII) is None:
+        raise ValueError(f"{text[:40]!r} is not a duration; write it like 90s, 5m or 1h30m")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest readable Go-style duration, rounded to what a person would say: `3d4h` is `76h`."""
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}m{rest}s" if rest and minutes < 10 else f"{minutes}m"
+    hours, rest = divmod(round(seconds / 60), 60)
+    return f"{hours}h{rest}m" if rest and hours < 10 else f"{hours}h"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A threshold: a share of the signal's limit (`share`, 0..1) or an absolute number (`value`)."""
+
+    share: float | None
+    value: float | None
+
+    def __str__(self) -> str:
+        if self.share is not None:
+            return f"{self.share * 100:g}% of its limit"
+        return f"{self.value:g}"
+
+
+def parse_amount(text: str) -> Amount:
+    """`80%` is a share of the limit; `200`, `1.5`, `10k` and `512Mi` are absolute."""
+    match = _AMOUNT.fullmatch(text) if len(text) <= 32 else None
+    if match is None:
+        raise ValueError(
+            f"{text[:40]!r} is not an amount; write a share of the limit like 80% or a number like 200, 10k, 512Mi"
+        )
+    number = float(match[1])
+    unit = match[2]
+    if unit == "%":
+        if not 0 < number <= 100:
+            raise ValueError(f"{text!r} must be above 0% and at most 100%")
+        return Amount(share=number / 100, value=None)
+    return Amount(share=None, value=number * _FACTOR[unit] if unit else number)
+
+
+def parse_int_or_percent(value: int | str, of: int) -> int:
+    """How many of `of` a budget such as `1` or `25%` allows: rounded down, but at least one.
+
+    Down, because a budget is a promise; at least one, because a budget that allows nothing would
+    turn a small Deployment's policy off without saying so.
+    """
+    if isinstance(value, int):
+        return value
+    return max(1, int(of * float(value.rstrip("%")) / 100))

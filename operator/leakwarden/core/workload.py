@@ -1,0 +1,134 @@
+"""Frozen facts about Deployments and their pods: what the API server said, pruned to what decisions need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe of a container. `port` is a number or the name of a container port; None unless http/tcp/grpc."""
+
+    kind: Literal["http", "tcp", "grpc", "exec"]
+    path: str = ""
+    port: int | str | None = None
+    scheme: str = "HTTP"
+    initial_delay: int = 0
+    period: int = 10
+    timeout: int = 1
+    failure_threshold: int = 3
+    success_threshold: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PreStop:
+    """A preStop hook. `seconds` is its length where it can be told (`sleep`), else None."""
+
+    kind: Literal["sleep", "exec", "http"]
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: str
+    image: str = ""
+    ports: tuple[tuple[str, int], ...] = ()  # (name or "", containerPort)
+    liveness: Probe | None = None
+    readiness: Probe | None = None
+    startup: Probe | None = None
+    pre_stop: PreStop | None = None
+    memory_limit: float | None = None  # bytes
+    env: Mapping[str, str] = field(default_factory=dict)  # literal values only, never from secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    created: float  # epoch s
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generation: int
+    observed_generation: int
+    replicas: int  # spec.replicas
+    updated_replicas: int
+    ready_replicas: int
+    unavailable_replicas: int
+    paused: bool
+    strategy: str  # RollingUpdate | Recreate
+    max_unavailable: int | str | None
+    max_surge: int | str | None
+    min_ready_seconds: int
+    progress_deadline: int
+    termination_grace: int  # s
+    containers: tuple[Container, ...]
+    template_hash: str = ""  # changes when the pod template does
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def rollout_in_progress(self) -> bool:
+        return self.observed_generation < self.generation or self.updated_replicas < self.replicas
+
+
+@dataclass(frozen=True, slots=True)
+class PodContainer:
+    """The running state of one container of a pod."""
+
+    name: str
+    ready: bool
+    restarts: int
+    started: float | None  # epoch s of the present incarnation; None when not running
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    namespace: str
+    name: str
+    uid: str
+    workload_uid: str | None  # the Deployment's, found through its ReplicaSet; None when owned otherwise
+    created: float  # epoch s
+    node: str
+    host_ip: str
+    pod_ip: str
+    phase: str
+    ready: bool
+    terminating: bool
+    containers: tuple[PodContainer, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def available(self) -> bool:
+        """Whether it serves: ready and not on its way out."""
+        return self.ready and not self.terminating
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """A PodDisruptionBudget, as far as it can explain a refused eviction."""
+
+    namespace: str
+    name: str
+    disruptions_allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once;
+    `age` is the seconds since the stalest of them last heard from the API server."""
+
+    workloads: Mapping[str, Workload]  # by UID
+    pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
+    synced: bool = True
+    age: float = 0.0
