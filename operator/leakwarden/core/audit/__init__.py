@@ -1,0 +1,20 @@
+"""The static checks on a workload, and what its probe endpoints were seen to answer. Pure."""
+
+from leakwarden.core.audit.checks import CHECKS, audit
+from leakwarden.core.audit.endpoints import EndpointTarget, endpoint_targets
+from leakwarden.core.audit.findings import Check, Finding, Severity
+from leakwarden.core.audit.subject import EndpointObservation, Skipped, main_containers, skipped_containers
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "EndpointObservation",
+    "EndpointTarget",
+    "Finding",
+    "Severity",
+    "Skipped",
+    "audit",
+    "endpoint_targets",
+    "main_containers",
+    "skipped_containers",
+]

@@ -1,0 +1,133 @@
+"""Whether memory has a limit, and the Go runtime knows it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from leakwarden.core.audit.findings import Defect, Severity
+from leakwarden.core.audit.subject import Subject
+from leakwarden.core.workload import Container
+
+# runtime.parseByteCount: a decimal integer with an optional suffix; no fractions, no SI units, no spaces.
+_BYTE_COUNT = re.compile(r"([0-9]+)(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_UNIT = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+# The Go GC guide (go.dev/doc/gc-guide) advises 5 to 10 % of headroom for memory that the runtime does not see.
+MOST_SHARE = 0.95
+ADVISED_SHARE = 0.9
+
+
+def parse_gomemlimit(text: str) -> float:
+    """Bytes of a GOMEMLIMIT as the Go runtime reads it; infinite for `off` and for an empty one.
+
+    Raises ValueError where the runtime would refuse to start.
+    """
+    if text in ("", "off"):
+        return math.inf
+    match = _BYTE_COUNT.fullmatch(text)
+    if match is None or len(match[1]) > 19:
+        raise ValueError(f"{text[:40]!r} is not a Go byte count")
+    number = int(match[1]) * _UNIT[match[2] or "B"]
+    if number >= 2**63:
+        raise ValueError(f"{text[:40]!r} is more than the runtime can count")
+    return float(number)
+
+
+def memory_limit_missing(subject: Subject) -> Iterator[Defect]:
+    for container in subject.containers:
+        if container.memory_limit is None:
+            yield Defect(
+                Severity.WARNING,
+                "no memory limit: a leak takes the node's memory from its neighbours, and the Heap and WorkingSet"
+                " signals have nothing to be measured against",
+                "resources: {limits: {memory: 512Mi}}",
+                container.name,
+            )
+
+
+def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
+    for container in subject.containers:
+        if container.memory_limit and _literal(container) is None:
+            # Info: it may come from a reference, or from the program itself (debug.SetMemoryLimit).
+            yield Defect(
+                Severity.INFO,
+                f"memory limit {_mib(container.memory_limit)} but no literal GOMEMLIMIT: unless the program sets it,"
+                " the runtime lets the heap double between collections and meets the limit as an OOM kill",
+                f"env: [{{name: GOMEMLIMIT, value: {_mib(container.memory_limit * ADVISED_SHARE)}}}]",
+                container.name,
+            )
+
+
+def gomemlimit_malformed(subject: Subject) -> Iterator[Defect]:
+    for container in subject.containers:
+        text = _literal(container) or ""
+        try:
+            parse_gomemlimit(text)
+        except ValueError as error:
+            corrected = re.fullmatch(r"([0-9]+)\s*([KMGT])i?B?", text, re.ASCII | re.IGNORECASE)
+            good = f"{corrected[1]}{corrected[2].upper()}iB" if corrected else "450MiB"
+            yield Defect(
+                Severity.ERROR,
+                f"GOMEMLIMIT: {error}, and a Go program refuses to start with it (Kubernetes writes 512Mi, Go 512MiB)",
+                f"env: [{{name: GOMEMLIMIT, value: {good}}}]",
+                container.name,
+            )
+
+
+def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
+    for container in subject.containers:
+        limit = container.memory_limit
+        try:
+            soft = parse_gomemlimit(_literal(container) or "")
+        except ValueError:
+            continue  # says more under its own name
+        # `off` is somebody's decision, and says nothing about how the two numbers fit.
+        if not limit or math.isinf(soft) or soft <= MOST_SHARE * limit:
+            continue
+        above = soft > limit
+        yield Defect(
+            Severity.WARNING if above else Severity.INFO,
+            f"GOMEMLIMIT is {_mib(soft)} and the memory limit {_mib(limit)}: "
+            + (
+                "the kernel kills the process before the runtime begins to save memory"
+                if above
+                else f"less than {1 - MOST_SHARE:.0%} is left for what the runtime does not count (stacks of C code,"
+                " mappings, page cache)"
+            ),
+            f"env: [{{name: GOMEMLIMIT, value: {_mib(limit * ADVISED_SHARE)}}}]",
+            container.name,
+        )
+
+
+def gc_off(subject: Subject) -> Iterator[Defect]:
+    for container in subject.containers:
+        text = _literal(container)
+        if container.env.get("GOGC") != "off" or text not in (None, "", "off"):
+            continue
+        advised = container.memory_limit * ADVISED_SHARE if container.memory_limit else 450 * 2**20
+        # With a GOMEMLIMIT, GOGC=off is a good pattern; where it may come from a reference, this only asks.
+        yield Defect(
+            Severity.INFO if text is None else Severity.ERROR,
+            "GOGC is off and there is no literal GOMEMLIMIT: unless it is set otherwise, garbage is never collected and"
+            " memory grows until the process is killed"
+            if text is None
+            else f"GOGC is off and GOMEMLIMIT is {text!r}: garbage is never collected, so memory grows until the"
+            " process is killed",
+            f"env: [{{name: GOMEMLIMIT, value: {_mib(advised)}}}], or no GOGC",
+            container.name,
+        )
+
+
+def _literal(container: Container) -> str | None:
+    """GOMEMLIMIT where the manifest tells it; None where it is absent, a reference or made of other variables."""
+    text = container.env.get("GOMEMLIMIT")
+    return None if text is None or "$(" in text else text
+
+
+def _mib(count: float) -> str:
+    """As Go writes it, so that it can be copied: whole MiB, or KiB and bytes below that."""
+    for unit in ("MiB", "KiB"):
+        if count >= _UNIT[unit]:
+            return f"{int(count // _UNIT[unit])}{unit}"
+    return f"{int(count)}B"
