@@ -174,7 +174,12 @@ def kubeconfig(directory: Path, user: str, server: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all."""
+    """Write a file only its owner can read, whole or not at all.
+
+    A file that already says so stays untouched: kube-proxy ends when its configuration is written again.
+    """
+    if path.is_file() and path.read_text() == text:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from e2e.cluster import binaries, certificates, cgroups, configuration, network, teardown
-from e2e.cluster.certificates import NODE_NAME
+from e2e.cluster.certificates import NODE_NAME, write_private
 from e2e.cluster.commands import Runner, demand
 from e2e.cluster.components import Component, components, forwarder_command
 from e2e.cluster.debian import NODE_PACKAGES, install_packages
@@ -72,10 +72,10 @@ class LocalNode:
         server = f"https://127.0.0.1:{port}"
         for user in ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
             text = certificates.kubeconfig(state.certificates, user, server)
-            certificates.write_private(state.configuration / f"{user}.kubeconfig", text)
-        certificates.write_private(state.kubeconfig, certificates.kubeconfig(state.certificates, "admin", server))
+            write_private(state.configuration / f"{user}.kubeconfig", text)
+        write_private(state.kubeconfig, certificates.kubeconfig(state.certificates, "admin", server))
         for name, text in configuration.files(state).items():
-            (state.configuration / name).write_text(text)
+            write_private(state.configuration / name, text)
         return port
 
     def _port(self) -> int | None:
