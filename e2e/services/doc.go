@@ -21,15 +21,15 @@
 //	(2) Requests wait 0.8 s for a connection and then get the service's 502. No descriptor is involved.
 //	(3) The kernel kills the process; nginx is refused and answers 502 itself until the container runs again.
 //
-// At 10 requests/s halve the times. After exhaustion 502s and not 504s are what users see, because a request that fails gives its own
-// inbound connection back, so the next one is still accepted, finds no descriptor for what it needs, and says so. For
-// the same reason /healthz goes on answering: no probe notices.
+// At 10 requests/s halve the times. After exhaustion 502s and not 504s are what users see: a request that fails gives
+// its own inbound connection back, so the next one is still accepted, finds no descriptor for what it needs, and says
+// so. For the same reason /healthz goes on answering: no probe notices.
 //
 // # Facts for whoever reads the metrics
 //
 //   - Every connection that bodyleak and transportleak keep open is open at the backend too: its descriptors and goroutines
 //     rise with the leaks of its callers, by one each, and fall when those pods go. It has no fault of its own.
 //   - transportleak needs an upstream that leaves idle connections alone for longer than the leak takes; here 10 minutes.
-//   - process_open_fds stays readable on an exhausted process on kernels that count descriptors in stat(/proc/self/fd)
-//     (Linux 6.2 and later); it can be one above process_max_fds.
+//   - process_open_fds stays readable on an exhausted process, to a new connection too, on kernels that count descriptors
+//     in stat(/proc/self/fd) (Linux 6.2 and later). Before, reading it takes a descriptor, and it is missing when there is none.
 package services
