@@ -78,8 +78,13 @@ def audit(
         disruptions=None if disruptions is None else tuple(disruptions),
     )
     findings = [
-        Finding(check.name, defect.severity, defect.container, defect.message, defect.hint)
+        Finding(check.name, defect.severity, defect.container, _bounded(defect.message), _bounded(defect.hint))
         for check in CHECKS
         for defect in check.find(subject)
     ]
     return tuple(sorted(findings, key=lambda finding: RANK[finding.severity]))  # stable: keeps the order within
+
+
+def _bounded(text: str) -> str:
+    """At most 512 characters: a probe's path may be of any length, and findings are stored in status."""
+    return text if len(text) <= 512 else text[:511] + "…"

@@ -48,11 +48,11 @@ def memory_limit_missing(subject: Subject) -> Iterator[Defect]:
 
 def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
-        if container.memory_limit and _literal(container) is None:
-            # Info: it may come from a reference, or from the program itself (debug.SetMemoryLimit).
+        if container.memory_limit and "GOMEMLIMIT" not in container.env:
+            # Info: the program may set it itself (debug.SetMemoryLimit), or envFrom may.
             yield Defect(
                 Severity.INFO,
-                f"memory limit {_mib(container.memory_limit)} but no literal GOMEMLIMIT: unless the program sets it,"
+                f"memory limit {_mib(container.memory_limit)} but no GOMEMLIMIT: unless the program sets it,"
                 " the runtime lets the heap double between collections and meets the limit as an OOM kill",
                 f"env: [{{name: GOMEMLIMIT, value: {_mib(container.memory_limit * ADVISED_SHARE)}}}]",
                 container.name,
@@ -61,7 +61,7 @@ def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
 
 def gomemlimit_malformed(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
-        text = _literal(container) or ""
+        text = _readable(container)
         try:
             parse_gomemlimit(text)
         except ValueError as error:
@@ -79,7 +79,7 @@ def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         limit = container.memory_limit
         try:
-            soft = parse_gomemlimit(_literal(container) or "")
+            soft = parse_gomemlimit(_readable(container))
         except ValueError:
             continue  # says more under its own name
         # `off` is somebody's decision, and says nothing about how the two numbers fit.
@@ -102,27 +102,28 @@ def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
 
 def gc_off(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
-        text = _literal(container)
-        if container.env.get("GOGC") != "off" or text not in (None, "", "off"):
+        text = _readable(container)
+        absent = "GOMEMLIMIT" not in container.env
+        # With a GOMEMLIMIT, from wherever, GOGC=off is a good pattern.
+        if container.env.get("GOGC") != "off" or not (absent or text == "off"):
             continue
         advised = container.memory_limit * ADVISED_SHARE if container.memory_limit else 450 * 2**20
-        # With a GOMEMLIMIT, GOGC=off is a good pattern; where it may come from a reference, this only asks.
         yield Defect(
-            Severity.INFO if text is None else Severity.ERROR,
-            "GOGC is off and there is no literal GOMEMLIMIT: unless it is set otherwise, garbage is never collected and"
-            " memory grows until the process is killed"
-            if text is None
-            else f"GOGC is off and GOMEMLIMIT is {text!r}: garbage is never collected, so memory grows until the"
-            " process is killed",
+            Severity.WARNING if absent else Severity.ERROR,
+            "GOGC is off and there is no GOMEMLIMIT: unless the program sets one, garbage is never collected and memory"
+            " grows until the process is killed"
+            if absent
+            else "GOGC and GOMEMLIMIT are both off: garbage is never collected, so memory grows until the process is"
+            " killed",
             f"env: [{{name: GOMEMLIMIT, value: {_mib(advised)}}}], or no GOGC",
             container.name,
         )
 
 
-def _literal(container: Container) -> str | None:
-    """GOMEMLIMIT where the manifest tells it; None where it is absent, a reference or made of other variables."""
-    text = container.env.get("GOMEMLIMIT")
-    return None if text is None or "$(" in text else text
+def _readable(container: Container) -> str:
+    """GOMEMLIMIT where the manifest tells it; empty where it is absent, a reference or made of other variables."""
+    text = container.env.get("GOMEMLIMIT", "")
+    return "" if "$(" in text else text
 
 
 def _mib(count: float) -> str:
