@@ -1,0 +1,49 @@
+{{/*
+Every right the operator has, and why. Reading and telling come first; each right that changes a workload stands
+behind the value that also tells the operator it may act. Secrets, nodes and namespaces are not among them.
+*/}}
+{{- define "leakwarden.rules" -}}
+# Its own policies, and their status as the only thing it writes to them.
+- apiGroups: [leakwarden.dev]
+  resources: [reliabilitypolicies]
+  verbs: [get, list, watch]
+- apiGroups: [leakwarden.dev]
+  resources: [reliabilitypolicies/status]
+  verbs: [get, patch]
+# Which pods belong to which Deployment (through its ReplicaSets), and what the audit reads.
+- apiGroups: [apps]
+  resources: [deployments, replicasets]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# The guards: is a disruption allowed, and does something else own the replica count.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch]
+# Telling: a new Event, or one more in its series.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- if .Values.actions.evictPod.enabled }}
+# actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+{{- end }}
+{{- if .Values.actions.rolloutRestart.enabled }}
+# actions.rolloutRestart{{ if .Values.actions.rolloutRestart.admissionPolicy }}: confined to one annotation by the ValidatingAdmissionPolicy of this release{{ end }}.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [patch]
+{{- end }}
+{{- if .Values.actions.scaleOut.enabled }}
+# actions.scaleOut: the replica count, and nothing else of a Deployment.
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+{{- end }}
+{{- end -}}
