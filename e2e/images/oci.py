@@ -60,11 +60,12 @@ class Image:
     archive: Path
     name: str
     tag: str  # twelve hex digits of the content
+    more_tags: tuple[str, ...] = (DEVELOPMENT_TAG,)
 
     @property
-    def references(self) -> tuple[str, str]:
-        """The name that never changes its meaning, and the one manifests use."""
-        return (f"{self.name}:{self.tag}", f"{self.name}:{DEVELOPMENT_TAG}")
+    def references(self) -> tuple[str, ...]:
+        """The name that never changes its meaning, and those that manifests use."""
+        return tuple(f"{self.name}:{tag}" for tag in (self.tag, *self.more_tags))
 
 
 def write_archive(
@@ -78,11 +79,13 @@ def write_archive(
     environment: Mapping[str, str] | None = None,
     working_directory: str = "/",
     labels: Mapping[str, str] | None = None,
+    more_tags: Sequence[str] = (DEVELOPMENT_TAG,),
 ) -> Image:
     """Write the archive at ``destination``, whole or not at all.
 
     ``name`` is the image's last part, such as "services": the image becomes
-    localhost/leakwarden-e2e/services with two tags, twelve hex digits of its content and "dev".
+    localhost/leakwarden-e2e/services; a name with a slash is taken as it is. It has the tags ``more_tags``
+    and one of twelve hex digits of its content.
     ``user`` is numeric ("uid:gid"), so that runAsNonRoot can be checked; layers are stacked in order.
     Raises OSError when a source file cannot be read or the archive cannot be written.
     """
@@ -105,7 +108,8 @@ def write_archive(
                 "rootfs": {"type": "layers", "diff_ids": [f"sha256:{blob.digest}" for blob in blobs]},
             }
         )
-        image = Image(destination, NAME_PREFIX + name, hashlib.sha256(config).hexdigest()[:12])
+        full_name = name if "/" in name else NAME_PREFIX + name
+        image = Image(destination, full_name, hashlib.sha256(config).hexdigest()[:12], tuple(more_tags))
         unfinished = Path(scratch) / "archive"
         _write_layout(unfinished, image, config, blobs)
         unfinished.rename(destination)
