@@ -1,0 +1,94 @@
+"""The API server's door: a cached view of workloads and pods, and the few changes we make."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leakwarden.adapters.cluster import actions, wire
+from leakwarden.adapters.cluster.cache import Cache, PodSink, SetSink, WorkloadSink
+from leakwarden.adapters.cluster.reflector import Pace, Reflector, ReflectorStats, Resource
+from leakwarden.adapters.cluster.session import Session
+from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
+from leakwarden.ports import Attempt
+
+__all__ = ["STALE_AFTER", "ApiCluster", "Pace", "ReflectorStats", "Session"]
+
+# Seconds without a word from the API server after which a snapshot should not be acted on: two watches in a row
+# that went silent (70 s each) and the waits between them.
+STALE_AFTER = 180.0
+
+DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.Deployment)
+REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ReplicaSet, metadata_only=True)
+PODS = Resource("api/v1", "pods", wire.Pod)
+
+
+class ApiCluster:
+    """Implements ports.Cluster. The session is the caller's, to share and to close; `namespaces` None means all."""
+
+    def __init__(self, session: Session, namespaces: Sequence[str] | None = None, pace: Pace | None = None) -> None:
+        self._session = session
+        self._cache = Cache()
+        self._reflectors: list[Reflector[Any]] = []
+        for namespace in [None] if namespaces is None else sorted(set(namespaces)):
+            # ReplicaSets before pods, since most pods then find their Deployment at once; any order comes out right.
+            self._reflectors += [
+                Reflector(session, DEPLOYMENTS, WorkloadSink(self._cache), namespace, pace),
+                Reflector(session, REPLICA_SETS, SetSink(self._cache), namespace, pace),
+                Reflector(session, PODS, PodSink(self._cache), namespace, pace),
+            ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to follow the API server; returns at once. `wait_synced` tells when the view is complete."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
+
+    async def stop(self) -> None:
+        """End all watches. The last view remains, and ages."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def wait_synced(self, timeout: float) -> bool:  # noqa: ASYNC109 - a plain bool is easier on the caller
+        """Wait until every reflector has listed once; False when that took over `timeout` seconds."""
+        waiting = [asyncio.create_task(reflector.synced.wait()) for reflector in self._reflectors]
+        if not waiting:
+            return True
+        _, pending = await asyncio.wait(waiting, timeout=timeout)
+        for task in pending:
+            task.cancel()
+        return not pending
+
+    def snapshot(self) -> Snapshot:
+        workloads, pods = self._cache.view()
+        return Snapshot(
+            workloads=workloads,
+            pods_by_workload=pods,
+            synced=all(reflector.synced.is_set() for reflector in self._reflectors),
+            age=max((reflector.age for reflector in self._reflectors), default=math.inf),
+        )
+
+    def stats(self) -> tuple[ReflectorStats, ...]:
+        """One entry a reflector, for metrics and readiness; its `trouble` is one line for people, or empty."""
+        return tuple(reflector.stats() for reflector in self._reflectors)
+
+    async def evict(self, pod: Pod) -> Attempt:
+        return await actions.evict(self._session, pod)
+
+    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
+        return await actions.restart_rollout(self._session, workload, at)
+
+    async def scale(self, workload: Workload, replicas: int) -> Attempt:
+        return await actions.scale(self._session, workload, replicas)
+
+    async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
+        return await actions.disruption_budgets(self._session, pod)
+
+    async def write_status(
+        self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+    ) -> str:
+        return await actions.write_status(self._session, namespace, name, uid, resource_version, status)

@@ -1,0 +1,233 @@
+"""The few changes we make, each with a precondition, each asked for exactly once.
+
+An answer that was lost is FAILED: whether the change was made is then not known, and asking again could make it
+twice. The API server's own texts stay here; only names are taken from them, after a check that they are names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from leakwarden.adapters.cluster import wire
+from leakwarden.adapters.cluster.session import Reply, Session
+from leakwarden.api.names import (
+    API_VERSION,
+    FIELD_MANAGER,
+    GROUP,
+    POLICY_KIND,
+    POLICY_PLURAL,
+    RESTARTED_AT_ANNOTATION,
+    VERSION,
+)
+from leakwarden.core.workload import Disruption, Pod, Workload
+from leakwarden.ports import Attempt, ClusterUnavailable, Outcome, StatusConflict
+
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
+
+_BUDGET_NAME = re.compile(r"\bdisruption budget ([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?) ", re.ASCII)
+_TWO_BUDGETS = "more than one PodDisruptionBudget"
+_RBAC = re.compile(r"cannot (?:create|patch|update|get|list) resource", re.ASCII)
+
+
+async def evict(session: Session, pod: Pod) -> Attempt:
+    """Eviction with the pod's UID as precondition, so that a namesake that replaced it is never hit."""
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod.name, "namespace": pod.namespace},
+        "deleteOptions": {"preconditions": {"uid": pod.uid}},
+    }
+    path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+    reply = await _change(session, "POST", f"{path}/eviction", body)
+    if isinstance(reply, Attempt):
+        return reply
+    match reply.status:
+        case 409:
+            return await _why_conflict(session, path, pod)
+        case 429:
+            return _blocked(reply)
+        case 500 if _TWO_BUDGETS in (wire.decode_status(reply.body).message or ""):
+            message = "more than one PodDisruptionBudget selects this pod, and the Eviction API then refuses"
+            return Attempt(Outcome.FAILED, message)
+    return _outcome(reply, "create pods/eviction", pod.namespace, f"pod {pod.key}")
+
+
+async def _why_conflict(session: Session, path: str, pod: Pod) -> Attempt:
+    """A 409 has two meanings, and its text is no contract: look whether the pod is still the one we meant."""
+    try:
+        reply = await session.ask("GET", path, accept=METADATA_ONLY)
+    except ClusterUnavailable:
+        return Attempt(Outcome.CONFLICT, f"pod {pod.key} changed meanwhile")
+    if reply.status == 404 or (reply.ok and _meta(reply.body).get("uid") not in (None, pod.uid)):
+        return Attempt(Outcome.GONE, f"pod {pod.key} was replaced by another")
+    return Attempt(Outcome.CONFLICT, f"pod {pod.key} changed meanwhile")
+
+
+def _blocked(reply: Reply) -> Attempt:
+    details = wire.decode_status(reply.body).details
+    causes = (details.causes if details else None) or ()
+    budgets = [cause for cause in causes if cause.reason == "DisruptionBudget"]
+    if not budgets:
+        # Also 429: the server's own overload protection. Nothing was done, and no budget is to blame.
+        return Attempt(Outcome.FAILED, "the API server is too busy (429)")
+    for cause in budgets:
+        match = _BUDGET_NAME.search(cause.message or "")
+        if match is not None:
+            return Attempt(Outcome.BLOCKED, f"PodDisruptionBudget {match[1]} does not allow a disruption now")
+    return Attempt(Outcome.BLOCKED, "a PodDisruptionBudget does not allow a disruption now")
+
+
+async def restart_rollout(session: Session, workload: Workload, at: str) -> Attempt:
+    body = {
+        "metadata": {"resourceVersion": workload.resource_version},
+        "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT_ANNOTATION: at}}}},
+    }
+    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
+    reply = await _change(session, "PATCH", path, body, STRATEGIC_MERGE_PATCH)
+    if isinstance(reply, Attempt):
+        return reply
+    return _outcome(reply, "patch deployments.apps", workload.namespace, f"Deployment {workload.key}")
+
+
+async def scale(session: Session, workload: Workload, replicas: int) -> Attempt:
+    # The resourceVersion of a /scale is its Deployment's, so the one in the cache is the precondition.
+    body = {"metadata": {"resourceVersion": workload.resource_version}, "spec": {"replicas": replicas}}
+    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}/scale"
+    reply = await _change(session, "PATCH", path, body, MERGE_PATCH)
+    if isinstance(reply, Attempt):
+        return reply
+    return _outcome(reply, "patch deployments.apps/scale", workload.namespace, f"Deployment {workload.key}")
+
+
+async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]:
+    """The budgets whose selector matches the pod's labels, by name; none when the pod is gone.
+
+    Raises ClusterUnavailable when either could not be read: "no budget" would be a guess.
+    """
+    reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", accept=METADATA_ONLY)
+    if reply.status == 404:
+        return ()
+    _must(reply, f"get pods in namespace {pod.namespace}")
+    meta = _meta(reply.body)
+    if meta.get("uid") != pod.uid:
+        return ()
+    labels = meta.get("labels") or {}
+    found: list[Disruption] = []
+    token = ""
+    while True:
+        query = {"limit": "500", **({"continue": token} if token else {})}
+        path = f"/apis/policy/v1/namespaces/{pod.namespace}/poddisruptionbudgets"
+        reply = await session.ask("GET", path, query=query)
+        _must(reply, f"list poddisruptionbudgets.policy in namespace {pod.namespace}")
+        try:
+            page = msgspec.json.decode(reply.body, type=wire.BudgetList)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ClusterUnavailable("the list of PodDisruptionBudgets could not be read") from None
+        found += [
+            Disruption(
+                namespace=pod.namespace,
+                name=budget.metadata.name,
+                disruptions_allowed=(budget.status.disruptions_allowed if budget.status else None) or 0,
+            )
+            for budget in page.items or ()
+            if wire.selects(budget.spec.selector if budget.spec else None, labels)
+        ]
+        token = (page.metadata.continue_ if page.metadata else None) or ""
+        if not token:
+            return tuple(sorted(found, key=lambda budget: budget.name))
+
+
+async def write_status(
+    session: Session, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+) -> str:
+    """Server-side apply, so that a field we no longer state goes away; forced, since no one else may own them."""
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": POLICY_KIND,
+        "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": resource_version},
+        "status": status,
+    }
+    reply = await session.ask(
+        "PATCH",
+        f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}/status",
+        query={"fieldManager": FIELD_MANAGER, "force": "true"},
+        body=_encode(body),
+        content_type=APPLY_PATCH,
+    )
+    if reply.status in (404, 409):
+        raise StatusConflict(f"policy {namespace}/{name} changed or is gone since it was read")
+    _must(reply, f"patch {POLICY_PLURAL}.{GROUP}/status in namespace {namespace}")
+    return str(_meta(reply.body).get("resourceVersion") or "")
+
+
+async def _change(
+    session: Session, method: str, path: str, body: Mapping[str, Any], content_type: str = "application/json"
+) -> Reply | Attempt:
+    try:
+        return await session.ask(
+            method,
+            path,
+            query={"fieldManager": FIELD_MANAGER} if method == "PATCH" else None,
+            body=_encode(body),
+            content_type=content_type,
+        )
+    except ClusterUnavailable as error:
+        return Attempt(Outcome.FAILED, f"{error}; whether it was done is not known")
+
+
+def _outcome(reply: Reply, right: str, namespace: str, what: str) -> Attempt:
+    match reply.status:
+        case code if 200 <= code < 300:
+            return Attempt(Outcome.DONE)
+        case 404:
+            return Attempt(Outcome.GONE, f"{what} no longer exists")
+        case 409:
+            return Attempt(Outcome.CONFLICT, f"{what} changed since it was read")
+        case 401:
+            return Attempt(Outcome.FORBIDDEN, "the API server does not accept the operator's credentials (401)")
+        case 403:
+            return Attempt(Outcome.FORBIDDEN, _forbidden(reply, right, namespace))
+        case 422:
+            return Attempt(
+                Outcome.FORBIDDEN, f"the API server or an admission rule refused it as invalid (422): {right}"
+            )
+        case 429:
+            return Attempt(Outcome.FAILED, "the API server is too busy (429)")
+        case code:
+            return Attempt(Outcome.FAILED, f"the API server answered {code}")
+
+
+def _forbidden(reply: Reply, right: str, namespace: str) -> str:
+    """Only the authorizer says "cannot ... resource"; admission plugins and webhooks refuse with 403 as well."""
+    if _RBAC.search(wire.decode_status(reply.body).message or ""):
+        return f"the operator's account lacks the right `{right}` in namespace {namespace}"
+    return f"the API server refused it (403): the right `{right}` in namespace {namespace}, or an admission rule"
+
+
+def _must(reply: Reply, right: str) -> None:
+    """Raises ClusterUnavailable unless the request succeeded."""
+    if reply.ok:
+        return
+    if reply.status == 403:
+        raise ClusterUnavailable(f"the operator's account may not {right} (403)")
+    raise ClusterUnavailable(f"the API server answered {reply.status} to {right}")
+
+
+def _meta(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body).get("metadata")
+    except (ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()

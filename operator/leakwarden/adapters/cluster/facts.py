@@ -1,0 +1,223 @@
+"""From the wire to core facts: pure conversions, with the API server's own defaults where a field is absent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from leakwarden.adapters.cluster import wire
+from leakwarden.core.workload import Container, Pod, PodContainer, PreStop, Probe, Workload
+
+# What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
+RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
+# An annotation longer than this is somebody's payload (kubectl's last-applied-configuration), not a fact about the
+# workload; ten thousand of them would be most of the cache.
+MAX_ANNOTATION = 1024
+
+_TEMPLATE = msgspec.json.Decoder(wire.Template)
+
+_QUANTITY = re.compile(
+    r"^([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?$", re.ASCII
+)
+_FACTOR = {
+    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
+}  # fmt: skip
+
+_SLEEP = re.compile(r"^(?:/(?:usr/)?bin/)?sleep\s+([0-9]+)s?$", re.ASCII)
+_SHELLS = ("sh", "/bin/sh", "bash", "/bin/bash")
+
+
+def parse_quantity(value: int | float | str | None) -> float | None:
+    """The number in a Kubernetes quantity (`512Mi`, `1e9`, `500m`); None where there is none that can be read."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    match = _QUANTITY.fullmatch(value.strip())
+    if match is None or len(value) > 64:
+        return None
+    number, exponent, suffix = match.groups()
+    return float(number + (exponent or "")) * _FACTOR.get(suffix or "", 1.0)
+
+
+def workload(item: wire.Deployment) -> Workload:
+    """A Deployment as the core knows it. Raises msgspec.ValidationError when its pod template does not fit."""
+    meta = item.metadata
+    spec = item.spec or wire.DeploymentSpec()
+    status = item.status or wire.DeploymentStatus()
+    rolling = (spec.strategy and spec.strategy.rolling_update) or wire.RollingUpdate()
+    raw = bytes(spec.template)
+    template = _TEMPLATE.decode(raw).spec if raw and raw != b"null" else None
+    template = template or wire.TemplateSpec()
+    return Workload(
+        namespace=sys.intern(meta.namespace or ""),
+        name=meta.name,
+        uid=sys.intern(meta.uid),
+        resource_version=meta.resource_version or "",
+        created=_epoch(meta.creation_timestamp) or 0.0,
+        labels=meta.labels or {},
+        annotations=_short(meta.annotations),
+        generation=meta.generation or 0,
+        observed_generation=status.observed_generation or 0,
+        replicas=1 if spec.replicas is None else spec.replicas,
+        updated_replicas=status.updated_replicas or 0,
+        ready_replicas=status.ready_replicas or 0,
+        unavailable_replicas=status.unavailable_replicas or 0,
+        paused=spec.paused or False,
+        strategy=(spec.strategy and spec.strategy.type) or "RollingUpdate",
+        max_unavailable=rolling.max_unavailable,
+        max_surge=rolling.max_surge,
+        min_ready_seconds=spec.min_ready_seconds or 0,
+        progress_deadline=_or(spec.progress_deadline_seconds, 600),
+        termination_grace=_or(template.termination_grace_period_seconds, 30),
+        containers=tuple(_container(c) for c in template.containers or ()),
+        template_hash=hashlib.blake2b(raw, digest_size=8).hexdigest(),
+    )
+
+
+def owning_deployment(item: wire.ReplicaSet) -> str | None:
+    """The UID of the Deployment that controls the ReplicaSet."""
+    return _controller(item.metadata.owner_references, "Deployment")
+
+
+def owning_replica_set(item: wire.Pod) -> str | None:
+    """The UID of the ReplicaSet that controls the pod; None for pods of anything else, which are not kept."""
+    return _controller(item.metadata.owner_references, "ReplicaSet")
+
+
+def pod(item: wire.Pod, workload_uid: str | None) -> Pod:
+    meta = item.metadata
+    status = item.status or wire.PodStatus()
+    return Pod(
+        namespace=sys.intern(meta.namespace or ""),
+        name=meta.name,
+        uid=meta.uid,
+        workload_uid=workload_uid,
+        created=_epoch(meta.creation_timestamp) or 0.0,
+        node=sys.intern((item.spec and item.spec.node_name) or ""),
+        host_ip=sys.intern(status.host_ip or ""),
+        pod_ip=status.pod_ip or "",
+        phase=sys.intern(status.phase or "Unknown"),
+        ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions or ()),
+        terminating=meta.deletion_timestamp is not None,
+        containers=tuple(_running(c) for c in status.container_statuses or ()),
+    )
+
+
+def _running(status: wire.ContainerStatus) -> PodContainer:
+    running = status.state.running if status.state else None
+    return PodContainer(
+        name=sys.intern(status.name),
+        ready=status.ready or False,
+        restarts=status.restart_count or 0,
+        started=_epoch(running.started_at) if running else None,
+    )
+
+
+def _container(item: wire.Container) -> Container:
+    limit = parse_quantity(((item.resources and item.resources.limits) or {}).get("memory"))
+    hook = item.lifecycle.pre_stop if item.lifecycle else None
+    return Container(
+        name=sys.intern(item.name),
+        image=sys.intern(item.image or ""),
+        ports=tuple((p.name or "", p.container_port) for p in item.ports or () if p.container_port is not None),
+        liveness=_probe(item.liveness_probe),
+        readiness=_probe(item.readiness_probe),
+        startup=_probe(item.startup_probe),
+        pre_stop=_pre_stop(hook) if hook else None,
+        memory_limit=limit if limit else None,
+        env=_runtime_env(item, limit),
+    )
+
+
+def _runtime_env(item: wire.Container, limit: float | None) -> Mapping[str, str]:
+    """The Go runtime's settings. A value that comes from elsewhere is kept as an empty string: set, not readable here.
+
+    The exception is the container's own memory limit, which is in the spec (and which Go services do use
+    for GOMEMLIMIT).
+    """
+    found: dict[str, str] = {}
+    for variable in item.env or ():
+        if variable.name not in RUNTIME_ENV:
+            continue
+        reference = variable.value_from and variable.value_from.resource_field_ref
+        if (
+            reference
+            and limit
+            and reference.resource == "limits.memory"
+            and reference.container_name in (None, "", item.name)
+        ):
+            divisor = parse_quantity(reference.divisor) or 1.0
+            found[variable.name] = str(-int(-limit // divisor))  # rounded up, as the kubelet does
+        else:
+            found[variable.name] = variable.value or ""
+    return found
+
+
+def _probe(item: wire.Probe | None) -> Probe | None:
+    if item is None:
+        return None
+    kind: Literal["http", "tcp", "grpc", "exec"]
+    port: int | str | None = None
+    path, scheme = "", "HTTP"
+    if item.http_get is not None:
+        kind, port, path = "http", item.http_get.port, item.http_get.path or "/"
+        scheme = item.http_get.scheme or "HTTP"
+    elif item.tcp_socket is not None:
+        kind, port = "tcp", item.tcp_socket.port
+    elif item.grpc is not None:
+        kind, port = "grpc", item.grpc.port
+    else:
+        kind = "exec"
+    return Probe(
+        kind=kind,
+        path=path,
+        port=port,
+        scheme=scheme,
+        initial_delay=item.initial_delay_seconds or 0,
+        period=item.period_seconds or 10,
+        timeout=item.timeout_seconds or 1,
+        failure_threshold=item.failure_threshold or 3,
+        success_threshold=item.success_threshold or 1,
+    )
+
+
+def _pre_stop(hook: wire.Handler) -> PreStop:
+    if hook.sleep is not None:
+        return PreStop(kind="sleep", seconds=hook.sleep.seconds or 0)
+    if hook.exec is not None:
+        return PreStop(kind="exec", seconds=_sleeping(hook.exec.command or ()))
+    return PreStop(kind="http")
+
+
+def _sleeping(command: Sequence[str]) -> int | None:
+    """The seconds of a command that only sleeps, the hook people write most; None for any other."""
+    line = command[2] if len(command) == 3 and command[0] in _SHELLS and command[1] == "-c" else " ".join(command)
+    match = _SLEEP.fullmatch(line.strip())
+    return int(match[1]) if match else None
+
+
+def _controller(owners: Sequence[wire.Owner] | None, kind: str) -> str | None:
+    for owner in owners or ():
+        if owner.controller and owner.kind == kind and owner.uid:
+            return sys.intern(owner.uid)
+    return None
+
+
+def _short(annotations: dict[str, str] | None) -> Mapping[str, str]:
+    return {key: value for key, value in (annotations or {}).items() if len(value) <= MAX_ANNOTATION}
+
+
+def _epoch(at: datetime | None) -> float | None:
+    return at.timestamp() if at is not None else None
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value

@@ -1,0 +1,420 @@
+"""LIST, then WATCH, for ever: one reflector keeps one kind (in one namespace, or all) mirrored in a sink.
+
+    list pages ──► set difference ──► watch from the list's version ──► bookmark, event, event ...
+        ▲                                   │ closed, cut, idle   │ 410, or the audit is due
+        │                                   └──► watch again      │
+        └─────────────── after a jittered wait ◄──────────────────┘
+
+What went unseen while a watch was expired is found by the set difference: no ghost outlives a relist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from leakwarden.adapters.cluster import wire
+from leakwarden.adapters.cluster.session import MAX_BODY, Reply, Session, retry_after
+from leakwarden.ports import ClusterUnavailable
+
+log = logging.getLogger("leakwarden.cluster")
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Sink(Protocol[T_contra]):
+    """Where a reflector mirrors what it sees; each call is synchronous and quick."""
+
+    def put(self, uid: str, item: T_contra) -> bool:
+        """Keep this version. False when the object is none that matters; it is then not tracked.
+
+        Raises msgspec.ValidationError when a part of it does not fit.
+        """
+        ...
+
+    def drop(self, uid: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T]):
+    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only` asks for no more than that."""
+
+    prefix: str
+    plural: str
+    item: type[T]
+    metadata_only: bool = False
+
+    def path(self, namespace: str | None) -> str:
+        return f"/{self.prefix}/namespaces/{namespace}/{self.plural}" if namespace else f"/{self.prefix}/{self.plural}"
+
+    def accept(self, kind: str) -> str:
+        if not self.metadata_only:
+            return "application/json"
+        return f"application/json;as={kind};g=meta.k8s.io;v=v1, application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Every time in seconds. Tests shorten them; the defaults are for clusters."""
+
+    page: int = 500
+    # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers
+    # drop connections without a word, and nothing else would tell.
+    idle: float = 70.0
+    watch: float = 300.0  # the watch's own timeoutSeconds, jittered by half upwards
+    resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event
+    backoff: float = 0.5
+    backoff_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReflectorStats:
+    """For metrics. `age` is the seconds since the API server was last heard; infinite before the first time."""
+
+    resource: str
+    namespace: str
+    synced: bool
+    age: float
+    objects: int
+    lists: int
+    relists_expired: int
+    watches: int
+    malformed: int
+    errors: int
+    trouble: str
+
+
+class Expired(Exception):
+    """410: the version or the continue token is too old to go on from."""
+
+
+class Refused(Exception):
+    """An answer that is an error. Carries what may be shown, and how long the server wants us to wait."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Reflector(Generic[T]):
+    """Run with `run()`, as a task; stop by cancelling it. Never ends by itself, whatever arrives."""
+
+    def __init__(
+        self,
+        session: Session,
+        resource: Resource[T],
+        sink: Sink[T],
+        namespace: str | None = None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._resource = resource
+        self._sink = sink
+        self._namespace = namespace
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._path = resource.path(namespace)
+        self._item = msgspec.json.Decoder(resource.item)
+        page: Any = msgspec.defstruct(
+            "Page",
+            [("metadata", wire.ListMeta | None, None), ("items", list[resource.item] | None, None)],  # type: ignore[name-defined]
+            gc=False,
+        )
+        self._page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page)
+        self._known: set[str] = set()
+        self._version = ""
+        self._relist_at = 0.0
+        self._heard: float | None = None
+        self._lists = self._relists_expired = self._watches = self._malformed = self._errors = 0
+        self._trouble = ""
+        self._page_size = self._pace.page
+        self._progress = False
+        self.synced = asyncio.Event()
+
+    @property
+    def age(self) -> float:
+        return math.inf if self._heard is None else self._clock() - self._heard
+
+    def stats(self) -> ReflectorStats:
+        return ReflectorStats(
+            resource=self._resource.plural,
+            namespace=self._namespace or "",
+            synced=self.synced.is_set(),
+            age=self.age,
+            objects=len(self._known),
+            lists=self._lists,
+            relists_expired=self._relists_expired,
+            watches=self._watches,
+            malformed=self._malformed,
+            errors=self._errors,
+            trouble=self._trouble,
+        )
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            wait: float | None = None
+            self._progress = False
+            try:
+                if not self._version or self._clock() >= self._relist_at:
+                    await self._list()
+                began = self._clock()
+                await self._watch()
+                # A server that closes each watch at once must not be asked again at once.
+                failed = not self._progress and self._clock() - began < 1.0
+            except Expired:
+                self._relists_expired += 1
+                self._version = ""
+                failed = True
+            except (ClusterUnavailable, Refused) as error:
+                failed = True
+                wait = error.wait if isinstance(error, Refused) else None
+                self._failed(str(error))
+            except Exception as error:
+                # A bug must not end the mirror for good; begin again from a list, which needs no earlier state.
+                failed = True
+                self._version = ""
+                self._failed(f"unexpected {type(error).__name__}")
+                log.exception("reflector stumbled", extra=self._about())
+            # Only a watch that delivered ends a row of failures: a list that succeeds before each
+            # watch that fails would otherwise be repeated at full speed.
+            failures = 0 if self._progress else failures
+            if failed:
+                failures += 1
+                await asyncio.sleep(self._backoff(failures, wait))
+
+    def _backoff(self, failures: int, wait: float | None) -> float:
+        ceiling = min(self._pace.backoff * 2.0 ** min(failures, 16), self._pace.backoff_max)
+        # Jitter above Retry-After too: all clients were told the same number.
+        return (wait or 0.0) + random.uniform(ceiling / 2, ceiling)  # noqa: S311
+
+    async def _list(self) -> None:
+        """All pages of one list, and then what is no longer there. Raises Expired, Refused, ClusterUnavailable."""
+        seen: set[str] = set()
+        token, version = "", ""
+        while True:
+            query = {"limit": str(self._page_size)}
+            if token:
+                query["continue"] = token
+            reply = await self._session.ask(
+                "GET", self._path, query=query, accept=self._resource.accept("PartialObjectMetadataList")
+            )
+            if reply.status == 410 and token:
+                # The list took longer than the server keeps versions: fewer, larger pages next time.
+                self._page_size = min(self._page_size * 2, 16 * self._pace.page)
+            self._check(reply, "list")
+            self._hear()
+            meta = self._take(reply.body, seen)
+            version = meta.resource_version or version
+            token = meta.continue_ or ""
+            if not token:
+                break
+        if not version:
+            raise Refused(f"the list of {self._resource.plural} carried no resourceVersion")
+        for uid in self._known - seen:
+            self._drop(uid)
+        self._version = version
+        self._relist_at = self._clock() + self._pace.resync * random.uniform(0.8, 1.2)  # noqa: S311
+        self._lists += 1
+        self._page_size = self._pace.page
+        self.synced.set()
+        self._recovered()
+
+    def _take(self, body: bytes, seen: set[str]) -> wire.ListMeta:
+        """One page into the sink. An item that does not fit is counted, and the others are kept."""
+        meta: wire.ListMeta | None
+        try:
+            page = self._page.decode(body)
+            meta = page.metadata
+            for item in page.items or ():
+                self._put(item, seen)
+        except msgspec.ValidationError:
+            raw = _decoded(body, wire.RawList)
+            meta = raw.metadata
+            for part in raw.items or ():
+                self._put_raw(part, seen)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Refused(f"the list of {self._resource.plural} is not JSON") from None
+        return meta or wire.ListMeta()
+
+    async def _watch(self) -> None:
+        """One watch, to its end. Raises Expired, Refused, ClusterUnavailable."""
+        left = max(self._relist_at - self._clock(), 1.0)
+        seconds = min(self._pace.watch * random.uniform(1.0, 1.5), left)  # noqa: S311
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(math.ceil(seconds)),
+        }
+        self._watches += 1
+        async with self._session.stream(
+            self._path, query=query, accept=self._resource.accept("PartialObjectMetadata"), idle_timeout=self._pace.idle
+        ) as response:
+            if response.status != 200:
+                body = await response.content.read(65536)
+                self._check(Reply(response.status, body, retry_after(response.headers.get("Retry-After"))), "watch")
+            self._hear()
+            self._recovered()
+            lines = Lines()
+            async for chunk in response.content.iter_any():
+                self._hear()
+                for line in lines.feed(chunk):
+                    self._event(line)
+                    self._progress = True
+                if self._clock() > self._relist_at + 5.0:
+                    return  # the server does not keep to timeoutSeconds; the audit is due all the same
+
+    def _event(self, line: bytes) -> None:
+        try:
+            event = msgspec.json.decode(line, type=wire.WatchEvent)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Half a line when the stream was cut, or garbage: what it said is unknown, so look again.
+            raise Expired from None
+        match event.type:
+            case "ADDED" | "MODIFIED":
+                self._put_raw(event.object, self._known)
+                self._advance(event.object)
+            case "DELETED":
+                uid = _uid(event.object)
+                if uid is None:
+                    raise Expired  # somebody is gone, and we cannot tell who: only a list can
+                self._drop(uid)
+                self._advance(event.object)
+            case "BOOKMARK":
+                self._advance(event.object)
+            case "ERROR":
+                status = wire.decode_status(bytes(event.object))
+                code = status.code or 500
+                if code == 410:
+                    raise Expired
+                wait = status.details.retry_after_seconds if status.details else None
+                raise Refused(f"the watch of {self._resource.plural} ended with {code}", float(wait) if wait else None)
+            case _:
+                self._malformed += 1
+
+    def _put(self, item: T, seen: set[str]) -> None:
+        uid: str = item.metadata.uid  # type: ignore[attr-defined]
+        try:
+            kept = self._sink.put(uid, item)
+        except msgspec.ValidationError:
+            self._malformed += 1
+            kept = False
+        if kept:
+            seen.add(uid)
+            self._known.add(uid)
+        elif uid in self._known:
+            seen.discard(uid)
+            self._drop(uid)
+
+    def _put_raw(self, raw: msgspec.Raw, seen: set[str]) -> None:
+        try:
+            item = self._item.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Its earlier version is out of date, and missing is safer than wrong: nothing acts on what is missing.
+            self._malformed += 1
+            uid = _uid(raw)
+            log.warning("object could not be read and is left out", extra={**self._about(), "uid": uid or ""})
+            if uid is not None and uid in self._known:
+                seen.discard(uid)
+                self._drop(uid)
+            return
+        self._put(item, seen)
+
+    def _drop(self, uid: str) -> None:
+        self._known.discard(uid)
+        self._sink.drop(uid)
+
+    def _advance(self, raw: msgspec.Raw) -> None:
+        try:
+            meta = msgspec.json.decode(raw, type=wire.Bookmark).metadata
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if meta is not None and meta.resource_version:
+            self._version = meta.resource_version
+
+    def _check(self, reply: Reply, verb: str) -> None:
+        if reply.ok:
+            return
+        if reply.status == 410:
+            raise Expired
+        where = f" in namespace {self._namespace}" if self._namespace else ""
+        group = self._resource.prefix.split("/")[1] if self._resource.prefix.startswith("apis/") else ""
+        name = f"{self._resource.plural}.{group}" if group else self._resource.plural
+        match reply.status:
+            case 401:
+                message = "the API server does not accept the operator's credentials (401)"
+            case 403:
+                message = f"the operator's account may not {verb} {name}{where} (403)"
+            case code:
+                message = f"the API server answered {code} to {verb} {name}{where}"
+        raise Refused(message, reply.retry_after)
+
+    def _hear(self) -> None:
+        self._heard = self._clock()
+
+    def _failed(self, message: str) -> None:
+        self._errors += 1
+        # Once a cause, not once a retry: an outage of an hour is one line, not a thousand.
+        if message != self._trouble:
+            log.warning("cannot follow the API server", extra={**self._about(), "cause": message})
+        self._trouble = message
+
+    def _recovered(self) -> None:
+        if self._trouble:
+            log.info("following the API server again", extra=self._about())
+        self._trouble = ""
+
+    def _about(self) -> dict[str, str]:
+        return {"resource": self._resource.plural, "watch_namespace": self._namespace or "*"}
+
+
+class Lines:
+    """Cuts a stream into lines. Objects are larger than the line limits of most readers."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that `chunk` completes, without blank ones. Raises Refused for a line beyond all bounds."""
+        if b"\n" not in chunk:
+            self._rest += chunk
+            if len(self._rest) > MAX_BODY:
+                raise Refused("a watch event was too large to be one")
+            return []
+        self._rest += chunk
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
+        return [line for line in lines if line.strip()]
+
+
+def _decoded(body: bytes, kind: type[wire.RawList]) -> wire.RawList:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused("the list is not a Kubernetes list") from None
+
+
+def _uid(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=_Identity).metadata.uid
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class _IdentityMeta(wire.Wire):
+    uid: str
+
+
+class _Identity(wire.Wire):
+    metadata: _IdentityMeta
