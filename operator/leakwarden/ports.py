@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from leakwarden.core.announcement import Announcement as Announcement
+from leakwarden.core.announcement import ObjectRef as ObjectRef
 from leakwarden.core.readings import Answer
+from leakwarden.core.readings import Query as Query  # adapters and tests know it as part of the port
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 
 
@@ -67,21 +70,6 @@ class Cluster(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One signal, for all pods of `namespaces`: asked once, whoever needs it.
-
-    `value` and `limit` are PromQL templates with `<<matchers>>` where label matchers belong for the
-    built-in signals, or complete confined PromQL for a user's own; the kubelet source looks at `key`.
-    """
-
-    key: str  # the signal's name in the catalogue, or a policy's own
-    value: str
-    limit: str | None
-    namespaces: frozenset[str]
-    confined: bool = False  # True: `value` is a user's PromQL, already parsed and confined
-
-
 class Metrics(Protocol):
     """One source of readings."""
 
@@ -114,27 +102,6 @@ class Endpoints(Protocol):
     """Calls the probe endpoints of pods."""
 
     async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """One Event. `note` at most 1024 bytes; type is Normal or Warning."""
-
-    regarding: ObjectRef
-    related: ObjectRef | None
-    reason: str
-    action: str
-    note: str
-    warning: bool = False
 
 
 class Recorder(Protocol):

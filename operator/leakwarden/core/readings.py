@@ -57,3 +57,18 @@ class QueryFailed:
 
 
 Answer: TypeAlias = Sampled | NoData | QueryFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One signal, for all pods of `namespaces`: asked once, whoever needs it.
+
+    `value` and `limit` are PromQL templates with `<<matchers>>` where label matchers belong for the
+    built-in signals, or complete confined PromQL for a user's own; the kubelet source looks at `key`.
+    """
+
+    key: str  # the signal's name in the catalogue, or a policy's own
+    value: str
+    limit: str | None
+    namespaces: frozenset[str]
+    confined: bool = False  # True: `value` is a user's PromQL, already parsed and confined

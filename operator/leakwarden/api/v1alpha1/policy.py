@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from leakwarden.api.scalars import parse_amount, parse_duration
 from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, rules
@@ -384,14 +384,26 @@ class Remediation(Model):
         max_length=3,
         description="What may be done, in order of preference: the next one is considered only where the one before"
         " it is impossible (not merely made to wait). Default: EvictPod alone.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        json_schema_extra={
+            "default": [{"type": "EvictPod"}],
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
     )
     cooldown: Duration = Field(
         default="30m",
         description="The least time between two actions on one target, counted from the moment an action was decided,"
-        " so that a crash never shortens it. Default 30m.",
+        " so that a crash never shortens it. At least 10s. Default 30m.",
+        json_schema_extra=rules(("duration(self) >= duration('10s')", "cooldown must be at least 10s")),
     )
     budget: Budget = Field(default_factory=Budget, description="How much may be disturbed at once.")
+
+    @field_validator("cooldown")
+    @classmethod
+    def _not_a_storm(cls, value: str) -> str:
+        if parse_duration(value) < 10:
+            raise ValueError(f"{value!r} is too short; at least 10s")
+        return value
 
 
 def default_signals() -> list[Signal]:

@@ -1,0 +1,54 @@
+"""The command line. Nothing heavy is imported before the command that needs it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from leakwarden import __version__
+from leakwarden.cli import audit, check, crd, run
+
+# Exit codes, shared by all commands and listed in --help.
+EPILOG = """exit codes:
+  0  all is well
+  1  the command found something (findings, an invalid policy)
+  2  wrong usage, or input that cannot be read
+  3  it ran, but some input had to be skipped
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="leakwarden",
+        description="Finds leaking Go services on Kubernetes, proves it, and restarts them within guards.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (run, check, audit, crd):
+        command.add_parser(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. A user's mistake ends in one line, never in a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"leakwarden: {error.filename or ''}: {error.strerror or error}".replace(": :", ":"), file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

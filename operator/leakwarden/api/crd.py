@@ -1,0 +1,169 @@
+"""Models -> CustomResourceDefinition: a structural schema with defaults, CEL rules and printer columns.
+
+pydantic's JSON schema is nearly structural already. What is left: `$ref`s are inlined (structural
+schemas have none), `anyOf` with null becomes the plain optional type, titles go, `const` and
+`additionalProperties: false` go (the API server prunes unknown fields and kubectl validates strictly).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from leakwarden.api import names
+from leakwarden.api.v1alpha1.policy import PolicySpec
+from leakwarden.api.v1alpha1.status import PolicyStatus
+
+_DROPPED = {"title", "discriminator"}
+
+
+def _structural(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_structural(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = dict(node)
+    if "$ref" in node:
+        # Keywords beside a $ref (description, default) override those of the definition.
+        target = definitions[node.pop("$ref").rsplit("/", 1)[1]]
+        return _structural({**target, **node}, definitions)
+    if "anyOf" in node:
+        options = [option for option in node.pop("anyOf") if option.get("type") != "null"]
+        if node.get("x-kubernetes-int-or-string"):
+            return _finish(node, definitions)
+        if len(options) != 1:
+            raise TypeError(f"a structural schema has one type per field, got {options}")
+        return _structural({**options[0], **node}, definitions)
+    return _finish(node, definitions)
+
+
+def _finish(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in _DROPPED or (key == "default" and value is None):
+            continue
+        if key == "additionalProperties" and value is False:
+            continue
+        if key == "propertyNames":
+            continue  # not allowed in a structural schema; pydantic still checks it
+        if key == "properties":
+            result[key] = {name: _structural(child, definitions) for name, child in value.items()}
+        elif key == "default":
+            result[key] = value
+        else:
+            result[key] = _structural(value, definitions)
+    return result
+
+
+def _with_nested_defaults(node: Any) -> Any:
+    """Give optional structs the default `{}`, so that the API server fills in the defaults inside them.
+
+    Only where nothing inside is required; what a person reads back then shows every value in force.
+    """
+    if isinstance(node, list):
+        return [_with_nested_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _with_nested_defaults(value) for key, value in node.items()}
+    for name, child in node.get("properties", {}).items():
+        is_plain_struct = child.get("type") == "object" and "properties" in child and not child.get("required")
+        if is_plain_struct and name not in node.get("required", ()):
+            child.setdefault("default", {})
+    return node
+
+
+def structural_schema(model: type[BaseModel], *, nested_defaults: bool) -> dict[str, Any]:
+    """The model's schema in the form that apiextensions.k8s.io/v1 requires."""
+    raw = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = raw.pop("$defs", {})
+    schema = _structural(raw, definitions)
+    assert isinstance(schema, dict)
+    result = _with_nested_defaults(schema) if nested_defaults else schema
+    assert isinstance(result, dict)
+    return result
+
+
+def _column(name: str, path: str, description: str, kind: str = "string", priority: int = 0) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path, "description": description}
+    if priority:
+        column["priority"] = priority
+    return column
+
+
+def _condition(kind: str, field: str = "status") -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+
+
+PRINTER_COLUMNS = [
+    _column("Mode", ".spec.mode", "Observe changes nothing; Enforce acts within its guards."),
+    _column("Ready", _condition("Ready"), "Whether the policy is understood and in force."),
+    _column("Healthy", _condition("Healthy"), "Whether no target leaks; Unknown where readings are missing."),
+    _column("Targets", ".status.targets.workloads", "Deployments that the selector matches.", "integer"),
+    _column("Last action", ".status.lastAction.summary", "The newest action and how it ended."),
+    _column("Age", ".metadata.creationTimestamp", "Since when the policy exists.", "date"),
+    _column("Compliant", _condition("Compliant"), "Whether the audit found no errors.", priority=1),
+    _column("Metrics", _condition("MetricsAvailable"), "Whether readings are there.", priority=1),
+    _column("Source", ".status.source", "Where readings come from.", priority=1),
+    _column("Reason", _condition("Healthy", "reason"), "Why Healthy is what it is.", priority=1),
+]
+
+
+def policy_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition of ReliabilityPolicy as a plain dict."""
+    spec = structural_schema(PolicySpec, nested_defaults=True)
+    status = structural_schema(PolicyStatus, nested_defaults=False)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.POLICY_PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.POLICY_KIND,
+                "listKind": f"{names.POLICY_KIND}List",
+                "plural": names.POLICY_PLURAL,
+                "singular": names.POLICY_SINGULAR,
+                "shortNames": list(names.POLICY_SHORT_NAMES),
+                "categories": [names.CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": PRINTER_COLUMNS,
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": "A ReliabilityPolicy watches the Deployments it selects for leaks, and may"
+                            " restart what leaks within its guards.",
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string", "description": "leakwarden.dev/v1alpha1."},
+                                "kind": {"type": "string", "description": "ReliabilityPolicy."},
+                                "metadata": {"type": "object"},
+                                "spec": spec,
+                                "status": status,
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+def render(crd: dict[str, Any]) -> str:
+    """YAML in the order written, so that a diff reads well."""
+    import yaml
+
+    text: str = yaml.safe_dump(crd, sort_keys=False, width=120, allow_unicode=True)
+    return "# Generated by `leakwarden crd` from operator/leakwarden/api. Do not edit.\n" + text
+
+
+def files() -> dict[str, str]:
+    """File name -> content of every generated CRD."""
+    return {f"{names.GROUP}_{names.POLICY_PLURAL}.yaml": render(policy_crd())}

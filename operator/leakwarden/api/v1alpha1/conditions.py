@@ -1,0 +1,102 @@
+"""Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
+and the log line alike. The README's table is checked against this module by a test.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Positive adjectives: True is good. RECONCILING and STALLED follow kstatus and exist only while true."""
+
+    READY = "Ready"
+    HEALTHY = "Healthy"
+    COMPLIANT = "Compliant"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why a condition is what it is. The docstring of each member is what the README says."""
+
+    # Ready
+    RECONCILED = "Reconciled"
+    INVALID_SPEC = "InvalidSpec"
+    CONFLICTED = "Conflicted"
+    NO_TARGETS = "NoTargets"
+    UNKNOWN_SOURCE = "UnknownSource"
+    # Healthy
+    NO_LEAK = "NoLeak"
+    LEAK_SUSPECTED = "LeakSuspected"
+    LEAK_DETECTED = "LeakDetected"
+    NOT_JUDGED = "NotJudged"
+    # Compliant
+    NO_FINDINGS = "NoFindings"
+    FINDINGS = "Findings"
+    AUDIT_DISABLED = "AuditDisabled"
+    # MetricsAvailable
+    ALL_SIGNALS_FRESH = "AllSignalsFresh"
+    SIGNALS_MISSING = "SignalsMissing"
+    NO_DATA = "NoData"
+    QUERY_FAILED = "QueryFailed"
+    CLUSTER_NOT_SYNCED = "ClusterNotSynced"
+
+
+REASON_MEANINGS: dict[Reason, str] = {
+    Reason.RECONCILED: "The policy is understood and in force.",
+    Reason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
+    " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
+    Reason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    Reason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
+    Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
+    Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
+    Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
+    Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
+    Reason.NOT_JUDGED: "Readings are missing, stale or too few, so nothing can be said, and nothing is done.",
+    Reason.NO_FINDINGS: "The audit found nothing at severity Error.",
+    Reason.FINDINGS: "The audit found something at severity Error; status.workloads lists findings with hints.",
+    Reason.AUDIT_DISABLED: "spec.audit.enabled is false.",
+    Reason.ALL_SIGNALS_FRESH: "Every signal has fresh readings for every target.",
+    Reason.SIGNALS_MISSING: "Some signals have no readings for some targets; status.signals says which and what would"
+    " provide them. The signals that are there are judged.",
+    Reason.NO_DATA: "The source answered but had no readings at all for the targets. Nothing is done.",
+    Reason.QUERY_FAILED: "The source could not be queried: unreachable, refused, too slow or an error. Nothing is done"
+    " on the signals concerned.",
+    Reason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old. Nothing is done.",
+}
+
+
+class SkipReason(StrEnum):
+    """Why an action was not taken. Each is one guard's answer."""
+
+    SUSPENDED = "Suspended"
+    OBSERVING = "Observing"
+    CONFLICTED = "Conflicted"
+    OPTED_OUT = "OptedOut"
+    NOT_PERMITTED = "NotPermitted"
+    CLUSTER_NOT_SYNCED = "ClusterNotSynced"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    ACTION_PENDING = "ActionPending"
+    COOLDOWN_ACTIVE = "CooldownActive"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
+    DISRUPTION_BUDGET = "DisruptionBudget"
+    AT_MAX_REPLICAS = "AtMaxReplicas"
+    WORSENS_LEAK = "WorsensLeak"
+
+
+SKIP_MEANINGS: dict[SkipReason, str] = {
+    SkipReason.SUSPENDED: "spec.suspend is true.",
+    SkipReason.OBSERVING: "spec.mode is Observe; the action named would have been taken.",
+    SkipReason.CONFLICTED: "An older policy acts on this Deployment.",
+    SkipReason.OPTED_OUT: "The Deployment carries the annotation leakwarden.dev/skip; its value is the reason.",
+    SkipReason.NOT_PERMITTED: "The installation does not allow this action (actions.* in the chart's values).",
+    SkipReason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old.",
+    SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
+    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet.",
+    SkipReason.COOLDOWN_ACTIVE: "The last action on this Deployment is younger than spec.remediation.cooldown.",
+    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
+    SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
+    SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
+    SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
+}

@@ -1,0 +1,185 @@
+"""What the operator writes back. Bounded everywhere, so that 500 pods make no larger an object than five."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from leakwarden.api.v1alpha1.schema import LenientModel
+
+MAX_WORKLOADS = 20
+MAX_PODS = 5
+MAX_FINDINGS = 8
+MAX_ACTIONS = 20
+MESSAGE_LENGTH = 512
+
+
+class ActionPhase(StrEnum):
+    PENDING = "Pending"
+    DONE = "Done"
+    BLOCKED = "Blocked"
+    FAILED = "Failed"
+    INTERRUPTED = "Interrupted"
+
+
+class ActionResult(StrEnum):
+    """Whether an action that was carried out helped."""
+
+    VERIFYING = "Verifying"
+    EFFECTIVE = "Effective"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class Condition(LenientModel):
+    """A condition as in metav1.Condition."""
+
+    type: str = Field(max_length=316, description="Ready, Healthy, Compliant, MetricsAvailable or Stalled.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(default=0, description="The generation of the spec this was judged for.")
+    last_transition_time: str = Field(
+        json_schema_extra={"format": "date-time"}, description="When status last changed."
+    )
+    reason: str = Field(max_length=1024, description="A CamelCase word for the cause; the README explains each.")
+    message: str = Field(default="", max_length=32768, description="One line for people, with numbers and names.")
+
+
+class TargetCounts(LenientModel):
+    """How many targets there are and how they fare."""
+
+    workloads: int = Field(default=0, description="Deployments that the selector matches.")
+    pods: int = Field(default=0, description="Their pods.")
+    healthy: int = Field(default=0, description="Pods judged Healthy.")
+    suspect: int = Field(default=0, description="Pods judged Suspect.")
+    leaking: int = Field(default=0, description="Pods judged Leaking.")
+    exhausting: int = Field(default=0, description="Pods judged Exhausting.")
+    unknown: int = Field(default=0, description="Pods that cannot be judged.")
+
+
+class PodStatus(LenientModel):
+    """One pod that is not Healthy."""
+
+    name: str = Field(max_length=253, description="The pod's name.")
+    verdict: str = Field(max_length=32, description="Suspect, Leaking, Exhausting or Unknown.")
+    signal: str = Field(default="", max_length=63, description="The signal that decided the verdict.")
+    reason: str = Field(default="", max_length=64, description="A CamelCase word for the cause.")
+    message: str = Field(default="", max_length=1024, description="One line with the numbers behind it.")
+
+
+class FindingStatus(LenientModel):
+    """One finding of the audit."""
+
+    check: str = Field(max_length=64, description="The check that failed.")
+    severity: str = Field(max_length=16, description="Error, Warning or Info.")
+    container: str = Field(
+        default="", max_length=63, description="The container concerned; empty for the pod as a whole."
+    )
+    message: str = Field(max_length=1024, description="What is wrong.")
+    hint: str = Field(default="", max_length=1024, description="What to do about it.")
+
+
+class SkipStatus(LenientModel):
+    """Why nothing was done about a workload that would need it."""
+
+    action: str = Field(default="", max_length=32, description="The action that was considered.")
+    pod: str = Field(default="", max_length=253, description="The pod it would have been taken on.")
+    reasons: list[str] = Field(default_factory=list, max_length=16, description="Every guard that said no.")
+    message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
+
+
+class WorkloadStatus(LenientModel):
+    """One target; the worst first, at most twenty."""
+
+    name: str = Field(max_length=253, description="The Deployment's name.")
+    verdict: str = Field(max_length=32, description="The worst verdict among its pods.")
+    pods: int = Field(default=0, description="How many pods it has.")
+    unhealthy: list[PodStatus] = Field(
+        default_factory=list, max_length=MAX_PODS, description="Its worst pods, at most five."
+    )
+    findings: list[FindingStatus] = Field(
+        default_factory=list, max_length=MAX_FINDINGS, description="Findings of the audit, worst first, at most eight."
+    )
+    findings_total: int = Field(default=0, description="How many findings there are in all.")
+    skipped: SkipStatus | None = Field(default=None, description="Why an action that would be due is not taken.")
+
+
+class SignalStatus(LenientModel):
+    """Whether a signal can be read, and what would provide it where it can't."""
+
+    name: str = Field(max_length=63, description="The signal's name in the spec.")
+    state: str = Field(max_length=32, description="Available, Partial, NoData or QueryFailed.")
+    pods: int = Field(default=0, description="How many pods have a fresh reading.")
+    reason: str = Field(default="", max_length=64, description="A CamelCase word for the cause.")
+    message: str = Field(default="", max_length=1024, description="What is missing and what would provide it.")
+
+
+class ActionStatus(LenientModel):
+    """One action: written as Pending before it is carried out, and with its outcome afterwards."""
+
+    id: str = Field(max_length=64, description="Identifies the action.")
+    type: str = Field(max_length=32, description="EvictPod, RolloutRestart or ScaleOut.")
+    workload: str = Field(max_length=253, description="The Deployment's name.")
+    workload_uid: str = Field(max_length=64, alias="workloadUID", description="The Deployment's UID.")
+    pod: str = Field(default="", max_length=253, description="The pod whose leak led to it.")
+    pod_uid: str = Field(default="", max_length=64, alias="podUID", description="That pod's UID.")
+    signal: str = Field(default="", max_length=63, description="The signal that led to it.")
+    reason: str = Field(default="", max_length=1024, description="The judgement it was based on.")
+    value: float | None = Field(default=None, description="The signal's value then, in its own unit.")
+    phase: ActionPhase = Field(
+        description="Pending: intended, the outcome is not recorded yet. Done. Blocked: a PodDisruptionBudget forbade it."
+        " Failed: not carried out. Interrupted: the operator stopped in between and does not repeat it."
+    )
+    intended_at: str = Field(
+        json_schema_extra={"format": "date-time"}, description="When it was decided; the cooldown counts from here."
+    )
+    finished_at: str | None = Field(
+        default=None, json_schema_extra={"format": "date-time"}, description="When its outcome was recorded."
+    )
+    message: str = Field(default="", max_length=1024, description="The outcome in one line.")
+    result: ActionResult | None = Field(
+        default=None,
+        description="Whether it helped. Verifying: waiting for the replacement's readings. Effective: all replicas are"
+        " available and no longer Exhausting. Inconclusive: that could not be seen in time.",
+    )
+
+
+class LastAction(LenientModel):
+    """The newest action at a glance."""
+
+    summary: str = Field(default="", max_length=300, description="What was done, on what, and how it ended.")
+    time: str = Field(json_schema_extra={"format": "date-time"}, description="When it was decided.")
+
+
+class PolicyStatus(LenientModel):
+    """What the operator found and did. Written only when it changes."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec that this status is for.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Ready: the policy is in force. Healthy: no target leaks. Compliant: the audit has no errors."
+        " MetricsAvailable: readings are there. Stalled: it cannot go on without a change to its spec.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    source: str = Field(default="", max_length=128, description="Where readings come from: Prometheus/NAME or Kubelet.")
+    targets: TargetCounts = Field(default_factory=TargetCounts, description="How many targets, and how they fare.")
+    workloads: list[WorkloadStatus] = Field(
+        default_factory=list,
+        max_length=MAX_WORKLOADS,
+        description="The targets, worst first, at most twenty.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    signals: list[SignalStatus] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Which signals can be read.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    actions: list[ActionStatus] = Field(
+        default_factory=list,
+        max_length=MAX_ACTIONS,
+        description="The newest actions, newest first, at most twenty. Cooldowns are computed from these records.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+    )
+    last_action: LastAction | None = Field(default=None, description="The newest action at a glance.")

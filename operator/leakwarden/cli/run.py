@@ -1,0 +1,31 @@
+"""`leakwarden run`: the operator itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Run the operator, in a cluster or against a kubeconfig. Configured by LEAKWARDEN_* variables;"
+        " the chart's values set them all.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    from leakwarden.settings import SettingsError, from_environment, unknown_variables
+
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as error:
+        print(f"leakwarden run: {error}", file=sys.stderr)
+        return 2
+    from leakwarden.composition import run_operator
+
+    return run_operator(settings, unknown_variables(os.environ))

@@ -1,0 +1,155 @@
+"""The difference of two statuses -> Events. Nothing is announced that did not change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from leakwarden.api import names
+from leakwarden.api.v1alpha1.conditions import ConditionType, SkipReason
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus, PolicyStatus, WorkloadStatus
+from leakwarden.core.announcement import Announcement, ObjectRef
+from leakwarden.core.evaluation import PolicyEvaluation
+from leakwarden.core.judgement import SEVERITY, Verdict
+from leakwarden.core.policy import Policy
+from leakwarden.core.workload import Workload
+
+NOTE_LENGTH = 1000  # events.k8s.io/v1 allows 1024 bytes
+
+# Skips that end by themselves within minutes and follow from an action that was announced already.
+_QUIET_SKIPS = {SkipReason.COOLDOWN_ACTIVE, SkipReason.ACTION_PENDING, SkipReason.ROLLOUT_IN_PROGRESS}
+
+_CONDITION_EVENTS = {
+    (ConditionType.METRICS_AVAILABLE, "False"): ("SignalsUnavailable", True),
+    (ConditionType.METRICS_AVAILABLE, "True"): ("SignalsAvailable", False),
+    (ConditionType.READY, "False"): ("PolicyNotReady", True),
+    (ConditionType.READY, "True"): ("PolicyReady", False),
+    (ConditionType.COMPLIANT, "False"): ("AuditFailed", True),
+    (ConditionType.COMPLIANT, "True"): ("AuditPassed", False),
+}
+
+_VERDICT_EVENTS = {
+    Verdict.SUSPECT: ("LeakSuspected", False),
+    Verdict.LEAKING: ("LeakDetected", True),
+    Verdict.EXHAUSTING: ("LeakExhausting", True),
+}
+
+
+def policy_ref(policy: Policy) -> ObjectRef:
+    return ObjectRef(names.API_VERSION, names.POLICY_KIND, policy.namespace, policy.name, policy.uid)
+
+
+def workload_ref(workload: Workload) -> ObjectRef:
+    return ObjectRef("apps/v1", "Deployment", workload.namespace, workload.name, workload.uid)
+
+
+def _both(
+    policy: Policy, workload: Workload | None, reason: str, action: str, note: str, warning: bool
+) -> list[Announcement]:
+    """On the workload, where its owners look, and on the policy, where its authors look."""
+    note = note[:NOTE_LENGTH]
+    told = [
+        Announcement(policy_ref(policy), workload_ref(workload) if workload else None, reason, action, note, warning)
+    ]
+    if workload is not None:
+        told.append(Announcement(workload_ref(workload), policy_ref(policy), reason, action, note, warning))
+    return told
+
+
+def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[Announcement]:
+    old = {condition.type: condition.status for condition in before.conditions}
+    told = []
+    for condition in after.conditions:
+        was = old.get(condition.type)
+        event = _CONDITION_EVENTS.get((ConditionType(condition.type), condition.status))
+        # The first time all is well is not news.
+        if event is None or was == condition.status or (was is None and not event[1]):
+            continue
+        reason, warning = event
+        note = f"{condition.reason}: {condition.message}"
+        told += _both(policy, None, reason, "Evaluate", note, warning)
+    return told
+
+
+def _verdicts(
+    policy: Policy, workload: Workload, before: WorkloadStatus | None, after: WorkloadStatus
+) -> list[Announcement]:
+    was = Verdict(before.verdict) if before is not None else Verdict.UNKNOWN
+    now = Verdict(after.verdict)
+    if was == now:
+        return []
+    worst = after.unhealthy[0] if after.unhealthy else None
+    if event := _VERDICT_EVENTS.get(now):
+        if SEVERITY[now] < SEVERITY[was]:
+            return []  # on its way down; said again only when it is Healthy
+        note = f"{worst.name}: {worst.signal}: {worst.message}" if worst else f"{workload.name} is {now}"
+        return _both(policy, workload, event[0], "Judge", note, event[1])
+    if now is Verdict.HEALTHY and SEVERITY[was] >= SEVERITY[Verdict.LEAKING]:
+        return _both(policy, workload, "LeakGone", "Judge", f"all {after.pods} pods are judged Healthy", False)
+    return []
+
+
+def _skips(
+    policy: Policy, workload: Workload, before: WorkloadStatus | None, after: WorkloadStatus
+) -> list[Announcement]:
+    skip = after.skipped
+    if skip is None:
+        return []
+    was = before.skipped if before is not None else None
+    loud = [reason for reason in skip.reasons if reason not in _QUIET_SKIPS]
+    old_loud = [reason for reason in was.reasons if reason not in _QUIET_SKIPS] if was is not None else []
+    if not loud or (was is not None and loud == old_loud and was.action == skip.action and was.pod == skip.pod):
+        return []
+    if loud == [SkipReason.OBSERVING] and len(skip.reasons) == 1:
+        return _both(policy, workload, "WouldAct", skip.action, f"mode Observe: would {skip.action} {skip.pod}", False)
+    note = f"{skip.action} {skip.pod} skipped: {', '.join(loud)}: {skip.message}"
+    return _both(policy, workload, "RemediationSkipped", skip.action or "Remediate", note, False)
+
+
+_DONE_REASONS = {"EvictPod": "PodEvicted", "RolloutRestart": "RolloutRestarted", "ScaleOut": "ScaledOut"}
+
+
+def _action(
+    policy: Policy, workload: Workload | None, before: ActionStatus | None, after: ActionStatus
+) -> list[Announcement]:
+    told: list[Announcement] = []
+    if before is None or before.phase != after.phase:
+        subject = after.pod or after.workload
+        match after.phase:
+            case ActionPhase.DONE:
+                note = f"{after.type} {subject}: {after.signal}: {after.reason}"
+                told += _both(policy, workload, _DONE_REASONS.get(after.type, "Remediated"), after.type, note, False)
+            case ActionPhase.BLOCKED:
+                told += _both(policy, workload, "EvictionBlocked", after.type, f"{subject}: {after.message}", True)
+            case ActionPhase.FAILED:
+                told += _both(policy, workload, "RemediationFailed", after.type, f"{subject}: {after.message}", True)
+            case ActionPhase.INTERRUPTED:
+                told += _both(
+                    policy, workload, "RemediationInterrupted", after.type, f"{subject}: {after.message}", True
+                )
+    was = before.result if before is not None else None
+    if after.result is not None and after.result != was:
+        if after.result is ActionResult.EFFECTIVE:
+            told += _both(policy, workload, "RemediationEffective", after.type, after.message, False)
+        elif after.result is ActionResult.INCONCLUSIVE:
+            told += _both(policy, workload, "RemediationInconclusive", after.type, after.message, True)
+    return told
+
+
+def announcements(
+    evaluation: PolicyEvaluation, before: PolicyStatus, after: PolicyStatus, workloads: Mapping[str, Workload]
+) -> Sequence[Announcement]:
+    """What changed between the two statuses. `workloads` by UID, for actions on targets that are selected no more."""
+    policy = evaluation.policy
+    told = _conditions(policy, before, after)
+    by_name = {target.workload.name: target.workload for target in evaluation.workloads}
+    old = {target.name: target for target in before.workloads}
+    for target in after.workloads:
+        workload = by_name.get(target.name)
+        if workload is None:
+            continue
+        told += _verdicts(policy, workload, old.get(target.name), target)
+        told += _skips(policy, workload, old.get(target.name), target)
+    known = {action.id: action for action in before.actions}
+    for action in after.actions:
+        told += _action(policy, workloads.get(action.workload_uid), known.get(action.id), action)
+    return told

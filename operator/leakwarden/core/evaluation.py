@@ -1,0 +1,214 @@
+"""What one tick thinks of one policy: targets, judgements, findings. Values only; the same evaluation feeds
+the remediation, the status, the Events and the metrics, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.policy import Role, Signal, SignalType
+from leakwarden.core.audit import Finding
+from leakwarden.core.history import History
+from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, worst
+from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
+from leakwarden.core.policy import Policy, selects
+from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.queries import answer_key, limit_from_container, unit_of
+from leakwarden.core.workload import Pod, Snapshot, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class PodEvaluation:
+    """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise."""
+
+    pod: Pod
+    verdict: Verdict
+    deciding: Judgement | None
+    acting: Judgement | None
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadEvaluation:
+    workload: Workload
+    verdict: Verdict
+    pods: tuple[PodEvaluation, ...]
+    findings: tuple[Finding, ...] | None  # None: not audited
+    conflicts_with: str = ""  # name of the older policy that acts on this workload
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvaluation:
+    policy: Policy
+    source: str  # "Prometheus/main" or "Kubelet"; empty where the policy's source does not exist
+    source_error: str
+    cluster_fresh: bool
+    workloads: tuple[WorkloadEvaluation, ...] = ()
+    answers: Mapping[str, Answer] = field(default_factory=dict)  # by the signal's name
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a policy's source answered this tick, and what it answered before."""
+
+    source: str
+    error: str
+    answers: Mapping[str, Answer]  # by answer key
+    history: History
+
+
+def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+    """The Deployments of the policy's own namespace that its selector matches, by name."""
+    if policy.spec is None:
+        return []
+    selector = policy.spec.selector
+    found = (
+        workload
+        for workload in snapshot.workloads.values()
+        if workload.namespace == policy.namespace and selects(selector, workload.labels)
+    )
+    return sorted(found, key=lambda workload: workload.name)
+
+
+def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
+    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old."""
+    owner: dict[str, Policy] = {}
+    for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+        for workload in targets(policy, snapshot):
+            owner.setdefault(workload.uid, policy)
+    return owner
+
+
+def _limit(signal: Signal, limit: float | None, workload: Workload, container: str) -> float | None:
+    if limit is not None or not limit_from_container(signal.type):
+        return limit
+    limits = {c.name: c.memory_limit for c in workload.containers}
+    if container:
+        return limits.get(container)
+    # The source does not name the container. With one container there is nothing to confuse.
+    return next(iter(limits.values())) if len(limits) == 1 else None
+
+
+def _judge_signal(
+    signal: Signal,
+    workload: Workload,
+    pod: Pod,
+    readings: Readings,
+    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
+    now: float,
+    max_age: float,
+) -> Judgement:
+    key = answer_key(signal, workload.namespace)
+    answer = readings.answers.get(key)
+    series = known.get(key, {}).get(pod.uid, [])
+    if signal.type is SignalType.ALERT and not isinstance(answer, QueryFailed):
+        fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= max_age]
+        if not fresh or float(fresh[0].v[-1]) == 0:
+            return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, "the alert is not firing")
+    if not series or isinstance(answer, QueryFailed):
+        # A failed query says nothing about now, whatever the history holds.
+        return judge_absent(signal, answer)
+    unit = unit_of(signal.type)
+    return worst(
+        [
+            judge_series(signal, points, _limit(signal, limit, workload, name.container), now, max_age, unit)
+            for name, points, limit in series
+        ]
+    )
+
+
+def _is_about_nothing(judgement: Judgement) -> bool:
+    """A signal that this pod does not have at all, such as a DB pool where there is no database."""
+    return judgement.verdict is Verdict.UNKNOWN and judgement.reason in (
+        JudgementReason.NO_SERIES, JudgementReason.NO_LIMIT, "NotExported", "ConstantZero", "NoPodLabel",
+    )  # fmt: skip
+
+
+def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEvaluation:
+    """Leak signals decide; a Supporting signal or a symptom makes a pod Suspect at the most.
+
+    Signals the pod does not have are left out, but if no Leak signal is left the pod is Unknown: with
+    nothing to judge by, nobody may call it healthy.
+    """
+    leaks = [j for signal, j in judged if signal.effective_role is Role.LEAK and not _is_about_nothing(j)]
+    others = [
+        j
+        for signal, j in judged
+        if signal.effective_role is not Role.LEAK and SEVERITY[j.verdict] >= SEVERITY[Verdict.SUSPECT]
+    ]
+    acting = next((j for j in leaks if j.verdict is Verdict.EXHAUSTING), None)
+    everything = tuple(j for _, j in judged)
+    if not leaks:
+        absent = [j for signal, j in judged if signal.effective_role is Role.LEAK]
+        return PodEvaluation(pod, Verdict.UNKNOWN, absent[0] if absent else None, None, everything)
+    decisive = worst(leaks)
+    verdict = decisive.verdict
+    if others and SEVERITY[verdict] < SEVERITY[Verdict.SUSPECT]:
+        decisive, verdict = worst(others), Verdict.SUSPECT
+    return PodEvaluation(pod, verdict, decisive, acting, everything)
+
+
+def evaluate(
+    policy: Policy,
+    snapshot: Snapshot,
+    cluster_fresh: bool,
+    readings: Readings,
+    owner: Mapping[str, Policy],
+    findings: Mapping[str, tuple[Finding, ...]],
+    now: float,
+) -> PolicyEvaluation:
+    """Judge all pods of all targets of one policy. `findings` by workload UID."""
+    if policy.spec is None:
+        return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
+    spec = policy.spec
+    max_age = parse_duration(spec.source.max_age)
+    known = {
+        answer_key(signal, policy.namespace): readings.history.by_pod(answer_key(signal, policy.namespace))
+        for signal in spec.signals
+    }
+    evaluated = []
+    for workload in targets(policy, snapshot):
+        pods = [
+            evaluate_pod(
+                pod,
+                [(s, _judge_signal(s, workload, pod, readings, known, now, max_age)) for s in spec.signals],
+            )
+            for pod in snapshot.pods_by_workload.get(workload.uid, ())
+            if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
+        ]
+        verdict = max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN)
+        acts = owner.get(workload.uid)
+        conflict = acts.name if acts is not None and acts.uid != policy.uid else ""
+        evaluated.append(
+            WorkloadEvaluation(
+                workload=workload,
+                verdict=verdict,
+                pods=tuple(sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))),
+                findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
+                conflicts_with=conflict,
+            )
+        )
+    answers: dict[str, Answer] = {}
+    for signal in spec.signals:
+        answers[signal.name] = readings.answers.get(
+            answer_key(signal, policy.namespace), NoData("NotRead", "not read yet")
+        )
+    return PolicyEvaluation(
+        policy, readings.source, readings.error, cluster_fresh,
+        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers,
+    )  # fmt: skip
+
+
+def fresh_pods(evaluation: PolicyEvaluation, signal: Signal) -> int:
+    """How many pods have a judgement on this signal that is based on a reading."""
+    if not isinstance(evaluation.answers.get(signal.name), Sampled):
+        return 0
+    return sum(
+        judgement.verdict is not Verdict.UNKNOWN or judgement.reason == JudgementReason.WARMING_UP
+        for workload in evaluation.workloads
+        for pod in workload.pods
+        for judgement in pod.judgements
+        if judgement.signal == signal.name
+    )

@@ -1,0 +1,127 @@
+"""Readings of one pod and one signal -> a judgement. Every unsure branch is Unknown and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from leakwarden.api.scalars import format_duration, parse_amount, parse_duration
+from leakwarden.api.v1alpha1.policy import Signal, SignalType
+from leakwarden.core.growth import TooLittle, rise_matters, time_left, trend
+from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
+from leakwarden.core.readings import Answer, NoData, Points, QueryFailed
+from leakwarden.core.threshold import breach
+
+
+class JudgementReason(StrEnum):
+    """Why a judgement is what it is."""
+
+    WITHIN_LIMITS = "WithinLimits"
+    ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
+    THRESHOLD_HELD = "ThresholdHeld"
+    GROWING = "Growing"
+    ALERT_FIRING = "AlertFiring"
+    WARMING_UP = "WarmingUp"
+    STALE = "Stale"
+    NO_LIMIT = "NoLimit"
+    NO_SERIES = "NoSeries"
+
+
+def _unknown(signal: Signal, reason: str, message: str, value: float | None = None) -> Judgement:
+    return Judgement(signal.name, Verdict.UNKNOWN, reason, message, value)
+
+
+def worst(judgements: Sequence[Judgement]) -> Judgement:
+    """The most severe; the first of equals."""
+    return max(judgements, key=lambda judgement: SEVERITY[judgement.verdict])
+
+
+def _threshold(signal: Signal, points: Points, limit: float | None, max_age: float, unit: str) -> Judgement | None:
+    if signal.threshold is None:
+        return None
+    amount = parse_amount(signal.threshold.above)
+    value = float(points.v[-1])
+    if amount.share is not None and limit is None:
+        return _unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but its limit cannot be read", value)
+    level = amount.share * limit if amount.share is not None and limit is not None else float(amount.value or 0)
+    needed = parse_duration(signal.threshold.for_)
+    found = breach(points, level, max_gap=max_age)
+    of_limit = f" of {limit:g}" if limit is not None else ""
+    shown = f"{value:g}{of_limit} {unit}"
+    if not value > level:
+        return Judgement(
+            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, f"{shown}, below {level:g}", value, limit
+        )
+    if found.held < needed:
+        message = f"{shown}, above {level:g} for {format_duration(found.held)} of {format_duration(needed)}"
+        return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD, message, value, limit)
+    message = f"{shown}, above {level:g} for {format_duration(found.held)}"
+    return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD, message, value, limit)
+
+
+def _growth(signal: Signal, points: Points, limit: float | None, now: float, unit: str) -> Judgement | None:
+    if not signal.growth.enabled:
+        return None
+    value = float(points.v[-1])
+    window = parse_duration(signal.growth.window)
+    found = trend(points, window, now)
+    if isinstance(found, TooLittle):
+        return _unknown(signal, JudgementReason.WARMING_UP, f"growth needs more readings: {found.message}", value)
+    if limit is None:
+        return _unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but there is no limit to judge by", value)
+    if not found.sustained or not rise_matters(points, window, now, limit):
+        message = f"{value:g} of {limit:g} {unit}, no sustained growth in {format_duration(window)}"
+        return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, message, value, limit)
+    left = time_left(found, limit)
+    soon = parse_duration(signal.growth.exhausts_within)
+    # The upper end decides: only when even the slow estimate exhausts in time does it act.
+    verdict = Verdict.EXHAUSTING if left.high <= soon else Verdict.LEAKING
+    message = (
+        f"{value:g} of {limit:g} {unit}, growing {found.slope_per_hour:.3g}/h, exhausted in"
+        f" {format_duration(left.low)} to {format_duration(left.high) if left.high != float('inf') else 'never'}"
+    )
+    return Judgement(
+        signal.name, verdict, JudgementReason.GROWING, message, value, limit, found.per_hour, left
+    )  # fmt: skip
+
+
+def judge_series(
+    signal: Signal, points: Points, limit: float | None, now: float, max_age: float, unit: str
+) -> Judgement:
+    """One series. The threshold and the growth are judged apart; the more severe speaks.
+
+    A reading within its threshold is Healthy although growth still warms up; with growth alone a young
+    process is Unknown.
+    """
+    if points.t.size == 0:
+        return _unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
+    age = now - float(points.t[-1])
+    if age > max_age:
+        message = f"the newest reading is {format_duration(age)} old, more than {format_duration(max_age)}"
+        return _unknown(signal, JudgementReason.STALE, message)
+    if signal.type is SignalType.ALERT:
+        alert = signal.alert.name if signal.alert else ""
+        return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
+    by_level = _threshold(signal, points, limit, max_age, unit)
+    by_growth = _growth(signal, points, limit, now, unit)
+    if by_level is None and by_growth is None:
+        message = "neither a threshold nor growth is asked for"
+        return Judgement(
+            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, message, float(points.v[-1]), limit
+        )
+    if by_level is None or by_growth is None:
+        return by_level or by_growth or _unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
+    if by_growth.verdict is Verdict.UNKNOWN and by_level.verdict is not Verdict.UNKNOWN:
+        return by_level
+    if by_level.verdict is Verdict.UNKNOWN and by_growth.verdict is not Verdict.UNKNOWN:
+        return by_growth
+    return worst([by_level, by_growth])
+
+
+def judge_absent(signal: Signal, answer: Answer | None) -> Judgement:
+    """A pod without any series of the signal: why."""
+    match answer:
+        case QueryFailed(reason, message) | NoData(reason, message):
+            return _unknown(signal, reason, message)
+        case _:
+            return _unknown(signal, JudgementReason.NO_SERIES, "this pod has no series of it")

@@ -1,0 +1,139 @@
+"""A policy as the operator holds it: parsed if it can be, with the reason in words if it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
+from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.core.promql import PromQLError, confine
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`spec` is None exactly where `error` says why. `raw_status` is what the API server holds."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    created: float  # epoch s
+    spec: PolicySpec | None
+    error: str
+    status: PolicyStatus
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def parse_time(text: str | None) -> float:
+    """Epoch seconds of an RFC 3339 time; 0 where there is none or it can't be read."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except ValueError:
+        return 0.0
+
+
+def format_time(epoch: float) -> str:
+    """RFC 3339 in UTC, whole seconds, as metav1.Time is written."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _location(parts: tuple[int | str, ...]) -> str:
+    text = "spec"
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text
+
+
+def _describe(error: ValidationError, limit: int = 5) -> str:
+    """Field, value and what is allowed, for up to `limit` errors of a spec."""
+    lines = []
+    for item in error.errors(include_url=False)[:limit]:
+        # A union such as int-or-string reports one error a branch, with the branch as last part.
+        where = _location(tuple(p for p in item["loc"] if p not in ("int", "str")))
+        value = item.get("input")
+        shown = f" is {str(value)[:60]!r}" if isinstance(value, (str, int, float, bool)) else ""
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "no such field"
+        elif item["type"] == "missing":
+            message = "is required"
+        separator = " " if message.startswith("is ") and not shown else ": "
+        line = f"{where}{shown}{separator}{message}"
+        if line not in lines:
+            lines.append(line)
+    more = error.error_count() - limit
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _promql_errors(spec: PolicySpec, namespace: str) -> str:
+    for index, signal in enumerate(spec.signals):
+        for field, query in (("query", signal.query), ("limitQuery", signal.limit_query)):
+            if query is None:
+                continue
+            try:
+                confine(query, namespace)
+            except PromQLError as error:
+                return f"spec.signals[{index}].{field} is {query[:60]!r}: {error}"
+    return ""
+
+
+def parse_policy(body: Mapping[str, Any]) -> Policy:
+    """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`."""
+    metadata = body.get("metadata") or {}
+    namespace = str(metadata.get("namespace", ""))
+    spec: PolicySpec | None = None
+    error = ""
+    try:
+        spec = PolicySpec.model_validate(body.get("spec") or {})
+    except ValidationError as invalid:
+        error = _describe(invalid)
+    except (RecursionError, TypeError, OverflowError):
+        error = "spec cannot be read: it is not of the shape that the schema describes"
+    if spec is not None and (error := _promql_errors(spec, namespace)):
+        spec = None
+    try:
+        status = PolicyStatus.model_validate(body.get("status") or {})
+    except (ValidationError, RecursionError):
+        # Something else wrote it, or a much older version did. Its action records are lost with it,
+        # which only the cooldown would miss; what the cluster shows still guards.
+        status = PolicyStatus()
+    return Policy(
+        namespace=namespace,
+        name=str(metadata.get("name", "")),
+        uid=str(metadata.get("uid", "")),
+        resource_version=str(metadata.get("resourceVersion", "")),
+        generation=int(metadata.get("generation") or 0),
+        created=parse_time(metadata.get("creationTimestamp")),
+        spec=spec,
+        error=error,
+        status=status,
+    )
+
+
+def selects(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Kubernetes' label selector semantics; an empty selector selects nothing here, unlike there."""
+    if not selector.match_labels and not selector.match_expressions:
+        return False
+    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
+        return False
+    for requirement in selector.match_expressions:
+        present = requirement.key in labels
+        among = present and labels[requirement.key] in requirement.values
+        holds = {
+            SelectorOperator.IN: among,
+            SelectorOperator.NOT_IN: not among,
+            SelectorOperator.EXISTS: present,
+            SelectorOperator.DOES_NOT_EXIST: not present,
+        }[requirement.operator]
+        if not holds:
+            return False
+    return True

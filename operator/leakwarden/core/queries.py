@@ -1,0 +1,76 @@
+"""Which queries the policies need: each built-in signal once for all of them, each user's query once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from leakwarden.api.v1alpha1.policy import Signal, SignalType
+from leakwarden.core.policy import Policy
+from leakwarden.core.promql import confine, matcher
+from leakwarden.core.readings import Query
+from leakwarden.core.signals import CATALOGUE, LimitKind
+
+
+def answer_key(signal: Signal, namespace: str) -> str:
+    """Identifies what is asked, so that two policies that ask the same share one query."""
+    match signal.type:
+        case SignalType.PROMQL:
+            text = f"{signal.query}\n{signal.limit_query}"
+        case SignalType.ALERT:
+            assert signal.alert is not None
+            text = f"{signal.alert.name}\n{sorted(signal.alert.labels.items())}"
+        case _:
+            return str(signal.type)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{signal.type}/{namespace}/{digest}"
+
+
+def limit_from_container(kind: SignalType) -> bool:
+    """Whether the signal's limit is the container's memory limit, known from the pod template."""
+    row = CATALOGUE.get(kind)
+    return row is not None and row.limit_kind is LimitKind.CONTAINER_MEMORY
+
+
+def unit_of(kind: SignalType) -> str:
+    row = CATALOGUE.get(kind)
+    return row.unit if row is not None else ""
+
+
+def _user_query(signal: Signal, namespace: str) -> Query:
+    if signal.type is SignalType.ALERT:
+        assert signal.alert is not None
+        labels = {**signal.alert.labels, "alertname": signal.alert.name, "alertstate": "firing", "namespace": namespace}
+        value = "ALERTS{" + ",".join(matcher(name, "=", text) for name, text in sorted(labels.items())) + "}"
+        limit = None
+    else:
+        assert signal.query is not None
+        value = confine(signal.query, namespace)
+        limit = confine(signal.limit_query, namespace) if signal.limit_query is not None else None
+    return Query(
+        key=answer_key(signal, namespace),
+        value=value,
+        limit=limit,
+        namespaces=frozenset({namespace}),
+        confined=True,
+    )
+
+
+def needed_queries(policies: Iterable[Policy]) -> list[Query]:
+    """The queries for these policies, which share one source; in a stable order."""
+    shared: dict[SignalType, set[str]] = {}
+    own: dict[str, Query] = {}
+    for policy in policies:
+        if policy.spec is None:
+            continue
+        for signal in policy.spec.signals:
+            if signal.type in (SignalType.PROMQL, SignalType.ALERT):
+                query = _user_query(signal, policy.namespace)
+                own[query.key] = query
+            else:
+                shared.setdefault(signal.type, set()).add(policy.namespace)
+    builtin = [
+        Query(key=str(kind), value=CATALOGUE[kind].value, limit=CATALOGUE[kind].limit, namespaces=frozenset(namespaces))
+        for kind, namespaces in sorted(shared.items())
+    ]
+    return builtin + [own[key] for key in sorted(own)]

@@ -1,0 +1,144 @@
+"""Evaluations -> a plan: at most one action a workload and tick, each with every guard's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leakwarden.api.scalars import format_duration
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
+from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.guards import IMPOSSIBLE, Candidate, Situation, Skip, ask
+from leakwarden.core.judgement import Judgement, Verdict
+from leakwarden.core.policy import format_time, parse_time
+
+# After this an action that was carried out but whose benefit could not be seen is Inconclusive, s.
+# Kubernetes' own progressDeadlineSeconds default: a Deployment that has not recovered by then is stuck.
+VERIFY_WITHIN = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`skips` is empty exactly when the action is to be carried out."""
+
+    candidate: Candidate
+    skips: tuple[Skip, ...]
+
+    @property
+    def go(self) -> bool:
+        return not self.skips
+
+    @property
+    def only_observing(self) -> bool:
+        """Whether nothing but the mode stands in the way: what would have been done."""
+        return [skip.reason for skip in self.skips] == [SkipReason.OBSERVING]
+
+
+def urgency(pod: PodEvaluation) -> tuple[float, float, str]:
+    """Sorts the pod that runs out first to the front; where no time is known the fullest comes first."""
+    judgement = pod.acting
+    assert judgement is not None
+    left = judgement.seconds_to_exhaustion.low if judgement.seconds_to_exhaustion else float("inf")
+    share = judgement.value / judgement.limit if judgement.value is not None and judgement.limit else 0.0
+    return (left, -share, pod.pod.name)
+
+
+def _decide(policy: PolicyEvaluation, target: WorkloadEvaluation, situation: Situation) -> Decision | None:
+    spec = policy.policy.spec
+    acting = [pod for pod in target.pods if pod.acting is not None]
+    if spec is None or not acting:
+        return None
+    pod = min(acting, key=urgency)
+    assert pod.acting is not None
+    decision: Decision | None = None
+    for action in spec.remediation.actions:
+        candidate = Candidate(policy.policy, spec, target, pod, pod.acting, action)
+        decision = Decision(candidate, ask(candidate, situation))
+        if not any(skip.reason in IMPOSSIBLE for skip in decision.skips):
+            break
+    return decision
+
+
+def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[Decision]:
+    """What to do about every workload that has an Exhausting pod."""
+    decisions = []
+    for evaluation in evaluations:
+        for target in evaluation.workloads:
+            decision = _decide(evaluation, target, situation)
+            if decision is not None:
+                decisions.append(decision)
+    return decisions
+
+
+def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
+    """The record that is written before anything is done."""
+    candidate = decision.candidate
+    return ActionStatus(
+        id=action_id,
+        type=str(candidate.action.type),
+        workload=candidate.target.workload.name,
+        workload_uid=candidate.target.workload.uid,
+        pod=candidate.pod.pod.name,
+        pod_uid=candidate.pod.pod.uid,
+        signal=candidate.judgement.signal,
+        reason=candidate.judgement.message[:1024],
+        value=candidate.judgement.value,
+        phase=ActionPhase.PENDING,
+        intended_at=format_time(now),
+    )
+
+
+def finish(record: ActionStatus, phase: ActionPhase, message: str, now: float) -> ActionStatus:
+    """The record with its outcome."""
+    return record.model_copy(
+        update={
+            "phase": phase,
+            "message": message[:1024],
+            "finished_at": format_time(now),
+            "result": ActionResult.VERIFYING if phase is ActionPhase.DONE else None,
+        }
+    )
+
+
+def recover(record: ActionStatus, pod_exists: bool, now: float) -> ActionStatus:
+    """A Pending record found at start: the operator stopped between intent and outcome.
+
+    A pod that is gone was evicted, by us or by someone else; either way it need not be done again. Whatever
+    else it was is not repeated: nobody knows whether it was carried out, and the cooldown counts from the intent.
+    """
+    if record.type == "EvictPod" and not pod_exists:
+        return finish(record, ActionPhase.DONE, "the pod is gone; seen after the operator restarted", now)
+    return finish(
+        record, ActionPhase.INTERRUPTED, "the operator stopped before the outcome was known; not repeated", now
+    )
+
+
+def _reading_now(target: WorkloadEvaluation, signal: str) -> list[Judgement]:
+    return [j for pod in target.pods for j in pod.judgements if j.signal == signal and j.value is not None]
+
+
+def verify(record: ActionStatus, target: WorkloadEvaluation | None, now: float) -> ActionStatus:
+    """Whether a carried-out action helped: all replicas serve, the acted-on pod is gone, no pod is Exhausting
+    and every pod has a reading of the signal again."""
+    if record.phase is not ActionPhase.DONE or record.result is not ActionResult.VERIFYING:
+        return record
+    elapsed = now - parse_time(record.intended_at)
+    if target is not None:
+        serving = sum(pod.pod.available for pod in target.pods)
+        readings = _reading_now(target, record.signal)
+        replaced = record.type == "ScaleOut" or all(pod.pod.uid != record.pod_uid for pod in target.pods)
+        calm = all(pod.verdict is not Verdict.EXHAUSTING for pod in target.pods)
+        complete = serving >= target.workload.replicas and not target.workload.rollout_in_progress
+        if replaced and calm and complete and target.pods and len(readings) >= len(target.pods):
+            now_at = max(j.value for j in readings if j.value is not None)
+            was = f", was {record.value:g}" if record.value is not None else ""
+            message = (
+                f"{record.message}; after {format_duration(elapsed)} {serving} of {target.workload.replicas} replicas"
+                f" serve, {record.signal} at most {now_at:g}{was}"
+            )
+            return record.model_copy(update={"result": ActionResult.EFFECTIVE, "message": message[:1024]})
+    if elapsed > VERIFY_WITHIN:
+        message = f"{record.message}; whether it helped could not be seen within {format_duration(VERIFY_WITHIN)}"
+        return record.model_copy(update={"result": ActionResult.INCONCLUSIVE, "message": message[:1024]})
+    return record

@@ -1,0 +1,252 @@
+"""Evaluation and outcomes -> the status a person reads. Bounded, and equal inputs give equal bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
+from leakwarden.api.v1alpha1.policy import Role, Signal
+from leakwarden.api.v1alpha1.status import (
+    MAX_ACTIONS,
+    MAX_FINDINGS,
+    MAX_PODS,
+    MAX_WORKLOADS,
+    MESSAGE_LENGTH,
+    ActionStatus,
+    Condition,
+    FindingStatus,
+    LastAction,
+    PodStatus,
+    PolicyStatus,
+    SignalStatus,
+    SkipStatus,
+    TargetCounts,
+    WorkloadStatus,
+)
+from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, fresh_pods
+from leakwarden.core.judgement import Verdict
+from leakwarden.core.policy import format_time
+from leakwarden.core.readings import NoData, QueryFailed, Sampled
+from leakwarden.core.remediation import Decision
+
+Truth = tuple[str, Reason, str]  # status, reason, message
+
+
+def ready(evaluation: PolicyEvaluation) -> Truth:
+    policy = evaluation.policy
+    if policy.spec is None:
+        return ("False", Reason.INVALID_SPEC, policy.error)
+    if evaluation.source_error:
+        return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
+    conflicts = [w for w in evaluation.workloads if w.conflicts_with]
+    if conflicts:
+        named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
+        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
+        return ("False", Reason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
+    if not evaluation.workloads:
+        return ("True", Reason.NO_TARGETS, "no Deployment of this namespace matches the selector")
+    return ("True", Reason.RECONCILED, f"{len(evaluation.workloads)} Deployments selected, mode {policy.spec.mode}")
+
+
+def metrics_available(evaluation: PolicyEvaluation) -> Truth:
+    if evaluation.source_error:
+        return ("Unknown", Reason.UNKNOWN_SOURCE, evaluation.source_error)
+    if not evaluation.cluster_fresh:
+        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, "the operator's view of the cluster is incomplete or too old")
+    if not evaluation.workloads:
+        return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
+    failed = [
+        f"{name} ({a.reason}: {a.message})" for name, a in evaluation.answers.items() if isinstance(a, QueryFailed)
+    ]
+    if failed:
+        return ("False", Reason.QUERY_FAILED, f"{evaluation.source} could not be queried for {'; '.join(failed[:3])}")
+    # A firing alert that is not there is good news, not a missing reading.
+    spec = evaluation.policy.spec
+    alerts = {signal.name for signal in spec.signals if signal.alert is not None} if spec is not None else set()
+    empty = [name for name, a in evaluation.answers.items() if isinstance(a, NoData) and name not in alerts]
+    measured = [name for name, a in evaluation.answers.items() if isinstance(a, Sampled)]
+    blind = [w for w in evaluation.workloads if w.pods and all(_is_blind(pod) for pod in w.pods)]
+    if (empty and not measured) or (blind and len(blind) == len(evaluation.workloads)):
+        return ("False", Reason.NO_DATA, f"{evaluation.source} has no fresh readings for the targets")
+    if empty or blind:
+        parts = [f"no readings of {', '.join(empty)}"] if empty else []
+        parts += [f"none for {', '.join(w.workload.name for w in blind[:5])}"] if blind else []
+        return ("True", Reason.SIGNALS_MISSING, "; ".join(parts))
+    return ("True", Reason.ALL_SIGNALS_FRESH, f"read from {evaluation.source}")
+
+
+def _is_blind(pod: PodEvaluation) -> bool:
+    return all(judgement.value is None for judgement in pod.judgements)
+
+
+def healthy(evaluation: PolicyEvaluation) -> Truth:
+    pods = [(w, pod) for w in evaluation.workloads for pod in w.pods]
+    verdicts = Counter(pod.verdict for _, pod in pods)
+    if evaluation.policy.spec is None or evaluation.source_error or not pods:
+        return ("Unknown", Reason.NOT_JUDGED, "there is nothing to judge")
+    leaking = verdicts[Verdict.EXHAUSTING] + verdicts[Verdict.LEAKING]
+    if leaking:
+        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {len(pods)} pods: {_worst_line(pods[0][0], pods[0][1])}")
+    if verdicts[Verdict.SUSPECT]:
+        suspect = next((w, p) for w, p in pods if p.verdict is Verdict.SUSPECT)
+        return (
+            "Unknown",
+            Reason.LEAK_SUSPECTED,
+            f"{verdicts[Verdict.SUSPECT]} of {len(pods)} pods: {_worst_line(*suspect)}",
+        )
+    if verdicts[Verdict.UNKNOWN]:
+        unknown = next((w, p) for w, p in pods if p.verdict is Verdict.UNKNOWN)
+        return (
+            "Unknown",
+            Reason.NOT_JUDGED,
+            f"{verdicts[Verdict.UNKNOWN]} of {len(pods)} pods: {_worst_line(*unknown)}",
+        )
+    return ("True", Reason.NO_LEAK, f"{len(pods)} pods judged")
+
+
+def _worst_line(workload: WorkloadEvaluation, pod: PodEvaluation) -> str:
+    why = f": {pod.deciding.signal}: {pod.deciding.message}" if pod.deciding else ""
+    return f"{pod.pod.name} is {pod.verdict}{why}"
+
+
+def compliant(evaluation: PolicyEvaluation) -> Truth:
+    if evaluation.policy.spec is None or not evaluation.workloads:
+        return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
+    if not evaluation.policy.spec.audit.enabled:
+        return ("Unknown", Reason.AUDIT_DISABLED, "spec.audit.enabled is false")
+    found = [(w.workload.name, f) for w in evaluation.workloads for f in w.findings or ()]
+    errors = [(name, f) for name, f in found if str(f.severity) == "Error"]
+    if errors:
+        name, first = errors[0]
+        return ("False", Reason.FINDINGS, f"{len(errors)} errors, {len(found)} findings; {name}: {first.message}")
+    return ("True", Reason.NO_FINDINGS, f"no errors, {len(found)} lesser findings")
+
+
+def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float) -> list[Condition]:
+    truths: dict[ConditionType, Truth] = {
+        ConditionType.READY: ready(evaluation),
+        ConditionType.HEALTHY: healthy(evaluation),
+        ConditionType.COMPLIANT: compliant(evaluation),
+        ConditionType.METRICS_AVAILABLE: metrics_available(evaluation),
+    }
+    truth = truths[ConditionType.READY]
+    if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
+        truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
+    before = {condition.type: condition for condition in previous.conditions}
+    result = []
+    for kind, (status, reason, message) in truths.items():
+        old = before.get(kind)
+        since = old.last_transition_time if old is not None and old.status == status else format_time(now)
+        result.append(
+            Condition.model_validate(
+                {
+                    "type": str(kind),
+                    "status": status,
+                    "reason": str(reason),
+                    "message": message[: MESSAGE_LENGTH * 4],
+                    "observedGeneration": evaluation.policy.generation,
+                    "lastTransitionTime": since,
+                }
+            )
+        )
+    return result
+
+
+def _workload_status(target: WorkloadEvaluation, decision: Decision | None) -> WorkloadStatus:
+    unhealthy = [pod for pod in target.pods if pod.verdict is not Verdict.HEALTHY]
+    findings = target.findings or ()
+    skipped = None
+    if decision is not None and decision.skips:
+        skipped = SkipStatus(
+            action=str(decision.candidate.action.type),
+            pod=decision.candidate.pod.pod.name,
+            reasons=[str(skip.reason) for skip in decision.skips],
+            message="; ".join(skip.message for skip in decision.skips)[:1024],
+        )
+    return WorkloadStatus(
+        name=target.workload.name,
+        verdict=str(target.verdict),
+        pods=len(target.pods),
+        unhealthy=[
+            PodStatus(
+                name=pod.pod.name,
+                verdict=str(pod.verdict),
+                signal=pod.deciding.signal if pod.deciding else "",
+                reason=str(pod.deciding.reason)[:64] if pod.deciding else "",
+                message=pod.deciding.message[:MESSAGE_LENGTH] if pod.deciding else "",
+            )
+            for pod in unhealthy[:MAX_PODS]
+        ],
+        findings=[
+            FindingStatus(
+                check=f.check,
+                severity=str(f.severity),
+                container=f.container,
+                message=f.message[:MESSAGE_LENGTH],
+                hint=f.hint[:MESSAGE_LENGTH],
+            )
+            for f in findings[:MAX_FINDINGS]
+        ],
+        findings_total=len(findings),
+        skipped=skipped,
+    )
+
+
+def _signal_status(evaluation: PolicyEvaluation, signal: Signal) -> SignalStatus:
+    answer = evaluation.answers.get(signal.name)
+    match answer:
+        case QueryFailed(reason, message):
+            return SignalStatus(name=signal.name, state="QueryFailed", reason=reason, message=message[:MESSAGE_LENGTH])
+        case NoData(reason, message) if signal.alert is None:
+            return SignalStatus(name=signal.name, state="NoData", reason=reason, message=message[:MESSAGE_LENGTH])
+        case NoData():
+            return SignalStatus(name=signal.name, state="Available", message="the alert is not firing")
+    pods = sum(len(target.pods) for target in evaluation.workloads)
+    fresh = fresh_pods(evaluation, signal)
+    role = f"role {signal.effective_role}" if signal.effective_role is not Role.LEAK else ""
+    if fresh >= pods:
+        return SignalStatus(name=signal.name, state="Available", pods=fresh, message=role)
+    return SignalStatus(
+        name=signal.name, state="Partial", pods=fresh, message=f"fresh readings for {fresh} of {pods} pods"
+    )
+
+
+def build_status(
+    evaluation: PolicyEvaluation,
+    decisions: Sequence[Decision],
+    actions: Sequence[ActionStatus],
+    now: float,
+) -> PolicyStatus:
+    """The status for this evaluation. Only conditions' transition times depend on `now`."""
+    policy = evaluation.policy
+    by_workload = {decision.candidate.target.workload.uid: decision for decision in decisions}
+    counts = Counter(pod.verdict for target in evaluation.workloads for pod in target.pods)
+    newest = actions[0] if actions else None
+    last = None
+    if newest is not None:
+        result = f", {newest.result}" if newest.result is not None else ""
+        last = LastAction(
+            summary=f"{newest.type} {newest.pod or newest.workload} ({newest.phase}{result})", time=newest.intended_at
+        )
+    return PolicyStatus(
+        observed_generation=policy.generation,
+        conditions=_conditions(evaluation, policy.status, now),
+        source=evaluation.source,
+        targets=TargetCounts(
+            workloads=len(evaluation.workloads),
+            pods=sum(counts.values()),
+            healthy=counts[Verdict.HEALTHY],
+            suspect=counts[Verdict.SUSPECT],
+            leaking=counts[Verdict.LEAKING],
+            exhausting=counts[Verdict.EXHAUSTING],
+            unknown=counts[Verdict.UNKNOWN],
+        ),
+        workloads=[
+            _workload_status(target, by_workload.get(target.workload.uid))
+            for target in evaluation.workloads[:MAX_WORKLOADS]
+        ],
+        signals=[_signal_status(evaluation, signal) for signal in (policy.spec.signals if policy.spec else ())],
+        actions=list(actions[:MAX_ACTIONS]),
+        last_action=last,
+    )

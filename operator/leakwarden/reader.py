@@ -1,0 +1,117 @@
+"""Reads each source once a tick: one query per signal for all pods of all policies that use it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.core.evaluation import Readings, targets
+from leakwarden.core.history import History
+from leakwarden.core.policy import Policy
+from leakwarden.core.queries import needed_queries
+from leakwarden.core.readings import Answer, Query, QueryFailed, Sampled
+from leakwarden.core.workload import Pod, Snapshot
+from leakwarden.ports import Metrics
+
+LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
+OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
+
+
+@dataclass(slots=True)
+class Reader:
+    """`sources` by name; `default` is the one that policies naming none use. `step` in seconds."""
+
+    sources: Mapping[str, Metrics]
+    default: Metrics | None
+    step: float
+    _histories: dict[str, History] = field(default_factory=dict)
+    _read_until: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def source_of(self, policy: Policy) -> Metrics | str:
+        """The policy's source, or why it has none."""
+        name = policy.spec.source.prometheus if policy.spec is not None else None
+        if name is None:
+            return self.default if self.default is not None else "no Prometheus is configured and the kubelets are disabled"
+        if name in self.sources:
+            return self.sources[name]
+        known = ", ".join(sorted(self.sources)) or "none"
+        return f"spec.source.prometheus is {name!r}; the operator's configuration has: {known}"
+
+    async def read(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> dict[str, Readings]:
+        """By policy UID. A source that fails costs only the policies that use it."""
+        users: dict[str, list[Policy]] = {}
+        metrics: dict[str, Metrics] = {}
+        results: dict[str, Readings] = {}
+        for policy in policies:
+            source = self.source_of(policy)
+            if isinstance(source, str):
+                results[policy.uid] = Readings("", source if policy.spec else "", {}, History(0))
+                continue
+            users.setdefault(source.name, []).append(policy)
+            metrics[source.name] = source
+        names = list(users)
+        for name, readings in zip(
+            names,
+            await asyncio.gather(*(self._read_source(metrics[n], users[n], snapshot, now) for n in names)),
+            strict=True,
+        ):
+            results.update({policy.uid: readings for policy in users[name]})
+        return results
+
+    async def _read_source(
+        self, source: Metrics, policies: Sequence[Policy], snapshot: Snapshot, now: float
+    ) -> Readings:
+        history = self._histories.setdefault(source.name, History(LEAST_LOOKBACK))
+        wanted = max(_lookback(policy) for policy in policies)
+        if wanted > history.lookback:
+            # A policy looks further back than any before it: read everything again, once.
+            history = self._histories[source.name] = History(wanted)
+        pods = _pods(policies, snapshot)
+        queries = needed_queries(policies)
+        # One call for the signals that are new, one for those of which only the newest points are missing.
+        fresh = [query for query in queries if not history.knows(query.key)]
+        known = [query for query in queries if history.knows(query.key)]
+        answers: dict[str, Answer] = {}
+        for group, since in ((fresh, now - history.lookback), (known, self._since(source.name, known, now, history))):
+            if group:
+                answers.update(await source.read(group, since, now, self.step))
+        for query in queries:
+            answer = answers.get(query.key)
+            if answer is None:
+                answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
+            if isinstance(answer, Sampled):
+                history.append(query.key, answer, pods, now)
+                self._read_until[source.name, query.key] = now
+        label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
+        return Readings(label, "", answers, history)
+
+    def _since(self, source: str, queries: Sequence[Query], now: float, history: History) -> float:
+        """The oldest moment any of the queries was last read, less an overlap, within the lookback."""
+        times = [until for query in queries if (until := self._read_until.get((source, query.key))) is not None]
+        oldest = min(times, default=now - history.lookback)
+        return max(oldest - OVERLAP * self.step, now - history.lookback)
+
+
+def _lookback(policy: Policy) -> float:
+    """Seconds of readings that the policy's thresholds and growth windows need."""
+    if policy.spec is None:
+        return LEAST_LOOKBACK
+    needs = [LEAST_LOOKBACK]
+    for signal in policy.spec.signals:
+        if signal.threshold is not None:
+            needs.append(2 * parse_duration(signal.threshold.for_))
+        if signal.growth.enabled:
+            needs.append(parse_duration(signal.growth.window))
+    return max(needs)
+
+
+def _pods(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Pod]:
+    """The pods of all targets by (namespace, name)."""
+    return {
+        (pod.namespace, pod.name): pod
+        for policy in policies
+        for workload in targets(policy, snapshot)
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+    }

@@ -1,0 +1,78 @@
+"""The operator's own configuration: one frozen value, from the environment. Nothing reads the environment elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.policy import ActionType
+
+PREFIX = "LEAKWARDEN_"
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message names the variable, its value and what is allowed."""
+
+
+class Settings(BaseModel):
+    """Each field is the variable LEAKWARDEN_<FIELD>; lists are separated by commas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: float = Field(default=30.0, ge=1, le=3600)  # s between ticks
+    bucket: float = Field(default=60.0, ge=1, le=3600)  # s; the resolution readings are taken at
+    watch_namespaces: tuple[str, ...] = ()  # empty: all
+    sources_file: Path | None = None
+    actions: frozenset[ActionType] = frozenset()  # what RBAC allows; empty: observe only
+    listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")  # noqa: S104
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    kubelet_enabled: bool = True
+    kubelet_insecure_skip_verify: bool = True
+    kubelet_port: int = Field(default=10250, ge=1, le=65535)
+    kubeconfig: Path | None = None
+    pod_name: str = "leakwarden"
+    pod_namespace: str = "default"
+
+    @field_validator("interval", "bucket", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return parse_duration(value) if isinstance(value, str) else value
+
+    @field_validator("watch_namespaces", "actions", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Settings from LEAKWARDEN_* and the downward API's POD_NAME and POD_NAMESPACE. Raises SettingsError."""
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = name.upper() if name.startswith("pod_") else PREFIX + name.upper()
+        if environment.get(variable):
+            values[name] = environment[variable]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        field = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        shown = str(values.get(field))[:60]
+        raise SettingsError(f"{PREFIX}{field.upper()} is {shown!r}: {message}") from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """LEAKWARDEN_* variables that are no setting: most likely a slip of the pen, so worth a warning.
+
+    Not an error: a Service named leakwarden makes the kubelet inject LEAKWARDEN_SERVICE_HOST and its like.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    injected = re.compile(r"_(SERVICE_(HOST|PORT.*)|PORT(_[0-9]+_(TCP|UDP).*)?)$")
+    candidates = (name for name in environment if name.startswith(PREFIX) and name not in known)
+    return sorted(name for name in candidates if injected.search(name) is None)
