@@ -1,0 +1,251 @@
+"""The catalogue of built-in signals: a row a signal, with where it is read, its unit, its limit and its role.
+
+Queries are templates that a source fills in, once for all pods (`render`):
+
+    <<matchers>>   the namespaces asked for          <<bucket>>   the resolution, such as 60s
+    <<maxage>>     how old a limit may be            <<owner>>    the labels that name a pod: namespace, pod
+    <<container>>  the label that names a container
+
+A gauge is read as its floor, the minimum a bucket: garbage, bursts and work in flight live above the
+floor, a leak lifts it. The same thing has other names with other exporters; all names stand in one query,
+and the first that a pod exports counts (`or on` leaves out what the left side already has for the pod).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from leakwarden.api.v1alpha1.policy import DEFAULT_ROLES, Role, SignalType
+from leakwarden.core.promql import PromQLError, matcher
+from leakwarden.core.readings import SeriesKey
+from leakwarden.core.workload import Snapshot
+
+# cgroups and ulimits write "unlimited" as a number near 2^63; no pod has a limit of a petabyte.
+UNLIMITED = 2.0**50
+
+
+class LimitKind(StrEnum):
+    METRIC = "Metric"  # another series says it
+    CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template (`memory_limits`)
+    NONE = "None"  # there is none; only growth by itself can be judged
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """One exporter's names for a value and its limit; `where` are further matchers of each selector."""
+
+    value: str
+    limit: str | None = None
+    where: str = ""
+    limit_where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """What the kubelet's /metrics/cadvisor calls it. `limit_label` picks the limit among its series."""
+
+    value: str
+    limit: str | None = None
+    limit_label: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    type: SignalType
+    unit: str
+    limit_kind: LimitKind
+    aliases: tuple[Alias, ...]
+    kubelet: Families | None
+    fix: str  # one line: what to do where a workload has no such readings
+    direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
+
+    @property
+    def role(self) -> Role:
+        return DEFAULT_ROLES[self.type]
+
+    @property
+    def value(self) -> str:
+        """The query for the values, as a template."""
+        return _first_of("min_over_time", "<<bucket>>", ((each.value, each.where) for each in self.aliases))
+
+    @property
+    def limit(self) -> str | None:
+        """The query for the limits, as a template; None where no series says it."""
+        pairs = [(each.limit, each.limit_where) for each in self.aliases if each.limit is not None]
+        return _first_of("last_over_time", "<<maxage>>", pairs) if pairs else None
+
+
+def _first_of(function: str, window: str, selectors: Iterable[tuple[str, str]]) -> str:
+    terms = (f"{function}({name}{{{where}{',' if where else ''}<<matchers>>}}[{window}])" for name, where in selectors)
+    return " or on (<<owner>>) ".join(terms)
+
+
+# The kubelet also reports the pod's own cgroup (no container) and its pause container, which would count twice.
+_OF_A_CONTAINER = '<<container>>!="",<<container>>!="POD"'
+_ULIMIT = ("ulimit", "max_open_files")
+
+CATALOGUE: Mapping[SignalType, Row] = {
+    row.type: row
+    for row in (
+        Row(
+            type=SignalType.DESCRIPTORS,
+            unit="descriptors",
+            limit_kind=LimitKind.METRIC,
+            aliases=(
+                # The process itself comes first: Go raises its own soft limit at start, so process_max_fds is
+                # the truth and container_ulimits_soft may be another number.
+                Alias("process_open_fds", "process_max_fds"),
+                Alias(
+                    "container_file_descriptors",
+                    "container_ulimits_soft",
+                    where=_OF_A_CONTAINER,
+                    limit_where=f"{matcher(_ULIMIT[0], '=', _ULIMIT[1])},{_OF_A_CONTAINER}",
+                ),
+            ),
+            kubelet=Families("container_file_descriptors", "container_ulimits_soft", _ULIMIT),
+            fix="expose client_golang's process collector (process_open_fds) on /metrics and have Prometheus scrape it",
+        ),
+        Row(
+            type=SignalType.SOCKETS,
+            unit="sockets",
+            limit_kind=LimitKind.NONE,
+            aliases=(Alias("container_sockets", where=_OF_A_CONTAINER),),
+            kubelet=Families("container_sockets"),
+            fix="have Prometheus scrape /metrics/cadvisor of the kubelets and keep container_sockets",
+        ),
+        Row(
+            type=SignalType.GOROUTINES,
+            unit="goroutines",
+            limit_kind=LimitKind.NONE,
+            aliases=(
+                Alias("go_goroutines"),
+                Alias("go_sched_goroutines_goroutines"),  # client_golang with runtime/metrics
+                Alias("go_goroutine_count"),  # OpenTelemetry
+                Alias("process_runtime_go_goroutines"),  # OpenTelemetry before its names were settled
+            ),
+            kubelet=None,
+            fix="expose client_golang's Go collector (go_goroutines) on /metrics and have Prometheus scrape it",
+        ),
+        Row(
+            type=SignalType.HEAP,
+            unit="bytes",
+            limit_kind=LimitKind.CONTAINER_MEMORY,
+            aliases=(
+                Alias("go_memstats_heap_inuse_bytes"),
+                Alias("go_memory_classes_heap_objects_bytes"),  # client_golang with runtime/metrics
+                Alias("process_runtime_go_mem_heap_inuse_bytes"),  # OpenTelemetry
+            ),
+            kubelet=None,
+            fix="expose client_golang's Go collector (go_memstats_heap_inuse_bytes) on /metrics and have Prometheus"
+            " scrape it; its limit is resources.limits.memory of the container",
+        ),
+        Row(
+            type=SignalType.DB_POOL,
+            unit="connections",
+            limit_kind=LimitKind.METRIC,
+            aliases=(
+                Alias("go_sql_in_use_connections", "go_sql_max_open_connections"),  # client_golang
+                Alias("go_sql_stats_connections_in_use", "go_sql_stats_connections_max_open"),  # sqlstats
+                Alias("db_sql_connection_open", "db_sql_connection_max_open", where='status="inuse"'),  # otelsql
+                Alias("pgxpool_acquired_conns", "pgxpool_max_conns"),  # pgx
+                Alias("hikaricp_connections_active", "hikaricp_connections_max"),  # JVM neighbours
+            ),
+            kubelet=None,
+            fix="register collectors.NewDBStatsCollector(db, name) and set db.SetMaxOpenConns: a pool without a maximum"
+            " has no limit to leak towards",
+        ),
+        Row(
+            type=SignalType.WORKING_SET,
+            unit="bytes",
+            limit_kind=LimitKind.CONTAINER_MEMORY,
+            aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
+            kubelet=Families("container_memory_working_set_bytes"),
+            fix="have Prometheus scrape /metrics/cadvisor of the kubelets; its limit is resources.limits.memory of the"
+            " container",
+        ),
+    )
+}
+
+# What helps to judge the signals, as templates: when the process began (epoch s), which tells incarnations apart,
+# and how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet.
+CONTEXT: Mapping[str, str] = {
+    "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
+    "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
+}
+
+
+def alert_query(name: str, labels: Mapping[str, str]) -> str:
+    """The template that reads a firing alert: 1 while it fires, no series while it does not.
+
+    So for alerts an answered query without series means "not firing", unlike for any other signal.
+    Raises PromQLError for a label name that PromQL does not have.
+    """
+    wanted = {**labels, "alertname": name, "alertstate": "firing"}
+    try:
+        parts = [matcher(label, "=", value) for label, value in sorted(wanted.items())]
+    except ValueError as error:
+        raise PromQLError(str(error)) from None
+    # A label's value must not be taken for a placeholder of the template.
+    return f"ALERTS{{{','.join(parts).replace('<', chr(92) + 'x3c')},<<matchers>>}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What an endpoint calls the labels that say whose reading it is."""
+
+    namespace: str = "namespace"
+    pod: str = "pod"
+    container: str = "container"
+
+
+def render(template: str, *, matchers: str, bucket: float, max_age: float, labels: Labels) -> str:
+    """A template of this catalogue as PromQL. `bucket` and `max_age` in seconds."""
+    values = {
+        "owner": f"{labels.namespace}, {labels.pod}",
+        "container": labels.container,
+        "bucket": _duration(bucket),
+        "maxage": _duration(max_age),
+        "matchers": matchers,
+    }
+    for placeholder, text in values.items():
+        template = template.replace(f"<<{placeholder}>>", text)
+    return template
+
+
+def _duration(seconds: float) -> str:
+    return f"{math.ceil(seconds)}s" if seconds >= 1 else f"{max(1, math.ceil(seconds * 1000))}ms"
+
+
+def real_limit(value: float) -> float | None:
+    """The limit, or None where the number says that there is none: not positive, not finite, absurdly high."""
+    return value if 0 < value < UNLIMITED else None
+
+
+def memory_limits(keys: Iterable[SeriesKey], snapshot: Snapshot) -> dict[SeriesKey, float]:
+    """The container memory limit (bytes) of each reading that has one, from the pod templates.
+
+    A reading that does not say its container has the limit only where the pod has a single container:
+    a guess between containers would be a wrong limit.
+    """
+    templates: dict[tuple[str, str], dict[str, float | None]] = {}
+    for uid, pods in snapshot.pods_by_workload.items():
+        workload = snapshot.workloads.get(uid)
+        if workload is None:
+            continue
+        limits = {each.name: each.memory_limit for each in workload.containers}
+        for pod in pods:
+            templates[(pod.namespace, pod.name)] = limits
+    found: dict[SeriesKey, float] = {}
+    for key in keys:
+        limits = templates.get((key.namespace, key.pod), {})
+        if key.container in limits:
+            limit = limits[key.container]
+        else:
+            limit = next(iter(limits.values())) if not key.container and len(limits) == 1 else None
+        if limit is not None and real_limit(limit) is not None:
+            found[key] = limit
+    return found
