@@ -6,7 +6,6 @@ they need. A group is built at most once per content of its go.mod, go.sum and f
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -15,14 +14,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.cluster.commands import Programs
 from e2e.cluster.debian import BUILD_PACKAGES, install_packages
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.locks import exclusively
 from e2e.cluster.paths import cache_directory
 from e2e.cluster.progress import say
 from e2e.cluster.toolchain import find_go
@@ -42,10 +41,11 @@ class ToolGroup:
     tags: str = ""
     uses_c: bool = False
     debian: tuple[str, ...] = field(default=())
+    shares_module_of: str = ""
 
     @property
     def module(self) -> Path:
-        return MODULES / self.name
+        return MODULES / (self.shares_module_of or self.name)
 
     def flags(self) -> list[str]:
         """What ``go build`` is called with, besides the packages."""
@@ -86,6 +86,7 @@ class ToolGroup:
 
 
 _KUBERNETES = "k8s.io/kubernetes/cmd/"
+_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd/"
 
 # In the order they are built: the node first, what only completes it last.
@@ -95,17 +96,18 @@ GROUPS: tuple[ToolGroup, ...] = (
         "kubernetes",
         {
             name: _KUBERNETES + name
-            for name in (
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubectl",
-                "kubelet",
-                "kube-proxy",
-            )
+            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
         },
-        stamps=("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"),
+        stamps=_VERSION_PACKAGES,
         version_of="k8s.io/kubernetes",
+    ),
+    # A group of its own: kind and existing clusters may need kubectl, and nothing else of Kubernetes.
+    ToolGroup(
+        "kubectl",
+        {"kubectl": _KUBERNETES + "kubectl"},
+        stamps=_VERSION_PACKAGES,
+        version_of="k8s.io/kubernetes",
+        shares_module_of="kubernetes",
     ),
     ToolGroup(
         "containerd",
@@ -147,20 +149,6 @@ def required_version(go_mod: Path, module: str) -> str:
     return found[1]
 
 
-@contextmanager
-def builder_lock() -> Iterator[None]:
-    """Only one builder at a time on this cache; a second one waits and says so."""
-    directory = cache_directory() / "bin"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another build holds {lock.name}; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def build(names: tuple[str, ...] = ALL) -> None:
     """Build the groups that are not built yet; a run that was cut short continues where it stopped.
 
@@ -169,7 +157,7 @@ def build(names: tuple[str, ...] = ALL) -> None:
     wanted = [each for each in GROUPS if each.name in names]
     if all(each.is_built() for each in wanted):
         return
-    with builder_lock():
+    with exclusively(cache_directory() / "bin" / ".lock"):
         runner = Programs()
         go = find_go(runner)
         missing = [each for each in wanted if not each.is_built()]

@@ -154,9 +154,7 @@ def kubeconfig(directory: Path, user: str, server: str) -> str:
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [
-                {"name": name, "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}
-            ],
+            "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}],
             "users": [
                 {
                     "name": user,

@@ -119,7 +119,7 @@ def _kubelet(state: StateDirectory) -> dict[str, object]:
         },
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "podLogsDir": str(state.data("pod-logs")),
+        "podLogsDir": str(state.logs / "pods"),
         "volumePluginDir": str(state.data("volume-plugins")),
         "nodeStatusUpdateFrequency": "10s",
     }

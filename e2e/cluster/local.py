@@ -16,6 +16,7 @@ from e2e.cluster.components import Component, components, forwarder_command
 from e2e.cluster.debian import NODE_PACKAGES, install_packages
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.health import answers, probe
+from e2e.cluster.locks import exclusively
 from e2e.cluster.paths import StateDirectory
 from e2e.cluster.processes import Process
 from e2e.cluster.progress import say, step, wait_until
@@ -43,6 +44,10 @@ class LocalNode:
         _require_root()
         install_packages(self._runner, NODE_PACKAGES)
         binaries.build()
+        with exclusively(_LOCK):
+            self._up()
+
+    def _up(self) -> None:
         with step("preparing the network namespace, cgroups, certificates and configuration"):
             port = self._prepare()
         for component in components(self._state, port):
@@ -62,7 +67,9 @@ class LocalNode:
 
     def _prepare(self) -> int:
         state = self._state
-        for directory in (state.root, state.logs, state.processes, state.configuration / "cni"):
+        if not state.settings.exists():
+            shutil.rmtree(state.logs, ignore_errors=True)  # those of a node that is gone
+        for directory in (state.root, state.logs, state.logs / "pods", state.processes, state.configuration / "cni"):
             directory.mkdir(parents=True, exist_ok=True)
         port = self._port() or _free_port()
         state.settings.write_text(json.dumps({"port": port}))
@@ -86,7 +93,7 @@ class LocalNode:
             return None
 
     def _process(self, name: str) -> Process:
-        return Process(name, self._state.processes, self._state.logs)
+        return Process(name, self._state.processes, self._state.logs, self._state.mark)
 
     def _start(self, component: Component) -> None:
         process = self._process(component.name)
@@ -151,10 +158,14 @@ class LocalNode:
 
     def down(self) -> None:
         """See Provider.down. Also clears up after an ``up`` that crashed or a machine that was restarted."""
-        if not self._state.root.exists() and not network.exists():
+        if not self._state.settings.exists() and not network.exists():
             say("the cluster is down")
             return
         _require_root()
+        with exclusively(_LOCK):
+            self._down()
+
+    def _down(self) -> None:
         names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet"]
         processes = [self._process(name) for name in (*names, "kube-proxy", FORWARDER)]
         teardown.take_down(self._runner, self._state, processes)
@@ -166,11 +177,11 @@ class LocalNode:
         """See Provider.status."""
         port = self._port()
         if port is None or not network.exists():
-            return ClusterStatus(self.name, None, ())
+            return ClusterStatus(self.name, "", ())
         try:
             parts = components(self._state, port)
         except ClusterError as error:
-            return ClusterStatus(self.name, None, (ComponentStatus("binaries", None, str(error)),))
+            return ClusterStatus(self.name, "", (ComponentStatus("binaries", None, str(error)),))
         health = probe([each.health for each in parts] + [_DNS_TARGET])
         found = []
         for part in parts:
@@ -182,13 +193,13 @@ class LocalNode:
         found.append(ComponentStatus(FORWARDER, forwarder.pid if forwarder else None, problem))
         found.append(ComponentStatus("node Ready", None, "" if self._node_is_ready() else "not Ready"))
         found.append(ComponentStatus("CoreDNS", None, health[_DNS_TARGET]))
-        return ClusterStatus(self.name, self._state.kubeconfig, tuple(found))
+        return ClusterStatus(self.name, str(self._state.kubeconfig), tuple(found))
 
     def environment(self) -> ShellEnvironment:
         """See Provider.environment."""
         if not self._state.kubeconfig.exists():
             raise ClusterError("the local node is not up; run: python3 -m e2e.cluster up")
-        return ShellEnvironment(self._state.kubeconfig, self._state.tools)
+        return ShellEnvironment(str(self._state.kubeconfig), self._state.tools)
 
     def load_images(self, archives: list[Path]) -> None:
         """See Provider.load_images: straight into containerd, where kubelet looks."""
@@ -198,9 +209,7 @@ class LocalNode:
         ctr = [str(binaries.program("ctr")), "--address", configuration.CONTAINERD_SOCKET]
         for archive in archives:
             with step(f"loading {archive.name}"):
-                demand(
-                    self._runner, [*ctr, "--namespace", "k8s.io", "images", "import", str(archive)], timeout=600
-                )
+                demand(self._runner, [*ctr, "--namespace", "k8s.io", "images", "import", str(archive)], timeout=600)
 
     def fault(self, action: str, component: str) -> None:
         """Stop or start one of the node's programs, as an accident would."""
@@ -217,6 +226,7 @@ class LocalNode:
             teardown.stop_process(self._process(component))
 
 
+_LOCK = Path("/run/lock/leakwarden-e2e")
 _COREDNS = Path(__file__).with_name("coredns.yaml")
 
 

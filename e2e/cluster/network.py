@@ -7,6 +7,7 @@ the cgroup mounts, without which kubelet does not start.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,19 +63,8 @@ def destroy(runner: Runner) -> None:
     if exists():
         demand(runner, ["ip", "netns", "delete", NAME])
     NAMESPACE.unlink(missing_ok=True)
-
-
-def occupants() -> list[int]:
-    """Pids of the processes in the namespace, ours or not; they keep it alive after its name is gone."""
-    try:
-        wanted = os.stat(NAMESPACE).st_ino
-    except FileNotFoundError:
-        return []
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and os.stat(entry / "ns/net").st_ino == wanted:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    # The directory, which ip makes a mount of its own, is left only to others who use it.
+    with contextlib.suppress(OSError):
+        if not any(NAMESPACE.parent.iterdir()):
+            runner.run(["umount", str(NAMESPACE.parent)])
+            NAMESPACE.parent.rmdir()

@@ -33,6 +33,11 @@ class StateDirectory:
         return cls(Path(os.environ.get("LEAKWARDEN_STATE") or "/var/lib/leakwarden-e2e").absolute())
 
     @property
+    def mark(self) -> str:
+        """An environment variable that every process of this node carries, as NAME=value."""
+        return f"LEAKWARDEN_NODE={self.root}"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -55,6 +55,7 @@ class Process:
     name: str
     records: Path
     logs: Path
+    mark: str  # NAME=value, set in its environment so that its descendants can be found
 
     @property
     def record(self) -> Path:
@@ -95,7 +96,7 @@ class Process:
                 close_fds=True,
                 pass_fds=descriptors,
                 cwd="/",
-                env={**os.environ, **environment} if environment else None,
+                env={**os.environ, **(environment or {}), **dict([self.mark.split("=", 1)])},
             )
         identity = Identity.of(child.pid) or Identity(child.pid, -1, boot_id())
         temporary = self.record.with_suffix(".new")
@@ -157,17 +158,22 @@ def _reap(identities: Iterable[Identity]) -> None:
             continue
 
 
-def running_programs(directory: Path) -> list[Identity]:
-    """Every process whose program lies under ``directory``: what a crashed ``up`` left without a record."""
+def marked(mark: str) -> list[Identity]:
+    """Every process with ``mark`` (NAME=value) in its environment, which children inherit.
+
+    That finds what was started by a program we started (containerd's shims), or by a run that was killed
+    before it could write a record, and nothing else: no name or path is guessed at.
+    """
+    wanted = mark.encode()
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            program = os.readlink(entry / "exe")
+            variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        identity = Identity.of(int(entry.name)) if program.startswith(f"{directory}/") else None
+        identity = Identity.of(int(entry.name)) if wanted in variables else None
         if identity:
             found.append(identity)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.paths import StateDirectory, cache_directory
 
 NAMES = ("local", "kind", "existing")
 
@@ -29,7 +29,7 @@ class ClusterStatus:
     """What ``status`` shows; the cluster is usable only without a single problem."""
 
     provider: str
-    kubeconfig: Path | None
+    kubeconfig: str
     components: tuple[ComponentStatus, ...]
 
     @property
@@ -41,12 +41,12 @@ class ClusterStatus:
 class ShellEnvironment:
     """What a shell needs to use the cluster."""
 
-    kubeconfig: Path
+    kubeconfig: str  # as KUBECONFIG has it: one path, or several with colons; empty for kubectl's default
     programs: Path | None  # a directory with kubectl and helm to put before PATH
 
     def exports(self) -> str:
         """Lines for ``eval``."""
-        lines = [f"export KUBECONFIG={_quoted(str(self.kubeconfig))}"]
+        lines = [f"export KUBECONFIG={_quoted(self.kubeconfig)}"] if self.kubeconfig else []
         if self.programs:
             lines.append(f'export PATH={_quoted(str(self.programs))}:"$PATH"')
         return "\n".join(lines)
@@ -107,15 +107,11 @@ def choose(environment: Mapping[str, str], runner: Runner) -> str:
 
 
 def _is_ours(kubeconfig: str) -> bool:
-    from e2e.cluster.paths import StateDirectory
-
     return Path(kubeconfig) in {StateDirectory.from_environment().kubeconfig, kind_kubeconfig()}
 
 
 def kind_kubeconfig() -> Path:
     """Where the kind provider writes its kubeconfig."""
-    from e2e.cluster.paths import cache_directory
-
     return cache_directory() / "kind" / "kubeconfig"
 
 
@@ -129,8 +125,6 @@ def container_engine(runner: Runner) -> str | None:
 
 def provider_named(name: str, runner: Runner) -> Provider:
     """The provider; imported only when chosen, so that none needs what another needs."""
-    if os.name != "posix":
-        raise ClusterError("the end-to-end cluster runs on Linux only")
     if name == "local":
         from e2e.cluster.local import LocalNode
 

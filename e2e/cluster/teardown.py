@@ -11,8 +11,9 @@ from pathlib import Path
 from e2e.cluster import cgroups, network
 from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.paths import StateDirectory, cache_directory
-from e2e.cluster.processes import Identity, Process, running_programs, stop
+from e2e.cluster.health import answers
+from e2e.cluster.paths import StateDirectory
+from e2e.cluster.processes import Identity, Process, marked, stop
 from e2e.cluster.progress import say, step
 
 _RUN = (Path("/run/leakwarden-e2e"), Path("/run/containerd"))
@@ -46,14 +47,14 @@ def take_down(runner: Runner, state: StateDirectory, processes: Sequence[Process
     for process in reversed(processes):
         with _told(process):
             stop_process(process)
-    # Shims, and what a crashed run left without a record; ours by the place of their program.
-    leftovers = [each for each in running_programs(cache_directory() / "bin") if _is_node_program(each)]
-    _end("leftover programs", leftovers, patience=3.0)
+    # containerd's shims, and what a crashed run left without a record.
+    _end("leftover programs", marked(state.mark), patience=3.0)
     _end("containers", cgroups.members(), patience=0.5)
     with step("removing mounts, namespaces, cgroups and state"):
         _unmount(runner, state)
         _remove_pod_namespaces(runner)
         network.destroy(runner)
+        _remove_traces(state)
         left: list[object] = list(cgroups.remove())
         left += _remove_files(state)
     if left:
@@ -70,13 +71,6 @@ def _end(what: str, identities: list[Identity], *, patience: float) -> None:
             stuck = stop(identities, patience=patience)
         if stuck:
             raise ClusterError(f"cannot be killed: {', '.join(str(each.pid) for each in stuck)}")
-
-
-def _is_node_program(identity: Identity) -> bool:
-    # kubectl and helm are the caller's, even when they are our builds.
-    with contextlib.suppress(OSError):
-        return Path(os.readlink(f"/proc/{identity.pid}/exe")).name not in ("kubectl", "helm")
-    return False
 
 
 def mounts_below(table: str, roots: Sequence[Path]) -> list[str]:
@@ -110,15 +104,31 @@ def _inode(path: Path) -> int | None:
         return None
 
 
+def _remove_traces(state: StateDirectory) -> None:
+    """What kubelet leaves at places it lets nobody choose; another kubelet's things there stay."""
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(state.root):
+            link.unlink()
+    plugins = Path("/var/lib/kubelet/device-plugins")
+    registration = plugins / "kubelet.sock"
+    if registration.is_socket() and not answers(f"unix://{registration}", inside=False):
+        registration.unlink()
+    for directory in (Path("/var/log/containers"), plugins, plugins.parent):
+        with contextlib.suppress(OSError):  # rmdir refuses what is not empty, as it should
+            directory.rmdir()
+
+
 def _remove_files(state: StateDirectory) -> list[Path]:
-    """Everything but the logs, which someone may want to read after a failure."""
-    keep = {state.logs, state.data("pod-logs")}
-    targets = [each for each in state.root.glob("*") if each not in keep] if state.root.exists() else []
+    """Everything but the logs, which someone may want to read after a failure.
+
+    The settings go last: while they are there, the next ``down`` knows that something is left to do.
+    """
+    targets = [each for each in state.root.glob("*") if each not in (state.logs, state.settings)]
     left = []
-    for target in (*targets, *_RUN):
+    for target in (*targets, *_RUN, state.settings):
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target, ignore_errors=True)
-        else:
+        elif target != state.settings or not left:
             target.unlink(missing_ok=True)
         if target.exists():
             say(f"not removed: {target}")
