@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             checked += 1
             version = document.get("apiVersion")
-            metadata = document.get("metadata") if isinstance(document.get("metadata"), dict) else {}
+            metadata = document.get("metadata")
+            metadata = metadata if isinstance(metadata, dict) else {}
             label = f"{name}: {metadata.get('namespace', 'default')}/{metadata.get('name', '(no name)')}"
             if version != names.API_VERSION:
                 print(f"{label}: apiVersion is {version!r}; it must be {names.API_VERSION}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from leakwarden.api.scalars import AMOUNT_PATTERN, DURATION_PATTERN, parse_amount, parse_duration
@@ -27,23 +27,26 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
-def _check_duration(text: str) -> str:
-    parse_duration(text)
-    return text
+# Before the pattern, which says the same to the API server but in no words a person would use.
+def _check_duration(value: Any) -> Any:
+    if isinstance(value, str):
+        parse_duration(value)
+    return value
 
 
-def _check_amount(text: str) -> str:
-    parse_amount(text)
-    return text
+def _check_amount(value: Any) -> Any:
+    if isinstance(value, str):
+        parse_amount(value)
+    return value
 
 
 Duration = Annotated[
     str,
     Field(pattern=DURATION_PATTERN, max_length=32),
-    AfterValidator(_check_duration),
+    BeforeValidator(_check_duration),
 ]
 AmountText = Annotated[
     str,
     Field(pattern=AMOUNT_PATTERN, max_length=32),
-    AfterValidator(_check_amount),
+    BeforeValidator(_check_amount),
 ]

@@ -1,0 +1,91 @@
+"""What a policy may say, and what is said about one that may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leakwarden.api.v1alpha1.policy import Selector
+from leakwarden.core.policy import parse_policy, selects
+from tests.builders import body, policy
+
+
+def test_a_selector_is_all_that_a_policy_needs() -> None:
+    spec = policy().spec
+    assert spec is not None
+    assert spec.mode == "Observe"
+    assert [signal.name for signal in spec.signals] == ["descriptors", "goroutines", "heap", "db-pool", "working-set"]
+    assert [action.type for action in spec.remediation.actions] == ["EvictPod"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "allowed"),
+    [
+        ({"selector": {}}, "spec.selector", "at least one entry"),
+        ({"mode": "Kill"}, "spec.mode is 'Kill'", "'Observe' or 'Enforce'"),
+        ({"signals": [{"name": "a", "type": "Descriptors", "threshold": {"above": "80 percent"}}]},
+         "spec.signals[0].threshold.above is '80 percent'", "80%"),
+        ({"signals": [{"name": "a", "type": "Descriptors", "threshold": {"above": "80%", "for": "5 minutes"}}]},
+         "spec.signals[0].threshold.for is '5 minutes'", "write it like 90s"),
+        ({"signals": [{"name": "a", "type": "PromQL"}]}, "spec.signals[0]", "query is needed"),
+        ({"signals": [{"name": "a", "type": "PromQL", "query": "sum(", "threshold": {"above": "1"}}]},
+         "spec.signals[0].query is 'sum('", ""),
+        ({"signals": [{"name": "a", "type": "Heap"}, {"name": "a", "type": "Heap"}]}, "spec", "more than once"),
+        ({"mode": "Enforce", "signals": [{"name": "m", "type": "WorkingSet"}]}, "spec", "role Leak"),
+        ({"remediation": {"actions": [{"type": "ScaleOut"}]}}, "spec.remediation.actions[0]", "maxReplicas"),
+        ({"remediation": {"budget": {"maxUnavailable": "100%"}}}, "spec.remediation.budget", "1% to 99%"),
+        ({"remediation": {"budget": {"maxUnavailable": 0}}}, "spec.remediation.budget", "1 to 1000"),
+        ({"remediation": {"cooldown": "1s"}}, "spec.remediation.cooldown is '1s'", "at least 10s"),
+        ({"selctor": {}}, "spec.selctor", "no such field"),
+        ({"signals": []}, "spec.signals", "at least 1"),
+        ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+         "spec.selector.matchExpressions[0]", "at least one value"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(
+    spec: dict[str, Any], field: str, allowed: str
+) -> None:
+    parsed = parse_policy(body(spec=spec))
+    assert parsed.spec is None
+    assert field in parsed.error
+    assert allowed in parsed.error
+    assert "\n" not in parsed.error
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["selector", "matchLabels", "mode", "signals", "name", "type", "threshold", "above", "query",
+                         "remediation", "budget", "maxUnavailable", "actions", "x"]) | st.text(max_size=5),
+        inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(spec=JSON, status=JSON)
+def test_parsing_never_raises_whatever_the_object_holds(spec: Any, status: Any) -> None:
+    parsed = parse_policy({**body(), "spec": spec, "status": status})
+    assert (parsed.spec is None) == bool(parsed.error)
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "expected"),
+    [
+        ({"matchLabels": {"a": "1"}}, {"a": "1", "b": "2"}, True),
+        ({"matchLabels": {"a": "1"}}, {"a": "2"}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, {"a": "2"}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1"]}]}, {}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}, {}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}, {"a": "1"}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {"a": ""}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {"a": ""}, False),
+        ({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}, {"a": "1"}, False),
+    ],
+)
+def test_selectors_mean_what_they_mean_in_kubernetes(
+    selector: dict[str, Any], labels: dict[str, str], expected: bool
+) -> None:
+    assert selects(Selector.model_validate(selector), labels) is expected
