@@ -73,7 +73,10 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
                     Severity.ERROR,
                     f"the {name} probe asks port {probe.port!r}, but no port of the container has that name"
                     f" (declared: {declared or 'none'}), so the probe always fails",
-                    f"ports: [{{name: {probe.port}, containerPort: 8080}}], or give the probe a declared port",
+                    f"port: {container.ports[0][0] or container.ports[0][1]} in the probe, or"
+                    f" ports: [{{name: {probe.port}, containerPort: ...}}]"
+                    if container.ports
+                    else f"ports: [{{name: {probe.port}, containerPort: 8080}}]",
                     container.name,
                 )
             elif all(number != port for _, port in container.ports):
