@@ -25,7 +25,7 @@ LEAKING_PROGRAMS = ("bodyleak", "rowsleak", "fileleak", "transportleak", "gorout
 SOUND_PROGRAMS = ("healthy", "boundedcache")
 _WITHOUT_UPSTREAM = frozenset({"rowsleak"})
 
-#: Between SIGTERM and SIGKILL: more than the services' drain (3 s) and shutdown timeout (10 s) together.
+#: Between SIGTERM and SIGKILL: more than the services' drain (5 s) and shutdown timeout (10 s) together.
 GRACE_SECONDS = 20
 
 

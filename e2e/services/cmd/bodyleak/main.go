@@ -1,5 +1,5 @@
-// Command bodyleak never closes the body of its upstream's response. The connection can then neither be reused nor closed:
-// one descriptor and two goroutines (readLoop, writeLoop) stay with every request.
+// Command bodyleak never closes the body of its upstream's response. The connection can then neither be reused nor
+// closed: one descriptor and two goroutines (readLoop, writeLoop) stay with every request.
 package main
 
 import (

@@ -1,5 +1,6 @@
 // Command boundedcache fills a cache up to its bound and stays there. Every entry holds memory, an open file and a
-// goroutine, so that descriptors, goroutines and heap rise together for a while. It is not a leak: then they are flat.
+// goroutine, so that descriptors, goroutines and heap rise together for a while. It is not a leak: then they are
+// flat.
 package main
 
 import (
@@ -24,7 +25,8 @@ type entry struct {
 	stop    chan struct{}
 }
 
-// cache keeps the newest entries. Keys do not matter here: every request is for something new, the worst case for a cache.
+// cache keeps the newest entries. Keys do not matter here: every request is for something new, the worst case for
+// a cache.
 type cache struct {
 	cfg        service.Config
 	client     *http.Client

@@ -1,8 +1,9 @@
-// Command discovery tells Prometheus the pods and nodes of the cluster through http_sd_configs, under the names that Prometheus's own
-// kubernetes_sd_configs gives them, so that the usual relabelling works. Debian builds Prometheus without the latter.
+// Command discovery tells Prometheus the pods and nodes of the cluster through http_sd_configs, under the names
+// that Prometheus's own kubernetes_sd_configs gives them, so that the usual relabelling works. Debian builds
+// Prometheus without the latter.
 //
-// It runs beside Prometheus, on loopback, with the pod's service account, and lists on demand. When the API server does
-// not answer it says 503, on which Prometheus keeps the targets it has.
+// It runs beside Prometheus, on loopback, with the pod's service account, and lists on demand. When the API server
+// does not answer it says 503, on which Prometheus keeps the targets it has.
 package main
 
 import (
@@ -104,9 +105,10 @@ func serve[T any](a *api, path string, targets func(T) []group) http.HandlerFunc
 func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	addr := flag.String("addr", "127.0.0.1:9091", "listen `address`")
-	secret := flag.String("service-account", "/var/run/secrets/kubernetes.io/serviceaccount", "`directory` with token and ca.crt")
-	server := flag.String("server", "https://"+net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")),
-		"`URL` of the API server")
+	secret := flag.String("service-account", "/var/run/secrets/kubernetes.io/serviceaccount",
+		"`directory` with token and ca.crt")
+	inCluster := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	server := flag.String("server", "https://"+inCluster, "`URL` of the API server")
 	flag.Parse()
 	a, err := newAPI(*server, *secret)
 	if err != nil {

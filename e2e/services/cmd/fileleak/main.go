@@ -1,5 +1,5 @@
-// Command fileleak spools its upstream's answer to a temporary file and never closes it: one descriptor stays with every
-// request. Nothing else grows, the goroutines stay flat.
+// Command fileleak spools its upstream's answer to a temporary file and never closes it: one descriptor stays with
+// every request. Nothing else grows, the goroutines stay flat.
 package main
 
 import (
@@ -20,8 +20,8 @@ type spooler struct {
 	open map[string]*os.File // by name, "for later"
 }
 
-// leaking files every spool under its name and never takes one out. (Merely forgetting an *os.File would not do: the garbage
-// collector closes those sooner or later.)
+// leaking files every spool under its name and never takes one out. (Merely forgetting an *os.File would not do:
+// the garbage collector closes those sooner or later.)
 func (s *spooler) leaking(ctx context.Context) (string, error) {
 	file, err := newSpool()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command goroutineleak asks its upstream twice and takes the first answer. The goroutine with the second one waits for
-// ever to hand it over, and keeps the page it made: goroutines and memory grow, descriptors do not. It ends when the
-// container's memory limit does.
+// Command goroutineleak asks its upstream twice and takes the first answer. The goroutine with the second one
+// waits for ever to hand it over, and keeps the page it made: goroutines and memory grow, descriptors do not. It
+// ends when the container's memory limit does.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Command loadgen sends requests at a given rate and reports what came back. It is an open loop: a slow or failing target gets the
-// next request when it is due all the same, as users would send it. It is bounded by time and by number, calls only the URLs
-// given (no redirects, no proxies), and goes on when they fail.
+// Command loadgen sends requests at a given rate and reports what came back. It is an open loop: a slow or failing
+// target gets the next request when it is due all the same, as users would send it. It is bounded by time and by
+// number, calls only the URLs given (no redirects, no proxies), and goes on when they fail.
 //
 // A plain text line tells the state each -every; the last line of standard output is the report, one line of JSON.
 package main
@@ -50,7 +50,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.Float64Var(&o.rate, "rate", 5, "requests per second")
 	fs.DurationVar(&o.duration, "duration", time.Minute, "how long to send")
 	fs.IntVar(&o.requests, "requests", 100_000, "how many to send at most")
-	fs.StringVar(&o.pattern, "pattern", "constant", "constant; step: twice the rate in the second half; burst: five times the rate in 2 s of every 10 s")
+	fs.StringVar(&o.pattern, "pattern", "constant", "constant; step: twice the rate in the second half; "+
+		"burst: five times the rate in 2 s of every 10 s")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Second, "longest wait for one answer")
 	fs.DurationVar(&o.every, "every", time.Second, "time between progress lines, 0 for none")
 	fs.BoolVar(&o.timeline, "timeline", false, "add the counts of each second to the report")
@@ -95,7 +96,8 @@ func main() {
 	}
 }
 
-// send returns when all requests that were due are answered or given up, or when stop is done and those in flight are.
+// send returns when all requests that were due are answered or given up, or when stop is done and those in flight
+// are.
 func send(stop context.Context, o options, progress io.Writer) Report {
 	client := &http.Client{
 		Timeout:       o.timeout,

@@ -1,5 +1,6 @@
-// Command rowsleak reads the first row of a query and never closes the rows. Each request keeps a connection of the pool; when the pool is
-// empty, requests wait for a connection until their time is up. Descriptors stay flat: the database is in this process.
+// Command rowsleak reads the first row of a query and never closes the rows. Each request keeps a connection of
+// the pool; when the pool is empty, requests wait for a connection until their time is up. Descriptors stay flat:
+// the database is in this process.
 package main
 
 import (
@@ -42,8 +43,8 @@ func (o orders) fixed(ctx context.Context) (string, error) {
 	return firstID(rows)
 }
 
-// query bounds the wait for a connection and for the first row, not the reading of the rows: a context that ends later would make
-// database/sql close forgotten rows by itself.
+// query bounds the wait for a connection and for the first row, not the reading of the rows: a context that ends
+// later would make database/sql close forgotten rows by itself.
 func (o orders) query(ctx context.Context) (*sql.Rows, error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	timer := time.AfterFunc(o.cfg.UpstreamTimeout, func() { cancel(context.DeadlineExceeded) })

@@ -1,5 +1,6 @@
-// Command transportleak makes a new http.Transport for every request. Each keeps its connection open for a next request that
-// never comes: one descriptor and two goroutines stay, here and at the upstream, until the upstream's idle timeout.
+// Command transportleak makes a new http.Transport for every request. Each keeps its connection open for a next
+// request that never comes: one descriptor and two goroutines stay, here and at the upstream, until the upstream's
+// idle timeout.
 package main
 
 import (

@@ -44,7 +44,7 @@ func parseConfig(p Program, args []string, getenv func(string) string, out io.Wr
 	fs.BoolVar(&cfg.Fixed, "fixed", false, "run the repaired form only")
 	fs.IntVar(&cfg.LeakEvery, "leak-every", max(1, p.Defaults.LeakEvery), "leak in one request of so many")
 	fs.Uint64Var(&cfg.Nofile, "nofile", 0, "lower the own descriptor limit, soft and hard (0: leave it)")
-	fs.DurationVar(&cfg.Drain, "drain", 3*time.Second, "wait after readiness turns false")
+	fs.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait after readiness turns false")
 	fs.DurationVar(&cfg.ShutdownTimeout, "shutdown-timeout", 10*time.Second, "wait for requests in flight")
 	fs.DurationVar(&cfg.IdleTimeout, "idle-timeout", 10*time.Minute, "close idle inbound connections after")
 	if p.Flags != nil {

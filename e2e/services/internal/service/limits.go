@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// lowerDescriptorLimit sets the soft and the hard limit. Only both together hold: Go raises the soft limit to the hard one
-// at start, and container runtimes grant a million, which no test would ever exhaust.
+// lowerDescriptorLimit sets the soft and the hard limit. Only both together hold: Go raises the soft limit to the
+// hard one at start, and container runtimes grant a million, which no test would ever exhaust.
 func lowerDescriptorLimit(n uint64) error {
 	if n == 0 {
 		return nil

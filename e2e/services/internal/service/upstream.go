@@ -8,8 +8,9 @@ import (
 	"net/http"
 )
 
-// NewTransport is how the programs connect. It bounds connecting and the wait for the first byte, but not reading the body: a limit
-// on the whole exchange (http.Client.Timeout) would clean up after a caller that forgets to, and there would be nothing to find.
+// NewTransport is how the programs connect. It bounds connecting and the wait for the first byte, but not reading
+// the body: a limit on the whole exchange (http.Client.Timeout) would clean up after a caller that forgets to, and
+// there would be nothing to find.
 func NewTransport(cfg Config) *http.Transport {
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: cfg.UpstreamTimeout}).DialContext,
