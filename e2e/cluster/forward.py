@@ -51,7 +51,9 @@ async def serve(listener: socket.socket, host: str, port: int) -> None:
         loop.add_signal_handler(number, stopped.set)
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await relay(reader, writer, host, port)
+        # Open connections are cut off at the end; asyncio would report each as an error otherwise.
+        with contextlib.suppress(asyncio.CancelledError):
+            await relay(reader, writer, host, port)
 
     server = await asyncio.start_server(accepted, sock=listener)
     await stopped.wait()

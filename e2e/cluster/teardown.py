@@ -124,7 +124,7 @@ def _remove_files(state: StateDirectory) -> list[Path]:
     The settings go last: while they are there, the next ``down`` knows that something is left to do.
     """
     targets = [each for each in state.root.glob("*") if each not in (state.logs, state.settings)]
-    left = []
+    left: list[Path] = []
     for target in (*targets, *_RUN, state.settings):
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target, ignore_errors=True)

@@ -29,6 +29,17 @@ NAME = "localhost/leakwarden"
 CODE = REPOSITORY / "operator" / "leakwarden"
 LOCK = REPOSITORY / "operator" / "requirements.lock"
 
+ENTRYPOINT = ("python3", "-m", "leakwarden")
+ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONNOUSERSITE": "1",
+    "PYTHONSAFEPATH": "1",  # the working directory is no place to import from
+    "PYTHONUNBUFFERED": "1",
+    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+    "TZ": "UTC",
+}
+
 # libstdc++ is what wheels may expect of any Linux, so they do not carry it.
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "ca-certificates", "libstdc++6")
 # What only modules of the standard library link that a server has no use for (see _UNUSED_PYTHON).
@@ -95,18 +106,8 @@ def build(destination: Path) -> Image:
             destination,
             name=NAME,
             layers=[read_tree(base), read_tree(wheels), read_tree(code)],
-            entrypoint=["python3", "-m", "leakwarden"],
-            environment={
-                "LANG": "C.UTF-8",
-                "PATH": "/usr/bin",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONNOUSERSITE": "1",
-                # The working directory is no place to import from.
-                "PYTHONSAFEPATH": "1",
-                "PYTHONUNBUFFERED": "1",
-                "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
-                "TZ": "UTC",
-            },
+            entrypoint=ENTRYPOINT,
+            environment={**ENVIRONMENT, "PATH": "/usr/bin"},
             labels={
                 "org.opencontainers.image.title": "leakwarden",
                 "org.opencontainers.image.version": version(),
@@ -172,9 +173,15 @@ def _cached(name: str, *inputs: object, make: Callable[[Path], None]) -> Path:
     try:
         make(work)
         work.chmod(0o755)
+        try:
+            work.rename(final)
+        except OSError:
+            # Another build made the same tree meanwhile; that one is as good.
+            if not final.is_dir():
+                raise
         for old in parent.glob(f"operator-{name}-*"):
-            shutil.rmtree(old, ignore_errors=True)
-        work.rename(final)
+            if old != final:
+                shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return final
