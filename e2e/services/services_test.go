@@ -22,27 +22,44 @@ import (
 )
 
 // The programs run as processes of their own, so that what /proc and /metrics say is about them and nothing else.
-var binaries string
+var builds struct {
+	dir  string
+	once sync.Once
+	err  error
+}
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "services-test-")
 	if err != nil {
 		panic(err)
 	}
-	binaries = dir
-	// Looking at the sources makes them inputs of this test: go test would else show a cached result after a change
-	// in a program, because it does not see what the build below reads.
-	_ = filepath.WalkDir(".", func(path string, _ fs.DirEntry, _ error) error {
-		_, err := os.Stat(path)
-		return err
-	})
-	if out, err := exec.Command("go", "build", "-o", dir, "./cmd/...").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "cannot build the programs: %v\n%s", err, out)
-		os.Exit(1)
-	}
+	builds.dir = dir
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// binary builds all programs once and returns the path of one.
+func binary(t *testing.T, program string) string {
+	t.Helper()
+	builds.once.Do(func() {
+		// Looking at the sources makes them inputs of the test: go test would else show a cached result after a change
+		// in a program, because it does not see what the build reads.
+		builds.err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			_, err = os.Stat(path)
+			return err
+		})
+		if out, err := exec.Command("go", "build", "-o", builds.dir, "./cmd/...").CombinedOutput(); err != nil {
+			builds.err = fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+		}
+	})
+	if builds.err != nil {
+		t.Fatal(builds.err)
+	}
+	return filepath.Join(builds.dir, program)
 }
 
 type process struct {
@@ -60,7 +77,7 @@ func start(t *testing.T, program string, args ...string) *process {
 	t.Helper()
 	addr := freeAddress(t)
 	args = append([]string{"-addr", addr, "-pprof-addr", "127.0.0.1:0", "-drain", "100ms"}, args...)
-	cmd := exec.Command(filepath.Join(binaries, program), args...)
+	cmd := exec.Command(binary(t, program), args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -311,7 +328,7 @@ func TestWrongFlagsEndInOneLineAndCode2(t *testing.T) {
 		{"healthy", "NOFILE=3", "healthy: -nofile is 3, below the 32 a Go service needs to start"},
 		{"loadgen", "", "loadgen: -url is required"},
 	} {
-		cmd := exec.Command(filepath.Join(binaries, c.program))
+		cmd := exec.Command(binary(t, c.program))
 		cmd.Env = append(os.Environ(), c.env)
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
@@ -324,7 +341,7 @@ func TestWrongFlagsEndInOneLineAndCode2(t *testing.T) {
 func TestTheLoadGeneratorGoesOnWhenItsTargetFailsAndReportsWhenStopped(t *testing.T) {
 	t.Parallel()
 	target := start(t, "healthy")
-	cmd := exec.Command(filepath.Join(binaries, "loadgen"), "-url", target.base+"/work", "-rate", "50", "-duration", "10m", "-timeline")
+	cmd := exec.Command(binary(t, "loadgen"), "-url", target.base+"/work", "-rate", "50", "-duration", "10m", "-timeline")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
