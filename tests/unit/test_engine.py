@@ -1,0 +1,322 @@
+"""The tick as a whole, against small fakes of its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
+from leakwarden.auditor import Auditor
+from leakwarden.core.policy import format_time
+from leakwarden.core.readings import Answer, NoData, Query, QueryFailed
+from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
+from leakwarden.engine import Engine
+from leakwarden.policies import Policies
+from leakwarden.ports import Announcement, Attempt, ClusterUnavailable, Outcome, StatusConflict
+from leakwarden.reader import Reader
+from tests.builders import NOW, body, enforcing, pod, points, sampled, snapshot, workload
+
+EVERYTHING = frozenset(ActionType)
+
+
+@dataclass
+class FakeCluster:
+    world: Snapshot
+    outcome: Attempt = field(default_factory=lambda: Attempt(Outcome.DONE, "evicted"))
+    done: list[tuple[str, str]] = field(default_factory=list)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    write_error: Exception | None = None
+    version: int = 100
+
+    def snapshot(self) -> Snapshot:
+        return self.world
+
+    async def evict(self, pod: Pod) -> Attempt:
+        self.done.append(("evict", pod.uid))
+        return self.outcome
+
+    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
+        self.done.append(("restart", workload.uid))
+        return self.outcome
+
+    async def scale(self, workload: Workload, replicas: int) -> Attempt:
+        self.done.append(("scale", f"{workload.uid} {replicas}"))
+        return self.outcome
+
+    async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
+        return ()
+
+    async def write_status(
+        self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+    ) -> str:
+        if self.write_error is not None:
+            raise self.write_error
+        self.done.append(("status", name))
+        self.statuses.append(dict(status))
+        self.version += 1
+        return str(self.version)
+
+
+@dataclass
+class FakeMetrics:
+    answer: Answer
+    name: str = "main"
+    kind: str = "Prometheus"
+    asked: list[tuple[list[str], float, float]] = field(default_factory=list)
+
+    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+        self.asked.append(([query.key for query in queries], since, now))
+        return {query.key: self.answer for query in queries}
+
+
+@dataclass
+class FakeRecorder:
+    told: list[Announcement] = field(default_factory=list)
+
+    async def announce(self, announcements: Sequence[Announcement]) -> None:
+        self.told += announcements
+
+    def reasons(self, kind: str) -> list[str]:
+        return [a.reason for a in self.told if a.regarding.kind == kind]
+
+
+class World:
+    """One Deployment of three pods, one of which is out of descriptors, and an engine looking at it."""
+
+    def __init__(self, spec: dict[str, Any] | None = None, **changes: Any) -> None:
+        self.now = NOW
+        self.pods = [pod("api-1"), pod("api-2"), pod("api-3")]
+        self.cluster = FakeCluster(snapshot([workload()], self.pods))
+        self.metrics = FakeMetrics(
+            sampled({"api-1": points([950] * 5), "api-2": points([50] * 5), "api-3": points([50] * 5)})
+        )
+        self.recorder = FakeRecorder()
+        self.policies = Policies()
+        self.policies.put(body(spec=spec or enforcing(), **changes))
+        self.engine = self.fresh_engine()
+
+    def fresh_engine(self) -> Engine:
+        return Engine(
+            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), Auditor(None),
+            self.recorder, EVERYTHING, lambda: self.now,
+        )  # fmt: skip
+
+    @property
+    def status(self) -> PolicyStatus:
+        return self.policies.all()[0].status
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        (found,) = [c for c in self.status.conditions if c.type == kind]
+        return found.status, found.reason
+
+    def changes(self) -> list[tuple[str, str]]:
+        return [entry for entry in self.cluster.done if entry[0] != "status"]
+
+
+async def test_the_leaking_pod_is_evicted_with_its_intent_recorded_first_and_its_outcome_after() -> None:
+    world = World()
+    await world.engine.tick()
+    assert [entry[0] for entry in world.cluster.done] == ["status", "evict", "status"]
+    assert world.changes() == [("evict", "uid-api-1")]
+    before, after = (status["actions"][0] for status in world.cluster.statuses)
+    assert (before["phase"], before["podUID"], before["intendedAt"]) == ("Pending", "uid-api-1", format_time(NOW))
+    assert (after["phase"], after["result"]) == ("Done", "Verifying")
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+    assert "PodEvicted" in world.recorder.reasons("Deployment")
+    assert "PodEvicted" in world.recorder.reasons("ReliabilityPolicy")
+
+
+async def test_a_second_tick_does_not_act_again() -> None:
+    world = World()
+    await world.engine.tick()
+    world.now += 30
+    await world.engine.tick()
+    assert world.changes() == [("evict", "uid-api-1")]
+    assert world.status.workloads[0].skipped is not None
+    assert world.status.workloads[0].skipped.reasons == ["CooldownActive"]
+
+
+async def test_an_operator_started_anew_does_not_act_again() -> None:
+    world = World()
+    await world.engine.tick()
+    world.now += 30
+    await world.fresh_engine().tick()
+    assert world.changes() == [("evict", "uid-api-1")]
+
+
+async def test_an_operator_killed_between_intent_and_outcome_does_not_act_again() -> None:
+    world = World()
+    await world.engine.tick()
+    pending = world.cluster.statuses[0]
+    for gone, phase in ((False, "Interrupted"), (True, "Done")):
+        world = World(status=pending)
+        if gone:
+            world.cluster.world = snapshot([workload()], [pod("api-9"), *world.pods[1:]])
+        world.now += 30
+        await world.engine.tick()
+        assert world.changes() == []
+        assert world.status.actions[0].phase == phase
+
+
+async def test_in_observe_nothing_is_changed_and_what_would_be_done_is_reported() -> None:
+    world = World(spec={"signals": enforcing()["signals"]})
+    await world.engine.tick()
+    assert world.changes() == []
+    assert "WouldAct" in world.recorder.reasons("Deployment")
+    skipped = world.status.workloads[0].skipped
+    assert skipped is not None
+    assert (skipped.action, skipped.pod, skipped.reasons) == ("EvictPod", "api-1", ["Observing"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "metrics"),
+    [
+        (QueryFailed("Unreachable", "connection refused"), ("False", "QueryFailed")),
+        (NoData("NoSeries", "no series"), ("False", "NoData")),
+        (sampled({}), ("False", "NoData")),
+        (sampled({"api-1": points([990] * 5, until=NOW - 600)}), ("False", "NoData")),
+    ],
+    ids=["failed", "empty", "no pod of ours", "stale"],
+)
+async def test_missing_data_never_acts_and_the_condition_says_so(answer: Answer, metrics: tuple[str, str]) -> None:
+    world = World()
+    world.metrics.answer = answer
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.condition("MetricsAvailable") == metrics
+    assert world.condition("Healthy") == ("Unknown", "NotJudged")
+
+
+async def test_data_that_goes_missing_after_a_leak_was_seen_stops_the_action() -> None:
+    world = World(spec={**enforcing(), "suspend": True})
+    await world.engine.tick()
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+    world.policies.put(body(spec=enforcing(), metadata={"generation": 2}, status=world.cluster.statuses[-1]))
+    world.metrics.answer = QueryFailed("Timeout", "no answer in 10s")
+    world.now += 30
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.condition("Healthy") == ("Unknown", "NotJudged")
+
+
+@pytest.mark.parametrize("changes", [{"synced": False}, {"age": 181.0}])
+async def test_an_incomplete_or_old_view_of_the_cluster_never_acts(changes: dict[str, Any]) -> None:
+    world = World()
+    world.cluster.world = snapshot([workload()], world.pods, **changes)
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.condition("MetricsAvailable") == ("Unknown", "ClusterNotSynced")
+
+
+@pytest.mark.parametrize("error", [StatusConflict(), ClusterUnavailable("down")])
+async def test_without_a_recorded_intent_nothing_is_done(error: Exception) -> None:
+    world = World()
+    world.cluster.write_error = error
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.recorder.told == []
+
+
+async def test_a_policy_edited_or_removed_since_it_was_judged_does_not_act() -> None:
+    world = World()
+
+    class Removing(FakeMetrics):
+        async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+            world.policies.remove("uid-policy-shop")
+            return await super().read(queries, since, now, step)
+
+    world.engine.reader = Reader({}, Removing(world.metrics.answer), 30.0)
+    await world.engine.tick()
+    assert world.cluster.done == []
+
+
+async def test_a_refused_eviction_is_one_record_however_often_it_is_tried() -> None:
+    world = World()
+    world.cluster.outcome = Attempt(Outcome.BLOCKED, "PodDisruptionBudget api forbids it")
+    for _ in range(10):
+        await world.engine.tick()
+        world.now += 30
+        world.metrics.answer = sampled({"api-1": points([950] * 5, until=world.now)})
+    assert 2 <= len(world.changes()) <= 5
+    assert [action.phase for action in world.status.actions] == [ActionPhase.BLOCKED]
+    assert world.recorder.reasons("Deployment").count("EvictionBlocked") == 1
+
+
+async def test_the_younger_of_two_policies_says_conflicted_and_leaves_the_deployment_alone() -> None:
+    world = World()
+    world.policies.put(body("young", spec=enforcing(), metadata={"creationTimestamp": format_time(NOW - 60)}))
+    await world.engine.tick()
+    old, young = world.policies.all()
+    assert world.changes() == [("evict", "uid-api-1")]
+    assert old.status.conditions[0].reason == "Reconciled"
+    assert (young.status.conditions[0].status, young.status.conditions[0].reason) == ("False", "Conflicted")
+    assert young.status.actions == []
+
+
+async def test_an_invalid_policy_says_so_and_stops_no_other() -> None:
+    world = World()
+    world.policies.put(body("broken", spec={"mode": "Kill"}, metadata={"creationTimestamp": format_time(NOW - 9999)}))
+    await world.engine.tick()
+    broken, _ = world.policies.all()
+    conditions = {c.type: (c.status, c.reason) for c in broken.status.conditions}
+    assert conditions["Ready"] == ("False", "InvalidSpec")
+    assert conditions["Stalled"] == ("True", "InvalidSpec")
+    assert world.changes() == [("evict", "uid-api-1")]
+
+
+async def test_a_source_that_does_not_exist_is_a_condition() -> None:
+    world = World(spec={**enforcing(), "source": {"prometheus": "nowhere"}})
+    await world.engine.tick()
+    assert world.condition("Ready") == ("False", "UnknownSource")
+    assert "the operator's configuration has: main" in world.status.conditions[0].message
+    assert world.changes() == []
+
+
+async def test_a_healthy_policy_is_written_once_and_then_left_alone() -> None:
+    world = World()
+    world.metrics.answer = sampled({p.name: points([50] * 5) for p in world.pods})
+    for _ in range(5):
+        await world.engine.tick()
+    assert len(world.cluster.statuses) == 1
+    assert world.condition("Healthy") == ("True", "NoLeak")
+    assert world.recorder.told == []
+
+
+async def test_each_signal_is_asked_once_for_all_policies_and_then_only_for_newer_points() -> None:
+    world = World()
+    world.policies.put(body("second", spec=enforcing(), metadata={"namespace": "other"}))
+    await world.engine.tick()
+    world.now += 30
+    await world.engine.tick()
+    (first, since, _), (second, later, _) = world.metrics.asked
+    assert first == second == ["Descriptors"]
+    assert since <= NOW - 600
+    assert later >= NOW - 61
+
+
+async def test_an_effective_action_is_announced_with_before_and_after() -> None:
+    world = World()
+    await world.engine.tick()
+    world.now += 60
+    world.cluster.world = snapshot([workload()], [pod("api-9", created=world.now - 50), *world.pods[1:]])
+    calm = {p: points([12] * 2, until=world.now) for p in ("api-9", "api-2", "api-3")}
+    world.metrics.answer = sampled(calm)
+    await world.engine.tick()
+    assert world.status.actions[0].result == "Effective"
+    effective = [a for a in world.recorder.told if a.reason == "RemediationEffective"]
+    assert "descriptors at most 12, was 950" in effective[0].note
+
+
+async def test_the_status_of_five_hundred_leaking_pods_stays_small() -> None:
+    world = World()
+    names = [f"api-{n:03}" for n in range(500)]
+    many = workload(replicas=500, updated_replicas=500, ready_replicas=500)
+    world.cluster.world = snapshot([many], [pod(name) for name in names])
+    world.metrics.answer = sampled({name: points([950] * 5) for name in names})
+    await world.engine.tick()
+    assert len(str(world.cluster.statuses[-1])) < 10_000
+    assert len(world.changes()) == 1
