@@ -88,8 +88,8 @@ def to_workload(manifest: Mapping[str, Any]) -> Workload:
         ("spec.minReadySeconds", workload.min_ready_seconds),
         ("spec.template.spec.terminationGracePeriodSeconds", workload.termination_grace),
     ):
-        if value < 0:
-            raise ManifestError(f"{field} is {value}; it can't be negative")
+        if not 0 <= value < 2**31:
+            raise ManifestError(f"{field} is {value}; it must be between 0 and {2**31 - 1}")
     _check_memory_limits(_mapping(manifest.get("spec")))
     if workload.strategy not in ("RollingUpdate", "Recreate"):
         raise ManifestError(f"spec.strategy.type is {workload.strategy!r}; RollingUpdate or Recreate is needed")
