@@ -15,3 +15,50 @@ $(VENV)/.ready: pyproject.toml operator/requirements.lock operator/requirements-
 
 .PHONY: venv
 venv: $(VENV)/.ready ## Install the pinned dependencies into .venv
+
+.PHONY: lint
+lint: $(VENV)/.ready ## Check style, types and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/leakwarden e2e tests
+	$(BIN)/lint-imports
+
+.PHONY: unit
+unit: $(VENV)/.ready
+	$(BIN)/pytest -n auto tests
+
+.PHONY: test
+test: lint unit ## The fast tests: lint, unit and integration; needs no cluster
+
+.PHONY: e2e
+e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up; see e2e/cluster)
+	cd e2e/services && go vet ./... && go test ./...
+	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests
+
+.PHONY: demo
+demo: $(VENV)/.ready ## The main job before your eyes: a leaking service is found, evicted and verified
+	@$(BIN)/python -m e2e.demo
+
+.PHONY: crds
+crds: $(VENV)/.ready ## Generate crds/ from the models
+	$(BIN)/leakwarden crd -o crds
+
+.PHONY: cluster-up
+cluster-up: ## Bring a cluster up: kind, your KUBECONFIG, or a local node without an engine
+	@$(PYTHON) -m e2e.cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Take it down again and leave nothing behind
+	@$(PYTHON) -m e2e.cluster down
+
+.PHONY: cluster-status
+cluster-status: ## Show each part of it
+	@$(PYTHON) -m e2e.cluster status
+
+.PHONY: image
+image: ## Build the operator's image as an OCI archive, without a container engine
+	@$(PYTHON) -m e2e.images build operator
+
+.PHONY: clean
+clean: ## Remove what make made in this tree
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

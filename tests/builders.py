@@ -127,5 +127,5 @@ def sampled(by_pod: Mapping[str, Points], limit: float | None = 1000.0, namespac
     keys = {name: SeriesKey(namespace, name, "app") for name in by_pod}
     return Sampled(
         {keys[name]: series for name, series in by_pod.items()},
-        {} if limit is None else {key: limit for key in keys.values()},
+        {} if limit is None else dict.fromkeys(keys.values(), limit),
     )

@@ -194,7 +194,9 @@ async def _tick_until_stopped(policies: Policies, runner: Runner, namespaces: li
             await task
     if not stopped_by_signal:
         cause = watching.exception() if watching.done() and not watching.cancelled() else None
-        log.error("watching policies ended; leaving so that the kubelet starts us anew", extra={"cause": type(cause).__name__})
+        log.error(
+            "watching policies ended; leaving so that the kubelet starts us anew", extra={"cause": type(cause).__name__}
+        )
         return 1
     log.info("stopped")
     return 0

@@ -120,7 +120,9 @@ class Engine:
         try:
             await self._write(policy, policy.status.model_copy(update={"actions": pending[:MAX_ACTIONS]}))
         except (StatusConflict, ClusterUnavailable) as error:
-            log.warning("not acting: the intent could not be recorded", extra={"policy": policy.key, "error": str(error)})
+            log.warning(
+                "not acting: the intent could not be recorded", extra={"policy": policy.key, "error": str(error)}
+            )
             return
         attempt = await self._perform(decision)
         phase = _PHASES[attempt.outcome]
@@ -185,7 +187,9 @@ class Engine:
 
     async def _write(self, policy: Policy, status: PolicyStatus) -> None:
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        version = await self.cluster.write_status(policy.namespace, policy.name, policy.uid, policy.resource_version, body)
+        version = await self.cluster.write_status(
+            policy.namespace, policy.name, policy.uid, policy.resource_version, body
+        )
         self.policies.wrote(policy.uid, version, status)
 
 

@@ -33,7 +33,11 @@ class Reader:
         """The policy's source, or why it has none."""
         name = policy.spec.source.prometheus if policy.spec is not None else None
         if name is None:
-            return self.default if self.default is not None else "no Prometheus is configured and the kubelets are disabled"
+            return (
+                self.default
+                if self.default is not None
+                else "no Prometheus is configured and the kubelets are disabled"
+            )
         if name in self.sources:
             return self.sources[name]
         known = ", ".join(sorted(self.sources)) or "none"

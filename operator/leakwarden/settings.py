@@ -29,7 +29,7 @@ class Settings(BaseModel):
     watch_namespaces: tuple[str, ...] = ()  # empty: all
     sources_file: Path | None = None
     actions: frozenset[ActionType] = frozenset()  # what RBAC allows; empty: observe only
-    listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")  # noqa: S104
+    listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     kubelet_enabled: bool = True

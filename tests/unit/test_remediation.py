@@ -197,8 +197,8 @@ def situations(draw: st.DrawFn) -> tuple[WorkloadEvaluation, dict[str, Any], Sit
     replicas = draw(st.integers(1, 12))
     pods = []
     for index in range(draw(st.integers(0, replicas + 2))):
-        one = pod(f"api-{index}", ready=draw(st.booleans()), terminating=False)
-        pods.append(draw(st.sampled_from([exhausting(one), exhausting(one, left=60), healthy(one)])))
+        member = pod(f"api-{index}", ready=draw(st.booleans()), terminating=False)
+        pods.append(draw(st.sampled_from([exhausting(member), exhausting(member, left=60), healthy(member)])))
     one = target(pods, replicas=replicas, updated_replicas=draw(st.integers(0, replicas)), paused=draw(st.booleans()))
     spec = enforcing(
         budget={"maxUnavailable": draw(st.integers(1, 5) | st.sampled_from(["10%", "50%", "99%"]))},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,10 +27,8 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 @given(st.text(max_size=40))
 def test_parsers_raise_nothing_but_value_errors(text: str) -> None:
     for parse in (parse_duration, parse_amount):
-        try:
+        with contextlib.suppress(ValueError):
             parse(text)
-        except ValueError as error:
-            assert str(error)
 
 
 def test_amounts_are_shares_or_numbers() -> None:

@@ -43,7 +43,9 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extras = " ".join(f"{key}={value}" for key, value in vars(record).items() if key not in _STANDARD)
-        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:<7} {record.getMessage()}"
+        line = (
+            f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname:<7} {record.getMessage()}"
+        )
         line = f"{line}  {extras}" if extras else line
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -143,9 +145,7 @@ class EngineCollector(Collector):
         yield restarts
 
 
-async def serve(
-    listen: str, telemetry: Telemetry, alive: Callable[[], str], ready: Callable[[], str]
-) -> web.AppRunner:
+async def serve(listen: str, telemetry: Telemetry, alive: Callable[[], str], ready: Callable[[], str]) -> web.AppRunner:
     """Serve /healthz, /readyz and /metrics; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
 
     def check(complaint: Callable[[], str]) -> Callable[[web.Request], object]:

@@ -52,15 +52,17 @@ def workloads(documents: Sequence[Document]) -> tuple[list[Described], list[str]
     """
     found: list[Described] = []
     problems: list[str] = []
+    scalers = [document for document in documents if _is(document, "HorizontalPodAutoscaler", "autoscaling")]
+    budgets = [document for document in documents if _is(document, "PodDisruptionBudget", "policy")]
     for document in documents:
         if not _is(document, "Deployment", "apps", "extensions"):
             continue
         try:
             workload = to_workload(document.body)
-            minimum = _autoscaled_minimum(workload, documents)
+            minimum = _autoscaled_minimum(workload, scalers)
             if minimum is not None:
                 workload = _running(workload, minimum)
-            found.append(Described(document.place, workload, _disruptions(document.body, workload, documents)))
+            found.append(Described(document.place, workload, _disruptions(document.body, workload, budgets)))
         except ManifestError as error:
             problems.append(f"{document.place}: Deployment {_name(document.body)}: {error}")
     return found, problems
@@ -135,10 +137,8 @@ def _running(workload: Workload, replicas: int) -> Workload:
     )
 
 
-def _autoscaled_minimum(workload: Workload, documents: Sequence[Document]) -> int | None:
-    for document in documents:
-        if not _is(document, "HorizontalPodAutoscaler", "autoscaling"):
-            continue
+def _autoscaled_minimum(workload: Workload, scalers: Sequence[Document]) -> int | None:
+    for document in scalers:
         spec = _mapping(document.body.get("spec"))
         target = _mapping(spec.get("scaleTargetRef"))
         same = target.get("kind") == "Deployment" and target.get("name") == workload.name
@@ -149,11 +149,10 @@ def _autoscaled_minimum(workload: Workload, documents: Sequence[Document]) -> in
 
 
 def _disruptions(
-    manifest: Mapping[str, Any], workload: Workload, documents: Sequence[Document]
+    manifest: Mapping[str, Any], workload: Workload, budgets: Sequence[Document]
 ) -> tuple[Disruption, ...] | None:
     template = _mapping(_mapping(manifest.get("spec")).get("template"))
     labels = {str(k): str(v) for k, v in _mapping(_mapping(template.get("metadata")).get("labels")).items()}
-    budgets = [document for document in documents if _is(document, "PodDisruptionBudget", "policy")]
     found = []
     for budget in budgets:
         spec = _mapping(budget.body.get("spec"))

@@ -14,8 +14,8 @@ from leakwarden.core.history import History
 from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, worst
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.policy import Policy, selects
-from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.queries import answer_key, limit_from_container, unit_of
+from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.workload import Pod, Snapshot, Workload
 
 

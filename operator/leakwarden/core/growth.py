@@ -8,6 +8,7 @@ The slope is Theil-Sen's median of pairwise slopes, whose interval comes from Ke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def trend(points: Points, window: float, now: float) -> Trend | TooLittle:
     slope, low, high = _sen(t, v)
     thirds = np.array_split(np.arange(t.size), THIRDS)
     levels = [float(np.median(v[part])) for part in thirds]
-    sustained = low > 0 and all(later > earlier for earlier, later in zip(levels, levels[1:], strict=False))
+    sustained = low > 0 and all(later > earlier for earlier, later in pairwise(levels))
     # A plateau decelerates: the last step is much smaller than the first.
     if sustained and (levels[-1] - levels[-2]) < 0.4 * (levels[1] - levels[0]):
         sustained = False

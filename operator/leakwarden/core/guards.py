@@ -122,7 +122,7 @@ def cooldown_active(candidate: Candidate, situation: Situation) -> Skip | None:
     return None
 
 
-def budget_exhausted(candidate: Candidate, situation: Situation) -> Skip | None:
+def budget_exhausted(candidate: Candidate, _: Situation) -> Skip | None:
     """Counts what is unavailable now whatever the cause, and the pod itself. Leaking pods that still serve do not
     count: replicas leak together, and such a breaker would block the normal case."""
     if candidate.action.type is ActionType.SCALE_OUT:

@@ -81,31 +81,31 @@ def _is_blind(pod: PodEvaluation) -> bool:
 
 
 def healthy(evaluation: PolicyEvaluation) -> Truth:
-    pods = [(w, pod) for w in evaluation.workloads for pod in w.pods]
-    verdicts = Counter(pod.verdict for _, pod in pods)
+    pods = [pod for target in evaluation.workloads for pod in target.pods]
+    verdicts = Counter(pod.verdict for pod in pods)
     if evaluation.policy.spec is None or evaluation.source_error or not pods:
         return ("Unknown", Reason.NOT_JUDGED, "there is nothing to judge")
     leaking = verdicts[Verdict.EXHAUSTING] + verdicts[Verdict.LEAKING]
     if leaking:
-        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {len(pods)} pods: {_worst_line(pods[0][0], pods[0][1])}")
+        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {len(pods)} pods: {_worst_line(pods[0])}")
     if verdicts[Verdict.SUSPECT]:
-        suspect = next((w, p) for w, p in pods if p.verdict is Verdict.SUSPECT)
+        suspect = next(p for p in pods if p.verdict is Verdict.SUSPECT)
         return (
             "Unknown",
             Reason.LEAK_SUSPECTED,
-            f"{verdicts[Verdict.SUSPECT]} of {len(pods)} pods: {_worst_line(*suspect)}",
+            f"{verdicts[Verdict.SUSPECT]} of {len(pods)} pods: {_worst_line(suspect)}",
         )
     if verdicts[Verdict.UNKNOWN]:
-        unknown = next((w, p) for w, p in pods if p.verdict is Verdict.UNKNOWN)
+        unknown = next(p for p in pods if p.verdict is Verdict.UNKNOWN)
         return (
             "Unknown",
             Reason.NOT_JUDGED,
-            f"{verdicts[Verdict.UNKNOWN]} of {len(pods)} pods: {_worst_line(*unknown)}",
+            f"{verdicts[Verdict.UNKNOWN]} of {len(pods)} pods: {_worst_line(unknown)}",
         )
     return ("True", Reason.NO_LEAK, f"{len(pods)} pods judged")
 
 
-def _worst_line(workload: WorkloadEvaluation, pod: PodEvaluation) -> str:
+def _worst_line(pod: PodEvaluation) -> str:
     why = f": {pod.deciding.signal}: {pod.deciding.message}" if pod.deciding else ""
     return f"{pod.pod.name} is {pod.verdict}{why}"
 
