@@ -20,9 +20,7 @@ from enum import StrEnum
 from typing import Literal
 
 from leakwarden.api.v1alpha1.policy import DEFAULT_ROLES, Role, SignalType
-from leakwarden.core.promql import PromQLError, matcher
-from leakwarden.core.readings import SeriesKey
-from leakwarden.core.workload import Snapshot
+from leakwarden.core.promql import matcher
 
 # cgroups and ulimits write "unlimited" as a number near 2^63; no pod has a limit of a petabyte.
 UNLIMITED = 2.0**50
@@ -30,7 +28,7 @@ UNLIMITED = 2.0**50
 
 class LimitKind(StrEnum):
     METRIC = "Metric"  # another series says it
-    CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template (`memory_limits`)
+    CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template
     NONE = "None"  # there is none; only growth by itself can be judged
 
 
@@ -62,6 +60,9 @@ class Row:
     kubelet: Families | None
     fix: str  # one line: what to do where a workload has no such readings
     direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
+    # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
+    # constant 0 for what they do not measure.
+    never_zero: bool = True
 
     @property
     def role(self) -> Role:
@@ -155,6 +156,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 Alias("hikaricp_connections_active", "hikaricp_connections_max"),  # JVM neighbours
             ),
             kubelet=None,
+            never_zero=False,
             fix="register collectors.NewDBStatsCollector(db, name) and set db.SetMaxOpenConns: a pool without a maximum"
             " has no limit to leak towards",
         ),
@@ -170,27 +172,18 @@ CATALOGUE: Mapping[SignalType, Row] = {
     )
 }
 
+
+def row_of(key: str) -> Row | None:
+    """The row of a query's key; None for the queries that policies bring themselves."""
+    return next((row for kind, row in CATALOGUE.items() if kind == key), None)
+
+
 # What helps to judge the signals, as templates: when the process began (epoch s), which tells incarnations apart,
 # and how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet.
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
 }
-
-
-def alert_query(name: str, labels: Mapping[str, str]) -> str:
-    """The template that reads a firing alert: 1 while it fires, no series while it does not.
-
-    So for alerts an answered query without series means "not firing", unlike for any other signal.
-    Raises PromQLError for a label name that PromQL does not have.
-    """
-    wanted = {**labels, "alertname": name, "alertstate": "firing"}
-    try:
-        parts = [matcher(label, "=", value) for label, value in sorted(wanted.items())]
-    except ValueError as error:
-        raise PromQLError(str(error)) from None
-    # A label's value must not be taken for a placeholder of the template.
-    return f"ALERTS{{{','.join(parts).replace('<', chr(92) + 'x3c')},<<matchers>>}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,29 +216,3 @@ def _duration(seconds: float) -> str:
 def real_limit(value: float) -> float | None:
     """The limit, or None where the number says that there is none: not positive, not finite, absurdly high."""
     return value if 0 < value < UNLIMITED else None
-
-
-def memory_limits(keys: Iterable[SeriesKey], snapshot: Snapshot) -> dict[SeriesKey, float]:
-    """The container memory limit (bytes) of each reading that has one, from the pod templates.
-
-    A reading that does not say its container has the limit only where the pod has a single container:
-    a guess between containers would be a wrong limit.
-    """
-    templates: dict[tuple[str, str], dict[str, float | None]] = {}
-    for uid, pods in snapshot.pods_by_workload.items():
-        workload = snapshot.workloads.get(uid)
-        if workload is None:
-            continue
-        limits = {each.name: each.memory_limit for each in workload.containers}
-        for pod in pods:
-            templates[(pod.namespace, pod.name)] = limits
-    found: dict[SeriesKey, float] = {}
-    for key in keys:
-        limits = templates.get((key.namespace, key.pod), {})
-        if key.container in limits:
-            limit = limits[key.container]
-        else:
-            limit = next(iter(limits.values())) if not key.container and len(limits) == 1 else None
-        if limit is not None and real_limit(limit) is not None:
-            found[key] = limit
-    return found
