@@ -134,9 +134,10 @@ def one_replica(s: Scene) -> None:
 
 def near_limit(s: Scene) -> None:
     """Starts at 60 to 85 %, then leaks the little that is left."""
-    s.noise = min(s.noise, 0.03)
+    use = float(s.rng.uniform(0.6, 0.85))
+    s.noise = min(s.noise, 0.1 * (1 - use))  # what lives this near its limit is calm, or would not live
     s.factor = 1.0
-    _leak(s, (0.75, 24), use=float(s.rng.uniform(0.6, 0.85)))
+    _leak(s, (0.75, 24), use=use)
 
 
 def after_deploy(s: Scene) -> None:

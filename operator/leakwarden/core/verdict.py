@@ -1,0 +1,165 @@
+"""What a trend means: the gates that growth must pass before it is called a leak, one readable list.
+
+Nothing here extrapolates further than a window has shown: growth must, within the window, have eaten as much as is
+left (`reach`), so that every process that saturates (warm-up, cache, pool, high-water mark) has slowed down visibly
+before it could be believed. The numbers were set on the bench's tuning seeds (`python -m tests.bench`), never on its
+reporting seed or its unseen families; each says what it holds apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from leakwarden.core.cascade import WIDTHS, Bools
+from leakwarden.core.readings import Floats
+from leakwarden.core.trend import Trend
+
+
+class Reason(IntEnum):
+    """Why a verdict is what it is. The name is the CamelCase constant in status, Events and `backtest`.
+
+    | verdict | reason | what it means |
+    |---|---|---|
+    | Unknown | NoLimit | no limit is known, so no level is near it and nothing can be exhausted |
+    | Unknown | TooFewReadings | the process is too young, or scraped too rarely, for six floors |
+    | Unknown | Stale | no reading within three scrape intervals (or the policy's maxAge): missing data never acts |
+    | Healthy | Steady | no growth that stands out of the noise |
+    | Healthy | FarFromLimit | below the level from which growth is judged at all |
+    | Healthy | FollowsLoad | it grows, and the request rate (or the sibling pods) explains it |
+    | Healthy | SlowsDown | it grows ever slower: a warm-up, a cache or a pool that fills |
+    | Healthy | WithinKnownRange | it grows, below a level this workload has come back from by itself |
+    | Healthy | FellBack | it was leaking by all signs, and came down by itself |
+    | Suspect | GrowsFarFromLimit | steady growth that has not yet eaten enough of the head-room to be believed |
+    | Suspect | Unconfirmed | all signs of a leak, not yet for long enough |
+    | Suspect | GrowthStopped | it was leaking by all signs, and has not grown for a while |
+    | Leaking | SteadyGrowth | the floor climbs steadily towards the limit, and nothing explains it |
+    | Leaking | GrowsBeyondLoad | the same, after what the request rate explains |
+    | Leaking | GrowsApart | the same, while its sibling pods do not grow |
+    | Leaking | GrowsDayOverDay | higher at the same hour every day |
+    | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
+    | Exhausting | ExhaustsSoon | leaking, and the limit will be reached within the policy's exhaustsWithin |
+    """
+
+    NoLimit = 0
+    TooFewReadings = 1
+    Stale = 2
+    Steady = 3
+    FarFromLimit = 4
+    FollowsLoad = 5
+    SlowsDown = 6
+    WithinKnownRange = 7
+    FellBack = 8
+    GrowsFarFromLimit = 9
+    Unconfirmed = 10
+    GrowthStopped = 11
+    SteadyGrowth = 12
+    GrowsBeyondLoad = 13
+    GrowsApart = 14
+    GrowsDayOverDay = 15
+    CollectionsRare = 16
+    ExhaustsSoon = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The thresholds, shares of the limit unless said otherwise. A tuple has one entry for each width of bucket."""
+
+    # Six floors in a row that only rise happen by chance once in 720 windows; fewer prove nothing.
+    readings: float = 6
+    # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy).
+    clear_of_noise: float = 4.0
+    # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
+    least_quarter: float = 0.15
+    # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
+    not_slowing: float = 0.62
+    # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
+    gives_back: float = 0.30
+    # Growth in the window over what is left. 1: extrapolate no further than was seen.
+    reach: float = 1.0
+    # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
+    level: tuple[float, ...] = (0.80, 0.72, 0.66, 0.62, 0.60, 0.60)
+    # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
+    level_unexplained: tuple[float, ...] = (0.80, 0.76, 0.90, 0.92, 0.92, 0.92)
+    # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
+    level_memory: float = 0.935
+    # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
+    # of what was left there (bench: living_high, bursts, daily_high).
+    beyond_fall: float = 0.25
+    beyond_rest: float = 0.30
+    # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
+    beyond_wobble: float = 0.8
+    # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
+    confirm: tuple[int, ...] = (3, 2, 2, 2, 1, 1)
+    # Suspect: clear growth that would reach the limit within four windows.
+    suspect_reach: float = 4.0
+    suspect_level: float = 0.35
+    # Exhausting acts, so it needs a level that no healthy family but the busiest reaches.
+    exhausting_level: float = 0.82
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What one width of bucket says of each window."""
+
+    leak: Bools  # has the shape of a leak that nothing explains
+    near: Bools  # close enough to the limit, and where it has not come back from before
+    suspect: Bools
+    reason: Floats  # Reason of the Healthy verdict that this window would give
+    seconds: Floats  # to exhaustion: best estimate; inf where it does not grow
+    seconds_low: Floats
+    seconds_high: Floats
+
+
+def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
+    """Seconds from the window's end until the ceiling reaches the limit: best, low and high estimate."""
+    room = np.maximum(1.0 - trend.level, 0.0)
+    # Garbage grows with what is live, so the ceiling may climb faster than the floor; 2.5 times covers GOGC=100.
+    faster = np.clip(trend.slope_ceiling, trend.slope, 2.5 * np.maximum(trend.slope, 0.0))
+    stretch = np.where(trend.slope > 0, faster / np.maximum(trend.slope, 1e-12), 1.0)
+
+    def seconds(slope: Floats) -> Floats:
+        return np.where(slope > 1e-12, room / np.maximum(slope, 1e-12) * width, np.inf)
+
+    return seconds(faster), seconds(np.maximum(trend.slope_high, trend.slope) * stretch), seconds(trend.slope_low)
+
+
+def judge_windows(
+    gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
+    daily: Bools, memory: Bools, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+) -> Passed:  # fmt: skip
+    """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
+    is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
+    day before. `blind`: memory whose GC has not run. `known`: the highest level it came back from, `fall`: how deep."""
+    width = WIDTHS[width_index]
+    growth = raw.slope * raw.span
+    enough = raw.n >= gates.readings
+    clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise * raw.noise)
+    clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
+    steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
+    keeps_on = raw.late > gates.not_slowing
+    unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
+    unexplained &= adjusted.late > 0.5 * gates.not_slowing
+    best, low, high = exhaustion(raw, width)
+    reach = best <= raw.span * width * gates.reach
+    margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
+    novel = raw.floor > known + margin
+    short = width_index <= 1
+    trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
+    needed = np.where(trusted, gates.level[width_index], gates.level_unexplained[width_index])
+    # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
+    filling = memory & (raw.garbage < 0.04 * raw.level + raw.slope)
+    needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
+    near = raw.level >= needed
+    # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
+    vetoed = rated & ~unexplained
+    leak = clear & steady & keeps_on & reach & ~vetoed
+    suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
+    suspect &= raw.level >= gates.suspect_level
+    reason = np.full(len(best), int(Reason.Steady))
+    reason = np.where(clear & ~novel, int(Reason.WithinKnownRange), reason)
+    reason = np.where(clear & ~keeps_on, int(Reason.SlowsDown), reason)
+    reason = np.where(clear & vetoed, int(Reason.FollowsLoad), reason)
+    return Passed(leak, near & novel, suspect, reason, best, low, high)

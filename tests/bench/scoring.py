@@ -1,0 +1,89 @@
+"""Score alarms against labels: what was caught in time, and who was alarmed for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.bench.shapes import DAY, Labelled
+
+# Seconds to spare that count as caught, by the leak's life: what an eviction within budgets needs.
+SPARE, SPARE_FAST = 300.0, 180.0
+FAST, LONG = 20 * 60.0, 45 * 60.0
+
+
+@dataclass
+class Score:
+    """Tallies over traces. A leaky life that never reached its limit counts as neither leaky nor healthy."""
+
+    leaks: int = 0
+    caught: int = 0
+    fast: int = 0
+    fast_caught: int = 0
+    half: int = 0
+    leads: list[float] = field(default_factory=list)
+    used: list[float] = field(default_factory=list)
+    healthy_days: float = 0.0
+    false_alarms: int = 0
+    missed: list[str] = field(default_factory=list)
+    alarmed: list[str] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float:
+        return self.caught / self.leaks if self.leaks else float("nan")
+
+    @property
+    def fast_recall(self) -> float:
+        return self.fast_caught / self.fast if self.fast else float("nan")
+
+    @property
+    def false_per_day(self) -> float:
+        return self.false_alarms / self.healthy_days if self.healthy_days else float("nan")
+
+    @property
+    def lead_hours(self) -> float:
+        return float(np.median(self.leads)) / 3600 if self.leads else float("nan")
+
+    def add(self, trace: Labelled, alarms: Sequence[float]) -> None:
+        """`alarms`: the start of each alarm episode, epoch s, ascending."""
+        if trace.leaky:
+            if trace.exhausts is None or trace.onset is None:
+                return
+            life = trace.exhausts - trace.onset
+            # An alarm before the leak began is luck, not detection.
+            in_time = [a for a in alarms if a >= trace.onset]
+            lead = trace.exhausts - in_time[0] if in_time else -np.inf
+            if life >= LONG:
+                self.leaks += 1
+                self.caught += lead >= SPARE
+                self.half += lead >= life / 2
+                if lead < SPARE:
+                    self.missed.append(f"{trace.series.pod} (life {life / 3600:.1f} h, lead {lead / 60:.0f} min)")
+            elif life >= FAST:
+                self.fast += 1
+                self.fast_caught += lead >= SPARE_FAST
+            if lead > 0:
+                self.leads.append(lead)
+                self.used.append(1 - lead / max(life, 1.0))
+        else:
+            self.healthy_days += len(trace.series.t) * float(np.median(np.diff(trace.series.t))) / DAY
+            self.false_alarms += len(alarms)
+            if alarms:
+                hours = ", ".join(f"{(a - trace.series.t[0]) / 3600:.1f}" for a in alarms[:4])
+                self.alarmed.append(f"{trace.series.pod} (after {hours} h)")
+
+
+def by_family(traces: Sequence[Labelled], alarms: Mapping[int, Sequence[float]]) -> dict[str, Score]:
+    scores: dict[str, Score] = {}
+    for i, trace in enumerate(traces):
+        scores.setdefault(trace.family, Score()).add(trace, alarms.get(i, ()))
+    return scores
+
+
+def overall(traces: Sequence[Labelled], alarms: Mapping[int, Sequence[float]]) -> Score:
+    score = Score()
+    for i, trace in enumerate(traces):
+        score.add(trace, alarms.get(i, ()))
+    return score
