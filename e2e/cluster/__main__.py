@@ -19,6 +19,7 @@ from e2e.cluster.commands import Programs
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 from e2e.cluster.provider import ClusterStatus, Provider, choose, provider_named
+from e2e.images.oci import read_references
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +57,19 @@ def _show(status: ClusterStatus, output: str) -> None:
         print(f"{each.name:<{width}}  {each.pid or '-':>8}  {each.problem or 'ok'}")
 
 
+def _image_names(archive: Path) -> list[str]:
+    # Looked at before any node is: what a node says about a broken archive names neither it nor the reason.
+    if not archive.is_file():
+        raise ClusterError(f"{archive} is not a file")
+    try:
+        names = read_references(archive)
+    except ValueError as error:
+        raise ClusterError(str(error)) from error
+    if not names:
+        raise ClusterError(f"{archive} names no image; save it with a name and tag")
+    return names
+
+
 def _run(chosen: argparse.Namespace, provider: Provider) -> int:
     if chosen.verb == "up":
         provider.up()
@@ -68,10 +82,9 @@ def _run(chosen: argparse.Namespace, provider: Provider) -> int:
     elif chosen.verb == "env":
         print(provider.environment().exports())
     elif chosen.verb == "load-image":
-        for archive in chosen.archives:
-            if not archive.is_file():
-                raise ClusterError(f"{archive} is not a file")
+        names = [name for archive in chosen.archives for name in _image_names(archive)]
         provider.load_images([archive.absolute() for archive in chosen.archives])
+        say(f"available to pods: {', '.join(dict.fromkeys(names))}")
     elif chosen.verb == "fault":
         provider.fault(chosen.action, chosen.component)
     return 0

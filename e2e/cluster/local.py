@@ -223,7 +223,8 @@ class LocalNode:
             self._start(parts[component])
             return
         with step(f"stopping {component}"):
-            teardown.stop_process(self._process(component))
+            # An accident does not wait for watches to end, as an API server would for a minute.
+            teardown.stop_process(self._process(component), patience=1.0)
 
 
 _LOCK = Path("/run/lock/leakwarden-e2e")

@@ -19,11 +19,14 @@ from e2e.cluster.progress import say, step
 _RUN = (Path("/run/leakwarden-e2e"), Path("/run/containerd"))
 
 
-def stop_process(process: Process) -> None:
-    """Stop one process and wait until it is gone; raises ClusterError if it will not go."""
+def stop_process(process: Process, *, patience: float = 20.0) -> None:
+    """Stop one process, by force after ``patience`` seconds, and wait until it is gone.
+
+    Raises ClusterError if it will not go.
+    """
     identity = process.identity()
     if identity:
-        stuck = stop([identity])
+        stuck = stop([identity], patience=patience)
         if stuck:
             raise ClusterError(f"{process.name} (pid {identity.pid}) cannot be killed")
     process.forget()

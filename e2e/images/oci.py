@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 NAME_PREFIX = "localhost/leakwarden-e2e/"
 DEVELOPMENT_TAG = "dev"
 NONROOT = 65532
+_NAME_ANNOTATION = "io.containerd.image.name"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -117,15 +118,22 @@ def write_archive(
 
 
 def read_references(archive: Path) -> list[str]:
-    """The image names an archive carries, from either of its indexes; raises ValueError if it is no image."""
+    """The image names an archive carries, in Docker's index or else in OCI's; raises ValueError if it is no image."""
+    if not tarfile.is_tarfile(archive):
+        raise ValueError(f"{archive} is not an image archive: it is no tar file")
     try:
         with tarfile.open(archive) as tar:
-            listing = tar.extractfile("manifest.json")
-            if listing is None:
-                raise ValueError(f"{archive}: manifest.json is not a file")
-            return [str(tag) for entry in json.load(listing) for tag in entry.get("RepoTags") or []]
-    except (tarfile.TarError, KeyError, EOFError) as error:
+            present = tar.getnames()
+            if "manifest.json" in present:
+                entries = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+                return [str(tag) for entry in entries for tag in entry.get("RepoTags") or []]
+            if "index.json" in present:
+                entries = json.load(tar.extractfile("index.json") or io.BytesIO())["manifests"]
+                annotations = [entry.get("annotations") or {} for entry in entries]
+                return [str(each[_NAME_ANNOTATION]) for each in annotations if _NAME_ANNOTATION in each]
+    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{archive} is not an image archive: {error}") from error
+    raise ValueError(f"{archive} is not an image archive: it has neither manifest.json nor index.json")
 
 
 @dataclass(frozen=True)
@@ -202,7 +210,7 @@ def _write_layout(path: Path, image: Image, config: bytes, layers: Sequence[_Blo
                     "digest": f"sha256:{manifest_digest}",
                     "size": len(manifest),
                     "annotations": {
-                        "io.containerd.image.name": reference,
+                        _NAME_ANNOTATION: reference,
                         "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
                     },
                 }

@@ -88,6 +88,15 @@ class TestAnArchive:
             _write(tmp_path / "a.tar", layers=[{"x": File(tmp_path / "missing")}])
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_layout_without_dockers_index_is_read_by_its_own(self, tmp_path: Path) -> None:
+        image = _write(tmp_path / "a.tar")
+        index = _members(image.archive)["index.json"]
+        with tarfile.open(tmp_path / "oci.tar", "w") as tar:
+            info = tarfile.TarInfo("index.json")
+            info.size = len(index)
+            tar.addfile(info, io.BytesIO(index))
+        assert read_references(tmp_path / "oci.tar") == list(image.references)
+
     def test_what_is_no_archive_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "text").write_text("not a tar")
         with pytest.raises(ValueError, match="not an image archive"):
