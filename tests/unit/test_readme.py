@@ -1,0 +1,41 @@
+"""The README stays true: its tables are those of the code, its policy is valid, its make targets exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, Reason, SkipReason
+from leakwarden.core.policy import parse_policy
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(name: str) -> dict[str, str]:
+    (inner,) = re.findall(rf"<!-- {name}:.*?-->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    return dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", inner, re.MULTILINE))
+
+
+def test_every_condition_reason_is_explained() -> None:
+    assert set(REASON_MEANINGS) == set(Reason)
+    assert table("reasons") == {str(reason): text for reason, text in REASON_MEANINGS.items()}
+
+
+def test_every_skip_reason_is_explained() -> None:
+    assert set(SKIP_MEANINGS) == set(SkipReason)
+    assert table("skips") == {str(reason): text for reason, text in SKIP_MEANINGS.items()}
+
+
+def test_the_policy_to_copy_is_valid() -> None:
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)]
+    (policy,) = [block for block in blocks if block.get("kind") == "ReliabilityPolicy"]
+    assert parse_policy(policy).error == ""
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z0-9-]+)", README))))
+def test_make_knows_every_target_that_is_named(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
