@@ -88,6 +88,15 @@ def test_hints_name_the_containers_own_port_and_the_policys_path() -> None:
     assert "{httpGet: {path: /up, port: http}}" in finding.hint
 
 
+def test_a_grpc_service_is_not_told_to_write_http_handlers() -> None:
+    grpc = Probe("grpc", port=8080, timeout=2)
+    findings = found(container(liveness=grpc, readiness=grpc, startup=None, pre_stop=None))
+    assert {f.check for f in findings} == {"StartupProbeMissing", "EndpointRemovalRace"}
+    assert any("grpc: {port: 8080}" in f.hint for f in findings)
+    assert any("GracefulStop" in f.hint for f in findings)
+    assert not any("http" in f.hint.lower() for f in findings)
+
+
 def test_sidecars_and_helpers_are_skipped_with_the_reason() -> None:
     subject = workload(containers=(PROXY, CONTAINER, HELPER))
     assert [c.name for c in main_containers(subject)] == ["app"]

@@ -248,7 +248,7 @@ FAILS: dict[str, list[Case]] = {
         Case("a request", container(pre_stop=PreStop("http")), severity=INFO),
     ],
     "EndpointRemovalRace": [
-        Case("no hook", container(pre_stop=None), severity=INFO, says="Shutdown"),
+        Case("no hook", container(pre_stop=None), severity=INFO, says="listener"),
         Case("a sleep of nothing", container(pre_stop=PreStop("sleep", 0)), severity=INFO),
     ],
     "StrategyRecreate": [Case("Recreate", workload(strategy="Recreate"), severity=WARNING)],
@@ -304,11 +304,14 @@ FAILS: dict[str, list[Case]] = {
             says="connection refused",
         )
     ],
-    "EndpointNotFound": [Case("404", answers=(answered(404),), severity=ERROR, says="/readyz on port 8080")],
+    "EndpointNotFound": [
+        Case("readiness 404", answers=(answered(404),), severity=WARNING, says="/readyz on port 8080"),
+        Case("liveness 404", answers=(answered(404, probe="liveness"),), severity=ERROR, says="liveness"),
+    ],
     "EndpointFailing": [
-        Case("500", answers=(answered(500),), severity=ERROR, says="500"),
-        Case("401", answers=(answered(401),), severity=ERROR, says="401"),
-        Case("503 of a pod that is ready", answers=(answered(503),), severity=ERROR),
+        Case("liveness 500", answers=(answered(500, probe="liveness"),), severity=ERROR, says="500"),
+        Case("liveness 401", answers=(answered(401, probe="liveness"),), severity=WARNING, says="401"),
+        Case("503 of a pod that is ready", answers=(answered(503),), severity=WARNING),
     ],
     "EndpointRedirects": [Case("301", answers=(answered(301),), severity=WARNING, says="301")],
 }

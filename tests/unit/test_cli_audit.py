@@ -131,7 +131,7 @@ def test_the_templates_of_a_helm_chart_are_left_out_and_it_says_so(write: Write,
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a: b: c\n", "x.yaml, document 1 (line 1): not valid YAML: mapping values are not allowed here"),
+        ("a: b: c\n", "x.yaml, document 1 (line 1): not valid YAML: mapping values are not allowed"),
         (f"{GOOD}---\n\nkind: [\n", "x.yaml, document 2 (line 23): not valid YAML"),
         ("kind: {{ .Values.kind }}\n", "render it with helm template"),
         (GOOD.replace("replicas: 3", "replicas: many"), "spec.replicas is text; a whole number is needed"),
@@ -146,6 +146,7 @@ def test_the_templates_of_a_helm_chart_are_left_out_and_it_says_so(write: Write,
         (GOOD.replace("replicas: 3", "replicas: 99999999999999999999999"), "spec.replicas"),
         ("kind: Deployment\napiVersion: apps/v1\nmetadata: text\n", "metadata is missing or not a mapping"),
         ("[" * 5000, "nested too deeply"),
+        ("- " * 200_000, "nested too deeply"),
         ("kind: Deployment\napiVersion: apps/v1\nmetadata: &a {name: x, labels: *a}\n", "aliases"),
         ("{\"kind\": \"Deployment\", \"apiVersion\": \"apps/v1\",}\n\tx", "x.yaml, document 1"),
     ],
@@ -193,6 +194,14 @@ def test_a_policy_sets_the_standard_for_what_it_selects_and_leaves_out_the_rest(
     assert "drain 60 s" in out
     assert "shop/bad" not in out
     assert "Deployment bad is not audited: the policy does not select it" in err
+
+
+def test_paths_are_held_against_a_policy_and_not_against_a_default(write: Write, capsys: Captured) -> None:
+    manifests = write("x.yaml", GOOD.replace("/readyz", "/ready"))
+    assert main(["audit", manifests, "--fail-on", "warning"]) == 0
+    policy = write("p.yaml", POLICY.replace("60s", "20s"))
+    assert main(["audit", manifests, "--fail-on", "warning", "--policy", policy]) == 1
+    assert "ProbePathUnexpected" in capsys.readouterr().out
 
 
 def test_a_policy_of_another_namespace_selects_nothing(write: Write, capsys: Captured) -> None:

@@ -65,8 +65,9 @@ def not_found(subject: Subject) -> Iterator[Defect]:
     for answer in _answers(subject):
         if answer.code == 404:
             yield Defect(
-                Severity.ERROR,
-                f"{_where(answer)} answers 404: the service has no such endpoint",
+                _severity(answer),
+                f"{_where(answer)} answers 404: the service has no such endpoint, or not for a request without the"
+                " probe's own headers",
                 f'http.HandleFunc("{answer.path.partition("?")[0]}", handler) in the server on that port, or another'
                 " path in the probe",
                 answer.container,
@@ -78,9 +79,9 @@ def failing(subject: Subject) -> Iterator[Defect]:
         # The kubelet counts 200 to 399 as good.
         if answer.code is not None and answer.code != 404 and not 200 <= answer.code < 400:
             yield Defect(
-                Severity.ERROR,
+                _severity(answer),
                 f"{_where(answer)} answers {answer.code} although the pod is ready",
-                "a probe endpoint must answer 200 without credentials"
+                "let a probe endpoint answer 200 to anybody, without credentials"
                 if answer.code in (401, 403)
                 else f"{_try(subject, answer)}, and see why the handler fails",
                 answer.container,
@@ -102,6 +103,15 @@ def redirects(subject: Subject) -> Iterator[Defect]:
 def _answers(subject: Subject) -> Iterator[EndpointObservation]:
     """Answers that mean something: an unready pod is expected to say so, and is the kubelet's business."""
     return (answer for answer in subject.answers if answer.pod_ready)
+
+
+def _severity(answer: EndpointObservation) -> Severity:
+    """An Error only where the kubelet is about to kill for it.
+
+    A pod is ready because the kubelet was answered well, so a bad answer to us on the readiness endpoint, or one
+    that asks for credentials, may be about the request: ours has none of the headers that a probe may define.
+    """
+    return Severity.ERROR if answer.probe == "liveness" and answer.code not in (401, 403) else Severity.WARNING
 
 
 def _where(answer: EndpointObservation) -> str:

@@ -52,11 +52,12 @@ def startup_missing(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         if container.startup is None and container.liveness is not None:
             patience = kill_after(container.liveness)
+            handler = _handler(container.liveness)
             yield Defect(
                 Severity.INFO,
                 f"no startup probe: a start that takes longer than {patience} s is killed by the liveness probe",
-                f"startupProbe: {_http_get(container, subject.policy.liveness_path)} with periodSeconds: 2 and"
-                " failureThreshold: 30 gives a start 60 s and keeps the liveness probe strict afterwards",
+                f"startupProbe: {{{handler}, periodSeconds: 2, failureThreshold: 30}} gives a start 60 s and keeps the"
+                " liveness probe strict afterwards",
                 container.name,
             )
 
@@ -171,3 +172,16 @@ def _same_path(asked: str, expected: str) -> bool:
 def _http_get(container: Container, path: str) -> str:
     name, number = container.ports[0] if container.ports else ("", 8080)
     return f"{{httpGet: {{path: {path}, port: {name or number}}}}}"
+
+
+def _handler(probe: Probe) -> str:
+    """The question of another probe, to be asked by one more."""
+    match probe.kind:
+        case "http":
+            return f"httpGet: {{path: {probe.path}, port: {probe.port}}}"
+        case "tcp":
+            return f"tcpSocket: {{port: {probe.port}}}"
+        case "grpc":
+            return f"grpc: {{port: {probe.port}}}"
+        case "exec":
+            return "exec: the liveness probe's"

@@ -78,13 +78,15 @@ def endpoint_removal_race(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         hook = container.pre_stop
         if container.ports and (hook is None or hook.seconds == 0):
+            grpc = container.readiness is not None and container.readiness.kind == "grpc"
+            unready = "SetServingStatus NOT_SERVING" if grpc else f"answer 503 on {subject.policy.readiness_path}"
+            stop = "server.GracefulStop" if grpc else "server.Shutdown"
             yield Defect(
                 Severity.INFO,
-                "no preStop: SIGTERM arrives while proxies still send new requests, and a Go server that calls Shutdown"
-                " at once refuses them (502 at the ingress)",
-                f"in Go, after <-ctx.Done(): answer 503 on {subject.policy.readiness_path}, time.Sleep("
-                f"{ENDPOINT_REMOVAL} * time.Second), then server.Shutdown; or preStop: {{sleep: {{seconds:"
-                f" {ENDPOINT_REMOVAL}}}}}",
+                "no preStop: SIGTERM arrives while proxies still send new requests, and a Go server that closes its"
+                " listener at once refuses them (502 at the ingress)",
+                f"in Go, after <-ctx.Done(): {unready}, time.Sleep({ENDPOINT_REMOVAL} * time.Second), then {stop};"
+                f" or preStop: {{sleep: {{seconds: {ENDPOINT_REMOVAL}}}}}",
                 container.name,
             )
 
