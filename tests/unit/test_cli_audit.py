@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from leakwarden.__main__ import main
-from leakwarden.core.audit import CHECKS
-
-GOOD = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: good, namespace: shop, labels: {app: good}}
-spec:
-  replicas: 3
-  minReadySeconds: 10
-  template:
-    metadata: {labels: {app: good}}
-    spec:
-      containers:
-      - name: app
-        image: shop/good:1
-        ports: [{name: http, containerPort: 8080}]
-        env: [{name: GOMEMLIMIT, value: 460MiB}]
-        resources: {limits: {memory: 512Mi}}
-        startupProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 2, failureThreshold: 30}
-        livenessProbe: {httpGet: {path: /healthz, port: http}, timeoutSeconds: 2}
-        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}
-        lifecycle: {preStop: {sleep: {seconds: 5}}}
-"""
-# One Error, and nothing else.
-BAD = GOOD.replace("good", "bad").replace("seconds: 5}", "seconds: 35}")
-# One Warning, and nothing else.
-SINGLE = GOOD.replace("good", "single").replace("replicas: 3", "replicas: 1")
-
-POLICY = """\
-apiVersion: leakwarden.dev/v1alpha1
-kind: ReliabilityPolicy
-metadata: {name: shop, namespace: shop}
-spec:
-  selector: {matchLabels: {app: good}}
-  audit: {drainTime: 60s}
-"""
+from tests.unit.audit_manifests import BAD, GOOD, POLICY, SINGLE
 
 
 @pytest.fixture
@@ -226,81 +189,6 @@ def test_a_policy_that_cannot_be_used_is_refused_before_anything_is_audited(
     out, err = capsys.readouterr()
     assert complaint in err
     assert out == ""
-
-
-def test_json_holds_place_findings_and_counts(write: Write, capsys: Captured) -> None:
-    main(["audit", write("x.yaml", f"{GOOD}---\n{BAD}"), "-o", "json"])
-    answer = json.loads(capsys.readouterr().out)
-    good, bad = answer["deployments"]
-    assert (bad["file"], bad["document"], bad["line"], bad["namespace"], bad["name"]) == (
-        "x.yaml",
-        2,
-        21,
-        "shop",
-        "bad",
-    )
-    assert good["findings"] == []
-    assert [(f["check"], f["severity"], f["container"]) for f in bad["findings"]] == [
-        ("GraceBelowDrain", "Error", "app")
-    ]
-    assert answer["summary"] == {"error": 1, "warning": 0, "info": 0}
-    assert answer["problems"] == []
-
-
-def test_sarif_is_what_code_scanning_reads(write: Write, capsys: Captured) -> None:
-    main(["audit", write("dir with space/x.yaml", f"{GOOD}---\n{BAD}---\n{SINGLE}"), "-o", "sarif"])
-    log = json.loads(capsys.readouterr().out)
-    assert log["version"] == "2.1.0"
-    (run,) = log["runs"]
-    rules = run["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == [check.name for check in CHECKS]
-    assert [(r["ruleId"], r["level"]) for r in run["results"]] == [
-        ("GraceBelowDrain", "error"),
-        ("SingleReplica", "warning"),
-    ]
-    for result in run["results"]:
-        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["message"]["text"]
-        (location,) = result["locations"]
-        assert location["physicalLocation"]["artifactLocation"]["uri"] == "dir%20with%20space/x.yaml"
-    lines = [r["locations"][0]["physicalLocation"]["region"]["startLine"] for r in run["results"]]
-    assert lines == [21, 41]
-    prints = [r["partialFingerprints"]["leakwarden/v1"] for r in run["results"]]
-    assert len(set(prints)) == 2
-
-
-def test_a_sarif_alert_stays_the_same_when_the_file_is_edited_above_it(write: Write, capsys: Captured) -> None:
-    fingerprints = []
-    for text in (BAD, f"# a line more\n{BAD}"):
-        main(["audit", write("x.yaml", text), "-o", "sarif"])
-        (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
-        fingerprints.append(result["partialFingerprints"])
-    assert fingerprints[0] == fingerprints[1]
-
-
-def test_junit_counts_what_it_lists_and_fails_only_what_fails_the_run(write: Write, capsys: Captured) -> None:
-    main(["audit", write("x.yaml", f"{SINGLE}---\n{BAD}---\na: b: c"), "-o", "junit"])
-    root = ElementTree.fromstring(capsys.readouterr().out)
-    single, bad, unreadable = root.findall("testsuite")
-    assert single.findall(".//failure") == []
-    assert "replicas is 1" in (single.findtext(".//system-out") or "")
-    (failure,) = bad.findall(".//failure")
-    assert failure.get("type") == "Error"
-    assert unreadable.findall(".//error")
-    for suite in (single, bad, unreadable):
-        assert int(suite.get("tests", "")) == len(suite.findall("testcase"))
-        assert int(suite.get("failures", "")) == len(suite.findall(".//failure"))
-    assert root.get("failures") == "1"
-    assert root.get("errors") == "1"
-
-
-def test_what_a_manifest_says_cannot_drive_the_terminal_or_break_xml(write: Write, capsys: Captured) -> None:
-    evil = BAD.replace("name: bad,", 'name: "\\e[2J\\0<bad>",')
-    name = write("x.yaml", evil)
-    assert main(["audit", name]) == 1
-    assert "\x1b" not in capsys.readouterr().out
-    assert main(["audit", name, "-o", "junit"]) == 1
-    assert "<bad>" in (ElementTree.fromstring(capsys.readouterr().out)[0].get("name") or "")
 
 
 def test_there_is_no_colour_where_nobody_watches(write: Write, capsys: Captured) -> None:
