@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,12 @@ from leakwarden.core.audit import (
     skipped_containers,
 )
 from leakwarden.core.audit.resources import parse_gomemlimit
-from leakwarden.core.workload import Container, Probe
+from leakwarden.core.workload import Container, Probe, Workload
 from tests.unit.audit_examples import (
     CONTAINER,
     LIVENESS,
     READINESS,
+    STARTUP,
     WORKLOAD,
     answered,
     container,
@@ -34,6 +36,10 @@ from tests.unit.audit_examples import (
 
 PROXY = Container(name="istio-proxy", ports=(("", 15090),), readiness=Probe("http", "/healthz/ready", 15021))
 HELPER = Container(name="log-shipper")
+
+
+def slow_start(seconds: int) -> Workload:
+    return container(startup=None, readiness=replace(READINESS, initial_delay=seconds))
 
 
 def test_a_good_workload_has_no_findings() -> None:
@@ -88,6 +94,25 @@ def test_hints_name_the_containers_own_port_and_the_policys_path() -> None:
     assert "{httpGet: {path: /up, port: http}}" in finding.hint
 
 
+@pytest.mark.parametrize(
+    ("check", "subject", "hint"),
+    [
+        ("LivenessKillsStart", slow_start(60), "periodSeconds: 2 and failureThreshold: 45"),
+        ("StartupBudgetShort", container(startup=replace(STARTUP, failure_threshold=3)), "failureThreshold: 15"),
+        ("GraceBelowDrain", workload(termination_grace=12), "terminationGracePeriodSeconds: 20"),
+        ("GraceZero", workload(termination_grace=0), "terminationGracePeriodSeconds: 30"),
+        ("ProgressDeadlineShort", workload(progress_deadline=70), "progressDeadlineSeconds: 600"),
+        ("GarbageCollectionOff", container(env={"GOGC": "off"}), "value: 460MiB"),
+        ("ProbeNotHTTP", container(readiness=Probe("tcp", port=8080)), "readinessProbe: {httpGet: {path: /readyz"),
+        ("ProbeNotHTTP", container(liveness=Probe("tcp", port=8080)), "livenessProbe: {httpGet: {path: /healthz"),
+        ("GoMemLimitMalformed", container(env={"GOMEMLIMIT": "2g"}), "value: 2GiB"),
+    ],
+)
+def test_hints_hold_numbers_that_would_pass(check: str, subject: Workload, hint: str) -> None:
+    (finding,) = (f for f in found(subject) if f.check == check)
+    assert hint in finding.hint
+
+
 def test_a_grpc_service_is_not_told_to_write_http_handlers() -> None:
     grpc = Probe("grpc", port=8080, timeout=2)
     findings = found(container(liveness=grpc, readiness=grpc, startup=None, pre_stop=None))
@@ -105,6 +130,12 @@ def test_sidecars_and_helpers_are_skipped_with_the_reason() -> None:
         ("log-shipper", "neither ports nor probes"),
     ]
     assert found(subject) == ()
+
+
+@pytest.mark.parametrize("own", [{"ports": (("", 80),)}, {"liveness": LIVENESS}])
+def test_ports_or_probes_are_enough_to_be_audited(own: dict[str, Any]) -> None:
+    subject = workload(containers=(HELPER, Container("app", **own)))
+    assert [c.name for c in main_containers(subject)] == ["app"]
 
 
 def test_check_names_are_unique_camel_case_and_fit_the_status() -> None:

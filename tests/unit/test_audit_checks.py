@@ -74,9 +74,19 @@ PASSES: dict[str, list[Case]] = {
         Case("a startup probe goes first"),
         Case("readiness is asked early enough", container(startup=None)),
     ],
-    "LivenessImpatient": [Case("three failures, ten seconds apart")],
-    "ProbeTimeoutTooLong": [Case("a timeout below the period")],
-    "StartupBudgetShort": [Case("a minute"), Case("no startup probe", container(startup=None))],
+    "LivenessImpatient": [
+        Case("three failures, ten seconds apart"),
+        Case("just patient enough", container(liveness=replace(LIVENESS, failure_threshold=2, period=8))),
+    ],
+    "ProbeTimeoutTooLong": [
+        Case("a timeout below the period"),
+        Case("a startup probe, which may wait", container(startup=replace(STARTUP, timeout=5))),
+    ],
+    "StartupBudgetShort": [
+        Case("a minute"),
+        Case("just enough", container(startup=replace(STARTUP, failure_threshold=5))),
+        Case("no startup probe", container(startup=None)),
+    ],
     "ReadinessSlowToFail": [Case("12 seconds"), Case("no readiness probe", container(readiness=None))],
     "GraceBelowDrain": [
         Case("30 s cover 5 s and 10 s"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from leakwarden.cli import manifest_files
 from leakwarden.cli.manifest_files import Reading, read
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
@@ -93,3 +94,15 @@ def test_a_link_that_leads_in_a_circle_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "x.yaml").write_text("kind: A\n")
     assert len(read([str(tmp_path)]).documents) == 1
+
+
+def test_long_work_shows_how_far_it_is_and_short_work_is_silent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("kind: A\n")
+    read([str(tmp_path)])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(manifest_files, "PATIENCE", -1.0)  # as if it had taken long already
+    read([str(tmp_path)])
+    assert "reading file 2 of 2" in capsys.readouterr().err

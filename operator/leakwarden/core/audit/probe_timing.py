@@ -58,7 +58,8 @@ def liveness_impatient(subject: Subject) -> Iterator[Defect]:
 def timeout_not_below_period(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         for name, probe in probes(container):
-            if probe.timeout >= probe.period:
+            # A startup probe that waits longer for its answer loses nothing by it.
+            if name != "startup" and probe.timeout >= probe.period:
                 yield Defect(
                     Severity.WARNING,
                     f"the {name} probe may take {probe.timeout} s and is asked every {probe.period} s: requests wait"
