@@ -35,7 +35,7 @@ from tests.unit.audit_examples import (
 )
 
 PROXY = Container(name="istio-proxy", ports=(("", 15090),), readiness=Probe("http", "/healthz/ready", 15021))
-HELPER = Container(name="log-shipper")
+BYSTANDER = Container(name="log-shipper")
 
 
 def slow_start(seconds: int) -> Workload:
@@ -122,8 +122,8 @@ def test_a_grpc_service_is_not_told_to_write_http_handlers() -> None:
     assert not any("http" in f.hint.lower() for f in findings)
 
 
-def test_sidecars_and_helpers_are_skipped_with_the_reason() -> None:
-    subject = workload(containers=(PROXY, CONTAINER, HELPER))
+def test_sidecars_and_bystanders_are_skipped_with_the_reason() -> None:
+    subject = workload(containers=(PROXY, CONTAINER, BYSTANDER))
     assert [c.name for c in main_containers(subject)] == ["app"]
     assert [(s.container, s.reason.split(",")[0]) for s in skipped_containers(subject)] == [
         ("istio-proxy", "a known sidecar"),
@@ -134,7 +134,7 @@ def test_sidecars_and_helpers_are_skipped_with_the_reason() -> None:
 
 @pytest.mark.parametrize("own", [{"ports": (("", 80),)}, {"liveness": LIVENESS}])
 def test_ports_or_probes_are_enough_to_be_audited(own: dict[str, Any]) -> None:
-    subject = workload(containers=(HELPER, Container("app", **own)))
+    subject = workload(containers=(BYSTANDER, Container("app", **own)))
     assert [c.name for c in main_containers(subject)] == ["app"]
 
 
