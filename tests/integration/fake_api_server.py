@@ -27,16 +27,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-Json = dict[str, Any]
+from tests.integration.fake_api_answers import KINDS, Json, discovery, line, merged, status
 
-KINDS = {
-    "deployments": ("apis/apps/v1", "Deployment"),
-    "replicasets": ("apis/apps/v1", "ReplicaSet"),
-    "pods": ("api/v1", "Pod"),
-    "poddisruptionbudgets": ("apis/policy/v1", "PodDisruptionBudget"),
-    "events": ("apis/events.k8s.io/v1", "Event"),
-    "reliabilitypolicies": ("apis/leakwarden.dev/v1alpha1", "ReliabilityPolicy"),
-}
 _PATH = re.compile(
     r"^/(?P<prefix>api/v1|apis/[^/]+/[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
     r"(?:/(?P<name>[^/]+)(?:/(?P<sub>[a-z]+))?)?$"
@@ -161,13 +153,13 @@ class FakeApiServer:
 
     def bookmark(self) -> None:
         for watch in self._watches:
-            watch.queue.put_nowait(_line("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}}))
+            watch.queue.put_nowait(line("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}}))
 
-    def send(self, plural: str, line: bytes) -> None:
+    def send(self, plural: str, sent: bytes) -> None:
         """Any bytes at all, to the watchers of one kind."""
         for watch in self._watches:
             if watch.plural == plural:
-                watch.queue.put_nowait(line)
+                watch.queue.put_nowait(sent)
 
     def cut_watches(self, plural: str | None = None) -> None:
         for watch in self._watches:
@@ -201,7 +193,7 @@ class FakeApiServer:
             self.token is not None
             and request.headers.get("Authorization", "").lower() != f"bearer {self.token}".lower()
         ):
-            return _status(401, "Unauthorized")
+            return status(401, "Unauthorized")
         fault = self._due(request)
         if fault is not None and not fault.after:
             answer = await self._suffer(request, fault)
@@ -233,24 +225,24 @@ class FakeApiServer:
         if fault.body is not None:
             return web.Response(status=fault.status or 200, text=fault.body)
         headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
-        return _status(fault.status, fault.message, headers=headers)
+        return status(fault.status, fault.message, headers=headers)
 
     async def _answer(self, request: web.Request, body: Any) -> web.StreamResponse:
         found = _PATH.match(request.path)
         if found is None:
-            return _discovery(request.path)
+            return discovery(request.path)
         ns, plural, name, sub = found["ns"], found["plural"], found["name"], found["sub"]
         if name is None:
             if request.method == "POST":
                 if self.get(plural, ns, body["metadata"]["name"]) is not None:
-                    return _status(409, "already exists", "AlreadyExists")
+                    return status(409, "already exists", "AlreadyExists")
                 return web.json_response(self.put(plural, body), status=201)
             if request.query.get("watch") == "true":
                 return await self._watch(request, plural, ns)
             return self._list(request, found["prefix"], plural, ns)
         stored = self.get(plural, ns, name)
         if stored is None:
-            return _status(404, f'{plural} "{name}" not found', "NotFound")
+            return status(404, f'{plural} "{name}" not found', "NotFound")
         match request.method, sub:
             case "GET", None:
                 return web.json_response(stored)
@@ -258,13 +250,13 @@ class FakeApiServer:
                 return self._evict(stored, body)
             case "PATCH", None | "status" | "scale":
                 return self._patch(plural, stored, body)
-        return _status(405, "method not allowed")
+        return status(405, "method not allowed")
 
     def _list(self, request: web.Request, prefix: str, plural: str, ns: str | None) -> web.Response:
         token = request.query.get("continue")
         if token:
             if token not in self._pages or self._pages[token][0] < self._oldest:
-                return _status(410, "The provided continue parameter is too old", "Expired")
+                return status(410, "The provided continue parameter is too old", "Expired")
             version, items = self._pages.pop(token)
         else:
             version = self.version
@@ -288,21 +280,21 @@ class FakeApiServer:
         since = int(request.query.get("resourceVersion") or 0)
         expired = since < self._oldest
         if expired and not self.expired_as_event:
-            return _status(410, "too old resource version", "Expired")
+            return status(410, "too old resource version", "Expired")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         if expired:
-            await response.write(_line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"}))
+            await response.write(line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"}))
             return response
         watch = _Watch(plural, ns)
         for version, kind, event, obj in self._log:
             if version > since and kind == plural and ns in (None, obj["metadata"]["namespace"]):
-                watch.queue.put_nowait(_line(event, obj))
+                watch.queue.put_nowait(line(event, obj))
         self._watches.append(watch)
         try:
             async with asyncio.timeout(float(request.query.get("timeoutSeconds", "3600"))):
-                while (line := await watch.queue.get()) is not None:
-                    await response.write(line)
+                while (sent := await watch.queue.get()) is not None:
+                    await response.write(sent)
         except TimeoutError:
             pass
         finally:
@@ -314,7 +306,7 @@ class FakeApiServer:
         wanted = body.get("deleteOptions", {}).get("preconditions", {}).get("uid", meta["uid"])
         if wanted != meta["uid"]:
             text = f"the UID in the precondition ({wanted}) does not match the UID in record ({meta['uid']})"
-            return _status(409, text, "Conflict")
+            return status(409, text, "Conflict")
         budget = self.blocked_by.get(meta["name"])
         if budget is not None:
             cause = {
@@ -322,74 +314,19 @@ class FakeApiServer:
                 "message": f"The disruption budget {budget} needs 2 healthy pods and has 2",
             }
             text = "Cannot evict pod as it would violate the pod's disruption budget."
-            return _status(429, text, "TooManyRequests", {"causes": [cause]})
+            return status(429, text, "TooManyRequests", {"causes": [cause]})
         self.delete("pods", meta["namespace"], meta["name"])
-        return _status(201, "", "", ok=True)
+        return status(201, "", "", ok=True)
 
     def _patch(self, plural: str, stored: Json, body: Json) -> web.Response:
         meta = body.get("metadata", {})
         for precondition in ("uid", "resourceVersion"):
             if meta.get(precondition) not in (None, stored["metadata"][precondition]):
-                return _status(409, "the object has been modified", "Conflict")
-        return web.json_response(self.put(plural, _merged(stored, body)))
+                return status(409, "the object has been modified", "Conflict")
+        return web.json_response(self.put(plural, merged(stored, body)))
 
     def _tell(self, event: str, plural: str, obj: Json) -> None:
         self._log.append((self.version, plural, event, copy.deepcopy(obj)))
         for watch in self._watches:
             if watch.plural == plural and watch.ns in (None, obj["metadata"]["namespace"]):
-                watch.queue.put_nowait(_line(event, obj))
-
-
-def _merged(old: Any, patch: Any) -> Any:
-    """RFC 7386. Apply and strategic merge differ from it only for lists, which our patches replace."""
-    if not isinstance(old, dict) or not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    merged = {**old, **{key: _merged(old.get(key), value) for key, value in patch.items() if value is not None}}
-    return {key: value for key, value in merged.items() if key not in patch or patch[key] is not None}
-
-
-def _line(event: str, obj: Mapping[str, Any]) -> bytes:
-    return json.dumps({"type": event, "object": obj}).encode() + b"\n"
-
-
-def _status(
-    code: int,
-    message: str,
-    reason: str = "",
-    details: Json | None = None,
-    headers: Mapping[str, str] | None = None,
-    ok: bool = False,
-) -> web.Response:
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Success" if ok else "Failure", "code": code}
-    return web.json_response(
-        {**status, "message": message, "reason": reason, "details": details or {}}, status=code, headers=headers
-    )
-
-
-def _discovery(path: str) -> web.Response:
-    """What clients ask before they watch: versions, groups and the kinds in them."""
-    groups = sorted({prefix for prefix, _ in KINDS.values() if prefix.startswith("apis/")})
-    if path == "/version":
-        return web.json_response({"major": "1", "minor": "37", "gitVersion": "v1.37.0"})
-    if path == "/api":
-        return web.json_response({"kind": "APIVersions", "versions": ["v1"]})
-    if path == "/apis":
-        versions = [prefix.removeprefix("apis/") for prefix in groups]
-        listed = [
-            {
-                "name": gv.split("/")[0],
-                "versions": [{"groupVersion": gv, "version": gv.split("/")[1]}],
-                "preferredVersion": {"groupVersion": gv, "version": gv.split("/")[1]},
-            }
-            for gv in versions
-        ]
-        return web.json_response({"kind": "APIGroupList", "groups": listed})
-    resources = [
-        {"name": plural, "kind": kind, "singularName": kind.lower(), "namespaced": True,
-         "verbs": ["create", "get", "list", "patch", "watch"]}
-        for plural, (prefix, kind) in KINDS.items()
-        if f"/{prefix}" == path
-    ]  # fmt: skip
-    if not resources:
-        return _status(404, "the server could not find the requested resource", "NotFound")
-    return web.json_response({"kind": "APIResourceList", "resources": resources})
+                watch.queue.put_nowait(line(event, obj))

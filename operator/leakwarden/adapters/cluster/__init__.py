@@ -9,7 +9,8 @@ from typing import Any
 
 from leakwarden.adapters.cluster import actions, wire
 from leakwarden.adapters.cluster.cache import Cache, PodSink, SetSink, WorkloadSink
-from leakwarden.adapters.cluster.reflector import Pace, Reflector, ReflectorStats, Resource
+from leakwarden.adapters.cluster.reflector import Reflector
+from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.ports import Attempt

@@ -16,93 +16,19 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from leakwarden.adapters.cluster import wire
-from leakwarden.adapters.cluster.session import MAX_BODY, Reply, Session, retry_after
+from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource, Sink
+from leakwarden.adapters.cluster.session import Reply, Session, retry_after
+from leakwarden.adapters.cluster.stream import Expired, Lines, Refused, check, raw_list, uid_of, version_of
 from leakwarden.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
 
 T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
-
-
-class Sink(Protocol[T_contra]):
-    """Where a reflector mirrors what it sees; each call is synchronous and quick."""
-
-    def put(self, uid: str, item: T_contra) -> bool:
-        """Keep this version. False when the object is none that matters; it is then not tracked.
-
-        Raises msgspec.ValidationError when a part of it does not fit.
-        """
-        ...
-
-    def drop(self, uid: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Resource(Generic[T]):
-    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only` asks for no more than that."""
-
-    prefix: str
-    plural: str
-    item: type[T]
-    metadata_only: bool = False
-
-    def path(self, namespace: str | None) -> str:
-        return f"/{self.prefix}/namespaces/{namespace}/{self.plural}" if namespace else f"/{self.prefix}/{self.plural}"
-
-    def accept(self, kind: str) -> str:
-        if not self.metadata_only:
-            return "application/json"
-        return f"application/json;as={kind};g=meta.k8s.io;v=v1, application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Every time in seconds. Tests shorten them; the defaults are for clusters."""
-
-    page: int = 500
-    # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers
-    # drop connections without a word, and nothing else would tell.
-    idle: float = 70.0
-    watch: float = 300.0  # the watch's own timeoutSeconds, jittered by half upwards
-    resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event
-    backoff: float = 0.5
-    backoff_max: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReflectorStats:
-    """For metrics. `age` is the seconds since the API server was last heard; infinite before the first time."""
-
-    resource: str
-    namespace: str
-    synced: bool
-    age: float
-    objects: int
-    lists: int
-    relists_expired: int
-    watches: int
-    malformed: int
-    errors: int
-    trouble: str
-
-
-class Expired(Exception):
-    """410: the version or the continue token is too old to go on from."""
-
-
-class Refused(Exception):
-    """An answer that is an error. Carries what may be shown, and how long the server wants us to wait."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
 
 
 class Reflector(Generic[T]):
@@ -167,6 +93,8 @@ class Reflector(Generic[T]):
             self._progress = False
             try:
                 if not self._version or self._clock() >= self._relist_at:
+                    # Should an audit fail, the watch goes on from where it was, and the audit is tried again soon.
+                    self._relist_at = self._clock() + min(60.0, self._pace.resync)
                     await self._list()
                 began = self._clock()
                 await self._watch()
@@ -194,6 +122,7 @@ class Reflector(Generic[T]):
                 await asyncio.sleep(self._backoff(failures, wait))
 
     def _backoff(self, failures: int, wait: float | None) -> float:
+        """Seconds to wait after so many failures in a row; `wait` is what the server asked for, a minimum."""
         ceiling = min(self._pace.backoff * 2.0 ** min(failures, 16), self._pace.backoff_max)
         # Jitter above Retry-After too: all clients were told the same number.
         return (wait or 0.0) + random.uniform(ceiling / 2, ceiling)  # noqa: S311
@@ -212,7 +141,7 @@ class Reflector(Generic[T]):
             if reply.status == 410 and token:
                 # The list took longer than the server keeps versions: fewer, larger pages next time.
                 self._page_size = min(self._page_size * 2, 16 * self._pace.page)
-            self._check(reply, "list")
+            check(reply, self._resource, "list", self._namespace)
             self._hear()
             meta = self._take(reply.body, seen)
             version = meta.resource_version or version
@@ -239,7 +168,7 @@ class Reflector(Generic[T]):
             for item in page.items or ():
                 self._put(item, seen)
         except msgspec.ValidationError:
-            raw = _decoded(body, wire.RawList)
+            raw = raw_list(body)
             meta = raw.metadata
             for part in raw.items or ():
                 self._put_raw(part, seen)
@@ -263,7 +192,8 @@ class Reflector(Generic[T]):
         ) as response:
             if response.status != 200:
                 body = await response.content.read(65536)
-                self._check(Reply(response.status, body, retry_after(response.headers.get("Retry-After"))), "watch")
+                reply = Reply(response.status, body, retry_after(response.headers.get("Retry-After")))
+                check(reply, self._resource, "watch", self._namespace)
             self._hear()
             self._recovered()
             lines = Lines()
@@ -286,7 +216,7 @@ class Reflector(Generic[T]):
                 self._put_raw(event.object, self._known)
                 self._advance(event.object)
             case "DELETED":
-                uid = _uid(event.object)
+                uid = uid_of(event.object)
                 if uid is None:
                     raise Expired  # somebody is gone, and we cannot tell who: only a list can
                 self._drop(uid)
@@ -323,7 +253,7 @@ class Reflector(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Its earlier version is out of date, and missing is safer than wrong: nothing acts on what is missing.
             self._malformed += 1
-            uid = _uid(raw)
+            uid = uid_of(raw)
             log.warning("object could not be read and is left out", extra={**self._about(), "uid": uid or ""})
             if uid is not None and uid in self._known:
                 seen.discard(uid)
@@ -336,29 +266,7 @@ class Reflector(Generic[T]):
         self._sink.drop(uid)
 
     def _advance(self, raw: msgspec.Raw) -> None:
-        try:
-            meta = msgspec.json.decode(raw, type=wire.Bookmark).metadata
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return
-        if meta is not None and meta.resource_version:
-            self._version = meta.resource_version
-
-    def _check(self, reply: Reply, verb: str) -> None:
-        if reply.ok:
-            return
-        if reply.status == 410:
-            raise Expired
-        where = f" in namespace {self._namespace}" if self._namespace else ""
-        group = self._resource.prefix.split("/")[1] if self._resource.prefix.startswith("apis/") else ""
-        name = f"{self._resource.plural}.{group}" if group else self._resource.plural
-        match reply.status:
-            case 401:
-                message = "the API server does not accept the operator's credentials (401)"
-            case 403:
-                message = f"the operator's account may not {verb} {name}{where} (403)"
-            case code:
-                message = f"the API server answered {code} to {verb} {name}{where}"
-        raise Refused(message, reply.retry_after)
+        self._version = version_of(raw) or self._version
 
     def _hear(self) -> None:
         self._heard = self._clock()
@@ -377,44 +285,3 @@ class Reflector(Generic[T]):
 
     def _about(self) -> dict[str, str]:
         return {"resource": self._resource.plural, "watch_namespace": self._namespace or "*"}
-
-
-class Lines:
-    """Cuts a stream into lines. Objects are larger than the line limits of most readers."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that `chunk` completes, without blank ones. Raises Refused for a line beyond all bounds."""
-        if b"\n" not in chunk:
-            self._rest += chunk
-            if len(self._rest) > MAX_BODY:
-                raise Refused("a watch event was too large to be one")
-            return []
-        self._rest += chunk
-        *lines, rest = bytes(self._rest).split(b"\n")
-        self._rest = bytearray(rest)
-        return [line for line in lines if line.strip()]
-
-
-def _decoded(body: bytes, kind: type[wire.RawList]) -> wire.RawList:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Refused("the list is not a Kubernetes list") from None
-
-
-def _uid(raw: msgspec.Raw) -> str | None:
-    try:
-        return msgspec.json.decode(raw, type=_Identity).metadata.uid
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-class _IdentityMeta(wire.Wire):
-    uid: str
-
-
-class _Identity(wire.Wire):
-    metadata: _IdentityMeta

@@ -1,0 +1,77 @@
+"""What a reflector follows, how often, into what, and what it can say of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Sink(Protocol[T_contra]):
+    """Where a reflector mirrors what it sees; each call is synchronous and quick."""
+
+    def put(self, uid: str, item: T_contra) -> bool:
+        """Keep this version. False when the object is none that matters; it is then not tracked.
+
+        Raises msgspec.ValidationError when a part of it does not fit.
+        """
+        ...
+
+    def drop(self, uid: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T]):
+    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only` asks for no more than that."""
+
+    prefix: str
+    plural: str
+    item: type[T]
+    metadata_only: bool = False
+
+    def path(self, namespace: str | None) -> str:
+        return f"/{self.prefix}/namespaces/{namespace}/{self.plural}" if namespace else f"/{self.prefix}/{self.plural}"
+
+    @property
+    def full_name(self) -> str:
+        """As RBAC rules and `kubectl auth can-i` name it: deployments.apps, pods."""
+        parts = self.prefix.split("/")
+        return f"{self.plural}.{parts[1]}" if parts[0] == "apis" else self.plural
+
+    def accept(self, kind: str) -> str:
+        if not self.metadata_only:
+            return "application/json"
+        return f"application/json;as={kind};g=meta.k8s.io;v=v1, application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Every time in seconds. Tests shorten them; the defaults are for clusters."""
+
+    page: int = 500
+    # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers
+    # drop connections without a word, and nothing else would tell.
+    idle: float = 70.0
+    watch: float = 300.0  # the watch's own timeoutSeconds, jittered by half upwards
+    resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event
+    backoff: float = 0.5
+    backoff_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReflectorStats:
+    """For metrics. `age` is the seconds since the API server was last heard; infinite before the first time."""
+
+    resource: str
+    namespace: str
+    synced: bool
+    age: float
+    objects: int
+    lists: int
+    relists_expired: int
+    watches: int
+    malformed: int
+    errors: int
+    trouble: str
