@@ -375,11 +375,16 @@ def test_the_network_policy_lets_out_what_is_configured_and_never_to_the_metadat
     }
     egress = the(render(values), "NetworkPolicy")["spec"]["egress"]
     ports = [{each["port"] for each in rule["ports"]} for rule in egress]
-    assert ports == [{53}, {443, 6443}, {9095, 9090, 443}, {10250}]
+    assert ports == [{53}, {443, 6443}, {9095, 9090, 443}]
     for rule in egress[1:]:
         (v4, v6) = (each["ipBlock"] for each in rule["to"])
         assert v4 == {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}
         assert v6 == {"cidr": "::/0", "except": ["fe80::/10"]}
+
+
+def test_the_network_policy_lets_out_to_the_kubelets_where_they_are_read() -> None:
+    egress = the(render({"networkPolicy": {"enabled": True}}), "NetworkPolicy")["spec"]["egress"]
+    assert {10250} in [{each["port"] for each in rule.get("ports", [])} for rule in egress]
 
 
 def test_what_is_added_arrives_where_it_belongs() -> None:
@@ -413,7 +418,7 @@ def test_what_is_added_arrives_where_it_belongs() -> None:
     [
         ({}, ["It only observes", "no Prometheus is configured", "actions.evictPod.enabled=true"], ["It may act"]),
         ({"actions": {"evictPod": {"enabled": True}}}, ["It may act: EvictPod"], ["It only observes"]),
-        ({"prometheus": [MAIN]}, [], ["no Prometheus is configured"]),
+        ({"prometheus": [MAIN]}, [], ["no Prometheus is configured", "not verified"]),
         ({"kubelet": {"enabled": False}}, ["there is nothing to read"], ["not verified"]),
         (
             {"actions": {"rolloutRestart": {"enabled": True, "admissionPolicy": False}}},

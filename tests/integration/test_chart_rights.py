@@ -72,6 +72,12 @@ def test_without_the_kubelets_nothing_of_the_nodes_can_be_read() -> None:
     assert not {each for each in rights(render({"kubelet": {"enabled": False}})) if "nodes" in each.resource}
 
 
+def test_with_a_prometheus_the_kubelets_are_not_read_and_their_right_is_not_granted() -> None:
+    granted = rights(render({"prometheus": [{"name": "main", "url": "http://prometheus.monitoring:9090"}]}))
+    assert rights(render()) - granted == {Right("get", "/nodes/metrics")}
+    assert granted <= rights(render())
+
+
 def test_watching_two_namespaces_grants_the_same_rights_in_these_two_only() -> None:
     everywhere = rights(render(allow("evictPod")))
     confined = rights(render({**allow("evictPod"), "watchNamespaces": ["shop", "bank"]}))

@@ -56,6 +56,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- join "," $allowed -}}
 {{- end -}}
 
+{{/* "true" where the kubelets are what is read: allowed, and no Prometheus is configured. */}}
+{{- define "leakwarden.readsKubelets" -}}
+{{- if and .Values.kubelet.enabled (not .Values.prometheus) }}true{{ end -}}
+{{- end -}}
+
 {{/* What a schema can't say; included where it is rendered on every install. */}}
 {{- define "leakwarden.check" -}}
 {{- if gt (int .Values.replicas) 1 -}}
