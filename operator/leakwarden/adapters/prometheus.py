@@ -230,12 +230,12 @@ class PrometheusSource:
             self._promql(query, query.value),
             start_time=datetime.fromtimestamp(first, UTC),
             end_time=datetime.fromtimestamp(last, UTC),
-            step=f"{step:g}",
+            step=f"{step:.0f}",
             params=asked,
         )
         limits: list[RawSeries] = []
         if query.limit is not None and values:
-            limits = self._client.custom_query(self._promql(query, query.limit), params={**asked, "time": f"{last:g}"})
+            limits = self._client.custom_query(self._promql(query, query.limit), params={**asked, "time": f"{last:.0f}"})
         row = row_of(query.key)
         scope = Scope(
             labels=self._labels,
