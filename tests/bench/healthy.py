@@ -94,8 +94,9 @@ def gomemlimit_plateau(s: Scene) -> None:
     tau = s.rng.uniform(0.3, 5)
     for pod in range(s.replicas):
         ramp = np.minimum(1.0, 0.3 + 0.7 * s.hours() / (3 * tau)) if pod % 2 else 1 - 0.7 * np.exp(-s.hours() / tau)
-        saw = np.abs(autocorrelated(s.rng, s.n, 3, 0.015))
-        cycles = np.cumsum(np.where(ramp > 0.9, 0.8, 0.05) * s.rng.uniform(0.5, 1.5, s.n))
+        full = ramp > 0.97  # only there does the collector run, and then often
+        saw = np.where(full, s.rng.uniform(0.0, s.rng.uniform(0.02, 0.15), s.n), np.abs(s.rng.normal(size=s.n)) * 0.003)
+        cycles = np.cumsum(np.where(full, s.rng.uniform(0.3, 2, s.n), 0.0))
         s.add(pod, soft * ramp - saw, None, gc=np.floor(cycles) if s.signal == "heap" else None)
 
 

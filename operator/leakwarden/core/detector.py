@@ -83,7 +83,7 @@ _COLUMNS: dict[str, tuple[float, type]] = {
     "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
     "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
     "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
-    "calm": (int(Reason.Steady), np.int64), "fell": (False, np.bool_),
+    "calm": (int(Reason.Steady), np.int64), "fell": (False, np.bool_), "acute": (False, np.bool_),
 }  # fmt: skip
 _PER_WIDTH: dict[str, tuple[float, type]] = {
     "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
@@ -259,8 +259,10 @@ def _remember(state: State, k: int, rows: Ints, lo: Floats, quantum: Floats) -> 
     x = np.where(np.isnan(lo), np.inf, lo)
     lowest_after = np.minimum.accumulate(x[:, ::-1], axis=1)[:, ::-1]
     fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
-    # A fall that counts: a fifth of the level, or near the limit a quarter of what was left.
-    counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.25 * (1 - lo)))
+    # A fall that counts: a fifth of the level, or near the limit half of what was left.
+    counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    # What is leaking wobbles on its way up; that is no coming back.
+    counts &= np.isnan(state.c["latched"][rows])[:, None]
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
     group = state.c["group"][rows]
@@ -323,6 +325,7 @@ def _weigh(
     passed = judge_windows(
         context.gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
+        collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum,
         known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
@@ -421,7 +424,12 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     reason = np.where(passing, int(Reason.Unconfirmed), reason)
     verdict = np.where(latched, LEAKING, verdict)
     reason = np.where(latched, c["why"][:n], reason)
-    soon = latched & (left <= context.exhausts_within) & (c["level"][:n] >= gates.exhausting_level)
+    level = c["level"][:n]
+    soon = (left <= context.exhausts_within) & (level >= gates.exhausting_level)
+    soon |= (low <= context.exhausts_within) & (level >= gates.exhausting_hasty) | (level >= gates.exhausting_any)
+    # Once so, until the leak itself is called off: an estimate that wavers must not blow hot and cold.
+    soon = latched & (soon | c["acute"][:n])
+    c["acute"][:n] = soon
     verdict = np.where(soon, EXHAUSTING, verdict)
     reason = np.where(soon, int(Reason.ExhaustsSoon), reason)
 

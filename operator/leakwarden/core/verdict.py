@@ -69,8 +69,9 @@ class Gates:
 
     # Six floors in a row that only rise happen by chance once in 720 windows; fewer prove nothing.
     readings: float = 6
-    # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy).
-    clear_of_noise: float = 4.0
+    # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
+    # hours a flight of three steps below 8 (bench: steps).
+    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 7.0, 8.0, 8.0, 8.0)
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
     least_quarter: float = 0.15
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
@@ -80,15 +81,18 @@ class Gates:
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.80, 0.72, 0.66, 0.62, 0.60, 0.60)
+    level: tuple[float, ...] = (0.80, 0.78, 0.75, 0.75, 0.70, 0.70)
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
-    level_unexplained: tuple[float, ...] = (0.80, 0.76, 0.90, 0.92, 0.92, 0.92)
+    level_unexplained: tuple[float, ...] = (0.80, 0.86, 0.92, 0.92, 0.92, 0.92)
+    # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
+    level_imminent: float = 0.86
+    imminent: float = 4300.0  # seconds
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
     # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
     # of what was left there (bench: living_high, bursts, daily_high).
-    beyond_fall: float = 0.25
-    beyond_rest: float = 0.30
+    beyond_fall: float = 0.40
+    beyond_rest: float = 0.50
     # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
     beyond_wobble: float = 0.8
     # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
@@ -98,6 +102,9 @@ class Gates:
     suspect_level: float = 0.35
     # Exhausting acts, so it needs a level that no healthy family but the busiest reaches.
     exhausting_level: float = 0.82
+    # The best estimate within the policy's time; or, this high, the hasty one; or, this high, any.
+    exhausting_hasty: float = 0.90
+    exhausting_any: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
@@ -136,7 +143,7 @@ def judge_windows(
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
     enough = raw.n >= gates.readings
-    clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise * raw.noise)
+    clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise[width_index] * raw.noise)
     clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
     steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
     keeps_on = raw.late > gates.not_slowing
@@ -148,11 +155,15 @@ def judge_windows(
     novel = raw.floor > known + margin
     short = width_index <= 1
     trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
-    needed = np.where(trusted, gates.level[width_index], gates.level_unexplained[width_index])
+    hasty = gates.level_unexplained[width_index]
+    unexplained_level = np.where(best <= gates.imminent, min(gates.level_imminent, hasty), hasty)
+    needed = np.where(trusted, gates.level[width_index], unexplained_level)
     # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
     filling = memory & (raw.garbage < 0.04 * raw.level + raw.slope)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
-    near = raw.level >= needed
+    # Memory meets its limit with its garbage; of anything else the half that is always there counts.
+    height = np.where(memory | collected, raw.level, (raw.level + np.minimum(raw.floor, raw.level)) / 2)
+    near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     vetoed = rated & ~unexplained
     leak = clear & steady & keeps_on & reach & ~vetoed
