@@ -1,0 +1,43 @@
+"""What a person would look at when a test has failed."""
+
+from __future__ import annotations
+
+import json
+
+from e2e.harness.kube import attempt
+from e2e.harness.release import NAMESPACE, RELEASE
+
+
+def operator_report(tail: int = 60) -> str:
+    """The operator's pod and the end of its log."""
+    parts = [
+        _shown("kubectl", "get", "pods", "-n", NAMESPACE, "-o", "wide"),
+        _shown("kubectl", "logs", f"deployment/{RELEASE}", "-n", NAMESPACE, f"--tail={tail}"),
+    ]
+    return "\n".join(parts)
+
+
+def namespace_report(namespace: str) -> str:
+    """Pods, policies with their status, and Events of a namespace."""
+    return "\n".join(
+        [
+            _shown("kubectl", "get", "pods", "-n", namespace, "-o", "wide"),
+            _policies(namespace),
+            _shown("kubectl", "get", "events", "-n", namespace, "--sort-by=.metadata.creationTimestamp"),
+        ]
+    )
+
+
+def _policies(namespace: str) -> str:
+    found = attempt("kubectl", "get", "reliabilitypolicies.leakwarden.dev", "-n", namespace, "-o", "json")
+    if not found.succeeded:
+        return found.last_words()
+    items = json.loads(found.output)["items"]
+    return "\n".join(
+        f"policy {item['metadata']['name']}, status:\n{json.dumps(item.get('status'), indent=1)}" for item in items
+    )
+
+
+def _shown(*command: str) -> str:
+    result = attempt(*command)
+    return f"$ {' '.join(command)}\n{result.output}{result.errors}"

@@ -1,0 +1,47 @@
+"""The cluster and the images on its nodes: brought up and loaded only where something is missing or has changed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from e2e.cluster.progress import say, step
+from e2e.harness.kube import apply, get, provider
+from e2e.images.builders import build_image
+
+IMAGES = ("operator", "services", "nginx", "prometheus")
+
+# Which archives the nodes hold, remembered in the cluster itself: it forgets them exactly when it is made anew.
+_LEDGER = ("leakwarden-e2e-images", "kube-system")
+
+
+def ensure_cluster() -> None:
+    """Bring the cluster up, or find that it is. Raises ClusterError."""
+    with step("the cluster"):
+        provider().up()
+
+
+@functools.cache
+def ensure_images() -> Mapping[str, str]:
+    """Build what has changed and load what the nodes do not have; image -> a text that changes with its content.
+
+    Once in a process: what is edited during a run does not change it. Raises ClusterError.
+    """
+    archives = {name: build_image(name) for name in IMAGES}
+    ledger = get("configmap", *_LEDGER)
+    loaded: dict[str, str] = (ledger or {}).get("data") or {}
+    missing = [name for name, archive in archives.items() if loaded.get(name) != archive.stem]
+    if missing:
+        with step(f"loading {', '.join(missing)} on the nodes"):
+            provider().load_images([archives[name] for name in missing])
+        apply(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": _LEDGER[0], "namespace": _LEDGER[1]},
+                "data": {name: archive.stem for name, archive in archives.items()},
+            }
+        )
+    else:
+        say("all images are on the nodes already")
+    return {name: archive.stem for name, archive in archives.items()}
