@@ -145,6 +145,10 @@ class FakeApiServer:
         """The next `times` requests whose "path?query" matches the expression `part` meet the fault."""
         self._planned.append(_Planned(method, re.compile(part), fault, times))
 
+    def recover(self) -> None:
+        """No more planned faults."""
+        self._planned.clear()
+
     def expire(self) -> None:
         """Forget history: watches and pages from before now are answered 410."""
         self.version += 1

@@ -53,8 +53,8 @@ def workload(item: wire.Deployment) -> Workload:
     spec = item.spec or wire.DeploymentSpec()
     status = item.status or wire.DeploymentStatus()
     rolling = (spec.strategy and spec.strategy.rolling_update) or wire.RollingUpdate()
-    raw = bytes(spec.template)
-    template = _TEMPLATE.decode(raw).spec if raw and raw != b"null" else None
+    raw = bytes(spec.template).removeprefix(b"null")
+    template = _TEMPLATE.decode(raw).spec if raw else None
     template = template or wire.TemplateSpec()
     return Workload(
         namespace=sys.intern(meta.namespace or ""),
