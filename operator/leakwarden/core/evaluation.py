@@ -130,9 +130,12 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     """Leak signals decide; a Supporting signal or a symptom makes a pod Suspect at the most.
 
     Signals the pod does not have are left out, but if no Leak signal is left the pod is Unknown: with
-    nothing to judge by, nobody may call it healthy.
+    nothing to judge by, nobody may call it healthy. A signal whose growth cannot be told yet does not
+    make a young pod Unknown where another signal can be judged.
     """
     leaks = [j for signal, j in judged if signal.effective_role is Role.LEAK and not _is_about_nothing(j)]
+    told = [j for j in leaks if j.reason != JudgementReason.WARMING_UP]
+    leaks = told or leaks
     others = [
         j
         for signal, j in judged
