@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -203,7 +204,7 @@ def deploys(s: Scene) -> None:
         edges = [0, *(s.index(c + pod * 0.05) for c in cuts), s.n]
         level = s.level(traffic, 1.0)
         level = level / np.quantile(level, 0.99) * plateau
-        for life, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for life, (a, b) in enumerate(itertools.pairwise(edges)):
             age = np.maximum(s.hours() - a * s.step / HOUR, 0)
             warm = 1 - 0.8 * np.exp(-age / s.rng.uniform(0.05, 0.7))
             s.add(pod * 100 + life, level * warm, traffic, begin=a, end=min(b, s.n), life=life)

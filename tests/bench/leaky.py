@@ -175,7 +175,9 @@ def close_wait(s: Scene) -> None:
     traffic = s.traffic()
     for pod in range(s.replicas):
         jumps = (s.rng.random(s.n) < 0.01) * s.rng.exponential(1, s.n)
-        climb = 0.5 * _climb(s, 0, hours) + 0.5 * np.cumsum(jumps) / max(float(jumps.mean()), 1e-9) * s.step / HOUR / hours
+        climb = (
+            0.5 * _climb(s, 0, hours) + 0.5 * np.cumsum(jumps) / max(float(jumps.mean()), 1e-9) * s.step / HOUR / hours
+        )
         s.add(pod, s.level(traffic) + (1 - s.use) * climb, traffic, leaky=True, onset=0)
 
 

@@ -58,7 +58,7 @@ class Scene:
         rng = self.rng
         self.n = int(self.days * DAY / self.step)
         self.origin = EPOCH + float(rng.integers(0, 86_400))
-        self.t = self.origin + self.step * np.arange(self.n)
+        self.t: Floats = np.asarray(self.origin + self.step * np.arange(self.n), dtype=np.float64)
         low, high = (10, 100) if self.small_limit else (1024, 65_536)
         self.limit = float(int(np.exp(rng.uniform(np.log(low), np.log(high)))))
         self.use = float(rng.uniform(0.05, 0.40))
@@ -71,7 +71,7 @@ class Scene:
         self.noise = float(rng.uniform(0.02, 0.12))
 
     def hours(self) -> Floats:
-        return (self.t - self.origin) / HOUR
+        return np.asarray((self.t - self.origin) / HOUR, dtype=np.float64)
 
     def traffic(self, factor: float | None = None) -> Floats:
         """Requests relative to their mean: daily by `factor` between trough and peak, with noise of its own."""
@@ -82,7 +82,7 @@ class Scene:
         shape = shape / shape.mean()
         if rng.random() < 0.3:  # a second, smaller peak: people after dinner
             shape = shape * (1 + 0.15 * np.cos(4 * np.pi * self.hours() / 24 + self.phase + 1))
-        return shape * np.exp(autocorrelated(rng, self.n, self.noise_memory, self.noise))
+        return np.asarray(shape * np.exp(autocorrelated(rng, self.n, self.noise_memory, self.noise)))
 
     def wobble(self, scale: float = 1.0) -> Floats:
         """What the level does by itself: multiplicative noise, slow and fast."""

@@ -56,10 +56,15 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a policy says. `exhausts_within` and `max_age` in seconds."""
+    """What a policy says of a signal. `exhausts_within`, `max_age` and `above_for` in seconds; a threshold is a share of
+    the limit or a value in the signal's unit."""
 
     exhausts_within: float = 3600.0
     max_age: float = 120.0
+    growth: bool = True  # whether growth is judged
+    above_share: float | None = None
+    above_value: float | None = None
+    above_for: float = 300.0
     gates: Gates = field(default_factory=Gates)
 
 
@@ -84,6 +89,7 @@ _COLUMNS: dict[str, tuple[float, type]] = {
     "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
     "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
     "calm": (int(Reason.Steady), np.int64), "fell": (False, np.bool_), "acute": (False, np.bool_),
+    "above": (np.nan, np.float64),
 }  # fmt: skip
 _PER_WIDTH: dict[str, tuple[float, type]] = {
     "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
@@ -391,9 +397,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     c["latched"][:n][fresh] = now
     c["why"][:n] = np.where(leak, w["reason"][rows, speaking], c["why"][:n])
     c["proof"][:n] = np.where(leak, now, c["proof"][:n])
-    c["hold"][:n] = np.where(
-        leak, np.maximum(np.asarray(WIDTHS)[speaking] * SLOTS / 2, 1800.0), c["hold"][:n]
-    )
+    c["hold"][:n] = np.where(leak, np.maximum(np.asarray(WIDTHS)[speaking] * SLOTS / 2, 1800.0), c["hold"][:n])
     c["base"][:n] = np.where(leak, speaking, c["base"][:n])
     latched = ~np.isnan(c["latched"][:n])
     # A leak does not give back: a fall of a quarter of what it had reached ends it.
@@ -433,6 +437,8 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     verdict = np.where(soon, EXHAUSTING, verdict)
     reason = np.where(soon, int(Reason.ExhaustsSoon), reason)
 
+    if not context.growth:
+        verdict, reason = np.full(n, HEALTHY), np.full(n, int(Reason.Steady))
     few = c["seen"][:n] < gates.readings
     interval = np.nan_to_num(c["step"][:n], nan=context.max_age)
     stale = now - c["last"][:n] > np.maximum(context.max_age, 3 * interval)
@@ -441,8 +447,23 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     ):  # fmt: skip
         verdict = np.where(missing, UNKNOWN, verdict)
         reason = np.where(missing, int(why), reason)
+    breached = _breached(state, context, n, stale)
+    verdict = np.where(breached, EXHAUSTING, verdict)
+    reason = np.where(breached, int(Reason.AboveThreshold), reason)
     silent = ~growing | (verdict == UNKNOWN) | (verdict == HEALTHY)
     return Judged(
         verdict=verdict, reason=reason, growth_low=w["slope_low"][rows, shown], growth_high=w["slope_high"][rows, shown],
         seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high),
     )  # fmt: skip
+
+
+def _breached(state: State, context: Context, n: int, stale: Bools) -> Bools:
+    """Whether every reading has been above the policy's threshold for its time. A gap starts the time anew."""
+    if context.above_share is None and context.above_value is None:
+        return np.zeros(n, np.bool_)
+    c = state.c
+    level = c["limit"][:n] * context.above_share if context.above_share is not None else context.above_value
+    above = (c["value"][:n] > level) & ~stale
+    since = np.where(np.isnan(c["above"][:n]), c["last"][:n], c["above"][:n])
+    c["above"][:n] = np.where(above, since, np.nan)
+    return above & (c["last"][:n] - since >= context.above_for)

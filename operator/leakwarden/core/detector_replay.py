@@ -30,7 +30,7 @@ class Change:
 
 
 def replay(
-    series: Sequence[Series], context: Context, interval: float, progress: Callable[[float], None] = lambda share: None
+    series: Sequence[Series], context: Context, interval: float, progress: Callable[[float], None] = lambda _: None
 ) -> list[Change]:
     """All changes of verdict, by time; each verdict has seen only readings up to its moment.
 
@@ -46,11 +46,11 @@ def replay(
     base = {i: began[series[i].namespace, series[i].workload] for i in used}
     flat = _Flat(series, used, base, interval)
     run = _Run(series, base, len(series))
-    for tick in range(flat.ticks):
+    for done, tick in enumerate(flat.ticks):
         now = tick * interval
-        run.step(flat, tick, now, context)
-        if tick % 256 == 255:
-            progress(tick / flat.ticks)
+        run.step(flat, int(tick), now, context)
+        if done % 256 == 255:
+            progress(done / len(flat.ticks))
             run.forget(flat, now)
     progress(1.0)
     run.changes.sort(key=lambda change: (change.time, change.series))
@@ -72,12 +72,34 @@ class _Flat:
         tick = np.ceil(t / interval - 1e-9).astype(np.int64)
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
+        # Only ticks with readings in the last while: a recording with a hole of a year has nothing to say there.
+        seen = np.unique(tick)
         linger = int(np.ceil(_LINGER / interval))
-        self.ticks = int(tick.max()) + linger
-        self.edges = np.searchsorted(tick[order], np.arange(self.ticks + 1))
+        ahead = np.minimum(np.append(np.diff(seen), linger + 1), linger + 1)
+        self.ticks = np.repeat(seen, ahead) + _counts(ahead)
+        self._from = dict(zip(seen.tolist(), np.searchsorted(tick[order], seen).tolist(), strict=True))
+        self._to = dict(zip(seen.tolist(), np.searchsorted(tick[order], seen, side="right").tolist(), strict=True))
+        # A process is over with its last line: a changed limit is another line of the same.
         self.last = np.full(len(series), -np.inf)
-        self.last[who] = -np.inf
         np.maximum.at(self.last, who, t)
+        lives: dict[Key, float] = {}
+        for i in used:
+            lives[_key(series[i])] = max(lives.get(_key(series[i]), -np.inf), float(self.last[i]))
+        for i in used:
+            self.last[i] = lives[_key(series[i])]
+
+    def part(self, tick: int) -> slice:
+        return slice(self._from.get(tick, 0), self._to.get(tick, 0))
+
+
+def _key(s: Series) -> Key:
+    return Key(s.namespace, s.workload, s.pod, s.uid, "", s.signal, s.start)
+
+
+def _counts(lengths: Ints) -> Ints:
+    """0, 1, ... for each length, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
 
 
 def _or(values: Floats | None, missing: Floats) -> Floats:
@@ -94,7 +116,7 @@ class _Run:
         self.changes: list[Change] = []
 
     def step(self, flat: _Flat, tick: int, now: float, context: Context) -> None:
-        part = slice(int(flat.edges[tick]), int(flat.edges[tick + 1]))
+        part = flat.part(tick)
         who = flat.who[part]
         if len(who):
             new = np.unique(who[self.row_of[who] < 0])
@@ -107,11 +129,11 @@ class _Run:
 
     def _add(self, new: Ints, t: Floats, who: Ints) -> None:
         for i in new:
-            s = self.series[i]
-            key = Key(s.namespace, s.workload, s.pod, s.uid, "", s.signal, s.start)
-            self.row_of[i] = self.state.row(key, s.limit, float(t[who == i].min()))
-        self.series_of = np.concatenate([self.series_of, new])
-        self.told = np.concatenate([self.told, np.full(len(new), -1, np.int64)])
+            known = len(self.state)
+            self.row_of[i] = self.state.row(_key(self.series[i]), self.series[i].limit, float(t[who == i].min()))
+            if len(self.state) > known:
+                self.series_of = np.append(self.series_of, i)
+                self.told = np.append(self.told, -1)
 
     def _tell(self, judged: Judged, now: float) -> None:
         for row in np.flatnonzero(judged.verdict != self.told):
@@ -130,7 +152,9 @@ class _Run:
         if over.sum() * 4 < len(over):
             return
         keep = np.flatnonzero(~over)
-        self.row_of[self.series_of] = -1
+        place = np.full(len(over), -1, np.int64)
+        place[keep] = np.arange(len(keep))
+        mine = self.row_of >= 0
+        self.row_of[mine] = place[self.row_of[mine]]
         self.state.keep([int(i) for i in keep])
         self.series_of, self.told = self.series_of[keep], self.told[keep]
-        self.row_of[self.series_of] = np.arange(len(keep))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leakwarden.core.cascade import SLOTS, Bools
+from leakwarden.core.cascade import SLOTS, Bools, Shorts
 from leakwarden.core.load import Explained
 from leakwarden.core.readings import Floats
 
@@ -53,22 +53,22 @@ def median_rows(values: Floats) -> Floats:
     return np.where(count > 0, (low + high) / 2, np.nan)
 
 
-def _at(ordered: Floats, position: Floats, count: Floats) -> Floats:
+def _at(ordered: Shorts, position: Floats, count: Floats) -> Floats:
     index = np.clip(np.round(position), 0, np.maximum(count - 1, 0)).astype(np.intp)
     return np.asarray(ordered[np.arange(len(ordered)), index], dtype=np.float64)
 
 
-def _sen(y: Floats, valid: Bools) -> tuple[Floats, Floats, Floats]:
+def _sen(y: Floats, valid: Bools) -> tuple[Floats, Shorts, Floats]:
     """Sorted pair slopes as (median, sorted, count)."""
     with np.errstate(invalid="ignore"):
-        pairs = (y[:, _SECOND] - y[:, _FIRST]).astype(np.float32) / _LAG
+        pairs: Shorts = (y[:, _SECOND] - y[:, _FIRST]).astype(np.float32) / _LAG
     pairs.sort(axis=1)
     count = np.count_nonzero(valid[:, _SECOND] & valid[:, _FIRST], axis=1).astype(np.float64)
     middle = (_at(pairs, (count - 1) / 2 - 0.25, count) + _at(pairs, (count - 1) / 2 + 0.25, count)) / 2
     return middle, pairs, count
 
 
-def _interval(pairs: Floats, count: Floats, n: Floats, rho: Floats, z: float) -> tuple[Floats, Floats]:
+def _interval(pairs: Shorts, count: Floats, n: Floats, rho: Floats, z: float) -> tuple[Floats, Floats]:
     spread = z * np.sqrt(n * (n - 1) * (2 * n + 5) / 18 * (1 + rho) / (1 - rho))
     spread = spread * count / np.maximum(n * (n - 1) / 2, 1)  # the statistic is over all pairs, ours over the far ones
     return _at(pairs, (count - spread) / 2, count), _at(pairs, (count + spread) / 2, count)

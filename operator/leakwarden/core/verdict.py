@@ -40,6 +40,7 @@ class Reason(IntEnum):
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
+    | Exhausting | AboveThreshold | every reading has been above the policy's threshold for its time |
     | Exhausting | ExhaustsSoon | leaking, and the limit will be reached within the policy's exhaustsWithin |
     """
 
@@ -61,6 +62,7 @@ class Reason(IntEnum):
     GrowsDayOverDay = 15
     CollectionsRare = 16
     ExhaustsSoon = 17
+    AboveThreshold = 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""Read recorded series: JSON lines, plain or gzip, one line at a time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from leakwarden.core.readings import Floats
+from leakwarden.core.recording import Series
+
+# A line of a week at 10 s with all four lists is some 4 MB; longer ones are no recording.
+_LONGEST = 256 * 2**20
+
+
+class Unreadable(Exception):
+    """The input as a whole cannot be read; the message is fit for people."""
+
+
+class _Line(msgspec.Struct):
+    signal: str
+    namespace: str
+    workload: str
+    pod: str
+    uid: str
+    start: float | None
+    limit: float | None
+    t: list[float]
+    v: list[float | None]
+    rate: list[float | None] | None = None
+    gc: list[float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """`problems`: a sentence for each skipped line, with its number. `lines`: how many there were."""
+
+    series: list[Series]
+    problems: list[str]
+    lines: int
+
+
+def read(name: str, progress: Callable[[str], None]) -> Recording:
+    """All series of a file (`-`: standard input). Raises Unreadable where there is nothing to read from."""
+    series: list[Series] = []
+    problems: list[str] = []
+    decoder = msgspec.json.Decoder(_Line)
+    number = 0
+    try:
+        with _opened(name) as stream:
+            for number, line in enumerate(_lines(stream), 1):
+                progress(f"reading {name}: line {number}")
+                if not line.strip():
+                    continue
+                try:
+                    one = _series(decoder.decode(line))
+                except (msgspec.DecodeError, ValueError) as error:
+                    problems.append(f"{name}, line {number}: {_short(error)}")
+                    continue
+                if len(one.t):
+                    series.append(one)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        problems.append(f"{name}, line {number + 1}: the compressed data end in the middle or are damaged")
+    except OSError as error:
+        raise Unreadable(f"{name}: {error.strerror or error}") from None
+    return Recording(series, problems, number)
+
+
+def _opened(name: str) -> IO[bytes]:
+    raw: Any = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+    # By its first bytes, since a name says little and standard input has none.
+    if raw.peek(2)[:2] == b"\x1f\x8b":
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
+    opened: IO[bytes] = raw
+    return opened
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while line := stream.readline(_LONGEST):
+        yield line
+
+
+def _short(error: Exception) -> str:
+    text = str(error).replace("\n", " ")
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _series(line: _Line) -> Series:
+    """Raises ValueError with what is wrong."""
+    n = len(line.t)
+    for name, values in (("v", line.v), ("rate", line.rate), ("gc", line.gc)):
+        if values is not None and len(values) != n:
+            raise ValueError(f"{name} has {len(values)} values and t has {n}")
+    for name in ("signal", "namespace", "workload", "pod"):
+        if not getattr(line, name):
+            raise ValueError(f"{name} is empty")
+    t = np.asarray(line.t, dtype=np.float64)
+    v, rate, gc = (_values(values) for values in (line.v, line.rate, line.gc))
+    assert v is not None
+    if n and np.any(np.diff(t) <= 0):
+        # Sorted, and of readings of one moment the first that is there.
+        order = np.lexsort((np.isnan(v), t))
+        order = order[np.append(True, np.diff(t[order]) > 0)]
+        t, v = t[order], v[order]
+        rate, gc = (None if values is None else values[order] for values in (rate, gc))
+    limit = line.limit
+    if limit is not None and (not math.isfinite(limit) or limit <= 0):
+        limit = None  # "unlimited" and the constant zero of an exporter that cannot say
+    start = line.start if line.start is not None else float(t[0]) if n else 0.0
+    return Series(line.signal, line.namespace, line.workload, line.pod, line.uid, start, limit, t, v, rate, gc)
+
+
+def _values(values: list[float | None] | None) -> Floats | None:
+    return None if values is None else np.array(values, dtype=np.float64)

@@ -1,0 +1,105 @@
+"""What a policy says about the signals of recorded series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from leakwarden.api.scalars import parse_amount, parse_duration
+from leakwarden.core.detector import Context
+from leakwarden.core.recording import Series
+
+if TYPE_CHECKING:
+    from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
+
+
+class BadPolicy(Exception):
+    """The policy file cannot be used; the message is fit for people."""
+
+
+# What recordings call the built-in signals, besides the policy's own name for one and its type.
+_ALSO = {
+    "Descriptors": ("fds", "open_fds", "filedescriptors", "process_open_fds", "container_file_descriptors"),
+    "Sockets": ("socket", "container_sockets"),
+    "Goroutines": ("goroutine", "go_goroutines"),
+    "Heap": ("go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
+    "DBPool": ("pool", "db", "go_sql_in_use_connections", "go_sql_open_connections", "go_sql_stats_connections_in_use"),
+    "WorkingSet": ("memory", "container_memory_working_set_bytes", "rss"),
+}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
+    `name` of the policy."""
+
+    by_name: dict[str, Context] | None
+    name: str = ""
+    acts: bool = False
+
+    def of(self, signal: str) -> Context | None:
+        """None where the policy does not judge this signal."""
+        return Context() if self.by_name is None else self.by_name.get(_plain(signal))
+
+    def left_out(self, series: Sequence[Series]) -> list[str]:
+        return sorted({s.signal for s in series if self.of(s.signal) is None})
+
+
+def load(file: str | None) -> Rules:
+    """The rules of the one policy in `file`, the defaults without one. Raises BadPolicy."""
+    if file is None:
+        return Rules(None)
+    import yaml
+
+    from leakwarden.api import names
+    from leakwarden.core.policy import parse_policy
+
+    try:
+        with open(file, encoding="utf-8") as stream:
+            documents = list(yaml.safe_load_all(stream))
+    except OSError as error:
+        raise BadPolicy(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise BadPolicy(f"{file}{where}: not valid YAML") from None
+    found = [d for d in documents if isinstance(d, dict) and d.get("kind") == names.POLICY_KIND]
+    if len(found) != 1:
+        raise BadPolicy(f"{file}: holds {len(found)} {names.POLICY_KIND} objects; exactly one is needed")
+    if found[0].get("apiVersion") != names.API_VERSION:
+        raise BadPolicy(f"{file}: apiVersion is {found[0].get('apiVersion')!r}; it must be {names.API_VERSION}")
+    metadata = found[0].get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    kept = {k: v for k, v in metadata.items() if k in ("name", "namespace")}
+    policy = parse_policy({"metadata": {"namespace": "default", **kept}, "spec": found[0].get("spec")})
+    if policy.spec is None:
+        raise BadPolicy(f"{file}: {policy.error}")
+    return Rules(_contexts(policy.spec), policy.name, str(policy.spec.mode) == "Enforce")
+
+
+def _contexts(spec: PolicySpec) -> dict[str, Context]:
+    by_name: dict[str, Context] = {}
+    for signal in spec.signals:
+        context = _context(spec, signal)
+        for name in (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ())):
+            by_name.setdefault(_plain(name), context)
+    return by_name
+
+
+def _context(spec: PolicySpec, signal: Signal) -> Context:
+    context = Context(
+        exhausts_within=parse_duration(signal.growth.exhausts_within),
+        max_age=parse_duration(spec.source.max_age),
+        growth=signal.growth.enabled,
+    )
+    if signal.threshold is not None:
+        amount = parse_amount(signal.threshold.above)
+        context = replace(
+            context, above_share=amount.share, above_value=amount.value, above_for=parse_duration(signal.threshold.for_)
+        )
+    return context

@@ -1,0 +1,83 @@
+"""Replay many series on all processors: workloads do not know each other, so each process takes some."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+
+from leakwarden.cli.backtest_policy import Rules
+from leakwarden.core.detector import Context
+from leakwarden.core.detector_replay import Change, replay
+from leakwarden.core.recording import Series
+
+# Readings replayed side by side: enough rows to make array operations worth their call, few enough for 500 MB.
+_BATCH = 4_000_000
+# Below this a second process costs more than it saves.
+_WORTH_IT = 1_500_000
+
+_Job = tuple[tuple[int, ...], list[Series], Context, float]
+
+
+def replay_all(
+    series: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
+) -> list[tuple[int, Change]]:
+    """(place in `series`, change), by time."""
+    total = sum(len(s.t) for s in series)
+    processes = jobs or (os.cpu_count() or 1)
+    if total < _WORTH_IT:
+        processes = 1
+    batches = _batches(series, rules, interval, max(total // processes + 1, 1))
+    done, changes = 0, []
+    if processes == 1 or len(batches) == 1:
+        for batch in batches:
+            readings = sum(len(s.t) for s in batch[1])
+
+            def tell(share: float, before: int = done, part: int = readings) -> None:
+                progress(f"replaying {total} readings: {100 * (before + share * part) / total:.0f} %")
+
+            changes += _work(batch, tell)
+            done += readings
+    else:
+        # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
+        with multiprocessing.get_context("spawn").Pool(min(processes, len(batches))) as pool:
+            pending = pool.imap_unordered(_work, batches)
+            for finished in range(len(batches)):
+                while True:
+                    progress(f"replaying {total} readings: {finished} of {len(batches)} parts done")
+                    try:
+                        changes += pending.next(timeout=1.0)
+                        break
+                    except multiprocessing.TimeoutError:
+                        continue
+    changes.sort(key=lambda item: (item[1].time, item[0]))
+    return changes
+
+
+def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int) -> list[_Job]:
+    """Whole workloads, a signal each (siblings are compared within one), in parts of at most `_BATCH` readings."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for i, s in enumerate(series):
+        if rules.of(s.signal) is not None:
+            groups.setdefault((s.signal, s.namespace, s.workload), []).append(i)
+    size = min(_BATCH, max(share, 1))
+    batches: list[tuple[Context, list[int]]] = []
+    filled: dict[Context, int] = {}
+    counts: list[int] = []
+    for (signal, _, _), members in groups.items():
+        context = rules.of(signal)
+        assert context is not None
+        readings = sum(len(series[i].t) for i in members)
+        at = filled.get(context)
+        if at is None or (counts[at] + readings > size and counts[at] > 0):
+            at = filled[context] = len(batches)
+            batches.append((context, []))
+            counts.append(0)
+        batches[at][1].extend(members)
+        counts[at] += readings
+    return [(tuple(places), [series[i] for i in places], context, interval) for context, places in batches]
+
+
+def _work(job: _Job, tell: Callable[[float], None] = lambda _: None) -> list[tuple[int, Change]]:
+    places, series, context, interval = job
+    return [(places[change.series], change) for change in replay(series, context, interval, tell)]
