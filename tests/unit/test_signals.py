@@ -1,0 +1,92 @@
+"""The catalogue of signals: every row can be asked, and only for the pods it is asked for."""
+
+from __future__ import annotations
+
+import promql_parser as parser
+import pytest
+
+from leakwarden.api.v1alpha1.policy import DEFAULT_ROLES, Role, SignalType
+from leakwarden.core.signals import CATALOGUE, CONTEXT, Labels, LimitKind, Row, real_limit, render, row_of
+
+BUILT_IN = [kind for kind in SignalType if kind not in (SignalType.PROMQL, SignalType.ALERT)]
+TEMPLATES = [
+    *(pytest.param(row.value, id=f"{kind}-value") for kind, row in CATALOGUE.items()),
+    *(pytest.param(row.limit, id=f"{kind}-limit") for kind, row in CATALOGUE.items() if row.limit),
+    *(pytest.param(template, id=name) for name, template in CONTEXT.items()),
+]
+
+
+def rendered(template: str) -> str:
+    return render(
+        template, matchers='ns="shop"', bucket=60, max_age=300, labels=Labels(namespace="ns", pod="po", container="co")
+    )
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_every_built_in_signal_has_a_row(kind: SignalType) -> None:
+    assert CATALOGUE[kind].type is kind
+    assert row_of(str(kind)) is CATALOGUE[kind]
+
+
+def test_what_a_policy_brings_itself_has_none() -> None:
+    assert SignalType.PROMQL not in CATALOGUE
+    assert row_of("PromQL/shop/0123") is None
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_query_is_promql_that_reads_nothing_but_the_namespaces_asked_for(template: str) -> None:
+    query = rendered(template)
+    assert "<<" not in query
+    selectors: list[parser.VectorSelector] = []
+
+    def visit(node: parser.Expr) -> None:
+        if isinstance(node, parser.VectorSelector):
+            selectors.append(node)
+
+    parser.walk(parser.parse(query), visit)
+    assert selectors
+    for selector in selectors:
+        assert ("ns", "shop") in [(m.name, m.value) for m in selector.matchers.matchers]
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_signal_has_a_limit_query_exactly_where_another_series_says_its_limit(row: Row) -> None:
+    assert (row.limit is not None) == (row.limit_kind is LimitKind.METRIC)
+    assert all((alias.limit is not None) == (row.limit_kind is LimitKind.METRIC) for alias in row.aliases)
+    if row.kubelet is not None:
+        assert (row.kubelet.limit is not None) == (row.limit_kind is LimitKind.METRIC)
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_row_says_in_one_line_what_to_do_where_it_is_missing(row: Row) -> None:
+    assert row.fix
+    assert row.fix.isprintable()
+    assert row.unit
+
+
+def test_memory_alone_never_acts() -> None:
+    assert {kind: row.role for kind, row in CATALOGUE.items()} == {kind: DEFAULT_ROLES[kind] for kind in CATALOGUE}
+    assert CATALOGUE[SignalType.WORKING_SET].role is Role.SUPPORTING
+
+
+def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
+    query = rendered(CATALOGUE[SignalType.DESCRIPTORS].value)
+    assert query == (
+        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po) '
+        'min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s])'
+    )
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(60, "[60s]"), (5, "[5s]"), (2.5, "[3s]"), (0.25, "[250ms]")])
+def test_a_bucket_is_never_shorter_than_asked(seconds: float, shown: str) -> None:
+    assert render("x[<<bucket>>]", matchers="", bucket=seconds, max_age=1, labels=Labels()) == f"x{shown}"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan"), 2.0**50, 2.0**63])
+def test_a_number_that_means_unlimited_is_no_limit(value: float) -> None:
+    assert real_limit(value) is None
+
+
+@pytest.mark.parametrize("value", [1.0, 1024.0, 1_048_576.0, 64 * 2.0**30])
+def test_any_other_is(value: float) -> None:
+    assert real_limit(value) == value
