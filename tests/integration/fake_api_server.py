@@ -19,6 +19,7 @@ import asyncio
 import copy
 import json
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Request:
     accept: str
     authorization: str
     body: Any  # decoded JSON, or None
+    at: float = field(default_factory=time.monotonic)  # when it came, in seconds of the monotonic clock
 
 
 @dataclass
@@ -253,7 +255,11 @@ class FakeApiServer:
             case "POST", "eviction":
                 return self._evict(stored, body)
             case "PATCH", None | "status" | "scale":
-                return self._patch(plural, stored, body)
+                # As seen on 1.37, an apply compares the version and not the uid.
+                applied = request.content_type == "application/apply-patch+yaml"
+                return self._patch(
+                    plural, stored, body, ("resourceVersion",) if applied else ("uid", "resourceVersion")
+                )
         return status(405, "method not allowed")
 
     def _list(self, request: web.Request, prefix: str, plural: str, ns: str | None) -> web.Response:
@@ -322,12 +328,15 @@ class FakeApiServer:
         self.delete("pods", meta["namespace"], meta["name"])
         return status(201, "", "", ok=True)
 
-    def _patch(self, plural: str, stored: Json, body: Json) -> web.Response:
+    def _patch(self, plural: str, stored: Json, body: Json, preconditions: tuple[str, ...]) -> web.Response:
         meta = body.get("metadata", {})
-        for precondition in ("uid", "resourceVersion"):
+        for precondition in preconditions:
             if meta.get(precondition) not in (None, stored["metadata"][precondition]):
                 return status(409, "the object has been modified", "Conflict")
-        return web.json_response(self.put(plural, merged(stored, body)))
+        wanted = merged(stored, body)
+        wanted["metadata"]["uid"] = stored["metadata"]["uid"]
+        # As in a real server, a change that changes nothing makes no new version and no event.
+        return web.json_response(stored if wanted == stored else self.put(plural, wanted))
 
     def _tell(self, event: str, plural: str, obj: Json) -> None:
         self._log.append((self.version, plural, event, copy.deepcopy(obj)))

@@ -262,8 +262,11 @@ async def test_a_status_of_a_policy_that_changed_or_was_made_anew_is_not_written
     with pytest.raises(StatusConflict):
         await scene.cluster.write_status("team", "p", uid, "1", {})
     with pytest.raises(StatusConflict):
-        await scene.cluster.write_status("team", "p", "another", version, {})
+        await scene.cluster.write_status("team", "p", uid, "", {})
     scene.api.delete("reliabilitypolicies", "team", "p")
+    with pytest.raises(StatusConflict):
+        await scene.cluster.write_status("team", "p", uid, version, {})
+    a_policy(scene)
     with pytest.raises(StatusConflict):
         await scene.cluster.write_status("team", "p", uid, version, {})
 

@@ -230,10 +230,15 @@ async def test_a_list_that_is_a_proxys_page_erases_nothing(tmp_path: Path) -> No
         api.fail("GET", r"/deployments\?watch", Fault(status=410))
         api.cut_watches("deployments")
         seen: list[set[str]] = []
-        await eventually(lambda: bool(seen.append(names(cluster))) or about(cluster, "deployments").lists == 2)
-        # An empty list without a version is no Kubernetes list: it may not erase, or not for longer than a relist.
-        assert names(cluster) == {"web"}
-        assert about(cluster, "deployments").errors >= 2
+
+        def listed_again() -> bool:
+            seen.append(names(cluster))
+            return about(cluster, "deployments").lists == 2
+
+        await eventually(listed_again)
+        # An empty list without a version is no Kubernetes list either.
+        assert all(view == {"web"} for view in seen)
+        assert about(cluster, "deployments").errors >= 3
 
 
 async def test_the_server_decides_how_long_to_wait(tmp_path: Path) -> None:
@@ -243,7 +248,9 @@ async def test_the_server_decides_how_long_to_wait(tmp_path: Path) -> None:
             await eventually(lambda: about(cluster, "deployments").errors == 1)
             assert not cluster.snapshot().synced
             await synced(cluster)
-            assert len([r for r in api.asked("GET", "/deployments") if "limit" in r.query]) == 2
+            refused, accepted = [r for r in api.asked("GET", "/deployments") if "limit" in r.query]
+            # A lower bound only: a busy machine can make it later, never sooner.
+            assert accepted.at - refused.at >= 1.0
 
 
 async def test_trouble_is_told_in_one_line_and_ends_when_it_is_over(tmp_path: Path) -> None:

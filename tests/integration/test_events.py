@@ -225,7 +225,7 @@ async def test_telling_does_not_wait_for_the_server(desk: Desk) -> None:
 
 
 async def test_what_cannot_be_written_at_all_does_not_stop_what_follows(desk: Desk) -> None:
-    odd: Any = replace(FOUND, note=b"bytes are no text")
-    await desk.tell(odd, replace(FOUND, reason="PodEvicted"))
+    not_text: Any = b"bytes"
+    await desk.tell(replace(FOUND, note=not_text), replace(FOUND, reason="PodEvicted"))
     assert [event["reason"] for event in desk.events] == ["PodEvicted"]
     assert desk.recorder.stats().failed == 1

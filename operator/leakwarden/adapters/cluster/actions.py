@@ -148,7 +148,13 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
 async def write_status(
     session: Session, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
 ) -> str:
-    """Server-side apply, so that a field we no longer state goes away; forced, since no one else may own them."""
+    """Server-side apply, so that a field we no longer state goes away; forced, since no one else may own them.
+
+    The precondition is the resourceVersion, which no two objects of a cluster share: seen on 1.37, an apply does not
+    compare the uid.
+    """
+    if not resource_version:
+        raise StatusConflict(f"policy {namespace}/{name} was read without a version")
     body = {
         "apiVersion": API_VERSION,
         "kind": POLICY_KIND,

@@ -16,9 +16,10 @@ from leakwarden.core.workload import Container, Pod, PodContainer, PreStop, Prob
 
 # What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
-# An annotation longer than this is somebody's payload (kubectl's last-applied-configuration), not a fact about the
-# workload; ten thousand of them would be most of the cache.
+# An annotation longer than this is somebody's payload, not a fact about the workload, as is the copy of the manifest
+# that kubectl leaves behind; ten thousand of them would be most of the cache.
 MAX_ANNOTATION = 1024
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _TEMPLATE = msgspec.json.Decoder(wire.Template)
 
@@ -212,7 +213,9 @@ def _controller(owners: Sequence[wire.Owner] | None, kind: str) -> str | None:
 
 
 def _short(annotations: dict[str, str] | None) -> Mapping[str, str]:
-    return {key: value for key, value in (annotations or {}).items() if len(value) <= MAX_ANNOTATION}
+    return {
+        key: value for key, value in (annotations or {}).items() if len(value) <= MAX_ANNOTATION and key != LAST_APPLIED
+    }
 
 
 def _epoch(at: datetime | None) -> float | None:
