@@ -35,15 +35,16 @@ def prometheus_objects() -> list[Object]:
     return objects
 
 
-def second_prometheus(name: str) -> list[Object]:
-    """Another real Prometheus in the same namespace, which scrapes nothing and knows nothing."""
+def another_prometheus(name: str, *, scrapes: bool) -> list[Object]:
+    """Another real Prometheus in the same namespace; one that does not scrape knows nothing."""
     renamed: list[Object] = []
     for each in prometheus_objects():
         if each["kind"] not in ("ConfigMap", "Deployment", "Service"):
             continue
         each["metadata"]["name"] = name
         if each["kind"] == "ConfigMap":
-            each["data"] = {"prometheus.yml": "global: {scrape_interval: 5s}\n"}
+            if not scrapes:
+                each["data"] = {"prometheus.yml": "global: {scrape_interval: 5s}\n"}
         elif each["kind"] == "Service":
             each["spec"]["selector"] = {"app": name}
         else:
@@ -52,7 +53,8 @@ def second_prometheus(name: str) -> list[Object]:
             template = each["spec"]["template"]
             template["metadata"]["labels"] = {"app": name}
             pod = template["spec"]
-            pod["containers"] = [c for c in pod["containers"] if c["name"] == "prometheus"]
+            if not scrapes:
+                pod["containers"] = [c for c in pod["containers"] if c["name"] == "prometheus"]
             for volume in pod["volumes"]:
                 if "configMap" in volume:
                     volume["configMap"]["name"] = name
@@ -125,13 +127,15 @@ def restarts(namespace: str, app: str) -> int:
     return sum(each.get("restartCount", 0) for pod in pods(namespace, app) for each in containers(pod))
 
 
-def start_load(namespace: str, name: str, url: str | Sequence[str], *, rate: float, duration: int) -> None:
+def start_load(
+    namespace: str, name: str, url: str | Sequence[str], *, rate: float, duration: int, **options: Any
+) -> None:
     """A Job that sends load; see e2e.stack.manifests.loadgen. It runs on its own and ends by itself."""
-    apply(manifests.loadgen(namespace, name, url, rate=rate, duration=duration))
+    apply(manifests.loadgen(namespace, name, url, rate=rate, duration=duration, **options))
 
 
 def stop_load(namespace: str, name: str) -> None:
-    """Let the load generator end now and write its report."""
+    """End the load now; its report is lost."""
     kubectl("delete", "job", name, "-n", namespace, "--ignore-not-found", "--wait=false")
 
 
