@@ -60,7 +60,10 @@ class Cluster(Protocol):
         ...
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        """The PodDisruptionBudgets of the pod's namespace whose selector matches it: who forbids an eviction."""
+        """The PodDisruptionBudgets of the pod's namespace whose selector matches it: who forbids an eviction.
+
+        None when the pod is gone. Raises ClusterUnavailable when they could not be read.
+        """
         ...
 
     async def write_status(
