@@ -268,7 +268,8 @@ def _remember(state: State, k: int, rows: Ints, lo: Floats, quantum: Floats) -> 
     # A fall that counts: a fifth of the level, or near the limit half of what was left.
     counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
     # What is leaking wobbles on its way up; that is no coming back.
-    counts &= np.isnan(state.c["latched"][rows])[:, None]
+    climbing = state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows])
+    counts &= ~climbing[:, None]
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
     group = state.c["group"][rows]

@@ -87,6 +87,13 @@ def _curve(y: Floats, valid: Bools, first: Floats, span: Floats) -> Floats:
         return np.where(mean > 0, (a[:, 1] + 2 * a[:, 2]) / mean, -1.0)
 
 
+def _now(values: Floats, slope: Floats, offset: float) -> Floats:
+    """Where the latest five buckets put the window's end: their median, carried on along the slope. Without that a
+    median lags two buckets behind, a tenth of a fast leak's life. `offset`: where in its bucket a value was seen."""
+    ahead = SLOTS - _TIME[-5:] - offset
+    return median_rows(values[:, -5:] + np.maximum(slope, 0.0)[:, None] * ahead)
+
+
 def _quarters(y: Floats, valid: Bools, first: Floats, span: Floats, growth: Floats, quantum: Floats) -> Floats:
     """The least growth between neighbouring quarters, as a share of what a steady climb would show."""
     part = np.clip((_TIME - first[:, None]) / (np.maximum(span, 1)[:, None] + 1) * 4, 0, 3).astype(np.intp)
@@ -111,6 +118,10 @@ def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None
     slope = np.where(count > 0, slope, 0.0)
     resid = y - slope[:, None] * _TIME
     offset = median_rows(resid)
+    ceiling, _, ceilings = _sen(hi, ~np.isnan(hi))
+    ceiling = np.where(ceilings > 0, ceiling, 0.0)
+    # A rising floor is met at the beginning of its bucket, the ceiling at its end.
+    floor, level = _now(y, slope, 0.0), _now(hi, ceiling, 1.0)
     resid = np.where(valid, resid - offset[:, None], 0.0)
     # Rounding alone leaves a uniform error of 0.29 quanta.
     noise = np.maximum(1.4826 * median_rows(np.where(valid, np.abs(resid), np.nan)), 0.29 * quantum)
@@ -120,7 +131,6 @@ def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None
     low, high = _interval(pairs, count, n, rho, _Z)
     if explained is not None:
         low, high = low - _Z * explained.slope_error, high + _Z * explained.slope_error
-    ceiling, _, ceilings = _sen(hi, ~np.isnan(hi))
     growth = slope * np.maximum(span, 1)
     top = np.where(valid, y, -np.inf)
     fall = np.max(np.where(valid, np.maximum.accumulate(top, axis=1) - y, 0.0), axis=1)
@@ -130,10 +140,10 @@ def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None
     return Trend(
         n=n, span=span, slope=slope,
         slope_low=np.where(count > 0, low, -np.inf), slope_high=np.where(count > 0, high, np.inf),
-        slope_ceiling=np.where(ceilings > 0, ceiling, 0.0),
+        slope_ceiling=ceiling,
         noise=np.where(np.isnan(noise), np.inf, noise),
-        start=offset + slope * first, floor=offset + slope * (SLOTS - 1),
-        level=median_rows(hi[:, -5:]),
+        start=offset + slope * first, floor=np.where(np.isnan(floor), offset + slope * SLOTS, floor),
+        level=level,
         late=_curve(y, valid, first, span), step=_quarters(y, valid, first, span, growth, quantum),
         drawdown=drawdown, garbage=median_rows(hi - lo),
     )  # fmt: skip

@@ -73,11 +73,13 @@ class Gates:
     readings: float = 6
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
-    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 7.0, 8.0, 8.0, 8.0)
+    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 7.0, 8.0, 5.0, 5.0)
+    little: float = 0.10
+    clear_of_noise_little: float = 15.0
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
     least_quarter: float = 0.15
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
-    not_slowing: float = 0.62
+    not_slowing: float = 0.55
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
     gives_back: float = 0.30
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
@@ -85,6 +87,8 @@ class Gates:
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
     level: tuple[float, ...] = (0.80, 0.78, 0.75, 0.75, 0.70, 0.70)
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
+    # History alone tells mornings, not steps (bench: steps).
+    level_history: float = 0.08
     level_unexplained: tuple[float, ...] = (0.80, 0.86, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.86
@@ -98,7 +102,7 @@ class Gates:
     # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
     beyond_wobble: float = 0.8
     # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
-    confirm: tuple[int, ...] = (3, 2, 2, 2, 1, 1)
+    confirm: tuple[int, ...] = (3, 2, 2, 1, 1, 1)
     # Suspect: clear growth that would reach the limit within four windows.
     suspect_reach: float = 4.0
     suspect_level: float = 0.35
@@ -127,6 +131,8 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
     room = np.maximum(1.0 - trend.level, 0.0)
     # Garbage grows with what is live, so the ceiling may climb faster than the floor; 2.5 times covers GOGC=100.
     faster = np.clip(trend.slope_ceiling, trend.slope, 2.5 * np.maximum(trend.slope, 0.0))
+    # What accelerates is faster at the end of the window than on average; the parabola's end is an unsteady guess.
+    faster = faster * np.clip(trend.late, 1.0, 1.5)
     stretch = np.where(trend.slope > 0, faster / np.maximum(trend.slope, 1e-12), 1.0)
 
     def seconds(slope: Floats) -> Floats:
@@ -146,6 +152,8 @@ def judge_windows(
     growth = raw.slope * raw.span
     enough = raw.n >= gates.readings
     clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise[width_index] * raw.noise)
+    # Little growth near the limit is easily noise; it takes a straight line (bench: living_high).
+    clear &= (growth > gates.little) | (growth > gates.clear_of_noise_little * raw.noise)
     clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
     steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
     keeps_on = raw.late > gates.not_slowing
@@ -159,12 +167,13 @@ def judge_windows(
     trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
     hasty = gates.level_unexplained[width_index]
     unexplained_level = np.where(best <= gates.imminent, min(gates.level_imminent, hasty), hasty)
-    needed = np.where(trusted, gates.level[width_index], unexplained_level)
+    trusted_level = gates.level[width_index] + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
+    needed = np.where(trusted, trusted_level, unexplained_level)
     # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
-    filling = memory & (raw.garbage < 0.04 * raw.level + raw.slope)
+    filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
     # Memory meets its limit with its garbage; of anything else the half that is always there counts.
-    height = np.where(memory | collected, raw.level, (raw.level + np.minimum(raw.floor, raw.level)) / 2)
+    height = np.where(memory | collected | rated, raw.level, (raw.level + np.minimum(raw.floor, raw.level)) / 2)
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     vetoed = rated & ~unexplained
