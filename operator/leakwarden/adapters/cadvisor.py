@@ -93,7 +93,7 @@ class Memory:
     """The floors of what was seen, by family and series, `step` seconds a bucket, `lookback` seconds back."""
 
     step: float
-    lookback: float = 0.0
+    lookback: float = FORGET_AFTER
     _rings: dict[str, dict[SeriesKey, _Ring]] = field(default_factory=dict)
 
     def add(self, samples: Iterable[Sample], now: float) -> None:
@@ -138,9 +138,9 @@ class Memory:
         )
 
     def complete(self, family: str, keys: Iterable[SeriesKey], now: float) -> bool:
-        """Whether any of these series has a bucket that has ended."""
+        """Whether any of these series has, or had, a bucket that has ended."""
         rings = self._rings.get(family, {})
-        return any(rings[key].buckets and rings[key].buckets[0].end <= now for key in keys)
+        return any(not rings[key].buckets or rings[key].buckets[0].end <= now for key in keys)
 
     def all_zero(self, family: str, keys: Iterable[SeriesKey]) -> bool:
         """Whether nothing but zeros was ever seen of these series."""
