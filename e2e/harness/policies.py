@@ -22,11 +22,11 @@ def policy(
     actions: Sequence[Object] = ({"type": "EvictPod"},),
     cooldown: str = "30m",
     prometheus: str = "",
+    max_age: str = "30s",
     **spec: Any,
 ) -> Object:
     """A ReliabilityPolicy. `spec` holds further fields as the API names them."""
-    if prometheus:
-        spec["source"] = {"prometheus": prometheus, "maxAge": "30s"}
+    source = {"maxAge": max_age, **({"prometheus": prometheus} if prometheus else {})}
     return {
         "apiVersion": API_VERSION,
         "kind": "ReliabilityPolicy",
@@ -34,7 +34,7 @@ def policy(
         "spec": {
             "selector": {"matchLabels": dict(selector)},
             "mode": mode,
-            "source": {"maxAge": "30s"},
+            "source": source,
             "signals": list(signals),
             "remediation": {"actions": list(actions), "cooldown": cooldown},
             **spec,

@@ -59,6 +59,17 @@ class Shop:
                 found.append((_epoch(entry["time"]), int(entry["status"])))
         return found
 
+    def reading(self, service: str, extreme: str, pod: str) -> float:
+        """The highest or lowest ("max", "min") reading of what the service leaks, of one pod, from Prometheus."""
+        metric = LEAKING[service][1]
+
+        def look() -> float | NotYet:
+            # Prometheus may not have scraped a new pod yet when the kubelet has already.
+            found = prometheus_query(f'{extreme}_over_time({metric}{{namespace="{self.namespace}",pod="{pod}"}}[15m])')
+            return found[0][1] if found else NotYet("no series")
+
+        return wait_until(f"Prometheus to know {metric} of {pod}", look, 30)
+
     def effective(self, service: str) -> dict[str, Any]:
         """The first action on a service, once it is known to have helped."""
 
@@ -122,14 +133,10 @@ def test_a_leaking_service_is_found_evicted_and_verified(shop: Shop, service: st
     assert len(now) == 1
     assert now[0]["metadata"]["uid"] not in shop.before[service]
 
-    # What leaked fell back: the old pod's highest reading against the new pod's first.
-    metric = LEAKING[service][1]
-    old, new = record["pod"], now[0]["metadata"]["name"]
-    was = prometheus_query(f'max_over_time({metric}{{namespace="{shop.namespace}",pod="{old}"}}[15m])')
-    fell = prometheus_query(f'min_over_time({metric}{{namespace="{shop.namespace}",pod="{new}"}}[15m])')
-    assert was, f"Prometheus knows {metric} of {old}"
-    assert fell, f"Prometheus knows {metric} of {new}"
-    assert was[0][1] > 4 * fell[0][1]
+    # What leaked fell back: the old pod's highest reading against the new pod's lowest.
+    was = shop.reading(service, "max", record["pod"])
+    fell = shop.reading(service, "min", now[0]["metadata"]["name"])
+    assert was > 4 * fell
 
     # It is told on the Deployment, where its owners look, and on the policy.
     for regarding in (f"Deployment/{service}", f"ReliabilityPolicy/{POLICY}"):
