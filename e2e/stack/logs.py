@@ -10,7 +10,7 @@ from typing import Any
 
 def load_report(log: str) -> dict[str, Any]:
     """The load generator's report. ValueError where there is none (yet): the log then ends with a progress line."""
-    for entry in _json_lines(log):
+    for entry in json_lines(log):
         if entry.get("report") == "loadgen":
             return entry
     raise ValueError("the load generator's log holds no report: it has not ended, or was killed")
@@ -20,12 +20,12 @@ def status_codes(access_log: str, location: str) -> Counter[int]:
     """How often nginx answered users of /LOCATION/ with which status."""
     return Counter(
         int(entry["status"])
-        for entry in _json_lines(access_log)
+        for entry in json_lines(access_log)
         if str(entry.get("uri", "")).startswith(f"/{location}/")
     )
 
 
-def _json_lines(log: str) -> Iterator[dict[str, Any]]:
+def json_lines(log: str) -> Iterator[dict[str, Any]]:
     """Lines that are JSON objects; a line cut off by the log's rotation, or plain text, is not one."""
     for line in log.splitlines():
         if line.startswith("{"):
