@@ -238,14 +238,14 @@ def _measure(state: State, context: Context, k: int, rows: Ints, current: Ints, 
     floors = np.count_nonzero(~np.isnan(lo), axis=1)
     ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
     # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
-    blind = counted & (floors < context.gates.readings) & (ceilings >= context.gates.readings)
+    blind = counted & (floors < context.gates.readings[k]) & (ceilings >= context.gates.readings[k])
     lo = np.where(blind[:, None], hi, lo)
     floors = np.where(blind, ceilings, floors)
     with np.errstate(invalid="ignore"):
         some = np.nan_to_num(lo, nan=-1.0)
         latest = some.max(axis=1)
         least = np.where(np.isnan(lo), np.inf, lo).min(axis=1)
-    likely = (floors >= context.gates.readings) & (c["level"][rows] >= context.gates.suspect_level)
+    likely = (floors >= context.gates.readings[k]) & (c["level"][rows] >= context.gates.suspect_level)
     likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
     c["w_streak"][rows[~likely], k] = 0
     c["w_suspect"][rows[~likely], k] = False
@@ -332,6 +332,7 @@ def _weigh(
     passed = judge_windows(
         context.gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
+        actual=c["level"][rows],
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum,
         known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
@@ -440,7 +441,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
 
     if not context.growth:
         verdict, reason = np.full(n, HEALTHY), np.full(n, int(Reason.Steady))
-    few = c["seen"][:n] < gates.readings
+    few = c["seen"][:n] < 6
     interval = np.nan_to_num(c["step"][:n], nan=context.max_age)
     stale = now - c["last"][:n] > np.maximum(context.max_age, 3 * interval)
     for missing, why in (

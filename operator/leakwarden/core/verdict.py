@@ -70,12 +70,13 @@ class Gates:
     """The thresholds, shares of the limit unless said otherwise. A tuple has one entry for each width of bucket."""
 
     # Six floors in a row that only rise happen by chance once in 720 windows; fewer prove nothing.
-    readings: float = 6
+    # Twelve of one minute, since the first minutes of a process are its own; a full day of the widths that judge days.
+    readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8)
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
     clear_of_noise: tuple[float, ...] = (4.0, 5.0, 7.0, 8.0, 5.0, 5.0)
-    little: float = 0.10
-    clear_of_noise_little: float = 15.0
+    little: float = 0.12
+    clear_of_noise_little: float = 20.0
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
     least_quarter: float = 0.15
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
@@ -85,13 +86,14 @@ class Gates:
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.80, 0.78, 0.75, 0.75, 0.70, 0.70)
+    level: tuple[float, ...] = (0.85, 0.78, 0.75, 0.75, 0.70, 0.70)
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
     # History alone tells mornings, not steps (bench: steps).
-    level_history: float = 0.08
-    level_unexplained: tuple[float, ...] = (0.80, 0.86, 0.92, 0.92, 0.92, 0.92)
+    level_history: float = 0.10
+    level_unexplained: tuple[float, ...] = (0.85, 0.86, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.86
+    level_collected: float = 0.95
     imminent: float = 4300.0  # seconds
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
@@ -143,14 +145,14 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `blind`: memory whose GC has not run. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
-    enough = raw.n >= gates.readings
+    enough = raw.n >= gates.readings[width_index]
     clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise[width_index] * raw.noise)
     # Little growth near the limit is easily noise; it takes a straight line (bench: living_high).
     clear &= (growth > gates.little) | (growth > gates.clear_of_noise_little * raw.noise)
@@ -161,19 +163,23 @@ def judge_windows(
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
     best, low, high = exhaustion(raw, width)
     reach = best <= raw.span * width * gates.reach
+    level = np.minimum(raw.level, actual)
+    # Memory meets its limit with its garbage; of anything else without a known load the half that is always there.
+    height = np.where(memory | collected | rated, level, (level + np.minimum(raw.floor, level)) / 2)
     margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
     novel = raw.floor > known + margin
     short = width_index <= 1
     trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
     hasty = gates.level_unexplained[width_index]
-    unexplained_level = np.where(best <= gates.imminent, min(gates.level_imminent, hasty), hasty)
+    soon = (1 - height) * width <= gates.imminent * raw.slope
+    unexplained_level = np.where(soon, min(gates.level_imminent, hasty), hasty)
+    # Garbage that doubles what is live stands high every morning (bench: gc_sawtooth).
+    unexplained_level = np.where(collected, gates.level_collected, unexplained_level)
     trusted_level = gates.level[width_index] + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
     needed = np.where(trusted, trusted_level, unexplained_level)
     # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
     filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
-    # Memory meets its limit with its garbage; of anything else the half that is always there counts.
-    height = np.where(memory | collected | rated, raw.level, (raw.level + np.minimum(raw.floor, raw.level)) / 2)
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     vetoed = rated & ~unexplained
