@@ -62,6 +62,7 @@ class Fault:
     cut: bool = False
     delay: float = 0.0
     after: bool = False
+    location: str = ""  # where a redirect points
 
 
 @dataclass
@@ -231,6 +232,8 @@ class FakeApiServer:
         if fault.body is not None:
             return web.Response(status=fault.status or 200, text=fault.body)
         headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
+        if fault.location:
+            headers["Location"] = fault.location
         return status(fault.status, fault.message, headers=headers)
 
     async def _answer(self, request: web.Request, body: Any) -> web.StreamResponse:

@@ -129,9 +129,10 @@ async def test_a_server_that_does_not_answer_is_told_in_one_line(tmp_path: Path,
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:
-    async with FakeApiServer() as api, session_to(api, tmp_path) as session:
-        api.fail("GET", "pods", Fault(status=302))
+    async with FakeApiServer(token="t") as api, FakeApiServer() as other, session_to(api, tmp_path) as session:
+        api.fail("GET", "pods", Fault(status=302, location=other.url + PATH))
         assert (await session.ask("GET", PATH)).status == 302
+        assert not other.requests
 
 
 @pytest.mark.parametrize(
