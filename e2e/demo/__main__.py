@@ -24,7 +24,7 @@ from e2e.demo.summary import checks, summary_lines
 from e2e.demo.text import Style, line
 from e2e.harness.diagnosis import namespace_report, operator_report
 from e2e.harness.images import ensure_cluster, ensure_images
-from e2e.harness.policies import wait_for_condition
+from e2e.harness.policies import condition, wait_for_condition
 from e2e.harness.release import NAMESPACE, RELEASE, install_operator
 from e2e.harness.stack import MONITORING, install_stack
 
@@ -61,6 +61,8 @@ def prepare(screen: Screen) -> None:
         found = wait_for_condition(shop.NAMESPACE, shop.POLICY, "MetricsAvailable", "True", timeout=120)
         targets = found["status"]["targets"]
         screen.tell(f"  in force: {targets['workloads']} Deployments, {targets['pods']} pods")
+        audit = condition(found, "Compliant") or {}
+        screen.tell(f"  audit: {audit.get('message', 'not done yet')}")
 
 
 def perform(screen: Screen) -> list[str]:

@@ -3,50 +3,74 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from e2e.stack.logs import json_lines
 
 Codes = Counter[int]
 
-#: No two pieces are further apart than this many requests.
-_REMEMBERED = 5000
-
 
 @dataclass(frozen=True)
 class _Answer:
-    read_at: float
+    second: float  # when nginx logged it, epoch seconds, whole
     location: str
     status: int
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The log as it was read at one moment. `newest` is nginx's time of its newest line, in epoch seconds.
+
+    All times are nginx's own, so that the clocks of the node and of the reader need not agree.
+    """
+
+    answers: Sequence[_Answer] = ()
+    newest: float = 0.0
+
+    def codes(self, location: str, seconds: float | None = None) -> Codes:
+        """How often /LOCATION/ was answered with which status, in all or in the last whole seconds.
+
+        The newest second is still being written, so it is not one of them.
+        """
+        begin = float("-inf") if seconds is None else self.newest - seconds
+        end = float("inf") if seconds is None else self.newest
+        return Counter(a.status for a in self.answers if a.location == location and begin <= a.second < end)
+
+
 class AccessLog:
-    """Each request once, however often its line is read. Times are those of the reader: clocks need not agree."""
+    """Each request once, however often its line is read."""
 
     def __init__(self) -> None:
         self._answers: list[_Answer] = []
-        self._known: dict[str, None] = {}
+        self._known: set[str] = set()
         #: nginx's time of its newest line, RFC 3339; empty before the first. Whatever comes next is not older.
-        self.newest = ""
+        self.since = ""
 
-    def add(self, text: str, read_at: float) -> None:
-        """Lines of the log, read at `read_at` seconds of a clock that only moves forward."""
+    def add(self, text: str) -> Answers:
+        """Lines of the log, some of them perhaps known already -> all there is so far."""
         for entry in json_lines(text):
             identity, status = str(entry.get("request_id", "")), str(entry.get("status", ""))
             location = str(entry.get("uri", "")).strip("/").split("/")[0]
-            if not identity or identity in self._known or not status.isdigit():
+            when = _epoch(entry.get("time"))
+            if not identity or identity in self._known or not status.isdigit() or when is None:
                 continue
-            self._known[identity] = None
-            self._answers.append(_Answer(read_at, location, int(status)))
-            self.newest = max(self.newest, str(entry.get("time", "")))
-        while len(self._known) > _REMEMBERED:
-            del self._known[next(iter(self._known))]
+            self._known.add(identity)
+            self._answers.append(_Answer(when, location, int(status)))
+            if when >= self._newest():
+                self.since = str(entry["time"])
+        return Answers(tuple(self._answers), self._newest())
 
-    def codes(self, location: str, after: float = float("-inf"), until: float = float("inf")) -> Codes:
-        """How often /LOCATION/ was answered with which status, in what was read within (after, until]."""
-        return Counter(
-            answer.status for answer in self._answers if answer.location == location and after < answer.read_at <= until
-        )
+    def _newest(self) -> float:
+        return _epoch(self.since) or 0.0
+
+
+def _epoch(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
 
 
 def errors(codes: Codes) -> int:

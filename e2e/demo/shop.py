@@ -8,7 +8,7 @@ from pathlib import Path
 from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import step
 from e2e.harness.kube import Object, apply, attempt, get, kubectl
-from e2e.harness.stack import start_load, wait_for_rollouts
+from e2e.harness.stack import prometheus_query, start_load, wait_for_rollouts
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 
@@ -34,8 +34,10 @@ def clear() -> None:
     """Begin to delete what an earlier run left; `open_shop` waits for the end of it."""
     if get("namespace", NAMESPACE) is None:
         return
-    # Nobody is served here any more, so nothing needs to drain for twenty seconds.
-    attempt("kubectl", "delete", "pods,jobs", "--all", "-n", NAMESPACE, "--force", "--grace-period=0", "--wait=false")
+    # Nobody is served here any more, so nothing needs to drain for twenty seconds. First what would replace the pods.
+    everything = ("--all", "-n", NAMESPACE, "--wait=false")
+    attempt("kubectl", "delete", "deployments,replicasets,jobs", *everything)
+    attempt("kubectl", "delete", "pods", *everything, "--force", "--grace-period=0")
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
@@ -60,6 +62,14 @@ def open_shop() -> None:
         # nginx resolves the Services once, at its start, so they are there first.
         apply(manifests.nginx(NAMESPACE, SERVICES))
         wait_for_rollouts(NAMESPACE)
+    with step("Prometheus finds them"):
+
+        def read() -> bool | NotYet:
+            series = prometheus_query(f'process_open_fds{{namespace="{NAMESPACE}"}}')
+            missing = set(SERVICES) - {labels.get("app", "") for labels, _ in series}
+            return NotYet(f"no readings of {', '.join(sorted(missing))}") if missing else True
+
+        wait_until("readings of every service", read, 90)
 
 
 def apply_policy_command() -> tuple[str, ...]:

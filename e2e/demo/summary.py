@@ -55,7 +55,6 @@ def checks(account: Account) -> list[Check]:
     record = after.records[0] if after.records else {}
     old, new = before.leaking.pod, after.leaking.pod
     recent = after.recent[shop.LEAKING]
-    alone = [name for name in shop.SOUND if _left_alone(account, name)]
     return [
         Check(before.seen.has_told("WouldAct", shop.LEAKING), f"found: {shop.LEAKING} leaks, and would be acted on"),
         Check(
@@ -72,9 +71,9 @@ def checks(account: Account) -> list[Check]:
         ),
         Check(
             sum(recent.values()) >= account.enough and errors(recent) == 0,
-            f"nginx's last {sum(recent.values())} answers hold {errors(recent)} errors",
+            f"users get answers again: {errors(recent)} of nginx's last {sum(recent.values())} are errors",
         ),
-        Check(len(alone) == len(shop.SOUND), f"left alone: {', '.join(alone) or 'none'}"),
+        Check(all(_left_alone(account, name) for name in shop.SOUND), f"{' and '.join(shop.SOUND)} were left alone"),
     ]
 
 

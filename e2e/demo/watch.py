@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from e2e.demo import shop
-from e2e.demo.access import AccessLog, Codes, error_rate
+from e2e.demo.access import AccessLog, Answers, Codes, error_rate
 from e2e.demo.observation import Observation, ServiceState, look, read_access_log
 from e2e.demo.screen import Screen
 from e2e.demo.view import Happened, Row, Scene
@@ -26,18 +26,18 @@ class Moment:
     at: float
     elapsed: float
     seen: Observation
-    log: AccessLog
+    answers: Answers
 
     def state(self, service: str) -> ServiceState:
         return self.seen.state(service)
 
     def recent(self, service: str, seconds: float = WINDOW) -> Codes:
-        """Answers of the last `seconds`."""
-        return self.log.codes(service, after=self.at - seconds, until=self.at)
+        """What nginx answered in the last `seconds`."""
+        return self.answers.codes(service, seconds)
 
     def failing(self, service: str) -> float:
         """Share of failures in the last few seconds; 0 where nothing was asked."""
-        return error_rate(self.recent(service, 6)) or 0.0
+        return error_rate(self.recent(service, 5)) or 0.0
 
 
 class Watch:
@@ -79,15 +79,14 @@ class Watch:
         return self.until("the time to pass", lambda moment: moment.at >= end, seconds + _PATIENCE, now=now)
 
     def _look(self) -> Moment:
-        text = read_access_log(shop.NAMESPACE, self._log.newest)
+        text = read_access_log(shop.NAMESPACE, self._log.since)
         seen = look(shop.NAMESPACE, shop.POLICY, shop.SERVICES)
         at = time.monotonic()
-        self._log.add(text, at)
         for name, shares in self._shares.items():
             shares.append(seen.state(name).levels.share)
         for told in seen.told:
             self._happened.setdefault(told.key, Happened(at - self._begin, told))
-        return Moment(at, at - self._begin, seen, self._log)
+        return Moment(at, at - self._begin, seen, self._log.add(text))
 
     def _show(self, moment: Moment, now: str) -> None:
         interval = self._screen.interval
