@@ -67,12 +67,8 @@ def prepare(screen: Screen) -> None:
 
 def perform(screen: Screen) -> list[str]:
     """Load, story and summary; what should have happened and did not. Raises StageFailed."""
-    screen.tell(
-        heading(
-            f"Load: {shop.RATE} requests/s to each service through nginx; every {_ordinal(shop.LEAK_EVERY)} one makes"
-            f" {shop.LEAKING} leak a descriptor"
-        )
-    )
+    screen.tell(heading(f"Load: {shop.RATE} requests/s through nginx to each service"))
+    screen.tell(f"  one in {shop.LEAK_EVERY} makes {shop.LEAKING} leak a descriptor; it may open {shop.NOFILE}")
     screen.tell([line()])
     with stage("story", f"kubectl -n {NAMESPACE} logs deployment/{RELEASE}"):
         account = story.tell(screen)
@@ -82,10 +78,6 @@ def perform(screen: Screen) -> list[str]:
     return [check.claim for check in checks(account) if not check.good]
 
 
-def _ordinal(number: int) -> str:
-    return {2: "second", 3: "third"}.get(number, f"{number}th")
-
-
 def _further(screen: Screen) -> None:
     screen.tell(heading("To look further (the cluster and the shop stay)"))
     for command in (
@@ -93,7 +85,7 @@ def _further(screen: Screen) -> None:
         f"kubectl -n {shop.NAMESPACE} describe relpol {shop.POLICY}",
         f"kubectl -n {shop.NAMESPACE} get events",
         f"kubectl -n {NAMESPACE} logs deployment/{RELEASE}",
-        f"kubectl -n {MONITORING} port-forward service/prometheus 9090    # then http://127.0.0.1:9090",
+        f"kubectl -n {MONITORING} port-forward service/prometheus 9090",
         "make cluster-down    # removes it all; what was built is kept",
     ):
         screen.tell(f"  $ {command}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import step
 from e2e.harness.kube import Object, apply, attempt, get, kubectl
-from e2e.harness.stack import prometheus_query, start_load, wait_for_rollouts
+from e2e.harness.stack import pods, prometheus_query, start_load, wait_for_rollouts
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 
@@ -65,9 +65,11 @@ def open_shop() -> None:
     with step("Prometheus finds them"):
 
         def read() -> bool | NotYet:
-            series = prometheus_query(f'process_open_fds{{namespace="{NAMESPACE}"}}')
-            missing = set(SERVICES) - {labels.get("app", "") for labels, _ in series}
-            return NotYet(f"no readings of {', '.join(sorted(missing))}") if missing else True
+            series = prometheus_query(f'go_goroutines{{namespace="{NAMESPACE}"}}')
+            known = {labels.get("pod") for labels, _ in series}
+            running = {name: {pod["metadata"]["name"] for pod in pods(NAMESPACE, name)} for name in SERVICES}
+            missing = [name for name, names in running.items() if not names & known]
+            return NotYet(f"no readings of {', '.join(missing)}") if missing else True
 
         wait_until("readings of every service", read, 90)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,7 +106,7 @@ def summary_lines(account: Account, look: Look, width: int, now: datetime | None
     lines += [_row(label, [cut(cell(each), _COLUMN, look) for each in chapters]) for label, cell in cells]
     lines += [line(), *_others(account, look, width)]
     if account.after.records:
-        lines += [line(), *_record(account.after.records[0], account.after.leaking, now, look, width)]
+        lines += [line(), *_record(account.after.records[0], account.after.leaking, now, width)]
     lines.append(line())
     for check in checks(account):
         mark = Span(f"{look.verdict_mark(check.good)} ", Style.GREEN if check.good else Style.RED)
@@ -150,7 +151,7 @@ def _others(account: Account, look: Look, width: int) -> list[Line]:
     return lines
 
 
-def _record(record: Mapping[str, Any], state: ServiceState, now: datetime, look: Look, width: int) -> list[Line]:
+def _record(record: Mapping[str, Any], state: ServiceState, now: datetime, width: int) -> list[Line]:
     """The operator's own words about what it did, and how old the replacement is."""
     age = f", its replacement is {_age(state.pod.created, now)} old" if state.pod else ""
     words = [
@@ -160,7 +161,7 @@ def _record(record: Mapping[str, Any], state: ServiceState, now: datetime, look:
     ]
     return [
         line("THE OPERATOR'S RECORD (status.actions)", Style.DIM),
-        *(cut(line(each), width, look) for each in words),
+        *(line(part) for each in words for part in textwrap.wrap(each, width, subsequent_indent="  ")),
     ]
 
 

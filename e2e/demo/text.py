@@ -88,9 +88,14 @@ def drawn(spans: Line, look: Look) -> str:
 
 
 def spark(shares: Sequence[float | None], width: int, look: Look) -> str:
-    """The newest `width` values, each from 0 to 1, as bars; a blank where nothing is known."""
-    bars = look.bars
-    newest = shares[-width:] if width > 0 else ()
-    return "".join(
-        " " if share is None else bars[min(len(bars) - 1, max(0, int(share * len(bars))))] for share in newest
-    )
+    """All values, each from 0 to 1, as at most `width` bars; a blank where nothing is known.
+
+    Where there are more values than bars each bar is the highest of its stretch, so that no peak gets lost.
+    """
+    bars, count = look.bars, min(width, len(shares))
+    shown = []
+    for index in range(count):
+        stretch = shares[index * len(shares) // count : (index + 1) * len(shares) // count]
+        known = [share for share in stretch if share is not None]
+        shown.append(bars[min(len(bars) - 1, max(0, int(max(known) * len(bars))))] if known else " ")
+    return "".join(shown)

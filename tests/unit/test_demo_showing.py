@@ -82,10 +82,15 @@ def test_an_event_names_its_subject_where_its_note_does_not() -> None:
     assert "bodyleak: would act" in drawn(event_lines(happened, 80, BARE)[0], BARE)
 
 
-def test_bars_show_the_newest_shares_and_gaps_stay_empty() -> None:
-    assert spark([0.9, 0.0, None, 0.5, 1.0], 4, BARE) == "▁ ▅█"
+def test_bars_show_every_share_and_gaps_stay_empty() -> None:
+    assert spark([0.9, 0.0, None, 0.5, 1.0], 9, BARE) == "█▁ ▅█"
     assert spark([1.7, -1.0], 9, BARE) == "█▁"
     assert spark([0.5], 0, BARE) == ""
+
+
+def test_a_long_history_is_compressed_and_keeps_its_peaks() -> None:
+    assert spark([0.0, 0.3, 0.5, 1.0, 0.1, 0.0, None, None], 4, BARE) == "▃█▁ "
+    assert len(spark([0.5] * 1000, 11, BARE)) == 11
 
 
 def test_ascii_output_holds_nothing_else() -> None:
