@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from e2e.cluster.progress import say
 from e2e.harness.kube import Object, apply
-from e2e.harness.stack import prometheus_query, start_load, wait_for_rollouts
+from e2e.harness.stack import prometheus_query, start_load, wait_for_load, wait_for_rollouts
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 
@@ -33,11 +34,21 @@ def deploy(
 
 
 def leak(namespace: str, *names: str, requests: int = ENOUGH, run: str = "leak") -> None:
-    """Make each service leak: `requests` descriptors, in eight seconds. `run` names the Job."""
+    """Make each service leak `requests` descriptors, in about eight seconds; returns when it has. `run` names the Jobs.
+
+    Requests that did not arrive are sent again: names may not resolve for a moment after the API server was away.
+    Raises AssertionError where six rounds do not suffice.
+    """
     urls = [f"http://{manifests.service_target(name, namespace)}/work" for name in names]
-    total = requests * len(names)
-    rate = total / 8
-    start_load(namespace, run, urls, rate=rate, duration=60, requests=total)
+    left = requests * len(names)
+    for turn in range(6):
+        start_load(namespace, f"{run}-{turn}", urls, rate=max(left / 8, 10), duration=60, requests=left)
+        report = wait_for_load(namespace, f"{run}-{turn}", 120)
+        left -= report["codes"].get("200", 0)
+        if left <= 0:
+            return
+        say(f"{left} requests of {namespace} are to be sent again: {report['codes']} {report['transport_errors']}")
+    raise AssertionError(f"the load did not reach {', '.join(names)} in {namespace}: {report}")
 
 
 def wait_until_held(namespace: str, app: str, above: float, seconds: int, *, timeout: float = 120) -> None:

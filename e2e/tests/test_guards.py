@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from e2e.harness.kube import Object, apply, delete, existing
+from e2e.harness.kube import FIELD_MANAGER, Object, apply, delete, existing, raw
 from e2e.harness.leaks import LIMIT, deploy, leak, wait_until_held
 from e2e.harness.policies import (
     KIND,
@@ -125,9 +126,10 @@ def test_a_policy_removed_midway_acts_no_more_and_leaves_nothing_behind(namespac
     wait_until_held(namespace, "abandoned", 0.8 * LIMIT, 50)
     assert uids(namespace, "abandoned") == before
     assert restarts(namespace, "abandoned") == 0
-    found = existing("deployment", "abandoned", namespace)
+    found = json.loads(raw(f"/apis/apps/v1/namespaces/{namespace}/deployments/abandoned"))
     assert _without_bookkeeping(found) == deployment
-    assert not [each for each in found["metadata"]["managedFields"] if "leakwarden-operator" in each["manager"]]
+    writers = {each["manager"] for each in found["metadata"]["managedFields"]}
+    assert writers == {FIELD_MANAGER, "kube-controller-manager"}, "whoever ever wrote to the Deployment"
     assert not events(namespace, regarding="Deployment/abandoned", reason="PodEvicted")
 
 

@@ -170,7 +170,8 @@ def test_an_intent_of_an_earlier_life_is_closed_and_not_repeated(namespace: str)
 
 def test_with_the_api_server_gone_for_a_while_it_waits_and_then_acts_once(namespace: str) -> None:
     deploy(namespace, "victim")
-    apply(policy("victim", namespace, {"app": "victim"}, SIGNALS))
+    # Not before the API server is away.
+    apply(policy("victim", namespace, {"app": "victim"}, [signal("Descriptors", "80%", "20s")]))
     before = uids(namespace, "victim")
     operator = wait_for_operator()
     leak(namespace, "victim")
@@ -180,7 +181,7 @@ def test_with_the_api_server_gone_for_a_while_it_waits_and_then_acts_once(namesp
         pytest.skip(f"this cluster's API server cannot be stopped: {error}")
     try:
         # Longer than the threshold's time and several ticks. There is nobody to ask meanwhile.
-        time.sleep(20)
+        time.sleep(30)
     finally:
         provider().fault("start", "kube-apiserver")
 

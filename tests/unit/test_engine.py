@@ -191,6 +191,32 @@ async def test_missing_data_never_acts_and_the_condition_says_so(answer: Answer,
     assert world.condition("Healthy") == ("Unknown", "NotJudged")
 
 
+async def test_new_pods_without_readings_are_no_news_until_they_are_old_enough_to_have_some() -> None:
+    world = World()
+    world.metrics.answer = sampled({})
+    young = [pod(f"api-{n}", created=NOW - 5) for n in (1, 2, 3)]
+    world.cluster.world = snapshot([workload()], young)
+    await world.engine.tick()
+    assert world.condition("MetricsAvailable") == ("Unknown", "NoData")
+    assert world.recorder.reasons("ReliabilityPolicy") == []
+    world.now += 180
+    await world.engine.tick()
+    assert world.condition("MetricsAvailable") == ("False", "NoData")
+    assert world.recorder.reasons("ReliabilityPolicy") == ["SignalsUnavailable"]
+
+
+async def test_the_first_readings_of_new_pods_are_no_news_either() -> None:
+    world = World()
+    full = world.metrics.answer
+    world.metrics.answer = sampled({})
+    world.cluster.world = snapshot([workload()], [pod(f"api-{n}", created=NOW - 5) for n in (1, 2, 3)])
+    await world.engine.tick()
+    world.metrics.answer = full
+    await world.engine.tick()
+    assert world.condition("MetricsAvailable") == ("True", "AllSignalsFresh")
+    assert "SignalsAvailable" not in world.recorder.reasons("ReliabilityPolicy")
+
+
 async def test_data_that_goes_missing_after_a_leak_was_seen_stops_the_action() -> None:
     world = World(spec={**enforcing(), "suspend": True})
     await world.engine.tick()

@@ -61,10 +61,11 @@ def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> li
     for condition in after.conditions:
         was = old.get(condition.type)
         event = _CONDITION_EVENTS.get((ConditionType(condition.type), condition.status))
-        # The first time all is well is not news.
-        if event is None or was == condition.status or (was is None and not event[1]):
+        if event is None or was == condition.status:
             continue
         reason, warning = event
+        if not warning and was != "False":
+            continue  # that all is well is news only where it was not
         note = f"{condition.reason}: {condition.message}"
         told += _both(policy, None, reason, "Evaluate", note, warning)
     return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
 from leakwarden.api.v1alpha1.policy import Role, Signal
 from leakwarden.api.v1alpha1.status import (
@@ -49,7 +50,7 @@ def ready(evaluation: PolicyEvaluation) -> Truth:
     return ("True", Reason.RECONCILED, f"{len(evaluation.workloads)} Deployments selected, mode {policy.spec.mode}")
 
 
-def metrics_available(evaluation: PolicyEvaluation) -> Truth:
+def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     if evaluation.source_error:
         return ("Unknown", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if not evaluation.cluster_fresh:
@@ -64,16 +65,24 @@ def metrics_available(evaluation: PolicyEvaluation) -> Truth:
     # A firing alert that is not there is good news, not a missing reading.
     spec = evaluation.policy.spec
     alerts = {signal.name for signal in spec.signals if signal.alert is not None} if spec is not None else set()
+    max_age = parse_duration(spec.source.max_age) if spec is not None else 0.0
     empty = [name for name, a in evaluation.answers.items() if isinstance(a, NoData) and name not in alerts]
     measured = [name for name, a in evaluation.answers.items() if isinstance(a, Sampled)]
     blind = [w for w in evaluation.workloads if w.pods and all(_is_blind(pod) for pod in w.pods)]
     if (empty and not measured) or (blind and len(blind) == len(evaluation.workloads)):
+        if all(_is_new(pod, max_age, now) for target in evaluation.workloads for pod in target.pods):
+            # The first scrape is still to come: nothing is wrong yet, and a Warning would greet every new Deployment.
+            return ("Unknown", Reason.NO_DATA, f"{evaluation.source} has no readings yet; all pods are new")
         return ("False", Reason.NO_DATA, f"{evaluation.source} has no fresh readings for the targets")
     if empty or blind:
         parts = [f"no readings of {', '.join(empty)}"] if empty else []
         parts += [f"none for {', '.join(w.workload.name for w in blind[:5])}"] if blind else []
         return ("True", Reason.SIGNALS_MISSING, "; ".join(parts))
     return ("True", Reason.ALL_SIGNALS_FRESH, f"read from {evaluation.source}")
+
+
+def _is_new(pod: PodEvaluation, max_age: float, now: float) -> bool:
+    return now - pod.pod.created <= max_age
 
 
 def _is_blind(pod: PodEvaluation) -> bool:
@@ -128,7 +137,7 @@ def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float
         ConditionType.READY: ready(evaluation),
         ConditionType.HEALTHY: healthy(evaluation),
         ConditionType.COMPLIANT: compliant(evaluation),
-        ConditionType.METRICS_AVAILABLE: metrics_available(evaluation),
+        ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
     }
     truth = truths[ConditionType.READY]
     if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
