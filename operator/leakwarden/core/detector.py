@@ -333,6 +333,7 @@ def _weigh(
         context.gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
         actual=c["level"][rows],
+        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum,
         known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
@@ -407,6 +408,9 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     expired = latched & ~leak & (now - c["proof"][:n] > c["hold"][:n])
     done = fell | expired
     c["fell"][:n] = np.where(done, fell, c["fell"][:n])
+    # Where growth stopped by itself it may stop again: only what goes beyond is news.
+    ended = np.flatnonzero(done)
+    np.maximum.at(state.known, c["group"][ended], np.minimum(c["top"][ended], 1.0)[:, None])
     c["latched"][:n][done] = np.nan
     c["top"][:n][done] = 0.0
     latched &= ~done

@@ -74,11 +74,11 @@ class Gates:
     readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8)
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
-    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 7.0, 8.0, 5.0, 5.0)
-    little: float = 0.12
-    clear_of_noise_little: float = 20.0
+    clear_of_noise: tuple[float, ...] = (4.0, 6.0, 7.0, 8.0, 5.0, 5.0)
+    little: float = 0.14
+    clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 14.0, 10.0, 10.0, 10.0)
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
-    least_quarter: float = 0.15
+    least_quarter: float = 0.20
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
@@ -86,13 +86,16 @@ class Gates:
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.85, 0.78, 0.75, 0.75, 0.70, 0.70)
+    level: tuple[float, ...] = (0.85, 0.80, 0.80, 0.80, 0.78, 0.75)
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
+    # One minute's window when the next wider one shows the same (bench: accelerating; bursts are not in the wider one).
+    level_backed: float = 0.76
     # History alone tells mornings, not steps (bench: steps).
     level_history: float = 0.10
     level_unexplained: tuple[float, ...] = (0.85, 0.86, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.86
+    air: float = 0.10
     level_collected: float = 0.95
     imminent: float = 4300.0  # seconds
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
@@ -100,7 +103,7 @@ class Gates:
     # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
     # of what was left there (bench: living_high, bursts, daily_high).
     beyond_fall: float = 0.40
-    beyond_rest: float = 0.50
+    beyond_rest: float = 0.60
     # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
     beyond_wobble: float = 0.8
     # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
@@ -145,7 +148,7 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
@@ -155,17 +158,23 @@ def judge_windows(
     enough = raw.n >= gates.readings[width_index]
     clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise[width_index] * raw.noise)
     # Little growth near the limit is easily noise; it takes a straight line (bench: living_high).
-    clear &= (growth > gates.little) | (growth > gates.clear_of_noise_little * raw.noise)
+    straight = np.where(backed, 14.0, gates.clear_of_noise_little[width_index])
+    clear &= (growth > gates.little) | (growth > straight * raw.noise)
     clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
     steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
     keeps_on = raw.late > gates.not_slowing
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
+    # The other pods' mean is a poorer measure of load than the load itself.
+    unexplained &= rated | (adjusted.slope_low > 0.5 * raw.slope)
     best, low, high = exhaustion(raw, width)
     reach = best <= raw.span * width * gates.reach
-    level = np.minimum(raw.level, actual)
-    # Memory meets its limit with its garbage; of anything else without a known load the half that is always there.
-    height = np.where(memory | collected | rated, level, (level + np.minimum(raw.floor, level)) / 2)
+    # Memory that fills up to a soft limit is as high as it has been, not as high as its line would have it.
+    level = np.where(memory, np.minimum(raw.level, actual), raw.level)
+    # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
+    # bucket counts for a quarter: a busy pool touches its maximum and is idle a second later (bench: pool_at_maximum).
+    airy = np.maximum(level - raw.floor - gates.air, 0.0)
+    height = np.where(memory | collected | rated, level, level - 0.75 * airy)
     margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
     novel = raw.floor > known + margin
     short = width_index <= 1
@@ -175,14 +184,16 @@ def judge_windows(
     unexplained_level = np.where(soon, min(gates.level_imminent, hasty), hasty)
     # Garbage that doubles what is live stands high every morning (bench: gc_sawtooth).
     unexplained_level = np.where(collected, gates.level_collected, unexplained_level)
-    trusted_level = gates.level[width_index] + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
+    trusted_level = np.where(backed & (width_index == 0), gates.level_backed, gates.level[width_index])
+    trusted_level = trusted_level + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
     needed = np.where(trusted, trusted_level, unexplained_level)
     # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
     filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
-    vetoed = rated & ~unexplained
+    # Close to the limit, half an explanation does not do: what leaks along with the traffic is half explained by it.
+    vetoed = rated & ~unexplained & ~((height > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
     leak = clear & steady & keeps_on & reach & ~vetoed
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level

@@ -1,0 +1,91 @@
+"""The bench's table, its plot in the terminal and as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tests.bench.scoring import Score
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if np.isfinite(value) else "-"
+
+
+def table(scores: Mapping[str, Score]) -> str:
+    """A detector a line."""
+    lines = [
+        "| detector | recall, 5 min to spare | 20 to 45 min leaks, 3 min | half of life left | false alarms a healthy"
+        " pod-day | median lead | life used |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, s in scores.items():
+        half = s.half / s.leaks if s.leaks else float("nan")
+        used = float(np.median(s.used)) if s.used else float("nan")
+        lines.append(
+            f"| {name} | {_number(s.recall, '.3f')} ({s.caught}/{s.leaks}) | {_number(s.fast_recall, '.2f')}"
+            f" ({s.fast_caught}/{s.fast}) | {_number(half, '.2f')} | {_number(s.false_per_day, '.4f')}"
+            f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(s.lead_hours, '.1f')} h | {_number(used, '.2f')} |"
+        )
+    return "\n".join(lines)
+
+
+def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
+    """A family a line, with its failures."""
+    lines = [
+        "| family | caught | by Exhausting | false alarms | by Exhausting | pod-days |",
+        "|---|---|---|---|---|---|",
+    ]
+    failures = []
+    for name, s in sorted(leaking.items()):
+        e = acting[name]
+        total = s.leaks + s.fast
+        caught = f"{s.caught + s.fast_caught}/{total}" if total else "-"
+        acted = f"{e.caught + e.fast_caught}/{total}" if total else "-"
+        lines.append(
+            f"| {name} | {caught} | {acted} | {s.false_alarms} | {e.false_alarms} | {_number(s.healthy_days, '.0f')} |"
+        )
+        failures += [f"  missed or late: {text}" for text in s.missed] + [
+            f"  false alarm: {text}" for text in s.alarmed
+        ]
+    return "\n".join(lines + (["", *failures] if failures else []))
+
+
+def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -> str:
+    """Recall (up) against false alarms a healthy pod-day (right, logarithmic): the upper left corner is where to be."""
+    marks = "LE" + "abcdefgh"
+    rows = [[" "] * wide for _ in range(high)]
+    legend = []
+    for mark, (name, s) in zip(marks, scores.items(), strict=False):
+        x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)
+        y = np.clip((s.recall - 0.5) / 0.5, 0, 1)
+        rows[high - 1 - round(y * (high - 1))][round(x * (wide - 1))] = mark
+        legend.append(f"  {mark} {name}")
+    body = [f"{1 - 0.5 * i / (high - 1):5.2f} |{''.join(row)}" for i, row in enumerate(rows)]
+    axis = "       0.0001 or none" + " " * (wide - 34) + "100 false alarms/day"
+    return "\n".join([*body, "      +" + "-" * wide, axis, *legend])
+
+
+def png(file: str, groups: Sequence[tuple[str, Mapping[str, Score]]]) -> None:
+    """The same as a picture; one panel a group."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(groups), figsize=(7 * len(groups), 5), squeeze=False)
+    for panel, (title, scores) in zip(panels[0], groups, strict=True):
+        for name, s in scores.items():
+            ours = name.startswith("leakwarden")
+            panel.plot(
+                max(s.false_per_day, 1e-4), s.recall, "*" if ours else "o", markersize=16 if ours else 8, label=name
+            )
+        panel.axvline(0.003, color="grey", linestyle=":")
+        panel.axhline(0.97, color="grey", linestyle=":")
+        panel.set(xscale="log", xlim=(5e-5, 100), ylim=(0, 1.03), title=title)
+        panel.set(xlabel="false alarms a healthy pod-day (none: at the left edge)", ylabel="recall, 5 minutes to spare")
+        panel.legend(loc="lower left", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    pyplot.close(figure)
