@@ -38,7 +38,7 @@ class Terminated(BaseException):
 def prepare(screen: Screen) -> None:
     """Everything up to the policy, reusing what is there. Raises StageFailed."""
     screen.tell(heading("1/6  A Kubernetes cluster"))
-    with stage("cluster", f"python3 -m e2e.cluster status, and the logs in {StateDirectory.from_environment().logs}"):
+    with stage("cluster", f"python3 -m e2e.cluster status, and, of a local node, the logs in {StateDirectory.from_environment().logs}"):
         ensure_cluster()
         shop.clear()
     screen.tell(heading("2/6  Images of the operator, the services, nginx and Prometheus"))

@@ -23,7 +23,7 @@ def tell(screen: Screen) -> Account:
     start = chapter(first)
     watch.until("errors of an exhausted service, and word of it", _exhausted, 180, now=_observing)
     # A few seconds more of what users would see for as long as nobody restarts the pod.
-    before = chapter(watch.for_a_while(6, now=_observing))
+    before = chapter(watch.for_a_while(8, now=_observing))
 
     screen.tell(heading("Now Leakwarden may act. What it judged stays; one word of the policy changes:"))
     screen.tell(command_lines(shop.enforce_command()))
