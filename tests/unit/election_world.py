@@ -251,7 +251,7 @@ class World:
                 self.replace(contender)
             case Fault.RESIGN if self.now >= contender.paused_until:
                 self.note(contender, contender.election.resigned())
-                step = contender.election.release()
+                step = contender.election.release(contender.local(self.now))
                 if step is not None:
                     # Sent once; the process is gone before it could be sent again.
                     self.later(self.delay(), partial(self.receive, step))

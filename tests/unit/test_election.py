@@ -57,19 +57,31 @@ def test_two_never_lead_at_once_and_nobody_acts_who_does_not_lead(
     assert world.acts, "nobody ever acted"
 
 
-def schedules_with_two_leaders(world_of: type[Election], rates: list[float], faults: list[Fault]) -> int:
+def schedules_with_two_leaders(election: type[Election], rates: list[float], mishaps: list[Mishap]) -> int:
     found = 0
     for seed in range(60):
-        mishaps = [Mishap(fault, 20.0 + 17 * number, 25.0, number) for number, fault in enumerate(faults)]
-        world = World(rates, mishaps, seed, world_of)
+        world = World(rates, mishaps, seed, election)
         world.run(ENDS)
         found += bool(overlaps(world.reigns))
     return found
 
 
+def one_by_one(fault: Fault) -> list[Mishap]:
+    """It befalls each of three in turn."""
+    return [Mishap(fault, 20.0 + 17 * who, 25.0, who) for who in range(3)]
+
+
+DELETED_UNDER_A_SLEEPER = [
+    Mishap(Fault.PAUSE, 29.0, 25.0, 0),
+    Mishap(Fault.DELETE, 30.0, 0.0, 0),
+    Mishap(Fault.RESIGN, 33.0, 0.0, 1),
+    Mishap(Fault.RESIGN, 36.0, 0.0, 2),
+]
+
+
 def test_the_world_notices_clocks_that_differ_too_much() -> None:
-    assert schedules_with_two_leaders(Election, [0.6, 1.4], [Fault.PAUSE, Fault.DOWN, Fault.PAUSE]) > 0
-    assert schedules_with_two_leaders(Election, [0.85, 1.2], [Fault.PAUSE, Fault.DOWN, Fault.PAUSE]) == 0
+    assert schedules_with_two_leaders(Election, [0.6, 1.4], one_by_one(Fault.PAUSE)) > 0
+    assert schedules_with_two_leaders(Election, [0.85, 1.2], one_by_one(Fault.PAUSE)) == 0
 
 
 class CountsFromTheAnswer(Election):
@@ -87,6 +99,13 @@ class CreatesAndLeads(Election):
         return replace(after, leads_from=min(after.leads_from, at))
 
 
+class ReleasesWhatItNeverLed(Election):
+    """A Lease was deleted under its leader: the next creates another, resigns, and the third leads at once."""
+
+    def release(self, now: float) -> Write | None:
+        return Election.release(replace(self, leads_from=-math.inf), now)
+
+
 class Impatient(Election):
     """Takes the Lease when its leader may still have some seconds."""
 
@@ -96,15 +115,18 @@ class Impatient(Election):
 
 
 @pytest.mark.parametrize(
-    ("mistaken", "fault"),
+    ("mistaken", "mishaps"),
     [
-        (CountsFromTheAnswer, Fault.PAUSE),
-        (CreatesAndLeads, Fault.DELETE),
-        (Impatient, Fault.PAUSE),
+        (CountsFromTheAnswer, one_by_one(Fault.PAUSE)),
+        (CreatesAndLeads, one_by_one(Fault.DELETE)),
+        (ReleasesWhatItNeverLed, DELETED_UNDER_A_SLEEPER),
+        (Impatient, one_by_one(Fault.PAUSE)),
     ],
+    ids=["from-the-answer", "creates-and-leads", "releases-too-soon", "impatient"],
 )
-def test_the_world_notices_a_mistaken_election(mistaken: type[Election], fault: Fault) -> None:
-    assert schedules_with_two_leaders(mistaken, [1.0, 1.0, 1.0], [fault] * 3) > 0
+def test_the_world_notices_a_mistaken_election(mistaken: type[Election], mishaps: list[Mishap]) -> None:
+    assert schedules_with_two_leaders(mistaken, [1.0, 1.0, 1.0], mishaps) > 0
+    assert schedules_with_two_leaders(Election, [1.0, 1.0, 1.0], mishaps) == 0
 
 
 def test_a_leader_counts_from_when_it_sent_its_renewal() -> None:
@@ -201,15 +223,21 @@ def test_a_failed_write_leads_to_a_look_before_anything_else_is_written() -> Non
 def test_who_resigned_does_not_lead_and_releases_what_is_its_own() -> None:
     resigned = leader(100.0).resigned()
     assert not resigned.leads(101.0)
-    assert resigned.release() == Write(Kind.RELEASE, Lease("", 1.0, 4, "8"))
-    assert leader(100.0).release() is None, "it leads still"
-    assert Election("me").saw(other(), 0.0, 0.0).resigned().release() is None
+    assert resigned.release(101.0) == Write(Kind.RELEASE, Lease("", 1.0, 4, "8"))
+    assert leader(100.0).release(101.0) is None, "it leads still"
+    assert Election("me").saw(other(), 0.0, 0.0).resigned().release(0.0) is None
+
+
+def test_who_resigns_before_it_could_lead_lets_the_next_one_wait_as_it_did() -> None:
+    created = Election("me").saw(None, 50.0, 52.0).wrote(Lease("me", D, 0, "1"), 50.0, 50.0, 52.0)
+    assert created.resigned().release(64.0) is None
+    assert created.resigned().release(65.0) is not None
 
 
 def test_a_late_confirmation_does_not_bring_back_who_resigned() -> None:
     late = leader(100.0).resigned().wrote(Lease("me", D, 4, "9"), 101.0, 101.1, 103.0)
     assert not late.leads(101.2)
-    assert late.release() == Write(Kind.RELEASE, Lease("", 1.0, 4, "9"))
+    assert late.release(102.0) == Write(Kind.RELEASE, Lease("", 1.0, 4, "9"))
 
 
 def test_a_newcomer_looks_first_and_leads_nothing() -> None:

@@ -154,9 +154,12 @@ class Election:
         """Leads no more, from now on. To be called before `release` is written."""
         return self if self.ended else replace(self, ended="it resigned")
 
-    def release(self) -> Write | None:
-        """What to write so that the next one need not wait; None when there is nothing of ours to release."""
-        if not self.ended or self.seen is None or not self._mine:
+    def release(self, now: float) -> Write | None:
+        """What to write so that the next one need not wait; None when there is nothing of ours to release.
+
+        Nor is there when we were still waiting to lead: whom we waited for, the next one has to wait for too.
+        """
+        if not self.ended or self.seen is None or not self._mine or now < self.leads_from:
             return None
         return Write(Kind.RELEASE, Lease("", 1.0, self.seen.transitions, self.seen.version))
 

@@ -196,7 +196,7 @@ class LeaseElection:
                 for _ in range(3):
                     if not self._election.known:
                         await self._look()  # a write whose answer was lost may have succeeded
-                    step = self._election.release()
+                    step = self._election.release(self._clock())
                     if step is None:
                         return
                     reply = await self._ask("PUT", f"/{self._name}", self._body(step))
