@@ -1,0 +1,76 @@
+"""What a suspect is, and how sure one can be of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from leakwarden.core.profile.pprof import Frame
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Group, Stack
+
+# Calls of a suspect's stack that are kept: enough to reach the team's handler through a framework.
+SHOWN = 32
+
+
+class Confidence(Enum):
+    HIGH = "High"  # the runtime says so, or it grows at a line of the team's own
+    MEDIUM = "Medium"  # it grows, but the line is concluded, or the line is clear and the growth is the signal's
+    LOW = "Low"  # a guess that saves a search
+
+    @property
+    def rank(self) -> int:
+        """0 is the surest."""
+        return ("High", "Medium", "Low").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    shape: str  # a name of the catalogue
+    title: str
+    function: str
+    file: str
+    line: int
+    count: int  # goroutines, or objects as the heap profile estimates them
+    unit: str  # "goroutines" | "objects"
+    growth_per_s: float | None
+    confidence: Confidence
+    reasons: tuple[str, ...]  # for the confidence
+    why: str
+    fix: str
+    stack: Stack  # innermost call first
+
+    @classmethod
+    def at(
+        cls,
+        shape: Shape,
+        frame: Frame,
+        stack: Stack,
+        count: int,
+        growth: float | None,
+        confidence: Confidence,
+        reasons: Sequence[str],
+        unit: str = "goroutines",
+    ) -> Suspect:
+        return cls(shape.name, shape.title, frame.function, frame.file, frame.line, count, unit, growth, confidence,
+                   tuple(reasons), shape.why, shape.fix, stack[:SHOWN])  # fmt: skip
+
+    @property
+    def headline(self) -> str:
+        """`148 goroutines at main.fetchUser (user.go:42), +10.0/s: response body not closed`."""
+        growth = "" if self.growth_per_s is None else f", {self.growth_per_s:+.1f}/s"
+        place = f"{self.function} ({self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line})"
+        about = "about " if self.unit == "objects" else ""
+        return f"{about}{self.count} {self.unit} at {place}{growth}: {self.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A suspect that is not ranked yet."""
+
+    suspect: Suspect
+    shape: Shape
+    group: Group
+    holder: bool = False
+    concluded: bool = False  # the line comes from the heap profile: no call of the team is on the goroutine's stack

@@ -1,0 +1,100 @@
+"""What the heap profile adds: who obtained what a library's goroutine keeps, and leaks without any goroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.ownership import Ownership
+from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.retention import HeldSite, Through, by_calls, by_library, obtained, since, sites
+from leakwarden.core.profile.shapes import KEPT, TICKER, Shape
+
+# One allocation that happened to be sampled stands for thousands in the scaled numbers; two at one line, out of the
+# handful that reach it, are no accident.
+SEEN, WELL_SEEN = 1.5, 5.0
+# Of what a line ever obtained, a cache or a pool in use for long keeps little; a leak keeps most of it, though not
+# what the call needed only for a moment.
+KEPT_PART = 0.3
+# One line that holds this much of all that is kept through such calls is the one.
+DOMINANT = 0.6
+
+_AWAIT = frozenset({"context.(*cancelCtx).Done"})
+
+
+class Heap:
+    """The heap profiles of one capture, oldest first; may be empty."""
+
+    def __init__(self, profiles: Sequence[Profile], ownership: Ownership) -> None:
+        self._profiles = profiles
+        self._ownership = ownership
+
+    @cached_property
+    def ticking(self) -> frozenset[str]:
+        """The team's functions that keep a ticker or timer."""
+        return self._functions(TICKER.packages, TICKER.acquires)
+
+    @cached_property
+    def awaiting(self) -> frozenset[str]:
+        """The team's functions that wait for a context's end."""
+        return self._functions(frozenset({"context"}), _AWAIT)
+
+    def _functions(self, packages: frozenset[str], acquires: frozenset[str]) -> frozenset[str]:
+        through = by_calls(packages, acquires, self._ownership)
+        return frozenset(
+            kept.stack[0].function
+            for profile in self._profiles
+            for kept in obtained(profile, self._ownership, through)
+            if kept.in_use > 0
+        )
+
+    def sites(self, through: Through) -> list[HeldSite]:
+        if not self._profiles:
+            return []
+        kept = obtained(self._profiles[-1], self._ownership, through)
+        if len(self._profiles) > 1:
+            kept = since(kept, obtained(self._profiles[0], self._ownership, through))
+        return sites(kept)
+
+    def through(self, shape: Shape) -> Through:
+        return by_calls(shape.packages, shape.acquires, self._ownership)
+
+    def creator(self, shape: Shape, library: str) -> tuple[HeldSite, str, Confidence] | None:
+        """Who obtains what goroutines of a library keep, why we think so, and how sure that can be at most."""
+        found = self.sites(self.through(shape) if shape.acquires else by_library(library))
+        if not found:
+            return None
+        best, total = found[0], sum(site.in_use for site in found)
+        if best.in_use > 0:
+            share = best.in_use / total
+            reason = f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
+            sure = Confidence.HIGH if best.sampled >= SEEN and share >= DOMINANT else Confidence.MEDIUM
+            return best, reason, sure
+        best = max(found, key=lambda site: site.allocated)
+        share = best.allocated / (sum(site.allocated for site in found) or 1.0)
+        reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
+        return best, reason, Confidence.MEDIUM if len(found) == 1 else Confidence.LOW
+
+
+def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[Suspect]:
+    """Leaks that need no goroutine: files, timers, contexts, rows and transactions that somebody still refers to."""
+    found: list[tuple[float, Suspect]] = []
+    for shape in KEPT:
+        known = ("descriptors" if shape.name == "file" else "memory") in growing
+        for site in heap.sites(heap.through(shape)):
+            # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
+            plain = site.sampled >= WELL_SEEN and site.gained > 0
+            if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= SEEN)):
+                continue
+            why = [f"{site.ratio:.0%} of what was ever obtained here is still kept ({site.sampled:.0f} samples)"]
+            if site.gained > 0:
+                why.append(f"{site.gained:.0f} more within {seconds:.0f}s")
+            if known:
+                why.append("the signal grows")
+            sure = Confidence.MEDIUM if plain and known else Confidence.LOW
+            growth = site.gained / seconds if seconds > 0 and site.gained > 0 else None
+            count = round(site.in_use)
+            suspect = Suspect.at(shape, site.frame, site.stack, count, growth, sure, why, unit="objects")
+            found.append((site.in_use, suspect))
+    return [suspect for _, suspect in sorted(found, key=lambda pair: pair[0], reverse=True)]

@@ -1,0 +1,181 @@
+"""Heap profiles: which lines of the team obtain what is then kept.
+
+A heap profile samples one allocation in about 512 KiB and scales the counts up, so a few small objects show either
+not at all or as thousands; `sampled` says how many were really seen. Stacks hold both what was ever allocated and
+what is still in use: the part that is kept tells the caller that leaks from the one that does not, through the same
+helper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from leakwarden.core.profile.ownership import Owner, Ownership, package
+from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
+from leakwarden.core.profile.stacks import Stack
+
+# Much of what a call allocates is freed even where the rest leaks, so callers of one helper are compared with the one
+# that keeps most: half as much is a leak too; up to a quarter is what requests in flight and bad luck in sampling hold.
+KEEPS, FREES = 0.5, 0.25
+# Of a helper's allocations, a caller with less says nothing about whether it frees.
+NOTABLE = 0.1
+# What was allocated between two captures tells callers apart better than what was since the start, when caches filled
+# and load changed; but only from this many sampled allocations on.
+ENOUGH = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was allocated at one stack of the team's code. Objects are the profile's scaled estimates."""
+
+    stack: Stack  # from the team's innermost call outwards
+    allocated: float
+    in_use: float
+    sampled: float  # allocations in use that were really seen
+    newly_allocated: float = 0.0  # since the first capture, as the others below
+    newly_in_use: float = 0.0
+    newly_sampled: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSite:
+    """A line of the team, and what it keeps."""
+
+    frame: Frame
+    stack: Stack
+    in_use: float
+    allocated: float
+    sampled: float
+    gained: float  # objects in use since the first capture
+
+    @property
+    def ratio(self) -> float:
+        return self.in_use / self.allocated if self.allocated > 0 else 0.0
+
+
+Through = Callable[[Stack], bool]
+
+
+def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[Kept]:
+    """The team's stacks whose part below (Go's and libraries' calls, innermost first) satisfies `through`.
+
+    Raises ProfileError where the profile is not one of the heap.
+    """
+    columns = [profile.column(name) for name in ("alloc_objects", "inuse_objects", "inuse_space")]
+    if None in columns:
+        raise ProfileError("it is not a heap profile")
+    allocated, in_use, space = (c for c in columns if c is not None)
+    found: dict[Stack, list[float]] = {}
+    for sample in profile.samples:
+        start = next((n for n, f in enumerate(sample.stack) if ownership.of(f) is Owner.TEAM), None)
+        if not start or not through(sample.stack[:start]):
+            continue
+        sums = found.setdefault(sample.stack[start:], [0.0, 0.0, 0.0])
+        objects = max(0, sample.values[in_use])
+        sums[0] += max(0, sample.values[allocated])
+        sums[1] += objects
+        sums[2] += _sampled(objects, max(0, sample.values[space]), profile.period)
+    return [Kept(stack, *sums) for stack, sums in found.items()]
+
+
+def _sampled(objects: int, space: int, period: int) -> float:
+    """Undo the scaling by 1 / (1 - exp(-size/period)) (runtime/pprof, scaleHeapSample)."""
+    if objects <= 0 or space <= 0 or period <= 1:
+        return float(objects)
+    return objects * -math.expm1(-(space / objects) / period)
+
+
+def by_calls(packages: frozenset[str], acquires: frozenset[str], ownership: Ownership) -> Through:
+    """Through one of `acquires`, reached from outside only by calls of `packages`.
+
+    A context that net/http derives is not the caller's forgotten one; one it derived itself is.
+    """
+
+    def through(below: Stack) -> bool:
+        # Libraries between the team and Go are passed over: a wrapper's call is the team's.
+        end = len(below)
+        while end and ownership.of(below[end - 1]) is Owner.LIBRARY:
+            end -= 1
+        run = end
+        while run and package(below[run - 1].function) in packages:
+            run -= 1
+        return any(frame.function in acquires for frame in below[run:end])
+
+    return through
+
+
+def by_library(path: str) -> Through:
+    """Through the library whose package is `path`, called by the team itself."""
+    return lambda below: package(below[-1].function) == path
+
+
+def since(kept: Iterable[Kept], before: Iterable[Kept]) -> list[Kept]:
+    """`kept`, with what came to be since `before` was taken."""
+    earlier = {one.stack: one for one in before}
+    none = Kept((), 0.0, 0.0, 0.0)
+    return [
+        replace(
+            one,
+            newly_allocated=one.allocated - (old := earlier.get(one.stack, none)).allocated,
+            newly_in_use=one.in_use - old.in_use,
+            newly_sampled=one.sampled - old.sampled,
+        )
+        for one in kept
+    ]
+
+
+def sites(kept: Iterable[Kept]) -> list[HeldSite]:
+    """The lines that keep, by what they keep. Each is the innermost of the team, or where only some callers
+    of a helper keep what it gives them, the caller."""
+    return sorted(_at_depth(list(kept), 0), key=lambda site: site.in_use, reverse=True)
+
+
+def _at_depth(kept: list[Kept], depth: int) -> list[HeldSite]:
+    # By function: one call through a helper allocates at several of its lines.
+    by_function: dict[str, list[Kept]] = {}
+    for one in kept:
+        by_function.setdefault(one.stack[depth].function, []).append(one)
+    found: list[HeldSite] = []
+    for ones in by_function.values():
+        blamed = _blamed([one for one in ones if len(one.stack) > depth + 1], depth + 1)
+        found += _at_depth(blamed, depth + 1) if blamed else [_site(depth, ones)]
+    return found
+
+
+def _blamed(kept: list[Kept], depth: int) -> list[Kept]:
+    """The stacks of those callers that keep what others free; empty where callers do not differ."""
+    by_caller: dict[str, list[Kept]] = {}
+    for one in kept:
+        by_caller.setdefault(one.stack[depth].function, []).append(one)
+    lately = sum(max(0.0, one.newly_sampled) for one in kept) >= ENOUGH
+    totals = {
+        caller: (
+            sum(one.newly_allocated if lately else one.allocated for one in ones),
+            sum(one.newly_in_use if lately else one.in_use for one in ones),
+        )
+        for caller, ones in by_caller.items()
+    }
+    everything = sum(allocated for allocated, _ in totals.values())
+    ratios = {
+        caller: in_use / allocated
+        for caller, (allocated, in_use) in totals.items()
+        if allocated > 0 and allocated >= NOTABLE * everything
+    }
+    most = max(ratios.values(), default=0.0)
+    if most <= 0 or not any(ratio <= FREES * most for ratio in ratios.values()):
+        return []
+    return [one for caller, ratio in ratios.items() if ratio >= KEEPS * most for one in by_caller[caller]]
+
+
+def _site(depth: int, ones: list[Kept]) -> HeldSite:
+    heaviest = max(ones, key=lambda one: one.in_use)
+    return HeldSite(
+        heaviest.stack[depth],
+        heaviest.stack[depth:],
+        sum(one.in_use for one in ones),
+        sum(one.allocated for one in ones),
+        sum(one.sampled for one in ones),
+        sum(one.newly_in_use for one in ones),
+    )

@@ -1,0 +1,56 @@
+"""Goroutine profiles summed: how many goroutines stand at the same stack, without the runtime's own calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from leakwarden.core.profile.ownership import Owner, Ownership
+from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
+
+Stack = tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Goroutines at one stack.
+
+    What a goroutine profile does not hold: who started a goroutine (`created by` is only in the text form), and why
+    it waits. `operation` is the runtime's entry that it waits in (`runtime.chansend1`), which says nearly as much; the
+    outermost call of `stack` is the function that was started with `go`.
+    """
+
+    operation: str
+    stack: Stack  # innermost first, the runtime's calls taken off both ends
+    count: int
+    labels: Mapping[str, str] = field(default_factory=dict)  # those that all of them share
+
+
+def groups(profile: Profile) -> dict[tuple[str, Stack], Group]:
+    """The goroutines of a profile by operation and stack. Raises ProfileError where it is of another kind."""
+    column = next((c for name in ("goroutine", "goroutineleak") if (c := profile.column(name)) is not None), None)
+    if column is None:
+        raise ProfileError("it is not a goroutine profile")
+    found: dict[tuple[str, Stack], Group] = {}
+    for sample in profile.samples:
+        operation, stack = _strip(sample.stack)
+        count, labels = max(0, sample.values[column]), dict(sample.labels)
+        if (before := found.get((operation, stack))) is not None:
+            count += before.count
+            labels = {k: v for k, v in before.labels.items() if labels.get(k) == v}
+        found[operation, stack] = Group(operation, stack, count, labels)
+    return found
+
+
+def _strip(stack: Stack) -> tuple[str, Stack]:
+    start, end = 0, len(stack)
+    while start < end and stack[start].function.startswith("runtime."):
+        start += 1
+    while end > start and stack[end - 1].function.startswith("runtime."):
+        end -= 1
+    return (stack[start - 1].function if start else ""), stack[start:end]
+
+
+def innermost(stack: Stack, ownership: Ownership) -> int | None:
+    """Where the team's code comes nearest to the wait."""
+    return next((n for n, frame in enumerate(stack) if ownership.of(frame) is Owner.TEAM), None)

@@ -1,0 +1,1 @@
+"""The corpus of real Go profiles: programs that leak and programs that do not, and how well the guilty line is named."""

@@ -1,0 +1,32 @@
+"""`python -m tests.profiles build` takes the profiles anew; `... score` says how often the right line is named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.profiles.building import VERSIONS, BuildFailed, build
+from tests.profiles.truth import programs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.profiles", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build", help="run the programs under load and keep their profiles")
+    building.add_argument("--go", action="append", choices=VERSIONS, help="only this Go version (repeatable)")
+    commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
+    arguments = parser.parse_args()
+    if arguments.command == "build":
+        try:
+            build(programs(), arguments.go or VERSIONS)
+        except (BuildFailed, ValueError) as error:
+            print(f"profiles: {error}", file=sys.stderr)
+            return 1
+        return 0
+    from tests.profiles.scoring import print_scores
+
+    return print_scores()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Score the naming of suspects against what is true of each program."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.pprof import Profile, decode
+from leakwarden.core.profile.suspects import Capture, suspects
+from tests.profiles.building import FIXTURES, VERSIONS
+from tests.profiles.truth import Program, Site, programs
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One program's profiles with one Go version, and which signals were seen to grow between the captures."""
+
+    program: Program
+    version: str
+    capture: Capture
+    growing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    case: Case
+    found: list[Suspect]
+
+    @property
+    def right(self) -> bool:
+        """Whether the first suspect is the line; for a healthy program, whether there is none."""
+        site = self.case.program.site
+        if site is None:
+            return not self.found
+        return bool(self.found) and same(self.found[0], site)
+
+    @property
+    def shape_right(self) -> bool:
+        site = self.case.program.site
+        return self.right and (site is None or self.found[0].shape == site.shape)
+
+
+def same(suspect: Suspect, site: Site) -> bool:
+    return (suspect.function, suspect.file.rpartition("/")[2], suspect.line) == (site.function, site.file, site.line)
+
+
+def cases(version: str) -> Iterator[Case]:
+    known = {program.name: program for program in programs()}
+    with tarfile.open(FIXTURES / f"{version}.tar.xz") as archive:
+        bodies = {m.name: body.read() for m in archive.getmembers() if (body := archive.extractfile(m)) is not None}
+    for name, facts in json.loads(bodies["manifest.json"]).items():
+        leaked = bodies.get(f"{name}/goroutineleak.pb")
+        capture = Capture(
+            [_profile(bodies, name, f"goroutine-{n}.pb") for n in (1, 2)],
+            [_profile(bodies, name, f"heap-{n}.pb") for n in (1, 2)],
+            decode(leaked) if leaked else None,
+            facts["seconds"],
+        )
+        growing = frozenset(
+            signal for signal, (before, after) in facts.get("signals", {}).items() if after - before > 0.1 * before
+        )
+        yield Case(known[name], version, capture, growing)
+
+
+def _profile(bodies: dict[str, bytes], name: str, kind: str) -> Profile:
+    return decode(bodies[f"{name}/{kind}"])
+
+
+def results(version: str) -> list[Result]:
+    """`growing` is what an operator knows from its metrics before it takes a profile."""
+    return [Result(case, suspects(case.capture, growing=case.growing)) for case in cases(version)]
+
+
+def print_scores() -> int:
+    tally: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    shapes: list[bool] = []
+    for version in VERSIONS:
+        for result in results(version):
+            program = result.case.program
+            row = "healthy" if program.site is None else program.site.shape
+            for name in (row, "held out" if program.held_out else "tuned on", "all"):
+                tally[name][version].append(result.right)
+            if program.site is not None:
+                shapes.append(result.shape_right)
+            if not result.right:
+                first = result.found[0].headline if result.found else "nobody"
+                print(f"{version} {program.name}: named {first}")
+    print(f"{'':<12}" + "".join(f"{version:>14}" for version in VERSIONS))
+    for name in sorted(tally, key=lambda n: (n in ("tuned on", "held out", "all"), n)):
+        cells = (tally[name][version] for version in VERSIONS)
+        print(f"{name:<12}" + "".join(f"{sum(cell):>8}/{len(cell):<3}  " for cell in cells))
+    every = [right for version in VERSIONS for right in tally["all"][version]]
+    print(f"top-1 {sum(every) / len(every):.3f} of {len(every)}; its shape too {sum(shapes) / len(shapes):.3f}")
+    return 0
