@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 
 from e2e.harness.kube import attempt
-from e2e.harness.release import NAMESPACE, RELEASE
 
 
 def operator_report(tail: int = 60) -> str:
-    """The operator's pod and the end of its log."""
-    parts = [
-        _shown("kubectl", "get", "pods", "-n", NAMESPACE, "-o", "wide"),
-        _shown("kubectl", "logs", f"deployment/{RELEASE}", "-n", NAMESPACE, f"--tail={tail}"),
-    ]
+    """The pods of every operator in the cluster and the end of their logs."""
+    found = attempt("kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=leakwarden", "-o", "json")
+    if not found.succeeded:
+        return found.last_words()
+    pods = [each["metadata"] for each in json.loads(found.output)["items"]]
+    parts = [_shown("kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=leakwarden")]
+    parts += [_shown("kubectl", "logs", each["name"], "-n", each["namespace"], f"--tail={tail}") for each in pods]
     return "\n".join(parts)
 
 

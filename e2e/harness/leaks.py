@@ -26,7 +26,7 @@ def deploy(
     objects = manifests.backend(namespace)
     for name in names:
         objects += manifests.service(
-            name, "fileleak", namespace, nofile=LIMIT, leak_every=1, replicas=replicas, labels=labels, **options
+            name, "fileleak", namespace, leak_every=1, replicas=replicas, labels=labels, **{"nofile": LIMIT, **options}
         )
     apply(objects)
     wait_for_rollouts(namespace, manifests.BACKEND, *names)

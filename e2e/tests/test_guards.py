@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from e2e.harness.kube import FIELD_MANAGER, Object, apply, delete, existing, raw
 from e2e.harness.leaks import LIMIT, deploy, leak, wait_until_held
@@ -41,44 +44,69 @@ def _without_bookkeeping(found: Object) -> dict[str, Any]:
     return {"metadata": metadata, "spec": found["spec"]}
 
 
-def test_a_disruption_budget_blocks_the_eviction_until_it_is_gone(namespace: str) -> None:
-    deploy(namespace, "guarded")
-    apply(
-        {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {"name": "at-least-one", "namespace": namespace},
-            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "guarded"}}},
-        }
-    )
-    apply(policy("guarded", namespace, {"app": "guarded"}, SIGNALS))
-    before = uids(namespace, "guarded")
-    leak(namespace, "guarded")
+@dataclass
+class Guarded:
+    """Four services that leak alike, each with something that keeps its policy from acting."""
 
-    record = wait_for_action(namespace, "guarded", "guarded", "Blocked")
+    namespace: str
+    uids: dict[str, set[str]]
+    deployments: dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def guarded(module_namespace: str) -> Guarded:
+    namespace = module_namespace
+    names = ("budgeted", "watched", "opted-out", "suspended")
+    objects = deploy(namespace, *names)
+    for each in objects:
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "opted-out":
+            each["metadata"]["annotations"] = {"leakwarden.dev/skip": "migration until Friday"}
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "at-least-one", "namespace": namespace},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "budgeted"}}},
+    }
+    apply(
+        [
+            *objects,
+            budget,
+            policy("budgeted", namespace, {"app": "budgeted"}, SIGNALS),
+            policy("watched", namespace, {"app": "watched"}, SIGNALS, mode="Observe"),
+            policy("opted-out", namespace, {"app": "opted-out"}, SIGNALS),
+            policy("suspended", namespace, {"app": "suspended"}, SIGNALS, suspend=True),
+        ]
+    )
+    before = Guarded(
+        namespace,
+        {name: uids(namespace, name) for name in names},
+        {name: _without_bookkeeping(existing("deployment", name, namespace)) for name in names},
+    )
+    leak(namespace, *names)
+    return before
+
+
+def test_a_disruption_budget_blocks_the_eviction_until_it_is_gone(guarded: Guarded) -> None:
+    namespace, before = guarded.namespace, guarded.uids["budgeted"]
+    record = wait_for_action(namespace, "budgeted", "budgeted", "Blocked")
     assert "at-least-one" in record["message"]
-    assert "DisruptionBudget" in _skipped(namespace, "guarded", "guarded", "DisruptionBudget")["reasons"]
-    for regarding in ("Deployment/guarded", "ReliabilityPolicy/guarded"):
+    assert "DisruptionBudget" in _skipped(namespace, "budgeted", "budgeted", "DisruptionBudget")["reasons"]
+    for regarding in ("Deployment/budgeted", "ReliabilityPolicy/budgeted"):
         told = events(namespace, regarding=regarding, reason="EvictionBlocked")
         assert len(told) == 1, "said once, and not with every try"
         assert told[0]["type"] == "Warning"
         assert "at-least-one" in told[0]["note"]
-    assert uids(namespace, "guarded") == before
+    assert uids(namespace, "budgeted") == before
 
     delete("poddisruptionbudget", "at-least-one", namespace)
-    record = wait_for_action(namespace, "guarded", "guarded", result="Effective")
+    record = wait_for_action(namespace, "budgeted", "budgeted", result="Effective")
     assert {record["podUID"]} == before
-    assert not uids(namespace, "guarded") & before
-    assert len(actions_of(read_policy(namespace, "guarded"))) == 1, "the refused tries and the eviction are one record"
+    assert not uids(namespace, "budgeted") & before
+    assert len(actions_of(read_policy(namespace, "budgeted"))) == 1, "the refused tries and the eviction are one record"
 
 
-def test_observing_changes_nothing_and_says_what_it_would_do(namespace: str) -> None:
-    deploy(namespace, "watched")
-    apply(policy("watched", namespace, {"app": "watched"}, SIGNALS, mode="Observe"))
-    before = uids(namespace, "watched")
-    deployment = _without_bookkeeping(existing("deployment", "watched", namespace))
-    leak(namespace, "watched")
-
+def test_observing_changes_nothing_and_says_what_it_would_do(guarded: Guarded) -> None:
+    namespace = guarded.namespace
     skip = _skipped(namespace, "watched", "watched", "Observing")
     assert skip["reasons"] == ["Observing"]
     assert skip["action"] == "EvictPod"
@@ -86,26 +114,23 @@ def test_observing_changes_nothing_and_says_what_it_would_do(namespace: str) -> 
     for regarding in ("Deployment/watched", "ReliabilityPolicy/watched"):
         assert len(events(namespace, regarding=regarding, reason="LeakExhausting")) == 1
         assert len(events(namespace, regarding=regarding, reason="WouldAct")) == 1
-    assert uids(namespace, "watched") == before
+    assert uids(namespace, "watched") == guarded.uids["watched"]
     assert restarts(namespace, "watched") == 0
-    assert _without_bookkeeping(existing("deployment", "watched", namespace)) == deployment
+    assert _without_bookkeeping(existing("deployment", "watched", namespace)) == guarded.deployments["watched"]
     assert not actions_of(read_policy(namespace, "watched"))
 
 
-def test_a_deployment_that_is_opted_out_or_suspended_is_left_alone(namespace: str) -> None:
-    objects = deploy(namespace, "opted-out", "suspended")
-    for each in objects:
-        if each["kind"] == "Deployment" and each["metadata"]["name"] == "opted-out":
-            each["metadata"]["annotations"] = {"leakwarden.dev/skip": "migration until Friday"}
-    apply(objects)
-    apply(policy("opted-out", namespace, {"app": "opted-out"}, SIGNALS))
-    apply(policy("suspended", namespace, {"app": "suspended"}, SIGNALS, suspend=True))
-    before = {name: uids(namespace, name) for name in ("opted-out", "suspended")}
-    leak(namespace, "opted-out", "suspended")
-    skip = _skipped(namespace, "opted-out", "opted-out", "OptedOut")
-    assert "migration until Friday" in skip["message"]
-    _skipped(namespace, "suspended", "suspended", "Suspended")
-    assert {name: uids(namespace, name) for name in before} == before
+@pytest.mark.parametrize(
+    ("name", "reason", "words"),
+    [("opted-out", "OptedOut", "migration until Friday"), ("suspended", "Suspended", "suspend is true")],
+)
+def test_a_deployment_that_is_opted_out_or_suspended_is_left_alone(
+    guarded: Guarded, name: str, reason: str, words: str
+) -> None:
+    skip = _skipped(guarded.namespace, name, name, reason)
+    assert words in skip["message"]
+    assert uids(guarded.namespace, name) == guarded.uids[name]
+    assert not actions_of(read_policy(guarded.namespace, name))
 
 
 def test_a_policy_removed_midway_acts_no_more_and_leaves_nothing_behind(namespace: str) -> None:

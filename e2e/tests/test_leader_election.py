@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +19,17 @@ import pytest
 from e2e.cluster.progress import say
 from e2e.harness.contender import LEASE, MARK
 from e2e.harness.images import ensure_cluster
-from e2e.harness.kube import apply, existing, kubectl
+from e2e.harness.kube import apply, existing, kubectl, provider
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack.manifests import namespace as namespace_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "contender"
 SHOWN = r"jsonpath={.spec.template.metadata.annotations.kubectl\.kubernetes\.io/restartedAt}{'\n'}"
-# From the end of a leader to the first change of the next one, in seconds; what users are promised.
+# Seconds from the end of a leader to the first change of the next one. After a crash it is what users are promised;
+# after a goodbye it is 3 s where nothing else runs, and on any machine far less than the Lease would have lasted.
 AFTER_A_CRASH = 20.0
-AFTER_A_GOODBYE = 3.0
+AFTER_A_GOODBYE = 7.5
 SLEEP = 30.0
 
 
@@ -116,9 +118,13 @@ class Scene:
         return [who for number, who in enumerate(writers) if number == 0 or writers[number - 1] != who]
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def cluster() -> None:
     ensure_cluster()
+
+
+@pytest.fixture
+def scene(cluster: None, tmp_path: Path) -> Iterator[Scene]:
     namespace = f"e2e-leader-{os.urandom(3).hex()}"
     apply(namespace_manifest(namespace))
     apply(_deployment(namespace))
@@ -143,9 +149,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def _kubectl() -> str:
-    from e2e.harness.kube import _which
-
-    return _which("kubectl")
+    """For a process of our own, since a watch goes on; the cluster may have brought its kubectl along."""
+    programs = provider().environment().programs
+    found = shutil.which("kubectl", path=f"{programs or ''}{os.pathsep}{os.environ.get('PATH', '')}")
+    assert found is not None
+    return found
 
 
 def _deployment(namespace: str) -> dict[str, object]:

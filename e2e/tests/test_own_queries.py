@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from e2e.harness.kube import apply
@@ -44,28 +46,34 @@ def test_own_promql_and_a_firing_alert_lead_to_an_eviction(namespace: str) -> No
         assert not uids(namespace, name) & before[name]
 
 
-def test_a_query_cannot_see_another_namespace(namespace: str, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def neighbour(operator: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Somebody else's namespace."""
+    with a_namespace(request.config, "neighbour") as name:
+        yield name
+
+
+def test_a_query_cannot_see_another_namespace(namespace: str, neighbour: str) -> None:
     """Two namespaces have a Deployment of the same name; only the other one's pods leak, and the query asks for it."""
-    with a_namespace(request.config, "neighbour") as neighbour:
-        deploy(neighbour, "twin")
-        deploy(namespace, "twin")
-        leak(neighbour, "twin")
-        wait_until_held(neighbour, "twin", 0.8 * LIMIT, 15)
+    deploy(neighbour, "twin")
+    deploy(namespace, "twin")
+    leak(neighbour, "twin")
+    wait_until_held(neighbour, "twin", 0.8 * LIMIT, 15)
 
-        asking = signal("PromQL", "100", "10s", name="theirs", query=f'process_open_fds{{namespace="{neighbour}"}}')
-        all_of_them = signal("PromQL", "100", "10s", name="all", query='process_open_fds{namespace=~".+"}')
-        apply(policy("curious", namespace, {"app": "twin"}, [asking, all_of_them]))
-        before = uids(namespace, "twin")
+    asking = signal("PromQL", "100", "10s", name="theirs", query=f'process_open_fds{{namespace="{neighbour}"}}')
+    all_of_them = signal("PromQL", "100", "10s", name="all", query='process_open_fds{namespace=~".+"}')
+    apply(policy("curious", namespace, {"app": "twin"}, [asking, all_of_them]))
+    before = uids(namespace, "twin")
 
-        def answered() -> bool | NotYet:
-            found = read_policy(namespace, "curious")
-            theirs, everything = signal_of(found, "theirs") or {}, signal_of(found, "all") or {}
-            done = theirs.get("state") == "NoData" and everything.get("state") == "Available"
-            return True if done else NotYet(f"{theirs} {everything}")
-
-        wait_until("the query to find nothing of the neighbour", answered, 60)
+    def answered() -> bool | NotYet:
         found = read_policy(namespace, "curious")
-        assert found["status"]["targets"]["exhausting"] == 0
-        assert (signal_of(found, "all") or {})["pods"] == 1
-        assert uids(namespace, "twin") == before
-        assert not actions_of(found)
+        theirs, everything = signal_of(found, "theirs") or {}, signal_of(found, "all") or {}
+        done = theirs.get("state") == "NoData" and everything.get("state") == "Available"
+        return True if done else NotYet(f"{theirs} {everything}")
+
+    wait_until("the query to find nothing of the neighbour", answered, 60)
+    found = read_policy(namespace, "curious")
+    assert found["status"]["targets"]["exhausting"] == 0
+    assert (signal_of(found, "all") or {})["pods"] == 1
+    assert uids(namespace, "twin") == before
+    assert not actions_of(found)

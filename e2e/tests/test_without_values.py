@@ -75,49 +75,56 @@ def test_its_account_can_change_nothing(plain: str) -> None:
     assert may(ACCOUNT, "patch", "reliabilitypolicies.leakwarden.dev", "", "status")
 
 
-def test_a_leak_is_found_through_the_kubelets_and_only_reported(plain: str, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def shop(plain: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace with services."""
+    with a_namespace(request.config, "plain") as name:
+        yield name
+
+
+def test_a_leak_is_found_through_the_kubelets_and_only_reported(plain: str, shop: str) -> None:
+    namespace = shop
     wait_for_operator(RELEASE, plain)
-    with a_namespace(request.config, "plain") as namespace:
-        deploy(namespace, "leaking", "enforced", "calm", labels={"team": "shop"})
-        signals = [signal("Descriptors", "80%", "10s"), signal("Goroutines", "10k")]
-        # Even a policy that asks for more gets no more than the installation allows.
-        apply(
-            [
-                policy("leaking", namespace, {"app": "leaking"}, signals, mode="Observe", max_age="2m"),
-                policy("enforced", namespace, {"app": "enforced"}, signals, max_age="2m"),
-                policy("calm", namespace, {"app": "calm"}, signals, max_age="2m"),
-            ]
-        )
-        before = {name: uids(namespace, name) for name in ("leaking", "enforced", "calm")}
-        deployment = existing("deployment", "enforced", namespace)
-        leak(namespace, "leaking", "enforced")
-        wait_until_held(namespace, "enforced", 0.8 * LIMIT, 15)
+    deploy(namespace, "leaking", "enforced", "calm", labels={"team": "shop"})
+    signals = [signal("Descriptors", "80%", "10s"), signal("Goroutines", "10k")]
+    # Even a policy that asks for more gets no more than the installation allows.
+    apply(
+        [
+            policy("leaking", namespace, {"app": "leaking"}, signals, mode="Observe", max_age="2m"),
+            policy("enforced", namespace, {"app": "enforced"}, signals, max_age="2m"),
+            policy("calm", namespace, {"app": "calm"}, signals, max_age="2m"),
+        ]
+    )
+    before = {name: uids(namespace, name) for name in ("leaking", "enforced", "calm")}
+    deployment = existing("deployment", "enforced", namespace)
+    leak(namespace, "leaking", "enforced")
+    wait_until_held(namespace, "enforced", 0.8 * LIMIT, 15)
 
-        found = wait_for_condition(namespace, "leaking", "Healthy", "False", "LeakDetected", timeout=240)
-        assert found["status"]["source"] == "Kubelet"
-        assert f"of {LIMIT} descriptors" in (condition(found, "Healthy") or {})["message"], "the process's real limit"
-        assert (signal_of(found, "descriptors") or {})["state"] == "Available"
-        goroutines = signal_of(found, "goroutines") or {}
-        assert goroutines["state"] == "NoData"
-        assert "Prometheus" in goroutines["message"], "it says what would provide it"
-        _until_told(namespace, "leaking", "WouldAct")
+    found = wait_for_condition(namespace, "leaking", "Healthy", "False", "LeakDetected", timeout=240)
+    assert found["status"]["source"] == "Kubelet"
+    assert f"of {LIMIT} descriptors" in (condition(found, "Healthy") or {})["message"], "the process's real limit"
+    assert (signal_of(found, "descriptors") or {})["state"] == "Available"
+    goroutines = signal_of(found, "goroutines") or {}
+    assert goroutines["state"] == "NoData"
+    assert "Prometheus" in goroutines["message"], "it says what would provide it"
+    _until_told(namespace, "leaking", "WouldAct")
 
-        def not_permitted() -> Object | NotYet:
-            judged = workload_of(read_policy(namespace, "enforced"), "enforced") or {}
-            skip: Object = judged.get("skipped", {})
-            return skip if skip.get("reasons") == ["NotPermitted"] else NotYet(str(judged))
+    def not_permitted() -> Object | NotYet:
+        judged = workload_of(read_policy(namespace, "enforced"), "enforced") or {}
+        skip: Object = judged.get("skipped", {})
+        return skip if skip.get("reasons") == ["NotPermitted"] else NotYet(str(judged))
 
-        wait_until("the enforcing policy to say that it may not", not_permitted, 240)
-        wait_for_condition(namespace, "calm", "Healthy", "True", "NoLeak", timeout=120)
+    wait_until("the enforcing policy to say that it may not", not_permitted, 240)
+    wait_for_condition(namespace, "calm", "Healthy", "True", "NoLeak", timeout=120)
 
-        for name, pods in before.items():
-            assert uids(namespace, name) == pods
-            assert restarts(namespace, name) == 0
-            assert not actions_of(read_policy(namespace, name))
-        assert (
-            existing("deployment", "enforced", namespace)["metadata"]["generation"]
-            == (deployment["metadata"]["generation"])
-        )
+    for name, pods in before.items():
+        assert uids(namespace, name) == pods
+        assert restarts(namespace, name) == 0
+        assert not actions_of(read_policy(namespace, name))
+    assert (
+        existing("deployment", "enforced", namespace)["metadata"]["generation"]
+        == (deployment["metadata"]["generation"])
+    )
 
 
 def _until_told(namespace: str, name: str, reason: str) -> None:

@@ -172,6 +172,17 @@ async def test_in_observe_nothing_is_changed_and_what_would_be_done_is_reported(
     assert (skipped.action, skipped.pod, skipped.reasons) == ("EvictPod", "api-1", ["Observing"])
 
 
+async def test_in_observe_an_installation_that_allows_nothing_still_reports_what_would_be_done() -> None:
+    world = World(spec={**enforcing(), "mode": "Observe"})
+    world.engine.permitted = frozenset()
+    await world.engine.tick()
+    (told,) = [
+        each for each in world.recorder.told if each.reason == "WouldAct" and each.regarding.kind == "Deployment"
+    ]
+    assert "would EvictPod api-1" in told.note
+    assert "would have to allow EvictPod" in told.note
+
+
 @pytest.mark.parametrize(
     ("answer", "metrics"),
     [

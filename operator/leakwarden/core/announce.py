@@ -18,6 +18,9 @@ NOTE_LENGTH = 1000  # events.k8s.io/v1 allows 1024 bytes
 # Skips that end by themselves within minutes and follow from an action that was announced already.
 _QUIET_SKIPS = {SkipReason.COOLDOWN_ACTIVE, SkipReason.ACTION_PENDING, SkipReason.ROLLOUT_IN_PROGRESS}
 
+# What stands in the way while somebody only looks what Leakwarden would do.
+_TRYING_OUT = {SkipReason.OBSERVING, SkipReason.NOT_PERMITTED}
+
 _CONDITION_EVENTS = {
     (ConditionType.METRICS_AVAILABLE, "False"): ("SignalsUnavailable", True),
     (ConditionType.METRICS_AVAILABLE, "True"): ("SignalsAvailable", False),
@@ -100,8 +103,12 @@ def _skips(
     old_loud = [reason for reason in was.reasons if reason not in _QUIET_SKIPS] if was is not None else []
     if not loud or (was is not None and loud == old_loud and was.action == skip.action and was.pod == skip.pod):
         return []
-    if loud == [SkipReason.OBSERVING] and len(skip.reasons) == 1:
-        return _both(policy, workload, "WouldAct", skip.action, f"mode Observe: would {skip.action} {skip.pod}", False)
+    # An installation without values allows no action: there, too, Observe is to show what Enforce would do.
+    if SkipReason.OBSERVING in skip.reasons and set(skip.reasons) <= _TRYING_OUT:
+        note = f"mode Observe: would {skip.action} {skip.pod}"
+        if SkipReason.NOT_PERMITTED in skip.reasons:
+            note += f"; in mode Enforce the installation would have to allow {skip.action}, too"
+        return _both(policy, workload, "WouldAct", skip.action, note, False)
     note = f"{skip.action} {skip.pod} skipped: {', '.join(loud)}: {skip.message}"
     return _both(policy, workload, "RemediationSkipped", skip.action or "Remediate", note, False)
 
