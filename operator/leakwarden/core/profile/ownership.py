@@ -16,10 +16,65 @@ from leakwarden.core.profile.pprof import Frame, Profile
 # The first elements of the import paths of Go's own packages (go list std, Go 1.27). A path whose first element has
 # no dot is either one of these or a private module.
 _STANDARD = frozenset(
-    "archive arena bufio builtin bytes cmp compress container context crypto database debug embed encoding errors expvar "
-    "flag fmt go hash html image index internal io iter log maps math mime net os path plugin reflect regexp runtime "
-    "simd slices sort strconv strings structs sync syscall testing text time type unicode unique unsafe uuid vendor weak "
-    "_cgo_export cmd".split()
+    {
+        "archive",
+        "arena",
+        "bufio",
+        "builtin",
+        "bytes",
+        "cmp",
+        "compress",
+        "container",
+        "context",
+        "crypto",
+        "database",
+        "debug",
+        "embed",
+        "encoding",
+        "errors",
+        "expvar",
+        "flag",
+        "fmt",
+        "go",
+        "hash",
+        "html",
+        "image",
+        "index",
+        "internal",
+        "io",
+        "iter",
+        "log",
+        "maps",
+        "math",
+        "mime",
+        "net",
+        "os",
+        "path",
+        "plugin",
+        "reflect",
+        "regexp",
+        "runtime",
+        "simd",
+        "slices",
+        "sort",
+        "strconv",
+        "strings",
+        "structs",
+        "sync",
+        "syscall",
+        "testing",
+        "text",
+        "time",
+        "type",
+        "unicode",
+        "unique",
+        "unsafe",
+        "uuid",
+        "vendor",
+        "weak",
+        "_cgo_export",
+        "cmd",
+    }
 )
 # Hosts where the first two elements after the host name a repository.
 _FORGES = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
@@ -58,7 +113,8 @@ class Ownership:
     def __init__(self, profiles: Iterable[Profile], modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
         self._main = next(
-            (f.file for p in profiles for s in p.samples for f in s.stack if package(f.function) == "main" and f.file), ""
+            (f.file for p in profiles for s in p.samples for f in s.stack if package(f.function) == "main" and f.file),
+            "",
         )
         self._known: dict[tuple[str, str], Owner] = {}
 

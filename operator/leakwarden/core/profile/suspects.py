@@ -112,7 +112,9 @@ def _shape(group: Group, ownership: Ownership, heap: Heap) -> Shape | None:
     return shape
 
 
-def _judge(c: _Counts, capture: Capture, total: int, accused: bool) -> tuple[Confidence, list[str], float | None] | None:
+def _judge(
+    c: _Counts, capture: Capture, total: int, accused: bool
+) -> tuple[Confidence, list[str], float | None] | None:
     """Whether the goroutines at one line are a leak, how sure that is and why; None where they need not be."""
     measured = len(capture.goroutines) > 1 and capture.seconds > 0
     growth = (c.last - c.first) / capture.seconds if measured else None
@@ -125,14 +127,24 @@ def _judge(c: _Counts, capture: Capture, total: int, accused: bool) -> tuple[Con
     share = c.last / total if total else 0.0
     if accused and share >= CONCENTRATED and (growth is None or c.last > c.first):
         why = "" if growth is None else f", {growth:+.1f}/s"
-        return Confidence.MEDIUM, [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"], growth
+        return (
+            Confidence.MEDIUM,
+            [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"],
+            growth,
+        )
     if c.last >= HUGE:
         return Confidence.LOW, [f"over {HUGE} goroutines wait at one line"], growth
     return None
 
 
 def _locate(
-    c: _Counts, capture: Capture, ownership: Ownership, heap: Heap, sure: Confidence, why: list[str], growth: float | None
+    c: _Counts,
+    capture: Capture,
+    ownership: Ownership,
+    heap: Heap,
+    sure: Confidence,
+    why: list[str],
+    growth: float | None,
 ) -> Candidate:
     group = c.stack[1]
     at = innermost(group.stack, ownership)
@@ -175,9 +187,16 @@ def _holders(
         group = c.stack[1]
         at = innermost(group.stack, ownership)
         # One that was there in both captures: a holder that moves on is no reason to wait for ever.
-        if c.shape is MUTEX or at is None or not (c.first and c.last) or receiver(group.stack[at].function) not in wanted:
+        if (
+            c.shape is MUTEX
+            or at is None
+            or not (c.first and c.last)
+            or receiver(group.stack[at].function) not in wanted
+        ):
             continue
-        why = [f"others wait for a lock of {receiver(group.stack[at].function)}, and this goroutine is inside a method of it"]
+        why = [
+            f"others wait for a lock of {receiver(group.stack[at].function)}, and this goroutine is inside a method of it"
+        ]
         suspect = Suspect.at(c.shape, group.stack[at], group.stack, c.last, None, Confidence.MEDIUM, why)
         found.append(Candidate(suspect, c.shape, group, holder=True))
     return found
