@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import io
+import contextlib
 import math
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -17,8 +16,7 @@ import numpy as np
 from leakwarden.core.readings import Floats
 from leakwarden.core.recording import Series
 
-# A line of a week at 10 s with all four lists is some 4 MB; longer ones are no recording.
-_LONGEST = 256 * 2**20
+_CHUNK = 2**20
 
 
 class Unreadable(Exception):
@@ -55,7 +53,7 @@ def read(name: str, progress: Callable[[str], None]) -> Recording:
     decoder = msgspec.json.Decoder(_Line)
     number = 0
     try:
-        with _opened(name) as stream:
+        with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as stream:
             for number, line in enumerate(_lines(stream), 1):
                 progress(f"reading {name}: line {number}")
                 if not line.strip():
@@ -67,25 +65,53 @@ def read(name: str, progress: Callable[[str], None]) -> Recording:
                     continue
                 if len(one.t):
                     series.append(one)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        problems.append(f"{name}, line {number + 1}: the compressed data end in the middle or are damaged")
+    except _Damaged:
+        number += 1
+        problems.append(f"{name}, line {number}: the compressed data end in the middle or are damaged")
     except OSError as error:
         raise Unreadable(f"{name}: {error.strerror or error}") from None
     return Recording(series, problems, number)
 
 
-def _opened(name: str) -> IO[bytes]:
-    raw: Any = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
-    # By its first bytes, since a name says little and standard input has none.
-    if raw.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
-    opened: IO[bytes] = raw
-    return opened
+class _Damaged(Exception):
+    """Compressed data that end in the middle; all whole lines before have been given."""
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    while line := stream.readline(_LONGEST):
-        yield line
+    """Lines of plain or compressed data, told by the first bytes: a name says little and standard input has none."""
+    rest: list[bytes] = []
+    for part in _inflated(stream):
+        head, found, tail = part.rpartition(b"\n")
+        if found:
+            yield from (b"".join(rest) + head).split(b"\n")
+            rest = []
+        rest.append(tail)
+    if last := b"".join(rest):
+        yield last
+
+
+def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
+    part = stream.read(_CHUNK)
+    if part[:2] != b"\x1f\x8b":
+        while part:
+            yield part
+            part = stream.read(_CHUNK)
+        return
+    inflate = zlib.decompressobj(wbits=31)
+    while part:
+        try:
+            yield inflate.decompress(part)
+        except zlib.error:
+            raise _Damaged from None
+        part = inflate.unused_data if inflate.eof else b""
+        if part:  # another member: what `cat a.gz b.gz` makes
+            inflate = zlib.decompressobj(wbits=31)
+        else:
+            part = stream.read(_CHUNK)
+            if part and inflate.eof:
+                inflate = zlib.decompressobj(wbits=31)
+    if not inflate.eof:
+        raise _Damaged
 
 
 def _short(error: Exception) -> str:

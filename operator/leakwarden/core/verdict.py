@@ -193,7 +193,7 @@ def judge_windows(
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     # Close to the limit, half an explanation does not do: what leaks along with the traffic is half explained by it.
-    vetoed = rated & ~unexplained & ~((height > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
+    vetoed = rated & ~unexplained & ~((level - 0.75 * airy > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
     leak = clear & steady & keeps_on & reach & ~vetoed
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level

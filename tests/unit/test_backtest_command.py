@@ -1,0 +1,258 @@
+"""`leakwarden backtest`, from the file to the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakwarden.cli import backtest
+
+BEGIN = 1_700_000_000
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    """A descriptor leak that reaches its limit after an hour."""
+    whole = {
+        "signal": "descriptors",
+        "namespace": "shop",
+        "workload": "cart",
+        "pod": "cart-1",
+        "uid": "uid-1",
+        "start": BEGIN - 3,
+        "limit": 1000,
+        "t": [BEGIN + 30 * i for i in range(121)],
+        "v": [200 + 800 * i // 120 for i in range(121)],
+    }
+    return {**whole, **changes}
+
+
+def write(path: Path, *lines: Any) -> str:
+    text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return str(path)
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    backtest.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["backtest", *arguments])
+    code: int = parsed.run(parsed)
+    return code
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in text.splitlines()]
+
+
+def test_every_change_of_verdict_is_one_object_with_exactly_the_documented_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl") == 0
+
+    found = objects(capsys.readouterr().out)
+    assert all(
+        list(one) == ["time", "namespace", "workload", "pod", "uid", "signal", "verdict", "reason", "tte"]
+        for one in found
+    )
+    assert all(set(one["tte"]) == {"low", "high"} for one in found)
+    assert next(one["verdict"] for one in found) == "Unknown"
+    acting = next(one for one in found if one["verdict"] == "Exhausting")
+    left = BEGIN + 3600 - acting["time"]
+    assert left >= 300
+    assert acting["tte"]["low"] - 60 <= left <= acting["tte"]["high"] + 60
+
+
+def test_changes_come_in_the_order_of_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later = line(pod="cart-2", uid="uid-2", t=[BEGIN + 7200 + 30 * i for i in range(121)])
+    run("--series", write(tmp_path / "a.jsonl", later, line()), "-o", "jsonl")
+
+    times = [one["time"] for one in objects(capsys.readouterr().out)]
+    assert times == sorted(times)
+
+
+def test_gzip_is_recognised_by_its_content_and_lines_come_in_any_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = line(pod="cart-2", uid="uid-2", v=[100] * 121)
+    run("--series", write(tmp_path / "a.jsonl", line(), other), "-o", "jsonl")
+    plain = capsys.readouterr().out
+    packed = write(tmp_path / "b.gz", other, line())
+    Path(packed).rename(tmp_path / "b.jsonl")
+    run("--series", str(tmp_path / "b.jsonl"), "-o", "jsonl")
+
+    def ordered(text: str) -> list[str]:
+        return sorted(text.splitlines())
+
+    assert ordered(capsys.readouterr().out) == ordered(plain)
+
+
+def test_unsorted_and_repeated_times_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl")
+    plain = capsys.readouterr().out
+    whole = line()
+    pairs = [*zip(whole["t"], whole["v"], strict=True), (whole["t"][7], None), (whole["t"][9], whole["v"][9])]
+    mixed = line(t=[t for t, _ in reversed(pairs)], v=[v for _, v in reversed(pairs)])
+    run("--series", write(tmp_path / "b.jsonl", mixed), "-o", "jsonl")
+
+    assert capsys.readouterr().out == plain
+
+
+def test_a_restarted_process_is_another_line_and_is_judged_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = line(start=BEGIN + 3610, t=[BEGIN + 3630 + 30 * i for i in range(121)], v=[150] * 121)
+    run("--series", write(tmp_path / "a.jsonl", line(), again), "-o", "jsonl")
+
+    after = [one for one in objects(capsys.readouterr().out) if one["time"] >= BEGIN + 3630]
+    assert {one["verdict"] for one in after if one["reason"] != "Stale"} <= {"Unknown", "Healthy"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "not json",
+        "[]",
+        '{"signal": "descriptors"}',
+        json.dumps(line(v=[1])),
+        json.dumps(line(rate=[1.0])),
+        json.dumps(line(limit="many")),
+        json.dumps(line(v=["1"] * 121)),
+        json.dumps(line(pod="")),
+        json.dumps(line()).replace("1000", "NaN"),
+    ],
+)
+def test_a_malformed_line_is_named_by_number_and_skipped_and_the_exit_code_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: str
+) -> None:
+    code = run("--series", write(tmp_path / "a.jsonl", line(), "", bad, line(pod="cart-2", uid="uid-2")), "-o", "jsonl")
+
+    shown = capsys.readouterr()
+    assert code == 3
+    assert "line 3" in shown.err
+    assert {one["pod"] for one in objects(shown.out)} == {"cart-1", "cart-2"}
+
+
+def test_a_file_that_ends_in_the_middle_is_replayed_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import random
+
+    noise = random.Random(3)
+    lines = [
+        json.dumps(line(pod=f"p{i}", uid=f"u{i}", v=[noise.random() * 300 for _ in range(121)])) for i in range(40)
+    ]
+    packed = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "a.gz").write_bytes(packed[: len(packed) // 2])
+
+    assert run("--series", str(tmp_path / "a.gz"), "-o", "jsonl") == 3
+    shown = capsys.readouterr()
+    assert "end in the middle" in shown.err
+    assert objects(shown.out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--series", "/nonexistent.jsonl"),
+        ("--series", "GOOD", "--interval", "soon"),
+        ("--series", "GOOD", "--interval", "10ms"),
+        ("--series", "GOOD", "--policy", "/nonexistent.yaml"),
+        ("--series", "GOOD", "--picture", "week.png"),
+        ("--series", "GOOD", "--picture", "/nonexistent/week.svg"),
+        ("--series", "EMPTY"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    names = {"GOOD": write(tmp_path / "a.jsonl", line()), "EMPTY": write(tmp_path / "b.jsonl", "")}
+
+    assert run(*(names.get(argument, argument) for argument in arguments)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_standard_input_is_read_where_the_file_is_a_dash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = io.TextIOWrapper(io.BufferedReader(io.BytesIO((json.dumps(line()) + "\n").encode())))
+    monkeypatch.setattr(sys, "stdin", data)
+
+    assert run("--series", "-") == 0
+    assert "Exhausting 1" in capsys.readouterr().out
+
+
+def test_the_table_shows_when_and_how_a_pod_leaked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    healthy = line(pod="web-1", workload="web", uid="w", v=[100] * 121)
+    assert run("--series", write(tmp_path / "a.jsonl", line(), healthy)) == 0
+
+    shown = capsys.readouterr().out
+    assert "shop/cart-1 descriptors" in shown
+    assert "Exhausting (ExhaustsSoon)" in shown
+    assert "web-1" not in shown
+
+
+def test_the_picture_is_an_svg_with_every_suspicious_process(tmp_path: Path) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line()), "--picture", str(tmp_path / "a.svg"))
+
+    drawn = (tmp_path / "a.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "shop/cart-1" in drawn
+
+
+POLICY = """\
+apiVersion: leakwarden.dev/v1alpha1
+kind: ReliabilityPolicy
+metadata: {name: calm, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  mode: Enforce
+  signals:
+    - {name: descriptors, type: Descriptors, growth: {exhaustsWithin: 1m}}
+"""
+
+
+def test_a_policy_decides_how_soon_exhaustion_must_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    recording = write(tmp_path / "a.jsonl", line())
+
+    def first(*more: str) -> float:
+        run("--series", recording, "-o", "jsonl", *more)
+        return next(float(one["time"]) for one in objects(capsys.readouterr().out) if one["verdict"] == "Exhausting")
+
+    assert first("--policy", str(policy)) > first()
+
+
+def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    run("--series", write(tmp_path / "a.jsonl", line(), line(signal="heap")), "-o", "jsonl", "--policy", str(policy))
+
+    shown = capsys.readouterr()
+    assert {one["signal"] for one in objects(shown.out)} == {"descriptors"}
+    assert "heap" in shown.err
+
+
+def test_two_processes_find_what_one_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from leakwarden.cli import backtest_run
+
+    recording = write(tmp_path / "a.jsonl", *(line(workload=f"w{i}", pod=f"w{i}-1") for i in range(4)))
+    run("--series", recording, "-o", "jsonl", "--jobs", "1")
+    alone = capsys.readouterr().out
+    monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
+    run("--series", recording, "-o", "jsonl", "--jobs", "2")
+
+    assert capsys.readouterr().out == alone
