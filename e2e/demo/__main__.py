@@ -38,7 +38,10 @@ class Terminated(BaseException):
 def prepare(screen: Screen) -> None:
     """Everything up to the policy, reusing what is there. Raises StageFailed."""
     screen.tell(heading("1/6  A Kubernetes cluster"))
-    with stage("cluster", f"python3 -m e2e.cluster status, and, of a local node, the logs in {StateDirectory.from_environment().logs}"):
+    with stage(
+        "cluster",
+        f"python3 -m e2e.cluster status, and, of a local node, the logs in {StateDirectory.from_environment().logs}",
+    ):
         ensure_cluster()
         shop.clear()
     screen.tell(heading("2/6  Images of the operator, the services, nginx and Prometheus"))
@@ -155,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
         kept = _keep(traceback.format_exc())
         print(f"error: demo: {type(error).__name__}: {one_line(str(error))}; details: {kept}", file=sys.stderr)
         code = 1
-    if sending and not _stop_load():
+    if sending and _stop_load():
+        screen.tell("\nthe load is stopped")
+    elif sending:
         print(f"the load could not be stopped; it ends by itself within {shop.LOAD_SECONDS // 60} min", file=sys.stderr)
     return code
 
