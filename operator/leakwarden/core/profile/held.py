@@ -57,24 +57,30 @@ class Heap:
             kept = since(kept, obtained(self._profiles[0], self._ownership, through))
         return sites(kept)
 
-    def through(self, shape: Shape) -> Through:
-        return by_calls(shape.packages, shape.acquires, self._ownership)
+    def through(self, shape: Shape, shared: bool = False) -> Through:
+        """`shared`: what outlives the call that made it counts too; more is seen, and less certainly."""
+        return by_calls(shape.packages, shape.acquires, self._ownership, frozenset() if shared else shape.shared)
 
     def creator(self, shape: Shape, library: str) -> tuple[HeldSite, str, Confidence] | None:
         """Who obtains what goroutines of a library keep, why we think so, and how sure that can be at most."""
-        found = self.sites(self.through(shape) if shape.acquires else by_library(library))
-        if not found:
+        strict = self.sites(self.through(shape) if shape.acquires else by_library(library))
+        loose = self.sites(self.through(shape, shared=True)) if shape.shared else []
+        for found, surest in ((strict, Confidence.HIGH), (loose, Confidence.MEDIUM)):
+            total = sum(site.in_use for site in found)
+            if total > 0:
+                best = found[0]
+                share = best.in_use / total
+                reason = (
+                    f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
+                )
+                certain = best.sampled >= SEEN and share >= DOMINANT
+                return best, reason, surest if certain else Confidence.MEDIUM
+        if not strict:
             return None
-        best, total = found[0], sum(site.in_use for site in found)
-        if best.in_use > 0:
-            share = best.in_use / total
-            reason = f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
-            sure = Confidence.HIGH if best.sampled >= SEEN and share >= DOMINANT else Confidence.MEDIUM
-            return best, reason, sure
-        best = max(found, key=lambda site: site.allocated)
-        share = best.allocated / (sum(site.allocated for site in found) or 1.0)
+        best = max(strict, key=lambda site: site.allocated)
+        share = best.allocated / (sum(site.allocated for site in strict) or 1.0)
         reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
-        return best, reason, Confidence.MEDIUM if len(found) == 1 else Confidence.LOW
+        return best, reason, Confidence.MEDIUM if len(strict) == 1 else Confidence.LOW
 
 
 def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[Suspect]:
@@ -82,19 +88,24 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
     found: list[tuple[float, Suspect]] = []
     for shape in KEPT:
         known = ("descriptors" if shape.name == "file" else "memory") in growing
-        for site in heap.sites(heap.through(shape)):
-            # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
-            plain = site.sampled >= WELL_SEEN and site.gained > 0
-            if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= SEEN)):
-                continue
-            why = [f"{site.ratio:.0%} of what was ever obtained here is still kept ({site.sampled:.0f} samples)"]
-            if site.gained > 0:
-                why.append(f"{site.gained:.0f} more within {seconds:.0f}s")
-            if known:
-                why.append("the signal grows")
-            sure = Confidence.MEDIUM if plain and known else Confidence.LOW
-            growth = site.gained / seconds if seconds > 0 and site.gained > 0 else None
-            count = round(site.in_use)
-            suspect = Suspect.at(shape, site.frame, site.stack, count, growth, sure, why, unit="objects")
-            found.append((site.in_use, suspect))
+        for shared in (False, True) if shape.shared else (False,):
+            here = [s for site in heap.sites(heap.through(shape, shared)) if (s := _held(shape, site, seconds, known))]
+            found += [(suspect.count, suspect) for suspect in here]
+            if here:
+                break
     return [suspect for _, suspect in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _held(shape: Shape, site: HeldSite, seconds: float, known: bool) -> Suspect | None:
+    # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
+    plain = site.sampled >= WELL_SEEN and site.gained > 0
+    if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= SEEN)):
+        return None
+    why = [f"{site.ratio:.0%} of what was ever obtained here is still kept ({site.sampled:.0f} samples)"]
+    if site.gained > 0:
+        why.append(f"{site.gained:.0f} more within {seconds:.0f}s")
+    if known:
+        why.append("the signal grows")
+    sure = Confidence.MEDIUM if plain and known else Confidence.LOW
+    growth = site.gained / seconds if seconds > 0 and site.gained > 0 else None
+    return Suspect.at(shape, site.frame, site.stack, round(site.in_use), growth, sure, why, unit="objects")

@@ -87,8 +87,10 @@ def _sampled(objects: int, space: int, period: int) -> float:
     return objects * -math.expm1(-(space / objects) / period)
 
 
-def by_calls(packages: frozenset[str], acquires: frozenset[str], ownership: Ownership) -> Through:
-    """Through one of `acquires`, reached from outside only by calls of `packages`.
+def by_calls(
+    packages: frozenset[str], acquires: frozenset[str], ownership: Ownership, shared: frozenset[str] = frozenset()
+) -> Through:
+    """Through one of `acquires` and none of `shared`, reached from outside only by calls of `packages`.
 
     A context that net/http derives is not the caller's forgotten one; one it derived itself is.
     """
@@ -101,7 +103,8 @@ def by_calls(packages: frozenset[str], acquires: frozenset[str], ownership: Owne
         run = end
         while run and package(below[run - 1].function) in packages:
             run -= 1
-        return any(frame.function in acquires for frame in below[run:end])
+        calls = {frame.function for frame in below[run:end]}
+        return not acquires.isdisjoint(calls) and shared.isdisjoint(calls)
 
     return through
 

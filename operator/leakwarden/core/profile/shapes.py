@@ -27,13 +27,17 @@ class Shape:
     at: frozenset[str] = frozenset()  # the innermost call is one of these; empty: any
     calls: frozenset[str] = frozenset()  # all of them are on the stack
     packages: frozenset[str] = frozenset()  # heap: the calls next below the caller's are of these packages
-    acquires: frozenset[str] = frozenset()  # heap: and one of them is this function
+    acquires: frozenset[str] = frozenset()  # heap: and one of them is one of these
+    shared: frozenset[str] = frozenset()  # heap: but none of these, whose objects outlive the call that made them
     victim: bool = False  # who waits like this may only suffer from what somebody else does
     goroutine: bool = True  # False: seen in the heap profile alone
 
 
 _CLIENT = frozenset({"net/http"})
 _SQL = frozenset({"database/sql"})
+# Connections go from one caller to the next: whoever had to open one is not who forgets it.
+_DIALS = frozenset({"net/http.(*Transport).getConn"})
+_CONNECTS = frozenset({"database/sql.(*DB).conn"})
 
 BODY = Shape(
     "body",
@@ -44,6 +48,7 @@ BODY = Shape(
     at=frozenset({"net/http.(*persistConn).readLoop"}),
     packages=_CLIENT,
     acquires=frozenset({"net/http.(*Client).do", "net/http.(*Transport).roundTrip", "net/http.NewRequestWithContext"}),
+    shared=_DIALS,
 )
 TRANSPORT = Shape(
     "transport",
@@ -66,6 +71,7 @@ ROWS = Shape(
     acquires=frozenset(
         {"database/sql.(*DB).queryDC", "database/sql.(*DB).QueryContext", "database/sql.(*Stmt).QueryContext"}
     ),
+    shared=_CONNECTS,
 )
 TX = Shape(
     "tx",
@@ -75,6 +81,7 @@ TX = Shape(
     at=frozenset({"database/sql.(*Tx).awaitDone"}),
     packages=_SQL,
     acquires=frozenset({"database/sql.(*DB).BeginTx", "database/sql.(*DB).beginDC"}),
+    shared=_CONNECTS,
 )
 DBOPEN = Shape(
     "dbopen",
