@@ -10,8 +10,6 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 
-import kopf
-
 from leakwarden import __version__
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.endpoints import HttpEndpoints
@@ -23,7 +21,7 @@ from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_
 from leakwarden.api import names
 from leakwarden.auditor import Auditor
 from leakwarden.engine import Engine
-from leakwarden.handlers import operator_settings, register
+from leakwarden.handlers import PolicyWatch
 from leakwarden.policies import Policies
 from leakwarden.ports import ClusterUnavailable, Metrics
 from leakwarden.reader import Reader
@@ -167,36 +165,26 @@ async def _operate(settings: Settings) -> int:
 
 
 async def _tick_until_stopped(policies: Policies, runner: Runner, namespaces: list[str] | None) -> int:
-    """kopf and the engine side by side; whichever ends takes the other with it."""
-    registry = kopf.OperatorRegistry()
-    register(registry, policies, runner.wake)
+    """kopf and the engine side by side; a signal ends both in order, and the end of either takes the other with it."""
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, runner.stop)
+    watch = PolicyWatch(policies, runner.wake, namespaces)
+    watch.start()
     log.info("leakwarden is running", extra={"version": __version__, "namespaces": namespaces or "all"})
-    watching = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            settings=operator_settings(),
-            standalone=True,
-            clusterwide=namespaces is None,
-            namespaces=namespaces or (),
-        )
-    )
     # kopf lists the policies first thing; a tick before that would look at none.
     await asyncio.sleep(0.5)
     ticking = asyncio.create_task(runner.run())
-    await asyncio.wait({watching, ticking}, return_when=asyncio.FIRST_COMPLETED)
-    stopped_by_signal = watching.done() and watching.exception() is None
+    ended = asyncio.create_task(watch.ended.wait())
+    await asyncio.wait({ticking, ended}, return_when=asyncio.FIRST_COMPLETED)
     runner.stop()
-    if not watching.done():
-        watching.cancel()
     # The tick under way ends its action and records it; the pod's grace period is its limit.
-    for task in (ticking, watching):
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
-    if not stopped_by_signal:
-        cause = watching.exception() if watching.done() and not watching.cancelled() else None
-        log.error(
-            "watching policies ended; leaving so that the kubelet starts us anew", extra={"cause": type(cause).__name__}
-        )
+    await asyncio.gather(ticking, return_exceptions=True)
+    failed = watch.ended.is_set()
+    await watch.stop()
+    ended.cancel()
+    if failed:
+        log.error("watching policies ended; leaving so that the kubelet starts us anew", extra={"cause": watch.failure})
         return 1
     log.info("stopped")
     return 0
@@ -207,7 +195,7 @@ def run_operator(settings: Settings, unknown: list[str]) -> int:
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown:
         log.warning("this variable is no setting and is ignored", extra={"variable": name})
-    # Until kopf takes the signals over, a plain end is right: nothing has been done yet.
+    # Until the engine runs, a plain end is right: nothing has been done yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         return asyncio.run(_operate(settings))

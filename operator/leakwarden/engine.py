@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.policy import ActionType
@@ -60,12 +61,14 @@ class Engine:
     clock: Callable[[], float]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     last: Tick = field(default_factory=Tick)
+    defects: int = 0
     _written: dict[str, float] = field(default_factory=dict)
 
     async def tick(self) -> Tick:
         started = self.clock()
         # gather
         policies = self.policies.all()
+        self._written = {policy.uid: self._written.get(policy.uid, 0.0) for policy in policies}
         snapshot = self.cluster.snapshot()
         fresh = snapshot.synced and snapshot.age <= CLUSTER_MAX_AGE
         owner = owners(policies, snapshot)
@@ -74,9 +77,10 @@ class Engine:
         )
         # decide
         now = self.clock()
-        evaluations = [
-            evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now) for policy in policies
-        ]
+        evaluations = []
+        for policy in policies:
+            with self._contained(policy, "it was not judged"):
+                evaluations.append(evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now))
         records = self._settle(evaluations, snapshot, fresh, now)
         by_workload = _by_workload(records)
         decisions = plan(evaluations, Situation(now, fresh, self.permitted, by_workload))
@@ -86,11 +90,21 @@ class Engine:
                 await self._execute(decision, records)
         # tell
         for evaluation in evaluations:
-            mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-            await self._tell(evaluation, mine, records[evaluation.policy.uid], snapshot)
+            with self._contained(evaluation.policy, "its status was not told"):
+                mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
+                await self._tell(evaluation, mine, records[evaluation.policy.uid], snapshot)
         acted = [record for kept in records.values() for record in kept]
         self.last = Tick(evaluations, decisions, acted, self.clock() - started)
         return self.last
+
+    @contextmanager
+    def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:
+        """A defect that one policy brings to light must not stop the others; it is logged with its traceback."""
+        try:
+            yield
+        except Exception:
+            self.defects += 1
+            log.exception("a defect: %s", consequence, extra={"policy": policy.key})
 
     def _settle(
         self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, fresh: bool, now: float

@@ -84,6 +84,11 @@ class Metrics(Protocol):
         """`Prometheus` or `Kubelet`."""
         ...
 
+    @property
+    def pod_labels(self) -> tuple[str, str]:
+        """What the source calls the labels that name a pod: its namespace's and its own."""
+        ...
+
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for every query's key, whatever happens: a failure is an answer, never an exception.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from leakwarden.core.queries import needed_queries
 from leakwarden.core.readings import Answer, Query, QueryFailed, Sampled
 from leakwarden.core.workload import Pod, Snapshot
 from leakwarden.ports import Metrics
+
+log = logging.getLogger("leakwarden.reader")
 
 LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
@@ -73,14 +76,17 @@ class Reader:
             # A policy looks further back than any before it: read everything again, once.
             history = self._histories[source.name] = History(wanted)
         pods = _pods(policies, snapshot)
-        queries = needed_queries(policies)
+        queries = needed_queries(policies, *source.pod_labels)
         # One call for the signals that are new, one for those of which only the newest points are missing.
         fresh = [query for query in queries if not history.knows(query.key)]
         known = [query for query in queries if history.knows(query.key)]
         answers: dict[str, Answer] = {}
         for group, since in ((fresh, now - history.lookback), (known, self._since(source.name, known, now, history))):
             if group:
-                answers.update(await source.read(group, since, now, self.step))
+                try:
+                    answers.update(await source.read(group, since, now, self.step))
+                except Exception:  # it promised not to; one source must not stop the others
+                    log.exception("reading failed", extra={"source": source.name})
         for query in queries:
             answer = answers.get(query.key)
             if answer is None:

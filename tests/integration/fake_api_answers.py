@@ -71,6 +71,10 @@ def discovery(path: str) -> web.Response:
         for plural, (prefix, kind) in KINDS.items()
         if f"/{prefix}" == path
     ]  # fmt: skip
+    if path == "/api/v1":
+        # kopf does not begin before it knows what namespaces are, even where it never asks for one.
+        resources.append({"name": "namespaces", "kind": "Namespace", "singularName": "namespace", "namespaced": False,
+                          "verbs": ["get", "list", "watch"]})  # fmt: skip
     if not resources:
         return status(404, "the server could not find the requested resource", "NotFound")
     return web.json_response({"kind": "APIResourceList", "resources": resources})

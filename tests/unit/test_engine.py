@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from leakwarden import engine
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
 from leakwarden.auditor import Auditor
-from leakwarden.core.policy import format_time
+from leakwarden.core.policy import Policy, format_time
 from leakwarden.core.readings import Answer, NoData, Query, QueryFailed
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine import Engine
@@ -66,6 +67,7 @@ class FakeMetrics:
     answer: Answer
     name: str = "main"
     kind: str = "Prometheus"
+    pod_labels: tuple[str, str] = ("namespace", "pod")
     asked: list[tuple[list[str], float, float]] = field(default_factory=list)
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
@@ -357,3 +359,21 @@ async def test_the_status_of_five_hundred_leaking_pods_stays_small() -> None:
     await world.engine.tick()
     assert len(str(world.cluster.statuses[-1])) < 10_000
     assert len(world.changes()) == 1
+
+
+async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.policies.put(body("cursed", metadata={"creationTimestamp": format_time(NOW - 9999), "namespace": "other"}))
+    real = engine.evaluate
+
+    def evaluate(policy: Policy, *rest: Any) -> Any:
+        if policy.name == "cursed":
+            raise RuntimeError("a defect")
+        return real(policy, *rest)
+
+    monkeypatch.setattr(engine, "evaluate", evaluate)
+    await world.engine.tick()
+    assert world.changes() == [("evict", "uid-api-1")]
+    assert world.engine.defects == 1

@@ -47,6 +47,7 @@ class KubeletSource:
 
     name = "kubelet"
     kind = "Kubelet"
+    pod_labels = ("namespace", "pod")
 
     def __init__(
         self,

@@ -180,6 +180,7 @@ class PrometheusSource:
 
     def __init__(self, endpoint: Endpoint, *, bucket: float, max_bytes: int = MAX_BYTES) -> None:
         self.name = endpoint.name
+        self.pod_labels = (endpoint.namespace_label, endpoint.pod_label)
         self._endpoint = endpoint
         self._bucket = bucket
         self._labels = Labels(endpoint.namespace_label, endpoint.pod_label, endpoint.container_label)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client import Counter as CounterMetric
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
@@ -107,6 +107,11 @@ class EngineCollector(Collector):
         info.add_metric([__version__], 1)
         yield info
         tick = self._engine.last
+        defects = CounterMetricFamily(
+            "leakwarden_defects", "Policies passed over in a tick because of a defect of ours."
+        )
+        defects.add_metric([], self._engine.defects)
+        yield defects
         policies = GaugeMetricFamily("leakwarden_policies", "Policies by validity.", labels=["valid"])
         valid = Counter(evaluation.policy.spec is not None for evaluation in tick.evaluations)
         policies.add_metric(["true"], valid[True])

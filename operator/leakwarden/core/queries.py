@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 
 from leakwarden.api.v1alpha1.policy import Signal, SignalType
 from leakwarden.core.policy import Policy
-from leakwarden.core.promql import confine, matcher
+from leakwarden.core.promql import PromQLError, confine, matcher
 from leakwarden.core.readings import Query
 from leakwarden.core.signals import CATALOGUE, LimitKind
 
@@ -37,16 +38,23 @@ def unit_of(kind: SignalType) -> str:
     return row.unit if row is not None else ""
 
 
-def _user_query(signal: Signal, namespace: str) -> Query:
+def _user_query(signal: Signal, namespace: str, namespace_label: str, pod_label: str) -> Query:
     if signal.type is SignalType.ALERT:
         assert signal.alert is not None
-        labels = {**signal.alert.labels, "alertname": signal.alert.name, "alertstate": "firing", "namespace": namespace}
+        labels = {
+            **signal.alert.labels,
+            "alertname": signal.alert.name,
+            "alertstate": "firing",
+            namespace_label: namespace,
+        }
         value = "ALERTS{" + ",".join(matcher(name, "=", text) for name, text in sorted(labels.items())) + "}"
         limit = None
     else:
         assert signal.query is not None
-        value = confine(signal.query, namespace)
-        limit = confine(signal.limit_query, namespace) if signal.limit_query is not None else None
+        value = confine(signal.query, namespace, namespace_label=namespace_label, pod_label=pod_label)
+        limit = None
+        if signal.limit_query is not None:
+            limit = confine(signal.limit_query, namespace, namespace_label=namespace_label, pod_label=pod_label)
     return Query(
         key=answer_key(signal, namespace),
         value=value,
@@ -56,8 +64,14 @@ def _user_query(signal: Signal, namespace: str) -> Query:
     )
 
 
-def needed_queries(policies: Iterable[Policy]) -> list[Query]:
-    """The queries for these policies, which share one source; in a stable order."""
+def needed_queries(
+    policies: Iterable[Policy], namespace_label: str = "namespace", pod_label: str = "pod"
+) -> list[Query]:
+    """The queries for these policies, which share one source; in a stable order.
+
+    The labels are what the source calls them. A user's query that cannot be confined with them (it was checked with
+    the usual names when the policy was read) is left out: its signal is then Unknown, and no other is affected.
+    """
     shared: dict[SignalType, set[str]] = {}
     own: dict[str, Query] = {}
     for policy in policies:
@@ -65,8 +79,9 @@ def needed_queries(policies: Iterable[Policy]) -> list[Query]:
             continue
         for signal in policy.spec.signals:
             if signal.type in (SignalType.PROMQL, SignalType.ALERT):
-                query = _user_query(signal, policy.namespace)
-                own[query.key] = query
+                with contextlib.suppress(PromQLError):
+                    query = _user_query(signal, policy.namespace, namespace_label, pod_label)
+                    own[query.key] = query
             else:
                 shared.setdefault(signal.type, set()).add(policy.namespace)
     builtin = [
