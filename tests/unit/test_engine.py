@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from leakwarden import engine
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
 from leakwarden.auditor import Auditor
+from leakwarden.core.evaluation import evaluate as evaluate_truly
 from leakwarden.core.policy import Policy, format_time
 from leakwarden.core.readings import Answer, NoData, Query, QueryFailed
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
@@ -366,14 +366,13 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
 ) -> None:
     world = World()
     world.policies.put(body("cursed", metadata={"creationTimestamp": format_time(NOW - 9999), "namespace": "other"}))
-    real = engine.evaluate
 
     def evaluate(policy: Policy, *rest: Any) -> Any:
         if policy.name == "cursed":
             raise RuntimeError("a defect")
-        return real(policy, *rest)
+        return evaluate_truly(policy, *rest)
 
-    monkeypatch.setattr(engine, "evaluate", evaluate)
+    monkeypatch.setattr("leakwarden.engine.evaluate", evaluate)
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     assert world.engine.defects == 1
