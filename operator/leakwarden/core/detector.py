@@ -6,52 +6,26 @@ the number of rows. Nothing here reads a clock: `now` is an argument, and only d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
-from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Cascade, Ints, Window
+from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.detector_advance import Points, advance
+from leakwarden.core.detector_measure import measure_windows
+from leakwarden.core.detector_state import PER_WIDTH, Key, State, is_memory
 from leakwarden.core.judgement import Verdict
-from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
-from leakwarden.core.trend import Trend, measure
-from leakwarden.core.verdict import Gates, Passed, Reason, judge_windows
+from leakwarden.core.verdict import Gates, Reason
+
+__all__ = [
+    "EXHAUSTING", "HEALTHY", "LEAKING", "SUSPECT", "UNKNOWN", "VERDICTS", "Context", "Judged", "Key", "Points", "State",
+    "advance", "is_memory", "judge",
+]  # fmt: skip
 
 VERDICTS = tuple(Verdict)  # a verdict's code is its place here, which is its severity
 HEALTHY, UNKNOWN, SUSPECT, LEAKING, EXHAUSTING = range(5)
-_S = len(WIDTHS)
-DAY = 86_400.0
-
-
-class Key(NamedTuple):
-    """One life of one process, and what was measured of it."""
-
-    namespace: str
-    workload: str
-    pod: str
-    uid: str
-    container: str
-    signal: str
-    start: float  # epoch s of the process's start
-
-
-def is_memory(signal: str) -> bool:
-    """Whether a signal is memory, which fills up to soft limits and is emptied by collections."""
-    name = signal.lower()
-    return any(word in name for word in ("heap", "mem", "working", "rss", "bytes"))
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """New readings, in any order. `row` as `State.row` gave it; `rate` requests/s and `gc` completed cycles, or NaN."""
-
-    row: Ints
-    t: Floats
-    v: Floats
-    rate: Floats
-    gc: Floats
+_ENDED = np.array([Reason.Steady, Reason.FellBack, Reason.GrowthStopped])  # by the row's `ended`
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,131 +55,6 @@ class Judged:
     seconds_high: Floats
 
 
-_COLUMNS: dict[str, tuple[float, type]] = {
-    # of each row
-    "group": (0, np.int64), "limit": (np.nan, np.float64), "memory": (False, np.bool_), "first": (np.nan, np.float64),
-    "last": (-np.inf, np.float64), "value": (np.nan, np.float64), "gc": (np.nan, np.float64),
-    "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
-    "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
-    "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
-    "calm": (int(Reason.Steady), np.int64), "fell": (False, np.bool_), "acute": (False, np.bool_),
-    "above": (np.nan, np.float64),
-}  # fmt: skip
-_PER_WIDTH: dict[str, tuple[float, type]] = {
-    "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
-    "best": (np.inf, np.float64), "low": (np.inf, np.float64), "high": (np.inf, np.float64),
-    "slope_low": (np.nan, np.float64), "slope_high": (np.nan, np.float64), "reason": (int(Reason.Steady), np.int64),
-    "calmest": (int(Reason.Steady), np.int64),
-}  # fmt: skip
-
-
-class State:
-    """Everything remembered between two ticks. Rows are added by `row` and forgotten by `keep`."""
-
-    def __init__(self) -> None:
-        self.keys: list[Key] = []
-        self._rows: dict[Key, int] = {}
-        self._groups: dict[tuple[str, str, str], int] = {}
-        self.cascade = Cascade()
-        self._room = 0
-        self.c: dict[str, np.ndarray] = {}  # a column a name: (rows,) or (rows, widths)
-        for name, (empty, kind) in _COLUMNS.items():
-            self.c[name] = np.full(0, empty, kind)
-        for name, (empty, kind) in _PER_WIDTH.items():
-            self.c["w_" + name] = np.full((0, _S), empty, kind)
-        # Of each workload and signal: the origin of its buckets, the highest level it came back from, and how deep.
-        self.origin = np.zeros(0)
-        self.known = np.zeros((0, _S))
-        self.fall = np.zeros((0, _S))
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def row(self, key: Key, limit: float | None, first: float) -> int:
-        """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
-        change at any time; zero, negative and infinite ones are none."""
-        at = self._rows.get(key)
-        if at is None:
-            at = len(self.keys)
-            if at >= self._room:
-                self._grow(max(64, 2 * self._room))
-            self.keys.append(key)
-            self._rows[key] = at
-            name = (key.namespace, key.workload, key.signal)
-            group = self._groups.setdefault(name, len(self._groups))
-            if group >= len(self.origin):
-                more = max(64, 2 * len(self.origin)) - len(self.origin)
-                self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
-                self.known = np.concatenate([self.known, np.zeros((more, _S))])
-                self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
-            if np.isnan(self.origin[group]):
-                self.origin[group] = first
-            self.c["group"][at] = group
-            self.c["memory"][at] = is_memory(key.signal)
-            self.c["first"][at] = first
-        usable = limit is not None and np.isfinite(limit) and limit > 0
-        self.c["limit"][at] = limit if usable else np.nan
-        return at
-
-    def _grow(self, room: int) -> None:
-        more = room - self._room
-        for name, (empty, kind) in _COLUMNS.items():
-            self.c[name] = np.concatenate([self.c[name], np.full(more, empty, kind)])
-        for name, (empty, kind) in _PER_WIDTH.items():
-            self.c["w_" + name] = np.concatenate([self.c["w_" + name], np.full((more, _S), empty, kind)])
-        self.cascade.grow(room)
-        self._room = room
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Forget all rows but these, which are renumbered in the order given. Workloads are not forgotten: what a
-        level has come back from outlives the process that showed it."""
-        index = np.asarray(rows, dtype=np.int64)
-        self.keys = [self.keys[i] for i in index]
-        self._rows = {key: i for i, key in enumerate(self.keys)}
-        for name in self.c:
-            self.c[name] = self.c[name][index]
-        self.cascade.keep(index)
-        self._room = len(index)
-
-
-def advance(state: State, points: Points, now: float) -> None:
-    """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, NaN
-    values are missing scrapes and ignored."""
-    c = state.c
-    good = ~np.isnan(points.v) & (points.t <= now) & (points.t > c["last"][points.row])
-    if not good.any():
-        return
-    row, t = points.row[good], points.t[good]
-    order = np.lexsort((t, row))
-    row, t, v, rate, gc = row[order], t[order], points.v[good][order], points.rate[good][order], points.gc[good][order]
-    same = np.append(False, row[1:] == row[:-1])
-    again = same & np.append(False, t[1:] == t[:-1])
-    if again.any():
-        row, t, v, rate, gc, same = (a[~again] for a in (row, t, v, rate, gc, same))
-    before = np.where(same, np.roll(t, 1), c["last"][row])
-    collected = np.where(same, np.roll(gc, 1), c["gc"][row])
-    # With GC counts, only the reading right after a collection shows what is live.
-    counts = ~np.isnan(gc)
-    with np.errstate(invalid="ignore"):
-        floor = np.where(~counts | (gc != collected) & ~np.isnan(collected), v, np.inf)
-    ends = np.flatnonzero(np.append(row[1:] != row[:-1], True))
-    who = row[ends]
-    gap = t - before
-    usual = np.where(np.isfinite(gap), gap, np.nan)[ends]
-    step = c["step"][who]
-    # The scrape interval, followed slowly and never up by an outage.
-    c["step"][who] = np.where(
-        np.isnan(step), usual, np.where(np.isnan(usual), step, 0.8 * step + 0.2 * np.minimum(usual, 2 * step))
-    )
-    change = np.abs(v - np.where(same, np.roll(v, 1), c["value"][row]))
-    change = np.where(change > 0, change, np.inf)  # NaN, of a first reading, is not above zero either
-    np.minimum.at(c["quantum"], row, change)
-    c["last"][who], c["value"][who] = t[ends], v[ends]
-    c["gc"][who] = np.where(np.isnan(gc[ends]), c["gc"][who], gc[ends])
-    c["seen"][who] += np.diff(ends, prepend=-1)
-    state.cascade.fold(row, t - state.origin[c["group"][row]], floor, v, rate)
-
-
 def judge(state: State, context: Context, now: float) -> Judged:
     """The verdicts of `now`. Windows are measured again only where a bucket has been completed since."""
     n, c = len(state), state.c
@@ -218,179 +67,17 @@ def judge(state: State, context: Context, now: float) -> Judged:
         filled = c["last"][:n] - origin >= (current - 1) * width
         due = np.flatnonzero(limited & filled & (current > c["w_done"][:n, k]) & (current > 0))
         if len(due):
+            # Evaluations in a row: after a hole of three buckets, confirmation starts anew.
+            broken = due[current[due] - c["w_done"][due, k] > 3]
+            c["w_streak"][broken, k] = 0
             c["w_done"][due, k] = current[due]
-            _measure(state, context, k, due, current[due], now)
+            measure_windows(state, context.gates, k, due, current[due], now)
     return _decide(state, context, rows, now)
-
-
-def _measure(state: State, context: Context, k: int, rows: Ints, current: Ints, now: float) -> None:
-    c = state.c
-    window = state.cascade.rings[k].window(rows, current)
-    limit = c["limit"][rows][:, None]
-    lo, hi = window.lo / limit, window.hi / limit
-    quantum = _quantum(state, rows)
-    _remember(state, k, rows, lo, quantum)
-    if k == 0:
-        # The latest complete minutes, or at slow scrape intervals the latest reading.
-        recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
-        c["level"][rows] = np.where(np.isfinite(recent), recent, c["value"][rows] / limit[:, 0])
-    counted = ~np.isnan(c["gc"][rows])
-    floors = np.count_nonzero(~np.isnan(lo), axis=1)
-    ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
-    # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
-    blind = counted & (floors < context.gates.readings[k]) & (ceilings >= context.gates.readings[k])
-    lo = np.where(blind[:, None], hi, lo)
-    floors = np.where(blind, ceilings, floors)
-    with np.errstate(invalid="ignore"):
-        some = np.nan_to_num(lo, nan=-1.0)
-        latest = some.max(axis=1)
-        least = np.where(np.isnan(lo), np.inf, lo).min(axis=1)
-    likely = (floors >= context.gates.readings[k]) & (c["level"][rows] >= context.gates.suspect_level)
-    likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
-    c["w_streak"][rows[~likely], k] = 0
-    c["w_suspect"][rows[~likely], k] = False
-    c["w_reason"][rows[~likely], k] = int(Reason.Steady)
-    c["w_best"][rows[~likely], k] = np.inf
-    some_rows = np.flatnonzero(likely)
-    if len(some_rows):
-        _weigh(
-            state, context, k, rows[some_rows], current[some_rows], lo[some_rows], hi[some_rows],
-            Window(window.lo[some_rows], window.hi[some_rows], window.load[some_rows]), blind[some_rows], now,
-        )  # fmt: skip
-
-
-def _remember(state: State, k: int, rows: Ints, lo: Floats, quantum: Floats) -> None:
-    """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
-    width by itself, since the floors of short buckets fall by mere noise."""
-    x = np.where(np.isnan(lo), np.inf, lo)
-    lowest_after = np.minimum.accumulate(x[:, ::-1], axis=1)[:, ::-1]
-    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
-    # A fall that counts: a fifth of the level, or near the limit half of what was left.
-    counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
-    # What is leaking wobbles on its way up; that is no coming back.
-    climbing = state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows])
-    counts &= ~climbing[:, None]
-    high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
-    depth = np.where(counts, fell, 0.0).max(axis=1)
-    group = state.c["group"][rows]
-    np.maximum.at(state.known[:, k], group, high)
-    np.maximum.at(state.fall[:, k], group, depth)
-
-
-def _quantum(state: State, rows: Ints) -> Floats:
-    """The least change ever seen, as a share of the limit. Only where it matters: a tenth of the limit at most, since a
-    series that has hardly moved says nothing of its grain."""
-    quantum = state.c["quantum"][rows] / state.c["limit"][rows]
-    return np.where(quantum <= 0.1, quantum, 0.0)
-
-
-def _siblings(state: State, k: int, rows: Ints, current: Ints) -> Floats:
-    """(rows, 24) mean floor of the other pods of the same workload, NaN where fewer than two are there."""
-    group = state.c["group"]
-    mine = np.unique(group[rows])
-    members = np.flatnonzero(np.isin(group[: len(state)], mine))
-    at = np.searchsorted(mine, group[rows])
-    now_at = np.zeros(len(mine), np.int64)
-    now_at[at] = current
-    where = np.searchsorted(mine, group[members])
-    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.c["limit"][members][:, None]
-    there = ~np.isnan(lo)
-    total, count = np.zeros((len(mine), SLOTS)), np.zeros((len(mine), SLOTS))
-    np.add.at(total, where, np.where(there, lo, 0.0))
-    np.add.at(count, where, there.astype(np.float64))
-    own = lo[np.searchsorted(members, rows)]
-    others = count[at] - ~np.isnan(own)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(others >= 2, (total[at] - np.nan_to_num(own)) / others, np.nan)
-
-
-def _weigh(
-    state: State, context: Context, k: int, rows: Ints, current: Ints, lo: Floats, hi: Floats, window: Window,
-    blind: Bools, now: float,
-) -> None:  # fmt: skip
-    c = state.c
-    there = ~np.isnan(lo)
-    floors = np.maximum(there.sum(axis=1), 1)
-    rated = (there & ~np.isnan(window.load)).sum(axis=1) >= MIN_KNOWN * floors
-    load = window.load
-    apart = np.zeros(len(rows), np.bool_)
-    unrated = np.flatnonzero(~rated)
-    if len(unrated):
-        others = _siblings(state, k, rows[unrated], current[unrated])
-        load = load.copy()
-        load[unrated] = others
-        apart[unrated] = (there[unrated] & ~np.isnan(others)).sum(axis=1) >= MIN_KNOWN * floors[unrated]
-    quantum = _quantum(state, rows)
-    raw = measure(lo, hi, quantum, None)
-    adjusted = raw
-    use = np.flatnonzero(rated | apart)
-    if len(use):
-        part = measure(lo[use], hi[use], quantum[use], explain_by_load(lo[use], load[use]))
-        adjusted = _spliced(raw, part, use)
-    group = c["group"][rows]
-    history = now - state.origin[group] > 26 * 3600
-    passed = judge_windows(
-        context.gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
-        daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
-        actual=c["level"][rows],
-        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
-        collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
-        wobble=state.fall[group, k], quantum=quantum,
-        known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
-    )  # fmt: skip
-    _note(state, k, rows, raw, passed, rated, apart, blind, now)
-
-
-def _spliced(raw: Trend, part: Trend, use: Ints) -> Trend:
-    columns = {}
-    for name in Trend.__slots__:
-        whole = getattr(raw, name).copy()
-        whole[use] = getattr(part, name)
-        columns[name] = whole
-    return Trend(**columns)
-
-
-def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
-    """Whether every floor is above the one a day before, as far as the window holds pairs a day apart."""
-    lags = {4: (18,), 5: (6, 12, 18)}.get(k, ())
-    if not lags:
-        return np.ones(len(lo), np.bool_)  # the level it came back from says the same over shorter windows
-    least = np.full(len(lo), np.inf)
-    pairs = np.zeros(len(lo))
-    for lag in lags:
-        rise = lo[:, lag:] - lo[:, :-lag]
-        pairs += np.count_nonzero(~np.isnan(rise), axis=1)
-        least = np.minimum(least, np.where(np.isnan(rise), np.inf, rise).min(axis=1))
-    return (pairs >= 3) & (least > 0)
-
-
-def _note(
-    state: State, k: int, rows: Ints, raw: Trend, passed: Passed, rated: Bools, apart: Bools, blind: Bools, now: float
-) -> None:
-    c = state.c
-    limit, width = c["limit"][rows], WIDTHS[k]
-    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
-    c["w_suspect"][rows, k] = passed.suspect
-    c["w_near"][rows, k] = passed.near
-    c["w_at"][rows, k] = now
-    c["w_best"][rows, k], c["w_low"][rows, k], c["w_high"][rows, k] = (
-        passed.seconds, passed.seconds_low, passed.seconds_high,
-    )  # fmt: skip
-    c["w_slope_low"][rows, k] = raw.slope_low * limit * 3600 / width
-    c["w_slope_high"][rows, k] = raw.slope_high * limit * 3600 / width
-    c["w_calmest"][rows, k] = passed.reason
-    why = np.where(rated, int(Reason.GrowsBeyondLoad), int(Reason.SteadyGrowth))
-    why = np.where(~rated & apart, int(Reason.GrowsApart), why)
-    if k >= 4:
-        why = np.where(~rated & ~apart, int(Reason.GrowsDayOverDay), why)
-    c["w_reason"][rows, k] = np.where(blind, int(Reason.CollectionsRare), why)
-    grown = passed.leak & passed.near
-    c["top"][rows[grown]] = np.maximum(c["top"][rows[grown]], raw.floor[grown])
 
 
 def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     n, c, gates = len(rows), state.c, context.gates
-    w = {name: c["w_" + name][:n] for name in _PER_WIDTH}
+    w = {name: c["w_" + name][:n] for name in PER_WIDTH}
     confirmed = (w["streak"] >= np.asarray(gates.confirm)) & w["near"]
     leak = confirmed.any(axis=1)
     # Of the widths that show a leak, the one that sees the limit first speaks.
@@ -407,7 +94,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     fell = latched & (c["level"][:n] < 0.75 * c["top"][:n])
     expired = latched & ~leak & (now - c["proof"][:n] > c["hold"][:n])
     done = fell | expired
-    c["fell"][:n] = np.where(done, fell, c["fell"][:n])
+    c["ended"][:n] = np.where(done, np.where(fell, 1, 2), c["ended"][:n])
     # Where growth stopped by itself it may stop again: only what goes beyond is news.
     ended = np.flatnonzero(done)
     np.maximum.at(state.known, c["group"][ended], np.minimum(c["top"][ended], 1.0)[:, None])
@@ -427,6 +114,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     verdict = np.full(n, HEALTHY)
     calm = w["calmest"].max(axis=1)
     reason = np.where(c["level"][:n] < gates.suspect_level, int(Reason.FarFromLimit), calm)
+    reason = np.where(c["ended"][:n] > 0, _ENDED[c["ended"][:n]], reason)
     suspected = w["suspect"].any(axis=1)
     passing = (w["streak"] > 0).any(axis=1)
     verdict = np.where(suspected | passing, SUSPECT, verdict)

@@ -32,9 +32,9 @@ class Reason(IntEnum):
     | Healthy | SlowsDown | it grows ever slower: a warm-up, a cache or a pool that fills |
     | Healthy | WithinKnownRange | it grows, below a level this workload has come back from by itself |
     | Healthy | FellBack | it was leaking by all signs, and came down by itself |
+    | Healthy | GrowthStopped | it was leaking by all signs, and has not grown for a while |
     | Suspect | GrowsFarFromLimit | steady growth that has not yet eaten enough of the head-room to be believed |
     | Suspect | Unconfirmed | all signs of a leak, not yet for long enough |
-    | Suspect | GrowthStopped | it was leaking by all signs, and has not grown for a while |
     | Leaking | SteadyGrowth | the floor climbs steadily towards the limit, and nothing explains it |
     | Leaking | GrowsBeyondLoad | the same, after what the request rate explains |
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
@@ -75,6 +75,7 @@ class Gates:
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
     clear_of_noise: tuple[float, ...] = (4.0, 6.0, 7.0, 8.0, 5.0, 5.0)
+    # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high).
     little: float = 0.14
     clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 14.0, 10.0, 10.0, 10.0)
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
@@ -86,18 +87,20 @@ class Gates:
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.85, 0.80, 0.80, 0.80, 0.78, 0.75)
-    # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
+    level: tuple[float, ...] = (0.85, 0.83, 0.83, 0.83, 0.80, 0.78)
     # One minute's window when the next wider one shows the same (bench: accelerating; bursts are not in the wider one).
     level_backed: float = 0.76
     # History alone tells mornings, not steps (bench: steps).
     level_history: float = 0.10
+    # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
     level_unexplained: tuple[float, ...] = (0.85, 0.86, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
-    level_imminent: float = 0.86
+    level_imminent: float = 0.90
+    # What a ceiling stands above its floor beyond this comes and goes, and counts for a quarter.
     air: float = 0.10
-    level_collected: float = 0.95
     imminent: float = 4300.0  # seconds
+    # ... and more for garbage that doubles what is live, which stands high every morning (bench: gc_sawtooth).
+    level_collected: float = 0.95
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
     # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
@@ -112,7 +115,7 @@ class Gates:
     suspect_reach: float = 4.0
     suspect_level: float = 0.35
     # Exhausting acts, so it needs a level that no healthy family but the busiest reaches.
-    exhausting_level: float = 0.82
+    exhausting_level: float = 0.86
     # The best estimate within the policy's time; or, this high, the hasty one; or, this high, any.
     exhausting_hasty: float = 0.90
     exhausting_any: float = 0.95
@@ -152,7 +155,9 @@ def judge_windows(
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
-    day before. `blind`: memory whose GC has not run. `known`: the highest level it came back from, `fall`: how deep."""
+    day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
+    the next wider window shows the same. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
+    `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
     enough = raw.n >= gates.readings[width_index]
@@ -169,8 +174,9 @@ def judge_windows(
     unexplained &= rated | (adjusted.slope_low > 0.5 * raw.slope)
     best, low, high = exhaustion(raw, width)
     reach = best <= raw.span * width * gates.reach
-    # Memory that fills up to a soft limit is as high as it has been, not as high as its line would have it.
-    level = np.where(memory, np.minimum(raw.level, actual), raw.level)
+    # What fills up to a bound is as high as it has been, not as high as its line would have it; only between two
+    # collections the line knows better.
+    level = np.where(collected & ~memory, raw.level, np.minimum(raw.level, actual))
     # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
     # bucket counts for a quarter: a busy pool touches its maximum and is idle a second later (bench: pool_at_maximum).
     airy = np.maximum(level - raw.floor - gates.air, 0.0)
@@ -193,7 +199,11 @@ def judge_windows(
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     # Close to the limit, half an explanation does not do: what leaks along with the traffic is half explained by it.
-    vetoed = rated & ~unexplained & ~((level - 0.75 * airy > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
+    vetoed = (
+        rated
+        & ~unexplained
+        & ~((level - 0.75 * airy > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
+    )
     leak = clear & steady & keeps_on & reach & ~vetoed
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level

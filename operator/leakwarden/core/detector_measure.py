@@ -1,0 +1,179 @@
+"""Measure the windows in which a bucket has been completed, and note what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints, Window
+from leakwarden.core.detector_state import State
+from leakwarden.core.load import MIN_KNOWN, explain_by_load
+from leakwarden.core.readings import Floats
+from leakwarden.core.trend import Trend, measure
+from leakwarden.core.verdict import Gates, Passed, Reason, judge_windows
+
+_S = len(WIDTHS)
+
+
+def measure_windows(state: State, gates: Gates, k: int, rows: Ints, current: Ints, now: float) -> None:
+    c = state.c
+    window = state.cascade.rings[k].window(rows, current)
+    limit = c["limit"][rows][:, None]
+    lo, hi = window.lo / limit, window.hi / limit
+    quantum = _quantum(state, rows)
+    _remember(state, k, rows, lo, quantum)
+    if k == 0:
+        # The latest complete minutes, or at slow scrape intervals the latest reading.
+        recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
+        c["level"][rows] = np.where(np.isfinite(recent), recent, c["value"][rows] / limit[:, 0])
+    counted = ~np.isnan(c["gc"][rows])
+    floors = np.count_nonzero(~np.isnan(lo), axis=1)
+    ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
+    # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
+    blind = counted & (floors < gates.readings[k]) & (ceilings >= gates.readings[k])
+    lo = np.where(blind[:, None], hi, lo)
+    floors = np.where(blind, ceilings, floors)
+    with np.errstate(invalid="ignore"):
+        some = np.nan_to_num(lo, nan=-1.0)
+        latest = some.max(axis=1)
+        least = np.where(np.isnan(lo), np.inf, lo).min(axis=1)
+    likely = (floors >= gates.readings[k]) & (c["level"][rows] >= gates.suspect_level)
+    likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
+    c["w_streak"][rows[~likely], k] = 0
+    c["w_suspect"][rows[~likely], k] = False
+    c["w_reason"][rows[~likely], k] = int(Reason.Steady)
+    c["w_best"][rows[~likely], k] = np.inf
+    some_rows = np.flatnonzero(likely)
+    if len(some_rows):
+        _weigh(
+            state, gates, k, rows[some_rows], current[some_rows], lo[some_rows], hi[some_rows],
+            Window(window.lo[some_rows], window.hi[some_rows], window.load[some_rows]), blind[some_rows], now,
+        )  # fmt: skip
+
+
+def _remember(state: State, k: int, rows: Ints, lo: Floats, quantum: Floats) -> None:
+    """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
+    width by itself, since the floors of short buckets fall by mere noise."""
+    x = np.where(np.isnan(lo), np.inf, lo)
+    lowest_after = np.minimum.accumulate(x[:, ::-1], axis=1)[:, ::-1]
+    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
+    # A fall that counts: a fifth of the level, or near the limit half of what was left.
+    counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    # What is leaking wobbles on its way up; that is no coming back.
+    climbing = state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows])
+    counts &= ~climbing[:, None]
+    high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
+    depth = np.where(counts, fell, 0.0).max(axis=1)
+    group = state.c["group"][rows]
+    np.maximum.at(state.known[:, k], group, high)
+    np.maximum.at(state.fall[:, k], group, depth)
+
+
+def _quantum(state: State, rows: Ints) -> Floats:
+    """The least change ever seen, as a share of the limit. Only where it matters: a tenth of the limit at most, since a
+    series that has hardly moved says nothing of its grain."""
+    quantum = state.c["quantum"][rows] / state.c["limit"][rows]
+    return np.where(quantum <= 0.1, quantum, 0.0)
+
+
+def _siblings(state: State, k: int, rows: Ints, current: Ints) -> Floats:
+    """(rows, 24) mean floor of the other pods of the same workload, NaN where fewer than two are there."""
+    group = state.c["group"]
+    mine = np.unique(group[rows])
+    members = np.flatnonzero(np.isin(group[: len(state)], mine))
+    at = np.searchsorted(mine, group[rows])
+    now_at = np.zeros(len(mine), np.int64)
+    now_at[at] = current
+    where = np.searchsorted(mine, group[members])
+    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.c["limit"][members][:, None]
+    there = ~np.isnan(lo)
+    total, count = np.zeros((len(mine), SLOTS)), np.zeros((len(mine), SLOTS))
+    np.add.at(total, where, np.where(there, lo, 0.0))
+    np.add.at(count, where, there.astype(np.float64))
+    own = lo[np.searchsorted(members, rows)]
+    others = count[at] - ~np.isnan(own)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(others >= 2, (total[at] - np.nan_to_num(own)) / others, np.nan)
+
+
+def _weigh(
+    state: State, gates: Gates, k: int, rows: Ints, current: Ints, lo: Floats, hi: Floats, window: Window,
+    blind: Bools, now: float,
+) -> None:  # fmt: skip
+    c = state.c
+    there = ~np.isnan(lo)
+    floors = np.maximum(there.sum(axis=1), 1)
+    rated = (there & ~np.isnan(window.load)).sum(axis=1) >= MIN_KNOWN * floors
+    load = window.load
+    apart = np.zeros(len(rows), np.bool_)
+    unrated = np.flatnonzero(~rated)
+    if len(unrated):
+        others = _siblings(state, k, rows[unrated], current[unrated])
+        load = load.copy()
+        load[unrated] = others
+        apart[unrated] = (there[unrated] & ~np.isnan(others)).sum(axis=1) >= MIN_KNOWN * floors[unrated]
+    quantum = _quantum(state, rows)
+    raw = measure(lo, hi, quantum, None)
+    adjusted = raw
+    use = np.flatnonzero(rated | apart)
+    if len(use):
+        part = measure(lo[use], hi[use], quantum[use], explain_by_load(lo[use], load[use]))
+        adjusted = _spliced(raw, part, use)
+    group = c["group"][rows]
+    history = now - state.origin[group] > 26 * 3600
+    passed = judge_windows(
+        gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
+        daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
+        actual=c["level"][rows],
+        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
+        collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
+        wobble=state.fall[group, k], quantum=quantum,
+        known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
+    )  # fmt: skip
+    _note(state, k, rows, raw, passed, rated, apart, blind, now)
+
+
+def _spliced(raw: Trend, part: Trend, use: Ints) -> Trend:
+    columns = {}
+    for name in Trend.__slots__:
+        whole = getattr(raw, name).copy()
+        whole[use] = getattr(part, name)
+        columns[name] = whole
+    return Trend(**columns)
+
+
+def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
+    """Whether every floor is above the one a day before, as far as the window holds pairs a day apart."""
+    lags = {4: (18,), 5: (6, 12, 18)}.get(k, ())
+    if not lags:
+        return np.ones(len(lo), np.bool_)  # the level it came back from says the same over shorter windows
+    least = np.full(len(lo), np.inf)
+    pairs = np.zeros(len(lo))
+    for lag in lags:
+        rise = lo[:, lag:] - lo[:, :-lag]
+        pairs += np.count_nonzero(~np.isnan(rise), axis=1)
+        least = np.minimum(least, np.where(np.isnan(rise), np.inf, rise).min(axis=1))
+    return (pairs >= 3) & (least > 0)
+
+
+def _note(
+    state: State, k: int, rows: Ints, raw: Trend, passed: Passed, rated: Bools, apart: Bools, blind: Bools, now: float
+) -> None:
+    c = state.c
+    limit, width = c["limit"][rows], WIDTHS[k]
+    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
+    c["w_suspect"][rows, k] = passed.suspect
+    c["w_near"][rows, k] = passed.near
+    c["w_at"][rows, k] = now
+    c["w_best"][rows, k], c["w_low"][rows, k], c["w_high"][rows, k] = (
+        passed.seconds, passed.seconds_low, passed.seconds_high,
+    )  # fmt: skip
+    c["w_slope_low"][rows, k] = raw.slope_low * limit * 3600 / width
+    c["w_slope_high"][rows, k] = raw.slope_high * limit * 3600 / width
+    c["w_calmest"][rows, k] = passed.reason
+    why = np.where(rated, int(Reason.GrowsBeyondLoad), int(Reason.SteadyGrowth))
+    why = np.where(~rated & apart, int(Reason.GrowsApart), why)
+    if k >= 4:
+        why = np.where(~rated & ~apart, int(Reason.GrowsDayOverDay), why)
+    c["w_reason"][rows, k] = np.where(blind, int(Reason.CollectionsRare), why)
+    grown = passed.leak & passed.near
+    c["top"][rows[grown]] = np.maximum(c["top"][rows[grown]], raw.floor[grown])

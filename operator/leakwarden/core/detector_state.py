@@ -1,0 +1,118 @@
+"""What the detector remembers: one row for each life of each process, and what each workload has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakwarden.core.cascade import WIDTHS, Cascade
+from leakwarden.core.verdict import Reason
+
+_S = len(WIDTHS)
+
+
+class Key(NamedTuple):
+    """One life of one process, and what was measured of it."""
+
+    namespace: str
+    workload: str
+    pod: str
+    uid: str
+    container: str
+    signal: str
+    start: float  # epoch s of the process's start
+
+
+def is_memory(signal: str) -> bool:
+    """Whether a signal is memory, which fills up to soft limits and is emptied by collections."""
+    name = signal.lower()
+    return any(word in name for word in ("heap", "mem", "working", "rss", "bytes"))
+
+
+_COLUMNS: dict[str, tuple[float, type]] = {
+    # of each row
+    "group": (0, np.int64), "limit": (np.nan, np.float64), "memory": (False, np.bool_),
+    "last": (-np.inf, np.float64), "value": (np.nan, np.float64), "gc": (np.nan, np.float64),
+    "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
+    "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
+    "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
+    "ended": (0, np.int64), "acute": (False, np.bool_),
+    "above": (np.nan, np.float64),
+}  # fmt: skip
+PER_WIDTH: dict[str, tuple[float, type]] = {
+    "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
+    "best": (np.inf, np.float64), "low": (np.inf, np.float64), "high": (np.inf, np.float64),
+    "slope_low": (np.nan, np.float64), "slope_high": (np.nan, np.float64), "reason": (int(Reason.Steady), np.int64),
+    "calmest": (int(Reason.Steady), np.int64),
+}  # fmt: skip
+
+
+class State:
+    """Everything remembered between two ticks. Rows are added by `row` and forgotten by `keep`."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self._rows: dict[Key, int] = {}
+        self._groups: dict[tuple[str, str, str], int] = {}
+        self.cascade = Cascade()
+        self._room = 0
+        self.c: dict[str, NDArray[Any]] = {}  # a column a name: (rows,) or (rows, widths)
+        for name, (empty, kind) in _COLUMNS.items():
+            self.c[name] = np.full(0, empty, kind)
+        for name, (empty, kind) in PER_WIDTH.items():
+            self.c["w_" + name] = np.full((0, _S), empty, kind)
+        # Of each workload and signal: the origin of its buckets, the highest level it came back from, and how deep.
+        self.origin = np.zeros(0)
+        self.known = np.zeros((0, _S))
+        self.fall = np.zeros((0, _S))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def row(self, key: Key, limit: float | None, first: float) -> int:
+        """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
+        change at any time; zero, negative and infinite ones are none."""
+        at = self._rows.get(key)
+        if at is None:
+            at = len(self.keys)
+            if at >= self._room:
+                self._grow(max(64, 2 * self._room))
+            self.keys.append(key)
+            self._rows[key] = at
+            name = (key.namespace, key.workload, key.signal)
+            group = self._groups.setdefault(name, len(self._groups))
+            if group >= len(self.origin):
+                more = max(64, 2 * len(self.origin)) - len(self.origin)
+                self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
+                self.known = np.concatenate([self.known, np.zeros((more, _S))])
+                self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
+            if np.isnan(self.origin[group]):
+                self.origin[group] = first
+            self.c["group"][at] = group
+            self.c["memory"][at] = is_memory(key.signal)
+        usable = limit is not None and np.isfinite(limit) and limit > 0
+        self.c["limit"][at] = limit if usable else np.nan
+        return at
+
+    def _grow(self, room: int) -> None:
+        more = room - self._room
+        for name, (empty, kind) in _COLUMNS.items():
+            self.c[name] = np.concatenate([self.c[name], np.full(more, empty, kind)])
+        for name, (empty, kind) in PER_WIDTH.items():
+            self.c["w_" + name] = np.concatenate([self.c["w_" + name], np.full((more, _S), empty, kind)])
+        self.cascade.grow(room)
+        self._room = room
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forget all rows but these, which are renumbered in the order given. Workloads are not forgotten: what a
+        level has come back from outlives the process that showed it."""
+        index = np.asarray(rows, dtype=np.int64)
+        self.keys = [self.keys[i] for i in index]
+        self._rows = {key: i for i, key in enumerate(self.keys)}
+        for name in self.c:
+            self.c[name] = self.c[name][index]
+        self.cascade.keep(index)
+        self._room = len(index)
