@@ -33,7 +33,7 @@ class Context:
     """What a policy says of a signal. `exhausts_within`, `max_age` and `above_for` in seconds; a threshold is a share of
     the limit or a value in the signal's unit."""
 
-    exhausts_within: float = 3600.0
+    exhausts_within: float | Floats = 3600.0  # one for all rows, or one for each
     max_age: float = 120.0
     growth: bool = True  # whether growth is judged
     above_share: float | None = None
@@ -90,13 +90,16 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     c["hold"][:n] = np.where(leak, np.maximum(np.asarray(WIDTHS)[speaking] * SLOTS / 2, 1800.0), c["hold"][:n])
     c["base"][:n] = np.where(leak, speaking, c["base"][:n])
     latched = ~np.isnan(c["latched"][:n])
+    interval = np.nan_to_num(c["step"][:n], nan=context.max_age)
+    stale = now - c["last"][:n] > np.maximum(context.max_age, 3 * interval)
     # A leak does not give back: a fall of a quarter of what it had reached ends it.
     fell = latched & (c["level"][:n] < 0.75 * c["top"][:n])
     expired = latched & ~leak & (now - c["proof"][:n] > c["hold"][:n])
     done = fell | expired
     c["ended"][:n] = np.where(done, np.where(fell, 1, 2), c["ended"][:n])
-    # Where growth stopped by itself it may stop again: only what goes beyond is news.
-    ended = np.flatnonzero(done)
+    # Where growth stopped by itself it may stop again: only what goes beyond is news. A process that is gone has
+    # stopped nothing.
+    ended = np.flatnonzero(done & ~stale)
     np.maximum.at(state.known, c["group"][ended], np.minimum(c["top"][ended], 1.0)[:, None])
     c["latched"][:n][done] = np.nan
     c["top"][:n][done] = 0.0
@@ -134,8 +137,6 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     if not context.growth:
         verdict, reason = np.full(n, HEALTHY), np.full(n, int(Reason.Steady))
     few = c["seen"][:n] < 6
-    interval = np.nan_to_num(c["step"][:n], nan=context.max_age)
-    stale = now - c["last"][:n] > np.maximum(context.max_age, 3 * interval)
     for missing, why in (
         (few, Reason.TooFewReadings), (stale, Reason.Stale), (np.isnan(c["limit"][:n]), Reason.NoLimit),
     ):  # fmt: skip
