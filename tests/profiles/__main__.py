@@ -14,11 +14,15 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="run the programs under load and keep their profiles")
     building.add_argument("--go", action="append", choices=VERSIONS, help="only this Go version (repeatable)")
+    building.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
     arguments = parser.parse_args()
     if arguments.command == "build":
         try:
-            build(programs(), arguments.go or VERSIONS)
+            known = {program.name: program for program in programs()}
+            if unknown := sorted(set(arguments.program or ()) - set(known)):
+                raise BuildFailed(f"no such programs: {', '.join(unknown)}")
+            build([known[name] for name in arguments.program or known], arguments.go or VERSIONS)
         except (BuildFailed, ValueError) as error:
             print(f"profiles: {error}", file=sys.stderr)
             return 1

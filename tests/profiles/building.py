@@ -47,15 +47,15 @@ class Run:
 
 
 def build(chosen: Sequence[Program], versions: Sequence[str] = VERSIONS) -> None:
-    """Write one archive a Go version and the manifest. Raises BuildFailed."""
+    """Write one archive a Go version; runs of programs that were not chosen are kept. Raises BuildFailed."""
     FIXTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="profiles-") as scratch:
         for version in versions:
             binaries = Path(scratch) / version
             _say(f"{version}: building {len(chosen)} programs")
             _compile(version, binaries)
-            runs = list(_take(chosen, version, binaries))
-            _write(version, runs)
+            taken = {run.name: run for run in _take(chosen, version, binaries)}
+            _write(version, list((_read(version) | taken).values()))
 
 
 def _compile(version: str, into: Path) -> None:
@@ -154,6 +154,30 @@ def _started(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         if not line.startswith("listening "):
             raise BuildFailed(f"{Path(command[0]).name} did not start")
         yield line.split()[1], process
+
+
+def archived(version: str) -> dict[str, bytes]:
+    """The members of a version's archive by name, and `manifest.json`."""
+    with tarfile.open(FIXTURES / f"{version}.tar.xz") as archive:
+        return {m.name: body.read() for m in archive.getmembers() if (body := archive.extractfile(m)) is not None}
+
+
+def _read(version: str) -> dict[str, Run]:
+    if not (FIXTURES / f"{version}.tar.xz").exists():
+        return {}
+    members = archived(version)
+    manifest = json.loads(members.pop("manifest.json"))
+    return {
+        name: Run(
+            name,
+            version,
+            facts["seconds"],
+            facts["signals"],
+            {kind: body for path, body in members.items() for owner, kind in [path.split("/")] if owner == name},
+        )
+        for name, facts in manifest.items()
+        if (SOURCES / "cmd" / name).is_dir()
+    }
 
 
 def _write(version: str, runs: Sequence[Run]) -> None:

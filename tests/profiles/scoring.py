@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from leakwarden.core.profile.evidence import Suspect
 from leakwarden.core.profile.pprof import Profile, decode
 from leakwarden.core.profile.suspects import Capture, suspects
-from tests.profiles.building import FIXTURES, VERSIONS
+from tests.profiles.building import VERSIONS, archived
 from tests.profiles.truth import Program, Site, programs
 
 
@@ -50,8 +49,7 @@ def same(suspect: Suspect, site: Site) -> bool:
 
 def cases(version: str) -> Iterator[Case]:
     known = {program.name: program for program in programs()}
-    with tarfile.open(FIXTURES / f"{version}.tar.xz") as archive:
-        bodies = {m.name: body.read() for m in archive.getmembers() if (body := archive.extractfile(m)) is not None}
+    bodies = archived(version)
     for name, facts in json.loads(bodies["manifest.json"]).items():
         leaked = bodies.get(f"{name}/goroutineleak.pb")
         capture = Capture(
@@ -61,7 +59,7 @@ def cases(version: str) -> Iterator[Case]:
             facts["seconds"],
         )
         growing = frozenset(
-            signal for signal, (before, after) in facts.get("signals", {}).items() if after - before > 0.1 * before
+            signal for signal, (before, after) in facts["signals"].items() if after - before > 0.1 * before
         )
         yield Case(known[name], version, capture, growing)
 

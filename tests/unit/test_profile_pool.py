@@ -17,7 +17,7 @@ STEPS = np.arange(60, dtype=np.float64)
 
 def points(values: Any) -> Points:
     v = np.asarray(values, dtype=np.float64)
-    return Points(np.arange(v.size) * 60.0, v)
+    return Points(np.arange(v.size, dtype=np.float64) * 60, v)
 
 
 def noisy(base: Any, seed: int = 1, by: float = 1.0) -> Points:

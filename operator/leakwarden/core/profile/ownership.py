@@ -97,13 +97,13 @@ def package(function: str) -> str:
 def receiver(function: str) -> str:
     """The type a method belongs to, with its package: `main.(*cache).get.func1` -> `main.cache`; empty for functions."""
     path = package(function)
-    rest = function[len(path) + 1 :]
+    rest = function[len(path) + 1 :].replace("[...]", "")
     if rest.startswith("(*"):
-        return f"{path}.{rest[2:].partition(')')[0].partition('[')[0]}"
+        return f"{path}.{rest[2:].partition(')')[0]}"
     parts = rest.split(".")
     # main.gateway.charge is a method of a value; main.first.func1 is a closure.
     if len(parts) > 1 and not parts[1].startswith(("func", "gowrap", "deferwrap")):
-        return f"{path}.{parts[0].partition('[')[0]}"
+        return f"{path}.{parts[0]}"
     return ""
 
 

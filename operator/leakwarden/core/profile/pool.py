@@ -16,8 +16,9 @@ from leakwarden.core.readings import Floats, Points
 
 LEAST_POINTS = 12
 BUCKETS = 24
-# One-sided, one in 200: Mann and Kendall's statistic in standard deviations.
-SURE = 2.58
+# Mann and Kendall's statistic in standard deviations; one in 2,000 by chance, and more often where load has waves,
+# which the statistic does not know of.
+SURE = 3.3
 # What the rate may gain, of itself, and count as flat; calls that hold a connection vary by as much from day to day.
 FLAT = 0.1
 # The rise that is worth a word: connections, and a part of the pool.
