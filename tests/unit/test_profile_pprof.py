@@ -15,7 +15,7 @@ from leakwarden.core.profile.pprof import Frame, Limits, Profile, ProfileError, 
 from tests.profiles.building import VERSIONS, archived
 from tests.unit.profile_builders import encode, goroutines, heap, message, number, scalar
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="["), max_size=12)
+TEXTS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="["), max_size=12)
 FRAMES = st.builds(Frame, TEXTS, TEXTS, st.integers(0, 1 << 40))
 VALUES = st.integers(-(1 << 63), (1 << 63) - 1)
 
@@ -139,6 +139,12 @@ def test_each_bound_holds(limits: Limits, words: str) -> None:
 def test_a_raw_profile_is_bounded_like_an_inflated_one() -> None:
     with pytest.raises(ProfileError, match="larger than 64 bytes"):
         decode(encode(heap((1, 1, ["main.a"]))), Limits(inflated=64))
+
+
+def test_control_characters_do_not_reach_terminals() -> None:
+    profile = goroutines((1, [Frame("main.\x1b[2Jx\n", "a\u202eb.go", 1)]))
+    frame = decode(encode(profile)).samples[0].stack[1]
+    assert (frame.function, frame.file) == ("main.\ufffd[2Jx\ufffd", "a\ufffdb.go")
 
 
 def test_long_texts_are_cut() -> None:

@@ -9,11 +9,11 @@ from leakwarden.core.profile.evidence import Confidence, Suspect
 from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.retention import HeldSite, Through, by_calls, by_library, obtained, since, sites
-from leakwarden.core.profile.shapes import KEPT, TICKER, Shape
+from leakwarden.core.profile.shapes import FILE, KEPT, TICKER, Shape
 
-# One allocation that happened to be sampled stands for thousands in the scaled numbers; two at one line, out of the
-# handful that reach it, are no accident.
-SEEN, WELL_SEEN = 1.5, 5.0
+# One allocation that happened to be sampled says little: any line has one at times. Two at one line, out of the
+# handful that reach it, are no accident. Few lines open files, so where descriptors are known to grow one is enough.
+SEEN, WELL_SEEN, SEEN_FILES = 1.5, 5.0, 0.5
 # Of what a line ever obtained, a cache or a pool in use for long keeps little; a leak keeps most of it, though not
 # what the call needed only for a moment.
 KEPT_PART = 0.3
@@ -87,7 +87,7 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
     """Leaks that need no goroutine: files, timers, contexts, rows and transactions that somebody still refers to."""
     found: list[tuple[float, Suspect]] = []
     for shape in KEPT:
-        known = ("descriptors" if shape.name == "file" else "memory") in growing
+        known = ("descriptors" if shape is FILE else "memory") in growing
         for shared in (False, True) if shape.shared else (False,):
             here = [s for site in heap.sites(heap.through(shape, shared)) if (s := _held(shape, site, seconds, known))]
             found += [(suspect.count, suspect) for suspect in here]
@@ -99,13 +99,14 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
 def _held(shape: Shape, site: HeldSite, seconds: float, known: bool) -> Suspect | None:
     # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
     plain = site.sampled >= WELL_SEEN and site.gained > 0
-    if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= SEEN)):
+    least = SEEN_FILES if shape is FILE else SEEN
+    if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= least)):
         return None
     why = [f"{site.ratio:.0%} of what was ever obtained here is still kept ({site.sampled:.0f} samples)"]
     if site.gained > 0:
-        why.append(f"{site.gained:.0f} more within {seconds:.0f}s")
+        why.append(f"{site.gained / 1024:.0f} KiB more within {seconds:.0f}s")
     if known:
         why.append("the signal grows")
     sure = Confidence.MEDIUM if plain and known else Confidence.LOW
-    growth = site.gained / seconds if seconds > 0 and site.gained > 0 else None
-    return Suspect.at(shape, site.frame, site.stack, round(site.in_use), growth, sure, why, unit="objects")
+    growth = site.gained_objects / seconds if seconds > 0 and site.gained_objects > 0 else None
+    return Suspect.at(shape, site.frame, site.stack, round(site.objects), growth, sure, why, unit="objects")

@@ -152,7 +152,9 @@ class _Decoder:
     def _text(self, a: int, b: int) -> str:
         # Four bytes a character at most: what is cut off is never decoded.
         text = self._data[a : min(b, a + 4 * self._limits.text)].decode("utf-8", "replace")
-        return text[: self._limits.text]
+        text = text[: self._limits.text]
+        # Names end up on terminals, in logs and in status; the pod chose them, and control characters are not names.
+        return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
     def _string(self, index: int) -> str:
         try:

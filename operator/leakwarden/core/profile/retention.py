@@ -1,7 +1,8 @@
 """Heap profiles: which lines of the team obtain what is then kept.
 
 A heap profile samples one allocation in about 512 KiB and scales the counts up, so a few small objects show either
-not at all or as thousands; `sampled` says how many were really seen. Stacks hold both what was ever allocated and
+not at all or as thousands; `sampled` says how many were really seen. What is compared are therefore bytes: every
+sample stands for as many, while one 16-byte object stands for 32,768 of its kind. Stacks hold both what was ever allocated and
 what is still in use: the part that is kept tells the caller that leaks from the one that does not, through the same
 helper.
 """
@@ -28,27 +29,31 @@ ENOUGH = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was allocated at one stack of the team's code. Objects are the profile's scaled estimates."""
+    """What was allocated at one stack of the team's code, in bytes; all are the profile's scaled estimates."""
 
     stack: Stack  # from the team's innermost call outwards
     allocated: float
     in_use: float
+    objects: float  # in use
     sampled: float  # allocations in use that were really seen
     newly_allocated: float = 0.0  # since the first capture, as the others below
     newly_in_use: float = 0.0
     newly_sampled: float = 0.0
+    new_objects: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSite:
-    """A line of the team, and what it keeps."""
+    """A line of the team, and what it keeps, in bytes."""
 
     frame: Frame
     stack: Stack
     in_use: float
     allocated: float
+    objects: float  # in use
     sampled: float
-    gained: float  # objects in use since the first capture
+    gained: float  # bytes in use since the first capture
+    gained_objects: float
 
     @property
     def ratio(self) -> float:
@@ -63,20 +68,21 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
 
     Raises ProfileError where the profile is not one of the heap.
     """
-    columns = [profile.column(name) for name in ("alloc_objects", "inuse_objects", "inuse_space")]
+    columns = [profile.column(name) for name in ("alloc_space", "inuse_objects", "inuse_space")]
     if None in columns:
         raise ProfileError("it is not a heap profile")
-    allocated, in_use, space = (c for c in columns if c is not None)
+    allocated, count, in_use = (c for c in columns if c is not None)
     found: dict[Stack, list[float]] = {}
     for sample in profile.samples:
         start = next((n for n, f in enumerate(sample.stack) if ownership.of(f) is Owner.TEAM), None)
         if not start or not through(sample.stack[:start]):
             continue
-        sums = found.setdefault(sample.stack[start:], [0.0, 0.0, 0.0])
-        objects = max(0, sample.values[in_use])
+        sums = found.setdefault(sample.stack[start:], [0.0] * 4)
+        objects, size = max(0, sample.values[count]), max(0, sample.values[in_use])
         sums[0] += max(0, sample.values[allocated])
-        sums[1] += objects
-        sums[2] += _sampled(objects, max(0, sample.values[space]), profile.period)
+        sums[1] += size
+        sums[2] += objects
+        sums[3] += _sampled(objects, size, profile.period)
     return [Kept(stack, *sums) for stack, sums in found.items()]
 
 
@@ -117,13 +123,14 @@ def by_library(path: str) -> Through:
 def since(kept: Iterable[Kept], before: Iterable[Kept]) -> list[Kept]:
     """`kept`, with what came to be since `before` was taken."""
     earlier = {one.stack: one for one in before}
-    none = Kept((), 0.0, 0.0, 0.0)
+    none = Kept((), 0.0, 0.0, 0.0, 0.0)
     return [
         replace(
             one,
             newly_allocated=one.allocated - (old := earlier.get(one.stack, none)).allocated,
             newly_in_use=one.in_use - old.in_use,
             newly_sampled=one.sampled - old.sampled,
+            new_objects=one.objects - old.objects,
         )
         for one in kept
     ]
@@ -179,6 +186,8 @@ def _site(depth: int, ones: list[Kept]) -> HeldSite:
         heaviest.stack[depth:],
         sum(one.in_use for one in ones),
         sum(one.allocated for one in ones),
+        sum(one.objects for one in ones),
         sum(one.sampled for one in ones),
         sum(one.newly_in_use for one in ones),
+        sum(one.new_objects for one in ones),
     )
