@@ -1,14 +1,11 @@
 """What the API server really lets the operator's account do.
 
-Nothing of the operator runs here (its Deployment has no replicas): kubectl speaks in its name. Needs kubectl and helm
-on PATH and a KUBECONFIG, as `python3 -m e2e.cluster env` prints them.
+Nothing of the operator runs here (its Deployment has no replicas): kubectl speaks in its name.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from e2e.cluster.commands import Result
+from e2e.harness.images import ensure_cluster
+from e2e.harness.kube import attempt
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "leakwarden"
 RESTART = "kubectl.kubernetes.io/restartedAt"
@@ -35,22 +36,10 @@ VICTIM: dict[str, Any] = {
 }
 
 
-def run(*command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        input=stdin if stdin is not None else "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=os.environ,
-    )
-
-
 def succeed(*command: str, stdin: str | None = None) -> str:
-    done = run(*command, stdin=stdin)
-    assert done.returncode == 0, f"{' '.join(command[:4])}: {done.stderr}"
-    return done.stdout
+    done = attempt(*command, stdin=stdin, timeout=120)
+    assert done.succeeded, f"{' '.join(command[:4])}: {done.errors}"
+    return done.output
 
 
 @dataclass(frozen=True)
@@ -63,13 +52,13 @@ class Installation:
     def account(self) -> str:
         return f"system:serviceaccount:{self.namespace}:leakwarden"
 
-    def patch(self, change: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+    def patch(self, change: dict[str, Any], *options: str) -> Result:
         """A merge patch of the Deployment in the operator's name."""
         return self.patch_as_administrator(change, "--as", self.account, *options)
 
-    def patch_as_administrator(self, change: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+    def patch_as_administrator(self, change: dict[str, Any], *options: str) -> Result:
         patch = ("patch", "deployment", "victim", "--type", "merge", "--patch", json.dumps(change))
-        return run("kubectl", "--namespace", self.namespace, *patch, *options)
+        return attempt("kubectl", "--namespace", self.namespace, *patch, *options)
 
     def may(self, verb: str, resource: str, *, namespace: str = "default") -> bool:
         """What the authorizer answers for the operator's account on "group/resource/subresource"."""
@@ -99,6 +88,7 @@ class Installation:
 
 
 def install(*values: str) -> Iterator[Installation]:
+    ensure_cluster()
     namespace = f"leakwarden-rights-{uuid.uuid4().hex[:8]}"
     succeed("kubectl", "create", "namespace", namespace)
     try:
@@ -109,8 +99,8 @@ def install(*values: str) -> Iterator[Installation]:
         succeed("kubectl", "--namespace", namespace, "apply", "--filename", "-", stdin=json.dumps(VICTIM))
         yield Installation(namespace)
     finally:
-        run("helm", "uninstall", "leakwarden", "--namespace", namespace, "--wait")
-        run("kubectl", "delete", "namespace", namespace, "--wait=false")
+        attempt("helm", "uninstall", "leakwarden", "--namespace", namespace, "--wait")
+        attempt("kubectl", "delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +113,7 @@ def restarting() -> Iterator[Installation]:
     for installation in install("actions.rolloutRestart.enabled=true"):
         # The API server takes up a new admission policy a moment after it was created.
         deadline = time.monotonic() + 60
-        while installation.patch({"spec": {"paused": True}}, "--dry-run=server").returncode == 0:
+        while installation.patch({"spec": {"paused": True}}, "--dry-run=server").succeeded:
             assert time.monotonic() < deadline, "the admission policy is not in force"
             time.sleep(0.2)
         yield installation
@@ -191,7 +181,7 @@ def test_an_observing_operator_may_not(observing: Installation, verb: str, resou
 def test_a_rollout_can_be_restarted_twice(restarting: Installation) -> None:
     for when in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"):
         done = restarting.patch(template_metadata({"annotations": {RESTART: when}}))
-        assert done.returncode == 0, done.stderr
+        assert done.succeeded, done.errors
     victim = json.loads(
         succeed("kubectl", "--namespace", restarting.namespace, "get", "deployment", "victim", "-o", "json")
     )
@@ -223,11 +213,11 @@ def test_the_right_to_restart_is_no_right_to_change_anything_else(
     restarting: Installation, change: dict[str, Any]
 ) -> None:
     done = restarting.patch(change)
-    assert done.returncode != 0
-    assert "ValidatingAdmissionPolicy" in done.stderr
-    assert "denied request: leakwarden may" in done.stderr
+    assert not done.succeeded
+    assert "ValidatingAdmissionPolicy" in done.errors
+    assert "denied request: leakwarden may" in done.errors
 
 
 def test_nobody_else_is_confined(restarting: Installation) -> None:
     done = restarting.patch_as_administrator({"metadata": {"labels": {"touched": "by-an-administrator"}}})
-    assert done.returncode == 0, done.stderr
+    assert done.succeeded, done.errors
