@@ -37,6 +37,12 @@ _PHASES = {
     Outcome.FAILED: ActionPhase.FAILED,
 }
 
+_CARRIED_OUT = {
+    ActionType.EVICT_POD: "the pod was evicted",
+    ActionType.ROLLOUT_RESTART: "the rollout was restarted",
+    ActionType.SCALE_OUT: "one replica was added",
+}
+
 
 @dataclass(slots=True)
 class Tick:
@@ -141,7 +147,7 @@ class Engine:
         attempt = await self._perform(decision)
         phase = _PHASES[attempt.outcome]
         message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
-        done = finish(record, phase, message or "done", self.clock())
+        done = finish(record, phase, message or _CARRIED_OUT[decision.candidate.action.type], self.clock())
         records[policy.uid] = _with(pending, done)
         log.info(
             "action finished",

@@ -9,16 +9,22 @@ from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.evaluation import Readings, targets
+from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
 from leakwarden.core.policy import Policy
-from leakwarden.core.queries import needed_queries
-from leakwarden.core.readings import Answer, Query, QueryFailed, Sampled
+from leakwarden.core.queries import COLLECTIONS, RATE, answer_key, context_queries, needed_queries
+from leakwarden.core.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.signals import CATALOGUE
 from leakwarden.core.workload import Pod, Snapshot
+from leakwarden.detection import Beside, Detection
 from leakwarden.ports import Metrics
 
 log = logging.getLogger("leakwarden.reader")
 
 LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
+MAX_AGE = 120.0  # s; the detector's notion of a gap, the default of spec.source.maxAge
+FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
+FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
 
 
@@ -30,6 +36,7 @@ class Reader:
     default: Metrics | None
     step: float
     _histories: dict[str, History] = field(default_factory=dict)
+    _detections: dict[str, Detection] = field(default_factory=dict)
     _read_until: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def source_of(self, policy: Policy) -> Metrics | str:
@@ -77,11 +84,14 @@ class Reader:
             history = self._histories[source.name] = History(wanted)
         pods = _pods(policies, snapshot)
         queries = needed_queries(policies, *source.pod_labels)
+        if source.kind == "Prometheus" and any(query.key == row for query in queries for row in CATALOGUE):
+            queries += context_queries(policies)
         # One call for the signals that are new, one for those of which only the newest points are missing.
         fresh = [query for query in queries if not history.knows(query.key)]
         known = [query for query in queries if history.knows(query.key)]
+        begin = now - max(history.lookback, self._first_reach(len(pods)))
         answers: dict[str, Answer] = {}
-        for group, since in ((fresh, now - history.lookback), (known, self._since(source.name, known, now, history))):
+        for group, since in ((fresh, begin), (known, self._since(source.name, known, now, history))):
             if group:
                 try:
                     answers.update(await source.read(group, since, now, self.step))
@@ -94,8 +104,30 @@ class Reader:
             if isinstance(answer, Sampled):
                 history.append(query.key, answer, pods, now)
                 self._read_until[source.name, query.key] = now
+        growth = self._detect(source.name, policies, queries, answers, snapshot, now)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
-        return Readings(label, "", answers, history)
+        return Readings(label, "", answers, history, growth)
+
+    def _detect(
+        self,
+        source: str,
+        policies: Sequence[Policy],
+        queries: Sequence[Query],
+        answers: Mapping[str, Answer],
+        snapshot: Snapshot,
+        now: float,
+    ) -> dict[tuple[str, str, str], GrowthFinding]:
+        detection = self._detections.setdefault(source, Detection(self.step))
+        beside = Beside(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
+        for query in queries:
+            answer = answers.get(query.key)
+            if isinstance(answer, Sampled) and query.key not in (RATE, COLLECTIONS):
+                detection.learn(query.key, answer, snapshot, beside, now)
+        return detection.judge(snapshot, _horizons(policies, snapshot), MAX_AGE, now)
+
+    def _first_reach(self, pods: int) -> float:
+        """How far back the first read goes, in seconds: as many points as one answer should carry, at most a day."""
+        return min(FIRST_READ_LONGEST, FIRST_READ_POINTS / max(pods, 1) * self.step)
 
     def _since(self, source: str, queries: Sequence[Query], now: float, history: History) -> float:
         """The oldest moment any of the queries was last read, less an overlap, within the lookback."""
@@ -105,16 +137,25 @@ class Reader:
 
 
 def _lookback(policy: Policy) -> float:
-    """Seconds of readings that the policy's thresholds and growth windows need."""
-    if policy.spec is None:
-        return LEAST_LOOKBACK
-    needs = [LEAST_LOOKBACK]
-    for signal in policy.spec.signals:
-        if signal.threshold is not None:
-            needs.append(2 * parse_duration(signal.threshold.for_))
-        if signal.growth.enabled:
-            needs.append(parse_duration(signal.growth.window))
-    return max(needs)
+    """Seconds of readings that the policy's thresholds need."""
+    signals = policy.spec.signals if policy.spec is not None else ()
+    held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
+    return max([LEAST_LOOKBACK, *held])
+
+
+def _horizons(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], float]:
+    """growth.exhaustsWithin in seconds by answer key and workload, as the policy says that acts on it."""
+    horizons: dict[tuple[str, str], float] = {}
+    for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+        for workload in targets(policy, snapshot):
+            for signal in policy.spec.signals if policy.spec is not None else ():
+                key = (answer_key(signal, policy.namespace), workload.key)
+                horizons.setdefault(key, parse_duration(signal.growth.exhausts_within))
+    return horizons
+
+
+def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
+    return answer.series if isinstance(answer, Sampled) else {}
 
 
 def _pods(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Pod]:

@@ -151,6 +151,12 @@ async def test_a_flood_about_one_object_does_not_silence_another(desk: Desk) -> 
     assert {event["regarding"]["name"] for event in desk.events} == {"web", "db"}
 
 
+async def test_what_we_did_is_told_even_where_much_was_told_before(desk: Desk) -> None:
+    await desk.tell(*[FOUND] * (BURST + 5))
+    await desk.tell(replace(FOUND, reason="PodEvicted", essential=True))
+    assert "PodEvicted" in [event["reason"] for event in desk.events]
+
+
 async def test_a_warning_is_a_warning(desk: Desk) -> None:
     await desk.tell(replace(FOUND, warning=True))
     assert desk.events[0]["type"] == "Warning"

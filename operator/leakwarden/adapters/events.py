@@ -153,7 +153,7 @@ class EventRecorder:
             # Counted even when it may not be written now: the next write carries the sum.
             series.count += 1
             series.last = self._clock()
-        if not self._may_write(announcement.regarding):
+        if not announcement.essential and not self._may_write(announcement.regarding):
             self._suppressed += 1
             return
         if series is None or not await self._continue(key, series, at):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import ConditionType, SkipReason
@@ -140,7 +141,7 @@ def _action(
             told += _both(policy, workload, "RemediationEffective", after.type, after.message, False)
         elif after.result is ActionResult.INCONCLUSIVE:
             told += _both(policy, workload, "RemediationInconclusive", after.type, after.message, True)
-    return told
+    return [replace(announcement, essential=True) for announcement in told]
 
 
 def announcements(

@@ -24,3 +24,4 @@ class Announcement:
     action: str
     note: str
     warning: bool = False
+    essential: bool = False  # about a change we made: never held back to spare the API server; cooldowns bound them

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import Role, Signal, SignalType
 from leakwarden.core.audit import Finding
+from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
 from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, worst
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.policy import Policy, selects
 from leakwarden.core.queries import answer_key, limit_from_container, unit_of
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
-from leakwarden.core.workload import Pod, Snapshot, Workload
+from leakwarden.core.workload import Pod, Snapshot, Workload, container_memory_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Readings:
     error: str
     answers: Mapping[str, Answer]  # by answer key
     history: History
+    # What the detector found, by answer key, pod UID and container.
+    growth: Mapping[tuple[str, str, str], GrowthFinding] = field(default_factory=dict)
 
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
@@ -84,11 +87,7 @@ def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
 def _limit(signal: Signal, limit: float | None, workload: Workload, container: str) -> float | None:
     if limit is not None or not limit_from_container(signal.type):
         return limit
-    limits = {c.name: c.memory_limit for c in workload.containers}
-    if container:
-        return limits.get(container)
-    # The source does not name the container. With one container there is nothing to confuse.
-    return next(iter(limits.values())) if len(limits) == 1 else None
+    return container_memory_limit(workload, container)
 
 
 def _judge_signal(
@@ -113,7 +112,15 @@ def _judge_signal(
     unit = unit_of(signal.type)
     return worst(
         [
-            judge_series(signal, points, _limit(signal, limit, workload, name.container), now, max_age, unit)
+            judge_series(
+                signal,
+                points,
+                _limit(signal, limit, workload, name.container),
+                readings.growth.get((key, pod.uid, name.container)),
+                now,
+                max_age,
+                unit,
+            )
             for name, points, limit in series
         ]
     )

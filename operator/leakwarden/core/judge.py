@@ -7,19 +7,18 @@ from enum import StrEnum
 
 from leakwarden.api.scalars import format_duration, parse_amount, parse_duration
 from leakwarden.api.v1alpha1.policy import Signal, SignalType
-from leakwarden.core.growth import TooLittle, rise_matters, time_left, trend
+from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed
 from leakwarden.core.threshold import breach
 
 
 class JudgementReason(StrEnum):
-    """Why a judgement is what it is."""
+    """Why a judgement is what it is, beside the detector's own reasons (core/verdict.py)."""
 
     WITHIN_LIMITS = "WithinLimits"
     ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
     THRESHOLD_HELD = "ThresholdHeld"
-    GROWING = "Growing"
     ALERT_FIRING = "AlertFiring"
     WARMING_UP = "WarmingUp"
     STALE = "Stale"
@@ -59,34 +58,39 @@ def _threshold(signal: Signal, points: Points, limit: float | None, max_age: flo
     return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD, message, value, limit)
 
 
-def _growth(signal: Signal, points: Points, limit: float | None, now: float, unit: str) -> Judgement | None:
+def _growth(
+    signal: Signal, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
+) -> Judgement | None:
     if not signal.growth.enabled:
         return None
     value = float(points.v[-1])
-    window = parse_duration(signal.growth.window)
-    found = trend(points, window, now)
-    if isinstance(found, TooLittle):
-        return _unknown(signal, JudgementReason.WARMING_UP, f"growth needs more readings: {found.message}", value)
-    if limit is None:
-        return _unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but there is no limit to judge by", value)
-    if not found.sustained or not rise_matters(points, window, now, limit):
-        message = f"{value:g} of {limit:g} {unit}, no sustained growth in {format_duration(window)}"
-        return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, message, value, limit)
-    left = time_left(found, limit)
-    soon = parse_duration(signal.growth.exhausts_within)
-    # The upper end decides: only when even the slow estimate exhausts in time does it act.
-    verdict = Verdict.EXHAUSTING if left.high <= soon else Verdict.LEAKING
-    message = (
-        f"{value:g} of {limit:g} {unit}, growing {found.slope_per_hour:.3g}/h, exhausted in"
-        f" {format_duration(left.low)} to {format_duration(left.high) if left.high != float('inf') else 'never'}"
-    )
+    of_limit = f" of {limit:g}" if limit is not None else ""
+    shown = f"{value:g}{of_limit} {unit}"
+    if finding is None:
+        return _unknown(signal, JudgementReason.WARMING_UP, f"{shown}, its growth was not judged yet", value)
+    message = f"{shown}, {finding.explanation}"
+    if finding.reason == "TooFewReadings":
+        return _unknown(signal, JudgementReason.WARMING_UP, message, value)
+    if finding.per_hour is not None and finding.left is not None:
+        never = finding.left.high == float("inf")
+        latest = "never" if never else format_duration(finding.left.high)
+        message += (
+            f": {finding.per_hour.low:.3g} to {finding.per_hour.high:.3g} an hour,"
+            f" exhausted in {format_duration(finding.left.low)} to {latest}"
+        )
     return Judgement(
-        signal.name, verdict, JudgementReason.GROWING, message, value, limit, found.per_hour, left
-    )  # fmt: skip
+        signal.name, finding.verdict, finding.reason, message, value, limit, finding.per_hour, finding.left
+    )
 
 
 def judge_series(
-    signal: Signal, points: Points, limit: float | None, now: float, max_age: float, unit: str
+    signal: Signal,
+    points: Points,
+    limit: float | None,
+    growth: GrowthFinding | None,
+    now: float,
+    max_age: float,
+    unit: str,
 ) -> Judgement:
     """One series. The threshold and the growth are judged apart; the more severe speaks.
 
@@ -103,7 +107,7 @@ def judge_series(
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
     by_level = _threshold(signal, points, limit, max_age, unit)
-    by_growth = _growth(signal, points, limit, now, unit)
+    by_growth = _growth(signal, points, limit, growth, unit)
     if by_level is None and by_growth is None:
         message = "neither a threshold nor growth is asked for"
         return Judgement(

@@ -10,7 +10,11 @@ from leakwarden.api.v1alpha1.policy import Signal, SignalType
 from leakwarden.core.policy import Policy
 from leakwarden.core.promql import PromQLError, confine, matcher
 from leakwarden.core.readings import Query
-from leakwarden.core.signals import CATALOGUE, LimitKind
+from leakwarden.core.signals import CATALOGUE, CONTEXT, LimitKind, row_of
+
+# Keys of the readings that explain growth.
+RATE = "context/rate"
+COLLECTIONS = "context/gc"
 
 
 def answer_key(signal: Signal, namespace: str) -> str:
@@ -27,9 +31,9 @@ def answer_key(signal: Signal, namespace: str) -> str:
     return f"{signal.type}/{namespace}/{digest}"
 
 
-def limit_from_container(kind: SignalType) -> bool:
-    """Whether the signal's limit is the container's memory limit, known from the pod template."""
-    row = CATALOGUE.get(kind)
+def limit_from_container(key: str) -> bool:
+    """Whether the limit of a built-in signal is the container's memory limit, known from the pod template."""
+    row = row_of(key)
     return row is not None and row.limit_kind is LimitKind.CONTAINER_MEMORY
 
 
@@ -89,3 +93,9 @@ def needed_queries(
         for kind, namespaces in sorted(shared.items())
     ]
     return builtin + [own[key] for key in sorted(own)]
+
+
+def context_queries(policies: Iterable[Policy]) -> list[Query]:
+    """What explains growth: request rates and completed GC cycles of the policies' namespaces."""
+    namespaces = frozenset(policy.namespace for policy in policies)
+    return [Query(key, CONTEXT[key.removeprefix("context/")], None, namespaces) for key in (RATE, COLLECTIONS)]

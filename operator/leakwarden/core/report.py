@@ -34,6 +34,10 @@ from leakwarden.core.remediation import Decision
 Truth = tuple[str, Reason, str]  # status, reason, message
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def ready(evaluation: PolicyEvaluation) -> Truth:
     policy = evaluation.policy
     if policy.spec is None:
@@ -47,7 +51,11 @@ def ready(evaluation: PolicyEvaluation) -> Truth:
         return ("False", Reason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
     if not evaluation.workloads:
         return ("True", Reason.NO_TARGETS, "no Deployment of this namespace matches the selector")
-    return ("True", Reason.RECONCILED, f"{len(evaluation.workloads)} Deployments selected, mode {policy.spec.mode}")
+    return (
+        "True",
+        Reason.RECONCILED,
+        f"{counted(len(evaluation.workloads), 'Deployment')} selected, mode {policy.spec.mode}",
+    )
 
 
 def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
@@ -96,22 +104,22 @@ def healthy(evaluation: PolicyEvaluation) -> Truth:
         return ("Unknown", Reason.NOT_JUDGED, "there is nothing to judge")
     leaking = verdicts[Verdict.EXHAUSTING] + verdicts[Verdict.LEAKING]
     if leaking:
-        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {len(pods)} pods: {_worst_line(pods[0])}")
+        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {counted(len(pods), 'pod')}: {_worst_line(pods[0])}")
     if verdicts[Verdict.SUSPECT]:
         suspect = next(p for p in pods if p.verdict is Verdict.SUSPECT)
         return (
             "Unknown",
             Reason.LEAK_SUSPECTED,
-            f"{verdicts[Verdict.SUSPECT]} of {len(pods)} pods: {_worst_line(suspect)}",
+            f"{verdicts[Verdict.SUSPECT]} of {counted(len(pods), 'pod')}: {_worst_line(suspect)}",
         )
     if verdicts[Verdict.UNKNOWN]:
         unknown = next(p for p in pods if p.verdict is Verdict.UNKNOWN)
         return (
             "Unknown",
             Reason.NOT_JUDGED,
-            f"{verdicts[Verdict.UNKNOWN]} of {len(pods)} pods: {_worst_line(unknown)}",
+            f"{verdicts[Verdict.UNKNOWN]} of {counted(len(pods), 'pod')}: {_worst_line(unknown)}",
         )
-    return ("True", Reason.NO_LEAK, f"{len(pods)} pods judged")
+    return ("True", Reason.NO_LEAK, f"{counted(len(pods), 'pod')} judged")
 
 
 def _worst_line(pod: PodEvaluation) -> str:
@@ -128,8 +136,12 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
     errors = [(name, f) for name, f in found if str(f.severity) == "Error"]
     if errors:
         name, first = errors[0]
-        return ("False", Reason.FINDINGS, f"{len(errors)} errors, {len(found)} findings; {name}: {first.message}")
-    return ("True", Reason.NO_FINDINGS, f"no errors, {len(found)} lesser findings")
+        return (
+            "False",
+            Reason.FINDINGS,
+            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}; {name}: {first.message}",
+        )
+    return ("True", Reason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
 
 
 def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float) -> list[Condition]:

@@ -178,11 +178,24 @@ def row_of(key: str) -> Row | None:
     return next((row for kind, row in CATALOGUE.items() if kind == key), None)
 
 
+# The names under which servers count their requests.
+_REQUESTS = (
+    "http_requests_total",
+    "http_request_duration_seconds_count",
+    "http_server_request_duration_seconds_count",  # OpenTelemetry
+    "http_server_requests_seconds_count",  # Micrometer
+    "grpc_server_handled_total",
+)
+
 # What helps to judge the signals, as templates: when the process began (epoch s), which tells incarnations apart,
-# and how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet.
+# how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet, and requests per
+# second, which explain growth that follows the load. A rate over less than four scrapes is noise, hence four buckets.
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
+    "rate": " or on (<<owner>>) ".join(
+        f"sum by (<<owner>>) (rate({name}{{<<matchers>>}}[<<buckets>>]))" for name in _REQUESTS
+    ),
 }
 
 
@@ -200,6 +213,7 @@ def render(template: str, *, matchers: str, bucket: float, max_age: float, label
     values = {
         "owner": f"{labels.namespace}, {labels.pod}",
         "container": labels.container,
+        "buckets": _duration(4 * bucket),
         "bucket": _duration(bucket),
         "maxage": _duration(max_age),
         "matchers": matchers,

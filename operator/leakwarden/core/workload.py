@@ -132,3 +132,12 @@ class Snapshot:
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
     synced: bool = True
     age: float = 0.0
+
+
+def container_memory_limit(workload: Workload, container: str) -> float | None:
+    """A container's memory limit in bytes. Where the source of a reading does not name the container it is that of
+    the only one: with several, nobody knows whose limit it would be."""
+    limits = {each.name: each.memory_limit for each in workload.containers}
+    if container:
+        return limits.get(container)
+    return next(iter(limits.values())) if len(limits) == 1 else None

@@ -197,11 +197,6 @@ class Growth(Model):
     """Steady growth towards the limit. On unless disabled: it sees a leak long before a threshold does."""
 
     enabled: bool = Field(default=True, description="Whether growth is judged. Default true.")
-    window: Duration = Field(
-        default="30m",
-        description="How far back growth is measured; shorter reacts faster and is fooled more easily. At least ten"
-        " readings of it must exist. Default 30m.",
-    )
     exhausts_within: Duration = Field(
         default="1h",
         description="A leaking target whose limit will be reached within this time counts as Exhausting, the verdict"
@@ -466,11 +461,6 @@ class PolicySpec(Model):
             raise ValueError("remediation.actions names a type more than once; each may stand there once")
         if self.mode is Mode.ENFORCE and all(signal.effective_role is not Role.LEAK for signal in self.signals):
             raise ValueError("mode Enforce needs at least one signal with role Leak")
-        for signal in self.signals:
-            if signal.growth.enabled and parse_duration(signal.growth.window) < 60:
-                raise ValueError(
-                    f"signals[{signal.name}].growth.window is {signal.growth.window}; at least 1m is needed"
-                )
         return self
 
 

@@ -1,0 +1,145 @@
+"""Feeds one source's readings to the detector and keeps its state between ticks.
+
+The detector's clock is the bucket: its shortest window is made of buckets of one minute, and it was tuned on
+readings at that resolution. Where readings come more often (`bucket` below 60 s) time is stretched so that a
+bucket is a minute to it; growth and times to exhaustion are turned back into real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from leakwarden.core.cascade import Ints
+from leakwarden.core.detector import VERDICTS, Context, Key, Points, State, advance, judge
+from leakwarden.core.growth import GrowthFinding
+from leakwarden.core.history import incarnation_start
+from leakwarden.core.judgement import Interval
+from leakwarden.core.queries import limit_from_container
+from leakwarden.core.readings import Floats, Sampled, SeriesKey
+from leakwarden.core.readings import Points as Series
+from leakwarden.core.verdict import Reason
+from leakwarden.core.workload import Snapshot, container_memory_limit
+
+MINUTE = 60.0
+DEFAULT_HORIZON = 3600.0  # s; the API's default of growth.exhaustsWithin
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What explains growth: requests per second and completed GC cycles, by series; empty where not known."""
+
+    rate: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Detection:
+    """`bucket` in seconds. One for each source: two sources' readings of one thing are two things."""
+
+    bucket: float
+    _state: State = field(default_factory=State)
+
+    @property
+    def _stretch(self) -> float:
+        return MINUTE / self.bucket
+
+    def learn(self, signal: str, answer: Sampled, snapshot: Snapshot, beside: Beside, now: float) -> None:
+        """Fold an answer's points in. What was read before is known and passed over, so overlaps do no harm."""
+        pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
+        rows: list[Ints] = []
+        times: list[Floats] = []
+        values: list[Floats] = []
+        rates: list[Floats] = []
+        cycles: list[Floats] = []
+        for key, series in answer.series.items():
+            pod = pods.get((key.namespace, key.pod))
+            workload = snapshot.workloads.get(pod.workload_uid or "") if pod is not None else None
+            if pod is None or workload is None or not series.t.size:
+                continue
+            start = incarnation_start(pod, key.container)
+            lived = series.t >= start
+            if not lived.any():
+                continue
+            t, v = series.t[lived], series.v[lived]
+            limit = answer.limits.get(key)
+            if limit is None and limit_from_container(signal):
+                limit = container_memory_limit(workload, key.container)
+            row = self._state.row(
+                Key(key.namespace, workload.name, pod.name, pod.uid, key.container, signal, start * self._stretch),
+                limit,
+                float(t[0]) * self._stretch,
+            )
+            rows.append(np.full(t.size, row, dtype=np.int64))
+            times.append(t * self._stretch)
+            values.append(v)
+            rates.append(_beside(beside.rate, key, t))
+            cycles.append(_beside(beside.collections, key, t))
+        if rows:
+            joined = Points(
+                row=np.concatenate(rows),
+                t=np.concatenate(times),
+                v=np.concatenate(values),
+                rate=np.concatenate(rates),
+                gc=np.concatenate(cycles),
+            )
+            advance(self._state, joined, now * self._stretch)
+
+    def judge(
+        self, snapshot: Snapshot, horizons: Mapping[tuple[str, str], float], max_age: float, now: float
+    ) -> dict[tuple[str, str, str], GrowthFinding]:
+        """The findings by signal, pod UID and container. `horizons`: (signal, workload's name with namespace) -> the
+        policy's exhaustsWithin in seconds; `max_age` in seconds."""
+        self._forget(snapshot)
+        keys = self._state.keys
+        if not keys:
+            return {}
+        stretch = self._stretch
+        soon = np.array(
+            [horizons.get((key.signal, f"{key.namespace}/{key.workload}"), DEFAULT_HORIZON) for key in keys]
+        )
+        judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
+        found: dict[tuple[str, str, str], GrowthFinding] = {}
+        for index, key in enumerate(keys):
+            code, reason = int(judged.verdict[index]), Reason(int(judged.reason[index])).name
+            found[key.signal, key.uid, key.container] = GrowthFinding(
+                VERDICTS[code],
+                reason,
+                _interval(judged.growth_low[index] * stretch, judged.growth_high[index] * stretch),
+                _interval(judged.seconds_low[index] / stretch, judged.seconds_high[index] / stretch),
+            )
+        return found
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        """Drop rows of processes that are gone, once they are a quarter: dropping renumbers all others."""
+        living = {
+            (pod.uid, container.name): incarnation_start(pod, container.name) * self._stretch
+            for pods in snapshot.pods_by_workload.values()
+            for pod in pods
+            for container in pod.containers
+        }
+        uids = {uid for uid, _ in living}
+        kept = [
+            index
+            for index, key in enumerate(self._state.keys)
+            if key.uid in uids and living.get((key.uid, key.container), key.start) == key.start
+        ]
+        if len(kept) * 4 < len(self._state.keys) * 3:
+            self._state.keep(kept)
+
+
+def _beside(series: Mapping[SeriesKey, Series], key: SeriesKey, t: Floats) -> Floats:
+    """The values of another series at the same moments, NaN where it has none."""
+    result = np.full(t.size, np.nan)
+    other = series.get(key) or series.get(SeriesKey(key.namespace, key.pod))
+    if other is not None and other.t.size:
+        at = np.minimum(np.searchsorted(other.t, t), other.t.size - 1)
+        same = other.t[at] == t
+        result[same] = other.v[at[same]]
+    return result
+
+
+def _interval(low: float, high: float) -> Interval | None:
+    return Interval(float(low), float(high)) if np.isfinite(low) else None
