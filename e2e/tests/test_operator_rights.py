@@ -127,8 +127,6 @@ READS = [
     "apps/deployments",
     "apps/replicasets",
     "/pods",
-    "policy/poddisruptionbudgets",
-    "autoscaling/horizontalpodautoscalers",
     "leakwarden.dev/reliabilitypolicies",
 ]
 TELLS = [
@@ -136,6 +134,7 @@ TELLS = [
     ("create", "events.k8s.io/events"),
     ("patch", "events.k8s.io/events"),
     ("get", "/nodes/metrics"),
+    ("list", "policy/poddisruptionbudgets"),
 ]
 
 
@@ -167,6 +166,7 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
         ("get", "/secrets"),
         ("list", "/configmaps"),
         ("list", "/nodes"),
+        ("list", "autoscaling/horizontalpodautoscalers"),
         ("get", "/nodes/proxy"),
         ("list", "/namespaces"),
         ("get", "coordination.k8s.io/leases"),

@@ -17,13 +17,10 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-# The guards: is a disruption allowed, and does something else own the replica count.
+# Which disruption budget refused an eviction, so that the Event can name it.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch]
-- apiGroups: [autoscaling]
-  resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
+  verbs: [list]
 # Telling: a new Event, or one more in its series.
 - apiGroups: [events.k8s.io]
   resources: [events]
