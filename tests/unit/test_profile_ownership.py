@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leakwarden.core.profile.ownership import Owner, Ownership, package, receiver
+from leakwarden.core.profile.ownership import Owner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Frame, Profile, Sample
 
 PLAIN = "/src/cmd/shop/main.go"
@@ -88,3 +88,17 @@ def test_given_modules_decide() -> None:
 def test_names_are_taken_apart(function: str, path: str, method_of: str) -> None:
     assert package(function) == path
     assert receiver(function) == method_of
+
+
+@pytest.mark.parametrize(
+    ("closure", "function"),
+    [
+        ("main.first.func1", "main.first"),
+        ("main.(*cache).get.func2.1", "main.(*cache).get"),
+        ("main.main.func1.func3", "main.main"),
+        ("main.handle.gowrap1", "main.handle"),
+        ("main.functional", "main.functional"),
+    ],
+)
+def test_a_closure_is_traced_to_the_function_it_is_written_in(closure: str, function: str) -> None:
+    assert enclosing(closure) == function

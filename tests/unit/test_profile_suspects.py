@@ -105,6 +105,19 @@ def test_where_nothing_is_kept_yet_the_only_caller_is_the_one() -> None:
     assert (found.function, found.confidence) == ("main.fetchUser", Confidence.MEDIUM)
 
 
+def test_without_any_trace_in_the_heap_who_makes_such_calls_is_looked_for() -> None:
+    done = ["runtime.selectgo@1", "database/sql.(*Rows).awaitDone@3009"]
+    asking = ["runtime.selectgo@1", "database/sql.(*DB).conn@3", "database/sql.(*DB).QueryContext@9", "main.newest@18"]
+    found = between(goroutines((40, done), (3, asking)), goroutines((300, done), (3, asking)))
+    assert (found[0].shape, found[0].function, found[0].confidence) == ("rows", "main.newest", Confidence.MEDIUM)
+
+
+def test_the_teams_calls_above_a_helper_are_told() -> None:
+    kept = heap((4000, 3000, get("example.org/shop/api.Fetch@40 < main.leaking@24 < main.serve@9")))
+    (found,) = between(goroutines((1000, READ_LOOP)), goroutines((2000, READ_LOOP)), kept)
+    assert [f.function for f in found.callers] == ["main.leaking", "main.serve"]
+
+
 def test_of_two_callers_of_a_helper_the_one_that_keeps_is_named() -> None:
     kept = heap(
         (8000, 4000, get("example.org/shop/api.Do@30 < main.check@23")),
@@ -134,6 +147,21 @@ def test_a_wrapper_of_others_is_passed_over() -> None:
     kept = heap((4000, 3000, get("example.net/httpx.(*Client).Fetch@3 < main.available@17")))
     (found,) = between(goroutines((1000, READ_LOOP)), goroutines((2000, READ_LOOP)), kept)
     assert found.function == "main.available"
+
+
+def test_a_round_tripper_of_the_teams_own_is_not_who_makes_the_call() -> None:
+    below = [
+        "net/http.(*Transport).roundTrip@1",
+        "main.(*traced).RoundTrip@8",
+        "net/http.send@2",
+        "net/http.(*Client).do@3",
+    ]
+    waiting = ["runtime.selectgo@1", "net/http.(*persistConn).roundTrip@1", *below, "main.(*ledger).balance@28"]
+    (found,) = between(goroutines((100, waiting)), goroutines((900, waiting)))
+    assert (found.shape, found.function) == ("timeout", "main.(*ledger).balance")
+    kept = heap((4000, 3000, [*below, "main.(*ledger).balance@28"]))
+    (found,) = between(goroutines((1000, READ_LOOP)), goroutines((2000, READ_LOOP)), kept)
+    assert (found.shape, found.function) == ("body", "main.(*ledger).balance")
 
 
 def test_connections_idle_in_a_shared_pool_are_healthy_until_they_multiply() -> None:

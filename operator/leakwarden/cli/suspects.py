@@ -93,6 +93,7 @@ def _text(found: list[Suspect]) -> str:
         lines = [
             f"{suspect.confidence.value:<6}  {suspect.headline}",
             *(f"        because  {reason}" for reason in suspect.reasons),
+            *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
             f"        why      {suspect.why}",
             f"        fix      {suspect.fix}",
             *(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from leakwarden.core.profile.ownership import Owner, Ownership
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Group, Stack
@@ -26,6 +27,19 @@ class Confidence(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A call, the stack that it stands in, and the team's calls above it."""
+
+    frame: Frame
+    stack: Stack
+    callers: Stack
+
+    @classmethod
+    def on(cls, stack: Stack, at: int, ownership: Ownership) -> Place:
+        return cls(stack[at], stack, tuple(f for f in stack[at + 1 :] if ownership.of(f) is Owner.TEAM))
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     shape: str  # a name of the catalogue
     title: str
@@ -40,21 +54,22 @@ class Suspect:
     why: str
     fix: str
     stack: Stack  # innermost call first
+    callers: Stack  # the team's own calls above the named one, innermost first: a helper may not be the one to repair
 
     @classmethod
     def at(
         cls,
         shape: Shape,
-        frame: Frame,
-        stack: Stack,
+        place: Place,
         count: int,
         growth: float | None,
         confidence: Confidence,
         reasons: Sequence[str],
         unit: str = "goroutines",
     ) -> Suspect:
+        frame = place.frame
         return cls(shape.name, shape.title, frame.function, frame.file, frame.line, count, unit, growth, confidence,
-                   tuple(reasons), shape.why, shape.fix, stack[:SHOWN])  # fmt: skip
+                   tuple(reasons), shape.why, shape.fix, place.stack[:SHOWN], place.callers[:SHOWN])  # fmt: skip
 
     @property
     def headline(self) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.evidence import Confidence, Place, Suspect
 from leakwarden.core.profile.ownership import Ownership
-from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.retention import HeldSite, Through, by_calls, by_library, obtained, since, sites
 from leakwarden.core.profile.shapes import FILE, KEPT, TICKER, Shape
+from leakwarden.core.profile.stacks import groups, innermost
 
 # One allocation that happened to be sampled says little: any line has one at times. Two at one line, out of the
 # handful that reach it, are no accident. Few lines open files, so where descriptors are known to grow one is enough.
@@ -24,11 +25,12 @@ _AWAIT = frozenset({"context.(*cancelCtx).Done"})
 
 
 class Heap:
-    """The heap profiles of one capture, oldest first; may be empty."""
+    """The heap profiles of one capture, oldest first, may be empty; its goroutines help out where they say nothing."""
 
-    def __init__(self, profiles: Sequence[Profile], ownership: Ownership) -> None:
+    def __init__(self, profiles: Sequence[Profile], ownership: Ownership, goroutines: Sequence[Profile] = ()) -> None:
         self._profiles = profiles
         self._ownership = ownership
+        self._goroutines = goroutines
 
     @cached_property
     def ticking(self) -> frozenset[str]:
@@ -61,7 +63,10 @@ class Heap:
         """`shared`: what outlives the call that made it counts too; more is seen, and less certainly."""
         return by_calls(shape.packages, shape.acquires, self._ownership, frozenset() if shared else shape.shared)
 
-    def creator(self, shape: Shape, library: str) -> tuple[HeldSite, str, Confidence] | None:
+    def place(self, site: HeldSite) -> Place:
+        return Place.on(site.stack, 0, self._ownership)
+
+    def creator(self, shape: Shape, library: str) -> tuple[Place, str, Confidence] | None:
         """Who obtains what goroutines of a library keep, why we think so, and how sure that can be at most."""
         strict = self.sites(self.through(shape) if shape.acquires else by_library(library))
         loose = self.sites(self.through(shape, shared=True)) if shape.shared else []
@@ -74,13 +79,29 @@ class Heap:
                     f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
                 )
                 certain = best.sampled >= SEEN and share >= DOMINANT
-                return best, reason, surest if certain else Confidence.MEDIUM
-        if not strict:
+                return self.place(best), reason, surest if certain else Confidence.MEDIUM
+        if strict:
+            best = max(strict, key=lambda site: site.allocated)
+            share = best.allocated / (sum(site.allocated for site in strict) or 1.0)
+            reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
+            return self.place(best), reason, Confidence.MEDIUM if len(strict) == 1 else Confidence.LOW
+        return self._caught(shape)
+
+    def _caught(self, shape: Shape) -> tuple[Place, str, Confidence] | None:
+        """Without a trace in the heap: who was making such a call when the goroutines were looked at."""
+        through = self.through(shape, shared=True)
+        seen: dict[Frame, list[tuple[int, Place]]] = {}
+        for profile in self._goroutines:
+            for group in groups(profile).values():
+                at = innermost(group.stack, self._ownership)
+                if at and through(group.stack[:at]):
+                    place = Place.on(group.stack, at, self._ownership)
+                    seen.setdefault(place.frame, []).append((group.count, place))
+        if not seen:
             return None
-        best = max(strict, key=lambda site: site.allocated)
-        share = best.allocated / (sum(site.allocated for site in strict) or 1.0)
-        reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
-        return best, reason, Confidence.MEDIUM if len(strict) == 1 else Confidence.LOW
+        best = max(seen.values(), key=lambda ones: sum(count for count, _ in ones))
+        reason = f"{sum(count for count, _ in best)} goroutines were making such a call here when looked at"
+        return best[0][1], reason, Confidence.MEDIUM if len(seen) == 1 else Confidence.LOW
 
 
 def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[Suspect]:
@@ -89,14 +110,18 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
     for shape in KEPT:
         known = ("descriptors" if shape is FILE else "memory") in growing
         for shared in (False, True) if shape.shared else (False,):
-            here = [s for site in heap.sites(heap.through(shape, shared)) if (s := _held(shape, site, seconds, known))]
+            here = [
+                s
+                for site in heap.sites(heap.through(shape, shared))
+                if (s := _held(shape, site, heap.place(site), seconds, known))
+            ]
             found += [(suspect.count, suspect) for suspect in here]
             if here:
                 break
     return [suspect for _, suspect in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def _held(shape: Shape, site: HeldSite, seconds: float, known: bool) -> Suspect | None:
+def _held(shape: Shape, site: HeldSite, place: Place, seconds: float, known: bool) -> Suspect | None:
     # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
     plain = site.sampled >= WELL_SEEN and site.gained > 0
     least = SEEN_FILES if shape is FILE else SEEN
@@ -109,4 +134,4 @@ def _held(shape: Shape, site: HeldSite, seconds: float, known: bool) -> Suspect 
         why.append("the signal grows")
     sure = Confidence.MEDIUM if plain and known else Confidence.LOW
     growth = site.gained_objects / seconds if seconds > 0 and site.gained_objects > 0 else None
-    return Suspect.at(shape, site.frame, site.stack, round(site.objects), growth, sure, why, unit="objects")
+    return Suspect.at(shape, place, round(site.objects), growth, sure, why, unit="objects")

@@ -7,6 +7,7 @@ modules from the module cache carry their version in the path (`module@v1.2.3/`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
@@ -76,6 +77,7 @@ _STANDARD = frozenset(
         "cmd",
     }
 )
+_CLOSURE = re.compile(r"(\.(func|gowrap|deferwrap)\d+(\.\d+)*)+$")
 # Hosts where the first two elements after the host name a repository.
 _FORGES = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
 
@@ -105,6 +107,12 @@ def receiver(function: str) -> str:
     if len(parts) > 1 and not parts[1].startswith(("func", "gowrap", "deferwrap")):
         return f"{path}.{parts[0]}"
     return ""
+
+
+def enclosing(function: str) -> str:
+    """The function a closure is written in, which for `go func() {...}()` is also the one that starts it:
+    `main.first.func1.2` -> `main.first`; a function that is no closure is its own."""
+    return _CLOSURE.sub("", function)
 
 
 class Ownership:

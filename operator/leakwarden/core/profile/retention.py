@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from leakwarden.core.profile.ownership import Owner, Ownership, package
 from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
-from leakwarden.core.profile.stacks import Stack
+from leakwarden.core.profile.stacks import Stack, innermost
 
 # Much of what a call allocates is freed even where the rest leaks, so callers of one helper are compared with the one
 # that keeps most: half as much is a leak too; up to a quarter is what requests in flight and bad luck in sampling hold.
@@ -74,7 +74,7 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
     allocated, count, in_use = (c for c in columns if c is not None)
     found: dict[Stack, list[float]] = {}
     for sample in profile.samples:
-        start = next((n for n, f in enumerate(sample.stack) if ownership.of(f) is Owner.TEAM), None)
+        start = innermost(sample.stack, ownership)
         if not start or not through(sample.stack[:start]):
             continue
         sums = found.setdefault(sample.stack[start:], [0.0] * 4)

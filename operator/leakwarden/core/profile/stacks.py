@@ -51,6 +51,12 @@ def _strip(stack: Stack) -> tuple[str, Stack]:
     return (stack[start - 1].function if start else ""), stack[start:end]
 
 
+# Go's client calls the team back: a RoundTripper of its own adds a header below every call of the service, and
+# whoever makes the call stands above this.
+_CALLS_BACK = frozenset({"net/http.(*Client).do"})
+
+
 def innermost(stack: Stack, ownership: Ownership) -> int | None:
-    """Where the team's code comes nearest to the wait."""
-    return next((n for n, frame in enumerate(stack) if ownership.of(frame) is Owner.TEAM), None)
+    """Where the team's code comes nearest to the wait, or to the allocation."""
+    start = next((n for n in range(len(stack) - 1, -1, -1) if stack[n].function in _CALLS_BACK), -1) + 1
+    return next((n for n in range(start, len(stack)) if ownership.of(stack[n]) is Owner.TEAM), None)

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from leakwarden.core.profile.evidence import Candidate, Confidence, Suspect
+from leakwarden.core.profile.evidence import Candidate, Confidence, Place, Suspect
 from leakwarden.core.profile.held import Heap, held_suspects
-from leakwarden.core.profile.ownership import Owner, Ownership, package, receiver
+from leakwarden.core.profile.ownership import Owner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.shapes import BODY, CONTEXT, MUTEX, RECEIVE, SELECTING, TICKER, Shape, shape_of
 from leakwarden.core.profile.stacks import Group, groups, innermost
@@ -64,7 +64,7 @@ def suspects(
         return []
     everything = [*capture.goroutines, *capture.heaps]
     ownership = Ownership(everything, modules)
-    heap = Heap(capture.heaps, ownership)
+    heap = Heap(capture.heaps, ownership, capture.goroutines)
     counts = _count(capture, ownership, heap)
     total = sum(c.last for c in counts.values())
     named: list[Candidate] = []
@@ -105,9 +105,10 @@ def _shape(group: Group, ownership: Ownership, heap: Heap) -> Shape | None:
     if not team and not shape.acquires and all(ownership.of(f) is Owner.STANDARD for f in group.stack):
         return None  # Go's own: idle connections of clients, writers beside readers, dialling
     if shape in (RECEIVE, SELECTING) and team:
-        if team[0] in heap.ticking:
+        waiting = {team[0], enclosing(team[0])}
+        if waiting & heap.ticking:
             return TICKER
-        if team[0] in heap.awaiting:
+        if waiting & heap.awaiting:
             return CONTEXT
     return shape
 
@@ -156,18 +157,20 @@ def _locate(
     if at is not None:
         if capture.leaked is not None and not c.leaked and c.shape in (TICKER, CONTEXT, SELECTING, RECEIVE):
             why.append("the runtime can still wake them: something refers to what they wait for")
-        suspect = Suspect.at(c.shape, group.stack[at], group.stack, c.last, growth, sure, why)
+        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.last, growth, sure, why)
         return Candidate(suspect, c.shape, group)
     library = package(group.stack[-1].function) if not c.shape.acquires else ""
     found = heap.creator(c.shape, library)
     if found is None:
         why.append("nothing in the heap profile tells yet who started them")
-        suspect = Suspect.at(c.shape, group.stack[-1], group.stack, c.last, growth, Confidence.LOW, why)
+        suspect = Suspect.at(
+            c.shape, Place.on(group.stack, len(group.stack) - 1, ownership), c.last, growth, Confidence.LOW, why
+        )
         return Candidate(suspect, c.shape, group, concluded=True)
-    site, reason, surest = found
+    place, reason, surest = found
     why.append(reason)
     sure = max(sure, surest, key=lambda s: s.rank)
-    suspect = Suspect.at(c.shape, site.frame, site.stack, c.last, growth, sure, why)
+    suspect = Suspect.at(c.shape, place, c.last, growth, sure, why)
     return Candidate(suspect, c.shape, group, concluded=True)
 
 
@@ -197,7 +200,7 @@ def _holders(
         why = [
             f"others wait for a lock of {receiver(group.stack[at].function)}, and this goroutine is inside a method of it"
         ]
-        suspect = Suspect.at(c.shape, group.stack[at], group.stack, c.last, None, Confidence.MEDIUM, why)
+        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.last, None, Confidence.MEDIUM, why)
         found.append(Candidate(suspect, c.shape, group, holder=True))
     return found
 
