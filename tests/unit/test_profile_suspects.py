@@ -252,6 +252,23 @@ def test_labels_that_all_of_them_share_are_told() -> None:
     assert "all of them under handler=/pay" in found.reasons
 
 
+def test_labels_that_only_some_of_them_have_are_not_told() -> None:
+    def mixed(count: int) -> Profile:
+        profile = goroutines((count, [*SEND, "main.a@3"]), (count, [*SEND, "main.b@4"]))
+        one, *others = profile.samples
+        return replace(profile, samples=(replace(one, labels=(("handler", "/pay"),)), *others))
+
+    (found,) = between(mixed(100), mixed(900))
+    assert found.count == 1800
+    assert not any("/pay" in reason for reason in found.reasons)
+
+
+def test_growing_descriptors_accuse_no_goroutine_that_holds_none() -> None:
+    assert between(goroutines((148, SEND)), goroutines((198, SEND)), growing="descriptors") == []
+    (found,) = between(goroutines((148, READ_LOOP)), goroutines((198, READ_LOOP)), growing="descriptors")
+    assert found.shape == "body"
+
+
 def test_profiles_of_the_wrong_kind_are_refused() -> None:
     with pytest.raises(ProfileError, match="not a goroutine profile"):
         suspects(Capture([heap((1, 1, ["main.a"]))]))

@@ -30,7 +30,6 @@ class Shape:
     acquires: frozenset[str] = frozenset()  # heap: and one of them is one of these
     shared: frozenset[str] = frozenset()  # heap: but none of these, whose objects outlive the call that made them
     victim: bool = False  # who waits like this may only suffer from what somebody else does
-    goroutine: bool = True  # False: seen in the heap profile alone
 
 
 _CLIENT = frozenset({"net/http"})
@@ -182,7 +181,6 @@ FILE = Shape(
     "defer file.Close() right after the error check; take it out of the map or slice that holds it",
     packages=frozenset({"os", "io/ioutil"}),
     acquires=frozenset({"os.newFile", "os.NewFile", "os.OpenFile", "os.openFileNolog"}),
-    goroutine=False,
 )
 TIMER = Shape(
     "timer",
@@ -191,7 +189,6 @@ TIMER = Shape(
     "keep the timer and Stop() it when it is no longer needed",
     packages=frozenset({"time"}),
     acquires=frozenset({"time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick"}),
-    goroutine=False,
 )
 
 CATALOGUE = (
@@ -200,6 +197,9 @@ CATALOGUE = (
 )  # fmt: skip
 # Leaks that need no goroutine: a service may hold these and nothing of it shows in the goroutine profile.
 KEPT = (FILE, TIMER, CONTEXT, ROWS, TX)
+
+# Goroutines of these hold a descriptor each.
+HOLDING = (BODY, TRANSPORT, ROWS, TX, TIMEOUT)
 
 _BY_OPERATION = (SEND, RECEIVE, SELECTING)
 _EXACT = (BODY, ROWS, TX, DBOPEN, POOL)

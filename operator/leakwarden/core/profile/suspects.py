@@ -8,14 +8,14 @@ already established over minutes that a signal grows (`growing`), concentration 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from leakwarden.core.profile.evidence import Candidate, Confidence, Place, Suspect
 from leakwarden.core.profile.held import Heap, held_suspects
 from leakwarden.core.profile.ownership import Owner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
-from leakwarden.core.profile.shapes import BODY, CONTEXT, MUTEX, RECEIVE, SELECTING, TICKER, Shape, shape_of
+from leakwarden.core.profile.shapes import BODY, CONTEXT, HOLDING, MUTEX, RECEIVE, SELECTING, TICKER, Shape, shape_of
 from leakwarden.core.profile.stacks import Group, groups, innermost
 
 # Fewer goroutines than this at one line are not what exhausts anything, whatever they wait for.
@@ -49,7 +49,11 @@ class _Counts:
     first: int = 0
     last: int = 0
     leaked: int = 0
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def count(self) -> int:
+        return max(self.last, self.leaked)
 
 
 def suspects(
@@ -69,7 +73,8 @@ def suspects(
     total = sum(c.last for c in counts.values())
     named: list[Candidate] = []
     for counted in counts.values():
-        if (sure := _judge(counted, capture, total, "goroutines" in growing or "descriptors" in growing)) is not None:
+        accused = "goroutines" in growing or ("descriptors" in growing and counted.shape in HOLDING)
+        if (sure := _judge(counted, capture, total, accused)) is not None:
             named.append(_locate(counted, capture, ownership, heap, *sure))
     named += _holders(named, counts, ownership)
     found = _ranked(named)
@@ -93,7 +98,10 @@ def _count(capture: Capture, ownership: Ownership, heap: Heap) -> dict[tuple[str
             counted = counts.setdefault(key, _Counts(shape, (0, group)))
             setattr(counted, moment, getattr(counted, moment) + group.count)
             if group.count >= counted.stack[0]:
-                counted.stack, counted.labels = (group.count, group), dict(group.labels)
+                counted.stack = (group.count, group)
+            # None so far, or those that all stacks that meet here share.
+            known = group.labels if counted.labels is None else counted.labels
+            counted.labels = {k: v for k, v in known.items() if group.labels.get(k) == v}
     return counts
 
 
@@ -157,20 +165,20 @@ def _locate(
     if at is not None:
         if capture.leaked is not None and not c.leaked and c.shape in (TICKER, CONTEXT, SELECTING, RECEIVE):
             why.append("the runtime can still wake them: something refers to what they wait for")
-        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.last, growth, sure, why)
+        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.count, growth, sure, why)
         return Candidate(suspect, c.shape, group)
     library = package(group.stack[-1].function) if not c.shape.acquires else ""
     found = heap.creator(c.shape, library)
     if found is None:
         why.append("nothing in the heap profile tells yet who started them")
         suspect = Suspect.at(
-            c.shape, Place.on(group.stack, len(group.stack) - 1, ownership), c.last, growth, Confidence.LOW, why
+            c.shape, Place.on(group.stack, len(group.stack) - 1, ownership), c.count, growth, Confidence.LOW, why
         )
         return Candidate(suspect, c.shape, group, concluded=True)
     place, reason, surest = found
     why.append(reason)
     sure = max(sure, surest, key=lambda s: s.rank)
-    suspect = Suspect.at(c.shape, place, c.last, growth, sure, why)
+    suspect = Suspect.at(c.shape, place, c.count, growth, sure, why)
     return Candidate(suspect, c.shape, group, concluded=True)
 
 
@@ -200,7 +208,7 @@ def _holders(
         why = [
             f"others wait for a lock of {receiver(group.stack[at].function)}, and this goroutine is inside a method of it"
         ]
-        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.last, None, Confidence.MEDIUM, why)
+        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.count, None, Confidence.MEDIUM, why)
         found.append(Candidate(suspect, c.shape, group, holder=True))
     return found
 
