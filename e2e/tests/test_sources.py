@@ -78,6 +78,6 @@ def test_without_readings_nothing_is_touched_and_when_they_are_back_the_leak_is_
 def test_a_service_that_exports_nothing_is_unknown_and_status_says_what_would_help(namespace: str) -> None:
     apply(manifests.service("mute", "healthy", namespace, scrape=False))
     signals = [signal("Goroutines", "10"), signal("DBPool", "50%")]
-    apply(policy("mute", namespace, {"app": "mute"}, signals))
+    apply(policy("mute", namespace, {"app": "mute"}, signals, max_age="10s"))
     found = wait_for_condition(namespace, "mute", "MetricsAvailable", "False", "NoData")
     assert (condition(found, "Healthy") or {})["status"] == "Unknown"
