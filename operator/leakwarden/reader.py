@@ -12,7 +12,7 @@ from leakwarden.core.evaluation import Readings, targets
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
 from leakwarden.core.policy import Policy
-from leakwarden.core.queries import COLLECTIONS, RATE, answer_key, context_queries, needed_queries
+from leakwarden.core.queries import COLLECTIONS, RATE, answer_key, context_queries, grows, needed_queries
 from leakwarden.core.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals import CATALOGUE
 from leakwarden.core.workload import Pod, Snapshot
@@ -121,7 +121,7 @@ class Reader:
         beside = Beside(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
         for query in queries:
             answer = answers.get(query.key)
-            if isinstance(answer, Sampled) and query.key not in (RATE, COLLECTIONS):
+            if isinstance(answer, Sampled) and grows(query.key):
                 detection.learn(query.key, answer, snapshot, beside, now)
         return detection.judge(snapshot, _horizons(policies, snapshot), MAX_AGE, now)
 

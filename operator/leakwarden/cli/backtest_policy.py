@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from leakwarden.api.scalars import parse_amount, parse_duration
+from leakwarden.api.v1alpha1.signal import SYMPTOMS
 from leakwarden.core.detector import Context
 from leakwarden.core.recording import Series
 
@@ -85,6 +86,8 @@ def load(file: str | None) -> Rules:
 def _contexts(spec: PolicySpec) -> dict[str, Context]:
     by_name: dict[str, Context] = {}
     for signal in spec.signals:
+        if signal.type in SYMPTOMS:
+            continue  # their readings are no leak's, and no action would have followed from them
         context = _context(spec, signal)
         for name in (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ())):
             by_name.setdefault(_plain(name), context)

@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.policy import Role, Signal, SignalType
+from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
 from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, worst
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.policy import Policy, selects
-from leakwarden.core.queries import answer_key, limit_from_container, unit_of
+from leakwarden.core.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.symptoms import judge_symptom
 from leakwarden.core.workload import Pod, Snapshot, Workload, container_memory_limit
 
 
@@ -90,6 +91,11 @@ def _limit(signal: Signal, limit: float | None, workload: Workload, container: s
     return container_memory_limit(workload, container)
 
 
+def says_which_alerts_fire(answer: Answer | None) -> bool:
+    """Only a source that knows alerts can say that one is not firing, and only by pods that its series name."""
+    return isinstance(answer, Sampled) or (isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES)
+
+
 def _judge_signal(
     signal: Signal,
     workload: Workload,
@@ -102,14 +108,27 @@ def _judge_signal(
     key = answer_key(signal, workload.namespace)
     answer = readings.answers.get(key)
     series = known.get(key, {}).get(pod.uid, [])
-    if signal.type is SignalType.ALERT and not isinstance(answer, QueryFailed):
+    if signal.type is SignalType.ALERT and says_which_alerts_fire(answer):
         fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= max_age]
         if not fresh or float(fresh[0].v[-1]) == 0:
             return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, "the alert is not firing")
+    unit = unit_of(signal.type)
+    if signal.type in SYMPTOMS:
+        rates = [points for _, points, _ in known.get(RATE, {}).get(pod.uid, [])]
+        return judge_symptom(
+            signal,
+            [points for _, points, _ in series],
+            answer,
+            rates,
+            readings.answers.get(RATE),
+            fixed_limit(signal.type),
+            now,
+            max_age,
+            unit,
+        )
     if not series or isinstance(answer, QueryFailed):
         # A failed query says nothing about now, whatever the history holds.
         return judge_absent(signal, answer)
-    unit = unit_of(signal.type)
     return worst(
         [
             judge_series(
@@ -134,7 +153,7 @@ def _is_about_nothing(judgement: Judgement) -> bool:
 
 
 def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEvaluation:
-    """Leak signals decide; a Supporting signal or a symptom makes a pod Suspect at the most.
+    """Leak signals decide; a Supporting signal or a symptom makes a pod Suspect at the most, and never acts.
 
     Signals the pod does not have are left out, but if no Leak signal is left the pod is Unknown: with
     nothing to judge by, nobody may call it healthy. A signal whose growth cannot be told yet does not
@@ -150,6 +169,8 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     ]
     acting = next((j for j in leaks if j.verdict is Verdict.EXHAUSTING), None)
     everything = tuple(j for _, j in judged)
+    if not leaks and others:
+        return PodEvaluation(pod, Verdict.SUSPECT, worst(others), None, everything)
     if not leaks:
         absent = [j for signal, j in judged if signal.effective_role is Role.LEAK]
         return PodEvaluation(pod, Verdict.UNKNOWN, absent[0] if absent else None, None, everything)
@@ -178,6 +199,8 @@ def evaluate(
         answer_key(signal, policy.namespace): readings.history.by_pod(answer_key(signal, policy.namespace))
         for signal in spec.signals
     }
+    if any(signal.type in SYMPTOMS for signal in spec.signals):
+        known[RATE] = readings.history.by_pod(RATE)
     evaluated = []
     for workload in targets(policy, snapshot):
         pods = [
@@ -209,16 +232,3 @@ def evaluate(
         policy, readings.source, readings.error, cluster_fresh,
         tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers,
     )  # fmt: skip
-
-
-def fresh_pods(evaluation: PolicyEvaluation, signal: Signal) -> int:
-    """How many pods have a judgement on this signal that is based on a reading."""
-    if not isinstance(evaluation.answers.get(signal.name), Sampled):
-        return 0
-    return sum(
-        judgement.verdict is not Verdict.UNKNOWN or judgement.reason == JudgementReason.WARMING_UP
-        for workload in evaluation.workloads
-        for pod in workload.pods
-        for judgement in pod.judgements
-        if judgement.signal == signal.name
-    )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from leakwarden.api.scalars import format_duration, parse_amount, parse_duration
-from leakwarden.api.v1alpha1.policy import Signal, SignalType
+from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal, SignalType
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed
+from leakwarden.core.signals import OF_REQUESTS
 from leakwarden.core.threshold import breach
 
 
@@ -24,10 +25,21 @@ class JudgementReason(StrEnum):
     STALE = "Stale"
     NO_LIMIT = "NoLimit"
     NO_SERIES = "NoSeries"
+    TOO_LITTLE_TRAFFIC = "TooLittleTraffic"
+    NO_REQUEST_RATE = "NoRequestRate"
 
 
-def _unknown(signal: Signal, reason: str, message: str, value: float | None = None) -> Judgement:
+def unknown(signal: Signal, reason: str, message: str, value: float | None = None) -> Judgement:
     return Judgement(signal.name, Verdict.UNKNOWN, reason, message, value)
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{100 * value:.3g}%" if unit == OF_REQUESTS else f"{value:g}"
+
+
+def _shown(value: float, limit: float | None, unit: str) -> str:
+    of_limit = f" of {limit:g}" if limit is not None and unit != OF_REQUESTS else ""
+    return f"{_amount(value, unit)}{of_limit} {unit}"
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:
@@ -41,36 +53,34 @@ def _threshold(signal: Signal, points: Points, limit: float | None, max_age: flo
     amount = parse_amount(signal.threshold.above)
     value = float(points.v[-1])
     if amount.share is not None and limit is None:
-        return _unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but its limit cannot be read", value)
+        return unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but its limit cannot be read", value)
     level = amount.share * limit if amount.share is not None and limit is not None else float(amount.value or 0)
     needed = parse_duration(signal.threshold.for_)
     found = breach(points, level, max_gap=max_age)
-    of_limit = f" of {limit:g}" if limit is not None else ""
-    shown = f"{value:g}{of_limit} {unit}"
+    shown, border = _shown(value, limit, unit), _amount(level, unit)
     if not value > level:
         return Judgement(
-            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, f"{shown}, below {level:g}", value, limit
+            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, f"{shown}, below {border}", value, limit
         )
     if found.held < needed:
-        message = f"{shown}, above {level:g} for {format_duration(found.held)} of {format_duration(needed)}"
+        message = f"{shown}, above {border} for {format_duration(found.held)} of {format_duration(needed)}"
         return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD, message, value, limit)
-    message = f"{shown}, above {level:g} for {format_duration(found.held)}"
+    message = f"{shown}, above {border} for {format_duration(found.held)}"
     return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD, message, value, limit)
 
 
 def _growth(
     signal: Signal, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
 ) -> Judgement | None:
-    if not signal.growth.enabled:
+    if not signal.growth.enabled or signal.type in SYMPTOMS:
         return None
     value = float(points.v[-1])
-    of_limit = f" of {limit:g}" if limit is not None else ""
-    shown = f"{value:g}{of_limit} {unit}"
+    shown = _shown(value, limit, unit)
     if finding is None:
-        return _unknown(signal, JudgementReason.WARMING_UP, f"{shown}, its growth was not judged yet", value)
+        return unknown(signal, JudgementReason.WARMING_UP, f"{shown}, its growth was not judged yet", value)
     message = f"{shown}, {finding.explanation}"
     if finding.reason == "TooFewReadings":
-        return _unknown(signal, JudgementReason.WARMING_UP, message, value)
+        return unknown(signal, JudgementReason.WARMING_UP, message, value)
     if finding.per_hour is not None and finding.left is not None:
         never = finding.left.high == float("inf")
         latest = "never" if never else format_duration(finding.left.high)
@@ -98,11 +108,11 @@ def judge_series(
     process is Unknown.
     """
     if points.t.size == 0:
-        return _unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
+        return unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
     age = now - float(points.t[-1])
     if age > max_age:
         message = f"the newest reading is {format_duration(age)} old, more than {format_duration(max_age)}"
-        return _unknown(signal, JudgementReason.STALE, message)
+        return unknown(signal, JudgementReason.STALE, message)
     if signal.type is SignalType.ALERT:
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
@@ -114,7 +124,7 @@ def judge_series(
             signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, message, float(points.v[-1]), limit
         )
     if by_level is None or by_growth is None:
-        return by_level or by_growth or _unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
+        return by_level or by_growth or unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
     if by_growth.verdict is Verdict.UNKNOWN and by_level.verdict is not Verdict.UNKNOWN:
         return by_level
     if by_level.verdict is Verdict.UNKNOWN and by_growth.verdict is not Verdict.UNKNOWN:
@@ -126,6 +136,6 @@ def judge_absent(signal: Signal, answer: Answer | None) -> Judgement:
     """A pod without any series of the signal: why."""
     match answer:
         case QueryFailed(reason, message) | NoData(reason, message):
-            return _unknown(signal, reason, message)
+            return unknown(signal, reason, message)
         case _:
-            return _unknown(signal, JudgementReason.NO_SERIES, "this pod has no series of it")
+            return unknown(signal, JudgementReason.NO_SERIES, "this pod has no series of it")

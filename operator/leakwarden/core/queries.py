@@ -37,6 +37,18 @@ def limit_from_container(key: str) -> bool:
     return row is not None and row.limit_kind is LimitKind.CONTAINER_MEMORY
 
 
+def fixed_limit(kind: SignalType) -> float | None:
+    """The limit that nobody has to read: a share cannot exceed 1."""
+    row = CATALOGUE.get(kind)
+    return 1.0 if row is not None and row.limit_kind is LimitKind.SHARE else None
+
+
+def grows(key: str) -> bool:
+    """Whether the growth of a query's readings is judged: not what only explains, nor what users feel."""
+    row = row_of(key)
+    return row.grows if row is not None else key not in (RATE, COLLECTIONS)
+
+
 def unit_of(kind: SignalType) -> str:
     row = CATALOGUE.get(kind)
     return row.unit if row is not None else ""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
-from leakwarden.api.v1alpha1.policy import Role, Signal
+from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal
 from leakwarden.api.v1alpha1.status import (
     MAX_ACTIONS,
     MAX_FINDINGS,
+    MAX_MISSING,
     MAX_PODS,
     MAX_WORKLOADS,
     MESSAGE_LENGTH,
@@ -18,6 +19,7 @@ from leakwarden.api.v1alpha1.status import (
     Condition,
     FindingStatus,
     LastAction,
+    MissingStatus,
     PodStatus,
     PolicyStatus,
     SignalStatus,
@@ -25,7 +27,9 @@ from leakwarden.api.v1alpha1.status import (
     TargetCounts,
     WorkloadStatus,
 )
-from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, fresh_pods
+from leakwarden.core.capabilities import NOTES, Capability, Coverage, Lack, Reading, capabilities, fix_of
+from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, says_which_alerts_fire
+from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.policy import format_time
 from leakwarden.core.readings import NoData, QueryFailed, Sampled
@@ -70,11 +74,10 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     ]
     if failed:
         return ("False", Reason.QUERY_FAILED, f"{evaluation.source} could not be queried for {'; '.join(failed[:3])}")
-    # A firing alert that is not there is good news, not a missing reading.
     spec = evaluation.policy.spec
-    alerts = {signal.name for signal in spec.signals if signal.alert is not None} if spec is not None else set()
+    silent = {signal.name for signal in spec.signals if _rightly_silent(evaluation, signal)} if spec else set()
     max_age = parse_duration(spec.source.max_age) if spec is not None else 0.0
-    empty = [name for name, a in evaluation.answers.items() if isinstance(a, NoData) and name not in alerts]
+    empty = [name for name, a in evaluation.answers.items() if isinstance(a, NoData) and name not in silent]
     measured = [name for name, a in evaluation.answers.items() if isinstance(a, Sampled)]
     blind = [w for w in evaluation.workloads if w.pods and all(_is_blind(pod) for pod in w.pods)]
     if (empty and not measured) or (blind and len(blind) == len(evaluation.workloads)):
@@ -89,12 +92,25 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     return ("True", Reason.ALL_SIGNALS_FRESH, f"read from {evaluation.source}")
 
 
+def _rightly_silent(evaluation: PolicyEvaluation, signal: Signal) -> bool:
+    """An alert that is not firing is good news and no missing reading, and without requests there is no error ratio."""
+    answer = evaluation.answers.get(signal.name)
+    if not isinstance(answer, NoData):
+        return False
+    if signal.alert is not None:
+        return says_which_alerts_fire(answer)
+    return signal.type in SYMPTOMS and answer.reason == "NoNumbers"
+
+
 def _is_new(pod: PodEvaluation, max_age: float, now: float) -> bool:
     return now - pod.pod.created <= max_age
 
 
 def _is_blind(pod: PodEvaluation) -> bool:
-    return all(judgement.value is None for judgement in pod.judgements)
+    return all(
+        judgement.value is None and judgement.reason != JudgementReason.TOO_LITTLE_TRAFFIC
+        for judgement in pod.judgements
+    )
 
 
 def healthy(evaluation: PolicyEvaluation) -> Truth:
@@ -174,7 +190,7 @@ def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float
     return result
 
 
-def _workload_status(target: WorkloadEvaluation, decision: Decision | None) -> WorkloadStatus:
+def _workload_status(target: WorkloadEvaluation, decision: Decision | None, capability: Capability) -> WorkloadStatus:
     unhealthy = [pod for pod in target.pods if pod.verdict is not Verdict.HEALTHY]
     findings = target.findings or ()
     skipped = None
@@ -210,26 +226,48 @@ def _workload_status(target: WorkloadEvaluation, decision: Decision | None) -> W
             for f in findings[:MAX_FINDINGS]
         ],
         findings_total=len(findings),
+        available=list(capability.available),
+        missing=[
+            MissingStatus(signal=one.signal, reason=one.reason, fix=one.fix) for one in capability.missing[:MAX_MISSING]
+        ],
+        missing_total=len(capability.missing),
         skipped=skipped,
     )
 
 
-def _signal_status(evaluation: PolicyEvaluation, signal: Signal) -> SignalStatus:
+def _signal_status(evaluation: PolicyEvaluation, signal: Signal, coverage: Coverage) -> SignalStatus:
     answer = evaluation.answers.get(signal.name)
+    idle = coverage.pods[Reading.IDLE]
+    too_little = f"too little traffic to judge {counted(idle, 'pod')}" if idle else ""
     match answer:
         case QueryFailed(reason, message):
             return SignalStatus(name=signal.name, state="QueryFailed", reason=reason, message=message[:MESSAGE_LENGTH])
-        case NoData(reason, message) if signal.alert is None:
-            return SignalStatus(name=signal.name, state="NoData", reason=reason, message=message[:MESSAGE_LENGTH])
-        case NoData():
-            return SignalStatus(name=signal.name, state="Available", message="the alert is not firing")
+        case NoData() if _rightly_silent(evaluation, signal):
+            told = too_little or ("the alert is not firing" if signal.alert is not None else "no requests to judge by")
+            return SignalStatus(name=signal.name, state="Available", message=told)
+        case NoData(reason, message):
+            fix = fix_of(signal, reason)
+            told = message if not coverage.lacking_everywhere or fix in message else f"{message}; {fix}"
+            return SignalStatus(name=signal.name, state="NoData", reason=reason, message=told[:MESSAGE_LENGTH])
+    if coverage.lacking_everywhere:
+        # The source has it, for other policies' pods only.
+        told = f"none of the targets has it; {fix_of(signal, coverage.lacking_everywhere)}"
+        return SignalStatus(name=signal.name, state="NoData", reason=coverage.lacking_everywhere, message=told)
     pods = sum(len(target.pods) for target in evaluation.workloads)
-    fresh = fresh_pods(evaluation, signal)
+    fresh, unlimited = coverage.pods[Reading.READ], coverage.pods[Reading.NO_LIMIT]
     role = f"role {signal.effective_role}" if signal.effective_role is not Role.LEAK else ""
-    if fresh >= pods:
-        return SignalStatus(name=signal.name, state="Available", pods=fresh, message=role)
+    if fresh + idle >= pods:
+        told = ", ".join(part for part in (role, too_little) if part)
+        return SignalStatus(name=signal.name, state="Available", pods=fresh, message=told)
+    told = f"fresh readings for {fresh} of {pods} pods"
+    if unlimited:
+        told += f", and {unlimited} without a limit to judge them by: {fix_of(signal, Lack.NO_LIMIT)}"
     return SignalStatus(
-        name=signal.name, state="Partial", pods=fresh, message=f"fresh readings for {fresh} of {pods} pods"
+        name=signal.name,
+        state="Partial",
+        pods=fresh,
+        reason=str(Lack.NO_LIMIT) if unlimited else "",
+        message=told[:MESSAGE_LENGTH],
     )
 
 
@@ -239,10 +277,11 @@ def build_status(
     actions: Sequence[ActionStatus],
     now: float,
 ) -> PolicyStatus:
-    """The status for this evaluation. Only conditions' transition times depend on `now`."""
+    """The status for this evaluation. `now` tells transition times, and which pods are too new to have readings."""
     policy = evaluation.policy
     by_workload = {decision.candidate.target.workload.uid: decision for decision in decisions}
     counts = Counter(pod.verdict for target in evaluation.workloads for pod in target.pods)
+    able = capabilities(evaluation, now)
     newest = actions[0] if actions else None
     last = None
     if newest is not None:
@@ -264,10 +303,14 @@ def build_status(
             unknown=counts[Verdict.UNKNOWN],
         ),
         workloads=[
-            _workload_status(target, by_workload.get(target.workload.uid))
+            _workload_status(target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid])
             for target in evaluation.workloads[:MAX_WORKLOADS]
         ],
-        signals=[_signal_status(evaluation, signal) for signal in (policy.spec.signals if policy.spec else ())],
+        signals=[
+            _signal_status(evaluation, signal, able.of_signal[signal.name])
+            for signal in (policy.spec.signals if policy.spec else ())
+        ],
+        notes=list(NOTES) if evaluation.workloads else [],
         actions=list(actions[:MAX_ACTIONS]),
         last_action=last,
     )

@@ -9,6 +9,8 @@ Queries are templates that a source fills in, once for all pods (`render`):
 A gauge is read as its floor, the minimum a bucket: garbage, bursts and work in flight live above the
 floor, a leak lifts it. The same thing has other names with other exporters; all names stand in one query,
 and the first that a pod exports counts (`or on` leaves out what the left side already has for the pod).
+
+Symptoms are rates over requests and not floors; they have neither a leak's growth nor, for a latency, a limit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from leakwarden.api.v1alpha1.policy import DEFAULT_ROLES, Role, SignalType
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.promql import matcher
 
 # cgroups and ulimits write "unlimited" as a number near 2^63; no pod has a limit of a petabyte.
@@ -29,7 +31,8 @@ UNLIMITED = 2.0**50
 class LimitKind(StrEnum):
     METRIC = "Metric"  # another series says it
     CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template
-    NONE = "None"  # there is none; only growth by itself can be judged
+    SHARE = "Share"  # the value is a share of a whole, which is 1
+    NONE = "None"  # there is none; only an absolute threshold can be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +61,29 @@ class Row:
     limit_kind: LimitKind
     aliases: tuple[Alias, ...]
     kubelet: Families | None
-    fix: str  # one line: what to do where a workload has no such readings
+    fix: str  # one line: what is not there and what to do, where a workload has no such readings
+    limit_fix: str = ""  # one line: the same where it has readings but no limit
     direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
     # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
     # constant 0 for what they do not measure.
     never_zero: bool = True
+    query: str = ""  # the template of a value that is computed, instead of aliases
 
     @property
     def role(self) -> Role:
         return DEFAULT_ROLES[self.type]
 
     @property
+    def grows(self) -> bool:
+        """Whether a leak shows in its growth, so that growth is judged."""
+        return self.type not in SYMPTOMS
+
+    @property
     def value(self) -> str:
         """The query for the values, as a template."""
-        return _first_of("min_over_time", "<<bucket>>", ((each.value, each.where) for each in self.aliases))
+        return self.query or _first_of(
+            "min_over_time", "<<bucket>>", ((each.value, each.where) for each in self.aliases)
+        )
 
     @property
     def limit(self) -> str | None:
@@ -82,12 +94,50 @@ class Row:
 
 def _first_of(function: str, window: str, selectors: Iterable[tuple[str, str]]) -> str:
     terms = (f"{function}({name}{{{where}{',' if where else ''}<<matchers>>}}[{window}])" for name, where in selectors)
-    return " or on (<<owner>>) ".join(terms)
+    return _OR.join(terms)
+
+
+_OR = " or on (<<owner>>) "
+# A rate over less than four scrapes is noise, hence four buckets.
+_RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
+
+# What servers call their requests by status code, and the label that holds the code. Some write `5xx` for all of them.
+_BY_STATUS = (
+    ("http_requests_total", "code"),  # client_golang's promhttp
+    ("http_requests_total", "status"),
+    ("http_requests_total", "status_code"),
+    ("http_request_duration_seconds_count", "code"),
+    ("http_request_duration_seconds_count", "status"),
+    ("http_request_duration_seconds_count", "status_code"),
+    ("http_server_request_duration_seconds_count", "http_response_status_code"),  # OpenTelemetry
+    ("http_server_requests_seconds_count", "status"),  # Micrometer
+)
+_HISTOGRAMS = (
+    "http_request_duration_seconds_bucket",
+    "http_server_request_duration_seconds_bucket",  # OpenTelemetry
+    "http_server_requests_seconds_bucket",  # Micrometer, where percentiles-histogram is on
+)
+
+
+def _share_of_errors(counter: str, label: str) -> str:
+    """Only of requests that carry the label: a service that does not tell its failures has no error ratio of 0.
+
+    Where no request has failed since the start there is no series of failures: that is a 0, seen by its traffic.
+    """
+    failed = _RATE.format(series=f"{counter}{{{matcher(label, '=~', '5..')},<<matchers>>}}")
+    everything = _RATE.format(series=f"{counter}{{{matcher(label, '!=', '')},<<matchers>>}}")
+    return f"({failed}{_OR}0 * {everything}) / on (<<owner>>) {everything}"
+
+
+def _p99(histogram: str) -> str:
+    return f"histogram_quantile(0.99, sum by (<<owner>>, le) (rate({histogram}{{<<matchers>>}}[<<buckets>>])))"
 
 
 # The kubelet also reports the pod's own cgroup (no container) and its pause container, which would count twice.
 _OF_A_CONTAINER = '<<container>>!="",<<container>>!="POD"'
 _ULIMIT = ("ulimit", "max_open_files")
+_MEMORY_LIMIT = "no limit: set resources.limits.memory of the container"
+OF_REQUESTS = "of requests"  # the unit of a share, which reads as percent
 
 CATALOGUE: Mapping[SignalType, Row] = {
     row.type: row
@@ -108,7 +158,9 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 ),
             ),
             kubelet=Families("container_file_descriptors", "container_ulimits_soft", _ULIMIT),
-            fix="expose client_golang's process collector (process_open_fds) on /metrics and have Prometheus scrape it",
+            fix="no process collector: expose client_golang's (process_open_fds) on /metrics and have Prometheus scrape it",
+            limit_fix="no limit, or an infinite one: export process_max_fds and set a finite ulimit, or give the signal an"
+            " absolute threshold such as above: 2k",
         ),
         Row(
             type=SignalType.SOCKETS,
@@ -116,7 +168,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
             limit_kind=LimitKind.NONE,
             aliases=(Alias("container_sockets", where=_OF_A_CONTAINER),),
             kubelet=Families("container_sockets"),
-            fix="have Prometheus scrape /metrics/cadvisor of the kubelets and keep container_sockets",
+            fix="no container_sockets: have Prometheus scrape /metrics/cadvisor of the kubelets and keep it",
+            limit_fix="sockets have no limit: give the signal an absolute threshold such as above: 500",
         ),
         Row(
             type=SignalType.GOROUTINES,
@@ -129,7 +182,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 Alias("process_runtime_go_goroutines"),  # OpenTelemetry before its names were settled
             ),
             kubelet=None,
-            fix="expose client_golang's Go collector (go_goroutines) on /metrics and have Prometheus scrape it",
+            fix="no Go collector: expose client_golang's (go_goroutines) on /metrics and have Prometheus scrape it",
+            limit_fix="goroutines have no limit: give the signal an absolute threshold such as above: 10k",
         ),
         Row(
             type=SignalType.HEAP,
@@ -141,8 +195,9 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 Alias("process_runtime_go_mem_heap_inuse_bytes"),  # OpenTelemetry
             ),
             kubelet=None,
-            fix="expose client_golang's Go collector (go_memstats_heap_inuse_bytes) on /metrics and have Prometheus"
-            " scrape it; its limit is resources.limits.memory of the container",
+            fix="no Go collector: expose client_golang's (go_memstats_heap_inuse_bytes) on /metrics and have Prometheus"
+            " scrape it",
+            limit_fix=_MEMORY_LIMIT,
         ),
         Row(
             type=SignalType.DB_POOL,
@@ -157,8 +212,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
             ),
             kubelet=None,
             never_zero=False,
-            fix="register collectors.NewDBStatsCollector(db, name) and set db.SetMaxOpenConns: a pool without a maximum"
-            " has no limit to leak towards",
+            fix="no sql collector: where it has a database, register collectors.NewDBStatsCollector(db, name)",
+            limit_fix="no limit: set db.SetMaxOpenConns; a pool without a maximum has nothing to leak towards",
         ),
         Row(
             type=SignalType.WORKING_SET,
@@ -166,8 +221,30 @@ CATALOGUE: Mapping[SignalType, Row] = {
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
             kubelet=Families("container_memory_working_set_bytes"),
-            fix="have Prometheus scrape /metrics/cadvisor of the kubelets; its limit is resources.limits.memory of the"
-            " container",
+            fix="no container memory: have Prometheus scrape /metrics/cadvisor of the kubelets and keep"
+            " container_memory_working_set_bytes",
+            limit_fix=_MEMORY_LIMIT,
+        ),
+        Row(
+            type=SignalType.HTTP_ERRORS,
+            unit=OF_REQUESTS,
+            limit_kind=LimitKind.SHARE,
+            aliases=(),
+            query=_OR.join(_share_of_errors(*each) for each in _BY_STATUS),
+            kubelet=None,
+            never_zero=False,
+            fix="no status codes: count requests in http_requests_total with the label code"
+            " (promhttp.InstrumentHandlerCounter)",
+        ),
+        Row(
+            type=SignalType.LATENCY_P99,
+            unit="seconds",
+            limit_kind=LimitKind.NONE,
+            aliases=(),
+            query=_OR.join(_p99(each) for each in _HISTOGRAMS),
+            kubelet=None,
+            fix="no latency histogram: observe http_request_duration_seconds (promhttp.InstrumentHandlerDuration) with"
+            " buckets beyond the threshold",
         ),
     )
 }
@@ -189,13 +266,11 @@ _REQUESTS = (
 
 # What helps to judge the signals, as templates: when the process began (epoch s), which tells incarnations apart,
 # how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet, and requests per
-# second, which explain growth that follows the load. A rate over less than four scrapes is noise, hence four buckets.
+# second, which explain growth that follows the load.
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
-    "rate": " or on (<<owner>>) ".join(
-        f"sum by (<<owner>>) (rate({name}{{<<matchers>>}}[<<buckets>>]))" for name in _REQUESTS
-    ),
+    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in _REQUESTS),
 }
 
 

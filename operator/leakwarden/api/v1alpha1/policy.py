@@ -10,8 +10,28 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from leakwarden.api.scalars import parse_amount, parse_duration
-from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, rules
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
+
+__all__ = [
+    "DEFAULT_ROLES",
+    "Action",
+    "ActionType",
+    "Audit",
+    "Budget",
+    "Mode",
+    "PolicySpec",
+    "Remediation",
+    "Role",
+    "Selector",
+    "SelectorOperator",
+    "SelectorRequirement",
+    "Signal",
+    "SignalType",
+    "Source",
+    "SourceKind",
+]
 
 LabelText = Annotated[str, Field(max_length=63)]
 LabelKey = Annotated[str, Field(max_length=317)]
@@ -20,23 +40,6 @@ LabelKey = Annotated[str, Field(max_length=317)]
 class Mode(StrEnum):
     OBSERVE = "Observe"
     ENFORCE = "Enforce"
-
-
-class SignalType(StrEnum):
-    DESCRIPTORS = "Descriptors"
-    SOCKETS = "Sockets"
-    GOROUTINES = "Goroutines"
-    HEAP = "Heap"
-    DB_POOL = "DBPool"
-    WORKING_SET = "WorkingSet"
-    PROMQL = "PromQL"
-    ALERT = "Alert"
-
-
-class Role(StrEnum):
-    LEAK = "Leak"
-    SUPPORTING = "Supporting"
-    SYMPTOM = "Symptom"
 
 
 class ActionType(StrEnum):
@@ -50,21 +53,6 @@ class SelectorOperator(StrEnum):
     NOT_IN = "NotIn"
     EXISTS = "Exists"
     DOES_NOT_EXIST = "DoesNotExist"
-
-
-# The roles a signal has unless the policy says otherwise. Memory is Supporting because the working
-# set holds page cache and a GOMEMLIMIT plateau near the limit is by design; an alert is Supporting
-# because most alerts are symptoms, and a symptom alone must never restart anything.
-DEFAULT_ROLES = {
-    SignalType.DESCRIPTORS: Role.LEAK,
-    SignalType.SOCKETS: Role.LEAK,
-    SignalType.GOROUTINES: Role.LEAK,
-    SignalType.HEAP: Role.LEAK,
-    SignalType.DB_POOL: Role.LEAK,
-    SignalType.WORKING_SET: Role.SUPPORTING,
-    SignalType.PROMQL: Role.LEAK,
-    SignalType.ALERT: Role.SUPPORTING,
-}
 
 
 class SelectorRequirement(Model):
@@ -178,135 +166,6 @@ class Audit(Model):
     )
 
 
-class Threshold(Model):
-    """A level that must not be exceeded for long."""
-
-    above: AmountText = Field(
-        description="The level: a share of the signal's limit such as 80%, or a number such as 200, 10k or 512Mi."
-        " A share needs a limit that can be read; without one the signal is Unknown."
-    )
-    for_: Duration = Field(
-        default="5m",
-        alias="for",
-        description="How long every reading must lie above the level before the target counts as Exhausting. A gap"
-        " starts the time anew. Default 5m.",
-    )
-
-
-class Growth(Model):
-    """Steady growth towards the limit. On unless disabled: it sees a leak long before a threshold does."""
-
-    enabled: bool = Field(default=True, description="Whether growth is judged. Default true.")
-    exhausts_within: Duration = Field(
-        default="1h",
-        description="A leaking target whose limit will be reached within this time counts as Exhausting, the verdict"
-        " that acts; with more time left it is Leaking, which is reported only. Default 1h.",
-    )
-
-
-class AlertMatch(Model):
-    """Which alerts count."""
-
-    name: str = Field(
-        min_length=1,
-        max_length=256,
-        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
-        description="The alert's name (its alertname label). Only alerts that are firing count, never pending ones.",
-    )
-    labels: dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=256)]] = Field(
-        default_factory=dict,
-        max_length=16,
-        description="Labels that the alert must carry besides its name and the namespace of the policy.",
-    )
-
-
-class Signal(Model):
-    """One measured thing and how it is judged."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("(self.type == 'PromQL') == has(self.query)", "query is needed for type PromQL and only there"),
-            ("(self.type == 'Alert') == has(self.alert)", "alert is needed for type Alert and only there"),
-            ("!has(self.limitQuery) || self.type == 'PromQL'", "limitQuery is only for type PromQL"),
-            (
-                "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
-                "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
-            ),
-            (
-                "self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold)"
-                " || !self.threshold.above.endsWith('%')",
-                "a threshold in percent of a PromQL signal needs a limitQuery",
-            ),
-            (
-                "self.type != 'Alert' || !has(self.threshold)",
-                "an Alert signal takes no threshold: the alert has one",
-            ),
-        )
-    )
-
-    name: str = Field(
-        min_length=1,
-        max_length=63,
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        description="The signal's name in status, Events and metrics; unique within the policy.",
-    )
-    type: SignalType = Field(
-        description="What is measured. Descriptors: open file descriptors against the process's limit. Sockets: open"
-        " sockets of the container. Goroutines: their number. Heap: heap in use against the container's memory limit."
-        " DBPool: connections in use against the pool's maximum. WorkingSet: memory against the container's limit."
-        " PromQL: your own query. Alert: a firing alert of Prometheus."
-    )
-    role: Role | None = Field(
-        default=None,
-        description="Leak: may lead to an action. Supporting: shown beside a leak, never acts alone. Symptom: what"
-        " users feel, never acts alone. Default: Leak, but Supporting for WorkingSet and Alert.",
-    )
-    query: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=2048,
-        description="PromQL for type PromQL, giving one series a pod with the label pod. The operator parses it and adds"
-        " the policy's namespace to every selector.",
-    )
-    limit_query: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=2048,
-        description="PromQL that gives the limit of the same pods, for a threshold in percent and for growth.",
-    )
-    alert: AlertMatch | None = Field(default=None, description="Which alert, for type Alert.")
-    threshold: Threshold | None = Field(
-        default=None,
-        description="A level that must not be exceeded for long. Default: none for the built-in types, since a busy"
-        " healthy service may live near any level; growth is judged instead.",
-    )
-    growth: Growth = Field(default_factory=Growth, description="How growth towards the limit is judged.")
-
-    @property
-    def effective_role(self) -> Role:
-        return self.role or DEFAULT_ROLES[self.type]
-
-    @model_validator(mode="after")
-    def _fields_fit_the_type(self) -> Self:
-        is_promql = self.type is SignalType.PROMQL
-        if is_promql != (self.query is not None):
-            raise ValueError("query is needed for type PromQL and only there")
-        if (self.type is SignalType.ALERT) != (self.alert is not None):
-            raise ValueError("alert is needed for type Alert and only there")
-        if self.limit_query is not None and not is_promql:
-            raise ValueError("limitQuery is only for type PromQL")
-        if self.type is SignalType.ALERT and self.threshold is not None:
-            raise ValueError("an Alert signal takes no threshold: the alert has one")
-        if is_promql:
-            if self.threshold is None and self.limit_query is None:
-                raise ValueError(
-                    "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against"
-                )
-            if self.threshold and self.limit_query is None and parse_amount(self.threshold.above).share is not None:
-                raise ValueError("a threshold in percent of a PromQL signal needs a limitQuery")
-        return self
-
-
 class Action(Model):
     """One thing that may be done about an Exhausting pod."""
 
@@ -399,17 +258,6 @@ class Remediation(Model):
         if parse_duration(value) < 10:
             raise ValueError(f"{value!r} is too short; at least 10s")
         return value
-
-
-def default_signals() -> list[Signal]:
-    """The signals of a policy that names none: those that a Go service with the usual exporters has."""
-    return [
-        Signal(name="descriptors", type=SignalType.DESCRIPTORS),
-        Signal(name="goroutines", type=SignalType.GOROUTINES),
-        Signal(name="heap", type=SignalType.HEAP),
-        Signal(name="db-pool", type=SignalType.DB_POOL),
-        Signal(name="working-set", type=SignalType.WORKING_SET),
-    ]
 
 
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]

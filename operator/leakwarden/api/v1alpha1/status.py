@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ MAX_WORKLOADS = 20
 MAX_PODS = 5
 MAX_FINDINGS = 8
 MAX_ACTIONS = 20
+MAX_SIGNALS = 16  # as many as a policy may have
+MAX_MISSING = 8
+FIX_LENGTH = 256
 MESSAGE_LENGTH = 512
 
 
@@ -88,6 +91,20 @@ class SkipStatus(LenientModel):
     message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
 
 
+class MissingStatus(LenientModel):
+    """One thing that cannot be judged for a workload, and what would change that."""
+
+    signal: str = Field(max_length=63, description="The signal's name in the spec, or pprof.")
+    reason: str = Field(
+        max_length=64,
+        description="NotInWorkload: this workload lacks it, others of the policy have it. NotInSource: no target has it."
+        " NotExported: the kubelets do not know it. ConstantZero: only zeros are exported, so that it is not measured."
+        " NoLimit: it is read, but has no limit to be judged against. NoPodLabel: its series do not say whose they are."
+        " NoPort: no such container port is declared.",
+    )
+    fix: str = Field(default="", max_length=FIX_LENGTH, description="What is missing and what to do, in one line.")
+
+
 class WorkloadStatus(LenientModel):
     """One target; the worst first, at most twenty."""
 
@@ -101,6 +118,16 @@ class WorkloadStatus(LenientModel):
         default_factory=list, max_length=MAX_FINDINGS, description="Findings of the audit, worst first, at most eight."
     )
     findings_total: int = Field(default=0, description="How many findings there are in all.")
+    available: list[str] = Field(
+        default_factory=list, max_length=MAX_SIGNALS, description="Signals that at least one of its pods has."
+    )
+    missing: list[MissingStatus] = Field(
+        default_factory=list,
+        max_length=MAX_MISSING,
+        description="What cannot be judged here and the fix, at most eight. What could not be read for the moment is in"
+        " neither list.",
+    )
+    missing_total: int = Field(default=0, description="How many things are missing in all.")
     skipped: SkipStatus | None = Field(default=None, description="Why an action that would be due is not taken.")
 
 
@@ -172,9 +199,14 @@ class PolicyStatus(LenientModel):
     )
     signals: list[SignalStatus] = Field(
         default_factory=list,
-        max_length=16,
+        max_length=MAX_SIGNALS,
         description="Which signals can be read.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    notes: list[Annotated[str, Field(max_length=FIX_LENGTH)]] = Field(
+        default_factory=list,
+        max_length=4,
+        description="What cannot be measured from outside a pod, whatever it exports.",
     )
     actions: list[ActionStatus] = Field(
         default_factory=list,

@@ -1,0 +1,255 @@
+"""The signals of a policy: what is measured, in which role, and how it is judged."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from leakwarden.api.scalars import parse_amount
+from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, rules
+
+
+class SignalType(StrEnum):
+    DESCRIPTORS = "Descriptors"
+    SOCKETS = "Sockets"
+    GOROUTINES = "Goroutines"
+    HEAP = "Heap"
+    DB_POOL = "DBPool"
+    WORKING_SET = "WorkingSet"
+    HTTP_ERRORS = "HTTPErrors"
+    LATENCY_P99 = "LatencyP99"
+    PROMQL = "PromQL"
+    ALERT = "Alert"
+
+
+class Role(StrEnum):
+    LEAK = "Leak"
+    SUPPORTING = "Supporting"
+    SYMPTOM = "Symptom"
+
+
+# The roles a signal has unless the policy says otherwise. Memory is Supporting because the working
+# set holds page cache and a GOMEMLIMIT plateau near the limit is by design; an alert is Supporting
+# because most alerts are symptoms, and a symptom alone must never restart anything.
+DEFAULT_ROLES = {
+    SignalType.DESCRIPTORS: Role.LEAK,
+    SignalType.SOCKETS: Role.LEAK,
+    SignalType.GOROUTINES: Role.LEAK,
+    SignalType.HEAP: Role.LEAK,
+    SignalType.DB_POOL: Role.LEAK,
+    SignalType.WORKING_SET: Role.SUPPORTING,
+    SignalType.HTTP_ERRORS: Role.SYMPTOM,
+    SignalType.LATENCY_P99: Role.SYMPTOM,
+    SignalType.PROMQL: Role.LEAK,
+    SignalType.ALERT: Role.SUPPORTING,
+}
+
+# What users feel, read from the requests a pod answers. A dependency that is down looks the same from here, so these
+# never act, whatever a policy says, and with few requests they say nothing: one failed request in three is no 33 %.
+SYMPTOMS = frozenset({SignalType.HTTP_ERRORS, SignalType.LATENCY_P99})
+MIN_REQUEST_RATE = 1.0  # requests/s and pod: 240 in the four minutes that a rate is taken over, 2 or 3 beyond the P99
+_SYMPTOM_TYPES = sorted(str(kind) for kind in SYMPTOMS)
+# [.] and not an escaped dot: a CEL string would read the backslash itself.
+_ERROR_SHARE = r"^([0-9]+([.][0-9]+)?%|0([.][0-9]+)?)$"
+
+
+class Threshold(Model):
+    """A level that must not be exceeded for long."""
+
+    above: AmountText = Field(
+        description="The level: a share of the signal's limit such as 80%, or a number such as 200, 10k or 512Mi."
+        " A share needs a limit that can be read; without one the signal is Unknown."
+    )
+    for_: Duration = Field(
+        default="5m",
+        alias="for",
+        description="How long every reading must lie above the level before the target counts as Exhausting. A gap"
+        " starts the time anew. Default 5m.",
+    )
+
+
+class Growth(Model):
+    """Steady growth towards the limit. On unless disabled: it sees a leak long before a threshold does."""
+
+    enabled: bool = Field(default=True, description="Whether growth is judged. Default true.")
+    exhausts_within: Duration = Field(
+        default="1h",
+        description="A leaking target whose limit will be reached within this time counts as Exhausting, the verdict"
+        " that acts; with more time left it is Leaking, which is reported only. Default 1h.",
+    )
+
+
+class AlertMatch(Model):
+    """Which alerts count."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        description="The alert's name (its alertname label). Only alerts that are firing count, never pending ones.",
+    )
+    labels: dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Labels that the alert must carry besides its name and the namespace of the policy.",
+    )
+
+
+class Signal(Model):
+    """One measured thing and how it is judged."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("(self.type == 'PromQL') == has(self.query)", "query is needed for type PromQL and only there"),
+            ("(self.type == 'Alert') == has(self.alert)", "alert is needed for type Alert and only there"),
+            ("!has(self.limitQuery) || self.type == 'PromQL'", "limitQuery is only for type PromQL"),
+            (
+                "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
+                "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
+            ),
+            (
+                "self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold)"
+                " || !self.threshold.above.endsWith('%')",
+                "a threshold in percent of a PromQL signal needs a limitQuery",
+            ),
+            (
+                "self.type != 'Alert' || !has(self.threshold)",
+                "an Alert signal takes no threshold: the alert has one",
+            ),
+            (
+                f"!(self.type in {_SYMPTOM_TYPES}) || has(self.threshold)",
+                "HTTPErrors and LatencyP99 need a threshold: their growth is not judged",
+            ),
+            (
+                f"!(self.type in {_SYMPTOM_TYPES}) || !has(self.role) || self.role != 'Leak'",
+                "HTTPErrors and LatencyP99 are symptoms, which never act alone; role must be Symptom or Supporting",
+            ),
+            (
+                f"!has(self.minRequestRate) || self.type in {_SYMPTOM_TYPES}",
+                "minRequestRate is only for types HTTPErrors and LatencyP99",
+            ),
+            (
+                f"self.type != 'HTTPErrors' || !has(self.threshold) || self.threshold.above.matches('{_ERROR_SHARE}')",
+                "a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05",
+            ),
+            (
+                "self.type != 'LatencyP99' || !has(self.threshold) || !self.threshold.above.endsWith('%')",
+                "a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit",
+            ),
+        )
+    )
+
+    name: str = Field(
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="The signal's name in status, Events and metrics; unique within the policy.",
+    )
+    type: SignalType = Field(
+        description="What is measured. Descriptors: open file descriptors against the process's limit. Sockets: open"
+        " sockets of the container. Goroutines: their number. Heap: heap in use against the container's memory limit."
+        " DBPool: connections in use against the pool's maximum. WorkingSet: memory against the container's limit."
+        " HTTPErrors: the share of requests that the pod answers with a 5xx status, 0 to 1. LatencyP99: the time in"
+        " seconds within which the pod answers 99 of 100 requests, as far as its histogram's buckets reach."
+        " PromQL: your own query. Alert: a firing alert of Prometheus."
+    )
+    role: Role | None = Field(
+        default=None,
+        description="Leak: may lead to an action. Supporting: shown beside a leak, never acts alone. Symptom: what"
+        " users feel, never acts alone. Default: Leak, but Supporting for WorkingSet and Alert, and Symptom for HTTPErrors"
+        " and LatencyP99, which cannot be Leak.",
+    )
+    query: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="PromQL for type PromQL, giving one series a pod with the label pod. The operator parses it and adds"
+        " the policy's namespace to every selector.",
+    )
+    limit_query: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="PromQL that gives the limit of the same pods, for a threshold in percent and for growth.",
+    )
+    alert: AlertMatch | None = Field(default=None, description="Which alert, for type Alert.")
+    threshold: Threshold | None = Field(
+        default=None,
+        description="A level that must not be exceeded for long. Default: none for the built-in types, since a busy"
+        " healthy service may live near any level; growth is judged instead.",
+    )
+    growth: Growth = Field(
+        default_factory=Growth,
+        description="How growth towards the limit is judged. Without effect for HTTPErrors and LatencyP99.",
+    )
+    min_request_rate: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1_000_000,
+        strict=True,  # as the API server, which takes no "1" and no true for a number
+        allow_inf_nan=False,
+        description="For HTTPErrors and LatencyP99: requests a second that a pod must answer for its reading to count."
+        " Below, the signal is Unknown for that pod, neither healthy nor bad. Default 1. Hazard: with very few requests a"
+        " single failed one is a large share.",
+    )
+
+    @property
+    def effective_role(self) -> Role:
+        return self.role or DEFAULT_ROLES[self.type]
+
+    @property
+    def least_request_rate(self) -> float:
+        """Requests per second and pod."""
+        return MIN_REQUEST_RATE if self.min_request_rate is None else self.min_request_rate
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> Self:
+        is_promql = self.type is SignalType.PROMQL
+        if is_promql != (self.query is not None):
+            raise ValueError("query is needed for type PromQL and only there")
+        if (self.type is SignalType.ALERT) != (self.alert is not None):
+            raise ValueError("alert is needed for type Alert and only there")
+        if self.limit_query is not None and not is_promql:
+            raise ValueError("limitQuery is only for type PromQL")
+        if self.type is SignalType.ALERT and self.threshold is not None:
+            raise ValueError("an Alert signal takes no threshold: the alert has one")
+        if is_promql:
+            if self.threshold is None and self.limit_query is None:
+                raise ValueError(
+                    "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against"
+                )
+            if self.threshold and self.limit_query is None and parse_amount(self.threshold.above).share is not None:
+                raise ValueError("a threshold in percent of a PromQL signal needs a limitQuery")
+        return self
+
+    @model_validator(mode="after")
+    def _symptoms_are_judged_as_such(self) -> Self:
+        if self.type not in SYMPTOMS:
+            if self.min_request_rate is not None:
+                raise ValueError("minRequestRate is only for types HTTPErrors and LatencyP99")
+            return self
+        if self.threshold is None:
+            raise ValueError("HTTPErrors and LatencyP99 need a threshold: their growth is not judged")
+        if self.role is Role.LEAK:
+            raise ValueError(
+                "HTTPErrors and LatencyP99 are symptoms, which never act alone; role must be Symptom or Supporting"
+            )
+        if self.type is SignalType.HTTP_ERRORS and re.fullmatch(_ERROR_SHARE, self.threshold.above) is None:
+            raise ValueError("a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05")
+        if self.type is SignalType.LATENCY_P99 and self.threshold.above.endswith("%"):
+            raise ValueError("a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit")
+        return self
+
+
+def default_signals() -> list[Signal]:
+    """The signals of a policy that names none: those that a Go service with the usual exporters has."""
+    return [
+        Signal(name="descriptors", type=SignalType.DESCRIPTORS),
+        Signal(name="goroutines", type=SignalType.GOROUTINES),
+        Signal(name="heap", type=SignalType.HEAP),
+        Signal(name="db-pool", type=SignalType.DB_POOL),
+        Signal(name="working-set", type=SignalType.WORKING_SET),
+    ]
