@@ -1,0 +1,132 @@
+"""`leakwarden capabilities`: which signals each workload has, which it lacks, and the line that would change that."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakwarden.adapters.cluster import Session
+    from leakwarden.core.policy import Policy
+
+COMPLETE, MISSING, UNKNOWN = 0, 1, 2  # exit codes
+PATIENCE = 2.0  # s without an answer, after which it is said what is waited for
+PAGE = 100  # policies at once; with their statuses they are a few kB each
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+
+class Refused(Exception):
+    """The API server answered, but not with policies; the message is one line for people."""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "capabilities",
+        help="list which signals the workloads of policies have and lack",
+        description="List which signals each workload has, which it lacks, and what to do about that, as the operator"
+        " wrote it into the status of the policies. Exit code 0: nothing is missing; 1: something is; 2: it cannot be"
+        " told, of some policy at least.",
+    )
+    parser.add_argument("policy", nargs="?", metavar="POLICY", help="one policy's name (default: all)")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="of one namespace (default: of all)")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.ports import ClusterUnavailable
+
+    for option, value in (("POLICY", arguments.policy), ("--namespace", arguments.namespace)):
+        if value is not None and _NAME.fullmatch(value) is None:
+            return _fail(f"{option} {value[:60]!r} is not a name that Kubernetes allows")
+    try:
+        policies = asyncio.run(_read(arguments))
+    except (ClusterUnavailable, Refused) as error:
+        return _fail(str(error))
+    where = f"namespace {arguments.namespace}" if arguments.namespace else "any namespace"
+    if not policies:
+        named = f" named {arguments.policy}" if arguments.policy else ""
+        return _fail(f"there is no ReliabilityPolicy{named} in {where}")
+    return _tell(policies, arguments.output)
+
+
+def _tell(policies: list[Policy], output: str) -> int:
+    from leakwarden.cli.audit_report import printable
+    from leakwarden.cli.capabilities_report import as_json, describe, table
+
+    described = [describe(policy) for policy in policies]
+    print(as_json(described) if output == "json" else table(described))
+    sys.stdout.flush()
+    for one in described:
+        if one.trouble:
+            print(f"leakwarden capabilities: {printable(f'{one.key}: {one.trouble}')}", file=sys.stderr)
+    if any(one.trouble for one in described):
+        return UNKNOWN
+    return MISSING if any(one.missing for one in described) else COMPLETE
+
+
+def _fail(message: str) -> int:
+    from leakwarden.cli.audit_report import printable
+
+    print(f"leakwarden capabilities: {printable(message)}", file=sys.stderr)
+    return UNKNOWN
+
+
+async def _read(arguments: argparse.Namespace) -> list[Policy]:
+    """The policies asked for, by namespace and name. Raises ClusterUnavailable, Refused."""
+    from leakwarden.adapters.cluster import Session
+
+    session = await Session.open(arguments.kubeconfig, arguments.context)
+    try:
+        reading = asyncio.create_task(_list(session, arguments.namespace))
+        done, _ = await asyncio.wait([reading], timeout=PATIENCE)
+        if not done:
+            print(f"leakwarden capabilities: waiting for {session.server}", file=sys.stderr, flush=True)
+        policies = await reading
+    finally:
+        await session.close()
+    wanted = [policy for policy in policies if arguments.policy in (None, policy.name)]
+    return sorted(wanted, key=lambda policy: policy.key)
+
+
+async def _list(session: Session, namespace: str | None) -> list[Policy]:
+    import json
+
+    from leakwarden.api import names
+    from leakwarden.core.policy import parse_policy
+
+    within = f"/namespaces/{namespace}" if namespace else ""
+    path = f"/apis/{names.GROUP}/{names.VERSION}{within}/{names.POLICY_PLURAL}"
+    found: list[Policy] = []
+    token = ""
+    while True:
+        query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+        reply = await session.ask("GET", path, query=query)
+        if not reply.ok:
+            raise Refused(_refusal(reply.status, namespace, session.server))
+        try:
+            page = json.loads(reply.body)
+            found += [parse_policy(item) for item in page["items"]]
+            token = str((page.get("metadata") or {}).get("continue") or "")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise Refused(f"{session.server} did not answer with a list of policies; is it an API server?") from None
+        if not token:
+            return found
+
+
+def _refusal(status: int, namespace: str | None, server: str) -> str:
+    if status == 401:
+        return f"{server} does not accept the credentials (HTTP 401)"
+    if status == 403:
+        where = f"in namespace {namespace}" if namespace else "in all namespaces; with -n NAMESPACE you may be"
+        return f"you are not allowed to list reliabilitypolicies {where} (HTTP 403)"
+    if status == 404:
+        return f"{server} knows no reliabilitypolicies: install the chart, or apply crds/ (HTTP 404)"
+    if status == 410:
+        return "the list of policies changed while it was read; try again"
+    return f"{server} answered HTTP {status}"

@@ -1,0 +1,169 @@
+"""What the statuses of policies say of their workloads' signals, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leakwarden.api.v1alpha1.status import WorkloadStatus
+from leakwarden.cli.audit_report import printable
+from leakwarden.core.policy import Policy
+
+HEADINGS = ("WORKLOAD", "SIGNAL", "STATE", "WHAT TO DO")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One signal of one workload. `state` is Available, Unknown, or why it is missing; `text` the fix, or the cause."""
+
+    signal: str
+    state: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One workload. `more` is how many missing things the status had no room for."""
+
+    name: str
+    available: tuple[Entry, ...]
+    missing: tuple[Entry, ...]
+    unknown: tuple[Entry, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One policy. `trouble` says why its status tells nothing, or not all; empty where it does."""
+
+    namespace: str
+    name: str
+    source: str
+    workloads: tuple[Shown, ...]
+    notes: tuple[str, ...]
+    trouble: str = ""
+
+    @property
+    def missing(self) -> int:
+        return sum(len(workload.missing) + workload.more for workload in self.workloads)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def describe(policy: Policy) -> Described:
+    """What the policy's status says. Nothing is judged here, and nothing read but the status."""
+    status = policy.status
+    workloads = tuple(_shown(policy, workload) for workload in status.workloads)
+    return Described(
+        policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads)
+    )
+
+
+def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
+    status = policy.status
+    if policy.error:
+        return f"its spec cannot be used: {policy.error}"
+    if not status.conditions:
+        return "the operator has not judged it yet; is it running, and does it watch this namespace?"
+    if status.observed_generation < policy.generation:
+        return "the operator has not judged its present spec yet; what follows is of the one before"
+    stalled = next((each for each in status.conditions if each.type == "Stalled" and each.status == "True"), None)
+    if stalled is not None:
+        return stalled.message
+    if not workloads:
+        return "it selects no Deployment"
+    mute = [workload.name for workload in workloads if not workload.available and not workload.missing]
+    if mute:
+        return f"nothing can be told of {', '.join(mute[:5])}{' and others' if len(mute) > 5 else ''} for the moment"
+    hidden = status.targets.workloads - len(workloads)
+    return f"its status has no room for {hidden} more of its Deployments" if hidden > 0 else ""
+
+
+def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
+    missing = tuple(Entry(one.signal, one.reason, one.fix) for one in workload.missing)
+    more = max(0, workload.missing_total - len(missing))
+    told = {*workload.available, *(entry.signal for entry in missing)}
+    causes = {signal.name: signal for signal in policy.status.signals}
+    # Where the list of the missing is cut, the rest cannot be told from what is unknown.
+    rest = [] if more else [name for name in causes if name not in told]
+    unknown = tuple(Entry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
+    return Shown(workload.name, tuple(Entry(name, "Available") for name in workload.available), missing, unknown, more)
+
+
+def _cause(reason: str, message: str) -> str:
+    return ": ".join(part for part in (reason, message) if part) or "no reading for the moment"
+
+
+def table(policies: Sequence[Described]) -> str:
+    """A block a policy, a row a signal; the notes, which hold for all, once at the end."""
+    blocks = [_block(policy) for policy in policies]
+    notes = list(dict.fromkeys(printable(note) for policy in policies for note in policy.notes))
+    if notes:
+        blocks.append("\n".join(f"note: {note}" for note in notes))
+    workloads = sum(len(policy.workloads) for policy in policies)
+    missing = sum(policy.missing for policy in policies)
+    counts = f"{_count(len(policies), 'policy', 'policies')}, {_count(workloads, 'workload', 'workloads')}"
+    blocks.append(f"{counts}: {_count(missing, 'thing', 'things')} missing")
+    return "\n\n".join(blocks)
+
+
+def _block(policy: Described) -> str:
+    rows = [HEADINGS]
+    for workload in policy.workloads:
+        name = workload.name
+        for entry in (*workload.available, *workload.missing, *workload.unknown):
+            rows.append((name, entry.signal, entry.state, entry.text))
+            name = ""  # once is enough for the eye
+        if workload.more:
+            rows.append((name, "", "", f"and {workload.more} more that the status has no room for"))
+    source = f"  ({policy.source})" if policy.source else ""
+    lines = [f"{printable(policy.key)}{printable(source)}"]
+    if len(rows) > 1:
+        cells = [tuple(printable(cell) for cell in row) for row in rows]
+        widths = [max(len(row[column]) for row in cells) for column in range(3)]
+        lines += [
+            "  " + "  ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[3])).rstrip()
+            for row in cells
+        ]
+    return "\n".join(lines)
+
+
+def as_json(policies: Sequence[Described]) -> str:
+    return json.dumps(
+        {
+            "policies": [
+                {
+                    "namespace": policy.namespace,
+                    "name": policy.name,
+                    "source": policy.source,
+                    "trouble": policy.trouble,
+                    "workloads": [
+                        {
+                            "name": workload.name,
+                            "available": [entry.signal for entry in workload.available],
+                            "missing": [
+                                {"signal": entry.signal, "reason": entry.state, "fix": entry.text}
+                                for entry in workload.missing
+                            ],
+                            "missingTotal": len(workload.missing) + workload.more,
+                            "unknown": [
+                                {"signal": entry.signal, "cause": entry.text} for entry in workload.unknown
+                            ],
+                        }
+                        for workload in policy.workloads
+                    ],
+                    "notes": list(policy.notes),
+                }
+                for policy in policies
+            ],
+            "missing": sum(policy.missing for policy in policies),
+        },
+        indent=2,
+    )  # fmt: skip
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
