@@ -75,8 +75,8 @@ class Detection:
             rows.append(np.full(t.size, row, dtype=np.int64))
             times.append(t * self._stretch)
             values.append(v)
-            rates.append(_beside(beside.rate, key, t))
-            cycles.append(_beside(beside.collections, key, t))
+            rates.append(values_at(beside.rate, key, t))
+            cycles.append(values_at(beside.collections, key, t))
         if rows:
             joined = Points(
                 row=np.concatenate(rows),
@@ -130,7 +130,7 @@ class Detection:
             self._state.keep(kept)
 
 
-def _beside(series: Mapping[SeriesKey, Series], key: SeriesKey, t: Floats) -> Floats:
+def values_at(series: Mapping[SeriesKey, Series], key: SeriesKey, t: Floats) -> Floats:
     """The values of another series at the same moments, NaN where it has none."""
     result = np.full(t.size, np.nan)
     other = series.get(key) or series.get(SeriesKey(key.namespace, key.pod))

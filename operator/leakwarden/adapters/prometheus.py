@@ -211,6 +211,14 @@ class PrometheusSource:
             answers[futures[future].key] = future.result()
         return answers
 
+    async def labels(self, query: str, at: float) -> list[dict[str, str]]:
+        """The label sets that an instant query finds, for metrics that say it all in their labels. `query` is whole
+        PromQL, never a user's. Raises ReadFailed."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._label_sets, query, at)
+        except Exception as error:
+            raise _explained(error, self._endpoint.timeout) from None
+
     async def close(self) -> None:
         """Let go of threads and connections; a request under way ends by its own timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -253,6 +261,11 @@ class PrometheusSource:
             drop_zeros=row is not None and row.never_zero,
         )
         return join(values, limits, scope, self._choices.setdefault(query.key, Choices()))
+
+    def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        return [series.metric for series in found]
 
     def _promql(self, query: Query, template: str) -> str:
         if query.confined:

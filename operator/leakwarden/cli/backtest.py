@@ -1,4 +1,4 @@
-"""`leakwarden backtest`: what would this policy have done? Recorded series, replayed without a cluster."""
+"""`leakwarden backtest`: what would this policy have done? Recorded series or a Prometheus, replayed without a cluster."""
 
 from __future__ import annotations
 
@@ -9,20 +9,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from leakwarden.cli.backtest_input import Recording
     from leakwarden.cli.backtest_policy import Rules
     from leakwarden.core.detector_replay import Change
+    from leakwarden.core.policy import Policy
     from leakwarden.core.recording import Series
 
 DONE, UNUSABLE, SKIPPED = 0, 2, 3  # exit codes
 
 _ABOUT = """\
-Replays recorded series through the detector at the policy's interval, each moment from the past only, and shows every
-change of verdict: what the policy would have said and done.
+Replays what a Prometheus remembers, or recorded series, through the detector at the policy's interval, each moment from
+the past only, and shows every change of verdict: what the policy would have said and done. It needs no cluster.
+
+  leakwarden backtest --prometheus http://localhost:9090 --since 14d --namespace shop
+  leakwarden backtest --prometheus URL --policy relpol.yaml --save week.jsonl.gz    and keep what was read
 
   leakwarden backtest --series week.jsonl.gz                      table and timeline
   leakwarden backtest --series week.jsonl --policy relpol.yaml    as that policy judges
   leakwarden backtest --series - -o jsonl                         one object a change, for programs
   leakwarden backtest --series week.jsonl --picture week.svg      the timeline as a picture
+
+From Prometheus the pods of all workloads are judged, or of each --workload: a policy's selector needs the cluster and is
+not applied. Which workload a pod is of comes from kube-state-metrics where Prometheus has it, else from the pod's name;
+the pod's containers are pod/container where several have readings. Only reading is done, in windows of at most 6 hours.
 
 A line of the series is one life of one process:
   {"signal": "descriptors", "namespace": "shop", "workload": "cart", "pod": "cart-1", "uid": "...",
@@ -34,8 +43,11 @@ start and t in epoch seconds; limit null where none is known; v null where a scr
 in seconds until the limit is reached, or null.
 """
 _EXIT = """\
-exit code: 0 all lines were replayed, 2 wrong usage or input that cannot be read, 3 replayed, but malformed lines were
-skipped: each is named by its number on standard error"""
+exit code: 0 everything was replayed, 2 wrong usage or input that cannot be read, 3 replayed, but malformed lines were
+skipped or parts could not be read: each is named on standard error"""
+# Options that say what to read from Prometheus, and their defaults; with --series they would do nothing.
+_OF_PROMETHEUS = {"since": "1d", "namespace": None, "workload": (), "step": "1m", "timeout": "30s", "token_file": None,
+                  "ca_file": None, "save": None}  # fmt: skip
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,23 +59,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--series", metavar="FILE", required=True, help="JSON lines, plain or gzip; - is standard input"
-    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--series", metavar="FILE", help="JSON lines, plain or gzip; - is standard input")
+    source.add_argument("--prometheus", metavar="URL", help="a Prometheus, or what speaks its query API")
     parser.add_argument("--policy", metavar="FILE", help="a ReliabilityPolicy; without one the defaults judge")
     parser.add_argument("-o", "--output", choices=("table", "jsonl"), default="table")
     parser.add_argument("--picture", metavar="FILE.svg", help="also write the timeline as a picture")
     parser.add_argument("--interval", default="30s", help="time between two evaluations (default: 30s, the operator's)")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="processes to use (default: one a processor)")
+    reading = parser.add_argument_group("with --prometheus")
+    reading.add_argument("--since", metavar="TIME", help="how far back to read, such as 14d or 6h (default: 1d)")
+    reading.add_argument("--namespace", metavar="NS", help="default: the policy's; without a policy, all")
+    reading.add_argument("--workload", metavar="NAME", action="append", help="only this workload; may be repeated")
+    reading.add_argument("--step", metavar="TIME", help="resolution, from 15s to 1m (default: 1m, the operator's)")
+    reading.add_argument("--token-file", metavar="FILE", help="bearer token to authenticate with")
+    reading.add_argument("--ca-file", metavar="FILE", help="PEM authorities to verify the server with")
+    reading.add_argument("--timeout", metavar="TIME", help="for one query (default: 30s)")
+    reading.add_argument("--save", metavar="FILE", help="write what was read, as --series reads it; .gz is compressed")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
     from leakwarden.api.scalars import parse_duration
-    from leakwarden.cli.backtest_input import Unreadable, read
-    from leakwarden.cli.backtest_policy import BadPolicy, load
+    from leakwarden.cli.backtest_input import Unreadable
+    from leakwarden.cli.backtest_policy import BadPolicy, load, rules_of
 
+    progress = Progress()
     try:
         interval = parse_duration(args.interval)
         if not 1 <= interval <= 3600:
@@ -72,16 +94,18 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--jobs is {args.jobs}; 0 or more is allowed")
         if args.picture and not args.picture.endswith(".svg"):
             raise ValueError(f"--picture is {args.picture}; the picture is an SVG, so a name ending in .svg is needed")
-        rules = load(args.policy)
-        progress = Progress()
-        recording = read(args.series, progress)
+        policy = load(args.policy) if args.policy is not None else None
+        rules = rules_of(policy)
+        recording = _read(args, policy, progress)
     except (ValueError, BadPolicy, Unreadable) as error:
+        progress.close()
         return _refuse(str(error))
     for problem in recording.problems:
         _say(problem)
     if not recording.series:
         return _refuse(f"{args.series}: holds no series that can be replayed")
     changes = _replay(recording.series, rules, interval, args.jobs, progress)
+    changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
         _show(args, recording.series, changes, rules)
@@ -90,9 +114,38 @@ def run(args: argparse.Namespace) -> int:
             raise
         return _refuse(f"{error.filename}: {error.strerror}")
     if recording.problems:
-        _say(f"{len(recording.problems)} of {recording.lines} lines were skipped")
+        lost = len(recording.problems)
+        lines = f"{lost} of {recording.lines} lines were skipped"
+        _say(lines if args.prometheus is None else f"{lost} parts could not be read")
         return SKIPPED
     return DONE
+
+
+def _read(args: argparse.Namespace, policy: Policy | None, progress: Progress) -> Recording:
+    """Raises ValueError and Unreadable; both are fit for people."""
+    if args.prometheus is None:
+        from leakwarden.cli.backtest_input import read
+
+        for name in _OF_PROMETHEUS:
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} says what to read from --prometheus; leave it out")
+        return read(args.series, progress)
+    from leakwarden.cli import backtest_options, backtest_prometheus
+    from leakwarden.cli.backtest_save import save
+
+    for name, default in _OF_PROMETHEUS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+    asked = backtest_options.parse(args, policy)
+    if policy is not None:
+        _say(f"the selector of {policy.name or 'the policy'} needs the cluster and is not applied; --workload narrows")
+    found = backtest_prometheus.read(asked.endpoint, asked.questions, asked.since, progress)
+    progress.close()
+    for note in found.notes:
+        _say(note)
+    if args.save is not None:
+        save(args.save, found.recording.series, progress)
+    return found.recording
 
 
 def _replay(

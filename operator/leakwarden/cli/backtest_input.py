@@ -39,11 +39,13 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`problems`: a sentence for each skipped line, with its number. `lines`: how many there were."""
+    """`problems`: a sentence for each skipped line, with its number. `lines`: how many there were. `until`: the present
+    (epoch s) where the recording goes as far: that no reading follows says nothing then."""
 
     series: list[Series]
     problems: list[str]
     lines: int
+    until: float = math.inf
 
 
 def read(name: str, progress: Callable[[str], None]) -> Recording:

@@ -13,6 +13,7 @@ from leakwarden.core.recording import Series
 
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
+    from leakwarden.core.policy import Policy
 
 
 class BadPolicy(Exception):
@@ -51,10 +52,15 @@ class Rules:
         return sorted({s.signal for s in series if self.of(s.signal) is None})
 
 
-def load(file: str | None) -> Rules:
-    """The rules of the one policy in `file`, the defaults without one. Raises BadPolicy."""
-    if file is None:
+def rules_of(policy: Policy | None) -> Rules:
+    """The rules of a policy that `load` read, the defaults without one."""
+    if policy is None or policy.spec is None:
         return Rules(None)
+    return Rules(_contexts(policy.spec), policy.name, str(policy.spec.mode) == "Enforce")
+
+
+def load(file: str) -> Policy:
+    """The one policy in `file`, with its spec; its namespace is empty where the file has none. Raises BadPolicy."""
     import yaml
 
     from leakwarden.api import names
@@ -77,10 +83,10 @@ def load(file: str | None) -> Rules:
     metadata = found[0].get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     kept = {k: v for k, v in metadata.items() if k in ("name", "namespace")}
-    policy = parse_policy({"metadata": {"namespace": "default", **kept}, "spec": found[0].get("spec")})
+    policy = parse_policy({"metadata": kept, "spec": found[0].get("spec")})
     if policy.spec is None:
         raise BadPolicy(f"{file}: {policy.error}")
-    return Rules(_contexts(policy.spec), policy.name, str(policy.spec.mode) == "Enforce")
+    return policy
 
 
 def _contexts(spec: PolicySpec) -> dict[str, Context]:
