@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from e2e.harness.kube import apply, attempt, delete, kubectl
 from e2e.harness.policies import KIND, condition, policy, signal, wait_for_condition
 from e2e.stack import manifests
@@ -51,6 +53,25 @@ def test_a_slip_of_the_pen_is_refused_by_strict_validation(namespace: str) -> No
     made = _a_policy(namespace)
     made["spec"]["signals"][0]["treshold"] = made["spec"]["signals"][0].pop("threshold")
     assert 'unknown field "spec.signals[0].treshold"' in _refusal(made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"type": "HTTPErrors"}, "need a threshold"),
+        ({"type": "HTTPErrors", "threshold": {"above": "5"}}, "such as 5% or 0.05"),
+        ({"type": "HTTPErrors", "threshold": {"above": "5%"}, "role": "Leak"}, "which never act alone"),
+        ({"type": "LatencyP99", "threshold": {"above": "5%"}}, "a number of seconds"),
+        ({"type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 0}, "at least 0.01 requests a second"),
+        ({"type": "Descriptors", "minRequestRate": 1}, "only for types HTTPErrors and LatencyP99"),
+    ],
+)
+def test_a_symptom_that_would_act_or_says_nothing_is_refused_by_the_api_server(
+    namespace: str, changes: dict[str, Any], says: str
+) -> None:
+    made = _a_policy(namespace)
+    made["spec"]["signals"].append({"name": "symptom", **changes})
+    assert says in _refusal(made)
 
 
 def test_a_cooldown_below_ten_seconds_is_refused_by_the_api_server(namespace: str) -> None:

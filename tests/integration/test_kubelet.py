@@ -213,7 +213,7 @@ async def test_pods_of_other_namespaces_are_left_out(cluster: Cluster) -> None:
     assert answer.reason == "NoSeries"
 
 
-@pytest.mark.parametrize("kind", [SignalType.GOROUTINES, SignalType.HEAP, SignalType.DB_POOL])
+@pytest.mark.parametrize("kind", [kind for kind, row in CATALOGUE.items() if row.kubelet is None])
 async def test_what_the_kubelet_does_not_know_is_named_with_what_would_help(cluster: Cluster, kind: SignalType) -> None:
     answer = await cluster.read(kind, now=START + 61)
     assert answer == NoData("NotExported", f"the kubelets do not export it: {CATALOGUE[kind].fix}")

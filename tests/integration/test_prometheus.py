@@ -11,7 +11,7 @@ from leakwarden.adapters.prometheus import PrometheusSource
 from leakwarden.adapters.sources import Endpoint
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
-from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.signals import CATALOGUE, Labels, render
 from leakwarden.ports import Metrics
 from tests.integration.fake_prometheus import FakePrometheus, prometheus, status
 
@@ -41,6 +41,13 @@ def endpoint(fake: FakePrometheus, **changes: Any) -> Endpoint:
 def builtin(kind: SignalType, *namespaces: str) -> Query:
     row = CATALOGUE[kind]
     return Query(str(kind), row.value, row.limit, frozenset(namespaces or ("shop",)))
+
+
+def fake_limits(kind: SignalType) -> str:
+    """The query for the limits of a signal, as the source sends it."""
+    row = CATALOGUE[kind]
+    assert row.limit is not None
+    return render(row.limit, matchers='namespace="shop"', bucket=STEP, max_age=300, labels=Labels())
 
 
 def users(value: str = USER, limit: str | None = None) -> Query:
@@ -218,7 +225,7 @@ async def test_nothing_is_no_zero(fake: FakePrometheus, source: PrometheusSource
     assert await ask(source, builtin(SignalType.DESCRIPTORS)) == NoData("NoSeries", "no pod of these namespaces has it")
 
 
-@pytest.mark.parametrize("kind", [SignalType.DESCRIPTORS, SignalType.SOCKETS, SignalType.WORKING_SET])
+@pytest.mark.parametrize("kind", [kind for kind, row in CATALOGUE.items() if row.never_zero])
 async def test_a_constant_zero_is_not_measured(
     fake: FakePrometheus, source: PrometheusSource, kind: SignalType
 ) -> None:
@@ -231,6 +238,87 @@ async def test_a_constant_zero_is_not_measured(
 async def test_an_idle_pool_is_measured(fake: FakePrometheus, source: PrometheusSource) -> None:
     fake.all_pods_have([labels(db_name="orders")], points(0, 0, 0))
     assert values(await ask(source, builtin(SignalType.DB_POOL))) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "+Inf", "NaN", "9223372036854775807"], ids=lambda text: f"a maximum of {text}"
+)
+async def test_a_pool_whose_maximum_says_there_is_none_has_no_limit(
+    fake: FakePrometheus, source: PrometheusSource, limit: str
+) -> None:
+    pool = labels(db_name="orders")
+    fake.all_pods_have([pool], points(0, 0, 0))
+    fake.series[fake_limits(SignalType.DB_POOL)] = [(pool, points(limit))]
+    answer = await ask(source, builtin(SignalType.DB_POOL))
+    assert isinstance(answer, Sampled)
+    assert answer.limits == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [
+        ("go_sql_in_use_connections", "go_sql_max_open_connections"),
+        ("go_sql_stats_connections_in_use", "go_sql_stats_connections_max_open"),
+        ("pgxpool_acquired_conns", "pgxpool_max_conns"),
+        ("hikaricp_connections_active", "hikaricp_connections_max"),
+    ],
+)
+async def test_a_pool_is_found_by_whatever_name_its_exporter_gives_it(
+    fake: FakePrometheus, source: PrometheusSource, value: str, limit: str
+) -> None:
+    fake.all_pods_have([labels(__name__=value, pool="main")], points(1, 2, 3))
+    fake.series[fake_limits(SignalType.DB_POOL)] = [(labels(__name__=limit, pool="main"), points(10))]
+    answer = await ask(source, builtin(SignalType.DB_POOL))
+    assert values(answer) == [1, 2, 3]
+    assert isinstance(answer, Sampled)
+    assert answer.limits == {WEB: 10}
+    assert f'min_over_time({value}{{namespace="shop"}}[60s])' in fake.queries()[0]
+    assert f'last_over_time({limit}{{namespace="shop"}}[300s])' in fake.queries("/api/v1/query")[0]
+
+
+async def test_of_an_error_ratio_only_requests_with_a_status_code_count_and_no_failure_yet_is_a_zero(
+    fake: FakePrometheus, source: PrometheusSource
+) -> None:
+    await ask(source, builtin(SignalType.HTTP_ERRORS))
+    (query,) = fake.queries()
+    terms = query.split(" or on (namespace, pod) (sum")
+    assert terms[0] == (
+        '(sum by (namespace, pod) (rate(http_requests_total{code=~"5..",namespace="shop"}[240s]))'
+        ' or on (namespace, pod) 0 * sum by (namespace, pod) (rate(http_requests_total{code!="",namespace="shop"}[240s])))'
+        ' / on (namespace, pod) sum by (namespace, pod) (rate(http_requests_total{code!="",namespace="shop"}[240s]))'
+    )
+    counted = ("http_requests_total", "http_request_duration_seconds_count")
+    assert [term.split('=~"5.."')[0].rsplit("(", 1)[1] for term in terms] == [
+        *(f"{name}{{{label}" for name in counted for label in ("code", "status", "status_code")),
+        "http_server_request_duration_seconds_count{http_response_status_code",
+        "http_server_requests_seconds_count{status",
+    ]
+    assert fake.queries("/api/v1/query") == []  # the limit of a share needs no asking
+
+
+async def test_a_p99_is_of_all_requests_of_a_pod(fake: FakePrometheus, source: PrometheusSource) -> None:
+    await ask(source, builtin(SignalType.LATENCY_P99))
+    names = (
+        "http_request_duration_seconds_bucket",
+        "http_server_request_duration_seconds_bucket",
+        "http_server_requests_seconds_bucket",
+    )
+    assert fake.queries() == [
+        " or on (namespace, pod) ".join(
+            f'histogram_quantile(0.99, sum by (namespace, pod, le) (rate({name}{{namespace="shop"}}[240s])))'
+            for name in names
+        )
+    ]
+
+
+async def test_without_requests_a_ratio_is_no_number(fake: FakePrometheus, source: PrometheusSource) -> None:
+    of_a_pod = {"namespace": "shop", "pod": "web-1"}
+    fake.all_pods_have([of_a_pod], points("NaN", "NaN", "NaN"))
+    answer = await ask(source, builtin(SignalType.HTTP_ERRORS))
+    assert isinstance(answer, NoData)
+    assert answer.reason == "NoNumbers"
+    fake.all_pods_have([of_a_pod], points("NaN", 0, 0))
+    assert values(await ask(source, builtin(SignalType.HTTP_ERRORS)), SeriesKey("shop", "web-1")) == [0, 0]
 
 
 class TestLimits:

@@ -41,6 +41,22 @@ def test_a_selector_is_all_that_a_policy_needs() -> None:
         ({"remediation": {"cooldown": "1s"}}, "spec.remediation.cooldown is '1s'", "at least 10s"),
         ({"selctor": {}}, "spec.selctor", "no such field"),
         ({"signals": []}, "spec.signals", "at least 1"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors"}]}, "spec.signals[0]", "need a threshold"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5"}}]},
+         "spec.signals[0]", "such as 5% or 0.05"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5%"}, "role": "Leak"}]},
+         "spec.signals[0]", "Symptom or Supporting"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "95%"}}]},
+         "spec.signals[0]", "a number of seconds"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 0}]},
+         "spec.signals[0].minRequestRate is '0'", "0.01"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 2e6}]},
+         "spec.signals[0].minRequestRate is '2000000.0'", "1000000"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": "1"}]},
+         "spec.signals[0].minRequestRate is '1'", "number"),
+        ({"signals": [{"name": "a", "type": "Heap", "minRequestRate": 1}]}, "spec.signals[0]", "only for types HTTPErrors"),
+        ({"mode": "Enforce", "signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5%"}}]},
+         "spec", "role Leak"),
         ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
          "spec.selector.matchExpressions[0]", "at least one value"),
     ],
@@ -69,6 +85,21 @@ JSON = st.recursive(
 def test_parsing_never_raises_whatever_the_object_holds(spec: Any, status: Any) -> None:
     parsed = parse_policy({**body(), "spec": spec, "status": status})
     assert (parsed.spec is None) == bool(parsed.error)
+
+
+@pytest.mark.parametrize("above", ["5%", "0.05", "0", "100%"])
+def test_an_error_ratio_is_a_share_in_percent_or_below_one_and_needs_one_request_a_second(above: str) -> None:
+    spec = policy(spec={"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": above}}]}).spec
+    assert spec is not None
+    assert spec.signals[0].effective_role == "Symptom"
+    assert spec.signals[0].least_request_rate == 1
+
+
+def test_a_policy_may_ask_for_more_traffic() -> None:
+    signal = {"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 20}
+    spec = policy(spec={"signals": [signal]}).spec
+    assert spec is not None
+    assert spec.signals[0].least_request_rate == 20
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import promql_parser as parser
 import pytest
 
-from leakwarden.api.v1alpha1.policy import DEFAULT_ROLES, Role, SignalType
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
+from leakwarden.api.v1alpha1.status import FIX_LENGTH
+from leakwarden.core.queries import fixed_limit, grows
 from leakwarden.core.signals import CATALOGUE, CONTEXT, Labels, LimitKind, Row, real_limit, render, row_of
 
 BUILT_IN = [kind for kind in SignalType if kind not in (SignalType.PROMQL, SignalType.ALERT)]
@@ -58,6 +60,13 @@ def test_a_signal_has_a_limit_query_exactly_where_another_series_says_its_limit(
 
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_row_says_what_to_do_where_its_limit_is_missing_if_one_can_be(row: Row) -> None:
+    assert bool(row.limit_fix) == row.grows
+    assert max(len(row.fix), len(row.limit_fix)) <= FIX_LENGTH
+    assert row.limit_fix == "" or row.limit_fix.isprintable()
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
 def test_a_row_says_in_one_line_what_to_do_where_it_is_missing(row: Row) -> None:
     assert row.fix
     assert row.fix.isprintable()
@@ -67,6 +76,20 @@ def test_a_row_says_in_one_line_what_to_do_where_it_is_missing(row: Row) -> None
 def test_memory_alone_never_acts() -> None:
     assert {kind: row.role for kind, row in CATALOGUE.items()} == {kind: DEFAULT_ROLES[kind] for kind in CATALOGUE}
     assert CATALOGUE[SignalType.WORKING_SET].role is Role.SUPPORTING
+
+
+def test_what_users_feel_is_a_symptom_and_its_growth_is_not_judged() -> None:
+    assert {kind for kind, row in CATALOGUE.items() if row.role is Role.SYMPTOM} == SYMPTOMS
+    assert {kind for kind, row in CATALOGUE.items() if not row.grows} == SYMPTOMS
+    assert [grows(str(kind)) for kind in sorted(SYMPTOMS)] == [False, False]
+    assert grows("Descriptors")
+    assert grows("PromQL/shop/0123")
+    assert not grows("context/rate")
+
+
+def test_of_all_limits_only_that_of_a_share_is_known_without_reading() -> None:
+    assert fixed_limit(SignalType.HTTP_ERRORS) == 1
+    assert [fixed_limit(kind) for kind in SignalType if kind is not SignalType.HTTP_ERRORS] == [None] * 9
 
 
 def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:

@@ -194,6 +194,8 @@ class Signal(Model):
         description="For HTTPErrors and LatencyP99: requests a second that a pod must answer for its reading to count."
         " Below, the signal is Unknown for that pod, neither healthy nor bad. Default 1. Hazard: with very few requests a"
         " single failed one is a large share.",
+        # The API server compares a whole number with the bound's whole part, and so takes 0 (seen on 1.37).
+        json_schema_extra=rules(("self >= 0.01", "minRequestRate must be at least 0.01 requests a second")),
     )
 
     @property
