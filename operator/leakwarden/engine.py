@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionPhase, ActionStatus, PolicyStatus
@@ -16,7 +16,7 @@ from leakwarden.core.announce import announcements
 from leakwarden.core.evaluation import PolicyEvaluation, evaluate, owners
 from leakwarden.core.guards import Situation
 from leakwarden.core.policy import Policy, format_time
-from leakwarden.core.remediation import Decision, finish, intent, plan, recover, verify
+from leakwarden.core.remediation import Decision, finish, intent, plan, recover, still_needed, verify
 from leakwarden.core.report import build_status
 from leakwarden.core.workload import Snapshot
 from leakwarden.policies import Policies
@@ -91,9 +91,9 @@ class Engine:
         by_workload = _by_workload(records)
         decisions = plan(evaluations, Situation(now, fresh, self.permitted, by_workload))
         # act
-        for decision in decisions:
+        for index, decision in enumerate(decisions):
             if decision.go:
-                await self._execute(decision, records)
+                decisions[index] = await self._execute(decision, records)
         # tell
         for evaluation in evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
@@ -129,21 +129,26 @@ class Engine:
             settled[evaluation.policy.uid] = records
         return settled
 
-    async def _execute(self, decision: Decision, records: dict[str, list[ActionStatus]]) -> None:
-        """Intent, then the action with its precondition, then the outcome. Any doubt before the action ends it."""
+    async def _execute(self, decision: Decision, records: dict[str, list[ActionStatus]]) -> Decision:
+        """Intent, then the action with its precondition, then the outcome. Any doubt before the action ends it.
+
+        Returns the decision, with a skip where what was done in this tick leaves no room for it any more.
+        """
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
-            return  # removed or edited since it was judged; the next tick judges anew
+            return decision  # removed or edited since it was judged; the next tick judges anew
         mine = records[policy.uid]
         record = intent(decision, self._id_for(decision, mine), self.clock())
         pending = _with(mine, record)
+        if needed := still_needed(pending[MAX_ACTIONS:], decision.candidate.spec, self.clock()):
+            return replace(decision, skips=(needed,))
         try:
             await self._write(policy, policy.status.model_copy(update={"actions": pending[:MAX_ACTIONS]}))
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning(
                 "not acting: the intent could not be recorded", extra={"policy": policy.key, "error": str(error)}
             )
-            return
+            return decision
         attempt = await self._perform(decision)
         phase = _PHASES[attempt.outcome]
         message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
@@ -154,6 +159,7 @@ class Engine:
             extra={"policy": policy.key, "action": done.type, "workload": done.workload, "pod": done.pod,
                    "phase": str(done.phase), "outcome_message": done.message},
         )  # fmt: skip
+        return decision
 
     async def _perform(self, decision: Decision) -> Attempt:
         candidate = decision.candidate

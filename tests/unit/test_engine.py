@@ -376,3 +376,29 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     assert world.engine.defects == 1
+
+
+async def test_a_policy_never_forgets_a_cooldown_to_make_room_for_another_action() -> None:
+    world = World()
+    names = [f"w{n:02}" for n in range(30)]
+    pods = [pod(f"{name}-1", owner=name) for name in names]
+    deployments = [workload(name, replicas=1, updated_replicas=1, ready_replicas=1) for name in names]
+    world.cluster.world = snapshot(deployments, pods)
+    for _ in range(5):
+        world.metrics.answer = sampled({one.name: points([950] * 5, until=world.now) for one in pods})
+        await world.engine.tick()
+        world.now += 60
+    assert len(world.changes()) == len(set(world.changes())) == 20
+    reasons = [skip.reason for decision in world.engine.last.decisions for skip in decision.skips]
+    assert reasons.count("CooldownActive") == 20
+    assert reasons.count("BudgetExhausted") == 10
+
+
+async def test_action_records_survive_a_status_that_somebody_else_has_damaged() -> None:
+    world = World()
+    await world.engine.tick()
+    damaged = {**world.cluster.statuses[-1], "conditions": "all fine", "observedGeneration": "seven"}
+    world.policies.put(body(spec=enforcing(), status=damaged))
+    world.now += 30
+    await world.engine.tick()
+    assert world.changes() == [("evict", "uid-api-1")]

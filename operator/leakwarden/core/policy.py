@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
-from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import PromQLError, confine
 
 
@@ -86,6 +87,15 @@ def _promql_errors(spec: PolicySpec, namespace: str) -> str:
     return ""
 
 
+def _readable_actions(status: Any) -> list[ActionStatus]:
+    records = status.get("actions") if isinstance(status, dict) else None
+    kept = []
+    for record in records if isinstance(records, list) else ():
+        with contextlib.suppress(ValidationError, RecursionError):
+            kept.append(ActionStatus.model_validate(record))
+    return kept[:MAX_ACTIONS]
+
+
 def parse_policy(body: Mapping[str, Any]) -> Policy:
     """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`."""
     metadata = body.get("metadata") or {}
@@ -103,9 +113,9 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
     try:
         status = PolicyStatus.model_validate(body.get("status") or {})
     except (ValidationError, RecursionError):
-        # Something else wrote it, or a much older version did. Its action records are lost with it,
-        # which only the cooldown would miss; what the cluster shows still guards.
-        status = PolicyStatus()
+        # Something else wrote it, or a much older version did. Its action records are what cooldowns are computed
+        # from, so each that can be read is kept.
+        status = PolicyStatus(actions=_readable_actions(body.get("status")))
     return Policy(
         namespace=namespace,
         name=str(metadata.get("name", "")),

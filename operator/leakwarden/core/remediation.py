@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakwarden.api.scalars import format_duration
+from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
+from leakwarden.api.v1alpha1.policy import PolicySpec
+from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import IMPOSSIBLE, Candidate, Situation, Skip, ask
 from leakwarden.core.judgement import Judgement, Verdict
@@ -69,6 +70,20 @@ def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[
             if decision is not None:
                 decisions.append(decision)
     return decisions
+
+
+def still_needed(dropped: Sequence[ActionStatus], spec: PolicySpec, now: float) -> Skip | None:
+    """Why the records that one more would push out must stay: an action whose cooldown they keep, or that has not
+    ended. The list is bounded, so a policy acts at most as often in a cooldown as it holds records."""
+    cooldown = parse_duration(spec.remediation.cooldown)
+    for record in dropped:
+        ended = record.phase is not ActionPhase.PENDING and record.result is not ActionResult.VERIFYING
+        left = parse_time(record.intended_at) + cooldown - now
+        if record.phase is ActionPhase.BLOCKED or (ended and left <= 0):
+            continue
+        message = f"{len(dropped) + MAX_ACTIONS - 1} actions of this policy are within their cooldown, which is all it may have"
+        return Skip(SkipReason.BUDGET_EXHAUSTED, message)
+    return None
 
 
 def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:

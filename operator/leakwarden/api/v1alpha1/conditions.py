@@ -95,7 +95,8 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
     SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet.",
     SkipReason.COOLDOWN_ACTIVE: "The last action on this Deployment is younger than spec.remediation.cooldown.",
-    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
+    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already,"
+    " or twenty actions of the policy are within their cooldown, which is all it may have.",
     SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
     SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
     SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
