@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import ExitStack
 
+from e2e.cluster.locks import exclusively
+from e2e.cluster.paths import cache_directory
 from e2e.cluster.progress import say, step
 from e2e.harness.kube import apply, get, provider
 from e2e.images.builders import build_image
@@ -15,8 +18,18 @@ IMAGES = ("operator", "services", "nginx", "prometheus")
 _LEDGER = ("leakwarden-e2e-images", "kube-system")
 
 
+@functools.cache
+def _alone() -> ExitStack:
+    """Until this process ends no other run of the tests or the demo may have the cluster: they share one release of
+    the operator, and each would install it with values of its own under the other's feet."""
+    held = ExitStack()
+    held.enter_context(exclusively(cache_directory() / "run.lock"))
+    return held
+
+
 def ensure_cluster() -> None:
-    """Bring the cluster up, or find that it is. Raises ClusterError."""
+    """Bring the cluster up, or find that it is; waits for another run that uses it. Raises ClusterError."""
+    _alone()
     with step("the cluster"):
         provider().up()
 
