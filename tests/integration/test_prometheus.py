@@ -311,13 +311,18 @@ async def test_a_p99_is_of_all_requests_of_a_pod(fake: FakePrometheus, source: P
     ]
 
 
-async def test_without_requests_a_ratio_is_no_number(fake: FakePrometheus, source: PrometheusSource) -> None:
-    of_a_pod = {"namespace": "shop", "pod": "web-1"}
-    fake.all_pods_have([of_a_pod], points("NaN", "NaN", "NaN"))
-    answer = await ask(source, builtin(SignalType.HTTP_ERRORS))
+@pytest.mark.parametrize("kind", [SignalType.HTTP_ERRORS, SignalType.LATENCY_P99, SignalType.HEAP])
+async def test_what_is_no_number_is_not_taken_for_a_zero(
+    fake: FakePrometheus, source: PrometheusSource, kind: SignalType
+) -> None:
+    fake.all_pods_have([{"namespace": "shop", "pod": "web-1"}], points("NaN", "NaN", "NaN"))
+    answer = await ask(source, builtin(kind))
     assert isinstance(answer, NoData)
     assert answer.reason == "NoNumbers"
-    fake.all_pods_have([of_a_pod], points("NaN", 0, 0))
+
+
+async def test_an_error_ratio_of_zero_is_a_reading(fake: FakePrometheus, source: PrometheusSource) -> None:
+    fake.all_pods_have([{"namespace": "shop", "pod": "web-1"}], points("NaN", 0, 0))
     assert values(await ask(source, builtin(SignalType.HTTP_ERRORS)), SeriesKey("shop", "web-1")) == [0, 0]
 
 

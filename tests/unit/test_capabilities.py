@@ -109,7 +109,10 @@ def test_memory_without_a_limit_says_where_to_set_it() -> None:
     assert missing(status, "web") == [PPROF]
     found = signal(status, "heap")
     assert (found.state, found.reason, found.pods) == ("Partial", "NoLimit", 1)
-    assert "1 of 2 pods, and 1 without a limit" in found.message
+    assert (
+        found.message
+        == "fresh readings for 1 of 2 pods; 1 cannot be judged: no limit: set resources.limits.memory of the container"
+    )
 
 
 def test_an_idle_pool_without_a_maximum_is_not_healthy() -> None:

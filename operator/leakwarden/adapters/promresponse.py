@@ -7,7 +7,7 @@ them cost several times the time and memory.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import msgspec
@@ -132,7 +132,7 @@ def join(values: Sequence[RawSeries], limits: Sequence[RawSeries], scope: Scope,
     if not candidates:
         if unnamed == len(values):
             return NoData("NoPodLabel", f"none of its {unnamed} series has the label {scope.labels.pod}")
-        if scope.drop_zeros:
+        if scope.drop_zeros and any(_points(each, replace(scope, drop_zeros=False)) for each in values):
             return NoData("ConstantZero", "every reading is 0, which means that it is not measured")
         return NoData("NoNumbers", "its series hold no number")
     found = _Limits(limits, scope)

@@ -261,7 +261,7 @@ def _signal_status(evaluation: PolicyEvaluation, signal: Signal, coverage: Cover
         return SignalStatus(name=signal.name, state="Available", pods=fresh, message=told)
     told = f"fresh readings for {fresh} of {pods} pods"
     if unlimited:
-        told += f", and {unlimited} without a limit to judge them by: {fix_of(signal, Lack.NO_LIMIT)}"
+        told += f"; {unlimited} cannot be judged: {fix_of(signal, Lack.NO_LIMIT)}"
     return SignalStatus(
         name=signal.name,
         state="Partial",
