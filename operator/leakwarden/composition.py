@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -195,6 +196,8 @@ def run_operator(settings: Settings, unknown: list[str]) -> int:
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown:
         log.warning("this variable is no setting and is ignored", extra={"variable": name})
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # where kopf looks; it must not watch another cluster
     # Until the engine runs, a plain end is right: nothing has been done yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -70,7 +70,6 @@ async def operator(
         env={
             **clean,
             "HOME": str(directory),
-            "KUBECONFIG": str(directory / "kubeconfig"),
             "LEAKWARDEN_KUBECONFIG": str(kubeconfig(directory, api.url)),
             "LEAKWARDEN_SOURCES_FILE": str(sources),
             "LEAKWARDEN_INTERVAL": "1s",

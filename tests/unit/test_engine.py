@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
 from leakwarden.auditor import Auditor
@@ -390,8 +391,8 @@ async def test_a_policy_never_forgets_a_cooldown_to_make_room_for_another_action
         world.now += 60
     assert len(world.changes()) == len(set(world.changes())) == 20
     reasons = [skip.reason for decision in world.engine.last.decisions for skip in decision.skips]
-    assert reasons.count("CooldownActive") == 20
-    assert reasons.count("BudgetExhausted") == 10
+    assert reasons.count(SkipReason.COOLDOWN_ACTIVE) == 20
+    assert reasons.count(SkipReason.BUDGET_EXHAUSTED) == 10
 
 
 async def test_action_records_survive_a_status_that_somebody_else_has_damaged() -> None:
