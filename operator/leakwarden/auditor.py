@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from leakwarden.core.evaluation import owners
 from leakwarden.core.policy import Policy
 from leakwarden.core.workload import Snapshot, Workload
 from leakwarden.ports import EndpointAnswer, Endpoints
+
+log = logging.getLogger("leakwarden.auditor")
 
 CALL_EVERY = 300.0  # s between two calls of one workload's endpoints
 CALLS_PER_TICK = 50  # workloads; a thousand targets are called over some ticks rather than in one
@@ -52,7 +55,10 @@ class Auditor:
             assert policy.spec is not None
             seen = self._observed.get(workload.uid)
             calls = seen is not None and policy.spec.audit.call_endpoints
-            findings[workload.uid] = audit(workload, policy.spec.audit, seen.answers if seen and calls else ())
+            try:
+                findings[workload.uid] = audit(workload, policy.spec.audit, seen.answers if seen and calls else ())
+            except Exception:  # a defect that one Deployment brings to light must not stop the others
+                log.exception("a defect: it was not audited", extra={"workload": workload.key})
         return findings
 
     def _due(self, workload: Workload, now: float) -> bool:

@@ -16,7 +16,7 @@ from leakwarden.core.announce import announcements
 from leakwarden.core.evaluation import PolicyEvaluation, evaluate, owners
 from leakwarden.core.guards import Situation
 from leakwarden.core.policy import Policy, format_time
-from leakwarden.core.remediation import Decision, finish, intent, plan, recover, still_needed, verify
+from leakwarden.core.remediation import Decision, ask_again, finish, intent, plan, recover, still_needed, verify
 from leakwarden.core.report import build_status
 from leakwarden.core.workload import Snapshot
 from leakwarden.policies import Policies
@@ -137,6 +137,9 @@ class Engine:
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
             return decision  # removed or edited since it was judged; the next tick judges anew
+        decision = self._ask_again(decision, records)
+        if not decision.go:
+            return decision
         mine = records[policy.uid]
         record = intent(decision, self._id_for(decision, mine), self.clock())
         pending = _with(mine, record)
@@ -160,6 +163,11 @@ class Engine:
                    "phase": str(done.phase), "outcome_message": done.message},
         )  # fmt: skip
         return decision
+
+    def _ask_again(self, decision: Decision, records: Mapping[str, Sequence[ActionStatus]]) -> Decision:
+        snapshot = self.cluster.snapshot()
+        fresh = snapshot.synced and snapshot.age <= CLUSTER_MAX_AGE
+        return ask_again(decision, snapshot, Situation(self.clock(), fresh, self.permitted, _by_workload(records)))
 
     async def _perform(self, decision: Decision) -> Attempt:
         candidate = decision.candidate

@@ -403,3 +403,31 @@ async def test_action_records_survive_a_status_that_somebody_else_has_damaged() 
     world.now += 30
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
+
+
+@pytest.mark.parametrize(
+    ("deployment", "pods"),
+    [
+        (workload(annotations={"leakwarden.dev/skip": "wait"}), [pod("api-1"), pod("api-2"), pod("api-3")]),
+        (workload(updated_replicas=1), [pod("api-1"), pod("api-2"), pod("api-3")]),
+        (workload(), [pod("api-1"), pod("api-2", ready=False), pod("api-3")]),
+        (workload(), [pod("api-1", terminating=True), pod("api-2"), pod("api-3")]),
+        (workload(), [pod("api-9"), pod("api-2"), pod("api-3")]),
+        (workload(uid="another"), []),
+    ],
+    ids=["opted out", "rolling out", "another pod failed", "on its way out", "replaced", "recreated"],
+)
+async def test_what_happens_while_readings_are_taken_is_seen_before_acting(
+    deployment: Workload, pods: list[Pod]
+) -> None:
+    world = World()
+
+    class Slow(FakeMetrics):
+        async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+            world.cluster.world = snapshot([deployment], pods)
+            return await super().read(queries, since, now, step)
+
+    source = Slow(world.metrics.answer)
+    world.engine.reader = Reader({"main": source}, source, 30.0)
+    await world.engine.tick()
+    assert world.changes() == []

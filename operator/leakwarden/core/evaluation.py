@@ -69,9 +69,7 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
         return []
     selector = policy.spec.selector
     found = (
-        workload
-        for workload in snapshot.workloads.values()
-        if workload.namespace == policy.namespace and selects(selector, workload.labels)
+        workload for workload in snapshot.by_namespace.get(policy.namespace, ()) if selects(selector, workload.labels)
     )
     return sorted(found, key=lambda workload: workload.name)
 

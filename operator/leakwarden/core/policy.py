@@ -38,7 +38,7 @@ def parse_time(text: str | None) -> float:
     """Epoch seconds of an RFC 3339 time; 0 where there is none or it can't be read."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except ValueError:
+    except (ValueError, TypeError):
         return 0.0
 
 
@@ -98,7 +98,8 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
 
 def parse_policy(body: Mapping[str, Any]) -> Policy:
     """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`."""
-    metadata = body.get("metadata") or {}
+    metadata = body.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
     namespace = str(metadata.get("namespace", ""))
     spec: PolicySpec | None = None
     error = ""
@@ -121,7 +122,7 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
         name=str(metadata.get("name", "")),
         uid=str(metadata.get("uid", "")),
         resource_version=str(metadata.get("resourceVersion", "")),
-        generation=int(metadata.get("generation") or 0),
+        generation=generation if isinstance(generation := metadata.get("generation"), int) else 0,
         created=parse_time(metadata.get("creationTimestamp")),
         spec=spec,
         error=error,

@@ -7,6 +7,7 @@ confined, or cannot be the reading of a pod, is refused with one line.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -65,6 +66,23 @@ def confine(query: str, namespace: str, *, namespace_label: str = "namespace", p
     """
     if len(query) > MAX_LENGTH:
         raise PromQLError(f"the query has {len(query)} characters; at most {MAX_LENGTH} are allowed")
+    answer = _confined(query, namespace, namespace_label, pod_label)
+    if isinstance(answer, PromQLError):
+        raise answer.with_traceback(None)
+    return answer
+
+
+@functools.lru_cache(maxsize=2048)
+def _confined(query: str, namespace: str, namespace_label: str, pod_label: str) -> str | PromQLError:
+    """Refusals are remembered too: a policy is read again at each of its events, and the nastiest query that fits
+    takes the parser's printer seconds."""
+    try:
+        return _confine(query, namespace, namespace_label, pod_label)
+    except PromQLError as error:
+        return error
+
+
+def _confine(query: str, namespace: str, namespace_label: str, pod_label: str) -> str:
     tree = _parse(query)
     nodes = list(_nodes(tree))
     kind = _type(tree)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
@@ -13,6 +13,7 @@ from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, Workload
 from leakwarden.core.guards import IMPOSSIBLE, Candidate, Situation, Skip, ask
 from leakwarden.core.judgement import Judgement, Verdict
 from leakwarden.core.policy import format_time, parse_time
+from leakwarden.core.workload import Snapshot
 
 # After this an action that was carried out but whose benefit could not be seen is Inconclusive, s.
 # Kubernetes' own progressDeadlineSeconds default: a Deployment that has not recovered by then is stuck.
@@ -84,6 +85,31 @@ def still_needed(dropped: Sequence[ActionStatus], spec: PolicySpec, now: float) 
         message = f"{len(dropped) + MAX_ACTIONS - 1} actions of this policy are within their cooldown, which is all it may have"
         return Skip(SkipReason.BUDGET_EXHAUSTED, message)
     return None
+
+
+def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> Decision:
+    """The guards' answers for the cluster as it is now: readings take seconds, in which pods fail and people edit.
+
+    The judgement stands; what may have changed is the Deployment, the readiness of its pods and whether they exist.
+    """
+    candidate = decision.candidate
+    workload = snapshot.workloads.get(candidate.target.workload.uid)
+    now = {pod.uid: pod for pod in snapshot.pods_by_workload.get(candidate.target.workload.uid, ())}
+    if workload is None or candidate.pod.pod.uid not in now:
+        gone = Skip(SkipReason.ACTION_PENDING, "the pod or its Deployment is gone; judged anew by the next tick")
+        return replace(decision, skips=(gone,))
+    judged = {pod.pod.uid: pod for pod in candidate.target.pods}
+    pods = tuple(
+        replace(judged[uid], pod=pod) if uid in judged else PodEvaluation(pod, Verdict.UNKNOWN, None, None, ())
+        for uid, pod in now.items()
+        if not pod.terminating
+    )
+    acted_on = next((pod for pod in pods if pod.pod.uid == candidate.pod.pod.uid), None)
+    if acted_on is None:
+        return replace(decision, skips=(Skip(SkipReason.ACTION_PENDING, "the pod is on its way out already"),))
+    target = replace(candidate.target, workload=workload, pods=pods)
+    renewed = replace(candidate, target=target, pod=acted_on)
+    return Decision(renewed, ask(renewed, situation))
 
 
 def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:

@@ -132,6 +132,14 @@ class Snapshot:
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
     synced: bool = True
     age: float = 0.0
+    # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
+    by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        grouped: dict[str, list[Workload]] = {}
+        for workload in self.workloads.values():
+            grouped.setdefault(workload.namespace, []).append(workload)
+        object.__setattr__(self, "by_namespace", {name: tuple(found) for name, found in grouped.items()})
 
 
 def container_memory_limit(workload: Workload, container: str) -> float | None:

@@ -83,7 +83,7 @@ def startup_budget_short(subject: Subject) -> Iterator[Defect]:
                 if wait > LEAST_STARTUP_BUDGET
                 else f"a start on a busy node needs {LEAST_STARTUP_BUDGET} s or more"
             )
-            period = container.startup.period
+            period = max(1, container.startup.period)
             yield Defect(
                 Severity.WARNING,
                 f"the startup probe kills after {_budget_sum(container.startup)} = {budget} s, and {why}",
