@@ -99,8 +99,8 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     c["ended"][:n] = np.where(done, np.where(fell, 1, 2), c["ended"][:n])
     # Where growth stopped by itself it may stop again: only what goes beyond is news. A process that is gone has
     # stopped nothing.
-    ended = np.flatnonzero(done & ~stale)
-    np.maximum.at(state.known, c["group"][ended], np.minimum(c["top"][ended], 1.0)[:, None])
+    ended = np.flatnonzero(expired & ~fell & ~stale)
+    c["plateau"][ended] = np.maximum(c["plateau"][ended], np.minimum(c["top"][ended], 1.0))
     c["latched"][:n][done] = np.nan
     c["top"][:n][done] = 0.0
     latched &= ~done
@@ -131,6 +131,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     # Once so, until the leak itself is called off: an estimate that wavers must not blow hot and cold.
     soon = latched & (soon | c["acute"][:n])
     c["acute"][:n] = soon
+    state.convicted[c["group"][:n][soon & (level >= gates.exhausting_hasty)]] = True
     verdict = np.where(soon, EXHAUSTING, verdict)
     reason = np.where(soon, int(Reason.ExhaustsSoon), reason)
 

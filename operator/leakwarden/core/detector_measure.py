@@ -124,10 +124,11 @@ def _weigh(
         gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
         actual=c["level"][rows],
+        convicted=state.convicted[group],
         backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum,
-        known=state.known[group, k:].max(axis=1), fall=state.fall[group, k:].max(axis=1),
+        known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
 

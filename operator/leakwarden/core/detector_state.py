@@ -39,7 +39,7 @@ _COLUMNS: dict[str, tuple[float, type]] = {
     "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
     "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
     "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
-    "ended": (0, np.int64), "acute": (False, np.bool_),
+    "ended": (0, np.int64), "plateau": (0.0, np.float64), "acute": (False, np.bool_),
     "above": (np.nan, np.float64),
 }  # fmt: skip
 PER_WIDTH: dict[str, tuple[float, type]] = {
@@ -68,6 +68,7 @@ class State:
         self.origin = np.zeros(0)
         self.known = np.zeros((0, _S))
         self.fall = np.zeros((0, _S))
+        self.convicted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -89,6 +90,7 @@ class State:
                 self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
                 self.known = np.concatenate([self.known, np.zeros((more, _S))])
                 self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
+                self.convicted = np.concatenate([self.convicted, np.zeros(more, np.bool_)])
             if np.isnan(self.origin[group]):
                 self.origin[group] = first
             self.c["group"][at] = group

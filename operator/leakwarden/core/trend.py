@@ -40,6 +40,7 @@ class Trend:
     late: Floats  # slope at the end of the window over the mean slope, from a parabola: 1 steady, < 1 slowing down
     step: Floats  # the least growth from one quarter of the window to the next, as a share of a quarter's due
     drawdown: Floats  # the deepest fall from an earlier high, over the growth
+    still: Floats  # share of neighbouring buckets with exactly the same floor: a high-water mark stands still
     garbage: Floats  # how far the ceiling of a bucket usually lies above its floor, share of the limit
 
 
@@ -137,6 +138,7 @@ def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None
     fall = np.maximum(fall - quantum, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawdown = np.where(growth > 0, fall / growth, np.inf)
+    still = np.count_nonzero(y[:, 1:] == y[:, :-1], axis=1) / np.maximum(n - 1, 1.0)
     return Trend(
         n=n, span=span, slope=slope,
         slope_low=np.where(count > 0, low, -np.inf), slope_high=np.where(count > 0, high, np.inf),
@@ -145,5 +147,5 @@ def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None
         start=offset + slope * first, floor=np.where(np.isnan(floor), offset + slope * SLOTS, floor),
         level=level,
         late=_curve(y, valid, first, span), step=_quarters(y, valid, first, span, growth, quantum),
-        drawdown=drawdown, garbage=median_rows(hi - lo),
+        drawdown=drawdown, still=still, garbage=median_rows(hi - lo),
     )  # fmt: skip

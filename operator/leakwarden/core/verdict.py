@@ -74,12 +74,15 @@ class Gates:
     readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8)
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
-    clear_of_noise: tuple[float, ...] = (4.0, 6.0, 7.0, 8.0, 5.0, 5.0)
+    clear_of_noise: tuple[float, ...] = (4.0, 5.5, 7.0, 8.0, 5.0, 5.0)
     # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high).
     little: float = 0.14
-    clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 14.0, 10.0, 10.0, 10.0)
+    clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 16.0, 16.0, 10.0, 10.0)
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
     least_quarter: float = 0.20
+    # More floors than this exactly like the one before (bench: high_water), unless one step is this much of the limit.
+    stands_still: float = 0.35
+    coarse: float = 0.004
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
@@ -87,20 +90,36 @@ class Gates:
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.85, 0.83, 0.83, 0.83, 0.80, 0.78)
+    level: tuple[float, ...] = (0.85, 0.81, 0.81, 0.82, 0.80, 0.78)
     # One minute's window when the next wider one shows the same (bench: accelerating; bursts are not in the wider one).
     level_backed: float = 0.76
     # History alone tells mornings, not steps (bench: steps).
     level_history: float = 0.10
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
-    level_unexplained: tuple[float, ...] = (0.85, 0.86, 0.92, 0.92, 0.92, 0.92)
+    level_unexplained: tuple[float, ...] = (0.85, 0.89, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.90
     # What a ceiling stands above its floor beyond this comes and goes, and counts for a quarter.
     air: float = 0.10
+    firm_drawdown: float = 0.05
+    firm_growth: float = 0.40
     imminent: float = 4300.0  # seconds
     # ... and more for garbage that doubles what is live, which stands high every morning (bench: gc_sawtooth).
     level_collected: float = 0.95
+    # Above this no explanation helps: whatever lifts it, it is about to be exhausted.
+    level_unvetoed: float = 0.97
+    # A straight line, clear of load: what saturates shows `late` 0.85 after a third of its time constant, when it
+    # cannot yet look as if it reached the limit within two windows. A cache that fills in a straight line can, so
+    # much must be gone, and memory is left out; unless a process of the workload has gone all the way before.
+    early_level: float = 0.70
+    early_convicted: float = 0.50
+    early_reach: float = 2.0
+    early_late: float = 0.80
+    early_readings: int = 10
+    early_clear: tuple[float, ...] = (1e9, 14.0, 12.0, 12.0, 12.0, 12.0)
+    early_quarter: float = 0.5
+    early_drawdown: float = 0.12
+    early_unexplained: float = 0.5
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
     # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
@@ -151,12 +170,12 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
+    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
     `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
@@ -167,6 +186,8 @@ def judge_windows(
     clear &= (growth > gates.little) | (growth > straight * raw.noise)
     clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
     steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
+    # A high-water mark stands still between its records; small pools do so because they count in large steps.
+    steady &= (raw.still < gates.stands_still) | (quantum > gates.coarse)
     keeps_on = raw.late > gates.not_slowing
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
@@ -176,10 +197,13 @@ def judge_windows(
     reach = best <= raw.span * width * gates.reach
     # What fills up to a bound is as high as it has been, not as high as its line would have it; only between two
     # collections the line knows better.
-    level = np.where(collected & ~memory, raw.level, np.minimum(raw.level, actual))
+    capped = np.minimum(raw.level, actual)
+    level = np.where(collected & ~memory, raw.level, capped) if width_index > 0 else np.where(memory, capped, raw.level)
     # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
     # bucket counts for a quarter: a busy pool touches its maximum and is idle a second later (bench: pool_at_maximum).
-    airy = np.maximum(level - raw.floor - gates.air, 0.0)
+    # Unless its floors have climbed without ever giving way: a pool's mornings do give way (bench: pool).
+    firm = (raw.drawdown < gates.firm_drawdown) & (growth > gates.firm_growth) & (growth > 15 * raw.noise)
+    airy = np.where(firm, 0.0, np.maximum(np.maximum(level - raw.floor, raw.garbage - raw.slope) - gates.air, 0.0))
     height = np.where(memory | collected | rated, level, level - 0.75 * airy)
     margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
     novel = raw.floor > known + margin
@@ -199,11 +223,25 @@ def judge_windows(
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
     # Close to the limit, half an explanation does not do: what leaks along with the traffic is half explained by it.
-    vetoed = (
-        rated
-        & ~unexplained
-        & ~((level - 0.75 * airy > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope))
+    solid = level - 0.75 * airy
+    half = (solid > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope)
+    last = (solid > gates.level_unvetoed) & (adjusted.slope > 0.2 * raw.slope)
+    vetoed = rated & ~unexplained & ~half & ~last
+    # A straight line that owes nothing to the load is believed from farther away: reported, not acted on.
+    straight_line = (
+        (rated | apart | convicted)
+        & (adjusted.slope_low > gates.early_unexplained * raw.slope)
+        & (raw.n >= gates.early_readings)
+        & (growth > gates.early_clear[width_index] * raw.noise)
+        & (raw.step > gates.early_quarter)
+        & (raw.drawdown < gates.early_drawdown)
+        & (raw.late > gates.early_late)
+        & (adjusted.late > gates.early_late - 0.1)
+        & (best <= raw.span * width * gates.early_reach)
+        & (~(memory | collected) | convicted)
     )
+    near |= straight_line & (height >= np.where(convicted, gates.early_convicted, gates.early_level))
+    reach |= straight_line
     leak = clear & steady & keeps_on & reach & ~vetoed
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level

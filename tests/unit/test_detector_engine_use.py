@@ -1,0 +1,85 @@
+"""The detector as the engine calls it: incrementally, from any moment on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leakwarden.core.detector import EXHAUSTING, LEAKING, Context, Key, Points, State, advance, judge
+
+BEGIN = 1_700_000_000.0
+
+
+def key(pod: str) -> Key:
+    return Key("shop", "cart", pod, f"{pod}-uid", "app", "descriptors", BEGIN)
+
+
+def points(row: int, t: np.ndarray, v: np.ndarray) -> Points:
+    nothing = np.full(len(t), np.nan)
+    return Points(np.full(len(t), row), t, v, nothing, nothing)
+
+
+def climb(n: int = 110) -> tuple[np.ndarray, np.ndarray]:
+    return BEGIN + 30.0 * np.arange(n), 200 + 800 * np.arange(n) / 120
+
+
+def test_readings_in_one_piece_or_one_by_one_give_the_same_state() -> None:
+    t, v = climb()
+    whole, bit_by_bit = State(), State()
+    row = whole.row(key("a"), 1000, BEGIN)
+    bit_by_bit.row(key("a"), 1000, BEGIN)
+
+    advance(whole, points(row, t[::-1], v[::-1]), t[-1])
+    for i in range(len(t)):
+        advance(bit_by_bit, points(row, t[i : i + 1], v[i : i + 1]), t[i])
+
+    for one, other in zip(whole.cascade.rings, bit_by_bit.cascade.rings, strict=True):
+        assert np.array_equal(one.lo, other.lo)
+        assert np.array_equal(one.hi, other.hi)
+        assert np.array_equal(one.ids, other.ids)
+
+
+def test_an_operator_that_starts_late_judges_from_history_within_a_few_evaluations() -> None:
+    t, v = climb()
+    state = State()
+    row = state.row(key("a"), 1000, BEGIN)
+    advance(state, points(row, t[:95], v[:95]), t[94])
+
+    worst = 0
+    for i in range(95, 110):
+        advance(state, points(row, t[i : i + 1], v[i : i + 1]), t[i])
+        worst = max(worst, int(judge(state, Context(), t[i]).verdict[row]))
+
+    assert worst == EXHAUSTING
+
+
+def test_readings_already_seen_are_ignored() -> None:
+    t, v = climb()
+    state = State()
+    row = state.row(key("a"), 1000, BEGIN)
+    advance(state, points(row, t, v), t[-1])
+    seen = int(state.c["seen"][row])
+
+    advance(state, points(row, t, v * 2), t[-1])
+
+    assert int(state.c["seen"][row]) == seen
+
+
+def test_forgetting_a_row_keeps_what_the_others_know() -> None:
+    t, v = climb()
+    state = State()
+    state.row(key("gone"), 1000, BEGIN)
+    row = state.row(key("a"), 1000, BEGIN)
+    for i in range(len(t)):
+        advance(state, points(row, t[i : i + 1], v[i : i + 1]), t[i])
+        judge(state, Context(), t[i])
+
+    state.keep([row])
+
+    assert state.row(key("a"), 1000, t[-1]) == 0
+    assert int(judge(state, Context(), t[-1]).verdict[0]) >= LEAKING
+    assert state.row(key("new"), 1000, t[-1]) == 1
+
+
+def test_no_rows_is_no_error() -> None:
+    state = State()
+    assert len(judge(state, Context(), BEGIN).verdict) == 0
