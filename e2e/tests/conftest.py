@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from e2e.faults.scene import World
 from e2e.harness.diagnosis import namespace_report, operator_report
 from e2e.harness.images import ensure_cluster, ensure_images
 from e2e.harness.kube import apply, delete
@@ -51,6 +52,25 @@ def operator(stack: None, installed: dict[str, str]) -> str:
         install_operator(RELEASE, NAMESPACE, THREE_SOURCES)
         installed["operator"] = "everything"
     return NAMESPACE
+
+
+@pytest.fixture(scope="session")
+def cluster() -> None:
+    """The cluster with the images on its nodes."""
+    ensure_cluster()
+    ensure_images()
+
+
+@pytest.fixture(scope="module")
+def world(cluster: None, installed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """What scenarios of faults share. The chart is installed without a pod, so that each can run its own operator."""
+    install_operator(RELEASE, NAMESPACE, {**THREE_SOURCES, "replicas": 0})
+    installed["operator"] = "none"
+    made = World(tmp_path_factory.mktemp("world"))
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @contextmanager
