@@ -14,16 +14,19 @@ from e2e.harness.kube import Object, apply, kubectl
 from e2e.harness.waiting import NotYet, wait_until
 
 _STAGES = Path(__file__).with_name("stages.yaml")
+STEADY = "simulated-steady"
+FRAIL = "simulated-frail"
 LEFT_ALONE = "leakwarden.dev/e2e-left-alone"
 
 
 class Nodes:
-    """Nodes `simulated-0`, `simulated-1`...; only pods that ask for them come here, and no others' nodes are touched."""
+    """Two of them: STEADY, where pods run that say nothing else, and FRAIL, which a scenario may let fall silent. Only
+    pods that ask for them come here, and no other node is touched."""
 
-    def __init__(self, api: Api, directory: Path, number: int = 2) -> None:
+    def __init__(self, api: Api, directory: Path) -> None:
         binaries.build(("kwok",))
         self._api = api
-        self.names = [f"simulated-{each}" for each in range(number)]
+        self.names = [STEADY, FRAIL]
         kubeconfig = directory / "kwok.kubeconfig"
         kubeconfig.write_text(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
         kubeconfig.chmod(0o600)
@@ -97,9 +100,9 @@ def _node(name: str) -> Object:
 
 
 def deployment(
-    name: str, namespace: str, replicas: int, *, node: str = "", labels: Mapping[str, str] | None = None
+    name: str, namespace: str, replicas: int, *, node: str = STEADY, labels: Mapping[str, str] | None = None
 ) -> Object:
-    """A Deployment whose pods run on the simulated nodes (or on the one named)."""
+    """A Deployment whose pods run on a simulated node; on any of them where `node` is empty."""
     shown = {"app": name, LABEL: SIMULATED, **(labels or {})}
     where = {LABEL: SIMULATED, **({"kubernetes.io/hostname": node} if node else {})}
     container: dict[str, Any] = {"name": "app", "image": "localhost/simulated:1"}

@@ -16,7 +16,7 @@ from e2e.faults.api import POLICIES, Api
 from e2e.faults.background import Background
 from e2e.faults.exchange import Exchange
 from e2e.faults.exporter import Exporter
-from e2e.faults.nodes import Nodes, condition, deployment
+from e2e.faults.nodes import STEADY, Nodes, condition, deployment
 from e2e.faults.process import Operator
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.proxy import Proxy
@@ -117,7 +117,9 @@ class Scene:
 
     # What users set up
 
-    def deploy(self, name: str = "victim", replicas: int = 1, *, node: str = "", timeout: float = 60) -> list[Object]:
+    def deploy(
+        self, name: str = "victim", replicas: int = 1, *, node: str = STEADY, timeout: float = 60
+    ) -> list[Object]:
         """A Deployment with simulated pods; returns them once they run."""
         apply(deployment(name, self.namespace, replicas, node=node))
         return self.wait_for_pods(name, replicas, timeout)
