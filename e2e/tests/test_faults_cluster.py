@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ def running(world: World, request: pytest.FixtureRequest) -> Iterator[Mapping[Sc
         yield begun
 
 
-def _judged(scene: Scene, **policy: object) -> list[Object]:
+def _judged(scene: Scene, **policy: Any) -> list[Object]:
     """Three pods, judged healthy."""
     pods = scene.deploy(replicas=3)
     scene.guard(**policy)
@@ -43,8 +45,6 @@ def _meanwhile(change: Callable[[], object]) -> Effect:
     """The change is made when the request is on its way and has not arrived."""
 
     async def effect(_: Exchange, forward: Forward) -> Answer:
-        import asyncio
-
         await asyncio.to_thread(change)
         return await forward()
 
