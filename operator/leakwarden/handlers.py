@@ -5,12 +5,18 @@ can be deleted whether or not the operator runs.
 
 kopf lives in a thread and a loop of its own: when it stops it cancels every task of its loop that it did not
 know at its start, and an action between intent and outcome is not its to cancel.
+
+It also ends at the first list or watch that is refused (403, seen on 1.45 when the right was taken away). It is then
+begun anew here, after a wait: a process that ended for that would be restarted into the same refusal, again and again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +24,12 @@ import kopf
 
 from leakwarden.api import names
 from leakwarden.policies import Policies
+
+log = logging.getLogger("leakwarden.handlers")
+
+BACKOFF = 1.0  # s before kopf is begun anew; doubled with every failure in a row
+BACKOFF_MAX = 30.0  # s
+_WELL_AFTER = 60.0  # s without a failure after which the next one is the first again
 
 
 def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove: Callable[[str], None]) -> None:
@@ -49,7 +61,14 @@ def operator_settings() -> kopf.OperatorSettings:
 class PolicyWatch:
     """Runs kopf in a thread; hands every change to `policies` in the loop that started it."""
 
-    def __init__(self, policies: Policies, wake: Callable[[], None], namespaces: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        wake: Callable[[], None],
+        namespaces: Sequence[str] | None,
+        backoff: float = BACKOFF,
+    ) -> None:
+        self._backoff = backoff
         self._policies = policies
         self._wake = wake
         self._namespaces = namespaces
@@ -58,6 +77,7 @@ class PolicyWatch:
         self._thread = threading.Thread(target=self._watch, name="kopf", daemon=True)
         self.ended = asyncio.Event()
         self.failure = ""  # the class of what ended it, where that was not `stop`
+        self.trouble = ""  # why the policies cannot be followed now, in one line for people; or empty
 
     def start(self) -> None:
         self._thread.start()
@@ -67,14 +87,30 @@ class PolicyWatch:
         await asyncio.to_thread(self._thread.join, grace)
 
     def _watch(self) -> None:
+        failures = 0
         try:
-            asyncio.run(self._operate())
-            if not self._stop.is_set():
-                self.failure = "it ended by itself"
+            while not self._stop.is_set():
+                began = time.monotonic()
+                try:
+                    asyncio.run(self._operate())
+                    cause = "it ended by itself"
+                except Exception as error:
+                    cause = why(error)
+                if self._stop.is_set():
+                    return
+                failures = 1 if time.monotonic() - began > _WELL_AFTER else failures + 1
+                self._tell(cause)
+                self._stop.wait(min(self._backoff * 2.0 ** (failures - 1), BACKOFF_MAX) * random.uniform(0.8, 1.2))  # noqa: S311
         except BaseException as error:  # whatever ends it, the process must hear of it
             self.failure = type(error).__name__
         finally:
             self._call(self.ended.set)
+
+    def _tell(self, cause: str) -> None:
+        # Once a cause, not once a retry.
+        if cause != self.trouble:
+            log.warning("cannot follow the policies; those known stay in force", extra={"cause": cause})
+        self.trouble = cause
 
     async def _operate(self) -> None:
         registry = kopf.OperatorRegistry()
@@ -89,6 +125,10 @@ class PolicyWatch:
         )
 
     def _put(self, body: Any) -> None:
+        if self.trouble:
+            log.info("following the policies again")
+        self.trouble = ""
+
         def take() -> None:
             if self._policies.put(body):
                 self._wake()
@@ -99,3 +139,11 @@ class PolicyWatch:
         """In the engine's loop, which may be gone already when the process ends."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def why(error: Exception) -> str:
+    """One line for people; the API server's own words stay out, but for which right is missing."""
+    code = getattr(error, "code", None) or getattr(error, "status", None)
+    if code == 403:
+        return f"the operator's account may not list or watch {names.POLICY_PLURAL}.{names.GROUP} (403)"
+    return f"{type(error).__name__}{f' ({code})' if isinstance(code, int) else ''}"

@@ -49,6 +49,7 @@ class PolicyEvaluation:
     cluster_fresh: bool
     workloads: tuple[WorkloadEvaluation, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)  # by the signal's name
+    cluster_trouble: str = ""  # what keeps the operator from looking at the cluster, in one line, where it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +229,5 @@ def evaluate(
         )
     return PolicyEvaluation(
         policy, readings.source, readings.error, cluster_fresh,
-        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers,
+        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers, snapshot.trouble,
     )  # fmt: skip

@@ -126,12 +126,14 @@ class Disruption:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once;
-    `age` is the seconds since the stalest of them last heard from the API server."""
+    `age` is the seconds since the stalest of them last heard from the API server, infinite where it may not look.
+    `trouble` is what keeps it from looking now, in one line for people, such as a right it lacks; or empty."""
 
     workloads: Mapping[str, Workload]  # by UID
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
     synced: bool = True
     age: float = 0.0
+    trouble: str = ""
     # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 

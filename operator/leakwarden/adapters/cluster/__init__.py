@@ -71,6 +71,7 @@ class ApiCluster:
             pods_by_workload=pods,
             synced=all(reflector.synced.is_set() for reflector in self._reflectors),
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
+            trouble="; ".join(sorted({each.trouble for each in self.stats() if each.trouble})),
         )
 
     def stats(self) -> tuple[ReflectorStats, ...]:
