@@ -70,7 +70,7 @@ class Exporter:
                 timeout=0.8,
             )
             if reply.ok:
-                self._known = [item["metadata"] for item in json.loads(reply.body)["items"]]
+                self._known = [item["metadata"] for item in json.loads(reply.body)["items"] or []]
         except ClusterUnavailable:
             pass  # pods go on while their API server is away
         lines = []

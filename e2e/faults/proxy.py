@@ -10,8 +10,9 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -171,24 +172,28 @@ class Proxy:
                 exchange.status = response.status
                 answer = web.StreamResponse(status=response.status, headers=_passed(response.headers))
                 await answer.prepare(request)
-                while True:
-                    reading = asyncio.ensure_future(response.content.readany())
-                    await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
-                    if ended.done():
-                        reading.cancel()
-                        await asyncio.gather(reading, return_exceptions=True)
-                        if not ended.result():
-                            raise Cut
-                        await answer.write(ended.result())
-                        break
-                    if not reading.result():
-                        break
-                    await answer.write(reading.result())
+                while chunk := await _sooner(response.content.readany(), ended):
+                    await answer.write(chunk)
+                if ended.done():
+                    if not ended.result():
+                        raise Cut
+                    await answer.write(ended.result())
                 with contextlib.suppress(ConnectionError):
                     await answer.write_eof()
                 return answer
         finally:
             self._streams.discard(ended)
+
+
+async def _sooner(reading: Coroutine[Any, Any, bytes], ended: asyncio.Future[bytes]) -> bytes:
+    """What is read, or nothing where the stream is to end before that."""
+    task = asyncio.ensure_future(reading)
+    try:
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return b"" if ended.done() else task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _passed(headers: Mapping[str, str]) -> dict[str, str]:

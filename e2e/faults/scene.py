@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from e2e.cluster.paths import REPOSITORY
 from e2e.faults import account
 from e2e.faults.api import POLICIES, Api
 from e2e.faults.background import Background
@@ -20,7 +21,7 @@ from e2e.faults.nodes import STEADY, Nodes, condition, deployment
 from e2e.faults.process import Operator
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.proxy import Proxy
-from e2e.harness.kube import Object, apply, delete
+from e2e.harness.kube import Object, apply, delete, kubectl
 from e2e.harness.policies import policy, signal
 from e2e.harness.waiting import NotYet, wait_until
 
@@ -48,6 +49,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
         with contextlib.ExitStack() as stack:
             self.background = Background()
             stack.callback(self.background.close)
