@@ -38,6 +38,8 @@ class Nodes:
                     f"--kubeconfig={kubeconfig}",
                     f"--config={_STAGES}",
                     f"--manage-nodes-with-label-selector={LABEL}={SIMULATED}",
+                    # Else they are not heard of, and the control plane takes them for lost after some time.
+                    "--node-lease-duration-seconds=40",
                 ],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
