@@ -16,70 +16,73 @@ from e2e.harness.waiting import NotYet, wait_until
 _STAGES = Path(__file__).with_name("stages.yaml")
 STEADY = "simulated-steady"
 FRAIL = "simulated-frail"
-LEFT_ALONE = "leakwarden.dev/e2e-left-alone"
 
 
 class Nodes:
-    """Two of them: STEADY, where pods run that say nothing else, and FRAIL, which a scenario may let fall silent. Only
-    pods that ask for them come here, and no other node is touched."""
+    """Two of them: STEADY, where pods run that say nothing else, and FRAIL, which a scenario may let fall silent. Each
+    has a kwok of its own for a kubelet. Only pods that ask for them come here, and no other node is touched."""
 
     def __init__(self, api: Api, directory: Path) -> None:
         binaries.build(("kwok",))
         self._api = api
-        self.names = [STEADY, FRAIL]
-        kubeconfig = directory / "kwok.kubeconfig"
-        kubeconfig.write_text(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
-        kubeconfig.chmod(0o600)
-        self.log = directory / "kwok.log"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
+        self._directory = directory
+        self._kubeconfig = directory / "kwok.kubeconfig"
+        self._kubeconfig.write_text(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
+        self._kubeconfig.chmod(0o600)
+        self._kubelets: dict[str, subprocess.Popen[bytes]] = {}
+        apply([_node(name) for name in (STEADY, FRAIL)])
+        for name in (STEADY, FRAIL):
+            self._start(name)
+        for name in (STEADY, FRAIL):
+            self._wait(name, "True", 60)
+
+    def close(self) -> None:
+        for name, kubelet in self._kubelets.items():
+            kubectl("delete", "node", name, "--ignore-not-found", "--wait=false")
+            kubelet.terminate()
+            kubelet.wait(20)
+
+    def fall_silent(self, name: str) -> None:
+        """Its kubelet ends; returns when the control plane has given it up, which takes it a minute."""
+        kubelet = self._kubelets.pop(name)
+        kubelet.terminate()
+        kubelet.wait(20)
+        self._wait(name, "Unknown", 120)
+
+    def recover(self, name: str) -> None:
+        if name not in self._kubelets:
+            self._start(name)
+        self._wait(name, "True", 60)
+
+    def _start(self, name: str) -> None:
+        with (self._directory / f"kwok-{name}.log").open("ab") as log:
+            self._kubelets[name] = subprocess.Popen(
                 [
                     str(binaries.program("kwok")),
-                    f"--kubeconfig={kubeconfig}",
+                    f"--kubeconfig={self._kubeconfig}",
                     f"--config={_STAGES}",
-                    f"--manage-nodes-with-label-selector={LABEL}={SIMULATED}",
-                    # Else they are not heard of, and the control plane takes them for lost after some time.
+                    f"--manage-single-node={name}",
+                    # Else it is not heard of, and the control plane takes the node for lost after some time.
                     "--node-lease-duration-seconds=40",
                 ],
-                cwd=directory,
+                cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        apply([_node(name) for name in self.names])
-        for name in self.names:
-            self.wait(name, "True")
 
-    def close(self) -> None:
-        for name in self.names:
-            kubectl("delete", "node", name, "--ignore-not-found", "--wait=false")
-        self._process.terminate()
-        self._process.wait(20)
-
-    def wait(self, name: str, ready: str) -> None:
+    def _wait(self, name: str, ready: str, timeout: float) -> None:
         """Until the node's condition Ready is `ready`."""
 
         def look() -> bool | NotYet:
-            if self._process.poll() is not None:
-                raise AssertionError(f"kwok ended: {self.log.read_text()[-800:]}")
+            kubelet = self._kubelets.get(name)
+            if kubelet is not None and kubelet.poll() is not None:
+                log = (self._directory / f"kwok-{name}.log").read_text(errors="replace")
+                raise AssertionError(f"kwok ended: {log[-800:]}")
             found = condition(self._api.get(f"api/v1/nodes/{name}"), "Ready")
             return True if found.get("status") == ready else NotYet(str(found))
 
-        wait_until(f"{name} to be Ready={ready}", look, 60, interval=0.3)
-
-    def fall_silent(self, name: str) -> None:
-        """As the control plane says of a node whose kubelet has not been heard for too long: Ready is Unknown."""
-        self._api.merge(f"api/v1/nodes/{name}", {"metadata": {"annotations": {LEFT_ALONE: "true"}}})
-        self._say(name, "Unknown")
-
-    def recover(self, name: str) -> None:
-        self._say(name, "True")
-        self._api.merge(f"api/v1/nodes/{name}", {"metadata": {"annotations": {LEFT_ALONE: None}}})
-
-    def _say(self, name: str, ready: str) -> None:
-        change = {"status": {"conditions": [{"type": "Ready", "status": ready, "reason": "Simulated", "message": ""}]}}
-        self._api.send("PATCH", f"api/v1/nodes/{name}/status", change, "application/strategic-merge-patch+json")
-        self.wait(name, ready)
+        wait_until(f"{name} to be Ready={ready}", look, timeout, interval=0.3)
 
 
 def condition(found: Object | None, kind: str) -> Object:

@@ -120,14 +120,14 @@ def a_node_is_not_ready(world: World) -> None:
         scene.wait_for_condition("Healthy", "True")
         on_steady = [pod for pod in pods if pod["spec"]["nodeName"] == STEADY]
         assert 0 < len(on_steady) < 3
-        world.nodes.fall_silent(FRAIL)
         try:
+            world.nodes.fall_silent(FRAIL)
 
             def unavailable() -> bool | NotYet:
                 ready = [condition(pod, "Ready").get("status") for pod in scene.pods()]
                 return True if "False" in ready else NotYet(str(ready))
 
-            scene.wait("the control plane to take its pods for unavailable", unavailable, 90)
+            scene.wait("the control plane to take its pods for unavailable", unavailable)
             scene.leak(on_steady[0])
             scene.wait_for_skip("BudgetExhausted")
             scene.wait_for_ticks(5)
