@@ -17,8 +17,8 @@ COOLDOWN = 10.0  # s; the least that a policy can have
 WATCHED = 25.0  # s from the first eviction on: two more could follow it
 #: A status that is written at every change, for as many pods as there may be.
 SMALL = 32_768  # bytes
-#: Twenty-five times the work for a hundred times the pods; measured were about ten.
-WORK = 25.0
+#: Ten times the work for a hundred times the pods; measured were three.
+WORK = 10.0
 
 
 @dataclass(frozen=True)
