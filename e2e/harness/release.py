@@ -58,20 +58,6 @@ def uninstall_operator(release: str = RELEASE, namespace: str = NAMESPACE) -> No
         helm("uninstall", release, "-n", namespace, "--ignore-not-found", "--wait", "--timeout", "3m")
 
 
-def stop_operators() -> None:
-    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again."""
-    labels = "app.kubernetes.io/name=leakwarden"
-    for deployment in listed("deployments", selector=labels, everywhere=True):
-        place = deployment["metadata"]
-        kubectl("scale", f"deployment/{place['name']}", "--replicas=0", "-n", place["namespace"])
-
-    def gone() -> bool | NotYet:
-        left = listed("pods", selector=labels, everywhere=True)
-        return NotYet(f"{len(left)} pods left") if left else True
-
-    wait_until("the operators' pods to be gone", gone, 60)
-
-
 def operator_pod(release: str = RELEASE, namespace: str = NAMESPACE) -> Object | None:
     """The operator's pod that is not on its way out; None while there is none."""
     pods = listed("pods", namespace, f"app.kubernetes.io/instance={release}")
@@ -105,6 +91,20 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
         return NotYet(f"{len(pods)} pods left") if pods else True
 
     wait_until("the operator's pod to be gone", gone, 60)
+
+
+def stop_operators() -> None:
+    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again."""
+    labels = "app.kubernetes.io/name=leakwarden"
+    for deployment in listed("deployments", selector=labels, everywhere=True):
+        place = deployment["metadata"]
+        kubectl("scale", f"deployment/{place['name']}", "--replicas=0", "-n", place["namespace"])
+
+    def gone() -> bool | NotYet:
+        left = listed("pods", selector=labels, everywhere=True)
+        return NotYet(f"{len(left)} pods left") if left else True
+
+    wait_until("the operators' pods to be gone", gone, 60)
 
 
 def operator_logs(release: str = RELEASE, namespace: str = NAMESPACE, *, tail: int = -1) -> str:
