@@ -41,6 +41,7 @@ _CARRIED_OUT = {
     ActionType.EVICT_POD: "the pod was evicted",
     ActionType.ROLLOUT_RESTART: "the rollout was restarted",
     ActionType.SCALE_OUT: "one replica was added",
+    ActionType.ESCALATE: "a person is called; nothing was changed",
 }
 
 
@@ -179,6 +180,8 @@ class Engine:
                 return await self.cluster.restart_rollout(workload, format_time(self.clock()))
             case ActionType.SCALE_OUT:
                 return await self.cluster.scale(workload, workload.replicas + 1)
+            case ActionType.ESCALATE:
+                return Attempt(Outcome.DONE)
 
     def _id_for(self, decision: Decision, records: Sequence[ActionStatus]) -> str:
         """A blocked eviction that is tried again stays one record: a list of refusals would push out the history."""
