@@ -30,6 +30,7 @@ from leakwarden.settings import Settings
 
 log = logging.getLogger("leakwarden")
 
+REPORTS_PATIENCE = 10.0  # s
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
 
 
@@ -161,6 +162,9 @@ async def _operate(settings: Settings) -> int:
         while not await cluster.wait_synced(30):
             trouble = "; ".join(sorted({s.trouble for s in cluster.stats() if s.trouble}))
             log.warning("waiting for the first list of Deployments and pods", extra={"cause": trouble})
+        if not await cluster.wait_reports(REPORTS_PATIENCE):
+            # Watching and judging go on without them; each policy says what is missing, and nothing is acted on.
+            log.warning("LeakReports cannot be read", extra={"cause": cluster.reports().trouble})
         synced.set()
         return await _tick_until_stopped(policies, runner, namespaces)
 
