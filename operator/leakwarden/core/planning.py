@@ -92,7 +92,7 @@ def _exhausting_since(pod: PodEvaluation, situation: Situation) -> float:
     """When the pod's open episode began, epoch s; now where there is none."""
     for report in situation.reports:
         if report.spec.pod.uid == pod.pod.uid and not report.ended:
-            return parse_time(report.spec.detected_at) or situation.now
+            return parse_time(report.status.exhausting_at or report.spec.detected_at) or situation.now
     return situation.now
 
 
@@ -133,7 +133,7 @@ def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[
 
 def _knowing(situation: Situation, targets: Sequence[WorkloadEvaluation]) -> Situation:
     """The situation with what this tick's evaluations say: who runs out of something, and where they live."""
-    reported = {report.spec.workload.uid for report in situation.reports}
+    reported = {report.spec.workload.uid for report in situation.reports if report.status.exhausting_at}
     new = {target.workload.uid: situation.now for target in targets if target.workload.uid not in reported}
     places = {target.workload.uid: target.workload.namespace for target in targets}
     return replace(situation, exhausting={**new, **situation.exhausting}, namespaces={**places, **situation.namespaces})

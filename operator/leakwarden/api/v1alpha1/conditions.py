@@ -26,6 +26,9 @@ class Reason(StrEnum):
     CONFLICTED = "Conflicted"
     NO_TARGETS = "NoTargets"
     UNKNOWN_SOURCE = "UnknownSource"
+    RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    # Stalled
+    CIRCUIT_OPEN = "CircuitOpen"
     # Healthy
     NO_LEAK = "NoLeak"
     LEAK_SUSPECTED = "LeakSuspected"
@@ -50,6 +53,10 @@ REASON_MEANINGS: dict[Reason, str] = {
     Reason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
     Reason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
+    Reason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
+    " missing CRD. Nothing is done: without its record an action could be done twice.",
+    Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
+    " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
     Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
     Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
@@ -103,6 +110,9 @@ class SkipReason(StrEnum):
     DISRUPTION_BUDGET = "DisruptionBudget"
     AT_MAX_REPLICAS = "AtMaxReplicas"
     WORSENS_LEAK = "WorsensLeak"
+    CIRCUIT_OPEN = "CircuitOpen"
+    EVIDENCE_MISSING = "EvidenceMissing"
+    RECORDS_UNAVAILABLE = "RecordsUnavailable"
 
 
 SKIP_MEANINGS: dict[SkipReason, str] = {
@@ -130,8 +140,7 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.POD_COOLDOWN_ACTIVE: "The last action for this pod is younger than spec.remediation.podCooldown.",
     SkipReason.STAGGERED: "Another pod of the Deployment was acted on; this one's turn comes later, so that replicas that leak"
     " together get out of step.",
-    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already,"
-    " or twenty actions of the policy are within their cooldown, which is all it may have.",
+    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
     SkipReason.BELOW_MIN_READY: "Fewer pods than spec.remediation.budget.minReady would be left to serve.",
     SkipReason.TOO_FEW_REPLICAS: "The Deployment has too few replicas to spare one (spec.remediation.budget.minReady); it is"
     " scaled out first where spec.remediation.actions has ScaleOut, else a person is called.",
@@ -147,4 +156,8 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
     SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
     SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
+    SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
+    " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
+    SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
+    SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
 }

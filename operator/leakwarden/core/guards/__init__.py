@@ -7,10 +7,10 @@ not matter to the outcome. Adding one is a function, a line in the list and two 
 from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.core.guards import budgets, consent, fitness, freshness, pacing
-from leakwarden.core.guards.model import Candidate, Facts, Guard, Situation, Skip
+from leakwarden.core.guards import budgets, consent, fitness, freshness, pacing, records
+from leakwarden.core.guards.model import Candidate, Guard, Situation, Skip, Surroundings
 
-__all__ = ["GUARDS", "IMPOSSIBLE", "OF_THE_POD", "Candidate", "Facts", "Guard", "Situation", "Skip", "ask"]
+__all__ = ["GUARDS", "IMPOSSIBLE", "OF_THE_POD", "Candidate", "Guard", "Situation", "Skip", "Surroundings", "ask"]
 
 GUARDS: list[Guard] = [
     # Do people want it?
@@ -37,6 +37,9 @@ GUARDS: list[Guard] = [
     pacing.pod_cooldown_active,
     pacing.staggered,
     pacing.disruption_budget,
+    records.circuit_open,
+    records.evidence_missing,
+    records.records_unavailable,
     # Is there room for it?
     budgets.budget_exhausted,
     budgets.below_min_ready,

@@ -108,7 +108,7 @@ def workload_budget(candidate: Candidate, situation: Situation) -> Skip | None:
 
 
 def namespace_budget(candidate: Candidate, situation: Situation) -> Skip | None:
-    limits = situation.facts.limits
+    limits = situation.surroundings.limits
     namespace = candidate.target.workload.namespace
     used = situation.ledger.used(situation.now - limits.window, namespace=namespace)
     if candidate.changes and used >= limits.namespace_actions:
@@ -118,7 +118,7 @@ def namespace_budget(candidate: Candidate, situation: Situation) -> Skip | None:
 
 
 def cluster_budget(candidate: Candidate, situation: Situation) -> Skip | None:
-    limits = situation.facts.limits
+    limits = situation.surroundings.limits
     used = situation.ledger.used(situation.now - limits.window)
     if candidate.changes and used >= limits.cluster_actions:
         message = f"{used} actions in the cluster within {format_duration(limits.window)}"
@@ -128,12 +128,14 @@ def cluster_budget(candidate: Candidate, situation: Situation) -> Skip | None:
 
 def storm_active(candidate: Candidate, situation: Situation) -> Skip | None:
     """Many at once have one cause, and it is not theirs: restarting them all would be a second outage."""
-    limits = situation.facts.limits
+    limits = situation.surroundings.limits
     if not candidate.changes or not limits.storm_enabled:
         return None
     since = dict(situation.exhausting)
     for report in situation.reports:
-        at = parse_time(report.spec.detected_at)
+        if report.status.exhausting_at is None:
+            continue
+        at = parse_time(report.status.exhausting_at)
         since[report.spec.workload.uid] = max(at, since.get(report.spec.workload.uid, 0.0))
     bursts = (
         (last_burst(situation.ledger.times(), limits.storm_actions, limits.storm_window),

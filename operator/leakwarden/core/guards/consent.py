@@ -62,14 +62,14 @@ def vetoed(candidate: Candidate, situation: Situation) -> Skip | None:
     if not candidate.changes:
         return None
     for veto in candidate.spec.vetoes:
-        why = situation.facts.vetoes.get((candidate.policy.uid, veto.name), "it was not asked yet")
+        why = situation.surroundings.vetoes.get((candidate.policy.uid, veto.name), "it was not asked yet")
         if why:
             return Skip(SkipReason.VETOED, f"veto {veto.name}: {why}")
     return None
 
 
 def silenced(candidate: Candidate, situation: Situation) -> Skip | None:
-    silences = situation.facts.silences
+    silences = situation.surroundings.silences
     if silences is None or not candidate.changes:
         return None
     alerts = {

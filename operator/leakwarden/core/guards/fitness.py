@@ -28,7 +28,7 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
     if candidate.action.type is not ActionType.SCALE_OUT:
         return None
     workload = candidate.target.workload
-    scalers = situation.facts.autoscalers
+    scalers = situation.surroundings.autoscalers
     if scalers is None:
         return Skip(SkipReason.REPLICAS_OWNED, "whether an autoscaler owns the replicas is not known")
     holder = scalers.get((workload.namespace, workload.name)) or owner(workload)

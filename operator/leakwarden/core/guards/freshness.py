@@ -16,7 +16,7 @@ def cluster_not_synced(_: Candidate, situation: Situation) -> Skip | None:
 
 def quiet_after_start(candidate: Candidate, situation: Situation) -> Skip | None:
     """An upgrade of the operator, or a new leader, must not be the moment at which much happens at once."""
-    left = situation.facts.started + situation.facts.limits.quiet_after_start - situation.now
+    left = situation.surroundings.started + situation.surroundings.limits.quiet_after_start - situation.now
     if candidate.changes and left > 0:
         return Skip(
             SkipReason.QUIET_AFTER_START,

@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Surroundings:
     """What was gathered besides readings. Absent facts never let an action pass that depends on them.
 
     `autoscalers` says who scales a Deployment, by its namespace and name; None: not known. `vetoes` holds, by policy UID
@@ -66,6 +66,7 @@ class Facts:
 class Situation:
     """What guards know besides the candidate. `records` are the actions on a workload, by its UID, whoever's
     policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is;
+    `records_trouble` why they cannot be read or written, if so;
     `exhausting` since when workloads run out of something, by UID, as far as no report says it; `namespaces` where
     workloads live, by UID."""
 
@@ -74,7 +75,8 @@ class Situation:
     permitted: frozenset[ActionType]
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     reports: Sequence[LeakReport] = ()
-    facts: Facts = field(default_factory=Facts)
+    records_trouble: str = ""
+    surroundings: Surroundings = field(default_factory=Surroundings)
     exhausting: Mapping[str, float] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     ledger: Ledger = field(init=False, repr=False, compare=False)

@@ -62,7 +62,7 @@ def others_in_flight(candidate: Candidate, situation: Situation) -> Skip | None:
     if not candidate.changes:
         return None
     others = situation.ledger.others_in_flight(candidate.target.workload.uid)
-    allowed = situation.facts.limits.max_concurrent
+    allowed = situation.surroundings.limits.max_concurrent
     if others >= allowed:
         return Skip(
             SkipReason.OTHERS_IN_FLIGHT, f"actions on {others} other Deployments are under way, {allowed} may be"
