@@ -12,17 +12,19 @@ import time
 from collections.abc import Iterable, Mapping
 
 from leakwarden import __version__
+from leakwarden.adapters.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.endpoints import HttpEndpoints
 from leakwarden.adapters.events import EventRecorder
 from leakwarden.adapters.kubelet import KubeletSource
 from leakwarden.adapters.prometheus import PrometheusSource
-from leakwarden.adapters.sources import SourcesError, load_sources
+from leakwarden.adapters.sources import SourcesError, load_alertmanagers, load_sources
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
 from leakwarden.auditor import Auditor
 from leakwarden.engine import Engine
 from leakwarden.handlers import PolicyWatch
+from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
 from leakwarden.ports import ClusterUnavailable, Metrics
 from leakwarden.reader import Reader
@@ -30,6 +32,7 @@ from leakwarden.settings import Settings
 
 log = logging.getLogger("leakwarden")
 
+REPORTS_PATIENCE = 10.0  # s
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
 
 
@@ -133,10 +136,16 @@ async def _operate(settings: Settings) -> int:
             )
             stack.push_async_callback(kubelet.close)
             default = kubelet
+        alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
+        silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
+        if silences is not None:
+            stack.push_async_callback(silences.close)
+        reader = Reader(sources, default, settings.bucket)
         engine = Engine(
             policies=policies,
             cluster=cluster,
-            reader=Reader(sources, default, settings.bucket),
+            reader=reader,
+            lookout=Lookout(reader.source_of, silences, settings.limits, time.time()),
             auditor=Auditor(endpoints),
             recorder=recorder,
             permitted=settings.actions,
@@ -161,6 +170,9 @@ async def _operate(settings: Settings) -> int:
         while not await cluster.wait_synced(30):
             trouble = "; ".join(sorted({s.trouble for s in cluster.stats() if s.trouble}))
             log.warning("waiting for the first list of Deployments and pods", extra={"cause": trouble})
+        if not await cluster.wait_reports(REPORTS_PATIENCE):
+            # Watching and judging go on without them; each policy says what is missing, and nothing is acted on.
+            log.warning("LeakReports cannot be read", extra={"cause": cluster.reports().trouble})
         synced.set()
         return await _tick_until_stopped(policies, runner, namespaces)
 

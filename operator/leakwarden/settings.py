@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.core.limits import Limits
 
 PREFIX = "LEAKWARDEN_"
 
@@ -36,13 +37,49 @@ class Settings(BaseModel):
     kubelet_insecure_skip_verify: bool = True
     kubelet_port: int = Field(default=10250, ge=1, le=65535)
     kubeconfig: Path | None = None
+    # Guards of the whole installation; the chart's `guards`.
+    max_concurrent: int = Field(default=1, ge=1, le=100)  # Deployments with an action under way
+    namespace_actions: int = Field(default=10, ge=1, le=10_000)
+    cluster_actions: int = Field(default=20, ge=1, le=10_000)
+    budget_window: float = Field(default=3600.0, ge=60, le=7 * 86_400)  # s
+    storm_enabled: bool = True
+    storm_actions: int = Field(default=10, ge=2, le=10_000)
+    storm_workloads: int = Field(default=10, ge=2, le=10_000)
+    storm_window: float = Field(default=600.0, ge=10, le=86_400)  # s
+    storm_cooldown: float = Field(default=1800.0, ge=10, le=86_400)  # s
+    quiet_after_start: float = Field(default=300.0, ge=0, le=86_400)  # s
     pod_name: str = "leakwarden"
     pod_namespace: str = "default"
 
-    @field_validator("interval", "bucket", mode="before")
+    @property
+    def limits(self) -> Limits:
+        """What all policies together may do."""
+        return Limits(
+            max_concurrent=self.max_concurrent,
+            namespace_actions=self.namespace_actions,
+            cluster_actions=self.cluster_actions,
+            window=self.budget_window,
+            storm_actions=self.storm_actions,
+            storm_workloads=self.storm_workloads,
+            storm_window=self.storm_window,
+            storm_cooldown=self.storm_cooldown,
+            storm_enabled=self.storm_enabled,
+            quiet_after_start=self.quiet_after_start,
+        )
+
+    @field_validator(
+        "interval", "bucket", "budget_window", "storm_window", "storm_cooldown", "quiet_after_start", mode="before"
+    )
     @classmethod
     def _seconds(cls, value: Any) -> Any:
         return parse_duration(value) if isinstance(value, str) else value
+
+    @field_validator("actions")
+    @classmethod
+    def _change_something(cls, value: frozenset[ActionType]) -> frozenset[ActionType]:
+        if ActionType.ESCALATE in value:
+            raise ValueError("Escalate needs no permission: it changes nothing")
+        return value
 
     @field_validator("watch_namespaces", "actions", mode="before")
     @classmethod

@@ -69,6 +69,8 @@ class Workload:
     termination_grace: int  # s
     containers: tuple[Container, ...]
     template_hash: str = ""  # changes when the pod template does
+    rolled_out: float | None = None  # epoch s; when the last rollout was complete, None where it is not said
+    owner: str = ""  # kind and name of the object that controls it, such as a custom resource
 
     @property
     def key(self) -> str:
@@ -134,6 +136,8 @@ class Snapshot:
     synced: bool = True
     age: float = 0.0
     trouble: str = ""
+    # Who scales a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
+    autoscalers: Mapping[tuple[str, str], str] | None = None
     # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 
