@@ -34,6 +34,7 @@ SIGNALS = [signal("Descriptors", "80%", "4s")]
 SETTINGS: Mapping[str, str] = {
     "LEAKWARDEN_INTERVAL": "1s",
     "LEAKWARDEN_BUCKET": "2s",
+    "LEAKWARDEN_QUIET_AFTER_START": "0s",
     # As in production, but a crash is followed after four seconds and not after fifteen.
     "LEAKWARDEN_LEADER_ELECTION": "true",
     "LEAKWARDEN_LEASE_DURATION": "4",
@@ -42,6 +43,9 @@ SETTINGS: Mapping[str, str] = {
 }
 POLICY = "guarded"
 MAX_AGE = 6.0  # s
+REFILL = "8s"  # after a hole in the readings; longer than the threshold's time, so that it is what is waited for
+#: What a policy waits for in production for minutes.
+PACE: Mapping[str, Any] = {"warmUp": "0s", "podCooldown": "10s", "verification": {"settle": "4s", "timeout": "60s"}}
 
 
 class World:
@@ -136,7 +140,11 @@ class Scene:
     def guard(self, name: str = POLICY, selector: Mapping[str, str] | None = None, **options: Any) -> None:
         """A policy in mode Enforce for the Deployments labelled so, by default `app: victim`."""
         given: dict[str, Any] = {"cooldown": "10m", "max_age": f"{MAX_AGE:g}s", "audit": {"enabled": False}, **options}
-        apply(policy(name, self.namespace, selector or {"app": "victim"}, given.pop("signals", SIGNALS), **given))
+        signals, refill = given.pop("signals", SIGNALS), given.pop("refill", REFILL)
+        made = policy(name, self.namespace, selector or {"app": "victim"}, signals, **given)
+        made["spec"]["source"]["refill"] = refill
+        made["spec"]["remediation"] = {**PACE, **made["spec"]["remediation"]}
+        apply(made)
 
     def leak(self, *pods: Object, value: float = LEAKING) -> None:
         for pod in pods:

@@ -86,7 +86,7 @@ class ApiCluster:
             pods_by_workload=pods,
             synced=all(reflector.synced.is_set() for reflector in self._reflectors),
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
-            trouble="; ".join(sorted({each.trouble for each in self.stats() if each.trouble})),
+            trouble="; ".join(sorted({trouble for each in self._reflectors if (trouble := each.stats().trouble)})),
             autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
         )
 
