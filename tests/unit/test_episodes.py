@@ -319,7 +319,8 @@ async def test_ended_reports_are_deleted_beyond_the_policys_limit_and_the_newest
     world = World(spec={**OBSERVING, "remediation": QUICK, "history": {"limit": 2}})
     for _ in range(5):
         world.levels(api_1=950, api_2=50, api_3=50)
-        await world.later()
+        await world.later(100)
+        await world.later(100)
         for _ in range(3):
             world.levels(api_1=50, api_2=50, api_3=50)
             await world.later(200)
@@ -340,7 +341,9 @@ def test_names_and_labels_fit_whatever_the_deployment_is_called() -> None:
     assert label_value("short") == "short"
     assert label_value(name) != label_value(name + "c")
     assert set(labels("p", "w")) == {names.POLICY_LABEL, names.WORKLOAD_LABEL}
-    assert next_name("api", "uid", [report_name("api", "uid", 0), report_name("api", "uid", 2)]) == report_name("api", "uid", 1)
+    assert next_name("api", "uid", [report_name("api", "uid", 0), report_name("api", "uid", 2)]) == report_name(
+        "api", "uid", 1
+    )
 
 
 async def test_a_typical_report_is_small() -> None:
