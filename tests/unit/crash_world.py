@@ -141,7 +141,7 @@ class Camera:
 class CrashWorld(World):
     """A World whose cluster lives, with two pods of three leaking; engines come and go."""
 
-    cluster: LivingCluster  # type: ignore[assignment]
+    cluster: LivingCluster
 
     def __init__(self, spec: dict[str, Any], at: int = 0, after: bool = False) -> None:
         self.dying: Dying | None = None

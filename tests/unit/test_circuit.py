@@ -16,7 +16,7 @@ from tests.builders import NOW, enforcing
 from tests.unit.engine_world import World
 
 HOUR = 3600.0
-BREAKER = CircuitBreaker(failures=3, sleepWindow="6h")
+BREAKER = CircuitBreaker(failures=3, sleep_window="6h")
 
 
 def record(ago: float, result: ActionResult | None, phase: ActionPhase = ActionPhase.DONE, **more: Any) -> ActionStatus:
