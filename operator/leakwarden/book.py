@@ -21,7 +21,8 @@ class Book:
     trouble: str = ""
     refused: str = ""
     legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)
-    _held: dict[str, LeakReport] = field(default_factory=dict)  # by UID
+    _begun: dict[str, LeakReport] = field(default_factory=dict)  # by UID, as this tick found or created them
+    _held: dict[str, LeakReport] = field(default_factory=dict)
     _drafts: dict[str, LeakReport] = field(default_factory=dict)
     _open: dict[str, str] = field(default_factory=dict)  # pod UID -> report UID
 
@@ -31,7 +32,7 @@ class Book:
         opened = {pod: report.uid for pod, report in open_by_pod(held.values()).items()}
         if not trouble and not view.synced:
             trouble = view.trouble or "LeakReports were not listed yet"
-        return cls(trouble, refused, {}, held, dict(held), opened)
+        return cls(trouble, refused, {}, dict(held), held, dict(held), opened)
 
     @property
     def reports(self) -> Sequence[LeakReport]:
@@ -57,8 +58,7 @@ class Book:
 
     def take(self, report: LeakReport) -> None:
         """A report that was just created, or found to exist."""
-        self._held[report.uid] = report
-        self._drafts[report.uid] = report
+        self._begun[report.uid] = self._held[report.uid] = self._drafts[report.uid] = report
         if not report.ended:
             self._open.setdefault(report.spec.pod.uid, report.uid)
 
@@ -71,6 +71,10 @@ class Book:
         return [
             (held, self._drafts[uid]) for uid, held in self._held.items() if self._drafts[uid].status != held.status
         ]
+
+    def written(self) -> Iterable[tuple[LeakReport, LeakReport]]:
+        """(as this tick began, as it was last written) where the two differ."""
+        return [(self._begun[uid], held) for uid, held in self._held.items() if held.status != self._begun[uid].status]
 
     async def write(self, cluster: Cluster, report: LeakReport) -> LeakReport:
         """Write the draft. Raises StatusConflict, ClusterUnavailable; what is held is then as before."""

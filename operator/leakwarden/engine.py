@@ -102,12 +102,12 @@ class Engine:
             if decision.go or waits_for_evidence_only(decision):
                 decisions[index] = await executor.execute(decision, book)
         # tell
-        told = await self._episodes.tell(book, facts)
+        await self._episodes.tell(book, facts)
         for evaluation in facts.evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
                 mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
                 await self._teller.tell(evaluation, mine, book, facts.snapshot)
-        await self._teller.announce_reports(told, facts)
+        await self._teller.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]
         records += [record for legacy in book.legacy.values() for record in legacy]

@@ -178,8 +178,8 @@ class Episodes:
 
     # tell
 
-    async def tell(self, book: Book, facts: Facts) -> list[tuple[LeakReport, LeakReport]]:
-        """Write what changed, what matters first; returns what was written as (before, after)."""
+    async def tell(self, book: Book, facts: Facts) -> None:
+        """Write what changed, what matters first."""
         pressing: list[tuple[LeakReport, LeakReport]] = []
         idle: list[tuple[LeakReport, LeakReport]] = []
         for held, draft in book.changed():
@@ -187,20 +187,18 @@ class Episodes:
         now = self.clock()
         idle = [pair for pair in idle if now - self._written.get(pair[0].uid, 0.0) >= REFRESH]
         idle.sort(key=lambda pair: self._written.get(pair[0].uid, 0.0))
-        told = []
         shown = SeriesOf(facts.policies, facts.readings)
-        for held, draft in [*pressing[:WRITES_PER_TICK], *idle[:REFRESHED_PER_TICK]]:
+        for _, draft in [*pressing[:WRITES_PER_TICK], *idle[:REFRESHED_PER_TICK]]:
             if (series := shown.of(draft)) is not None:
                 book.draft(draft, draft.status.model_copy(update={"series": series}))
             try:
-                told.append((held, await self.write(book, draft)))
+                await self.write(book, draft)
             except StatusConflict:
                 continue  # told again, from newer facts, by the next tick
             except ClusterUnavailable as error:
                 log.warning("a report was not written", extra={"report": draft.key, "error": str(error)})
                 break
         self._written = {report.uid: self._written.get(report.uid, 0.0) for report in book.reports}
-        return told
 
     async def write(self, book: Book, report: LeakReport) -> LeakReport:
         """Raises StatusConflict, ClusterUnavailable."""

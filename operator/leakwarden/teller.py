@@ -10,7 +10,6 @@ from leakwarden.api.v1alpha1.status import PolicyStatus
 from leakwarden.book import Book
 from leakwarden.core.announce import announcements, report_announcements
 from leakwarden.core.evaluation import PolicyEvaluation
-from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy
 from leakwarden.core.recordbook import by_workload, view_of
 from leakwarden.core.remediation import Decision
@@ -64,8 +63,9 @@ class Teller:
         }
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
-    async def announce_reports(self, told: Sequence[tuple[LeakReport, LeakReport]], facts: Facts) -> None:
-        for before, after in told:
+    async def announce_reports(self, book: Book, facts: Facts) -> None:
+        """What was written in this tick, and nothing that could not be."""
+        for before, after in book.written():
             policy = facts.policies.get(after.spec.policy.uid)
             workload = facts.snapshot.workloads.get(after.spec.workload.uid)
             await self.recorder.announce(report_announcements(before, after, policy, workload))

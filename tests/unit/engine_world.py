@@ -152,7 +152,8 @@ class World:
         )
         self.recorder = FakeRecorder()
         self.policies = Policies()
-        self.policies.put(body(spec=spec or enforcing(), **changes))
+        self.spec = spec or enforcing()
+        self.policies.put(body(spec=self.spec, **changes))
         self.engine = self.fresh_engine()
 
     def fresh_engine(self) -> Engine:
