@@ -48,12 +48,32 @@ REFILL = "8s"  # after a hole in the readings; longer than the threshold's time,
 PACE: Mapping[str, Any] = {"warmUp": "0s", "podCooldown": "10s", "verification": {"settle": "4s", "timeout": "60s"}}
 
 
+def guarding(name: str, namespace: str, selector: Mapping[str, str], *, refill: str = REFILL, **given: Any) -> Object:
+    """A policy in mode Enforce with the paces of a test."""
+    made = policy(name, namespace, selector, given.pop("signals", SIGNALS), **given)
+    made["spec"]["source"]["refill"] = refill
+    made["spec"]["remediation"] = {**PACE, **made["spec"]["remediation"]}
+    return made
+
+
+def install_kinds() -> None:
+    """The kinds of this tree, until the API server knows every field of theirs: it publishes them a moment later."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+    sample = json.dumps(guarding(POLICY, "default", {"app": "none"}))
+
+    def known() -> bool:
+        kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=sample)
+        return True
+
+    wait_until("the kinds to be served", known, 60)
+
+
 class World:
     """The cluster's API server, simulated nodes, an exporter of their pods' readings and a Prometheus that scrapes it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
+        install_kinds()
         with contextlib.ExitStack() as stack:
             self.background = Background()
             stack.callback(self.background.close)
@@ -140,11 +160,7 @@ class Scene:
     def guard(self, name: str = POLICY, selector: Mapping[str, str] | None = None, **options: Any) -> None:
         """A policy in mode Enforce for the Deployments labelled so, by default `app: victim`."""
         given: dict[str, Any] = {"cooldown": "10m", "max_age": f"{MAX_AGE:g}s", "audit": {"enabled": False}, **options}
-        signals, refill = given.pop("signals", SIGNALS), given.pop("refill", REFILL)
-        made = policy(name, self.namespace, selector or {"app": "victim"}, signals, **given)
-        made["spec"]["source"]["refill"] = refill
-        made["spec"]["remediation"] = {**PACE, **made["spec"]["remediation"]}
-        apply(made)
+        apply(guarding(name, self.namespace, selector or {"app": "victim"}, **given))
 
     def leak(self, *pods: Object, value: float = LEAKING) -> None:
         for pod in pods:
