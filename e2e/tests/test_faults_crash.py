@@ -15,7 +15,7 @@ from e2e.faults.steps import step_of, steps
 from e2e.harness.kube import Object
 from e2e.harness.waiting import NotYet
 
-COOLDOWN = 30.0  # s; longer than a killed operator needs to come back and look
+COOLDOWN = 40.0  # s; longer than an outcome takes, and than a killed operator needs to come back and look
 AT_ONCE = 5
 
 
@@ -33,10 +33,16 @@ def _undisturbed(world: World) -> list[str]:
         pods = _ready(scene)
         before = len(scene.api.log)
         scene.leak(*pods[:2])
-        scene.wait_for_action()
+        scene.wait("the outcome to be known", lambda: _outcome(scene))
         scene.wait_for_ticks(2)
         assert len(scene.evictions()) == 1
         return steps(scene.api.log[before:])
+
+
+def _outcome(scene: Scene) -> str | NotYet:
+    """Whether the action helped, as its record says once that is known."""
+    result = (scene.actions() or [{}])[0].get("result", "")
+    return result if result not in ("", "Verifying") else NotYet(str(scene.actions()))
 
 
 def _killed(world: World, step: str, *, answered: bool) -> None:
@@ -67,6 +73,8 @@ def _killed(world: World, step: str, *, answered: bool) -> None:
         assert set(scene.evicted()) <= leaking
         assert {record["podUID"] for record in scene.actions() if record["phase"] == "Done"} == set(scene.evicted())
         _keeps_its_budget(scene)
+        subjects = [report["spec"]["pod"]["uid"] for report in scene.reports()]
+        assert len(subjects) == len(set(subjects)), "two reports of one episode"
 
 
 def _settled(scene: Scene) -> None:
