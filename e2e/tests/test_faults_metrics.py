@@ -14,12 +14,14 @@ from e2e.faults.exchange import altered, answered, delayed, requests
 from e2e.faults.exporter import Distortion
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.scenarios import Scenario, cases, side_by_side
-from e2e.faults.scene import SIGNALS, Scene, World
+from e2e.faults.scene import REFILL, SIGNALS, Scene, World
 from e2e.harness.policies import signal
+from leakwarden.api.scalars import parse_duration
 
 AT_ONCE = 6
 QUERIES = requests(path="/api/v1/query")
 FIVE_MINUTES = 300.0
+BUCKET = 2.0  # s; see LEAKWARDEN_BUCKET of the scene
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,11 @@ def _survives(
     wrong: Callable[[Scene], AbstractContextManager[object]],
     *reasons: str,
     prometheus: Prometheus | None = None,
+    hole: bool = False,
 ) -> None:
     """Two of three pods begin to leak while readings are wrong. Nothing is done as long as they are, and the policy
-    says why; afterwards one pod is evicted and the other waits."""
+    says why; afterwards one pod is evicted and the other waits. Where nobody took the readings meanwhile (`hole`), they
+    have to be whole again for as long as the policy's `refill` says first."""
     with world.scene(purpose, prometheus=prometheus) as scene:
         pods = scene.deploy(replicas=3)
         scene.guard()
@@ -50,7 +54,11 @@ def _survives(
             scene.wait_for_ticks(5)
             scene.assert_quiet()
             assert scene.uids() == {pod["metadata"]["uid"] for pod in pods}
+            back = time.monotonic()
         _acts_once(scene, {pod["metadata"]["uid"] for pod in pods[:2]})
+        if hole:
+            waited = scene.evictions()[0].at - back
+            assert waited >= parse_duration(REFILL) - BUCKET, "it acted on readings that were not whole again"
 
 
 def _acts_once(scene: Scene, leaking: set[str]) -> None:
@@ -72,7 +80,7 @@ def prometheus_is_down_and_comes_back(world: World) -> None:
             yield
             own.start()
 
-        _survives(world, "down", down, "QueryFailed", prometheus=own)
+        _survives(world, "down", down, "QueryFailed", prometheus=own, hole=True)
 
 
 def prometheus_has_lost_everything_it_knew(world: World) -> None:
@@ -88,15 +96,15 @@ def prometheus_has_lost_everything_it_knew(world: World) -> None:
             yield
             scene.world.exporter.distort(scene.namespace, None)
 
-        _survives(world, "empty", empty, "NoData", prometheus=own)
+        _survives(world, "empty", empty, "NoData", prometheus=own, hole=True)
 
 
 def the_pods_export_nothing_any_more(world: World) -> None:
-    _survives(world, "absent", lambda scene: _distorted(scene, Distortion.ABSENT), "NoData")
+    _survives(world, "absent", lambda scene: _distorted(scene, Distortion.ABSENT), "NoData", hole=True)
 
 
 def every_reading_is_not_a_number(world: World) -> None:
-    _survives(world, "nan", lambda scene: _distorted(scene, Distortion.NOT_A_NUMBER), "NoData")
+    _survives(world, "nan", lambda scene: _distorted(scene, Distortion.NOT_A_NUMBER), "NoData", hole=True)
 
 
 @contextmanager
