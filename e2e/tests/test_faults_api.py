@@ -43,7 +43,7 @@ def _judged(scene: Scene) -> list[Object]:
 
 
 def _acts_once(scene: Scene, pods: list[Object], timeout: float = 60) -> None:
-    """One of the two that leak is evicted, the other waits; and that stays so."""
+    """One of the two that leak is evicted, the other waits, and that stays so; and it still hears of edits."""
     leaking = {pod["metadata"]["uid"] for pod in pods}
 
     def done() -> str | NotYet:
@@ -55,6 +55,8 @@ def _acts_once(scene: Scene, pods: list[Object], timeout: float = 60) -> None:
     scene.wait_for_skip("CooldownActive")
     scene.wait_for_ticks(5)
     scene.assert_quiet(but=[evicted])
+    scene.guard(suspend=True)
+    scene.wait_for_skip("Suspended")
 
 
 def watch_streams_are_cut_again_and_again(world: World) -> None:

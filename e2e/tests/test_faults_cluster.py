@@ -227,6 +227,28 @@ def the_right_to_watch_pods_is_taken_away_and_given_back(world: World) -> None:
         assert scene.operator.lives == 1, "it never ended"
 
 
+def the_right_to_watch_policies_is_taken_away_and_given_back(world: World) -> None:
+    """Those it knows stay in force. The log names the right, and an edit is heard of once it is back."""
+    with world.scene("no-policies") as scene:
+        pods = _judged(scene)
+        apply(account.without(scene.rights, "reliabilitypolicies", "list", "watch"))
+        scene.api.cut_streams()
+
+        def told() -> bool | NotYet:
+            words = scene.operator.last_words(200)
+            right = r"may not list or watch reliabilitypolicies\.leakwarden\.dev"
+            return True if re.search(right, words) else NotYet(words[-400:])
+
+        scene.wait("the log to name the right", told)
+        scene.guard(suspend=True)  # unheard, and yet in force: an intent is refused for a policy that has changed
+        scene.leak(*pods[:2])
+        scene.wait_for_ticks(8)
+        account.grant(scene.rights)
+        scene.wait_for_skip("Suspended", timeout=90)
+        scene.assert_quiet()
+        assert scene.operator.lives == 1
+
+
 def the_right_to_write_a_status_is_taken_away_and_given_back(world: World) -> None:
     """What cannot be recorded is not done. There is no status to say it in: the log does."""
     with world.scene("no-status") as scene:
@@ -268,6 +290,7 @@ def a_policy_is_deleted_while_a_pod_is_being_evicted(world: World) -> None:
 @cases(
     a_node_is_not_ready,
     the_right_to_watch_pods_is_taken_away_and_given_back,
+    the_right_to_watch_policies_is_taken_away_and_given_back,
     the_right_to_evict_is_taken_away_and_given_back,
     the_right_to_write_a_status_is_taken_away_and_given_back,
     a_rollout_is_stuck_and_an_autoscaler_owns_the_replicas,

@@ -13,6 +13,7 @@ begun anew here, after a wait: a process that ended for that would be restarted 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
@@ -54,6 +55,8 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # no CRD or namespace watching: rights we do not ask for
     settings.posting.enabled = False  # Events are our recorder's
     settings.watching.chunk_size = 500
+    # Seconds. Its own patience is a minute, in which nothing would be said; ours begins it anew for as long as it takes.
+    settings.networking.error_backoffs = (1, 2)
     settings.peering.standalone = True
     return settings
 
@@ -74,6 +77,7 @@ class PolicyWatch:
         self._namespaces = namespaces
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # kopf's, while it runs
         self._thread = threading.Thread(target=self._watch, name="kopf", daemon=True)
         self.ended = asyncio.Event()
         self.failure = ""  # the class of what ended it, where that was not `stop`
@@ -84,6 +88,10 @@ class PolicyWatch:
 
     async def stop(self, grace: float = 10.0) -> None:
         self._stop.set()
+        if self._running is not None:
+            loop, flag = self._running
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                loop.call_soon_threadsafe(flag.set)
         await asyncio.to_thread(self._thread.join, grace)
 
     def _watch(self) -> None:
@@ -113,6 +121,12 @@ class PolicyWatch:
         self.trouble = cause
 
     async def _operate(self) -> None:
+        # A flag of its own loop: for a threading.Event kopf waits in a thread, which outlives whatever ends kopf, and
+        # asyncio.run would wait for that thread for ever.
+        flag = asyncio.Event()
+        self._running = asyncio.get_running_loop(), flag
+        if self._stop.is_set():
+            return
         registry = kopf.OperatorRegistry()
         register(registry, self._put, lambda uid: self._call(self._policies.remove, uid))
         await kopf.operator(
@@ -121,7 +135,7 @@ class PolicyWatch:
             standalone=True,
             clusterwide=self._namespaces is None,
             namespaces=self._namespaces or (),
-            stop_flag=self._stop,
+            stop_flag=flag,
         )
 
     def _put(self, body: Any) -> None:
