@@ -86,6 +86,11 @@ class Cluster(Protocol):
         """
         ...
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        """The generation that a policy has now, asked of the API server itself; None where it is gone, or another one
+        has its name. Raises ClusterUnavailable when that could not be read."""
+        ...
+
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:

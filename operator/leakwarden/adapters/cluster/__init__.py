@@ -109,6 +109,9 @@ class ApiCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await actions.disruption_budgets(self._session, pod)
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        return await actions.policy_generation(self._session, namespace, name, uid)
+
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
