@@ -55,6 +55,8 @@ class Nodes:
         self._wait(name, "True", 60)
 
     def _start(self, name: str) -> None:
+        # A kwok waits until the Lease of one before it has run out.
+        kubectl("delete", "lease", name, "-n", "kube-node-lease", "--ignore-not-found")
         with (self._directory / f"kwok-{name}.log").open("ab") as log:
             self._kubelets[name] = subprocess.Popen(
                 [
