@@ -68,10 +68,13 @@ class Engine:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     last: Tick = field(default_factory=Tick)
     defects: int = 0
+    ending: bool = False  # no action is begun any more; what was begun is finished and told
+    acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _written: dict[str, float] = field(default_factory=dict)
 
     async def tick(self) -> Tick:
         started = self.clock()
+        self.acting = False
         # gather
         policies = self.policies.all()
         self._written = {policy.uid: self._written.get(policy.uid, 0.0) for policy in policies}
@@ -82,6 +85,7 @@ class Engine:
             self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
         )
         # decide
+        self.acting = True
         now = self.clock()
         evaluations = []
         for policy in policies:
@@ -135,8 +139,8 @@ class Engine:
         Returns the decision, with a skip where what was done in this tick leaves no room for it any more.
         """
         policy = self.policies.get(decision.candidate.policy.uid)
-        if policy is None or policy.generation != decision.candidate.policy.generation:
-            return decision  # removed or edited since it was judged; the next tick judges anew
+        if self.ending or policy is None or policy.generation != decision.candidate.policy.generation:
+            return decision  # ending, or removed or edited since it was judged; the next tick judges anew
         decision = self._ask_again(decision, records)
         if not decision.go:
             return decision

@@ -42,8 +42,12 @@ class ClusterUnavailable(Exception):
     """The API server did not answer, or refused; the message is fit for people."""
 
 
+# What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets"})
+
+
 class Cluster(Protocol):
-    """The API server: a cached view of workloads, and the few changes we make."""
+    """The API server: a cached view of workloads, and the few changes we make (all but CLUSTER_READS)."""
 
     def snapshot(self) -> Snapshot: ...
 

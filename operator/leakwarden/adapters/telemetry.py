@@ -96,16 +96,27 @@ class Telemetry:
 
 
 class EngineCollector(Collector):
-    """Gauges read from the engine's last tick at scrape time."""
+    """Gauges read from the engine's last tick at scrape time; `leads` tells whether this replica may act now."""
 
-    def __init__(self, engine: Engine, caches: Callable[[], Iterable[tuple[str, int, int, int]]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        caches: Callable[[], Iterable[tuple[str, int, int, int]]],
+        leads: Callable[[], bool],
+    ) -> None:
         self._engine = engine
         self._caches = caches
+        self._leads = leads
 
     def collect(self) -> Iterable[Metric]:
         info = GaugeMetricFamily("leakwarden_build_info", "The operator's version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
+        leader = GaugeMetricFamily(
+            "leakwarden_leader", "1 on the replica that acts, 0 on those that stand by and on one that lost its lead."
+        )
+        leader.add_metric([], self._leads())
+        yield leader
         tick = self._engine.last
         defects = CounterMetricFamily(
             "leakwarden_defects", "Policies passed over in a tick because of a defect of ours."
