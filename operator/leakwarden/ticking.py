@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from leakwarden.adapters.telemetry import Telemetry
 from leakwarden.engine import Engine, Tick
@@ -20,10 +21,13 @@ TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
 class Runner:
     """Runs once, on the replica that leads; `interval` in seconds."""
 
-    def __init__(self, engine: Engine, telemetry: Telemetry, interval: float) -> None:
+    def __init__(
+        self, engine: Engine, telemetry: Telemetry, interval: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.engine = engine
         self.telemetry = telemetry
         self.interval = interval
+        self._clock = clock
         self.stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._began: float | None = None
@@ -47,7 +51,7 @@ class Runner:
     async def run(self) -> None:
         """Until stopped. A tick that fails is logged and the next one tries again: nothing is kept half-done,
         since what must last is written before and after every action."""
-        self._began = time.monotonic()
+        self._began = self._clock()
         while not self.stopping.is_set():
             self._wake.clear()
             self._tick = asyncio.create_task(self.engine.tick())
@@ -70,6 +74,6 @@ class Runner:
         """What is wrong, for the liveness probe, or nothing. A replica that stands by does not tick, and is well."""
         if self._began is None:
             return ""
-        silent = time.monotonic() - max(self.telemetry.last_tick_ended, self._began)
+        silent = self._clock() - max(self.telemetry.last_tick_ended, self._began)
         limit = max(STUCK_AFTER * self.interval, STUCK_AFTER_AT_LEAST)
         return f"no tick has ended for {silent:.0f}s" if silent > limit else ""
