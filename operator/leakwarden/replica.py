@@ -33,7 +33,7 @@ FLUSH_WITHIN = 1.0  # for Events that are still queued: the next leader waits me
 
 class Replica:
     """Runs once. `look_anew` returns when the view of the cluster is newer than the call; without an `election` this
-    process takes itself for the only one."""
+    process takes itself for the only one. `ending_within` is in seconds."""
 
     def __init__(
         self,
@@ -42,12 +42,14 @@ class Replica:
         recorder: EventRecorder,
         look_anew: Callable[[], Awaitable[None]],
         election: LeaseElection | None,
+        ending_within: float = ENDING_WITHIN,
     ) -> None:
         self._runner = runner
         self._watch = watch
         self._recorder = recorder
         self._look_anew = look_anew
         self._election = election
+        self._ending_within = ending_within
         self._asked = asyncio.Event()
 
     def stop(self) -> None:
@@ -94,10 +96,10 @@ class Replica:
         if not self._runner.began:
             working.cancel()
         if not electing.done():
-            await asyncio.wait([working, electing], timeout=ENDING_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([working, electing], timeout=self._ending_within, return_when=asyncio.FIRST_COMPLETED)
         in_order = working.done() and not electing.done()
         if not in_order:
-            cause = "leadership ended" if electing.done() else f"it did not end within {ENDING_WITHIN:g}s"
+            cause = "leadership ended" if electing.done() else f"it did not end within {self._ending_within:g}s"
             log.warning("the work is cut short; the next leader settles what is on record", extra={"cause": cause})
         working.cancel()
         _tell("the work failed", await _result(working))
