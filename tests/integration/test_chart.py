@@ -98,12 +98,12 @@ def test_rendering_changes_nothing_of_a_crd_but_labels_and_annotations() -> None
 
 
 def test_uninstalling_keeps_the_crds_unless_told_otherwise() -> None:
-    def policy(values: dict[str, Any]) -> str | None:
-        metadata = the(render(values), "CustomResourceDefinition")["metadata"]
-        return metadata.get("annotations", {}).get("helm.sh/resource-policy")  # type: ignore[no-any-return]
+    def policies(values: dict[str, Any]) -> set[str | None]:
+        crds = [each["metadata"] for each in of_kind(render(values), "CustomResourceDefinition")]
+        return {each.get("annotations", {}).get("helm.sh/resource-policy") for each in crds}
 
-    assert policy({}) == "keep"
-    assert policy({"crds": {"keep": False}}) is None
+    assert policies({}) == {"keep"}
+    assert policies({"crds": {"keep": False}}) == {None}
 
 
 def test_crds_can_be_left_to_somebody_else() -> None:
