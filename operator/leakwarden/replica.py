@@ -6,10 +6,9 @@
         │                                       └─ policies cannot be watched ─► as when asked ─► 1
         └─ asked to end, or no Lease to be had: nothing was begun, so nothing is to be ended
 
-Every replica keeps its view of the cluster and of the policies current, so that a new leader ticks at once. What a
-predecessor did last it must see nevertheless: workloads, pods and records are listed again before the first tick, and a
-policy whose status is newer than the one we know refuses our intent, since every write names the version it was made
-from.
+Every replica keeps its view of the cluster and of the policies current, so that a new leader ticks at once. What its
+predecessor did last it must see nevertheless: workloads and pods are listed again before the first tick, and a policy
+whose status is newer than the one we know refuses our intent, since every write names the version it was made from.
 """
 
 from __future__ import annotations
