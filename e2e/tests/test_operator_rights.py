@@ -129,9 +129,13 @@ READS = [
     "apps/replicasets",
     "/pods",
     "leakwarden.dev/reliabilitypolicies",
+    "leakwarden.dev/leakreports",
 ]
 TELLS = [
     ("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    ("create", "leakwarden.dev/leakreports"),
+    ("delete", "leakwarden.dev/leakreports"),
+    ("patch", "leakwarden.dev/leakreports/status"),
     ("create", "events.k8s.io/events"),
     ("patch", "events.k8s.io/events"),
     ("get", "/nodes/metrics"),
@@ -162,6 +166,8 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
         ("delete", "apps/replicasets"),
         ("patch", "leakwarden.dev/reliabilitypolicies"),
         ("delete", "leakwarden.dev/reliabilitypolicies"),
+        ("patch", "leakwarden.dev/leakreports"),
+        ("deletecollection", "leakwarden.dev/leakreports"),
         ("delete", "events.k8s.io/events"),
         ("create", "/serviceaccounts/token"),
         ("get", "/secrets"),

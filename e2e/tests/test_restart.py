@@ -13,7 +13,15 @@ import pytest
 from e2e.cluster.errors import ClusterError
 from e2e.harness.kube import Object, apply, containers, delete, kubectl, provider
 from e2e.harness.leaks import deploy, leak
-from e2e.harness.policies import actions_of, policy, read_policy, signal, wait_for_action, workload_of
+from e2e.harness.policies import (
+    actions_of,
+    policy,
+    read_policy,
+    reports_of,
+    signal,
+    wait_for_action,
+    workload_of,
+)
 from e2e.harness.processes import processes_of
 from e2e.harness.release import NAMESPACE, REPLICAS, operator_pods, scale_operator, wait_for_operator
 from e2e.harness.stack import uids
@@ -78,9 +86,8 @@ def test_killed_between_intent_and_outcome_it_neither_repeats_nor_forgets(namesp
     leak(namespace, "victim")
 
     def intended() -> Object | NotYet:
-        found = read_policy(namespace, "victim")
-        records = actions_of(found)
-        return records[0] if records else NotYet(str(workload_of(found, "victim")))
+        found = [record for report in reports_of(namespace) for record in report.get("status", {}).get("actions", [])]
+        return found[0] if found else NotYet(str(workload_of(read_policy(namespace, "victim"), "victim")))
 
     try:
         record = wait_until("the intent to be recorded", intended, 120, interval=0.1)
@@ -91,7 +98,7 @@ def test_killed_between_intent_and_outcome_it_neither_repeats_nor_forgets(namesp
 
     def closed() -> Object | NotYet:
         records = actions_of(read_policy(namespace, "victim"))
-        return records[0] if records[0]["phase"] != "Pending" else NotYet(str(records[0]))
+        return records[0] if records and records[0]["phase"] != "Pending" else NotYet(str(records))
 
     record = wait_until("the record to be closed", closed, 60)
     assert record["phase"] in ("Done", "Interrupted"), record

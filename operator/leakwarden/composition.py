@@ -34,6 +34,8 @@ from leakwarden.ticking import Runner
 
 log = logging.getLogger("leakwarden")
 
+REPORTS_PATIENCE = 10.0  # s
+
 
 async def _wait_for_api(session: Session) -> None:
     """Until the API server serves our kind: without it kopf would watch nothing and never say so."""
@@ -153,8 +155,12 @@ async def _operate(settings: Settings) -> int:
         await cluster.start()
         stack.push_async_callback(cluster.stop)
         await _wait_for_view(cluster)
+        if not await cluster.wait_reports(REPORTS_PATIENCE):
+            # Watching and judging go on without them; each policy says what is missing, and nothing is acted on.
+            log.warning("LeakReports cannot be read", extra={"cause": cluster.reports().trouble})
 
         async def look_anew() -> None:
+            engine.take_over()
             await cluster.begin_anew()
             await _wait_for_view(cluster)
 

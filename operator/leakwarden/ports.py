@@ -6,7 +6,7 @@ The engine knows these and nothing behind them; a test gives it small fakes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.core.announcement import Announcement as Announcement
 from leakwarden.core.announcement import ObjectRef as ObjectRef
+from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.readings import Answer
 from leakwarden.core.readings import Query as Query  # adapters and tests know it as part of the port
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
@@ -37,15 +38,31 @@ class Attempt:
 
 
 class StatusConflict(Exception):
-    """The policy changed (or is gone) since it was read; nothing was written."""
+    """The policy or report changed (or is gone) since it was read; nothing was written."""
 
 
 class ClusterUnavailable(Exception):
     """The API server did not answer, or refused; the message is fit for people."""
 
 
+class Forbidden(ClusterUnavailable):
+    """RBAC refuses, or the API server does not serve the kind: waiting does not help. The message names the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Every LeakReport, by UID. Our own writes are in it at once, what others write once the watch shows it.
+
+    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty.
+    """
+
+    reports: Mapping[str, LeakReport] = field(default_factory=dict)
+    synced: bool = True
+    trouble: str = ""
+
+
 # What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
-CLUSTER_READS = frozenset({"snapshot", "disruption_budgets"})
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "reports", "refresh_reports"})
 
 
 class Cluster(Protocol):
@@ -76,6 +93,35 @@ class Cluster(Protocol):
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
         """Replace a policy's status; returns the new resourceVersion. Raises StatusConflict, ClusterUnavailable."""
+        ...
+
+    def reports(self) -> ReportView: ...
+
+    async def refresh_reports(self) -> None:
+        """List all LeakReports at their most recent: a watch may lag behind what the last leader wrote.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def create_report(
+        self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
+    ) -> LeakReport:
+        """Create a report without a status. One of that name that exists already is returned as it is.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def write_report_status(self, report: LeakReport, status: Mapping[str, Any]) -> str:
+        """Replace a report's status if its resourceVersion still matches; returns the new one.
+
+        Raises StatusConflict, ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def delete_report(self, report: LeakReport) -> None:
+        """Delete the report of that UID; none is fine. Raises ClusterUnavailable, Forbidden."""
         ...
 
 

@@ -36,6 +36,10 @@ _PATH = re.compile(
 )
 
 
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 @dataclass(frozen=True)
 class Request:
     method: str
@@ -246,7 +250,10 @@ class FakeApiServer:
             if request.method == "POST":
                 if self.get(plural, ns, body["metadata"]["name"]) is not None:
                     return status(409, "already exists", "AlreadyExists")
-                return web.json_response(self.put(plural, body), status=201)
+                # As in a server with the status subresource: what is created has no status yet.
+                made = {key: value for key, value in body.items() if key != "status"}
+                made["metadata"] = {"creationTimestamp": _now(), **body["metadata"]}
+                return web.json_response(self.put(plural, made), status=201)
             if request.query.get("watch") == "true":
                 return await self._watch(request, plural, ns)
             return self._list(request, found["prefix"], plural, ns)
@@ -255,6 +262,12 @@ class FakeApiServer:
             return status(404, f'{plural} "{name}" not found', "NotFound")
         match request.method, sub:
             case "GET", None:
+                return web.json_response(stored)
+            case "DELETE", None:
+                wanted = ((body or {}).get("preconditions") or {}).get("uid", stored["metadata"]["uid"])
+                if wanted != stored["metadata"]["uid"]:
+                    return status(409, "the UID in the precondition does not match", "Conflict")
+                self.delete(plural, ns, name)
                 return web.json_response(stored)
             case "POST", "eviction":
                 return self._evict(stored, body)

@@ -99,8 +99,8 @@ def test_rendering_changes_nothing_of_a_crd_but_labels_and_annotations() -> None
 
 def test_uninstalling_keeps_the_crds_unless_told_otherwise() -> None:
     def policies(values: dict[str, Any]) -> set[str | None]:
-        crds = [each["metadata"] for each in of_kind(render(values), "CustomResourceDefinition")]
-        return {each.get("annotations", {}).get("helm.sh/resource-policy") for each in crds}
+        definitions = [each["metadata"] for each in of_kind(render(values), "CustomResourceDefinition")]
+        return {metadata.get("annotations", {}).get("helm.sh/resource-policy") for metadata in definitions}
 
     assert policies({}) == {"keep"}
     assert policies({"crds": {"keep": False}}) == {None}

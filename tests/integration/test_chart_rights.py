@@ -12,6 +12,9 @@ from tests.integration.helm_chart import NAMESPACE, Right, environment, of_kind,
 READING = {"get", "list", "watch"}
 TELLING = {
     Right("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    Right("create", "leakwarden.dev/leakreports"),
+    Right("delete", "leakwarden.dev/leakreports"),
+    Right("patch", "leakwarden.dev/leakreports/status"),
     Right("create", "events.k8s.io/events"),
     Right("patch", "events.k8s.io/events"),
 }
@@ -58,6 +61,7 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
     assert reads == {
         "leakwarden.dev/reliabilitypolicies",
         "leakwarden.dev/reliabilitypolicies/status",
+        "leakwarden.dev/leakreports",
         "apps/deployments",
         "apps/deployments/scale",
         "apps/replicasets",

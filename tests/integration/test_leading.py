@@ -17,9 +17,9 @@ import pytest
 from tests.integration.fake_api_server import Fault, Request
 from tests.integration.fake_prometheus import FakePrometheus, prometheus
 from tests.integration.lease_scene import LeaseServer
-from tests.integration.test_operator import condition, operator, readings, status_of, until, world
+from tests.integration.test_operator import condition, operator, readings, until, world
 
-EVICTION, LEASE, STATUS = "/eviction", "/leases/leakwarden", "/status"
+EVICTION, LEASE = "/eviction", "/leases/leakwarden"
 PATIENCE = 60.0
 
 
@@ -85,11 +85,8 @@ class Stage:
 
     def released(self) -> None:
         """A Lease that somebody led by and gave back: it can be taken at once."""
-        self.held_by("", 1)
-
-    def held_by(self, holder: str, seconds: int) -> None:
         named = {"name": "leakwarden", "namespace": "system"}
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds, "leaseTransitions": 3}
+        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": 3}
         self.api.put("leases", {"metadata": named, "spec": spec})
 
     def leak(self) -> None:
@@ -98,7 +95,8 @@ class Stage:
     @property
     def phase(self) -> str:
         """Of the newest action on record; empty while there is none."""
-        return str((status_of(self.api).get("actions") or [{}])[0].get("phase", ""))
+        reports = self.api.all("leakreports")
+        return str((reports[-1].get("status", {}).get("actions") or [{}])[0].get("phase", "")) if reports else ""
 
     @property
     def changes(self) -> list[Request]:
@@ -167,8 +165,8 @@ async def test_a_leader_asked_to_end_finishes_its_action_and_its_record_before_i
         [released] = [each for each in stage.api.asked("PUT", LEASE) if each.body["spec"]["holderIdentity"] == ""]
         before = stage.api.requests[: stage.api.requests.index(released)]
         [eviction] = [number for number, each in enumerate(before) if each.path.endswith(EVICTION)]
-        outcomes = [each.body["status"]["actions"][0]["phase"] for each in before[eviction:] if STATUS in each.path]
-        assert outcomes == ["Done"]
+        written = [each.body["status"] for each in before[eviction:] if "/leakreports/" in each.path]
+        assert {status["actions"][0]["phase"] for status in written} == {"Done"}
         await until(lambda: stage.holder == "second", "the second to lead", PATIENCE)
         asked = len(stage.source.asked)
         await until(lambda: len(stage.source.asked) > asked + 4, "further ticks", PATIENCE)
@@ -189,34 +187,20 @@ async def test_a_leader_that_cannot_renew_gives_up_what_it_does_and_ends_with_1(
         assert stage.phase == "Pending", "for the next leader to settle"
 
 
-async def test_a_new_leader_does_not_act_on_a_status_older_than_the_clusters(stage: Stage) -> None:
-    """Its watch of the policies is dead, and its predecessor's last intent came after it died."""
-    stage.held_by("predecessor", 6)
-    async with stage.replica("second") as standby:
-        await until_async(standby.ready, "it to be ready")
-        await until(lambda: stage.api.watching("reliabilitypolicies"), "the policies to be watched", PATIENCE)
-        stage.api.silent.add("reliabilitypolicies")
-        known = (stage.api.get("reliabilitypolicies", "team", "web") or {})["metadata"]["resourceVersion"]
-        stored = stage.api.get("reliabilitypolicies", "team", "web") or {}
-        leaking = (stage.api.get("pods", "team", "web-1-0") or {})["metadata"]["uid"]
-        owner = (stage.api.get("deployments", "team", "web") or {})["metadata"]["uid"]
-        intent = {
-            "id": "of-the-predecessor", "type": "EvictPod", "workload": "web", "workloadUID": owner,
-            "pod": "web-1-0", "podUID": leaking, "signal": "descriptors", "phase": "Pending",
-            "intendedAt": "2026-01-02T03:04:05Z",
-        }  # fmt: skip
-        stage.api.put("reliabilitypolicies", {**stored, "status": {"actions": [intent]}})
+async def test_a_new_leader_sees_what_its_predecessor_intended_though_its_watch_is_dead(stage: Stage) -> None:
+    async with stage.leader_and_standby() as (leader, standby):
+        stage.api.silent |= {"leakreports", "reliabilitypolicies", "pods"}
+        stage.api.fail("POST", EVICTION, Fault(hang=True))
         stage.leak()
-        await until(lambda: stage.holder == "second", "it to lead", PATIENCE)
-        await until(lambda: len(stage.api.asked("PATCH", STATUS)) > 3, "writes from its old view", PATIENCE)
-        assert {each.body["metadata"]["resourceVersion"] for each in stage.api.asked("PATCH", STATUS)} == {known}
-        assert status_of(stage.api) == {"actions": [intent]}, "every one of them was refused"
-        assert stage.api.asked("POST", EVICTION) == []
-
-        stage.api.silent.clear()
-        stage.api.put("reliabilitypolicies", stage.api.get("reliabilitypolicies", "team", "web") or {})
-        await until(lambda: status_of(stage.api)["actions"][-1]["phase"] != "Pending", "the record settled", PATIENCE)
-        assert status_of(stage.api)["actions"][-1]["id"] == "of-the-predecessor"
+        await until(lambda: stage.api.asked("POST", EVICTION), "the attempt", PATIENCE)
+        leader.process.kill()
+        assert stage.phase == "Pending"
+        asked = len(stage.source.asked)
+        await until(lambda: stage.phase == "Interrupted", "the record to be closed", PATIENCE)
+        stage.leak()
+        await until(lambda: len(stage.source.asked) > asked + 4, "further ticks", PATIENCE)
+        assert await standby.metric("leakwarden_leader") == 1
+        assert len(stage.api.asked("POST", EVICTION)) == 1
 
 
 async def test_without_the_right_to_the_lease_nothing_is_done_and_readyz_names_it(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from leakwarden import __version__
+from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.engine import Engine, Tick
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -149,6 +150,11 @@ class EngineCollector(Collector):
         for reason, count in sorted(reasons.items()):
             skips.add_metric([reason], count)
         yield skips
+        reports = GaugeMetricFamily("leakwarden_reports", "LeakReports by phase.", labels=["phase"])
+        phases = Counter(report.status.phase for report in tick.reports)
+        for phase in Phase:
+            reports.add_metric([str(phase)], phases[phase])
+        yield reports
         objects = GaugeMetricFamily("leakwarden_cache_objects", "Objects in the cache.", labels=["resource"])
         relists = GaugeMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
         restarts = GaugeMetricFamily("leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"])

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from leakwarden.api import names
 from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
 from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceState
 from leakwarden.api.v1alpha1.policy import Action, ActionType, Mode, PolicySpec, SignalType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
+from leakwarden.core.circuit import open_circuit
 from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.judgement import Judgement
 from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.policy import Policy, parse_time
+from leakwarden.core.policy import Policy, format_time, parse_time
 
 BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again after this, not every tick
 
@@ -37,13 +39,15 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What guards know besides the candidate. `records` are the actions on a workload, by its UID, whoever's
-    policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is."""
+    policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is; `records_trouble`
+    why they cannot be read or written, if so."""
 
     now: float
     cluster_fresh: bool
     permitted: frozenset[ActionType]
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     reports: Sequence[LeakReport] = ()
+    records_trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,42 @@ def worsens_leak(candidate: Candidate, _: Situation) -> Skip | None:
     return None
 
 
+def circuit_open(candidate: Candidate, situation: Situation) -> Skip | None:
+    breaker = candidate.spec.remediation.circuit_breaker
+    records = situation.records.get(candidate.target.workload.uid, ())
+    circuit = open_circuit(records, breaker, situation.now)
+    if circuit is None:
+        return None
+    if circuit.on_trial:
+        return Skip(
+            SkipReason.CIRCUIT_OPEN, f"{circuit.failures} actions in a row did not help; the trial is under way"
+        )
+    message = (
+        f"{circuit.failures} actions in a row did not help; one more is tried from {format_time(circuit.until)} on"
+    )
+    return Skip(SkipReason.CIRCUIT_OPEN, message)
+
+
+def evidence_missing(candidate: Candidate, situation: Situation) -> Skip | None:
+    if not candidate.spec.evidence.required:
+        return None
+    for report in situation.reports:
+        evidence = report.status.evidence
+        if report.ended or report.spec.pod.uid != candidate.pod.pod.uid or evidence is None:
+            continue
+        if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL):
+            return None
+        why = f": {evidence.reason}: {evidence.message}" if evidence.reason else ""
+        return Skip(SkipReason.EVIDENCE_MISSING, f"spec.evidence.required is true, the capture failed{why}"[:300])
+    return Skip(SkipReason.EVIDENCE_MISSING, "spec.evidence.required is true and nothing was captured yet")
+
+
+def records_unavailable(_: Candidate, situation: Situation) -> Skip | None:
+    if situation.records_trouble:
+        return Skip(SkipReason.RECORDS_UNAVAILABLE, situation.records_trouble)
+    return None
+
+
 GUARDS: list[Guard] = [
     suspended,
     observing,
@@ -178,6 +218,9 @@ GUARDS: list[Guard] = [
     disruption_budget,
     at_max_replicas,
     worsens_leak,
+    circuit_open,
+    evidence_missing,
+    records_unavailable,
 ]
 
 # Answers that waiting does not change; only then is the policy's next action considered.

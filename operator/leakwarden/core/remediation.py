@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import PolicySpec
-from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionPhase, ActionResult, ActionStatus
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import IMPOSSIBLE, Candidate, Situation, Skip, ask
-from leakwarden.core.judgement import Judgement, Verdict
-from leakwarden.core.policy import format_time, parse_time
+from leakwarden.core.judgement import Verdict
+from leakwarden.core.policy import format_time
 from leakwarden.core.workload import Snapshot
-
-# After this an action that was carried out but whose benefit could not be seen is Inconclusive, s.
-# Kubernetes' own progressDeadlineSeconds default: a Deployment that has not recovered by then is stuck.
-VERIFY_WITHIN = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +65,6 @@ def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[
             if decision is not None:
                 decisions.append(decision)
     return decisions
-
-
-def still_needed(dropped: Sequence[ActionStatus], spec: PolicySpec, now: float) -> Skip | None:
-    """Why the records that one more would push out must stay: an action whose cooldown they keep, or that has not
-    ended. The list is bounded, so a policy acts at most as often in a cooldown as it holds records."""
-    cooldown = parse_duration(spec.remediation.cooldown)
-    for record in dropped:
-        ended = record.phase is not ActionPhase.PENDING and record.result is not ActionResult.VERIFYING
-        left = parse_time(record.intended_at) + cooldown - now
-        if record.phase is ActionPhase.BLOCKED or (ended and left <= 0):
-            continue
-        message = f"{len(dropped) + MAX_ACTIONS - 1} actions of this policy are within their cooldown, which is all it may have"
-        return Skip(SkipReason.BUDGET_EXHAUSTED, message)
-    return None
 
 
 def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> Decision:
@@ -153,33 +133,3 @@ def recover(record: ActionStatus, pod_exists: bool, now: float) -> ActionStatus:
     return finish(
         record, ActionPhase.INTERRUPTED, "the operator stopped before the outcome was known; not repeated", now
     )
-
-
-def _reading_now(target: WorkloadEvaluation, signal: str) -> list[Judgement]:
-    return [j for pod in target.pods for j in pod.judgements if j.signal == signal and j.value is not None]
-
-
-def verify(record: ActionStatus, target: WorkloadEvaluation | None, now: float) -> ActionStatus:
-    """Whether a carried-out action helped: all replicas serve, the acted-on pod is gone, no pod is Exhausting
-    and every pod has a reading of the signal again."""
-    if record.phase is not ActionPhase.DONE or record.result is not ActionResult.VERIFYING:
-        return record
-    elapsed = now - parse_time(record.intended_at)
-    if target is not None:
-        serving = sum(pod.pod.available for pod in target.pods)
-        readings = _reading_now(target, record.signal)
-        replaced = record.type == "ScaleOut" or all(pod.pod.uid != record.pod_uid for pod in target.pods)
-        calm = all(pod.verdict is not Verdict.EXHAUSTING for pod in target.pods)
-        complete = serving >= target.workload.replicas and not target.workload.rollout_in_progress
-        if replaced and calm and complete and target.pods and len(readings) >= len(target.pods):
-            now_at = max(j.value for j in readings if j.value is not None)
-            was = f", was {record.value:g}" if record.value is not None else ""
-            message = (
-                f"{record.message}; after {format_duration(elapsed)} {serving} of {target.workload.replicas} replicas"
-                f" serve, {record.signal} at most {now_at:g}{was}"
-            )
-            return record.model_copy(update={"result": ActionResult.EFFECTIVE, "message": message[:1024]})
-    if elapsed > VERIFY_WITHIN:
-        message = f"{record.message}; whether it helped could not be seen within {format_duration(VERIFY_WITHIN)}"
-        return record.model_copy(update={"result": ActionResult.INCONCLUSIVE, "message": message[:1024]})
-    return record

@@ -35,6 +35,8 @@ def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | Non
             message = "the API server does not accept the operator's credentials (401)"
         case 403:
             message = f"the operator's account may not {verb} {resource.full_name}{where} (403)"
+        case 404:
+            message = f"the API server does not serve {resource.full_name} (404); apply the files in crds/"
         case code:
             message = f"the API server answered {code} to {verb} {resource.full_name}{where}"
     raise Refused(message, reply.retry_after)

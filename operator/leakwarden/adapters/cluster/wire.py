@@ -8,6 +8,7 @@ null where a value was expected must not lose the rest of a page. Types that do 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -206,6 +207,24 @@ class Pod(Wire):
     metadata: BareMeta
     spec: PodSpec | None = None
     status: PodStatus | None = None
+
+
+class ReportMeta(Wire):
+    """As strings, since the core reads reports from the plain object, as it reads policies."""
+
+    uid: str
+    name: str
+    namespace: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
+
+
+class Report(Wire):
+    """A LeakReport; what is inside is the API models' to judge."""
+
+    metadata: ReportMeta
+    spec: dict[str, Any] | None = None
+    status: dict[str, Any] | None = None
 
 
 class ListMeta(Wire):

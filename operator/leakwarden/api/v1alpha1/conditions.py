@@ -26,6 +26,9 @@ class Reason(StrEnum):
     CONFLICTED = "Conflicted"
     NO_TARGETS = "NoTargets"
     UNKNOWN_SOURCE = "UnknownSource"
+    RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    # Stalled
+    CIRCUIT_OPEN = "CircuitOpen"
     # Healthy
     NO_LEAK = "NoLeak"
     LEAK_SUSPECTED = "LeakSuspected"
@@ -50,6 +53,10 @@ REASON_MEANINGS: dict[Reason, str] = {
     Reason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
     Reason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
+    Reason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
+    " missing CRD. Nothing is done: without its record an action could be done twice.",
+    Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
+    " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
     Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
     Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
@@ -83,6 +90,9 @@ class SkipReason(StrEnum):
     DISRUPTION_BUDGET = "DisruptionBudget"
     AT_MAX_REPLICAS = "AtMaxReplicas"
     WORSENS_LEAK = "WorsensLeak"
+    CIRCUIT_OPEN = "CircuitOpen"
+    EVIDENCE_MISSING = "EvidenceMissing"
+    RECORDS_UNAVAILABLE = "RecordsUnavailable"
 
 
 SKIP_MEANINGS: dict[SkipReason, str] = {
@@ -95,9 +105,12 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
     SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet.",
     SkipReason.COOLDOWN_ACTIVE: "The last action on this Deployment is younger than spec.remediation.cooldown.",
-    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already,"
-    " or twenty actions of the policy are within their cooldown, which is all it may have.",
+    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
     SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
     SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
     SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
+    SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
+    " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
+    SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
+    SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
 }

@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.evidence import Evidence
+from leakwarden.api.v1alpha1.history import History
+from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, rules
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
 
@@ -21,7 +23,9 @@ __all__ = [
     "ActionType",
     "Audit",
     "Budget",
+    "CircuitBreaker",
     "Evidence",
+    "History",
     "Mode",
     "PolicySpec",
     "Remediation",
@@ -33,6 +37,7 @@ __all__ = [
     "SignalType",
     "Source",
     "SourceKind",
+    "Verification",
 ]
 
 LabelText = Annotated[str, Field(max_length=63)]
@@ -253,6 +258,12 @@ class Remediation(Model):
         json_schema_extra=rules(("duration(self) >= duration('10s')", "cooldown must be at least 10s")),
     )
     budget: Budget = Field(default_factory=Budget, description="How much may be disturbed at once.")
+    verification: Verification = Field(
+        default_factory=Verification, description="How it is found out whether an action helped."
+    )
+    circuit_breaker: CircuitBreaker = Field(
+        default_factory=CircuitBreaker, description="When to stop acting on a target because it does not help."
+    )
 
     @field_validator("cooldown")
     @classmethod
@@ -302,6 +313,7 @@ class PolicySpec(Model):
     evidence: Evidence = Field(
         default_factory=Evidence, description="What is taken from a leaking pod before it is acted on."
     )
+    history: History = Field(default_factory=History, description="How many LeakReports are kept, and how long.")
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
