@@ -15,6 +15,7 @@ from leakwarden import __version__
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.endpoints import HttpEndpoints
 from leakwarden.adapters.events import EventRecorder
+from leakwarden.adapters.evidence import wiring as evidence_wiring
 from leakwarden.adapters.kubelet import KubeletSource
 from leakwarden.adapters.prometheus import PrometheusSource
 from leakwarden.adapters.sources import SourcesError, load_sources
@@ -133,6 +134,7 @@ async def _operate(settings: Settings) -> int:
             )
             stack.push_async_callback(kubelet.close)
             default = kubelet
+        evidence = await evidence_wiring.wire(stack, settings, session, sources, default)
         engine = Engine(
             policies=policies,
             cluster=cluster,
@@ -153,7 +155,7 @@ async def _operate(settings: Settings) -> int:
             return "" if cluster.snapshot().synced else "the cache is not complete"
 
         telemetry.watch(EngineCollector(engine, caches))
-        server = await serve(settings.listen, telemetry, runner.alive, ready)
+        server = await serve(settings.listen, telemetry, runner.alive, ready, evidence.routes)
         stack.push_async_callback(server.cleanup)
         await _wait_for_api(session)
         await cluster.start()

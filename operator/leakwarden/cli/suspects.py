@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
         "--growing",
         action="append",
         default=[],
-        choices=["goroutines", "descriptors", "memory"],
+        choices=["goroutines", "descriptors", "connections", "memory"],
         help="what is known to grow for minutes, e.g. from a dashboard: then less growth between the profiles is enough",
     )
     parser.add_argument(
@@ -93,6 +93,7 @@ def _text(found: list[Suspect]) -> str:
         lines = [
             f"{suspect.confidence.value:<6}  {suspect.headline}",
             *(f"        because  {reason}" for reason in suspect.reasons),
+            *(f"        under    {key}={value}" for key, value in suspect.labels[:4]),
             *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
             f"        why      {suspect.why}",
             f"        fix      {suspect.fix}",
