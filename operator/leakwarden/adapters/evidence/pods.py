@@ -49,7 +49,7 @@ class _Pod(Wire):
 
 
 async def read_pod(session: Session, pod: Pod) -> Facts:
-    """The pod, if it still is the one that is meant. Raises PodUnread."""
+    """The pod, if it still is the one that is meant; without a UID whoever has its name is. Raises PodUnread."""
     try:
         reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
     except ClusterUnavailable as error:
@@ -62,7 +62,7 @@ async def read_pod(session: Session, pod: Pod) -> Facts:
         found = msgspec.json.decode(reply.body, type=_Pod)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise PodUnread(EvidenceReason.POD_UNREAD, "the API server's answer is not a pod") from None
-    if found.metadata.uid != pod.uid:
+    if pod.uid and found.metadata.uid != pod.uid:
         raise PodUnread(EvidenceReason.POD_GONE, f"pod {pod.key} was replaced by another")
     status = found.status or PodStatus()
     containers = (found.spec.containers if found.spec else None) or []
@@ -71,3 +71,8 @@ async def read_pod(session: Session, pod: Pod) -> Facts:
         (found.metadata.annotations or {}).get(PPROF_PORT_ANNOTATION),
         {each.name: [(port.name or "", port.container_port or 0) for port in each.ports or ()] for each in containers},
     )
+
+
+def named(namespace: str, name: str) -> Pod:
+    """A pod of which only the name is known, for `read_pod`."""
+    return Pod(namespace, name, "", None, 0.0, "", "", "", "", False, False, ())

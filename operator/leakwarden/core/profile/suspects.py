@@ -151,11 +151,12 @@ def _judge(
     share = c.last / total if total else 0.0
     if accused and share >= CONCENTRATED and (growth is None or c.last > c.first):
         why = "" if growth is None else f", {growth:+.1f}/s"
-        return (
-            Confidence.MEDIUM,
-            [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"],
-            growth,
-        )
+        reasons = [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"]
+        # A busy pool gains one goroutine by chance too.
+        if growth is not None and c.last - c.first < math.sqrt(c.first + c.last):
+            reasons.append(f"within {capture.seconds:.0f}s they grew no more than requests in flight may")
+            return Confidence.LOW, reasons, growth
+        return Confidence.MEDIUM, reasons, growth
     if c.last >= HUGE:
         return Confidence.LOW, [f"over {HUGE} goroutines wait at one line"], growth
     return None
