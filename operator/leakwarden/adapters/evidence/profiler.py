@@ -30,6 +30,7 @@ from leakwarden.ports import CaptureRequest
 
 log = logging.getLogger("leakwarden.evidence")
 
+KEEPING = 30.0  # s for all profiles of a capture; an action waits meanwhile
 _SUFFIX = ".pb.gz"
 
 
@@ -97,16 +98,20 @@ class EvidenceProfiler:
     def _remember(self, workload: str, now: float) -> None:
         # An hour is longer than any cooldown that is worth one; a Deployment that is gone must not stay here.
         self._asked = {uid: at for uid, at in self._asked.items() if now - at < 24 * 3600}
-        self._asked[workload] = now
+        # Whole seconds, as attemptedAt is written: who reads the cooldown from there must not come too early.
+        self._asked[workload] = float(int(now))
 
     async def _kept(self, report: str, raw: Mapping[str, bytes]) -> tuple[Mapping[str, str], str]:
         """Each profile's location, and why there is none; the suspects are worth telling all the same."""
         if not raw:
             return {}, ""
         try:
-            return await self.store.keep(report, raw), ""
+            async with asyncio.timeout(KEEPING):
+                return await self.store.keep(report, raw), ""
         except NotStored as error:
             return {}, str(error)
+        except TimeoutError:
+            return {}, f"the store did not take them within {KEEPING:g}s"
 
 
 def _without(state: EvidenceState, reason: EvidenceReason, message: str, now: float) -> EvidenceStatus:

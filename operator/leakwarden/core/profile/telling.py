@@ -39,7 +39,12 @@ def told(suspects: Sequence[Suspect]) -> list[SuspectStatus]:
 
 def _told(suspect: Suspect) -> SuspectStatus:
     why = "; ".join(suspect.reasons)
-    explanation = f"{suspect.headline}. {_sentence(why)} {_sentence(suspect.why)} Usual fix: {suspect.fix}"
+    # A helper that many use may be named: who called it is the one to look at then.
+    callers = ", ".join(
+        f"{f.function} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})" for f in suspect.callers[:2]
+    )
+    called = f" Called by {callers}." if callers else ""
+    explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)} Usual fix: {suspect.fix}"
     return SuspectStatus(
         shape=SHAPE_NAMES.get(suspect.shape, suspect.shape)[:64],
         function=suspect.function[:512],
