@@ -91,7 +91,7 @@ async def test_what_the_operator_keeps_a_person_fetches_with_credentials_of_thei
     monkeypatch.setenv("AWS_PROFILE", "team")
     assert await fetch(BUCKET, places["heap-2.pb.gz"].removeprefix(f"s3://{BUCKET}/"), server, "eu-1")
     monkeypatch.setenv("AWS_PROFILE", "other")
-    with pytest.raises(Refused, match="40[34]"):
+    with pytest.raises(Refused, match=r"40[34]"):
         await fetch(BUCKET, places["heap-2.pb.gz"].removeprefix(f"s3://{BUCKET}/"), server, "eu-1")
 
 
