@@ -17,6 +17,7 @@ from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
 from leakwarden.adapters.endpoints import HttpEndpoints
 from leakwarden.adapters.events import EventRecorder
+from leakwarden.adapters.evidence import wiring as evidence_wiring
 from leakwarden.adapters.kubelet import KubeletSource
 from leakwarden.adapters.prometheus import PrometheusSource
 from leakwarden.adapters.sources import SourcesError, load_sources
@@ -125,6 +126,7 @@ async def _operate(settings: Settings) -> int:
         stack.push_async_callback(recorder.stop)
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
+        evidence = await evidence_wiring.wire(stack, settings, session, sources, default)
         engine = Engine(
             policies=policies,
             cluster=FencedCluster(cluster, election.fence) if election else cluster,
@@ -133,6 +135,7 @@ async def _operate(settings: Settings) -> int:
             recorder=recorder,
             permitted=settings.actions,
             clock=time.time,
+            profiler=evidence.profiler,
         )
         runner = Runner(engine, telemetry, settings.interval)
 
@@ -149,7 +152,7 @@ async def _operate(settings: Settings) -> int:
             return election.trouble if election else ""
 
         telemetry.watch(EngineCollector(engine, caches, leads))
-        server = await serve(settings.listen, telemetry, runner.alive, ready)
+        server = await serve(settings.listen, telemetry, runner.alive, ready, evidence.routes)
         stack.push_async_callback(server.cleanup)
         await _wait_for_api(session)
         await cluster.start()

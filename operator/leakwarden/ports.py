@@ -166,7 +166,8 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known."""
+    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known. `source` is the
+    name of the source that the policy reads, for what its metrics say of database pools; empty: the default one."""
 
     report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
     workload: Workload
@@ -175,6 +176,7 @@ class CaptureRequest:
     spec: Evidence
     signal_type: str
     goroutines: float | None = None
+    source: str = ""
 
 
 class Profiler(Protocol):

@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from leakwarden.api.scalars import parse_duration
+from leakwarden.api.scalars import parse_amount, parse_duration
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.election import Timing
 
@@ -36,6 +44,22 @@ class Settings(BaseModel):
     kubelet_enabled: bool = True
     kubelet_insecure_skip_verify: bool = True
     kubelet_port: int = Field(default=10250, ge=1, le=65535)
+    # How profiles are taken, within what policies ask for; see adapters/evidence.
+    evidence_enabled: bool = True
+    evidence_via: Literal["Pod", "Proxy", "Auto"] = "Pod"  # what network policies and RBAC allow
+    evidence_pause: float = Field(default=10.0, ge=1, le=60)  # s between the two captures
+    evidence_timeout: float = Field(default=15.0, ge=1, le=60)  # s for one profile
+    evidence_max_goroutines: int = Field(default=50_000, ge=1, le=1_000_000)  # above it the heap only
+    # Where raw profiles are kept: a directory, or a bucket, or neither.
+    evidence_directory: Path | None = None
+    evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)  # bytes
+    evidence_directory_age: float = Field(default=30 * 86400.0, ge=3600)  # s
+    evidence_bucket: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    evidence_bucket_endpoint: str = Field(default="https://s3.amazonaws.com", pattern=r"^https?://[^/?#@\s]+$")
+    evidence_bucket_region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,64}$")
+    evidence_bucket_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$", max_length=64)
+    # A directory with the files accessKey, secretKey and, where there is one, sessionToken.
+    evidence_bucket_credentials: Path | None = Field(default=None, validate_default=True)
     kubeconfig: Path | None = None
     pod_name: str = "leakwarden"
     pod_namespace: str = "default"
@@ -64,10 +88,44 @@ class Settings(BaseModel):
             ) from None
         return self
 
-    @field_validator("interval", "bucket", "lease_duration", "lease_renew_deadline", "lease_retry", mode="before")
+    @field_validator(
+        "interval",
+        "bucket",
+        "lease_duration",
+        "lease_renew_deadline",
+        "lease_retry",
+        "evidence_pause",
+        "evidence_timeout",
+        "evidence_directory_age",
+        mode="before",
+    )
     @classmethod
     def _seconds(cls, value: Any) -> Any:
         return parse_duration(value) if isinstance(value, str) else value
+
+    @field_validator("evidence_directory_size", mode="before")
+    @classmethod
+    def _bytes(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        amount = parse_amount(value).value
+        if amount is None:
+            raise ValueError("it must be a number of bytes such as 1Gi")
+        return amount
+
+    @field_validator("evidence_bucket")
+    @classmethod
+    def _one_store(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("evidence_directory") is not None:
+            raise ValueError("LEAKWARDEN_EVIDENCE_DIRECTORY is set too; profiles are kept in one place")
+        return value
+
+    @field_validator("evidence_bucket_credentials")
+    @classmethod
+    def _signed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None and info.data.get("evidence_bucket"):
+            raise ValueError("LEAKWARDEN_EVIDENCE_BUCKET needs a directory with accessKey and secretKey")
+        return value
 
     @field_validator("watch_namespaces", "actions", mode="before")
     @classmethod

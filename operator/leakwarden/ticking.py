@@ -14,7 +14,7 @@ from leakwarden.engine import Engine, Tick
 log = logging.getLogger("leakwarden")
 
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
-STUCK_AFTER_AT_LEAST = 120.0  # s
+STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for two minutes for a profile
 TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
 
 

@@ -247,6 +247,11 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "LEAKWARDEN_KUBELET_INSECURE_SKIP_VERIFY": "false",
         "LEAKWARDEN_KUBELET_PORT": "10251",
         "LEAKWARDEN_LISTEN": "0.0.0.0:8080",
+        "LEAKWARDEN_EVIDENCE_ENABLED": "true",
+        "LEAKWARDEN_EVIDENCE_VIA": "Pod",
+        "LEAKWARDEN_EVIDENCE_PAUSE": "10s",
+        "LEAKWARDEN_EVIDENCE_TIMEOUT": "15s",
+        "LEAKWARDEN_EVIDENCE_MAX_GOROUTINES": "50000",
         "LEAKWARDEN_LOG_LEVEL": "debug",
         "LEAKWARDEN_LOG_FORMAT": "text",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -425,6 +430,7 @@ def test_the_network_policy_lets_out_what_is_configured_and_never_to_the_metadat
     assert not of_kind(render(), "NetworkPolicy")
     values = {
         "networkPolicy": {"enabled": True, "prometheusPorts": [9095], "podEndpoints": False},
+        "evidence": {"enabled": False},
         "prometheus": [MAIN, {"name": "b", "url": "https://thanos.example.com/x"}],
     }
     egress = the(render(values), "NetworkPolicy")["spec"]["egress"]

@@ -167,8 +167,14 @@ class EngineCollector(Collector):
         yield restarts
 
 
-async def serve(listen: str, telemetry: Telemetry, alive: Callable[[], str], ready: Callable[[], str]) -> web.AppRunner:
-    """Serve /healthz, /readyz and /metrics; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
+async def serve(
+    listen: str,
+    telemetry: Telemetry,
+    alive: Callable[[], str],
+    ready: Callable[[], str],
+    routes: Iterable[web.RouteDef] = (),
+) -> web.AppRunner:
+    """Serve /healthz, /readyz, /metrics and `routes`; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
 
     def check(complaint: Callable[[], str]) -> Callable[[web.Request], object]:
         async def answer(_: web.Request) -> web.Response:
@@ -184,6 +190,7 @@ async def serve(listen: str, telemetry: Telemetry, alive: Callable[[], str], rea
     app.router.add_get("/healthz", check(alive))  # type: ignore[arg-type]
     app.router.add_get("/readyz", check(ready))  # type: ignore[arg-type]
     app.router.add_get("/metrics", metrics)
+    app.router.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     host, _, port = listen.rpartition(":")
