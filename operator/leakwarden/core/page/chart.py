@@ -21,6 +21,7 @@ AHEAD = 0.7
 _CHARACTER = 6.6  # px of a 12 px sans serif letter on average, a little generously
 _LANE = 17
 _MOST_LANES = 6
+_LONGEST = 24  # characters of a mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ def picture(what: Course, width: int, height: int, label: str, class_: str) -> M
     left = max(34.0, 12 + max((len(name) for name in names), default=0) * _CHARACTER)
     plot = width - left - 10
     marks = [step for step in what.marks if t0 <= step.at <= t1]
-    lanes = _lanes([((s.at - t0) / (t1 - t0) * plot, s.mark) for s in marks], plot)
-    rows = max((row for row, _ in lanes), default=-1) + 1
+    lanes = _lanes([((s.at - t0) / (t1 - t0) * plot, _name(s)) for s in marks], plot)
+    rows = min(_MOST_LANES, max((row for row, _ in lanes), default=-1) + 1)
     frame = _Frame(left, 8 + rows * _LANE, plot, height - 38, t0, t1, v0, v1)
     total = round(frame.top + frame.height + 30)
     return tag(
@@ -121,6 +122,10 @@ def picture(what: Course, width: int, height: int, label: str, class_: str) -> M
         role="img",
         aria_label=label,
     )
+
+
+def _name(step: Step) -> str:
+    return step.mark if len(step.mark) <= _LONGEST else f"{step.mark[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _times(what: Course) -> tuple[float, float]:
@@ -143,7 +148,10 @@ def _values(what: Course) -> tuple[float, float]:
 
 
 def _lanes(labels: Sequence[tuple[float, str]], width: float) -> list[tuple[int, bool]]:
-    """For each label, left to right, the row where it overlaps no other, and whether it stands left of its line."""
+    """For each label, left to right, the row where it overlaps no other, and whether it stands left of its line.
+
+    A row beyond the last means that there is no room for the label; the line still stands.
+    """
     taken: list[list[tuple[float, float]]] = []
     found = []
     for x, text in labels:
@@ -151,11 +159,11 @@ def _lanes(labels: Sequence[tuple[float, str]], width: float) -> list[tuple[int,
         leftwards = x + size > width and x - size >= -20
         start, end = (x - size, x) if leftwards else (x, x + size)
         row = next((n for n, lane in enumerate(taken) if all(end < a or start > b for a, b in lane)), len(taken))
-        row = min(row, _MOST_LANES - 1)
         if row == len(taken):
             taken.append([])
-        taken[row].append((start, end))
-        found.append((row, leftwards))
+        if row < _MOST_LANES:
+            taken[row].append((start, end))
+        found.append((min(row, _MOST_LANES), leftwards))
     return found
 
 
@@ -220,11 +228,13 @@ def _limit(what: Course, frame: _Frame) -> Markup | None:
 def _marks(marks: Sequence[Step], lanes: Sequence[tuple[int, bool]], frame: _Frame) -> Markup:
     parts = []
     for step, (row, leftwards) in zip(marks, lanes, strict=True):
-        x, y = frame.left + frame.x(step.at), 12 + row * _LANE
+        fits = row < _MOST_LANES
+        x, y = frame.left + frame.x(step.at), 12 + min(row, _MOST_LANES - 1) * _LANE
         kind = f"mark {step.tone}"
         parts.append(tag("line", class_=kind, x1=x, x2=x, y1=y - 8, y2=frame.top + frame.height))
         anchor, at = ("end", x - 5) if leftwards else ("start", x + 5)
-        parts.append(tag("text", step.mark, class_=f"mark-text {step.tone}", x=at, y=y + 2, text_anchor=anchor))
-        if step.tone is not Tone.CALM:
+        if fits:
+            parts.append(tag("text", _name(step), class_=f"mark-text {step.tone}", x=at, y=y + 2, text_anchor=anchor))
+        if fits and step.tone is not Tone.CALM:
             parts.append(tag("circle", class_=f"pin {step.tone}", cx=x, cy=y - 3, r=3))
     return join(parts)

@@ -73,7 +73,7 @@ def _foot(report: LeakReport) -> Markup:
     spec = report.spec
     names = [
         f"LeakReport {report.namespace}/{report.name}" if report.namespace else f"LeakReport {report.name}",
-        f"pod UID {spec.pod.uid}",
+        f"pod {spec.pod.name}, UID {spec.pod.uid}",
         f"Deployment {spec.workload.name}, UID {spec.workload.uid}",
         f"policy {spec.policy.name}",
         f"signal {spec.signal} ({spec.signal_type})",

@@ -17,7 +17,7 @@ MOST_STACKS = 4000
 DEEPEST = 64
 # Stacks that are also written out as text.
 WRITTEN = 5
-_TOO_THIN = 0.0005
+_TOO_THIN = 0.002
 
 
 @dataclass(frozen=True, slots=True)

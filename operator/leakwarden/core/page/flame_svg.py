@@ -17,6 +17,7 @@ _STRENGTHS = ((0.5, 3), (0.15, 2), (0.02, 1))
 def graph(flame: Flame, name: str) -> Markup:
     """The graph with its legend, its text form, and what the script fills in. `name` is unique on the page."""
     greatest = max((abs(box.change) for box in flame.boxes if box.change), default=0)
+    suspected = any(box.suspect for box in flame.boxes)
     boxes = [_box(flame, box, greatest) for box in sorted(flame.boxes, key=lambda b: (b.depth, b.start))]
     whole = tag(
         "svg",
@@ -32,6 +33,7 @@ def graph(flame: Flame, name: str) -> Markup:
         tag(
             "div",
             tag("p", "Tap a call to zoom in on it.", class_="told", aria_live="polite"),
+            tag("button", "Zoom to the suspect", type="button", class_="find") if suspected else None,
             tag("button", "Whole picture", type="button", class_="reset", disabled=True),
             class_="flame-bar",
             hidden=True,

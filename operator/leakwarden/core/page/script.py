@@ -67,6 +67,9 @@ for (const figure of document.querySelectorAll(".flame-figure")) {
       event.preventDefault();
     });
   });
+  const find = figure.querySelector(".find");
+  const suspects = boxes.filter((box) => box.node.classList.contains("suspect")).sort((a, b) => b.width - a.width);
+  if (find) find.addEventListener("click", () => zoom(suspects[0]));
   reset.addEventListener("click", () => zoom(boxes[0]));
   bar.hidden = false;
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.api.v1alpha1.leakreport import GuardStatus
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.page import chart, figures, flame_svg, pictures
 from leakwarden.core.page.flame import Flame
@@ -25,7 +26,12 @@ def head(report: LeakReport, story: Story) -> Markup:
     return tag(
         "header",
         tag("p", f"{story.tone.mark} {story.outcome}", class_="outcome"),
-        tag("h1", report.spec.pod.name),
+        tag(
+            "h1",
+            tag("span", f"{report.namespace}/", class_="muted") if report.namespace else None,
+            report.spec.workload.name,
+            class_="clip",
+        ),
         tag("p", story.headline, class_="headline"),
         tag("p", story.lead, class_="lead") if story.lead else None,
         tag("div", [_answer(answer) for answer in story.answers], class_="answers"),
@@ -34,13 +40,13 @@ def head(report: LeakReport, story: Story) -> Markup:
 
 
 def _answer(answer: Answer) -> Markup:
-    code = answer.question == "Which line of code" and answer.place
-    text: Child = tag("code", answer.text) if code else answer.text
+    text: Child = tag("code", answer.text) if answer.code else answer.text
+    mark = None if answer.code else tag("span", f"{answer.tone.mark} ", class_="mark", aria_hidden="true")
     return tag(
         "div",
         tag("h2", answer.question),
-        tag("p", tag("span", f"{answer.tone.mark} ", class_="mark", aria_hidden="true"), text, class_="text clip"),
-        tag("p", tag("code", answer.place, class_="place")) if answer.place else None,
+        tag("p", mark, text, class_="text clip"),
+        tag("p", tag("code", answer.place), class_="place clip") if answer.place else None,
         tag("p", answer.detail, class_="detail clip", title=answer.detail) if answer.detail else None,
         class_=f"answer {answer.tone}",
     )
@@ -177,47 +183,51 @@ def before_after(report: LeakReport, flames: Sequence[Flame]) -> Section | None:
 
 
 def guards(report: LeakReport) -> Section | None:
-    answers = report.status.guards
-    if not answers and report.status.plan is None:
+    answers, plan = report.status.guards, report.status.plan
+    if not answers and plan is None:
         return None
-    plan, body = report.status.plan, []
+    body: list[Child] = []
     if plan is not None:
-        queue = f" Place {plan.order} in the Deployment's queue." if plan.order else ""
+        queue = f" It is number {plan.order} in the Deployment's queue." if plan.order else ""
         body.append(
-            tag("p", tag("strong", plan.action), f": step {plan.step + 1} of the policy. {plan.message}{queue}")
+            tag("p", tag("strong", plan.action), f", step {plan.step + 1} of the policy: {plan.message}.", queue)
         )
-    rows = []
-    for guard in sorted(answers, key=lambda g: g.passed):
-        tone = Tone.GOOD if guard.passed else Tone.WARN
-        state = f"{tone.mark} {'passes' if guard.passed else 'holds back'}"
-        told = ": ".join(part for part in (guard.reason, guard.message) if part)
-        rows.append(
-            tag(
-                "li",
-                tag("span", state, class_="state"),
-                tag("span", tag("strong", guard.guard), " ", told),
-                class_=tone,
-            )
-        )
-    held = sum(not guard.passed for guard in answers)
-    counts = f"{len(answers)} guard{'' if len(answers) == 1 else 's'} asked, " + (
-        f"{held} held the action back." if held else "all let it pass."
-    )
-    if answers:
-        body += [tag("p", counts), tag("ul", rows, class_="rows")]
+    refused = [guard for guard in answers if not guard.passed]
+    passed = [guard for guard in answers if guard.passed]
+    if refused:
+        rows = [_refusal(guard) for guard in refused]
+        body += [
+            tag("p", f"{len(refused)} of {len(answers)} guards held the action back:"),
+            tag("ul", rows, class_="rows"),
+        ]
+    if passed:
+        names = [tag("li", f"{Tone.GOOD.mark} {g.guard}{f': {g.message}' if g.message else ''}") for g in passed]
+        body += [tag("p", f"{len(passed)} let it pass:"), tag("ul", names, class_="chips")]
     return Section("Guards: what had to be true before anything was done", body)
+
+
+def _refusal(guard: GuardStatus) -> Markup:
+    told = ": ".join(part for part in (guard.reason if guard.reason != guard.guard else "", guard.message) if part)
+    state = tag("span", f"{Tone.WARN.mark} holds back", class_="state")
+    return tag("li", state, tag("span", tag("strong", guard.guard), " ", told), class_=Tone.WARN)
 
 
 def timeline(story: Story) -> Section | None:
     if not story.steps:
         return None
     start = next((step.at for step in story.steps if step.mark), story.steps[0].at)
-    return Section("What was done, and when", [tag("ol", [_step(step, start) for step in story.steps], class_="rows")])
+    rows, day = [], ""
+    for step in story.steps:
+        rows.append(_step(step, start, "" if figures.date(step.at) == day else figures.date(step.at)))
+        day = figures.date(step.at)
+    return Section("What was done, and when", [tag("ol", rows, class_="rows")])
 
 
-def _step(step: Step, start: float) -> Markup:
-    when = tag("time", f"{figures.day(step.at)} {figures.clock(step.at)}", datetime=figures.machine_time(step.at))
-    since = tag("span", figures.offset(step.at - start) if step.at != start else "0s", class_="muted small")
+def _step(step: Step, start: float, day: str) -> Markup:
+    """`day` is said where it is another one than before."""
+    when = tag("time", figures.clock(step.at), datetime=figures.machine_time(step.at))
+    since = tag("span", figures.offset(step.at - start), class_="muted small") if step.at != start else None
+    date = tag("span", f"{day}, UTC", class_="muted small day") if day else None
     title = tag("span", f"{step.tone.mark} {step.title}", class_="state")
     detail = tag("p", step.detail) if step.detail else None
-    return tag("li", tag("div", when, tag("br"), since), tag("div", title, detail), class_=step.tone)
+    return tag("li", tag("div", date, when, " ", since), tag("div", title, detail), class_=step.tone)

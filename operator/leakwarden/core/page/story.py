@@ -28,13 +28,14 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`text` is the answer, `place` what belongs to it and is written as code, `detail` a sentence."""
+    """`text` is the answer, a name out of code where `code` says so, `place` what belongs to it, `detail` a sentence."""
 
     question: str
     text: str
     place: str
     detail: str
     tone: Tone
+    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line."""
+    """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
+    empty where an answer says it already."""
 
     outcome: str
     tone: Tone
@@ -97,7 +99,8 @@ def tell(report: LeakReport) -> Story:
     status = report.status
     outcome, tone = OUTCOMES[status.phase]
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
-    return Story(outcome, tone, headline(report), status.message, answers, steps(report))
+    said = any(status.message and status.message in answer.detail for answer in answers)
+    return Story(outcome, tone, headline(report), "" if said else status.message, answers, steps(report))
 
 
 def headline(report: LeakReport) -> str:
@@ -154,7 +157,7 @@ def held(suspect: SuspectStatus) -> str:
 def _pod(report: LeakReport) -> Answer:
     spec = report.spec
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
-    detail = f"Deployment {spec.workload.name} in {report.namespace or 'an unnamed namespace'}{node}; policy {spec.policy.name}"
+    detail = f"Deployment {spec.workload.name}{node}; policy {spec.policy.name}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
 
 
@@ -167,7 +170,9 @@ def _line(evidence: EvidenceStatus | None) -> Answer:
         first = evidence.suspects[0]
         sure = f"{first.confidence.lower()} confidence" if first.confidence else ""
         detail = "; ".join(part for part in (shape(first), held(first), sure) if part)
-        return Answer(question, short(first.function) or "Not named", place(first), detail, Tone.BAD)
+        return Answer(
+            question, short(first.function) or "Not named", place(first), detail, Tone.BAD, code=bool(first.function)
+        )
     if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL):
         detail = evidence.pool or evidence.summary or because or "The profiles point at no line of the team's own."
         return Answer(question, "None stands out", "", detail, Tone.CALM)

@@ -46,12 +46,14 @@ summary:focus-visible,button:focus-visible,.box:focus-visible rect{outline:3px s
 """
 
 _HEAD = """
+h1 .muted{font-weight:400}
 header{border-top:6px solid var(--tone);padding-top:14px}
 header.bad{--tone:var(--bad)}header.warn{--tone:var(--warn)}header.good{--tone:var(--good)}header.calm{--tone:var(--calm)}
 .outcome{display:inline-block;font-weight:700;color:var(--card);background:var(--tone);border-radius:999px;
   padding:3px 14px;margin-bottom:8px}
 .headline{font-size:1.08rem;font-weight:600;margin-top:8px}
 .lead{margin-top:4px}
+.clip{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:5;line-clamp:5;overflow:hidden}
 .answers{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:12px;margin-top:16px}
 .answer{background:var(--card);border:1px solid var(--edge);border-left:5px solid var(--tone);border-radius:10px;
   padding:12px 14px}
@@ -59,11 +61,10 @@ header.bad{--tone:var(--bad)}header.warn{--tone:var(--warn)}header.good{--tone:v
 .answer.calm{--tone:var(--edge)}
 .answer h2{font-size:.86rem;font-weight:600;color:var(--muted);margin:0 0 2px}
 .answer .text{font-size:1.08rem;font-weight:700;line-height:1.3}
-.answer .place{display:block;font-weight:600}
+.answer .place{font-weight:600;-webkit-line-clamp:2;line-clamp:2}
 .answer .detail{font-size:.92rem;margin-top:6px}
 .answer .mark{color:var(--tone);font-weight:700}
 .answer.calm .mark{display:none}
-.clip{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:5;line-clamp:5;overflow:hidden}
 @media(max-width:959px){.answers{grid-template-columns:repeat(2,minmax(0,1fr))}}
 @media(max-width:599px){.answers{grid-template-columns:minmax(0,1fr);gap:8px}.answer{padding:8px 12px}
   main{padding:12px 10px 32px}section{padding:12px 10px}}
@@ -121,9 +122,9 @@ _PARTS = """
 .box[tabindex]:hover rect{stroke:var(--ink);stroke-width:2}
 .box.above rect{opacity:.55}
 .box.away{display:none}
-.flame-bar{display:flex;gap:12px;align-items:flex-start;justify-content:space-between;margin-bottom:8px}
+.flame-bar{display:flex;flex-wrap:wrap;gap:8px 12px;align-items:flex-start;justify-content:space-between;margin-bottom:8px}
 .flame-bar[hidden]{display:none}
-.told{font-size:.9rem;min-height:3em}
+.told{font-size:.9rem;min-height:3em;flex:1 1 16em}
 button{font:inherit;color:var(--ink);background:var(--paper);border:1px solid var(--edge);border-radius:8px;
   padding:6px 12px;min-height:40px;flex:0 0 auto;cursor:pointer}
 button:disabled{opacity:.5;cursor:default}
@@ -135,12 +136,16 @@ button:disabled{opacity:.5;cursor:default}
 .zero{stroke:var(--muted);stroke-width:1}
 .interval{fill:var(--line)}
 .whisker.before .interval{fill:var(--bad)}
+@media(max-width:599px){.rows>li{grid-template-columns:6.4em minmax(0,1fr)}}
 @media(max-width:719px){.comparison{grid-template-columns:minmax(0,1fr)}}
-.rows>li{display:grid;grid-template-columns:7.2em minmax(0,1fr);gap:2px 12px;padding:8px 0;border-top:1px solid var(--grid)}
+.rows>li{display:grid;grid-template-columns:8.6em minmax(0,1fr);gap:2px 12px;padding:8px 0;border-top:1px solid var(--grid)}
 .rows>li:first-child{border-top:0}
 .rows .state{font-weight:700;color:var(--tone)}
 .rows .bad{--tone:var(--bad)}.rows .warn{--tone:var(--warn)}.rows .good{--tone:var(--good)}.rows .calm{--tone:var(--muted)}
 .rows time{font-variant-numeric:tabular-nums}
+.rows .day{display:block}
+.chips{display:flex;flex-wrap:wrap;gap:6px;margin-top:6px}
+.chips li{border:1px solid var(--edge);border-radius:14px;padding:1px 10px;font-size:.9rem}
 .plain li{padding:2px 0}
 footer{margin-top:20px;font-size:.86rem;color:var(--muted)}
 """

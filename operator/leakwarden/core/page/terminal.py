@@ -220,8 +220,9 @@ def _guards(report: LeakReport, look: Look) -> Iterator[str]:
     yield from _title("Guards", look)
     for guard in answers:
         if not guard.passed:
-            told = ": ".join(part for part in (guard.reason, guard.message) if part)
-            yield from _row(f"{Tone.WARN.mark} held back", f"{guard.guard}: {told}", look, Tone.WARN)
+            reason = guard.reason if guard.reason != guard.guard else ""
+            told = ": ".join(part for part in (guard.guard, reason, guard.message) if part)
+            yield from _row(f"{Tone.WARN.mark} held back", told, look, Tone.WARN)
     if passing:
         yield from _row(f"{Tone.GOOD.mark} passed", ", ".join(passing), look)
 
