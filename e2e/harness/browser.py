@@ -52,6 +52,7 @@ class Page:
     _browser: _Pipe
     _session: str
     requests: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # why requests were not sent: `csp` is the page's own policy
     troubles: list[str] = field(default_factory=list)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -63,6 +64,8 @@ class Page:
         match event.get("method"):
             case "Network.requestWillBeSent":
                 self.requests.append(what["request"]["url"])
+            case "Network.loadingFailed" if what.get("blockedReason"):
+                self.refused.append(what["blockedReason"])
             case "Runtime.exceptionThrown":
                 self.troubles.append(str(what["exceptionDetails"]))
             case "Runtime.consoleAPICalled" if what["type"] in ("error", "warning", "assert"):
@@ -161,9 +164,31 @@ class _Pipe:
         return found
 
 
+class Browser:
+    """One running Chromium."""
+
+    def __init__(self, pipe: _Pipe) -> None:
+        self._pipe = pipe
+
+    @contextmanager
+    def tab(self) -> Iterator[Page]:
+        """A tab that shares nothing with others, closed afterwards."""
+        context = self._pipe.call("Target.createBrowserContext", {}, None, None)["browserContextId"]
+        about = {"url": "about:blank", "browserContextId": context}
+        target = self._pipe.call("Target.createTarget", about, None, None)["targetId"]
+        attached = self._pipe.call("Target.attachToTarget", {"targetId": target, "flatten": True}, None, None)
+        page = Page(self._pipe, attached["sessionId"])
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            page.call(f"{domain}.enable")
+        try:
+            yield page
+        finally:
+            self._pipe.call("Target.disposeBrowserContext", {"browserContextId": context}, None, None)
+
+
 @contextmanager
-def a_page(program: str) -> Iterator[Page]:
-    """A tab in a browser of its own, which can reach no host at all, closed with everything it wrote afterwards."""
+def a_browser(program: str) -> Iterator[Browser]:
+    """A browser that can reach no host at all, ended with everything it wrote afterwards."""
     to_child, to = os.pipe()
     back, from_child = os.pipe()
     profile = tempfile.mkdtemp(prefix="chromium-")
@@ -184,13 +209,7 @@ def a_page(program: str) -> Iterator[Page]:
     os.close(to_child)
     os.close(from_child)
     try:
-        pipe = _Pipe(to, back)
-        target = pipe.call("Target.createTarget", {"url": "about:blank"}, None, None)["targetId"]
-        attached = pipe.call("Target.attachToTarget", {"targetId": target, "flatten": True}, None, None)
-        page = Page(pipe, attached["sessionId"])
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            page.call(f"{domain}.enable")
-        yield page
+        yield Browser(_Pipe(to, back))
     finally:
         process.terminate()
         try:
