@@ -71,7 +71,7 @@ def _row(name: str, text: str, look: Look, tone: Tone | None = None, bold: bool 
 
 
 def _title(text: str, look: Look) -> list[str]:
-    return ["", _paint(text, None, look, bold=True)]
+    return ["", *(_paint(line, None, look, bold=True) for line in _wrap(text, look))]
 
 
 def _head(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _course(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
         return
     first, last = what.points[0][0], what.points[-1][0]
     span = f"{figures.day(first)} {figures.clock(first)} to {figures.clock(last)} UTC"
-    yield from _title(f"{clean(report.spec.signal)}, {span}", look)
+    yield from _title(f"{report.spec.signal}, {span}", look)
     yield from _plot(what, look)
     verdict = report.status.verdict
     left = figures.wait(verdict.seconds_to_exhaustion) if verdict else ""
@@ -176,8 +176,9 @@ def _suspects(report: LeakReport, look: Look) -> Iterator[str]:
     yield from _title("Suspects", look)
     greatest = max((s.count for s in found.suspects), default=0)
     full = "█" if look.unicode else "#"
+    longest = max(4, min(24, look.width - 6 - max((len(held(s)) for s in found.suspects), default=0)))
     for suspect in found.suspects:
-        bar = full * max(1, round(24 * suspect.count / greatest)) if greatest > 0 and suspect.count > 0 else ""
+        bar = full * max(1, round(longest * suspect.count / greatest)) if greatest > 0 and suspect.count > 0 else ""
         yield from _wrap(f"{short(suspect.function)}  {place(suspect)}", look, 2)
         sure = f"{suspect.confidence} confidence" if suspect.confidence else ""
         yield from _wrap("; ".join(x for x in (shape(suspect), sure) if x), look, 4)
