@@ -205,4 +205,6 @@ def _refuse(text: str) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"leakwarden backtest: {text}", file=sys.stderr)
+    from leakwarden.cli.audit_report import printable
+
+    print(f"leakwarden backtest: {printable(text)}", file=sys.stderr)

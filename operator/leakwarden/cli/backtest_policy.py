@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from leakwarden.api.scalars import parse_amount, parse_duration
-from leakwarden.api.v1alpha1.signal import SYMPTOMS
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role
 from leakwarden.core.detector import Context
 from leakwarden.core.recording import Series
 
@@ -38,11 +38,18 @@ def _plain(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
-    `name` of the policy."""
+    `name` of the policy. `watched`: the plain names of signals that never act, since their role is not Leak."""
 
     by_name: dict[str, Context] | None
     name: str = ""
     acts: bool = False
+    watched: frozenset[str] = frozenset()
+
+    def consequence(self, signal: str) -> str:
+        """What follows from Exhausting."""
+        if _plain(signal) in self.watched:
+            return "only reported, its role is not Leak"
+        return "would have acted" if self.acts else "would be acted on in mode Enforce"
 
     def of(self, signal: str) -> Context | None:
         """None where the policy does not judge this signal."""
@@ -55,8 +62,10 @@ class Rules:
 def rules_of(policy: Policy | None) -> Rules:
     """The rules of a policy that `load` read, the defaults without one."""
     if policy is None or policy.spec is None:
-        return Rules(None)
-    return Rules(_contexts(policy.spec), policy.name, str(policy.spec.mode) == "Enforce")
+        return Rules(None, watched=frozenset(_watched(_names_of_built_in())))
+    spec = policy.spec
+    roles = {name: signal.effective_role for name, signal in _named(spec)}
+    return Rules(_contexts(spec), policy.name, str(spec.mode) == "Enforce", frozenset(_watched(roles)))
 
 
 def load(file: str) -> Policy:
@@ -89,15 +98,28 @@ def load(file: str) -> Policy:
     return policy
 
 
-def _contexts(spec: PolicySpec) -> dict[str, Context]:
-    by_name: dict[str, Context] = {}
+def _names_of_built_in() -> dict[str, Role]:
+    return {_plain(name): role for kind, role in DEFAULT_ROLES.items() for name in (kind, *_ALSO.get(str(kind), ()))}
+
+
+def _watched(roles: Mapping[str, Role]) -> Iterator[str]:
+    return (name for name, role in roles.items() if role is not Role.LEAK)
+
+
+def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
+    """Each signal that is replayed under the plain names that recordings may call it; the first of a name counts."""
+    taken: set[str] = set()
     for signal in spec.signals:
         if signal.type in SYMPTOMS:
             continue  # their readings are no leak's, and no action would have followed from them
-        context = _context(spec, signal)
-        for name in (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ())):
-            by_name.setdefault(_plain(name), context)
-    return by_name
+        for name in map(_plain, (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ()))):
+            if name not in taken:
+                taken.add(name)
+                yield name, signal
+
+
+def _contexts(spec: PolicySpec) -> dict[str, Context]:
+    return {name: _context(spec, signal) for name, signal in _named(spec)}
 
 
 def _context(spec: PolicySpec, signal: Signal) -> Context:
