@@ -181,13 +181,27 @@ def test_what_is_no_limit_is_unknown_and_not_far_from_it(
     assert "NoLimit" in {one["reason"] for one in found}
 
 
-def test_a_series_without_a_single_reading_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_series_without_a_single_reading_nothing_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     silent = line(pod="cart-2", uid="uid-2", v=[None] * 121)
     empty = line(pod="cart-3", uid="uid-3", t=[], v=[])
-    assert run("--series", write(tmp_path / "a.jsonl", silent, empty, line())) == 0
-    assert "cart-2" not in capsys.readouterr().out
+    assert run("--series", write(tmp_path / "a.jsonl", silent, empty, line()), "-o", "jsonl") == 0
+    told = [one for one in objects(capsys.readouterr().out) if one["pod"] != "cart-1"]
+    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "TooFewReadings")]
+
     assert run("--series", write(tmp_path / "b.jsonl", silent)) == 0
-    assert "Nothing was ever judged Leaking" in capsys.readouterr().out
+    assert "Unknown 1, Healthy 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("signal", "verdict"), [("descriptors", "Unknown"), ("heap", "Unknown"), ("pool", "Healthy")])
+def test_a_constant_zero_is_not_measured_unless_it_is_an_idle_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str, verdict: str
+) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line(signal=signal, v=[0] * 121)), "-o", "jsonl")
+
+    found = [one for one in objects(capsys.readouterr().out) if one["reason"] != "Stale"]
+    assert found[-1]["verdict"] == verdict
 
 
 def test_names_drive_no_terminal_and_break_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +313,7 @@ def test_a_policy_decides_how_soon_exhaustion_must_be(tmp_path: Path, capsys: py
     ("signal", "said"),
     [
         ("{name: descriptors, type: Descriptors}", "would have acted"),
-        ("{name: fds, type: Descriptors, role: Supporting}", "only reported, its role is not Leak"),
+        ("{name: fds, type: Descriptors, role: Supporting}", "only reported, its role is Supporting"),
         ("{name: fds, type: Descriptors, role: Leak}", "would have acted"),
     ],
 )
@@ -318,7 +332,7 @@ def test_without_a_policy_memory_of_the_container_is_only_reported(
 ) -> None:
     run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
 
-    assert ": only reported, its role is not Leak\n" in capsys.readouterr().out
+    assert ": only reported, its role is Supporting\n" in capsys.readouterr().out
 
 
 def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(

@@ -104,11 +104,12 @@ def run(args: argparse.Namespace) -> int:
         _say(problem)
     if not recording.series:
         return _refuse(f"{args.series}: holds no series that can be replayed")
-    changes = _replay(recording.series, rules, interval, args.jobs, progress)
+    series = [rules.measured(one) for one in recording.series]
+    changes = _replay(series, rules, interval, args.jobs, progress)
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
-        _show(args, recording.series, changes, rules)
+        _show(args, series, changes, rules)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise

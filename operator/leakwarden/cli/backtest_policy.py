@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from leakwarden.api.scalars import parse_amount, parse_duration
-from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.detector import Context
 from leakwarden.core.recording import Series
+from leakwarden.core.signals import CATALOGUE
 
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
@@ -38,18 +41,12 @@ def _plain(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
-    `name` of the policy. `watched`: the plain names of signals that never act, since their role is not Leak."""
+    `name` of the policy. `known`: type and role by plain name; what is not in it is taken for a leak's."""
 
-    by_name: dict[str, Context] | None
+    by_name: Mapping[str, Context] | None
+    known: Mapping[str, tuple[SignalType, Role]]
     name: str = ""
     acts: bool = False
-    watched: frozenset[str] = frozenset()
-
-    def consequence(self, signal: str) -> str:
-        """What follows from Exhausting."""
-        if _plain(signal) in self.watched:
-            return "only reported, its role is not Leak"
-        return "would have acted" if self.acts else "would be acted on in mode Enforce"
 
     def of(self, signal: str) -> Context | None:
         """None where the policy does not judge this signal."""
@@ -58,14 +55,35 @@ class Rules:
     def left_out(self, series: Sequence[Series]) -> list[str]:
         return sorted({s.signal for s in series if self.of(s.signal) is None})
 
+    def consequence(self, signal: str) -> str:
+        """What follows from Exhausting."""
+        _, role = self.known.get(_plain(signal), (None, Role.LEAK))
+        if role is not Role.LEAK:
+            return f"only reported, its role is {role}"
+        return "would have acted" if self.acts else "would be acted on in mode Enforce"
+
+    def measured(self, series: Series) -> Series:
+        """As the operator reads it: where a living process is never at zero, a zero is no reading."""
+        kind, _ = self.known.get(_plain(series.signal), (None, None))
+        row = CATALOGUE.get(kind) if kind is not None else None
+        if row is None or not row.never_zero or not np.any(series.v == 0):
+            return series
+        return replace(series, v=np.where(series.v == 0, np.nan, series.v))
+
 
 def rules_of(policy: Policy | None) -> Rules:
     """The rules of a policy that `load` read, the defaults without one."""
     if policy is None or policy.spec is None:
-        return Rules(None, watched=frozenset(_watched(_names_of_built_in())))
+        names = ((kind, role, name) for kind, role in DEFAULT_ROLES.items() for name in _names(kind))
+        return Rules(None, {name: (kind, role) for kind, role, name in names})
     spec = policy.spec
-    roles = {name: signal.effective_role for name, signal in _named(spec)}
-    return Rules(_contexts(spec), policy.name, str(spec.mode) == "Enforce", frozenset(_watched(roles)))
+    signals = dict(_named(spec))
+    return Rules(
+        {name: _context(spec, signal) for name, signal in signals.items()},
+        {name: (signal.type, signal.effective_role) for name, signal in signals.items()},
+        policy.name,
+        str(spec.mode) == "Enforce",
+    )
 
 
 def load(file: str) -> Policy:
@@ -98,12 +116,8 @@ def load(file: str) -> Policy:
     return policy
 
 
-def _names_of_built_in() -> dict[str, Role]:
-    return {_plain(name): role for kind, role in DEFAULT_ROLES.items() for name in (kind, *_ALSO.get(str(kind), ()))}
-
-
-def _watched(roles: Mapping[str, Role]) -> Iterator[str]:
-    return (name for name, role in roles.items() if role is not Role.LEAK)
+def _names(kind: SignalType) -> list[str]:
+    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()))]
 
 
 def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
@@ -112,14 +126,10 @@ def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
     for signal in spec.signals:
         if signal.type in SYMPTOMS:
             continue  # their readings are no leak's, and no action would have followed from them
-        for name in map(_plain, (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ()))):
+        for name in (_plain(signal.name), *_names(signal.type)):
             if name not in taken:
                 taken.add(name)
                 yield name, signal
-
-
-def _contexts(spec: PolicySpec) -> dict[str, Context]:
-    return {name: _context(spec, signal) for name, signal in _named(spec)}
 
 
 def _context(spec: PolicySpec, signal: Signal) -> Context:
