@@ -29,7 +29,15 @@ _ALSO = {
     "Sockets": ("socket", "container_sockets"),
     "Goroutines": ("goroutine", "go_goroutines"),
     "Heap": ("go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
-    "DBPool": ("pool", "db", "go_sql_in_use_connections", "go_sql_open_connections", "go_sql_stats_connections_in_use"),
+    "DBPool": (
+        "pool",
+        "db",
+        "go_sql_in_use_connections",
+        "go_sql_open_connections",
+        "go_sql_stats_connections_in_use",
+        "hikaricp_connections_active",
+        "hikaricp_active_connections",
+    ),
     "WorkingSet": ("memory", "container_memory_working_set_bytes", "rss"),
 }
 
