@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from leakwarden.api.v1alpha1.evidence import Evidence
+from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.core.announcement import Announcement as Announcement
 from leakwarden.core.announcement import ObjectRef as ObjectRef
 from leakwarden.core.readings import Answer
@@ -110,6 +112,27 @@ class Endpoints(Protocol):
     """Calls the probe endpoints of pods."""
 
     async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known."""
+
+    report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
+    workload: Workload
+    pod: Pod
+    container: str  # empty where the signal does not name it
+    spec: Evidence
+    signal_type: str
+    goroutines: float | None = None
+
+
+class Profiler(Protocol):
+    """Takes profiles of a pod and names suspects."""
+
+    async def capture(self, request: CaptureRequest) -> EvidenceStatus:
+        """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
+        ...
 
 
 class Recorder(Protocol):

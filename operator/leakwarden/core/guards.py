@@ -16,6 +16,7 @@ from leakwarden.api.v1alpha1.policy import Action, ActionType, Mode, PolicySpec,
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.judgement import Judgement
+from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy, parse_time
 
 BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again after this, not every tick
@@ -36,12 +37,13 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What guards know besides the candidate. `records` are the actions on a workload, by its UID, whoever's
-    policy they stand in; `permitted` the actions that the installation allows."""
+    policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is."""
 
     now: float
     cluster_fresh: bool
     permitted: frozenset[ActionType]
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
+    reports: Sequence[LeakReport] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.schema import Duration, Model, rules
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
 
@@ -20,6 +21,7 @@ __all__ = [
     "ActionType",
     "Audit",
     "Budget",
+    "Evidence",
     "Mode",
     "PolicySpec",
     "Remediation",
@@ -297,6 +299,9 @@ class PolicySpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     remediation: Remediation = Field(default_factory=Remediation, description="What may be done, and its guards.")
+    evidence: Evidence = Field(
+        default_factory=Evidence, description="What is taken from a leaking pod before it is acted on."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

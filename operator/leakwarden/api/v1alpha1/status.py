@@ -170,6 +170,19 @@ class ActionStatus(LenientModel):
         " available and no longer Exhausting. Inconclusive: that could not be seen in time.",
     )
 
+    replicas_before: int | None = Field(
+        default=None, description="For ScaleOut: spec.replicas before, to which it returns."
+    )
+    replicas_after: int | None = Field(default=None, description="For ScaleOut: spec.replicas as it was set.")
+    return_at: str | None = Field(
+        default=None, json_schema_extra={"format": "date-time"}, description="For ScaleOut: when it is taken back."
+    )
+    returned_at: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="For ScaleOut: when it was taken back, or given up because somebody else changed the replicas.",
+    )
+
 
 class LastAction(LenientModel):
     """The newest action at a glance."""
