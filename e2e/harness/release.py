@@ -119,6 +119,20 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
     wait_until("the operator's pods to be gone", gone, 60)
 
 
+def stop_operators() -> None:
+    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again."""
+    labels = "app.kubernetes.io/name=leakwarden"
+    for deployment in listed("deployments", selector=labels, everywhere=True):
+        place = deployment["metadata"]
+        kubectl("scale", f"deployment/{place['name']}", "--replicas=0", "-n", place["namespace"])
+
+    def gone() -> bool | NotYet:
+        left = listed("pods", selector=labels, everywhere=True)
+        return NotYet(f"{len(left)} pods left") if left else True
+
+    wait_until("the operators' pods to be gone", gone, 60)
+
+
 def operator_logs(release: str = RELEASE, namespace: str = NAMESPACE, *, tail: int = -1) -> str:
     """What every replica wrote, and before it the container that ran before in the same pod."""
     return "".join(pod_logs(pod, tail=tail) for pod in operator_pods(release, namespace))

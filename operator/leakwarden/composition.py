@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from leakwarden import __version__
+from leakwarden.adapters.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
@@ -20,12 +21,13 @@ from leakwarden.adapters.events import EventRecorder
 from leakwarden.adapters.evidence import wiring as evidence_wiring
 from leakwarden.adapters.kubelet import KubeletSource
 from leakwarden.adapters.prometheus import PrometheusSource
-from leakwarden.adapters.sources import SourcesError, load_sources
+from leakwarden.adapters.sources import SourcesError, load_alertmanagers, load_sources
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
 from leakwarden.auditor import Auditor
 from leakwarden.engine import Engine
 from leakwarden.handlers import PolicyWatch
+from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
 from leakwarden.ports import ClusterUnavailable, Metrics
 from leakwarden.reader import Reader
@@ -127,10 +129,16 @@ async def _operate(settings: Settings) -> int:
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
         evidence = await evidence_wiring.wire(stack, settings, session, sources, default)
+        alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
+        silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
+        if silences is not None:
+            stack.push_async_callback(silences.close)
+        reader = Reader(sources, default, settings.bucket)
         engine = Engine(
             policies=policies,
             cluster=FencedCluster(cluster, election.fence) if election else cluster,
-            reader=Reader(sources, default, settings.bucket),
+            reader=reader,
+            lookout=Lookout(reader.source_of, silences, settings.limits, time.time()),
             auditor=Auditor(endpoints),
             recorder=recorder,
             permitted=settings.actions,

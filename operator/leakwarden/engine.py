@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
@@ -16,7 +16,7 @@ from leakwarden.book import Book
 from leakwarden.capture import Capture, waits_for_evidence_only
 from leakwarden.core.audit import Finding
 from leakwarden.core.evaluation import PolicyEvaluation, Readings, evaluate, owners
-from leakwarden.core.guards import Situation
+from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy
 from leakwarden.core.recordbook import by_workload, legacy_records, settle_legacy
@@ -24,6 +24,7 @@ from leakwarden.core.remediation import Decision, plan
 from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Episodes, Facts
 from leakwarden.executor import Executor
+from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
 from leakwarden.ports import Cluster, Profiler, Recorder
 from leakwarden.reader import Reader
@@ -58,12 +59,14 @@ class Engine:
     clock: Callable[[], float]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     profiler: Profiler | None = None
+    lookout: Lookout | None = None
     last: Tick = field(default_factory=Tick)
     defects: int = 0
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
     _teller: Teller = field(init=False)
+    _around: Surroundings = field(default_factory=Surroundings)
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
@@ -72,6 +75,8 @@ class Engine:
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
         self._episodes.take_over()
+        if self.lookout is not None:
+            self.lookout.started = self.clock()
 
     async def tick(self) -> Tick:
         started = self.clock()
@@ -88,7 +93,9 @@ class Engine:
         facts = self._judge(policies, snapshot, readings, findings)
         self._remember(book, facts)
         self._episodes.settle(book, facts)
-        situation = self._situation(book, facts.fresh)
+        if self.lookout is not None:
+            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now)
+        situation = self._situation(book, snapshot)
         decisions = plan(facts.evaluations, situation)
         # act
         await self._episodes.open(book, facts, decisions)
@@ -134,11 +141,13 @@ class Engine:
 
     def _look(self, book: Book) -> tuple[Snapshot, Situation]:
         snapshot = self.cluster.snapshot()
-        return snapshot, self._situation(book, _is_fresh(snapshot))
+        return snapshot, self._situation(book, snapshot)
 
-    def _situation(self, book: Book, fresh: bool) -> Situation:
+    def _situation(self, book: Book, snapshot: Snapshot) -> Situation:
         records = by_workload(book.reports, book.legacy.values())
-        return Situation(self.clock(), fresh, self.permitted, records, book.reports, book.trouble or book.refused)
+        around = replace(self._around, autoscalers=snapshot.autoscalers)
+        trouble = book.trouble or book.refused
+        return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
 
     @contextmanager
     def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ from leakwarden.core.episode_parts import guard_answers, plan_status
 from leakwarden.core.episodes import ended, is_full, with_intent, with_outcome
 from leakwarden.core.guards import Situation, Skip
 from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.policy import format_time
+from leakwarden.core.policy import Policy, format_time
 from leakwarden.core.remediation import Decision, ask_again, finish, intent
 from leakwarden.core.verification import before_action
 from leakwarden.core.workload import Snapshot
@@ -39,6 +39,7 @@ _CARRIED_OUT = {
     ActionType.EVICT_POD: "the pod was evicted",
     ActionType.ROLLOUT_RESTART: "the rollout was restarted",
     ActionType.SCALE_OUT: "one replica was added",
+    ActionType.ESCALATE: "a person is called; nothing was changed",
 }
 
 
@@ -70,6 +71,8 @@ class Executor:
             return decision
         if report is None:
             return _waits(decision, "its LeakReport is not written yet")
+        if doubt := await self._doubt(policy):
+            return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, doubt),))
         record = intent(decision, self._id_for(report.status), self.clock())
         if is_full(report.status, record.id):
             full = "as many actions as one report holds were tried; it goes on in another"
@@ -97,6 +100,18 @@ class Executor:
         )  # fmt: skip
         return decision
 
+    async def _doubt(self, policy: Policy) -> str:
+        """Why the policy may not say any more what we know of it, asked of the API server itself: a watch can be cut, or
+        refused, for longer than a person who suspends a policy would wait. Empty where it is as we know it."""
+        try:
+            generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
+        except ClusterUnavailable as error:
+            log.warning(
+                "not acting: the policy could not be read again", extra={"policy": policy.key, "error": str(error)}
+            )
+            return f"the policy could not be read again before acting: {error}"
+        return "" if generation == policy.generation else "the policy has changed since it was read"
+
     async def _perform(self, decision: Decision, record: ActionStatus) -> ActionStatus:
         attempt = await self._change(decision)
         message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
@@ -113,6 +128,8 @@ class Executor:
                 return await self.cluster.restart_rollout(workload, format_time(self.clock()))
             case ActionType.SCALE_OUT:
                 return await self.cluster.scale(workload, workload.replicas + 1)
+            case ActionType.ESCALATE:
+                return Attempt(Outcome.DONE)
 
     async def _record_outcome(self, book: Book, report: LeakReport) -> None:
         try:

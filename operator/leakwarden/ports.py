@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
@@ -17,6 +17,7 @@ from leakwarden.core.announcement import ObjectRef as ObjectRef
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.readings import Answer
 from leakwarden.core.readings import Query as Query  # adapters and tests know it as part of the port
+from leakwarden.core.silences import Silences
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 
 
@@ -89,6 +90,11 @@ class Cluster(Protocol):
         """
         ...
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        """The generation that a policy has now, asked of the API server itself; None where it is gone, or another one
+        has its name. Raises ClusterUnavailable when that could not be read."""
+        ...
+
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
@@ -146,6 +152,27 @@ class Metrics(Protocol):
 
         Points lie in (since, now], `step` seconds apart. Timeouts and size caps are the source's own.
         """
+        ...
+
+
+class QuestionFailed(Exception):
+    """A query had no answer; the message is fit for people and holds nothing that the source wrote."""
+
+
+@runtime_checkable
+class Instant(Protocol):
+    """A source that answers PromQL about the present moment. Not every source of readings does."""
+
+    async def values(self, query: str, at: float) -> Sequence[float]:
+        """The values of the vector that `query` yields at `at` (epoch s). Raises QuestionFailed."""
+        ...
+
+
+class SilenceSource(Protocol):
+    """Where people ask for quiet."""
+
+    async def active(self) -> Silences:
+        """The active silences; what could not be read is a trouble of the answer, never an exception."""
         ...
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 from leakwarden.api.scalars import parse_amount, parse_duration
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.election import Timing
+from leakwarden.core.limits import Limits
 
 PREFIX = "LEAKWARDEN_"
 
@@ -61,6 +62,17 @@ class Settings(BaseModel):
     # A directory with the files accessKey, secretKey and, where there is one, sessionToken.
     evidence_bucket_credentials: Path | None = Field(default=None, validate_default=True)
     kubeconfig: Path | None = None
+    # Guards of the whole installation; the chart's `guards`.
+    max_concurrent: int = Field(default=1, ge=1, le=100)  # Deployments with an action under way
+    namespace_actions: int = Field(default=10, ge=1, le=10_000)
+    cluster_actions: int = Field(default=20, ge=1, le=10_000)
+    budget_window: float = Field(default=3600.0, ge=60, le=7 * 86_400)  # s
+    storm_enabled: bool = True
+    storm_actions: int = Field(default=10, ge=2, le=10_000)
+    storm_workloads: int = Field(default=10, ge=2, le=10_000)
+    storm_window: float = Field(default=600.0, ge=10, le=86_400)  # s
+    storm_cooldown: float = Field(default=1800.0, ge=10, le=86_400)  # s
+    quiet_after_start: float = Field(default=300.0, ge=0, le=86_400)  # s
     pod_name: str = "leakwarden"
     pod_namespace: str = "default"
     # Only the holder of the Lease acts. Without it this process takes itself for the only one: on where several could
@@ -75,6 +87,22 @@ class Settings(BaseModel):
     @property
     def lease_timing(self) -> Timing:
         return Timing(self.lease_duration, self.lease_renew_deadline, self.lease_retry)
+
+    @property
+    def limits(self) -> Limits:
+        """What all policies together may do."""
+        return Limits(
+            max_concurrent=self.max_concurrent,
+            namespace_actions=self.namespace_actions,
+            cluster_actions=self.cluster_actions,
+            window=self.budget_window,
+            storm_actions=self.storm_actions,
+            storm_workloads=self.storm_workloads,
+            storm_window=self.storm_window,
+            storm_cooldown=self.storm_cooldown,
+            storm_enabled=self.storm_enabled,
+            quiet_after_start=self.quiet_after_start,
+        )
 
     @model_validator(mode="after")
     def _only_one_can_lead(self) -> Settings:
@@ -97,6 +125,10 @@ class Settings(BaseModel):
         "evidence_pause",
         "evidence_timeout",
         "evidence_directory_age",
+        "budget_window",
+        "storm_window",
+        "storm_cooldown",
+        "quiet_after_start",
         mode="before",
     )
     @classmethod
@@ -125,6 +157,13 @@ class Settings(BaseModel):
     def _signed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is None and info.data.get("evidence_bucket"):
             raise ValueError("LEAKWARDEN_EVIDENCE_BUCKET needs a directory with accessKey and secretKey")
+        return value
+
+    @field_validator("actions")
+    @classmethod
+    def _change_something(cls, value: frozenset[ActionType]) -> frozenset[ActionType]:
+        if ActionType.ESCALATE in value:
+            raise ValueError("Escalate needs no permission: it changes nothing")
         return value
 
     @field_validator("watch_namespaces", "actions", mode="before")

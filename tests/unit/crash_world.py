@@ -108,6 +108,9 @@ class Dying:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return ()
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        return await self.cluster.policy_generation(namespace, name, uid)
+
     async def evict(self, pod: Pod) -> Attempt:
         return await self._change("evict", lambda: self.cluster.evict(pod))
 

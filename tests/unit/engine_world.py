@@ -34,6 +34,7 @@ class FakeCluster:
     written: list[dict[str, Any]] = field(default_factory=list)  # statuses of reports
     write_error: Exception | None = None
     report_error: Exception | None = None
+    generation: int | Exception | None = 1  # of every policy, as the API server has it now
     version: int = 100
     stored: dict[str, LeakReport] = field(default_factory=dict)  # by NAMESPACE/NAME
     synced: bool = True
@@ -57,6 +58,11 @@ class FakeCluster:
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return ()
+
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        if isinstance(self.generation, Exception):
+            raise self.generation
+        return self.generation
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]

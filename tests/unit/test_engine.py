@@ -85,6 +85,20 @@ async def test_a_pending_record_of_an_operator_that_had_no_reports_is_closed_and
         assert world.status.actions[0].phase == phase
 
 
+@pytest.mark.parametrize("generation", [2, None, ClusterUnavailable("the API server answered 403")])
+async def test_a_policy_that_may_not_say_any_more_what_is_known_of_it_acts_on_nothing(
+    generation: int | Exception | None,
+) -> None:
+    world = World(spec=enforcing())
+    world.cluster.generation = generation
+    await world.engine.tick()
+    assert world.changes() == []
+    assert not [status for status in world.cluster.written if status.get("actions")], "no intent either"
+    skipped = world.status.workloads[0].skipped
+    assert skipped is not None
+    assert skipped.reasons == ["ClusterNotSynced"]
+
+
 async def test_in_observe_nothing_is_changed_and_what_would_be_done_is_reported() -> None:
     world = World(spec={"signals": enforcing()["signals"]})
     await world.engine.tick()

@@ -58,8 +58,11 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("kopf.objects", "kopf._core.reactor.running", "asyncio", "aiohttp.access"):
+    for chatty in ("kopf.objects", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What ends kopf is told by our handlers, once a cause; these would add two tracebacks with every try.
+    for doubled in ("kopf._core.reactor.running", "kopf._core.reactor.orchestration"):
+        logging.getLogger(doubled).setLevel(logging.CRITICAL)
 
 
 class Telemetry:

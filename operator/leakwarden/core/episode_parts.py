@@ -93,10 +93,14 @@ def plan_status(decision: Decision) -> PlanStatus:
         message = "would be done in mode Enforce"
     else:
         message = "waits: " + ", ".join(str(skip.reason) for skip in decision.skips)
+    if candidate.why:
+        message += f"; {candidate.why}"
+    due = candidate.not_before
     return PlanStatus(
         action=str(kind),
         step=types.index(kind) if kind in types else 0,
-        order=place_in_queue(candidate.target, candidate.pod.pod.uid),
+        order=candidate.order,
+        not_before=format_time(due) if due else None,
         message=message[:MESSAGE],
     )
 

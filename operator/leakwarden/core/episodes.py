@@ -24,7 +24,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     PodReference,
     Reference,
 )
-from leakwarden.api.v1alpha1.policy import PolicySpec
+from leakwarden.api.v1alpha1.policy import ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.episode_parts import verdict_status
 from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
@@ -159,7 +159,9 @@ def _settle_intent(status: LeakReportStatus, report: LeakReport, outlook: Outloo
 
 def with_outcome(status: LeakReportStatus, record: ActionStatus) -> LeakReportStatus:
     """The newest action with its outcome, and the phase that follows from it."""
-    phase = Phase.VERIFYING if record.phase is ActionPhase.DONE else Phase.DETECTED
+    # That a person was called needs no proof that it helped: the leak goes on.
+    to_verify = record.phase is ActionPhase.DONE and record.type != ActionType.ESCALATE
+    phase = Phase.VERIFYING if to_verify else Phase.DETECTED
     subject = record.pod or record.workload
     return status.model_copy(
         update={

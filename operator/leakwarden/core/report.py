@@ -80,7 +80,9 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     if evaluation.source_error:
         return ("Unknown", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if not evaluation.cluster_fresh:
-        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, "the operator's view of the cluster is incomplete or too old")
+        cause = f": {evaluation.cluster_trouble}" if evaluation.cluster_trouble else ""
+        message = f"the operator's view of the cluster is incomplete or too old{cause}"
+        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, message)
     if not evaluation.workloads:
         return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
     failed = [

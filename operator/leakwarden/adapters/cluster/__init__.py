@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leakwarden.adapters.cluster import actions, reports, wire
-from leakwarden.adapters.cluster.cache import Cache, PodSink, SetSink, WorkloadSink
+from leakwarden.adapters.cluster.cache import AutoscalerSink, Cache, PodSink, SetSink, WorkloadSink
 from leakwarden.adapters.cluster.reflector import Reflector
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
@@ -25,6 +25,7 @@ STALE_AFTER = 180.0
 DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.Deployment)
 REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ReplicaSet, metadata_only=True)
 PODS = Resource("api/v1", "pods", wire.Pod)
+AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.Autoscaler)
 
 
 class ApiCluster:
@@ -40,6 +41,11 @@ class ApiCluster:
         self._report_reflectors = [
             Reflector(session, reports.REPORTS, self._reports, namespace, pace) for namespace in self._namespaces
         ]
+        # Apart, too: where they cannot be read nobody is scaled out, and everything else goes on.
+        self._autoscalers = AutoscalerSink()
+        self._scaler_reflectors = [
+            Reflector(session, AUTOSCALERS, self._autoscalers, namespace, pace) for namespace in self._namespaces
+        ]
         for namespace in self._namespaces:
             # ReplicaSets before pods, since most pods then find their Deployment at once; any order comes out right.
             self._reflectors += [
@@ -49,12 +55,14 @@ class ApiCluster:
             ]
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def _all(self) -> tuple[Reflector[Any], ...]:
+        return (*self._reflectors, *self._report_reflectors, *self._scaler_reflectors)
+
     async def start(self) -> None:
         """Begin to follow the API server; returns at once. `wait_synced` tells when the view is complete."""
         if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(reflector.run()) for reflector in (*self._reflectors, *self._report_reflectors)
-            ]
+            self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._all]
 
     async def stop(self) -> None:
         """End all watches. The last view remains, and ages."""
@@ -89,11 +97,16 @@ class ApiCluster:
             pods_by_workload=pods,
             synced=all(reflector.synced.is_set() for reflector in self._reflectors),
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
+            trouble="; ".join(sorted({trouble for each in self._reflectors if (trouble := each.stats().trouble)})),
+            autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
         )
+
+    def _knows_autoscalers(self) -> bool:
+        return all(r.synced.is_set() and r.age <= STALE_AFTER for r in self._scaler_reflectors)
 
     def stats(self) -> tuple[ReflectorStats, ...]:
         """One entry a reflector, for metrics and readiness; its `trouble` is one line for people, or empty."""
-        return tuple(reflector.stats() for reflector in (*self._reflectors, *self._report_reflectors))
+        return tuple(reflector.stats() for reflector in self._all)
 
     async def evict(self, pod: Pod) -> Attempt:
         return await actions.evict(self._session, pod)
@@ -106,6 +119,9 @@ class ApiCluster:
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await actions.disruption_budgets(self._session, pod)
+
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        return await actions.policy_generation(self._session, namespace, name, uid)
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]

@@ -145,6 +145,19 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
             return tuple(sorted(found, key=lambda budget: budget.name))
 
 
+async def policy_generation(session: Session, namespace: str, name: str, uid: str) -> int | None:
+    """See ports.Cluster."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}"
+    reply = await session.ask("GET", path, accept=METADATA_ONLY)
+    if reply.status == 404:
+        return None
+    must(reply, f"get {POLICY_PLURAL}.{GROUP} in namespace {namespace}")
+    meta = _meta(reply.body)
+    if meta.get("uid") != uid or "deletionTimestamp" in meta:
+        return None
+    return int(meta.get("generation") or 0)
+
+
 async def write_status(
     session: Session, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
 ) -> str:

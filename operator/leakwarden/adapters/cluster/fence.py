@@ -104,6 +104,9 @@ class FencedCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await self._cluster.disruption_budgets(pod)
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        return await self._cluster.policy_generation(namespace, name, uid)
+
     async def evict(self, pod: Pod) -> Attempt:
         return await self._attempt(lambda: self._cluster.evict(pod))
 

@@ -19,6 +19,7 @@ class Wire(msgspec.Struct, rename="camel", gc=False):
 
 class Owner(Wire):
     kind: str | None = None
+    name: str | None = None
     uid: str | None = None
     controller: bool | None = None
 
@@ -154,11 +155,18 @@ class DeploymentSpec(Wire):
     template: msgspec.Raw = msgspec.Raw(b"")
 
 
+class DeploymentCondition(Wire):
+    type: str | None = None
+    reason: str | None = None
+    last_update_time: datetime | None = None
+
+
 class DeploymentStatus(Wire):
     observed_generation: int | None = None
     updated_replicas: int | None = None
     ready_replicas: int | None = None
     unavailable_replicas: int | None = None
+    conditions: list[DeploymentCondition] | None = None
 
 
 class Deployment(Wire):
@@ -286,6 +294,22 @@ class LabelRequirement(Wire):
 class LabelSelector(Wire):
     match_labels: dict[str, str] | None = None
     match_expressions: list[LabelRequirement] | None = None
+
+
+class ScaleTarget(Wire):
+    kind: str | None = None
+    name: str | None = None
+
+
+class AutoscalerSpec(Wire):
+    scale_target_ref: ScaleTarget | None = None
+
+
+class Autoscaler(Wire):
+    """A HorizontalPodAutoscaler."""
+
+    metadata: Meta
+    spec: AutoscalerSpec | None = None
 
 
 class BudgetSpec(Wire):

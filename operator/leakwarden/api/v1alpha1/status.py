@@ -89,7 +89,7 @@ class SkipStatus(LenientModel):
 
     action: str = Field(default="", max_length=32, description="The action that was considered.")
     pod: str = Field(default="", max_length=253, description="The pod it would have been taken on.")
-    reasons: list[str] = Field(default_factory=list, max_length=16, description="Every guard that said no.")
+    reasons: list[str] = Field(default_factory=list, max_length=40, description="Every guard that said no.")
     message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
 
 
@@ -147,7 +147,7 @@ class ActionStatus(LenientModel):
     """One action: written as Pending before it is carried out, and with its outcome afterwards."""
 
     id: str = Field(max_length=64, description="Identifies the action.")
-    type: str = Field(max_length=32, description="EvictPod, RolloutRestart or ScaleOut.")
+    type: str = Field(max_length=32, description="EvictPod, RolloutRestart, ScaleOut or Escalate.")
     workload: str = Field(max_length=253, description="The Deployment's name.")
     workload_uid: str = Field(max_length=64, alias="workloadUID", description="The Deployment's UID.")
     pod: str = Field(default="", max_length=253, description="The pod whose leak led to it.")
