@@ -42,6 +42,7 @@ class ToolGroup:
     uses_c: bool = False
     debian: tuple[str, ...] = field(default=())
     shares_module_of: str = ""
+    on_demand: bool = False  # no part of a cluster: built for the one test that needs it
 
     @property
     def module(self) -> Path:
@@ -122,13 +123,14 @@ GROUPS: tuple[ToolGroup, ...] = (
     ),
     ToolGroup("coredns", {"coredns": "github.com/coredns/coredns"}),
     ToolGroup("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+    ToolGroup("s3", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, on_demand=True),
 )
 
 # No part of the node: built when a test asks for it.
 EXTRA: tuple[ToolGroup, ...] = (ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),)
 
-ALL = tuple(each.name for each in GROUPS)  # what the node needs
-NAMES = (*ALL, *(each.name for each in EXTRA))
+ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # what the node needs
+NAMES = (*(each.name for each in GROUPS), *(each.name for each in EXTRA))
 
 
 def group(name: str) -> ToolGroup:

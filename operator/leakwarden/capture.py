@@ -82,6 +82,7 @@ class Capture:
             spec=policy.spec.evidence,
             signal_type=report.spec.signal_type,
             goroutines=_goroutines(policy, pod),
+            source=policy.spec.source.prometheus or "",
         )
         try:
             evidence = await asyncio.wait_for(profiler.capture(request), LONGEST)

@@ -62,6 +62,8 @@ class Engine:
     lookout: Lookout | None = None
     last: Tick = field(default_factory=Tick)
     defects: int = 0
+    ending: bool = False  # no action is begun any more; what was begun is finished and told
+    acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
     _teller: Teller = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
@@ -78,6 +80,7 @@ class Engine:
 
     async def tick(self) -> Tick:
         started = self.clock()
+        self.acting = False
         # gather
         policies = self.policies.all()
         snapshot = self.cluster.snapshot()
@@ -86,6 +89,7 @@ class Engine:
         )
         book = await self._episodes.gather()
         # decide
+        self.acting = True
         facts = self._judge(policies, snapshot, readings, findings)
         self._remember(book, facts)
         self._episodes.settle(book, facts)
@@ -99,7 +103,7 @@ class Engine:
         await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
         executor = Executor(self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id)
         for index, decision in enumerate(decisions):
-            if decision.go or waits_for_evidence_only(decision):
+            if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
         # tell
         await self._episodes.tell(book, facts)

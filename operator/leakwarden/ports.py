@@ -62,8 +62,12 @@ class ReportView:
     trouble: str = ""
 
 
+# What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "reports", "refresh_reports"})
+
+
 class Cluster(Protocol):
-    """The API server: a cached view of workloads, and the few changes we make."""
+    """The API server: a cached view of workloads, and the few changes we make (all but CLUSTER_READS)."""
 
     def snapshot(self) -> Snapshot: ...
 
@@ -189,7 +193,8 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known."""
+    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known. `source` is the
+    name of the source that the policy reads, for what its metrics say of database pools; empty: the default one."""
 
     report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
     workload: Workload
@@ -198,6 +203,7 @@ class CaptureRequest:
     spec: Evidence
     signal_type: str
     goroutines: float | None = None
+    source: str = ""
 
 
 class Profiler(Protocol):

@@ -94,6 +94,7 @@ class FakeApiServer:
         self.url = ""
         self.version = 100
         self.blocked_by: dict[str, str] = {}  # pod name -> the budget that forbids its eviction
+        self.silent: set[str] = set()  # plurals whose watchers hear nothing, as behind a connection that is dead
         self._oldest = 0
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._log: list[tuple[int, str, str, Json]] = []
@@ -355,6 +356,8 @@ class FakeApiServer:
         return web.json_response(stored if wanted == stored else self.put(plural, wanted))
 
     def _tell(self, event: str, plural: str, obj: Json) -> None:
+        if plural in self.silent:
+            return
         self._log.append((self.version, plural, event, copy.deepcopy(obj)))
         for watch in self._watches:
             if watch.plural == plural and watch.ns in (None, obj["metadata"]["namespace"]):

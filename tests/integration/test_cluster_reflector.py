@@ -55,6 +55,21 @@ async def test_pods_are_joined_to_their_deployment_by_owner(tmp_path: Path) -> N
         assert all(pod.workload_uid == workload.uid and pod.ready and pod.node == "node-1" for pod in found)
 
 
+async def test_what_a_dead_watch_did_not_tell_is_seen_when_looked_for_anew(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
+        service(api, pods=2)
+        await synced(cluster)
+        await eventually(lambda: names(cluster) == {"web"} and len(pods(cluster)) == 2)
+        await watched(api)
+        api.silent.add("pods")
+        api.delete("pods", "team", "web-1-0")
+        assert len(pods(cluster)) == 2, "nobody could know"
+        await cluster.begin_anew()
+        assert not cluster.snapshot().synced, "until it is listed nothing is to be done on it"
+        await synced(cluster)
+        assert pods(cluster) == ["web-1-1"]
+
+
 async def test_a_list_comes_in_pages(tmp_path: Path) -> None:
     async with FakeApiServer() as api:
         for index in range(7):

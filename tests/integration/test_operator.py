@@ -40,6 +40,8 @@ def policy(mode: str = "Enforce", name: str = "web") -> dict[str, Any]:
             "mode": mode,
             "signals": SIGNALS,
             "audit": {"callEndpoints": False},
+            # Evidence has tests of its own; here it would only add to what is asked.
+            "evidence": {"enabled": False},
         },
     }
 

@@ -32,6 +32,27 @@ async def test_the_leaking_pod_is_evicted_with_its_intent_recorded_first_and_its
     assert "PodEvicted" in world.recorder.reasons("ReliabilityPolicy")
 
 
+async def test_an_engine_that_is_ending_begins_no_action_and_tells_what_it_knows() -> None:
+    world = World()
+    world.engine.ending = True
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.status.actions == []
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+
+
+async def test_an_action_that_was_begun_before_the_end_is_told_to_its_end() -> None:
+    world = World()
+
+    async def evict(pod: Pod) -> Attempt:
+        world.engine.ending = True
+        return Attempt(Outcome.DONE, "evicted")
+
+    world.cluster.evict = evict  # type: ignore[method-assign]
+    await world.engine.tick()
+    assert [record.phase for record in world.status.actions] == ["Done"]
+
+
 async def test_a_second_tick_does_not_act_again() -> None:
     world = World()
     await world.engine.tick()

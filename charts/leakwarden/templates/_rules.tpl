@@ -32,6 +32,12 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if and .Values.evidence.enabled (ne .Values.evidence.via "Pod") }}
+# evidence.via {{ .Values.evidence.via }}: profiles of pods through the API server.
+- apiGroups: [""]
+  resources: [pods/proxy]
+  verbs: [get]
+{{- end }}
 {{- if .Values.actions.evictPod.enabled }}
 # actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.
 - apiGroups: [""]

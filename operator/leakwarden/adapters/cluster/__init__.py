@@ -71,6 +71,17 @@ class ApiCluster:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
+    async def begin_anew(self) -> None:
+        """List everything again, from now on; once `wait_synced` is true, the view is newer than this call.
+
+        For a new leader: a watch may be silent for a minute before it is known to be dead, and what its predecessor
+        did meanwhile must be seen before anything else is done.
+        """
+        await self.stop()
+        for reflector in self._reflectors:
+            reflector.begin_anew()
+        await self.start()
+
     async def wait_synced(self, timeout: float) -> bool:  # noqa: ASYNC109 - a plain bool is easier on the caller
         """Wait until workloads and pods were listed once; False when that took over `timeout` seconds."""
         return await _all_synced(self._reflectors, timeout)

@@ -89,6 +89,11 @@ class Reflector(Generic[T]):
             trouble=self._trouble,
         )
 
+    def begin_anew(self) -> None:
+        """Not synced until the next `run` has listed everything; what is mirrored stays meanwhile, for readers."""
+        self._version = ""
+        self.synced.clear()
+
     async def run(self) -> None:
         failures = 0
         while True:

@@ -31,10 +31,11 @@ class Budget(Model):
     )
     min_ready: int = Field(
         default=1,
-        ge=1,
+        ge=0,
         le=1000,
-        description="How many other pods of a target must serve while one is disturbed. With one replica nothing is ever"
-        " evicted, therefore: it is scaled out first where actions has ScaleOut, or escalated. Default 1.",
+        description="How many other pods of a target must serve while one is disturbed. A single replica is never evicted,"
+        " therefore: it is scaled out first where actions has ScaleOut, or escalated. 0 says that the target may be down"
+        " until its replacement is ready, as a test system may. Default 1.",
     )
     actions: int = Field(
         default=12,

@@ -38,14 +38,14 @@ def taken_away(action: Action, workload: Workload) -> int:
             return 0
 
 
-def _serving_others(candidate: Candidate, situation: Situation) -> int:
-    """Pods beside the candidate's of which it is known that they serve and that nobody is about to take them away."""
-    in_flight = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+def _serving(candidate: Candidate, situation: Situation) -> int:
+    """Pods of which it is known that they serve, and that nobody is about to take away; without the candidate's own
+    where the action is about that pod alone."""
+    gone = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+    if candidate.action.type is ActionType.EVICT_POD:
+        gone.add(candidate.pod.pod.uid)
     return sum(
-        each.pod.available
-        and each.pod.uid != candidate.pod.pod.uid
-        and each.pod.uid not in in_flight
-        and each.verdict is not Verdict.UNKNOWN
+        each.pod.available and each.pod.uid not in gone and each.verdict is not Verdict.UNKNOWN
         for each in candidate.target.pods
     )
 
@@ -58,14 +58,12 @@ def budget_exhausted(candidate: Candidate, situation: Situation) -> Skip | None:
     workload = candidate.target.workload
     allowed = parse_int_or_percent(candidate.spec.remediation.budget.max_unavailable, workload.replicas)
     taken = taken_away(candidate.action, workload)
-    unavailable = max(0, workload.replicas - 1 - _serving_others(candidate, situation))
+    evicts = candidate.action.type is ActionType.EVICT_POD
+    unavailable = max(0, workload.replicas - evicts - _serving(candidate, situation))
     if unavailable + taken > allowed:
-        message = f"{unavailable} other pods of {workload.replicas} are unavailable, {allowed} may be with this one"
-        if taken > 1:
-            message = (
-                f"{unavailable} of {workload.replicas} pods are unavailable, it takes {taken} more; {allowed} may be"
-            )
-        return Skip(SkipReason.BUDGET_EXHAUSTED, message)
+        others = "other pods" if evicts else "pods"
+        told = f"{unavailable} {others} of {workload.replicas} are unavailable or unknown, it takes {taken} more"
+        return Skip(SkipReason.BUDGET_EXHAUSTED, f"{told}, and maxUnavailable is {allowed}")
     return None
 
 
@@ -73,12 +71,12 @@ def below_min_ready(candidate: Candidate, situation: Situation) -> Skip | None:
     minimum = candidate.spec.remediation.budget.min_ready
     if not candidate.disturbs or _left(candidate) < minimum:
         return None  # `too_few_replicas` says so, and that waiting does not help
-    beyond_it = max(0, taken_away(candidate.action, candidate.target.workload) - 1)
-    left = _serving_others(candidate, situation) - beyond_it
+    taken = (
+        0 if candidate.action.type is ActionType.EVICT_POD else taken_away(candidate.action, candidate.target.workload)
+    )
+    left = max(0, _serving(candidate, situation) - taken)
     if left < minimum:
-        return Skip(
-            SkipReason.BELOW_MIN_READY, f"{max(left, 0)} pods would be left to serve, at least {minimum} must be"
-        )
+        return Skip(SkipReason.BELOW_MIN_READY, f"{left} pods would be left to serve, at least {minimum} must be")
     return None
 
 
