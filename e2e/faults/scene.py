@@ -37,9 +37,9 @@ SETTINGS: Mapping[str, str] = {
     "LEAKWARDEN_QUIET_AFTER_START": "0s",
     # As in production, but a crash is followed after four seconds and not after fifteen.
     "LEAKWARDEN_LEADER_ELECTION": "true",
-    "LEAKWARDEN_LEASE_DURATION": "4",
-    "LEAKWARDEN_LEASE_RENEW_DEADLINE": "3",
-    "LEAKWARDEN_LEASE_RETRY": "0.5",
+    "LEAKWARDEN_LEASE_DURATION": "4s",
+    "LEAKWARDEN_LEASE_RENEW_DEADLINE": "3s",
+    "LEAKWARDEN_LEASE_RETRY": "500ms",
 }
 POLICY = "guarded"
 MAX_AGE = 6.0  # s
