@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from e2e.faults.background import Background
-from e2e.harness.kube import Object, kubectl
+from e2e.harness.kube import KubectlError, Object, kubectl
 from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.cluster.session import Reply
+from leakwarden.ports import ClusterUnavailable
 
 POLICIES = "apis/leakwarden.dev/v1alpha1"
 
 
-class Refused(AssertionError):
-    """The API server did not do what was asked."""
+class Refused(KubectlError):
+    """The API server did not do what was asked, or was away; a wait looks again."""
 
 
 class Api:
@@ -49,7 +51,7 @@ class Api:
 
     def get(self, path: str, **query: str) -> Object | None:
         """One object, or a list; None where there is none. Raises Refused."""
-        reply = self._background.run(self.session.ask("GET", f"/{path}", query=query))
+        reply = self._ask("GET", path, query=query)
         if reply.status == 404:
             return None
         return self._loaded(reply.status, reply.body, f"GET {path}")
@@ -62,11 +64,17 @@ class Api:
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Object:
         """A change. Raises Refused."""
         text = None if body is None else json.dumps(body).encode()
-        reply = self._background.run(self.session.ask(method, f"/{path}", body=text, content_type=content_type))
+        reply = self._ask(method, path, body=text, content_type=content_type)
         return self._loaded(reply.status, reply.body, f"{method} {path}")
 
     def merge(self, path: str, change: Mapping[str, Any]) -> Object:
         return self.send("PATCH", path, change, "application/merge-patch+json")
+
+    def _ask(self, method: str, path: str, **given: Any) -> Reply:
+        try:
+            return self._background.run(self.session.ask(method, f"/{path}", **given))
+        except ClusterUnavailable as error:
+            raise Refused(f"{method} {path}: {error}") from None
 
     def _loaded(self, status: int, body: bytes, what: str) -> Object:
         if not 200 <= status < 300:
