@@ -18,6 +18,7 @@ KINDS = {
     "poddisruptionbudgets": ("apis/policy/v1", "PodDisruptionBudget"),
     "events": ("apis/events.k8s.io/v1", "Event"),
     "reliabilitypolicies": ("apis/leakwarden.dev/v1alpha1", "ReliabilityPolicy"),
+    "leakreports": ("apis/leakwarden.dev/v1alpha1", "LeakReport"),
 }
 
 

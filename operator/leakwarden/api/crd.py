@@ -7,11 +7,13 @@ schemas have none), `anyOf` with null becomes the plain optional type, titles go
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from leakwarden.api import names
+from leakwarden.api.v1alpha1.leakreport import LeakReportSpec, LeakReportStatus
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.status import PolicyStatus
 
@@ -109,23 +111,72 @@ PRINTER_COLUMNS = [
 ]
 
 
+REPORT_COLUMNS = [
+    _column("Workload", ".spec.workload.name", "The Deployment."),
+    _column("Pod", ".spec.pod.name", "The pod that leaks."),
+    _column("Signal", ".spec.signal", "What leaks."),
+    _column("Verdict", ".status.verdict.verdict", "The last judgement of the pod."),
+    _column("Phase", ".status.phase", "Where the episode stands, or how it ended."),
+    _column("Action", ".status.actions[0].type", "The newest action."),
+    _column("Suspect", ".status.evidence.summary", "The line of code that is suspected."),
+    _column("Age", ".metadata.creationTimestamp", "Since when.", "date"),
+    _column("Policy", ".spec.policy.name", "The policy that found it.", priority=1),
+    _column("Message", ".status.message", "The state in one line.", priority=1),
+]
+
+
 def policy_crd() -> dict[str, Any]:
     """The CustomResourceDefinition of ReliabilityPolicy as a plain dict."""
-    spec = structural_schema(PolicySpec, nested_defaults=True)
-    status = structural_schema(PolicyStatus, nested_defaults=False)
+    return _definition(
+        names.POLICY_KIND,
+        names.POLICY_PLURAL,
+        names.POLICY_SINGULAR,
+        names.POLICY_SHORT_NAMES,
+        PRINTER_COLUMNS,
+        "A ReliabilityPolicy watches the Deployments it selects for leaks, and may restart what leaks within its guards.",
+        structural_schema(PolicySpec, nested_defaults=True),
+        structural_schema(PolicyStatus, nested_defaults=False),
+    )
+
+
+def report_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition of LeakReport as a plain dict."""
+    return _definition(
+        names.REPORT_KIND,
+        names.REPORT_PLURAL,
+        names.REPORT_SINGULAR,
+        names.REPORT_SHORT_NAMES,
+        REPORT_COLUMNS,
+        "A LeakReport is the story of one leaking pod: what was seen, what was decided, done and found. Leakwarden"
+        " writes it before and after every action; deleting one makes its cooldown and its share of the budget be forgotten.",
+        structural_schema(LeakReportSpec, nested_defaults=False),
+        structural_schema(LeakReportStatus, nested_defaults=False),
+    )
+
+
+def _definition(
+    kind: str,
+    plural: str,
+    singular: str,
+    short_names: Sequence[str],
+    columns: Sequence[dict[str, Any]],
+    description: str,
+    spec: dict[str, Any],
+    status: dict[str, Any],
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.POLICY_PLURAL}.{names.GROUP}"},
+        "metadata": {"name": f"{plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": names.POLICY_KIND,
-                "listKind": f"{names.POLICY_KIND}List",
-                "plural": names.POLICY_PLURAL,
-                "singular": names.POLICY_SINGULAR,
-                "shortNames": list(names.POLICY_SHORT_NAMES),
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": singular,
+                "shortNames": list(short_names),
                 "categories": [names.CATEGORY],
             },
             "versions": [
@@ -134,16 +185,15 @@ def policy_crd() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": PRINTER_COLUMNS,
+                    "additionalPrinterColumns": list(columns),
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "A ReliabilityPolicy watches the Deployments it selects for leaks, and may"
-                            " restart what leaks within its guards.",
+                            "description": description,
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string", "description": "leakwarden.dev/v1alpha1."},
-                                "kind": {"type": "string", "description": "ReliabilityPolicy."},
+                                "kind": {"type": "string", "description": f"{kind}."},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
                                 "status": status,
@@ -166,4 +216,7 @@ def render(crd: dict[str, Any]) -> str:
 
 def files() -> dict[str, str]:
     """File name -> content of every generated CRD."""
-    return {f"{names.GROUP}_{names.POLICY_PLURAL}.yaml": render(policy_crd())}
+    return {
+        f"{names.GROUP}_{names.POLICY_PLURAL}.yaml": render(policy_crd()),
+        f"{names.GROUP}_{names.REPORT_PLURAL}.yaml": render(report_crd()),
+    }

@@ -10,6 +10,11 @@ POLICY_KIND = "ReliabilityPolicy"
 POLICY_PLURAL = "reliabilitypolicies"
 POLICY_SINGULAR = "reliabilitypolicy"
 POLICY_SHORT_NAMES = ("relpol",)
+REPORT_KIND = "LeakReport"
+REPORT_PLURAL = "leakreports"
+REPORT_SINGULAR = "leakreport"
+REPORT_SHORT_NAMES = ("leak",)
+
 CATEGORY = "reliability"
 
 # One field manager per concern: managedFields then says which part of us wrote what.
@@ -18,5 +23,10 @@ REPORTING_CONTROLLER = f"{GROUP}/operator"
 
 # On a Deployment: any value but "false" keeps every action away from it; the value is the reason shown.
 SKIP_ANNOTATION = f"{GROUP}/skip"
+# On a pod (so in a Deployment's pod template): the port that serves /debug/pprof.
+PPROF_PORT_ANNOTATION = f"{GROUP}/pprof-port"
+# On a LeakReport, so that `kubectl get leak -l` finds those of one policy or Deployment.
+POLICY_LABEL = f"{GROUP}/policy"
+WORKLOAD_LABEL = f"{GROUP}/workload"
 # The key kubectl itself uses, so that `kubectl rollout history` and GitOps ignore rules already know it.
 RESTARTED_AT_ANNOTATION = "kubectl.kubernetes.io/restartedAt"

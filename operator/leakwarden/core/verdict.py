@@ -226,6 +226,8 @@ def judge_windows(
     solid = level - 0.75 * airy
     half = (solid > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope)
     last = (solid > gates.level_unvetoed) & (adjusted.slope > 0.2 * raw.slope)
+    # A small pool is at its maximum with every busy morning (seen on a node, with load that rose for three minutes).
+    last &= quantum <= gates.coarse
     vetoed = rated & ~unexplained & ~half & ~last
     # A straight line that owes nothing to the load is believed from farther away: reported, not acted on.
     straight_line = (

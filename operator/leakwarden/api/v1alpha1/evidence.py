@@ -1,0 +1,39 @@
+"""`spec.evidence`: what is taken from a leaking pod before it is acted on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from leakwarden.api.v1alpha1.schema import Duration, Model
+
+
+class Evidence(Model):
+    """Profiles that name the leaking line before a restart destroys them."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether profiles of a leaking pod are taken (GET, one pod at a time, with a timeout and a size cap)."
+        " Only from a port that is known to serve them: port below, the pod's annotation leakwarden.dev/pprof-port, or a"
+        " container port named pprof or debug. Default true.",
+    )
+    required: bool = Field(
+        default=False,
+        description="Whether an action waits for evidence: while true, nothing is done to a pod whose profiles could not"
+        " be taken. Hazard: a leak whose pprof port does not answer is then never remediated. Default false.",
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="The port that serves /debug/pprof. Default: from the pod's annotation or its named container ports.",
+    )
+    path: str = Field(
+        default="/debug/pprof",
+        min_length=1,
+        max_length=256,
+        pattern=r"^/[^\s?#]*$",
+        description="The path that the profiles are under. Default /debug/pprof.",
+    )
+    cooldown: Duration = Field(
+        default="10m", description="The least time between two captures from one Deployment. Default 10m."
+    )

@@ -1,0 +1,74 @@
+"""What a LeakReport says about the profiles that were taken: bounded, and free of what could be a secret."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from leakwarden.api.v1alpha1.schema import LenientModel
+
+MAX_SUSPECTS = 5
+MAX_PROFILES = 8
+
+
+class EvidenceState(StrEnum):
+    CAPTURED = "Captured"
+    PARTIAL = "Partial"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+class SuspectStatus(LenientModel):
+    """One place in the team's own code that is suspected of the leak."""
+
+    shape: str = Field(default="", max_length=64, description="The kind of leak, such as ResponseBodyNotClosed.")
+    function: str = Field(default="", max_length=512, description="The function, with its package.")
+    file: str = Field(
+        default="", max_length=512, description="The source file, without the build machine's directories."
+    )
+    line: int = Field(default=0, description="The line; 0 where it is not known.")
+    count: int = Field(default=0, description="How many goroutines or objects are held there.")
+    per_second: float | None = Field(default=None, description="How many more each second, between two captures.")
+    confidence: str = Field(default="", max_length=16, description="High, Medium or Low.")
+    explanation: str = Field(default="", max_length=1024, description="What was seen, and the usual fix.")
+
+
+class ProfileStatus(LenientModel):
+    """One profile that was taken."""
+
+    kind: str = Field(max_length=32, description="goroutine, heap or goroutineleak.")
+    taken_at: str = Field(json_schema_extra={"format": "date-time"}, description="When it was taken.")
+    bytes: int = Field(default=0, description="Its size as stored.")
+    sha256: str = Field(default="", max_length=64, description="Its checksum, hexadecimal.")
+    location: str = Field(
+        default="",
+        max_length=512,
+        description="Where it is kept: s3://BUCKET/KEY, or a path on the operator's volume; empty where nothing is kept.",
+    )
+
+
+class EvidenceStatus(LenientModel):
+    """What was captured from the pod before it was acted on."""
+
+    state: EvidenceState = Field(
+        description="Captured: all profiles asked for. Partial: some of them. Failed: none. Skipped: not attempted, the"
+        " reason says why."
+    )
+    reason: str = Field(default="", max_length=64, description="A CamelCase word for why not all was captured.")
+    message: str = Field(default="", max_length=1024, description="The same in one line for people.")
+    attempted_at: str | None = Field(
+        default=None, json_schema_extra={"format": "date-time"}, description="When the capture began."
+    )
+    summary: str = Field(default="", max_length=512, description="The first suspect in one line.")
+    suspects: list[SuspectStatus] = Field(
+        default_factory=list, max_length=MAX_SUSPECTS, description="Suspects, the most likely first."
+    )
+    pool: str = Field(default="", max_length=1024, description="What the database pool's metrics say, in one line.")
+    descriptors: list[Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=list, max_length=20, description="Open descriptors by type, most numerous first, where allowed."
+    )
+    profiles: list[ProfileStatus] = Field(
+        default_factory=list, max_length=MAX_PROFILES, description="The profiles that were taken."
+    )

@@ -1,0 +1,54 @@
+"""The report on a terminal: within a hundred columns, and plain where nothing else can be shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from leakwarden.core.page.terminal import Look, screen
+from tests.unit.report_examples import EXAMPLES, example
+
+PLAIN = Look(colours=False, unicode=True)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100, 300])
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_no_line_is_wider_than_the_terminal_or_a_hundred_columns(name: str, columns: int) -> None:
+    for line in screen(example(name), Look(columns=columns)).splitlines():
+        assert len(line) <= max(40, min(100, columns)), line
+
+
+def test_the_four_answers_come_first() -> None:
+    lines = screen(example("full"), PLAIN).splitlines()
+    assert lines[0] == "✓ It helped"
+    assert "Which line of code  main.fetchUser  main.go:13" in lines[:14]
+    assert "What was done       Pod evicted  05:04:52 UTC" in lines[:14]
+    assert "Did it help         Yes" in lines[:14]
+
+
+def test_colours_are_there_only_where_they_are_asked_for() -> None:
+    assert "\x1b[" not in screen(example("full"), PLAIN)
+    coloured = screen(example("full"), Look(colours=True))
+    assert coloured.startswith("\x1b[1;32m")
+    assert "\x1b[" in coloured
+
+
+def test_a_terminal_without_unicode_gets_ascii() -> None:
+    for name in EXAMPLES:
+        assert screen(example(name), Look(unicode=False)).isascii()
+
+
+def test_what_a_hostile_cluster_says_does_not_drive_the_terminal() -> None:
+    text = screen(example("hostile"), PLAIN)
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+
+
+def test_gaps_in_the_readings_are_blank() -> None:
+    lines = screen(example("with_gaps"), PLAIN).splitlines()
+    bottom = next(line.partition("│")[2] for line in lines if line.strip().startswith("0│"))
+    assert "  " in bottom.strip()
+
+
+def test_it_is_short_where_there_is_nothing_to_show() -> None:
+    text = screen(example("minimal"), PLAIN)
+    assert "│" not in text
+    assert "Nothing was done yet" in text
