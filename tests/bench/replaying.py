@@ -76,7 +76,7 @@ def run(
         pending = pool.map_async(_part, work, chunksize=1)
         while not pending.ready():
             pending.wait(TOLD_EVERY)
-            tell(f"replayed {sum(progress) / len(work):4.0%}")
+            tell(f"replayed {sum(progress[:]) / len(work):4.0%}")
         for found in pending.get():
             for name, alarms in found.items():
                 merged.setdefault(name, {}).update(alarms)
