@@ -63,7 +63,7 @@ class ReportView:
 
 
 # What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
-CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "reports", "refresh_reports"})
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "policy_generation", "reports", "refresh_reports"})
 
 
 class Cluster(Protocol):

@@ -42,7 +42,8 @@ class FakeCluster:
     now: float = NOW
 
     def snapshot(self) -> Snapshot:
-        return self.world
+        known = self.world.autoscalers if self.world.autoscalers is not None else {}
+        return replace(self.world, autoscalers=known)
 
     async def evict(self, pod: Pod) -> Attempt:
         self.done.append(("evict", pod.uid))

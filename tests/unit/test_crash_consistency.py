@@ -19,6 +19,7 @@ COOLDOWN = 300.0  # s
 LIFE = 900.0  # s; long enough for both leaking pods to be handled, cooldown and verification included
 REMEDIATION: dict[str, Any] = {
     "cooldown": "5m",
+    "podCooldown": "5m",
     "verification": {"settle": "1m", "timeout": "4m"},
 }
 LADDERS: dict[str, list[dict[str, Any]]] = {

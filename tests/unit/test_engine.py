@@ -10,9 +10,11 @@ import pytest
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.evaluation import evaluate as evaluate_truly
+from leakwarden.core.limits import Limits
 from leakwarden.core.policy import Policy, format_time
 from leakwarden.core.readings import Answer, NoData, Query, QueryFailed
 from leakwarden.core.workload import Pod, Workload
+from leakwarden.lookout import Lookout
 from leakwarden.ports import Attempt, ClusterUnavailable, Outcome, StatusConflict
 from leakwarden.reader import Reader
 from tests.builders import NOW, body, enforcing, pod, points, sampled, snapshot, workload
@@ -60,7 +62,7 @@ async def test_a_second_tick_does_not_act_again() -> None:
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     assert world.status.workloads[0].skipped is not None
-    assert world.status.workloads[0].skipped.reasons == ["CooldownActive"]
+    assert set(world.status.workloads[0].skipped.reasons) == {"CanaryPending", "CooldownActive", "PodCooldownActive"}
 
 
 async def test_an_operator_started_anew_does_not_act_again() -> None:
@@ -320,12 +322,15 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
 
 async def test_a_policy_never_forgets_a_cooldown_however_many_actions_it_takes() -> None:
     world = World()
+    wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
+    world.engine.lookout = Lookout(lambda _: "none is asked", limits=wide)
     names = [f"w{n:02}" for n in range(30)]
-    pods = [pod(f"{name}-1", owner=name) for name in names]
-    deployments = [workload(name, replicas=1, updated_replicas=1, ready_replicas=1) for name in names]
+    pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2)]
+    deployments = [workload(name, replicas=2, updated_replicas=2, ready_replicas=2) for name in names]
     world.cluster.world = snapshot(deployments, pods)
     for _ in range(5):
-        world.metrics.answer = sampled({one.name: points([950] * 5, until=world.now) for one in pods})
+        levels = {one.name: points([950 if one.name.endswith("1") else 50] * 5, until=world.now) for one in pods}
+        world.metrics.answer = sampled(levels)
         await world.engine.tick()
         world.now += 60
     assert len(world.changes()) == len(set(world.changes())) == 30

@@ -355,7 +355,8 @@ async def test_a_typical_report_is_small() -> None:
 
 
 async def test_a_report_that_holds_all_the_actions_it_can_is_ended_and_another_goes_on() -> None:
-    world = World(spec=enforcing(cooldown="10s"))
+    ladder = [{"type": "EvictPod", "timeout": "2h"}]
+    world = World(spec=enforcing(actions=ladder, cooldown="10s", podCooldown="10s", budget={"actions": 100}))
     world.cluster.outcome = Attempt(Outcome.FAILED, "the API server answered 500")
     for _ in range(20):
         world.levels(api_1=950, api_2=50, api_3=50)
