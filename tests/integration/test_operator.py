@@ -42,6 +42,8 @@ def policy(mode: str = "Enforce", name: str = "web") -> dict[str, Any]:
             "audit": {"callEndpoints": False},
             # Evidence has tests of its own; here it would only add to what is asked.
             "evidence": {"enabled": False},
+            # A pod made a moment ago is no warm-up here, and neither is the operator's own start.
+            "remediation": {"warmUp": "0s"},
         },
     }
 
@@ -78,6 +80,7 @@ async def operator(
             "LEAKWARDEN_BUCKET": "5s",
             "LEAKWARDEN_LISTEN": "127.0.0.1:0",
             "LEAKWARDEN_ACTIONS": "EvictPod",
+            "LEAKWARDEN_QUIET_AFTER_START": "0s",
             **environment,
         },
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
