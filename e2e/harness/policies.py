@@ -41,6 +41,7 @@ def policy(
             "remediation": {
                 "actions": list(actions),
                 "cooldown": cooldown,
+                "warmUp": "0s",
                 "verification": {"settle": settle, "timeout": "3m"},
             },
             **spec,

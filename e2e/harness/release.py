@@ -29,6 +29,14 @@ OPERATOR_VALUES: Mapping[str, Any] = {
         "scaleOut": {"enabled": True},
         "rolloutRestart": {"enabled": True},
     },
+    # Scenarios stand side by side and follow each other within minutes: what bounds a whole cluster has tests of its own.
+    "guards": {
+        "quietAfterStart": "1s",
+        "maxConcurrent": 100,
+        "namespaceActions": 1000,
+        "clusterActions": 1000,
+        "storm": {"enabled": False},
+    },
 }
 
 

@@ -67,6 +67,7 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
         "apps/replicasets",
         "/pods",
         "policy/poddisruptionbudgets",
+        "autoscaling/horizontalpodautoscalers",
         "/nodes/metrics",
         "coordination.k8s.io/leases",
     }

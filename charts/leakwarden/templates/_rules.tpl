@@ -28,6 +28,10 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list]
+# Who owns a Deployment's replicas, so that scaling out never fights an autoscaler; without it scaling out is refused.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch]
 # Telling: a new Event, or one more in its series.
 - apiGroups: [events.k8s.io]
   resources: [events]
