@@ -28,6 +28,7 @@ from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
 from leakwarden.ports import Cluster, Profiler, Recorder
 from leakwarden.reader import Reader
+from leakwarden.takeback import TakeBack
 from leakwarden.teller import Teller
 
 log = logging.getLogger("leakwarden.engine")
@@ -105,6 +106,8 @@ class Engine:
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
+        if facts.fresh and not self.ending:
+            await TakeBack(self.cluster, self._episodes, self.clock).all(book, facts.policies, facts.snapshot)
         # tell
         await self._episodes.tell(book, facts)
         for evaluation in facts.evaluations:

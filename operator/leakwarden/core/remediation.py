@@ -14,6 +14,8 @@ from leakwarden.core.policy import format_time
 def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
     """The record that is written before anything is done."""
     candidate = decision.candidate
+    replicas = candidate.target.workload.replicas
+    scales = candidate.action.type is ActionType.SCALE_OUT
     return ActionStatus(
         id=action_id,
         type=str(candidate.action.type),
@@ -26,6 +28,9 @@ def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
         value=candidate.judgement.value,
         phase=ActionPhase.PENDING,
         intended_at=format_time(now),
+        replicas_before=replicas if scales else None,
+        replicas_after=replicas + 1 if scales else None,
+        return_at=format_time(now + candidate.action.lives_for) if scales else None,
     )
 
 

@@ -10,6 +10,7 @@ from leakwarden.api.v1alpha1.policy import PolicySpec, Remediation
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy, parse_time
+from leakwarden.core.returning import is_out
 
 # Budgets are counted over hours; a report with an action this young is kept whatever its policy says, s.
 LEAST_MEMORY = 86_400.0
@@ -34,6 +35,7 @@ def _acted(report: LeakReport, since: float) -> bool:
     return any(
         record.phase is ActionPhase.PENDING
         or record.result is ActionResult.VERIFYING
+        or is_out(record)
         or max(parse_time(record.intended_at), parse_time(record.verified_at)) > since
         for record in report.status.actions
     )
