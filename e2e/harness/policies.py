@@ -42,6 +42,7 @@ def policy(
                 "actions": list(actions),
                 "cooldown": cooldown,
                 "warmUp": "0s",
+                "budget": {"minReady": 0},  # most services of a scenario have one replica
                 "verification": {"settle": settle, "timeout": "3m"},
             },
             **spec,
