@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     build = verbs.add_parser("build", help="build the local node's programs from source (once)")
-    build.add_argument("groups", nargs="*", metavar="GROUP", help=f"only these: {', '.join(binaries.ALL)}")
+    build.add_argument("groups", nargs="*", metavar="GROUP", help=f"only these: {', '.join(binaries.NAMES)}")
     verbs.add_parser("up", help="bring the cluster up; safe to repeat")
     verbs.add_parser("down", help="stop everything and leave nothing behind; safe to repeat")
     status = verbs.add_parser("status", help="show each part; exit code 0 only if the cluster is usable")
@@ -96,9 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.verb == "build":
-            unknown = [name for name in chosen.groups if name not in binaries.ALL]
+            unknown = [name for name in chosen.groups if name not in binaries.NAMES]
             if unknown:
-                parser.error(f"no such group: {', '.join(unknown)}; there are: {', '.join(binaries.ALL)}")
+                parser.error(f"no such group: {', '.join(unknown)}; there are: {', '.join(binaries.NAMES)}")
             binaries.build(tuple(chosen.groups) or binaries.ALL)
             say("everything asked for is built")
             return 0

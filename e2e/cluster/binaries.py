@@ -42,6 +42,7 @@ class ToolGroup:
     uses_c: bool = False
     debian: tuple[str, ...] = field(default=())
     shares_module_of: str = ""
+    on_demand: bool = False  # no part of a cluster: built for the one test that needs it
 
     @property
     def module(self) -> Path:
@@ -122,20 +123,24 @@ GROUPS: tuple[ToolGroup, ...] = (
     ),
     ToolGroup("coredns", {"coredns": "github.com/coredns/coredns"}),
     ToolGroup("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+    ToolGroup("s3", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, on_demand=True),
 )
 
+# No part of the node: built when a test asks for it.
+EXTRA: tuple[ToolGroup, ...] = (ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),)
 
-ALL = tuple(each.name for each in GROUPS)
+ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # what the node needs
+NAMES = (*(each.name for each in GROUPS), *(each.name for each in EXTRA))
 
 
 def group(name: str) -> ToolGroup:
     """The group of that name; raises KeyError, since names are written by us."""
-    return {each.name: each for each in GROUPS}[name]
+    return {each.name: each for each in (*GROUPS, *EXTRA)}[name]
 
 
 def program(name: str) -> Path:
     """The path of a built program, whatever its group."""
-    for each in GROUPS:
+    for each in (*GROUPS, *EXTRA):
         if name in each.programs:
             return each.program(name)
     raise KeyError(name)
@@ -154,7 +159,7 @@ def build(names: tuple[str, ...] = ALL) -> None:
 
     Raises ClusterError with the end of the log when one does not build.
     """
-    wanted = [each for each in GROUPS if each.name in names]
+    wanted = [each for each in (*GROUPS, *EXTRA) if each.name in names]
     if all(each.is_built() for each in wanted):
         return
     with exclusively(cache_directory() / "bin" / ".lock"):

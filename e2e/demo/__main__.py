@@ -54,7 +54,7 @@ def prepare(screen: Screen) -> None:
     with stage("shop", f"kubectl -n {shop.NAMESPACE} describe pods"):
         shop.open_shop()
     screen.tell(heading("5/6  The operator, with Helm"))
-    with stage("operator", f"kubectl -n {NAMESPACE} logs deployment/{RELEASE}"):
+    with stage("operator", f"kubectl -n {NAMESPACE} logs -l app.kubernetes.io/instance={RELEASE} --prefix"):
         install_operator()
     screen.tell(heading("6/6  A policy"))
     with stage("policy", f"kubectl -n {shop.NAMESPACE} describe relpol {shop.POLICY}"):
@@ -73,7 +73,7 @@ def perform(screen: Screen) -> list[str]:
     screen.tell(heading(f"Load: {shop.RATE} requests/s through nginx to each service"))
     screen.tell(f"  one in {shop.LEAK_EVERY} makes {shop.LEAKING} leak a descriptor; it may open {shop.NOFILE}")
     screen.tell([line()])
-    with stage("story", f"kubectl -n {NAMESPACE} logs deployment/{RELEASE}"):
+    with stage("story", f"kubectl -n {NAMESPACE} logs -l app.kubernetes.io/instance={RELEASE} --prefix"):
         account = story.tell(screen)
     screen.tell(heading("Before and after, from nginx's log, Prometheus, Kubernetes and the operator"))
     screen.tell([line(), *summary_lines(account, screen.look, screen.width())])
@@ -87,7 +87,7 @@ def _further(screen: Screen) -> None:
         _ENV,
         f"kubectl -n {shop.NAMESPACE} describe relpol {shop.POLICY}",
         f"kubectl -n {shop.NAMESPACE} get events",
-        f"kubectl -n {NAMESPACE} logs deployment/{RELEASE}",
+        f"kubectl -n {NAMESPACE} logs -l app.kubernetes.io/instance={RELEASE} --prefix",
         f"kubectl -n {MONITORING} port-forward service/prometheus 9090",
         "make cluster-down    # removes it all; what was built is kept",
     ):

@@ -8,12 +8,14 @@ from e2e.harness.kube import attempt
 
 
 def operator_report(tail: int = 60) -> str:
-    """The pods of every operator in the cluster and the end of their logs."""
+    """The pods of every operator in the cluster, which of them lead, and the end of their logs."""
     found = attempt("kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=leakwarden", "-o", "json")
     if not found.succeeded:
         return found.last_words()
     pods = [each["metadata"] for each in json.loads(found.output)["items"]]
     parts = [_shown("kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=leakwarden")]
+    for namespace in sorted({each["namespace"] for each in pods}):
+        parts.append(_shown("kubectl", "get", "leases", "-n", namespace))
     parts += [_shown("kubectl", "logs", each["name"], "-n", each["namespace"], f"--tail={tail}") for each in pods]
     return "\n".join(parts)
 

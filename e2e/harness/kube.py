@@ -113,10 +113,11 @@ def existing(kind: str, name: str, namespace: str = "") -> Object:
     return _loaded(kubectl("get", kind, name, *_in(namespace), "-o", "json"))
 
 
-def listed(kind: str, namespace: str = "", selector: str = "") -> list[Object]:
+def listed(kind: str, namespace: str = "", selector: str = "", *, everywhere: bool = False) -> list[Object]:
     """All objects of a kind in a namespace (or of the cluster, for kinds without one) that carry the labels."""
     chosen = ["-l", selector] if selector else []
-    items: list[Object] = _loaded(kubectl("get", kind, *_in(namespace), *chosen, "-o", "json"))["items"]
+    where = ["--all-namespaces"] if everywhere else _in(namespace)
+    items: list[Object] = _loaded(kubectl("get", kind, *where, *chosen, "-o", "json"))["items"]
     return items
 
 

@@ -10,6 +10,7 @@ from e2e.harness.waiting import NotYet, wait_until
 
 API_VERSION = "leakwarden.dev/v1alpha1"
 KIND = "reliabilitypolicies.leakwarden.dev"
+REPORTS = "leakreports.leakwarden.dev"
 
 
 def policy(
@@ -21,6 +22,7 @@ def policy(
     mode: str = "Enforce",
     actions: Sequence[Object] = ({"type": "EvictPod"},),
     cooldown: str = "30m",
+    settle: str = "10s",
     prometheus: str = "",
     max_age: str = "30s",
     **spec: Any,
@@ -36,7 +38,12 @@ def policy(
             "mode": mode,
             "source": source,
             "signals": list(signals),
-            "remediation": {"actions": list(actions), "cooldown": cooldown},
+            "remediation": {
+                "actions": list(actions),
+                "cooldown": cooldown,
+                "warmUp": "0s",
+                "verification": {"settle": settle, "timeout": "3m"},
+            },
             **spec,
         },
     }
@@ -68,6 +75,12 @@ def condition(found: Object, kind: str) -> Object | None:
 def actions_of(found: Object, workload: str = "") -> list[Object]:
     """The action records, newest first; of one Deployment where it is named."""
     return [each for each in status(found).get("actions", []) if not workload or each["workload"] == workload]
+
+
+def reports_of(namespace: str, workload: str = "") -> list[Object]:
+    """The LeakReports of a namespace, oldest first; of one Deployment where it is named."""
+    found = [each for each in listed(REPORTS, namespace) if workload in ("", each["spec"]["workload"]["name"])]
+    return sorted(found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
 
 
 def workload_of(found: Object, name: str) -> Object | None:

@@ -9,13 +9,15 @@ from typing import Any
 from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import step
 from e2e.harness.images import ensure_images
-from e2e.harness.kube import Object, apply, attempt, containers, helm, kubectl, listed
+from e2e.harness.kube import Object, apply, attempt, containers, existing, get, helm, kubectl, listed
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 
 CHART = REPOSITORY / "charts" / "leakwarden"
 RELEASE = "leakwarden"
 NAMESPACE = "leakwarden-system"
+#: As many as the chart runs unless told otherwise.
+REPLICAS = 2
 
 #: Readings every five seconds, so that a test takes a minute and not an hour; everything allowed that there is.
 OPERATOR_VALUES: Mapping[str, Any] = {
@@ -27,15 +29,23 @@ OPERATOR_VALUES: Mapping[str, Any] = {
         "scaleOut": {"enabled": True},
         "rolloutRestart": {"enabled": True},
     },
+    # Scenarios stand side by side and follow each other within minutes: what bounds a whole cluster has tests of its own.
+    "guards": {
+        "quietAfterStart": "1s",
+        "maxConcurrent": 100,
+        "namespaceActions": 1000,
+        "clusterActions": 1000,
+        "storm": {"enabled": False},
+    },
 }
 
 
 def install_operator(
     release: str = RELEASE, namespace: str = NAMESPACE, values: Mapping[str, Any] = OPERATOR_VALUES
 ) -> None:
-    """`helm upgrade --install` of the chart with the image built from this tree, until the operator is ready.
+    """`helm upgrade --install` of the chart with the image built from this tree, until its replicas are ready.
 
-    A changed image under the same tag restarts the pod. The namespace admits only *restricted* pods. Raises
+    A changed image under the same tag replaces the pods. The namespace admits only *restricted* pods. Raises
     KubectlError with Helm's words.
     """
     archive = ensure_images()["operator"]
@@ -58,29 +68,53 @@ def uninstall_operator(release: str = RELEASE, namespace: str = NAMESPACE) -> No
         helm("uninstall", release, "-n", namespace, "--ignore-not-found", "--wait", "--timeout", "3m")
 
 
-def operator_pod(release: str = RELEASE, namespace: str = NAMESPACE) -> Object | None:
-    """The operator's pod that is not on its way out; None while there is none."""
+def operator_pods(release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
+    """The operator's pods that are not on their way out."""
     pods = listed("pods", namespace, f"app.kubernetes.io/instance={release}")
-    alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return alive[0] if alive else None
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def lease(release: str = RELEASE, namespace: str = NAMESPACE) -> Object:
+    """The spec of the Lease by which a replica leads; empty where there is none yet."""
+    found: Object = (get("lease", release, namespace) or {}).get("spec", {})
+    return found
+
+
+def holder_of(spec: Object) -> str:
+    """The name of the pod that a Lease says leads; empty when it was released."""
+    return str(spec.get("holderIdentity", "")).partition("_")[0]
 
 
 def wait_for_operator(release: str = RELEASE, namespace: str = NAMESPACE, timeout: float = 180) -> Object:
-    """The operator's pod, once it is ready."""
+    """The leader's pod, once all replicas are ready and one of them was seen to renew its Lease."""
+    seen: list[Object] = []
 
     def look() -> Object | NotYet:
-        pod = operator_pod(release, namespace)
-        if pod is None:
-            return NotYet("no pod")
-        if not all(each["ready"] for each in containers(pod)) or not containers(pod):
-            return NotYet(f"{pod['metadata']['name']} is {pod['status'].get('phase')}, not ready")
-        return pod
+        wanted = existing("deployment", release, namespace)["spec"]["replicas"]
+        ready = [pod for pod in operator_pods(release, namespace) if is_ready(pod)]
+        if len(ready) != wanted:
+            return NotYet(f"{len(ready)} of {wanted} replicas are ready")
+        # Whose name stands in it may be dead: who leads renews it every 2 s.
+        seen.append(lease(release, namespace))
+        if seen[0].get("renewTime") == seen[-1].get("renewTime"):
+            return NotYet(f"the Lease is not renewed; it names {holder_of(seen[-1]) or 'nobody'}")
+        leading = [pod for pod in ready if pod["metadata"]["name"] == holder_of(seen[-1])]
+        return leading[0] if leading else NotYet(f"{holder_of(seen[-1]) or 'nobody'} leads")
 
-    return wait_until("the operator to be ready", look, timeout)
+    return wait_until("the operator to be ready", look, timeout, interval=0.5)
+
+
+def is_ready(pod: Object) -> bool:
+    return bool(containers(pod)) and all(each["ready"] for each in containers(pod))
+
+
+def standbys(leader: Object, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
+    """The other replicas."""
+    return [pod for pod in operator_pods(release, namespace) if pod["metadata"]["uid"] != leader["metadata"]["uid"]]
 
 
 def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMESPACE) -> None:
-    """Stop the operator (0) or start it (1); returns once it is gone, or ready."""
+    """Stop the operator (0) or start it (REPLICAS); returns once it is gone, or all replicas are ready and one leads."""
     kubectl("scale", f"deployment/{release}", f"--replicas={replicas}", "-n", namespace)
     if replicas:
         wait_for_operator(release, namespace)
@@ -90,11 +124,31 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
         pods = listed("pods", namespace, f"app.kubernetes.io/instance={release}")
         return NotYet(f"{len(pods)} pods left") if pods else True
 
-    wait_until("the operator's pod to be gone", gone, 60)
+    wait_until("the operator's pods to be gone", gone, 60)
+
+
+def stop_operators() -> None:
+    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again."""
+    labels = "app.kubernetes.io/name=leakwarden"
+    for deployment in listed("deployments", selector=labels, everywhere=True):
+        place = deployment["metadata"]
+        kubectl("scale", f"deployment/{place['name']}", "--replicas=0", "-n", place["namespace"])
+
+    def gone() -> bool | NotYet:
+        left = listed("pods", selector=labels, everywhere=True)
+        return NotYet(f"{len(left)} pods left") if left else True
+
+    wait_until("the operators' pods to be gone", gone, 60)
 
 
 def operator_logs(release: str = RELEASE, namespace: str = NAMESPACE, *, tail: int = -1) -> str:
-    """What the running operator wrote, and before it the container that ran before in the same pod."""
-    target = ["kubectl", "logs", f"deployment/{release}", "-n", namespace, f"--tail={tail}"]
+    """What every replica wrote, and before it the container that ran before in the same pod."""
+    return "".join(pod_logs(pod, tail=tail) for pod in operator_pods(release, namespace))
+
+
+def pod_logs(pod: Object, *, tail: int = -1) -> str:
+    """What one replica wrote, and before it the container that ran before in the same pod."""
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    target = ["kubectl", "logs", name, "-n", namespace, f"--tail={tail}"]
     previous = attempt(*target, "--previous")
     return (previous.output if previous.succeeded else "") + attempt(*target).output

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from e2e.faults.scene import World
 from e2e.harness.diagnosis import namespace_report, operator_report
 from e2e.harness.images import ensure_cluster, ensure_images
 from e2e.harness.kube import apply, delete
-from e2e.harness.release import NAMESPACE, OPERATOR_VALUES, RELEASE, install_operator
+from e2e.harness.release import NAMESPACE, OPERATOR_VALUES, RELEASE, install_operator, stop_operators
 from e2e.harness.stack import install_stack
 from e2e.stack import manifests
 
@@ -51,6 +52,19 @@ def operator(stack: None, installed: dict[str, str]) -> str:
         install_operator(RELEASE, NAMESPACE, THREE_SOURCES)
         installed["operator"] = "everything"
     return NAMESPACE
+
+
+@pytest.fixture(scope="module")
+def world(installed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """What scenarios of faults share. Each runs an operator of its own, so that an installed one has to rest."""
+    ensure_cluster()
+    stop_operators()
+    installed["operator"] = "none"
+    made = World(tmp_path_factory.mktemp("world"))
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from e2e.harness.policies import (
     wait_for_action,
     workload_of,
 )
-from e2e.harness.release import scale_operator
+from e2e.harness.release import REPLICAS, scale_operator
 from e2e.harness.stack import restarts, uids
 from e2e.harness.waiting import NotYet, wait_until
 
@@ -171,4 +171,4 @@ def test_a_policy_is_deleted_at_once_although_the_operator_is_down(namespace: st
         assert "finalizers" not in read_policy(namespace, "short-lived")["metadata"]
         delete(KIND, "short-lived", namespace, wait=True, timeout=10)
     finally:
-        scale_operator(1)
+        scale_operator(REPLICAS)

@@ -60,9 +60,9 @@ class Installation:
         patch = ("patch", "deployment", "victim", "--type", "merge", "--patch", json.dumps(change))
         return attempt("kubectl", "--namespace", self.namespace, *patch, *options)
 
-    def may(self, verb: str, resource: str, *, namespace: str = "default") -> bool:
+    def may(self, verb: str, resource: str, *, namespace: str = "default", named: str = "") -> bool:
         """What the authorizer answers for the operator's account on "group/resource/subresource"."""
-        group, name, subresource = (*resource.split("/"), "")[:3]
+        group, kind, subresource = (*resource.split("/"), "")[:3]
         # Asked with an object: `kubectl auth can-i` takes what follows a slash for a name.
         review = {
             "apiVersion": "authorization.k8s.io/v1",
@@ -77,7 +77,8 @@ class Installation:
                 "resourceAttributes": {
                     "verb": verb,
                     "group": group,
-                    "resource": name,
+                    "resource": kind,
+                    "name": named,
                     "subresource": subresource,
                     "namespace": namespace,
                 },
@@ -128,9 +129,13 @@ READS = [
     "apps/replicasets",
     "/pods",
     "leakwarden.dev/reliabilitypolicies",
+    "leakwarden.dev/leakreports",
 ]
 TELLS = [
     ("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    ("create", "leakwarden.dev/leakreports"),
+    ("delete", "leakwarden.dev/leakreports"),
+    ("patch", "leakwarden.dev/leakreports/status"),
     ("create", "events.k8s.io/events"),
     ("patch", "events.k8s.io/events"),
     ("get", "/nodes/metrics"),
@@ -161,6 +166,8 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
         ("delete", "apps/replicasets"),
         ("patch", "leakwarden.dev/reliabilitypolicies"),
         ("delete", "leakwarden.dev/reliabilitypolicies"),
+        ("patch", "leakwarden.dev/leakreports"),
+        ("deletecollection", "leakwarden.dev/leakreports"),
         ("delete", "events.k8s.io/events"),
         ("create", "/serviceaccounts/token"),
         ("get", "/secrets"),
@@ -176,6 +183,17 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
 def test_an_observing_operator_may_not(observing: Installation, verb: str, resource: str) -> None:
     assert not observing.may(verb, resource)
     assert not observing.may(verb, resource, namespace=observing.namespace)
+
+
+def test_its_lease_is_the_only_one_it_may_touch(observing: Installation) -> None:
+    leases, here = "coordination.k8s.io/leases", observing.namespace
+    for verb in ("get", "update"):
+        assert observing.may(verb, leases, namespace=here, named="leakwarden")
+        assert not observing.may(verb, leases, namespace=here, named="another")
+        assert not observing.may(verb, leases, namespace="kube-system", named="leakwarden")
+    assert observing.may("create", leases, namespace=here)
+    assert not observing.may("create", leases, namespace="kube-system")
+    assert not observing.may("delete", leases, namespace=here, named="leakwarden")
 
 
 def test_a_rollout_can_be_restarted_twice(restarting: Installation) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal as signals
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,17 @@ import pytest
 from e2e.cluster.errors import ClusterError
 from e2e.harness.kube import Object, apply, containers, delete, kubectl, provider
 from e2e.harness.leaks import deploy, leak
-from e2e.harness.policies import actions_of, policy, read_policy, signal, wait_for_action, workload_of
-from e2e.harness.release import NAMESPACE, scale_operator, wait_for_operator
+from e2e.harness.policies import (
+    actions_of,
+    policy,
+    read_policy,
+    reports_of,
+    signal,
+    wait_for_action,
+    workload_of,
+)
+from e2e.harness.processes import processes_of
+from e2e.harness.release import NAMESPACE, REPLICAS, operator_pods, scale_operator, wait_for_operator
 from e2e.harness.stack import uids
 from e2e.harness.waiting import NotYet, wait_until
 
@@ -24,18 +32,10 @@ SIGNALS = [signal("Descriptors", "80%", "10s")]
 
 def _kill(pod: Object) -> None:
     """kill -9 to every process of the pod where its node shares this machine's kernel; else the pod is deleted hard."""
-    uid = pod["metadata"]["uid"]
-    killed = False
-    for group in Path("/proc").glob("[0-9]*/cgroup"):
-        try:
-            text = group.read_text()
-            command = (group.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if (uid in text or uid.replace("-", "_") in text) and b"leakwarden" in command:
-            os.kill(int(group.parent.name), signals.SIGKILL)
-            killed = True
-    if not killed:
+    ids = processes_of(pod, "leakwarden")
+    for each in ids:
+        os.kill(each, signals.SIGKILL)
+    if not ids:
         kubectl("delete", "pod", pod["metadata"]["name"], "-n", NAMESPACE, "--force", "--grace-period=0")
 
 
@@ -86,9 +86,8 @@ def test_killed_between_intent_and_outcome_it_neither_repeats_nor_forgets(namesp
     leak(namespace, "victim")
 
     def intended() -> Object | NotYet:
-        found = read_policy(namespace, "victim")
-        records = actions_of(found)
-        return records[0] if records else NotYet(str(workload_of(found, "victim")))
+        found = [record for report in reports_of(namespace) for record in report.get("status", {}).get("actions", [])]
+        return found[0] if found else NotYet(str(workload_of(read_policy(namespace, "victim"), "victim")))
 
     try:
         record = wait_until("the intent to be recorded", intended, 120, interval=0.1)
@@ -99,7 +98,7 @@ def test_killed_between_intent_and_outcome_it_neither_repeats_nor_forgets(namesp
 
     def closed() -> Object | NotYet:
         records = actions_of(read_policy(namespace, "victim"))
-        return records[0] if records[0]["phase"] != "Pending" else NotYet(str(records[0]))
+        return records[0] if records and records[0]["phase"] != "Pending" else NotYet(str(records))
 
     record = wait_until("the record to be closed", closed, 60)
     assert record["phase"] in ("Done", "Interrupted"), record
@@ -160,7 +159,7 @@ def test_an_intent_of_an_earlier_life_is_closed_and_not_repeated(namespace: str)
             "--type=merge", "-p", patch)  # fmt: skip
     apply(policy("victim", namespace, {"app": "victim"}, SIGNALS))
     before = uids(namespace, "victim")
-    scale_operator(1)
+    scale_operator(REPLICAS)
     found = wait_for_action(namespace, "victim", "victim", "Interrupted")
     assert found["id"] == "from-an-earlier-life"
     _until_cooldown_is_the_reason(namespace, "victim")
@@ -173,7 +172,7 @@ def test_with_the_api_server_gone_for_a_while_it_waits_and_then_acts_once(namesp
     # Not before the API server is away.
     apply(policy("victim", namespace, {"app": "victim"}, [signal("Descriptors", "80%", "20s")]))
     before = uids(namespace, "victim")
-    operator = wait_for_operator()
+    before_that = {pod["metadata"]["uid"]: _restarts(pod) for pod in operator_pods()}
     leak(namespace, "victim")
     try:
         provider().fault("stop", "kube-apiserver")
@@ -188,6 +187,12 @@ def test_with_the_api_server_gone_for_a_while_it_waits_and_then_acts_once(namesp
     wait_for_action(namespace, "victim", "victim", result="Effective")
     assert not uids(namespace, "victim") & before
     assert len([each for each in actions_of(read_policy(namespace, "victim")) if each["phase"] == "Done"]) == 1
-    now = wait_for_operator()
-    assert now["metadata"]["uid"] == operator["metadata"]["uid"]
-    assert [each["restartCount"] for each in containers(now)] == [each["restartCount"] for each in containers(operator)]
+    wait_for_operator()
+    # Its leader could not renew, so it ended and stands by, once; nobody fell into a crash loop.
+    after = {pod["metadata"]["uid"]: _restarts(pod) for pod in operator_pods()}
+    assert after.keys() == before_that.keys()
+    assert sum(after.values()) - sum(before_that.values()) <= 1
+
+
+def _restarts(pod: Object) -> int:
+    return sum(each["restartCount"] for each in containers(pod))

@@ -10,48 +10,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.policy import ActionType
-from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionPhase, ActionStatus, PolicyStatus
+from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.auditor import Auditor
-from leakwarden.core.announce import announcements
-from leakwarden.core.evaluation import PolicyEvaluation, evaluate, owners
-from leakwarden.core.guards import Situation
-from leakwarden.core.policy import Policy, format_time
-from leakwarden.core.remediation import Decision, ask_again, finish, intent, plan, recover, still_needed, verify
-from leakwarden.core.report import build_status
+from leakwarden.book import Book
+from leakwarden.capture import Capture, waits_for_evidence_only
+from leakwarden.core.audit import Finding
+from leakwarden.core.evaluation import PolicyEvaluation, Readings, evaluate, owners
+from leakwarden.core.guards import Situation, Surroundings
+from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.policy import Policy
+from leakwarden.core.recordbook import by_workload, legacy_records, settle_legacy
+from leakwarden.core.remediation import Decision, plan
 from leakwarden.core.workload import Snapshot
+from leakwarden.episodes import Episodes, Facts
+from leakwarden.executor import Executor
+from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
-from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Outcome, Recorder, StatusConflict
+from leakwarden.ports import Cluster, Profiler, Recorder
 from leakwarden.reader import Reader
+from leakwarden.teller import Teller
 
 log = logging.getLogger("leakwarden.engine")
 
 CLUSTER_MAX_AGE = 180.0  # s; two missed idle timeouts of a watch (70 s each) and a relist
-TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
-
-_PHASES = {
-    Outcome.DONE: ActionPhase.DONE,
-    Outcome.GONE: ActionPhase.DONE,
-    Outcome.BLOCKED: ActionPhase.BLOCKED,
-    Outcome.CONFLICT: ActionPhase.FAILED,
-    Outcome.FORBIDDEN: ActionPhase.FAILED,
-    Outcome.FAILED: ActionPhase.FAILED,
-}
-
-_CARRIED_OUT = {
-    ActionType.EVICT_POD: "the pod was evicted",
-    ActionType.ROLLOUT_RESTART: "the rollout was restarted",
-    ActionType.SCALE_OUT: "one replica was added",
-}
 
 
 @dataclass(slots=True)
 class Tick:
-    """What the last tick did, for metrics and tests."""
+    """What the last tick did, for metrics and tests. `actions`: every record there is, whoever's policy it is of."""
 
     evaluations: Sequence[PolicyEvaluation] = ()
     decisions: Sequence[Decision] = ()
     actions: Sequence[ActionStatus] = ()
     seconds: float = 0.0
+    reports: Sequence[LeakReport] = ()
 
 
 @dataclass(slots=True)
@@ -66,42 +58,96 @@ class Engine:
     permitted: frozenset[ActionType]
     clock: Callable[[], float]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
+    profiler: Profiler | None = None
+    lookout: Lookout | None = None
     last: Tick = field(default_factory=Tick)
     defects: int = 0
-    _written: dict[str, float] = field(default_factory=dict)
+    ending: bool = False  # no action is begun any more; what was begun is finished and told
+    acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
+    _episodes: Episodes = field(init=False)
+    _teller: Teller = field(init=False)
+    _around: Surroundings = field(default_factory=Surroundings)
+
+    def __post_init__(self) -> None:
+        self._episodes = Episodes(self.cluster, self.clock)
+        self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock)
+
+    def take_over(self) -> None:
+        """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
+        self._episodes.take_over()
+        if self.lookout is not None:
+            self.lookout.started = self.clock()
 
     async def tick(self) -> Tick:
         started = self.clock()
+        self.acting = False
         # gather
         policies = self.policies.all()
-        self._written = {policy.uid: self._written.get(policy.uid, 0.0) for policy in policies}
         snapshot = self.cluster.snapshot()
-        fresh = snapshot.synced and snapshot.age <= CLUSTER_MAX_AGE
-        owner = owners(policies, snapshot)
         readings, findings = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
         )
+        book = await self._episodes.gather()
         # decide
-        now = self.clock()
+        self.acting = True
+        facts = self._judge(policies, snapshot, readings, findings)
+        self._remember(book, facts)
+        self._episodes.settle(book, facts)
+        if self.lookout is not None:
+            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now)
+        situation = self._situation(book, snapshot)
+        decisions = plan(facts.evaluations, situation)
+        # act
+        await self._episodes.open(book, facts, decisions)
+        self._episodes.consider(book, facts, decisions, situation)
+        await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
+        executor = Executor(self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id)
+        for index, decision in enumerate(decisions):
+            if not self.ending and (decision.go or waits_for_evidence_only(decision)):
+                decisions[index] = await executor.execute(decision, book)
+        # tell
+        await self._episodes.tell(book, facts)
+        for evaluation in facts.evaluations:
+            with self._contained(evaluation.policy, "its status was not told"):
+                mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
+                await self._teller.tell(evaluation, mine, book, facts.snapshot)
+        await self._teller.announce_reports(book, facts)
+        await self._episodes.prune(book, facts)
+        records = [record for report in book.reports for record in report.status.actions]
+        records += [record for legacy in book.legacy.values() for record in legacy]
+        self.last = Tick(facts.evaluations, decisions, records, self.clock() - started, book.reports)
+        return self.last
+
+    def _judge(
+        self,
+        policies: Sequence[Policy],
+        snapshot: Snapshot,
+        readings: Mapping[str, Readings],
+        findings: Mapping[str, tuple[Finding, ...]],
+    ) -> Facts:
+        now, fresh = self.clock(), _is_fresh(snapshot)
+        owner = owners(policies, snapshot)
         evaluations = []
         for policy in policies:
             with self._contained(policy, "it was not judged"):
                 evaluations.append(evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now))
-        records = self._settle(evaluations, snapshot, fresh, now)
-        by_workload = _by_workload(records)
-        decisions = plan(evaluations, Situation(now, fresh, self.permitted, by_workload))
-        # act
-        for index, decision in enumerate(decisions):
-            if decision.go:
-                decisions[index] = await self._execute(decision, records)
-        # tell
-        for evaluation in evaluations:
-            with self._contained(evaluation.policy, "its status was not told"):
-                mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._tell(evaluation, mine, records[evaluation.policy.uid], snapshot)
-        acted = [record for kept in records.values() for record in kept]
-        self.last = Tick(evaluations, decisions, acted, self.clock() - started)
-        return self.last
+        return Facts({policy.uid: policy for policy in policies}, evaluations, snapshot, fresh, readings, now)
+
+    def _remember(self, book: Book, facts: Facts) -> None:
+        """The records of an operator that had no reports, so that an upgrade forgets nothing."""
+        for policy in facts.policies.values():
+            records = legacy_records(policy, book.reports)
+            book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
+
+    def _look(self, book: Book) -> tuple[Snapshot, Situation]:
+        snapshot = self.cluster.snapshot()
+        return snapshot, self._situation(book, snapshot)
+
+    def _situation(self, book: Book, snapshot: Snapshot) -> Situation:
+        records = by_workload(book.reports, book.legacy.values())
+        around = replace(self._around, autoscalers=snapshot.autoscalers)
+        trouble = book.trouble or book.refused
+        return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
 
     @contextmanager
     def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:
@@ -112,140 +158,6 @@ class Engine:
             self.defects += 1
             log.exception("a defect: %s", consequence, extra={"policy": policy.key})
 
-    def _settle(
-        self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, fresh: bool, now: float
-    ) -> dict[str, list[ActionStatus]]:
-        """Every policy's action records: those left Pending by an earlier life closed, those done verified."""
-        settled: dict[str, list[ActionStatus]] = {}
-        for evaluation in evaluations:
-            by_uid = {target.workload.uid: target for target in evaluation.workloads}
-            records = []
-            for record in evaluation.policy.status.actions:
-                if record.phase is ActionPhase.PENDING and fresh:
-                    pods = snapshot.pods_by_workload.get(record.workload_uid, ())
-                    alive = any(pod.uid == record.pod_uid and not pod.terminating for pod in pods)
-                    record = recover(record, alive, now)
-                records.append(verify(record, by_uid.get(record.workload_uid), now) if fresh else record)
-            settled[evaluation.policy.uid] = records
-        return settled
 
-    async def _execute(self, decision: Decision, records: dict[str, list[ActionStatus]]) -> Decision:
-        """Intent, then the action with its precondition, then the outcome. Any doubt before the action ends it.
-
-        Returns the decision, with a skip where what was done in this tick leaves no room for it any more.
-        """
-        policy = self.policies.get(decision.candidate.policy.uid)
-        if policy is None or policy.generation != decision.candidate.policy.generation:
-            return decision  # removed or edited since it was judged; the next tick judges anew
-        decision = self._ask_again(decision, records)
-        if not decision.go:
-            return decision
-        mine = records[policy.uid]
-        record = intent(decision, self._id_for(decision, mine), self.clock())
-        pending = _with(mine, record)
-        if needed := still_needed(pending[MAX_ACTIONS:], decision.candidate.spec, self.clock()):
-            return replace(decision, skips=(needed,))
-        try:
-            await self._write(policy, policy.status.model_copy(update={"actions": pending[:MAX_ACTIONS]}))
-        except (StatusConflict, ClusterUnavailable) as error:
-            log.warning(
-                "not acting: the intent could not be recorded", extra={"policy": policy.key, "error": str(error)}
-            )
-            return decision
-        attempt = await self._perform(decision)
-        phase = _PHASES[attempt.outcome]
-        message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
-        done = finish(record, phase, message or _CARRIED_OUT[decision.candidate.action.type], self.clock())
-        records[policy.uid] = _with(pending, done)
-        log.info(
-            "action finished",
-            extra={"policy": policy.key, "action": done.type, "workload": done.workload, "pod": done.pod,
-                   "phase": str(done.phase), "outcome_message": done.message},
-        )  # fmt: skip
-        return decision
-
-    def _ask_again(self, decision: Decision, records: Mapping[str, Sequence[ActionStatus]]) -> Decision:
-        snapshot = self.cluster.snapshot()
-        fresh = snapshot.synced and snapshot.age <= CLUSTER_MAX_AGE
-        return ask_again(decision, snapshot, Situation(self.clock(), fresh, self.permitted, _by_workload(records)))
-
-    async def _perform(self, decision: Decision) -> Attempt:
-        candidate = decision.candidate
-        workload = candidate.target.workload
-        match candidate.action.type:
-            case ActionType.EVICT_POD:
-                return await self.cluster.evict(candidate.pod.pod)
-            case ActionType.ROLLOUT_RESTART:
-                return await self.cluster.restart_rollout(workload, format_time(self.clock()))
-            case ActionType.SCALE_OUT:
-                return await self.cluster.scale(workload, workload.replicas + 1)
-
-    def _id_for(self, decision: Decision, records: Sequence[ActionStatus]) -> str:
-        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history."""
-        for record in records:
-            if record.phase is ActionPhase.BLOCKED and record.pod_uid == decision.candidate.pod.pod.uid:
-                return record.id
-        return self.new_id()
-
-    async def _tell(
-        self,
-        evaluation: PolicyEvaluation,
-        decisions: Sequence[Decision],
-        actions: Sequence[ActionStatus],
-        snapshot: Snapshot,
-    ) -> None:
-        policy = self.policies.get(evaluation.policy.uid)
-        if policy is None or policy.generation != evaluation.policy.generation:
-            return
-        now = self.clock()
-        before = evaluation.policy.status
-        after = build_status(evaluation, decisions, actions, now)
-        if not self._worth_writing(policy, after, now):
-            return
-        try:
-            await self._write(policy, after)
-        except StatusConflict:
-            return  # told again, from newer facts, by the next tick
-        except ClusterUnavailable as error:
-            log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
-            return
-        self._written[policy.uid] = now
-        await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads))
-
-    def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
-        if after == policy.status:
-            return False
-        if _wordless(after) != _wordless(policy.status):
-            return True
-        return now - self._written.get(policy.uid, 0.0) >= TEXT_REFRESH
-
-    async def _write(self, policy: Policy, status: PolicyStatus) -> None:
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        version = await self.cluster.write_status(
-            policy.namespace, policy.name, policy.uid, policy.resource_version, body
-        )
-        self.policies.wrote(policy.uid, version, status)
-
-
-def _with(records: Sequence[ActionStatus], record: ActionStatus) -> list[ActionStatus]:
-    """Newest first, the record's earlier form replaced."""
-    return [record, *(kept for kept in records if kept.id != record.id)]
-
-
-def _by_workload(records: Mapping[str, Sequence[ActionStatus]]) -> dict[str, list[ActionStatus]]:
-    grouped: dict[str, list[ActionStatus]] = {}
-    for kept in records.values():
-        for record in kept:
-            grouped.setdefault(record.workload_uid, []).append(record)
-    return grouped
-
-
-def _wordless(status: PolicyStatus) -> object:
-    """The status without its wording, whose numbers move with every reading."""
-    return status.model_dump(
-        exclude={
-            "conditions": {"__all__": {"message"}},
-            "workloads": {"__all__": {"unhealthy": {"__all__": {"message"}}, "skipped": {"message"}}},
-            "signals": {"__all__": {"message", "pods"}},
-        }
-    )
+def _is_fresh(snapshot: Snapshot) -> bool:
+    return snapshot.synced and snapshot.age <= CLUSTER_MAX_AGE

@@ -6,16 +6,18 @@ The engine knows these and nothing behind them; a test gives it small fakes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.core.announcement import Announcement as Announcement
 from leakwarden.core.announcement import ObjectRef as ObjectRef
+from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.readings import Answer
 from leakwarden.core.readings import Query as Query  # adapters and tests know it as part of the port
+from leakwarden.core.silences import Silences
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 
 
@@ -37,15 +39,35 @@ class Attempt:
 
 
 class StatusConflict(Exception):
-    """The policy changed (or is gone) since it was read; nothing was written."""
+    """The policy or report changed (or is gone) since it was read; nothing was written."""
 
 
 class ClusterUnavailable(Exception):
     """The API server did not answer, or refused; the message is fit for people."""
 
 
+class Forbidden(ClusterUnavailable):
+    """RBAC refuses, or the API server does not serve the kind: waiting does not help. The message names the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Every LeakReport, by UID. Our own writes are in it at once, what others write once the watch shows it.
+
+    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty.
+    """
+
+    reports: Mapping[str, LeakReport] = field(default_factory=dict)
+    synced: bool = True
+    trouble: str = ""
+
+
+# What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "policy_generation", "reports", "refresh_reports"})
+
+
 class Cluster(Protocol):
-    """The API server: a cached view of workloads, and the few changes we make."""
+    """The API server: a cached view of workloads, and the few changes we make (all but CLUSTER_READS)."""
 
     def snapshot(self) -> Snapshot: ...
 
@@ -68,10 +90,44 @@ class Cluster(Protocol):
         """
         ...
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        """The generation that a policy has now, asked of the API server itself; None where it is gone, or another one
+        has its name. Raises ClusterUnavailable when that could not be read."""
+        ...
+
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
         """Replace a policy's status; returns the new resourceVersion. Raises StatusConflict, ClusterUnavailable."""
+        ...
+
+    def reports(self) -> ReportView: ...
+
+    async def refresh_reports(self) -> None:
+        """List all LeakReports at their most recent: a watch may lag behind what the last leader wrote.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def create_report(
+        self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
+    ) -> LeakReport:
+        """Create a report without a status. One of that name that exists already is returned as it is.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def write_report_status(self, report: LeakReport, status: Mapping[str, Any]) -> str:
+        """Replace a report's status if its resourceVersion still matches; returns the new one.
+
+        Raises StatusConflict, ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def delete_report(self, report: LeakReport) -> None:
+        """Delete the report of that UID; none is fine. Raises ClusterUnavailable, Forbidden."""
         ...
 
 
@@ -99,6 +155,27 @@ class Metrics(Protocol):
         ...
 
 
+class QuestionFailed(Exception):
+    """A query had no answer; the message is fit for people and holds nothing that the source wrote."""
+
+
+@runtime_checkable
+class Instant(Protocol):
+    """A source that answers PromQL about the present moment. Not every source of readings does."""
+
+    async def values(self, query: str, at: float) -> Sequence[float]:
+        """The values of the vector that `query` yields at `at` (epoch s). Raises QuestionFailed."""
+        ...
+
+
+class SilenceSource(Protocol):
+    """Where people ask for quiet."""
+
+    async def active(self) -> Silences:
+        """The active silences; what could not be read is a trouble of the answer, never an exception."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
     """What a probe endpoint answered: a status code, or why there is none (`error`, a short phrase)."""
@@ -116,7 +193,8 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known."""
+    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known. `source` is the
+    name of the source that the policy reads, for what its metrics say of database pools; empty: the default one."""
 
     report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
     workload: Workload
@@ -125,6 +203,7 @@ class CaptureRequest:
     spec: Evidence
     signal_type: str
     goroutines: float | None = None
+    source: str = ""
 
 
 class Profiler(Protocol):

@@ -58,6 +58,8 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
     rows = [[" "] * wide for _ in range(high)]
     legend = []
     for mark, (name, s) in zip(marks, scores.items(), strict=False):
+        if not (np.isfinite(s.recall) and np.isfinite(s.false_per_day)):
+            continue  # some families alone have no leak or no healthy day, hence no place in the picture
         x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)
         y = np.clip((s.recall - 0.5) / 0.5, 0, 1)
         rows[high - 1 - round(y * (high - 1))][round(x * (wide - 1))] = mark

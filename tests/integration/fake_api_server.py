@@ -36,6 +36,10 @@ _PATH = re.compile(
 )
 
 
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 @dataclass(frozen=True)
 class Request:
     method: str
@@ -90,6 +94,7 @@ class FakeApiServer:
         self.url = ""
         self.version = 100
         self.blocked_by: dict[str, str] = {}  # pod name -> the budget that forbids its eviction
+        self.silent: set[str] = set()  # plurals whose watchers hear nothing, as behind a connection that is dead
         self._oldest = 0
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._log: list[tuple[int, str, str, Json]] = []
@@ -245,7 +250,10 @@ class FakeApiServer:
             if request.method == "POST":
                 if self.get(plural, ns, body["metadata"]["name"]) is not None:
                     return status(409, "already exists", "AlreadyExists")
-                return web.json_response(self.put(plural, body), status=201)
+                # As in a server with the status subresource: what is created has no status yet.
+                made = {key: value for key, value in body.items() if key != "status"}
+                made["metadata"] = {"creationTimestamp": _now(), **body["metadata"]}
+                return web.json_response(self.put(plural, made), status=201)
             if request.query.get("watch") == "true":
                 return await self._watch(request, plural, ns)
             return self._list(request, found["prefix"], plural, ns)
@@ -254,6 +262,12 @@ class FakeApiServer:
             return status(404, f'{plural} "{name}" not found', "NotFound")
         match request.method, sub:
             case "GET", None:
+                return web.json_response(stored)
+            case "DELETE", None:
+                wanted = ((body or {}).get("preconditions") or {}).get("uid", stored["metadata"]["uid"])
+                if wanted != stored["metadata"]["uid"]:
+                    return status(409, "the UID in the precondition does not match", "Conflict")
+                self.delete(plural, ns, name)
                 return web.json_response(stored)
             case "POST", "eviction":
                 return self._evict(stored, body)
@@ -342,6 +356,8 @@ class FakeApiServer:
         return web.json_response(stored if wanted == stored else self.put(plural, wanted))
 
     def _tell(self, event: str, plural: str, obj: Json) -> None:
+        if plural in self.silent:
+            return
         self._log.append((self.version, plural, event, copy.deepcopy(obj)))
         for watch in self._watches:
             if watch.plural == plural and watch.ns in (None, obj["metadata"]["namespace"]):

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 import leakwarden
+from leakwarden.core.election import Timing
+from leakwarden.settings import from_environment
 from tests.integration.helm_chart import (
     CHART,
     NAMESPACE,
@@ -96,12 +98,12 @@ def test_rendering_changes_nothing_of_a_crd_but_labels_and_annotations() -> None
 
 
 def test_uninstalling_keeps_the_crds_unless_told_otherwise() -> None:
-    def policy(values: dict[str, Any]) -> str | None:
-        metadata = the(render(values), "CustomResourceDefinition")["metadata"]
-        return metadata.get("annotations", {}).get("helm.sh/resource-policy")  # type: ignore[no-any-return]
+    def policies(values: dict[str, Any]) -> set[str | None]:
+        definitions = [each["metadata"] for each in of_kind(render(values), "CustomResourceDefinition")]
+        return {metadata.get("annotations", {}).get("helm.sh/resource-policy") for metadata in definitions}
 
-    assert policy({}) == "keep"
-    assert policy({"crds": {"keep": False}}) is None
+    assert policies({}) == {"keep"}
+    assert policies({"crds": {"keep": False}}) == {None}
 
 
 def test_crds_can_be_left_to_somebody_else() -> None:
@@ -158,11 +160,58 @@ def test_only_the_operators_pod_gets_the_accounts_token() -> None:
     assert pod(manifests)["automountServiceAccountToken"] is True
 
 
-def test_an_upgrade_never_runs_two_operators_at_once() -> None:
+def test_two_replicas_run_and_an_upgrade_never_has_fewer_that_are_ready() -> None:
     deployment = the(render(), "Deployment")
-    assert deployment["spec"]["replicas"] == 1
-    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
-    assert "no leader" in refusal({"replicas": 2})
+    assert deployment["spec"]["replicas"] == 2
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert deployment["spec"]["strategy"] == strategy
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_a_leader_is_elected_whatever_the_number_of_replicas(replicas: int) -> None:
+    manifests = render({"replicas": replicas})
+    assert environment(manifests)["LEAKWARDEN_LEADER_ELECTION"] == "true"
+    from_pod = {each["name"]: each["valueFrom"] for each in container(manifests)["env"] if "valueFrom" in each}
+    assert from_pod["POD_NAME"] == {"fieldRef": {"fieldPath": "metadata.name"}}, "two contenders are never namesakes"
+    assert from_pod["POD_NAMESPACE"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
+def test_the_operator_takes_the_leases_times_as_the_chart_gives_them() -> None:
+    given = {"leaseDuration": "1m", "renewDeadline": "40s", "retryPeriod": "5s"}
+    for values, timing in (({}, Timing(15, 10, 2)), ({"leaderElection": given}, Timing(60, 40, 5))):
+        assert from_environment(environment(render(values))).lease_timing == timing
+
+
+def test_two_releases_in_one_namespace_have_a_lease_each() -> None:
+    names = {environment(render(release=release))["LEAKWARDEN_LEASE_NAME"] for release in ("one", "two")}
+    assert len(names) == 2
+
+
+def test_two_replicas_are_drained_one_after_the_other_and_a_single_one_holds_up_no_drain() -> None:
+    manifests = render()
+    budget, deployment = the(manifests, "PodDisruptionBudget"), the(manifests, "Deployment")
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": deployment["spec"]["selector"],
+    }
+    assert budget["metadata"]["namespace"] == NAMESPACE
+    half = the(render({"podDisruptionBudget": {"maxUnavailable": "50%"}}), "PodDisruptionBudget")
+    assert half["spec"]["maxUnavailable"] == "50%"
+    for values in ({"replicas": 1}, {"replicas": 0}, {"podDisruptionBudget": {"enabled": False}}):
+        assert not of_kind(render(values), "PodDisruptionBudget")
+
+
+def test_replicas_are_spread_where_possible_unless_told_otherwise() -> None:
+    manifests = render()
+    wishes = pod(manifests)["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in wishes] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    for each in wishes:
+        assert each["whenUnsatisfiable"] == "ScheduleAnyway", "a single node takes both"
+        assert each["labelSelector"] == the(manifests, "Deployment")["spec"]["selector"]
+        assert each["matchLabelKeys"] == ["pod-template-hash"]
+    own = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
+    assert pod(render({"topologySpreadConstraints": own}))["topologySpreadConstraints"] == own
 
 
 def test_the_probes_ask_what_they_are_for() -> None:
@@ -180,6 +229,7 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "logLevel": "debug",
         "logFormat": "text",
         "watchNamespaces": ["shop", "bank"],
+        "guards": {"quietAfterStart": "7m"},
         "kubelet": {"insecureSkipVerify": False, "port": 10251},
     }
     settings = environment(render(values))
@@ -189,10 +239,30 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "LEAKWARDEN_INTERVAL": "10s",
         "LEAKWARDEN_BUCKET": "30s",
         "LEAKWARDEN_SOURCES_FILE": "/etc/leakwarden/sources.yaml",
+        "LEAKWARDEN_LEADER_ELECTION": "true",
+        "LEAKWARDEN_LEASE_NAME": "leakwarden",
+        "LEAKWARDEN_LEASE_DURATION": "15s",
+        "LEAKWARDEN_LEASE_RENEW_DEADLINE": "10s",
+        "LEAKWARDEN_LEASE_RETRY": "2s",
         "LEAKWARDEN_KUBELET_ENABLED": "true",
         "LEAKWARDEN_KUBELET_INSECURE_SKIP_VERIFY": "false",
         "LEAKWARDEN_KUBELET_PORT": "10251",
         "LEAKWARDEN_LISTEN": "0.0.0.0:8080",
+        "LEAKWARDEN_EVIDENCE_ENABLED": "true",
+        "LEAKWARDEN_EVIDENCE_VIA": "Pod",
+        "LEAKWARDEN_EVIDENCE_PAUSE": "10s",
+        "LEAKWARDEN_EVIDENCE_TIMEOUT": "15s",
+        "LEAKWARDEN_EVIDENCE_MAX_GOROUTINES": "50000",
+        "LEAKWARDEN_MAX_CONCURRENT": "1",
+        "LEAKWARDEN_NAMESPACE_ACTIONS": "10",
+        "LEAKWARDEN_CLUSTER_ACTIONS": "20",
+        "LEAKWARDEN_BUDGET_WINDOW": "1h",
+        "LEAKWARDEN_QUIET_AFTER_START": "7m",
+        "LEAKWARDEN_STORM_ENABLED": "true",
+        "LEAKWARDEN_STORM_ACTIONS": "10",
+        "LEAKWARDEN_STORM_WORKLOADS": "10",
+        "LEAKWARDEN_STORM_WINDOW": "10m",
+        "LEAKWARDEN_STORM_COOLDOWN": "30m",
         "LEAKWARDEN_LOG_LEVEL": "debug",
         "LEAKWARDEN_LOG_FORMAT": "text",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -371,6 +441,7 @@ def test_the_network_policy_lets_out_what_is_configured_and_never_to_the_metadat
     assert not of_kind(render(), "NetworkPolicy")
     values = {
         "networkPolicy": {"enabled": True, "prometheusPorts": [9095], "podEndpoints": False},
+        "evidence": {"enabled": False},
         "prometheus": [MAIN, {"name": "b", "url": "https://thanos.example.com/x"}],
     }
     egress = the(render(values), "NetworkPolicy")["spec"]["egress"]
@@ -425,7 +496,9 @@ def test_what_is_added_arrives_where_it_belongs() -> None:
             ["may patch every field of Deployments"],
             [],
         ),
-        ({"replicas": 0}, ["nothing is watched"], []),
+        ({}, ["get lease leakwarden"], ["replicas is"]),
+        ({"replicas": 1}, ["replicas is 1"], ["WARNING: replicas"]),
+        ({"replicas": 0}, ["nothing is watched"], ["replicas is 1"]),
     ],
 )
 def test_the_notes_say_which_mode_it_is_in(

@@ -12,8 +12,16 @@ from tests.integration.helm_chart import NAMESPACE, Right, environment, of_kind,
 READING = {"get", "list", "watch"}
 TELLING = {
     Right("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    Right("create", "leakwarden.dev/leakreports"),
+    Right("delete", "leakwarden.dev/leakreports"),
+    Right("patch", "leakwarden.dev/leakreports/status"),
     Right("create", "events.k8s.io/events"),
     Right("patch", "events.k8s.io/events"),
+}
+#: In the release's own namespace; two of them for one name only.
+ELECTING = {
+    Right("create", "coordination.k8s.io/leases", NAMESPACE),
+    Right("update", "coordination.k8s.io/leases", NAMESPACE),
 }
 ACTIONS = {
     "evictPod": ("EvictPod", {Right("create", "/pods/eviction")}),
@@ -23,7 +31,9 @@ ACTIONS = {
 
 
 def changes(granted: set[Right]) -> set[Right]:
-    return {each for each in granted if each.verb not in READING}
+    """Those of the rights that can change something; the election's are checked on the way."""
+    assert granted >= ELECTING
+    return {each for each in granted if each.verb not in READING} - ELECTING
 
 
 def allow(*names: str) -> dict[str, Any]:
@@ -51,13 +61,27 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
     assert reads == {
         "leakwarden.dev/reliabilitypolicies",
         "leakwarden.dev/reliabilitypolicies/status",
+        "leakwarden.dev/leakreports",
         "apps/deployments",
         "apps/deployments/scale",
         "apps/replicasets",
         "/pods",
         "policy/poddisruptionbudgets",
+        "autoscaling/horizontalpodautoscalers",
         "/nodes/metrics",
+        "coordination.k8s.io/leases",
     }
+
+
+def test_one_lease_can_be_read_and_written_and_no_other() -> None:
+    for values, release in (({}, "leakwarden"), ({"watchNamespaces": ["shop"]}, "leakwarden"), ({}, "other")):
+        manifests = render(values, release=release)
+        [role] = [each for each in of_kind(manifests, "Role") if each["metadata"]["namespace"] == NAMESPACE]
+        create, keep = role["rules"]
+        assert create["verbs"] == ["create"], "the one verb that cannot be confined to a name"
+        assert keep["verbs"] == ["get", "update"]
+        assert keep["resourceNames"] == [environment(manifests)["LEAKWARDEN_LEASE_NAME"]]
+        assert create["resources"] == keep["resources"] == ["leases"]
 
 
 @pytest.mark.parametrize("values", [{}, allow(*ACTIONS), {"watchNamespaces": ["shop"]}])
@@ -80,6 +104,9 @@ def test_with_a_prometheus_the_kubelets_are_not_read_and_their_right_is_not_gran
 def test_watching_two_namespaces_grants_the_same_rights_in_these_two_only() -> None:
     everywhere = rights(render(allow("evictPod")))
     confined = rights(render({**allow("evictPod"), "watchNamespaces": ["shop", "bank"]}))
+    election = {each for each in everywhere if each.namespace == NAMESPACE}
+    assert {each for each in confined if each.namespace == NAMESPACE} == election
+    everywhere, confined = everywhere - election, confined - election
     kubelets = Right("get", "/nodes/metrics")
     assert {each for each in confined if not each.namespace} == {kubelets}
     for namespace in ("shop", "bank"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,21 @@ async def test_pods_are_joined_to_their_deployment_by_owner(tmp_path: Path) -> N
         found = view.pods_by_workload[workload.uid]
         assert {pod.uid for pod in found} == {pod["metadata"]["uid"] for pod in made}
         assert all(pod.workload_uid == workload.uid and pod.ready and pod.node == "node-1" for pod in found)
+
+
+async def test_what_a_dead_watch_did_not_tell_is_seen_when_looked_for_anew(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
+        service(api, pods=2)
+        await synced(cluster)
+        await eventually(lambda: names(cluster) == {"web"} and len(pods(cluster)) == 2)
+        await watched(api)
+        api.silent.add("pods")
+        api.delete("pods", "team", "web-1-0")
+        assert len(pods(cluster)) == 2, "nobody could know"
+        await cluster.begin_anew()
+        assert not cluster.snapshot().synced, "until it is listed nothing is to be done on it"
+        await synced(cluster)
+        assert pods(cluster) == ["web-1-1"]
 
 
 async def test_a_list_comes_in_pages(tmp_path: Path) -> None:
@@ -263,6 +279,30 @@ async def test_trouble_is_told_in_one_line_and_ends_when_it_is_over(tmp_path: Pa
             )
             await synced(cluster)
             await eventually(lambda: not about(cluster, "deployments").trouble)
+
+
+async def test_a_view_counts_no_more_from_the_moment_the_right_to_look_is_taken_away(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
+        await synced(cluster)
+        await watched(api)
+        assert cluster.snapshot().age < math.inf
+        api.fail("GET", "/pods", Fault(status=403), times=1000)
+        api.cut_watches("pods")
+        await eventually(lambda: cluster.snapshot().age == math.inf)
+        assert cluster.snapshot().trouble == "the operator's account may not watch pods (403)"
+        api.recover()
+        await eventually(lambda: cluster.snapshot().age < math.inf)
+        assert cluster.snapshot().trouble == ""
+
+
+async def test_an_outage_ages_the_view_and_does_not_end_it_at_once(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
+        await synced(cluster)
+        await watched(api)
+        api.fail("GET", "/pods", Fault(status=500), times=1000)
+        api.cut_watches("pods")
+        await eventually(lambda: bool(about(cluster, "pods").trouble))
+        assert cluster.snapshot().age < math.inf
 
 
 async def test_a_relist_comes_round_and_finds_what_no_event_told(tmp_path: Path) -> None:

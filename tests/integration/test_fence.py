@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from leakwarden.adapters.cluster import ApiCluster
 from leakwarden.adapters.cluster.fence import LEAST_TIME, Fence, FencedCluster, LeadershipLost, NotLeading
+from leakwarden.adapters.events import EventRecorder
 from leakwarden.core.workload import Pod
-from leakwarden.ports import ClusterUnavailable, Outcome
+from leakwarden.ports import (
+    CLUSTER_READS,
+    Announcement,
+    Attempt,
+    Cluster,
+    ClusterUnavailable,
+    ObjectRef,
+    Outcome,
+)
 from tests.integration.fake_api_objects import eventually, service, session_to
 from tests.integration.fake_api_server import FakeApiServer, Fault
 from tests.integration.lease_scene import Clock
@@ -120,6 +130,75 @@ async def test_other_timeouts_stay_what_they_are(guarded: Guarded) -> None:
     guarded.lead()
     with pytest.raises(TimeoutError):
         await FencedCluster(Slow(), guarded.fence).write_status("a", "b", "c", "d", {})  # type: ignore[arg-type]
+
+
+class Spy:
+    """Any method of a Cluster: what was called is noted, and nothing else happens."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*_: Any, **__: Any) -> Any:
+            self.called.append(name)
+            answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            answer.set_result("1")
+            return answer
+
+        return note
+
+
+METHODS = sorted(name for name in vars(Cluster) if not name.startswith("_"))
+
+
+def test_what_only_reads_is_a_method_of_the_cluster() -> None:
+    assert set(METHODS) > CLUSTER_READS
+
+
+@pytest.mark.parametrize("name", METHODS)
+async def test_every_method_of_the_cluster_that_is_not_known_to_read_passes_the_fence(name: str) -> None:
+    spy, clock = Spy(), Clock()
+    fence = Fence(clock)
+    method = getattr(FencedCluster(cast("Cluster", spy), fence), name)
+    arguments = [object() for parameter in list(inspect.signature(method).parameters)]
+
+    async def call() -> Any:
+        answer = method(*arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    if name in CLUSTER_READS:
+        await call()
+        assert spy.called == [name]
+        return
+    try:
+        refused = await call()
+    except NotLeading:
+        pass
+    else:
+        assert isinstance(refused, Attempt)
+        assert refused.outcome is Outcome.FAILED
+    assert spy.called == []
+    fence.set(clock(), clock() + 60)
+    await call()
+    assert spy.called == [name]
+
+
+async def test_events_pass_the_fence_too(guarded: Guarded, tmp_path: Path) -> None:
+    told = Announcement(ObjectRef("v1", "Pod", "team", "web", "uid"), None, "Reason", "Action", "note")
+    async with session_to(guarded.api, tmp_path) as session:
+        recorder = EventRecorder(session, "me", fence=guarded.fence)
+        await recorder.announce([told])
+        await recorder.stop()
+        assert guarded.api.asked("POST") == []
+        assert recorder.stats().failed == 1
+        guarded.lead()
+        await recorder.announce([told])
+        await recorder.stop()
+        assert len(guarded.api.asked("POST", "/events")) == 1
+        guarded.fence.lower()
+        await recorder.announce([told])
+        await recorder.stop()
+        assert guarded.api.asked("PATCH") == [], "a series is not continued either"
 
 
 def test_the_engine_takes_a_lost_lead_for_a_cluster_that_does_not_answer() -> None:

@@ -40,6 +40,10 @@ def policy(mode: str = "Enforce", name: str = "web") -> dict[str, Any]:
             "mode": mode,
             "signals": SIGNALS,
             "audit": {"callEndpoints": False},
+            # Evidence has tests of its own; here it would only add to what is asked.
+            "evidence": {"enabled": False},
+            # A pod made a moment ago is no warm-up here, and neither is the operator's own start.
+            "remediation": {"warmUp": "0s"},
         },
     }
 
@@ -76,6 +80,7 @@ async def operator(
             "LEAKWARDEN_BUCKET": "5s",
             "LEAKWARDEN_LISTEN": "127.0.0.1:0",
             "LEAKWARDEN_ACTIONS": "EvictPod",
+            "LEAKWARDEN_QUIET_AFTER_START": "0s",
             **environment,
         },
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -115,6 +120,11 @@ def condition(api: FakeApiServer, kind: str) -> tuple[str, str]:
     return "", ""
 
 
+def message(api: FakeApiServer, kind: str) -> str:
+    found: list[str] = [one["message"] for one in status_of(api).get("conditions", []) if one["type"] == kind]
+    return found[0] if found else ""
+
+
 async def test_a_leak_is_evicted_with_exact_requests_in_the_right_order(tmp_path: Path) -> None:
     async with FakeApiServer() as api, prometheus() as source:
         world(api)
@@ -123,24 +133,34 @@ async def test_a_leak_is_evicted_with_exact_requests_in_the_right_order(tmp_path
         async with operator(tmp_path, api, source):
             await until(lambda: api.get("pods", "team", "web-1-0") is None, "the eviction")
             await until(lambda: status_of(api).get("actions", [{}])[0].get("phase") == "Done", "the outcome")
-            await until(lambda: len(api.asked("POST", "/events")) >= 4, "Events")
+            told = {("PodEvicted", "Deployment"), ("PodEvicted", "ReliabilityPolicy")}
+            await until(lambda: told <= {_event(r) for r in api.asked("POST", "/events")}, "Events")
 
         changes = [
             r for r in api.requests if r.method in ("POST", "PUT", "PATCH", "DELETE") and "/events" not in r.path
         ]
-        (eviction,) = [r for r in changes if r.method == "POST"]
+        (eviction,) = [r for r in changes if r.path.endswith("/eviction")]
+        (creation,) = [r for r in changes if r.path.endswith("/leakreports")]
         intent, outcome = _around(changes, eviction)
+        name = creation.body["metadata"]["name"]
+        assert creation.body["spec"]["pod"]["uid"] == leaking
+        assert "status" not in creation.body
+        assert changes.index(creation) < changes.index(intent)
         assert eviction.path == "/api/v1/namespaces/team/pods/web-1-0/eviction"
         assert eviction.body["deleteOptions"]["preconditions"] == {"uid": leaking}
         for write in (intent, outcome):
-            assert write.path == "/apis/leakwarden.dev/v1alpha1/namespaces/team/reliabilitypolicies/web/status"
+            assert write.path == f"/apis/leakwarden.dev/v1alpha1/namespaces/team/leakreports/{name}/status"
             assert write.method == "PATCH"
             assert "apply-patch" in write.content_type
             assert write.query["fieldManager"] == "leakwarden"
             assert write.body["metadata"]["resourceVersion"]
         assert intent.body["status"]["actions"][0]["phase"] == "Pending"
         assert outcome.body["status"]["actions"][0]["phase"] == "Done"
-        assert {r.method + " " + r.path.rsplit("/", 1)[1] for r in changes} == {"PATCH status", "POST eviction"}
+        assert {r.method + " " + r.path.rsplit("/", 1)[1] for r in changes} == {
+            "POST leakreports",
+            "PATCH status",
+            "POST eviction",
+        }
 
         # One query a signal for all pods, one for its limits, and two for what explains growth; whatever the policies.
         asked = set(source.queries("/api/v1/query_range"))
@@ -149,9 +169,11 @@ async def test_a_leak_is_evicted_with_exact_requests_in_the_right_order(tmp_path
         }
         assert len(asked) == 3
         assert set(source.queries("/api/v1/query")) == {LIMIT_QUERY}
-        told = {(r.body["reason"], r.body["regarding"]["kind"]) for r in api.asked("POST", "/events")}
-        assert {("PodEvicted", "Deployment"), ("PodEvicted", "ReliabilityPolicy")} <= told
         assert all(r.path.startswith("/apis/events.k8s.io/v1/") for r in api.asked("POST", "/events"))
+
+
+def _event(request: Request) -> tuple[str, str]:
+    return request.body["reason"], request.body["regarding"]["kind"]
 
 
 def _around(changes: list[Request], middle: Request) -> tuple[Request, Request]:
@@ -167,7 +189,7 @@ async def test_in_observe_mode_nothing_but_status_and_events_is_ever_written(tmp
             await until(lambda: condition(api, "Healthy") == ("False", "LeakDetected"), "the verdict")
             await until(lambda: any(r.body["reason"] == "WouldAct" for r in api.asked("POST", "/events")), "WouldAct")
         written = {r.path.rsplit("/", 1)[1] for r in api.requests if r.method != "GET"}
-        assert written == {"status", "events"}
+        assert written == {"status", "events", "leakreports"}
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["prometheus fails", "prometheus returns nothing"])
@@ -193,11 +215,15 @@ async def test_killed_after_the_intent_and_started_again_it_does_not_act_twice(t
             await until(lambda: api.asked("POST", "/eviction"), "the attempt")
             first.kill()
             await first.wait()
-        assert status_of(api)["actions"][0]["phase"] == "Pending"
+        (report,) = api.all("leakreports")
+        assert report["status"]["actions"][0]["phase"] == "Pending"
+        assert report["status"]["phase"] == "Remediating"
         api.recover()
         readings(source, {"web-1-0": 190, "web-1-1": 20})
         async with operator(tmp_path, api, source):
-            await until(lambda: status_of(api)["actions"][0]["phase"] == "Interrupted", "the record closed")
+            await until(
+                lambda: status_of(api).get("actions", [{}])[0].get("phase") == "Interrupted", "the record closed"
+            )
             asked = len(source.asked)
             await until(lambda: len(source.asked) > asked + 4, "further ticks")
         assert len(api.asked("POST", "/eviction")) == 1
@@ -251,3 +277,54 @@ async def test_a_wrong_setting_ends_in_one_clear_line_and_exit_code_2(
     assert process.returncode == 2
     assert len(lines) == 1
     assert said in lines[0]
+
+
+async def test_without_the_right_to_reports_nothing_is_done_and_the_condition_names_it(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, prometheus() as source:
+        world(api)
+        readings(source, {"web-1-0": 190, "web-1-1": 20})
+        api.fail("GET", "/leakreports", Fault(status=403), times=1_000_000)
+        async with operator(tmp_path, api, source) as process:
+            await until(lambda: condition(api, "Ready") == ("False", "RecordsUnavailable"), "the condition")
+            assert "may not list leakreports.leakwarden.dev" in message(api, "Ready")
+            asked = len(source.asked)
+            await until(lambda: len(source.asked) > asked + 2, "further ticks")
+            assert process.returncode is None
+            assert api.asked("POST", "/eviction") == []
+            # With the right given back it goes on by itself.
+            api.recover()
+            readings(source, {"web-1-0": 190, "web-1-1": 20})
+            await until(lambda: api.asked("POST", "/eviction"), "the eviction", 60)
+
+
+@pytest.mark.parametrize(
+    ("method", "part", "right"),
+    [
+        ("POST", "/leakreports", "create leakreports"),
+        ("PATCH", "/leakreports/", "patch leakreports.leakwarden.dev/status"),
+    ],
+    ids=["create", "write"],
+)
+async def test_without_the_right_to_write_reports_nothing_is_done_and_the_condition_names_it(
+    tmp_path: Path, method: str, part: str, right: str
+) -> None:
+    async with FakeApiServer() as api, prometheus() as source:
+        world(api)
+        readings(source, {"web-1-0": 190, "web-1-1": 20})
+        api.fail(method, part, Fault(status=403), times=1_000_000)
+        async with operator(tmp_path, api, source):
+            await until(lambda: condition(api, "Ready") == ("False", "RecordsUnavailable"), "the condition")
+            assert f"may not {right}" in message(api, "Ready")
+        assert api.asked("POST", "/eviction") == []
+
+
+async def test_where_the_reports_are_not_installed_it_says_so_and_goes_on_watching(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, prometheus() as source:
+        world(api)
+        readings(source, {"web-1-0": 190, "web-1-1": 20})
+        api.fail("GET", "/leakreports", Fault(status=404), times=1_000_000)
+        async with operator(tmp_path, api, source):
+            await until(lambda: condition(api, "Ready") == ("False", "RecordsUnavailable"), "the condition")
+            assert "apply the files in crds/" in message(api, "Ready")
+            assert condition(api, "Healthy") == ("False", "LeakDetected")
+        assert api.asked("POST", "/eviction") == []

@@ -261,6 +261,7 @@ async def test_a_pool_whose_maximum_says_there_is_none_has_no_limit(
         ("go_sql_stats_connections_in_use", "go_sql_stats_connections_max_open"),
         ("pgxpool_acquired_conns", "pgxpool_max_conns"),
         ("hikaricp_connections_active", "hikaricp_connections_max"),
+        ("hikaricp_active_connections", "hikaricp_max_connections"),
     ],
 )
 async def test_a_pool_is_found_by_whatever_name_its_exporter_gives_it(
@@ -274,6 +275,21 @@ async def test_a_pool_is_found_by_whatever_name_its_exporter_gives_it(
     assert answer.limits == {WEB: 10}
     assert f'min_over_time({value}{{namespace="shop"}}[60s])' in fake.queries()[0]
     assert f'last_over_time({limit}{{namespace="shop"}}[300s])' in fake.queries("/api/v1/query")[0]
+
+
+async def test_of_the_connections_that_an_exporter_counts_by_state_only_those_in_use_are_a_leak(
+    fake: FakePrometheus, source: PrometheusSource
+) -> None:
+    """OpenTelemetry's agent, of a JVM with two pools: each has its own maximum, which carries no state."""
+    fake.all_pods_have([labels(pool_name="orders", state="used")], points(7, 8, 9))
+    fake.series[fake_limits(SignalType.DB_POOL)] = [
+        (labels(pool_name="orders"), points(10)),
+        (labels(pool_name="users"), points(50)),
+    ]
+    answer = await ask(source, builtin(SignalType.DB_POOL))
+    assert isinstance(answer, Sampled)
+    assert answer.limits == {WEB: 10}
+    assert 'min_over_time(db_client_connections_usage{state="used",namespace="shop"}[60s])' in fake.queries()[0]
 
 
 async def test_of_an_error_ratio_only_requests_with_a_status_code_count_and_no_failure_yet_is_a_zero(

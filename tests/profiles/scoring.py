@@ -78,24 +78,35 @@ def results(version: str) -> list[Result]:
     return [Result(case, suspects(case.capture, growing=case.growing)) for case in cases(version)]
 
 
-def print_scores() -> int:
-    tally: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    shapes: list[bool] = []
-    for version in VERSIONS:
-        for result in results(version):
+def markdown(found: dict[str, list[Result]]) -> str:
+    """The score as a table, by shape and Go version: programs the rules were tuned on, and those they were not."""
+    rows: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for version, results_ in found.items():
+        for result in results_:
             program = result.case.program
-            row = "healthy" if program.site is None else program.site.shape
-            for name in (row, "held out" if program.held_out else "tuned on", "all"):
-                tally[name][version].append(result.right)
-            if program.site is not None:
-                shapes.append(result.shape_right)
-            if not result.right:
-                first = result.found[0].headline if result.found else "nobody"
-                print(f"{version} {program.name}: named {first}")
-    print(f"{'':<12}" + "".join(f"{version:>14}" for version in VERSIONS))
-    for name in sorted(tally, key=lambda n: (n in ("tuned on", "held out", "all"), n)):
-        cells = (tally[name][version] for version in VERSIONS)
-        print(f"{name:<12}" + "".join(f"{sum(cell):>8}/{len(cell):<3}  " for cell in cells))
-    every = [right for version in VERSIONS for right in tally["all"][version]]
-    print(f"top-1 {sum(every) / len(every):.3f} of {len(every)}; its shape too {sum(shapes) / len(shapes):.3f}")
+            rows["healthy" if program.site is None else program.site.shape][version].append(result.right)
+            leaking = "healthy" if program.site is None else "leaking"
+            rows[f"**{'held out' if program.held_out else 'tuned on'}, {leaking}**"][version].append(result.right)
+            rows["**all**"][version].append(result.right)
+    lines = ["| shape | " + " | ".join(found) + " | together |", "|---|" + "---|" * (len(found) + 1)]
+    for name in sorted(rows, key=lambda n: (n == "**all**", n.startswith("**"), n)):
+        cells = [rows[name][version] for version in found]
+        every = [right for cell in cells for right in cell]
+        shown = [f"{sum(cell)}/{len(cell)}" for cell in cells]
+        lines.append(f"| {name} | " + " | ".join(shown) + f" | {sum(every) / len(every):.3f} |")
+    return "\n".join(lines)
+
+
+def print_scores() -> int:
+    """The table, and beneath it whatever was named wrongly."""
+    found = {version: results(version) for version in VERSIONS}
+    print(markdown(found))
+    every = [result for one in found.values() for result in one]
+    shapes = [result.shape_right for result in every if result.case.program.site is not None]
+    print(f"\ntop-1 {sum(r.right for r in every) / len(every):.3f} of {len(every)}; its shape too, of those that leak,"
+          f" {sum(shapes) / len(shapes):.3f}")  # fmt: skip
+    for result in every:
+        if not result.right:
+            first = result.found[0].headline if result.found else "nobody"
+            print(f"{result.case.version} {result.case.program.name}: named {first}")
     return 0

@@ -126,6 +126,18 @@ def test_a_restarted_process_is_another_line_and_is_judged_for_itself(
         json.dumps(line(v=["1"] * 121)),
         json.dumps(line(pod="")),
         json.dumps(line()).replace("1000", "NaN"),
+        json.dumps(line(v=[float("inf")] * 121)),
+        json.dumps(line(v=[1e300] * 121)),
+        json.dumps(line(limit=1e-300)),
+        json.dumps(line(t=[1e300 + i for i in range(121)])),
+        json.dumps(line(t=[1000 * (BEGIN + 30 * i) for i in range(121)])),
+        json.dumps(line(rate=[-1.0] * 121)),
+        json.dumps(line(gc=[-1] * 121)),
+        json.dumps(line(v=[True] * 121)),
+        json.dumps(line(start="1700000000")),
+        json.dumps({key: value for key, value in line().items() if key != "uid"}),
+        json.dumps(line())[:-1] + ', "more": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        json.dumps(line(pod="\ud800")),
     ],
 )
 def test_a_malformed_line_is_named_by_number_and_skipped_and_the_exit_code_says_so(
@@ -137,6 +149,71 @@ def test_a_malformed_line_is_named_by_number_and_skipped_and_the_exit_code_says_
     assert code == 3
     assert "line 3" in shown.err
     assert {one["pod"] for one in objects(shown.out)} == {"cart-1", "cart-2"}
+
+
+def test_milliseconds_are_named_and_not_taken_for_a_far_future(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = line(t=[1000 * (BEGIN + 30 * i) for i in range(121)])
+    run("--series", write(tmp_path / "a.jsonl", line(), late))
+
+    assert f"line 2: t[0] is {1000 * BEGIN}; epoch seconds are allowed" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_do_no_harm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(line()).encode() + b"\r\n")
+
+    assert run("--series", str(tmp_path / "a.jsonl"), "-o", "jsonl") == 0
+    assert objects(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1, 2**63, 1.8e19])
+def test_what_is_no_limit_is_unknown_and_not_far_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: float | None
+) -> None:
+    """Container runtimes write "unlimited" as a number near 2^63, kubelets as 0."""
+    assert run("--series", write(tmp_path / "a.jsonl", line(limit=limit)), "-o", "jsonl") == 0
+
+    found = objects(capsys.readouterr().out)
+    assert {one["verdict"] for one in found} == {"Unknown"}
+    assert "NoLimit" in {one["reason"] for one in found}
+
+
+def test_of_a_series_without_a_single_reading_nothing_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = line(pod="cart-2", uid="uid-2", v=[None] * 121)
+    empty = line(pod="cart-3", uid="uid-3", t=[], v=[])
+    assert run("--series", write(tmp_path / "a.jsonl", silent, empty, line()), "-o", "jsonl") == 0
+    told = [one for one in objects(capsys.readouterr().out) if one["pod"] != "cart-1"]
+    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "TooFewReadings")]
+
+    assert run("--series", write(tmp_path / "b.jsonl", silent)) == 0
+    assert "Unknown 1, Healthy 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("signal", "verdict"), [("descriptors", "Unknown"), ("heap", "Unknown"), ("pool", "Healthy")])
+def test_a_constant_zero_is_not_measured_unless_it_is_an_idle_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str, verdict: str
+) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line(signal=signal, v=[0] * 121)), "-o", "jsonl")
+
+    found = [one for one in objects(capsys.readouterr().out) if one["reason"] != "Stale"]
+    assert found[-1]["verdict"] == verdict
+
+
+def test_names_drive_no_terminal_and_break_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from xml.etree import ElementTree
+
+    recording = write(tmp_path / "a.jsonl", line(pod="cart\x1b[31m\x00<&>\n", signal="f\u00fcnf"))
+    assert run("--series", recording, "--picture", str(tmp_path / "a.svg")) == 0
+
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "f\u00fcnf" in shown
+    ElementTree.parse(tmp_path / "a.svg")
 
 
 def test_a_file_that_ends_in_the_middle_is_replayed_as_far_as_it_goes(
@@ -230,6 +307,32 @@ def test_a_policy_decides_how_soon_exhaustion_must_be(tmp_path: Path, capsys: py
         return next(float(one["time"]) for one in objects(capsys.readouterr().out) if one["verdict"] == "Exhausting")
 
     assert first("--policy", str(policy)) > first()
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        ("{name: descriptors, type: Descriptors}", "would have acted"),
+        ("{name: fds, type: Descriptors, role: Supporting}", "only reported, its role is Supporting"),
+        ("{name: fds, type: Descriptors, role: Leak}", "would have acted"),
+    ],
+)
+def test_only_a_signal_with_the_role_leak_would_have_acted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str, said: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY.rpartition("    - ")[0] + f"    - {signal}\n    - {{name: heap, type: Heap}}\n")
+    run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy))
+
+    assert f": {said}\n" in capsys.readouterr().out
+
+
+def test_without_a_policy_memory_of_the_container_is_only_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
+
+    assert ": only reported, its role is Supporting\n" in capsys.readouterr().out
 
 
 def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(

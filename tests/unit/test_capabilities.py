@@ -15,7 +15,7 @@ from leakwarden.core.history import History
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.queries import RATE, answer_key
 from leakwarden.core.readings import Answer, NoData, QueryFailed, Sampled
-from leakwarden.core.report import build_status
+from leakwarden.core.report import Records, build_status
 from leakwarden.core.workload import Pod, Workload
 from tests.builders import DESCRIPTORS, NOW, container, pod, points, policy, sampled, snapshot, workload
 
@@ -54,7 +54,7 @@ class Shop:
         }
         readings = Readings("Prometheus/main", "", answers, history, growth)
         evaluation = evaluate(self.policy, snapshot(self.workloads, self.pods), True, readings, {}, {}, NOW)
-        return build_status(evaluation, [], [], NOW)
+        return build_status(evaluation, [], Records(), NOW)
 
 
 def missing(status: PolicyStatus, name: str) -> list[tuple[str, str]]:

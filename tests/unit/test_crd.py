@@ -64,4 +64,5 @@ def test_defaults_are_filled_in_where_a_person_reads_them_back() -> None:
     spec = SCHEMA["properties"]["spec"]["properties"]
     assert spec["mode"]["default"] == "Observe"
     assert spec["remediation"]["default"] == {}
-    assert spec["remediation"]["properties"]["cooldown"]["default"] == "30m"
+    assert spec["remediation"]["properties"]["cooldown"]["default"] == "10m"
+    assert spec["remediation"]["properties"]["podCooldown"]["default"] == "30m"

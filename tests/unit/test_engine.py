@@ -3,134 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
-from leakwarden.auditor import Auditor
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.evaluation import evaluate as evaluate_truly
+from leakwarden.core.limits import Limits
 from leakwarden.core.policy import Policy, format_time
 from leakwarden.core.readings import Answer, NoData, Query, QueryFailed
-from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
-from leakwarden.engine import Engine
-from leakwarden.policies import Policies
-from leakwarden.ports import Announcement, Attempt, ClusterUnavailable, Outcome, StatusConflict
+from leakwarden.core.workload import Pod, Workload
+from leakwarden.lookout import Lookout
+from leakwarden.ports import Attempt, ClusterUnavailable, Outcome, StatusConflict
 from leakwarden.reader import Reader
 from tests.builders import NOW, body, enforcing, pod, points, sampled, snapshot, workload
-
-EVERYTHING = frozenset(ActionType)
-
-
-@dataclass
-class FakeCluster:
-    world: Snapshot
-    outcome: Attempt = field(default_factory=lambda: Attempt(Outcome.DONE, "evicted"))
-    done: list[tuple[str, str]] = field(default_factory=list)
-    statuses: list[dict[str, Any]] = field(default_factory=list)
-    write_error: Exception | None = None
-    version: int = 100
-
-    def snapshot(self) -> Snapshot:
-        return self.world
-
-    async def evict(self, pod: Pod) -> Attempt:
-        self.done.append(("evict", pod.uid))
-        return self.outcome
-
-    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
-        self.done.append(("restart", workload.uid))
-        return self.outcome
-
-    async def scale(self, workload: Workload, replicas: int) -> Attempt:
-        self.done.append(("scale", f"{workload.uid} {replicas}"))
-        return self.outcome
-
-    async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        return ()
-
-    async def write_status(
-        self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
-    ) -> str:
-        if self.write_error is not None:
-            raise self.write_error
-        self.done.append(("status", name))
-        self.statuses.append(dict(status))
-        self.version += 1
-        return str(self.version)
-
-
-@dataclass
-class FakeMetrics:
-    answer: Answer
-    name: str = "main"
-    kind: str = "Prometheus"
-    pod_labels: tuple[str, str] = ("namespace", "pod")
-    asked: list[tuple[list[str], float, float]] = field(default_factory=list)
-
-    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
-        self.asked.append(([query.key for query in queries], since, now))
-        return {query.key: self.answer for query in queries}
-
-
-@dataclass
-class FakeRecorder:
-    told: list[Announcement] = field(default_factory=list)
-
-    async def announce(self, announcements: Sequence[Announcement]) -> None:
-        self.told += announcements
-
-    def reasons(self, kind: str) -> list[str]:
-        return [a.reason for a in self.told if a.regarding.kind == kind]
-
-
-class World:
-    """One Deployment of three pods, one of which is out of descriptors, and an engine looking at it."""
-
-    def __init__(self, spec: dict[str, Any] | None = None, **changes: Any) -> None:
-        self.now = NOW
-        self.pods = [pod("api-1"), pod("api-2"), pod("api-3")]
-        self.cluster = FakeCluster(snapshot([workload()], self.pods))
-        self.metrics = FakeMetrics(
-            sampled({"api-1": points([950] * 5), "api-2": points([50] * 5), "api-3": points([50] * 5)})
-        )
-        self.recorder = FakeRecorder()
-        self.policies = Policies()
-        self.policies.put(body(spec=spec or enforcing(), **changes))
-        self.engine = self.fresh_engine()
-
-    def fresh_engine(self) -> Engine:
-        return Engine(
-            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), Auditor(None),
-            self.recorder, EVERYTHING, lambda: self.now,
-        )  # fmt: skip
-
-    @property
-    def status(self) -> PolicyStatus:
-        return self.policies.all()[0].status
-
-    def condition(self, kind: str) -> tuple[str, str]:
-        (found,) = [c for c in self.status.conditions if c.type == kind]
-        return found.status, found.reason
-
-    def changes(self) -> list[tuple[str, str]]:
-        return [entry for entry in self.cluster.done if entry[0] != "status"]
+from tests.unit.engine_world import FakeMetrics, World
 
 
 async def test_the_leaking_pod_is_evicted_with_its_intent_recorded_first_and_its_outcome_after() -> None:
     world = World()
     await world.engine.tick()
-    assert [entry[0] for entry in world.cluster.done] == ["status", "evict", "status"]
+    assert [entry[0] for entry in world.cluster.done] == ["create", "report", "evict", "report", "status"]
     assert world.changes() == [("evict", "uid-api-1")]
-    before, after = (status["actions"][0] for status in world.cluster.statuses)
+    before, after = (status["actions"][0] for status in world.cluster.written)
     assert (before["phase"], before["podUID"], before["intendedAt"]) == ("Pending", "uid-api-1", format_time(NOW))
     assert (after["phase"], after["result"]) == ("Done", "Verifying")
     assert world.condition("Healthy") == ("False", "LeakDetected")
     assert "PodEvicted" in world.recorder.reasons("Deployment")
     assert "PodEvicted" in world.recorder.reasons("ReliabilityPolicy")
+
+
+async def test_an_engine_that_is_ending_begins_no_action_and_tells_what_it_knows() -> None:
+    world = World()
+    world.engine.ending = True
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.status.actions == []
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+
+
+async def test_an_action_that_was_begun_before_the_end_is_told_to_its_end() -> None:
+    world = World()
+
+    async def evict(pod: Pod) -> Attempt:
+        world.engine.ending = True
+        return Attempt(Outcome.DONE, "evicted")
+
+    world.cluster.evict = evict  # type: ignore[method-assign]
+    await world.engine.tick()
+    assert [record.phase for record in world.status.actions] == ["Done"]
 
 
 async def test_a_second_tick_does_not_act_again() -> None:
@@ -140,7 +62,7 @@ async def test_a_second_tick_does_not_act_again() -> None:
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     assert world.status.workloads[0].skipped is not None
-    assert world.status.workloads[0].skipped.reasons == ["CooldownActive"]
+    assert set(world.status.workloads[0].skipped.reasons) == {"CanaryPending", "CooldownActive", "PodCooldownActive"}
 
 
 async def test_an_operator_started_anew_does_not_act_again() -> None:
@@ -151,10 +73,10 @@ async def test_an_operator_started_anew_does_not_act_again() -> None:
     assert world.changes() == [("evict", "uid-api-1")]
 
 
-async def test_an_operator_killed_between_intent_and_outcome_does_not_act_again() -> None:
+async def test_a_pending_record_of_an_operator_that_had_no_reports_is_closed_and_not_repeated() -> None:
     world = World()
     await world.engine.tick()
-    pending = world.cluster.statuses[0]
+    pending = {"actions": [world.cluster.written[0]["actions"][0]]}
     for gone, phase in ((False, "Interrupted"), (True, "Done")):
         world = World(status=pending)
         if gone:
@@ -163,6 +85,20 @@ async def test_an_operator_killed_between_intent_and_outcome_does_not_act_again(
         await world.engine.tick()
         assert world.changes() == []
         assert world.status.actions[0].phase == phase
+
+
+@pytest.mark.parametrize("generation", [2, None, ClusterUnavailable("the API server answered 403")])
+async def test_a_policy_that_may_not_say_any_more_what_is_known_of_it_acts_on_nothing(
+    generation: int | Exception | None,
+) -> None:
+    world = World(spec=enforcing())
+    world.cluster.generation = generation
+    await world.engine.tick()
+    assert world.changes() == []
+    assert not [status for status in world.cluster.written if status.get("actions")], "no intent either"
+    skipped = world.status.workloads[0].skipped
+    assert skipped is not None
+    assert skipped.reasons == ["ClusterNotSynced"]
 
 
 async def test_in_observe_nothing_is_changed_and_what_would_be_done_is_reported() -> None:
@@ -255,10 +191,14 @@ async def test_an_incomplete_or_old_view_of_the_cluster_never_acts(changes: dict
 @pytest.mark.parametrize("error", [StatusConflict(), ClusterUnavailable("down")])
 async def test_without_a_recorded_intent_nothing_is_done(error: Exception) -> None:
     world = World()
-    world.cluster.write_error = error
+
+    async def refuse(*_: Any) -> str:
+        raise error
+
+    world.cluster.write_report_status = refuse  # type: ignore[method-assign, assignment]
     await world.engine.tick()
     assert world.changes() == []
-    assert world.recorder.told == []
+    assert [str(skip.reason) for skip in world.engine.last.decisions[0].skips] == ["RecordsUnavailable"]
 
 
 async def test_a_policy_edited_or_removed_since_it_was_judged_does_not_act() -> None:
@@ -271,7 +211,8 @@ async def test_a_policy_edited_or_removed_since_it_was_judged_does_not_act() -> 
 
     world.engine.reader = Reader({}, Removing(world.metrics.answer), 30.0)
     await world.engine.tick()
-    assert world.cluster.done == []
+    assert world.changes() == []
+    assert [report.status.actions for report in world.reports] == [[]]
 
 
 async def test_a_refused_eviction_is_one_record_however_often_it_is_tried() -> None:
@@ -341,11 +282,11 @@ async def test_each_signal_is_asked_once_for_all_policies_and_then_only_for_newe
 async def test_an_effective_action_is_announced_with_before_and_after() -> None:
     world = World()
     await world.engine.tick()
-    world.now += 60
-    world.cluster.world = snapshot([workload()], [pod("api-9", created=world.now - 50), *world.pods[1:]])
-    calm = {p: points([12] * 2, until=world.now) for p in ("api-9", "api-2", "api-3")}
-    world.metrics.answer = sampled(calm)
-    await world.engine.tick()
+    world.cluster.world = snapshot([workload()], [pod("api-9", created=world.now + 10), *world.pods[1:]])
+    for _ in range(3):
+        world.now += 60
+        world.levels(api_9=12, api_2=12, api_3=12)
+        await world.engine.tick()
     assert world.status.actions[0].result == "Effective"
     effective = [a for a in world.recorder.told if a.reason == "RemediationEffective"]
     assert "descriptors at most 12, was 950" in effective[0].note
@@ -379,20 +320,23 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
     assert world.engine.defects == 1
 
 
-async def test_a_policy_never_forgets_a_cooldown_to_make_room_for_another_action() -> None:
+async def test_a_policy_never_forgets_a_cooldown_however_many_actions_it_takes() -> None:
     world = World()
+    wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
+    world.engine.lookout = Lookout(lambda _: "none is asked", limits=wide)
     names = [f"w{n:02}" for n in range(30)]
-    pods = [pod(f"{name}-1", owner=name) for name in names]
-    deployments = [workload(name, replicas=1, updated_replicas=1, ready_replicas=1) for name in names]
+    pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2)]
+    deployments = [workload(name, replicas=2, updated_replicas=2, ready_replicas=2) for name in names]
     world.cluster.world = snapshot(deployments, pods)
     for _ in range(5):
-        world.metrics.answer = sampled({one.name: points([950] * 5, until=world.now) for one in pods})
+        levels = {one.name: points([950 if one.name.endswith("1") else 50] * 5, until=world.now) for one in pods}
+        world.metrics.answer = sampled(levels)
         await world.engine.tick()
         world.now += 60
-    assert len(world.changes()) == len(set(world.changes())) == 20
+    assert len(world.changes()) == len(set(world.changes())) == 30
     reasons = [skip.reason for decision in world.engine.last.decisions for skip in decision.skips]
-    assert reasons.count(SkipReason.COOLDOWN_ACTIVE) == 20
-    assert reasons.count(SkipReason.BUDGET_EXHAUSTED) == 10
+    assert reasons.count(SkipReason.COOLDOWN_ACTIVE) == 30
+    assert len(world.status.actions) == 20, "the view for people is bounded, the reports hold them all"
 
 
 async def test_action_records_survive_a_status_that_somebody_else_has_damaged() -> None:

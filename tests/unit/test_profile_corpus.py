@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from leakwarden.core.profile.shapes import CATALOGUE
 from tests.profiles.building import VERSIONS
-from tests.profiles.scoring import Result, results
+from tests.profiles.scoring import Result, markdown, results
 from tests.profiles.truth import programs
 
 taken = cache(results)
@@ -62,3 +63,8 @@ def test_a_suspect_of_high_confidence_is_seldom_wrong() -> None:
     ]
     assert len(sure) >= 60
     assert sum(r.right for r in sure) / len(sure) >= 0.95, wrong(sure)
+
+
+def test_the_readme_shows_this_score() -> None:
+    readme = (Path(__file__).parents[1] / "profiles" / "README.md").read_text(encoding="utf-8")
+    assert markdown({version: taken(version) for version in VERSIONS}) in readme

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import random
 import zlib
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwarden.core.profile.pprof import Frame, Limits, Profile, ProfileError, Sample, decode
+from leakwarden.core.profile.suspects import Capture, suspects
+from leakwarden.core.profile.telling import told
 from tests.profiles.building import VERSIONS, archived
 from tests.unit.profile_builders import encode, goroutines, heap, message, number, scalar
 
@@ -30,6 +33,9 @@ def profiles(draw: st.DrawFn) -> Profile:
         st.lists(st.tuples(TEXTS, TEXTS.filter(bool)), max_size=3).map(lambda pairs: tuple(sorted(pairs))),
     )
     return Profile(tuple(kinds), tuple(draw(st.lists(samples, max_size=8))), draw(st.integers(0, 1 << 40)))
+
+
+members = cache(lambda: archived(VERSIONS[-1]))
 
 
 @cache
@@ -84,6 +90,29 @@ def test_a_damaged_real_profile_is_a_profile_or_refused(seed: int) -> None:
             break
     for form in (bytes(data), gzip.compress(bytes(data))):
         outcome(form)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 1 << 32))
+def test_whatever_a_damaged_profile_says_naming_suspects_raises_nothing_else(seed: int) -> None:
+    chance = random.Random(seed)
+
+    def damaged(name: str) -> Profile:
+        data = bytearray(members()[name])
+        for _ in range(chance.randint(0, 6)):
+            at = chance.randrange(len(data))
+            # Bytes are changed and none added or lost, so that most of it still decodes.
+            data[at] = chance.randrange(256)
+        return decode(bytes(data))
+
+    with contextlib.suppress(ProfileError):
+        capture = Capture(
+            [damaged(f"body_direct/goroutine-{n}.pb") for n in (1, 2)],
+            [damaged(f"body_direct/heap-{n}.pb") for n in (1, 2)],
+            damaged("body_direct/goroutineleak.pb"),
+            chance.choice([0.0, 4.0]),
+        )
+        told(suspects(capture, growing=frozenset({"goroutines", "descriptors", "memory", "connections"})))
 
 
 @pytest.mark.parametrize("index", range(6))

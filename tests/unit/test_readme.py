@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, Reason, SkipReason
+from leakwarden.api.v1alpha1.evidence_reasons import MEANINGS
 from leakwarden.core.policy import parse_policy
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,10 @@ def test_every_condition_reason_is_explained() -> None:
 def test_every_skip_reason_is_explained() -> None:
     assert set(SKIP_MEANINGS) == set(SkipReason)
     assert table("skips") == {str(reason): text for reason, text in SKIP_MEANINGS.items()}
+
+
+def test_every_reason_for_missing_evidence_is_explained() -> None:
+    assert table("evidence") == {str(reason): text for reason, text in MEANINGS.items()}
 
 
 def test_the_policy_to_copy_is_valid() -> None:

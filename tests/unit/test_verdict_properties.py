@@ -223,6 +223,31 @@ def test_memory_that_fills_until_a_rare_collection_is_not_a_leak_where_cycles_ar
     assert worst(judged(counted)) < LEAKING
 
 
+def test_collections_say_nothing_of_what_is_no_memory() -> None:
+    """A pool that grew to its maximum with the load, as a Go service showed it, scraped once a minute: read only right
+    after collections it was a leak."""
+    # fmt: off
+    used = [
+        0, 0, 3, 4, 4, 4, 6, 5, 6, 8, 8, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 14, 15, 16, 15, 17,
+        17, 17, 19, 19, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20,
+    ]
+    rate = [
+        0, 0, 1, 3, 5, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 29, 30,
+        31, 32, 33, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 44, 44, 44, 44, 44, 44, 44,
+    ]
+    cycles = [
+        0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 8, 9, 9, 10, 10,
+        11, 11, 12, 12, 13, 13, 14, 15, 16, 17, 18, 19, 19, 21, 22, 23,
+    ]
+    # fmt: on
+    pool = replace(series(np.array(used), step=60.0, limit=20.0, signal="db-pool"), rate=np.array(rate, float))
+
+    counted = judged(replace(pool, gc=np.array(cycles, float)))
+
+    assert worst(counted) < LEAKING
+    assert said(counted) == said(judged(pool))
+
+
 def test_a_threshold_acts_after_its_time_and_a_gap_starts_it_anew() -> None:
     values = np.full(40, 850.0)
     context = Context(growth=False, above_share=0.8, above_for=300.0)

@@ -11,6 +11,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "leakwarden.leaderElectionName" -}}
+{{- printf "%s-leader-election" (include "leakwarden.fullname" .) -}}
+{{- end -}}
+
 {{/* Cluster-scoped objects carry the namespace too: each team may have a release called leakwarden. */}}
 {{- define "leakwarden.clusterName" -}}
 {{- printf "%s-%s" (include "leakwarden.fullname" .) .Release.Namespace | trunc 253 | trimSuffix "-" -}}
@@ -63,9 +67,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* What a schema can't say; included where it is rendered on every install. */}}
 {{- define "leakwarden.check" -}}
-{{- if gt (int .Values.replicas) 1 -}}
-{{- fail "replicas: at most 1; this version elects no leader, so a second replica would act a second time" -}}
-{{- end -}}
 {{- if and (eq .Values.image.tag "latest") (not .Values.image.digest) -}}
 {{- fail "image.tag: latest is not a version: nodes would run different ones, and a rollback would roll nothing back; name a version or set image.digest" -}}
 {{- end -}}

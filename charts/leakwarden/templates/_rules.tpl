@@ -10,6 +10,13 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [leakwarden.dev]
   resources: [reliabilitypolicies/status]
   verbs: [get, patch]
+# Its LeakReports: the record that is written before and after every action, and deleted when it is old.
+- apiGroups: [leakwarden.dev]
+  resources: [leakreports]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [leakwarden.dev]
+  resources: [leakreports/status]
+  verbs: [patch]
 # Which pods belong to which Deployment (through its ReplicaSets), and what the audit reads.
 - apiGroups: [apps]
   resources: [deployments, replicasets]
@@ -21,10 +28,20 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list]
+# Who owns a Deployment's replicas, so that scaling out never fights an autoscaler; without it scaling out is refused.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch]
 # Telling: a new Event, or one more in its series.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if and .Values.evidence.enabled (ne .Values.evidence.via "Pod") }}
+# evidence.via {{ .Values.evidence.via }}: profiles of pods through the API server.
+- apiGroups: [""]
+  resources: [pods/proxy]
+  verbs: [get]
+{{- end }}
 {{- if .Values.actions.evictPod.enabled }}
 # actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.
 - apiGroups: [""]

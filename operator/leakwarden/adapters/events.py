@@ -15,10 +15,12 @@ import socket
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from leakwarden.adapters.cluster.fence import Fence
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.api.names import REPORTING_CONTROLLER
 from leakwarden.ports import Announcement, ClusterUnavailable, ObjectRef
@@ -71,7 +73,8 @@ class RecorderStats:
 class EventRecorder:
     """Implements ports.Recorder. `announce` only queues; a task of its own writes. `stop` before the session closes.
 
-    `instance` is who reports, usually the pod's name (default: the host name, which in a pod is the same).
+    `instance` is who reports, usually the pod's name (default: the host name, which in a pod is the same). With a
+    `fence`, what is to be written after leadership has ended is dropped: the next leader tells what it finds.
     """
 
     def __init__(
@@ -80,8 +83,10 @@ class EventRecorder:
         instance: str = "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        fence: Fence | None = None,
     ) -> None:
         self._session = session
+        self._fence = fence
         self._instance = (instance or os.environ.get("POD_NAME") or socket.gethostname() or "unknown")[:MAX_WORD]
         self._clock = clock
         self._wall = wall
@@ -183,12 +188,8 @@ class EventRecorder:
     async def _continue(self, key: Key, series: _Series, at: float) -> bool:
         """Raise the count on the Event that exists. False when it has expired there, so that a new one is due."""
         body = {"series": {"count": series.count, "lastObservedTime": _micro_time(at)}}
-        reply = await self._session.ask(
-            "PATCH",
-            f"{_path(series.namespace)}/{series.name}",
-            body=json.dumps(body).encode(),
-            content_type="application/merge-patch+json",
-        )
+        path = f"{_path(series.namespace)}/{series.name}"
+        reply = await self._write("PATCH", path, body, "application/merge-patch+json")
         if reply.status == 404:
             self._series.pop(key, None)
             return False
@@ -216,11 +217,18 @@ class EventRecorder:
         }
         if announcement.related is not None:
             body["related"] = _reference(announcement.related)
-        reply = await self._session.ask("POST", _path(namespace), body=json.dumps(body).encode())
+        reply = await self._write("POST", _path(namespace), body)
         if self._went_well(reply):
             self._created += 1
             self._series[key] = _Series(namespace, name, 1, self._clock())
             _forget(self._series)
+
+    async def _write(
+        self, method: str, path: str, body: Mapping[str, Any], content_type: str = "application/json"
+    ) -> Reply:
+        """The only way out. Raises ClusterUnavailable, also where this replica does not lead."""
+        async with self._fence.passing() if self._fence is not None else nullcontext():
+            return await self._session.ask(method, path, body=json.dumps(body).encode(), content_type=content_type)
 
     def _went_well(self, reply: Reply) -> bool:
         if reply.ok:

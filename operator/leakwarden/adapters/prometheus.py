@@ -38,6 +38,7 @@ from leakwarden.adapters.sources import Endpoint
 from leakwarden.core.promql import literal_regex, matcher
 from leakwarden.core.readings import Answer, Query, QueryFailed
 from leakwarden.core.signals import Labels, render, row_of
+from leakwarden.ports import QuestionFailed
 
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
 WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
@@ -219,6 +220,14 @@ class PrometheusSource:
         except Exception as error:
             raise _explained(error, self._endpoint.timeout) from None
 
+    async def values(self, query: str, at: float) -> Sequence[float]:
+        """The values that an instant query yields. `query` is whole, confined PromQL. Raises QuestionFailed."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._instant, query, at)
+        except Exception as error:
+            told = _explained(error, self._endpoint.timeout)
+            raise QuestionFailed(f"Prometheus {self.name}: {told.message}") from None
+
     async def close(self) -> None:
         """Let go of threads and connections; a request under way ends by its own timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -266,6 +275,12 @@ class PrometheusSource:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
         found: list[RawSeries] = self._client.custom_query(query, params=asked)
         return [series.metric for series in found]
+
+    def _instant(self, query: str, at: float) -> list[float]:
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        # A series without a number (a native histogram) is an answer all the same, and none that says zero.
+        return [float(series.value[1]) if series.value is not None else math.nan for series in found]
 
     def _promql(self, query: Query, template: str) -> str:
         if query.confined:

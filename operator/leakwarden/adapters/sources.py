@@ -1,4 +1,4 @@
-"""The sources file: which Prometheus endpoints there are. The operator's own configuration, never a policy's."""
+"""The sources file: which Prometheus and Alertmanager endpoints there are. The operator's own configuration, never a policy's."""
 
 from __future__ import annotations
 
@@ -123,13 +123,23 @@ class Endpoint(_Model):
 
 class _File(_Model):
     prometheus: tuple[Endpoint, ...] = ()
+    alertmanager: tuple[Endpoint, ...] = ()
 
 
 def load_sources(path: Path) -> tuple[Endpoint, ...]:
-    """The endpoints of the file, at most one of them the default; a single one is the default by itself.
+    """The Prometheus endpoints of the file, at most one of them the default; a single one is the default by itself.
 
     An empty file or list is no error: there is no Prometheus then. Raises SourcesError.
     """
+    return _with_default(path, _load(path).prometheus)
+
+
+def load_alertmanagers(path: Path) -> tuple[Endpoint, ...]:
+    """The Alertmanagers of the file, whose silences are respected; usually none or one. Raises SourcesError."""
+    return _distinct(path, "alertmanager", _load(path).alertmanager)
+
+
+def _load(path: Path) -> _File:
     try:
         with path.open("rb") as file:
             body = file.read(MAX_BYTES + 1)
@@ -148,17 +158,21 @@ def load_sources(path: Path) -> tuple[Endpoint, ...]:
     if not isinstance(content, dict):
         raise SourcesError(f"{path}: must be a mapping with the key prometheus, a list of endpoints")
     try:
-        endpoints = _File.model_validate(content).prometheus
+        return _File.model_validate(content)
     except ValidationError as invalid:
         raise SourcesError(f"{path}: {_first(invalid)}") from None
-    return _with_default(path, endpoints)
 
 
-def _with_default(path: Path, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def _distinct(path: Path, kind: str, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     names = [endpoint.name for endpoint in endpoints]
     for name in names:
         if names.count(name) > 1:
-            raise SourcesError(f"{path}: prometheus has the name {name!r} more than once; names must be unique")
+            raise SourcesError(f"{path}: {kind} has the name {name!r} more than once; names must be unique")
+    return endpoints
+
+
+def _with_default(path: Path, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    _distinct(path, "prometheus", endpoints)
     defaults = [endpoint.name for endpoint in endpoints if endpoint.default]
     if len(defaults) > 1:
         raise SourcesError(f"{path}: {' and '.join(map(repr, defaults))} are both the default; at most one may be")

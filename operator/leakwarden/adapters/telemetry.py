@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from leakwarden import __version__
+from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.engine import Engine, Tick
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -57,8 +58,11 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("kopf.objects", "kopf._core.reactor.running", "asyncio", "aiohttp.access"):
+    for chatty in ("kopf.objects", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What ends kopf is told by our handlers, once a cause; these would add two tracebacks with every try.
+    for doubled in ("kopf._core.reactor.running", "kopf._core.reactor.orchestration"):
+        logging.getLogger(doubled).setLevel(logging.CRITICAL)
 
 
 class Telemetry:
@@ -96,16 +100,27 @@ class Telemetry:
 
 
 class EngineCollector(Collector):
-    """Gauges read from the engine's last tick at scrape time."""
+    """Gauges read from the engine's last tick at scrape time; `leads` tells whether this replica may act now."""
 
-    def __init__(self, engine: Engine, caches: Callable[[], Iterable[tuple[str, int, int, int]]]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        caches: Callable[[], Iterable[tuple[str, int, int, int]]],
+        leads: Callable[[], bool],
+    ) -> None:
         self._engine = engine
         self._caches = caches
+        self._leads = leads
 
     def collect(self) -> Iterable[Metric]:
         info = GaugeMetricFamily("leakwarden_build_info", "The operator's version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
+        leader = GaugeMetricFamily(
+            "leakwarden_leader", "1 on the replica that acts, 0 on those that stand by and on one that lost its lead."
+        )
+        leader.add_metric([], self._leads())
+        yield leader
         tick = self._engine.last
         defects = CounterMetricFamily(
             "leakwarden_defects", "Policies passed over in a tick because of a defect of ours."
@@ -138,6 +153,11 @@ class EngineCollector(Collector):
         for reason, count in sorted(reasons.items()):
             skips.add_metric([reason], count)
         yield skips
+        reports = GaugeMetricFamily("leakwarden_reports", "LeakReports by phase.", labels=["phase"])
+        phases = Counter(report.status.phase for report in tick.reports)
+        for phase in Phase:
+            reports.add_metric([str(phase)], phases[phase])
+        yield reports
         objects = GaugeMetricFamily("leakwarden_cache_objects", "Objects in the cache.", labels=["resource"])
         relists = GaugeMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
         restarts = GaugeMetricFamily("leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"])
@@ -150,8 +170,14 @@ class EngineCollector(Collector):
         yield restarts
 
 
-async def serve(listen: str, telemetry: Telemetry, alive: Callable[[], str], ready: Callable[[], str]) -> web.AppRunner:
-    """Serve /healthz, /readyz and /metrics; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
+async def serve(
+    listen: str,
+    telemetry: Telemetry,
+    alive: Callable[[], str],
+    ready: Callable[[], str],
+    routes: Iterable[web.RouteDef] = (),
+) -> web.AppRunner:
+    """Serve /healthz, /readyz, /metrics and `routes`; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
 
     def check(complaint: Callable[[], str]) -> Callable[[web.Request], object]:
         async def answer(_: web.Request) -> web.Response:
@@ -167,6 +193,7 @@ async def serve(listen: str, telemetry: Telemetry, alive: Callable[[], str], rea
     app.router.add_get("/healthz", check(alive))  # type: ignore[arg-type]
     app.router.add_get("/readyz", check(ready))  # type: ignore[arg-type]
     app.router.add_get("/metrics", metrics)
+    app.router.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     host, _, port = listen.rpartition(":")

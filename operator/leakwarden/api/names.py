@@ -23,6 +23,8 @@ REPORTING_CONTROLLER = f"{GROUP}/operator"
 
 # On a Deployment: any value but "false" keeps every action away from it; the value is the reason shown.
 SKIP_ANNOTATION = f"{GROUP}/skip"
+# On a pod (so in a Deployment's pod template): the port that serves /debug/pprof.
+PPROF_PORT_ANNOTATION = f"{GROUP}/pprof-port"
 # On a LeakReport, so that `kubectl get leak -l` finds those of one policy or Deployment.
 POLICY_LABEL = f"{GROUP}/policy"
 WORKLOAD_LABEL = f"{GROUP}/workload"

@@ -36,8 +36,9 @@ the pod's containers are pod/container where several have readings. Only reading
 A line of the series is one life of one process:
   {"signal": "descriptors", "namespace": "shop", "workload": "cart", "pod": "cart-1", "uid": "...",
    "start": 1700000000, "limit": 1024, "t": [1700000030, ...], "v": [12, null, ...], "rate": [...], "gc": [...]}
-start and t in epoch seconds; limit null where none is known; v null where a scrape is missing; rate (requests/s) and gc
-(completed GC cycles) may be left out. A restarted process is another line. Lines come in any order.
+start and t in epoch seconds; limit null where none is known, and 0 or "unlimited" (2^50 and more) is none; v null where
+a scrape is missing, as is a zero of what a living process has (descriptors, sockets, goroutines, memory); rate (requests/s)
+and gc (completed GC cycles) may be left out. A restarted process is another line. Lines come in any order.
 
 -o jsonl writes time (epoch seconds, like t), namespace, workload, pod, uid, signal, verdict, reason and tte: low and high
 in seconds until the limit is reached, or null.
@@ -104,11 +105,12 @@ def run(args: argparse.Namespace) -> int:
         _say(problem)
     if not recording.series:
         return _refuse(f"{args.series}: holds no series that can be replayed")
-    changes = _replay(recording.series, rules, interval, args.jobs, progress)
+    series = [rules.measured(one) for one in recording.series]
+    changes = _replay(series, rules, interval, args.jobs, progress)
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
-        _show(args, recording.series, changes, rules)
+        _show(args, series, changes, rules)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -205,4 +207,6 @@ def _refuse(text: str) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"leakwarden backtest: {text}", file=sys.stderr)
+    from leakwarden.cli.audit_report import printable
+
+    print(f"leakwarden backtest: {printable(text)}", file=sys.stderr)

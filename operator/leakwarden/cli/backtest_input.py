@@ -15,8 +15,15 @@ import numpy as np
 
 from leakwarden.core.readings import Floats
 from leakwarden.core.recording import Series
+from leakwarden.core.signals import real_limit
 
 _CHUNK = 2**20
+_BOM = b"\xef\xbb\xbf"
+# Seconds of the years 1 to 9999: whoever writes milliseconds is told so.
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
+# Readings and their shares of the limit are kept in single precision, which ends at 3e38.
+_HIGHEST = 1e18
+_SMALLEST = 1e-18
 
 
 class Unreadable(Exception):
@@ -58,11 +65,13 @@ def read(name: str, progress: Callable[[str], None]) -> Recording:
         with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as stream:
             for number, line in enumerate(_lines(stream), 1):
                 progress(f"reading {name}: line {number}")
+                if number == 1:
+                    line = line.removeprefix(_BOM)
                 if not line.strip():
                     continue
                 try:
                     one = _series(decoder.decode(line))
-                except (msgspec.DecodeError, ValueError) as error:
+                except (msgspec.DecodeError, ValueError, RecursionError) as error:
                     problems.append(f"{name}, line {number}: {_short(error)}")
                     continue
                 if len(one.t):
@@ -133,6 +142,14 @@ def _series(line: _Line) -> Series:
     t = np.asarray(line.t, dtype=np.float64)
     v, rate, gc = (_values(values) for values in (line.v, line.rate, line.gc))
     assert v is not None
+    for name, array, least, most in (
+        ("t", t, _FIRST, _LAST),
+        ("v", v, -_HIGHEST, _HIGHEST),
+        ("rate", rate, 0.0, _HIGHEST),
+        ("gc", gc, 0.0, _HIGHEST),
+    ):
+        if array is not None:
+            _within(name, array, least, most)
     if n and np.any(np.diff(t) <= 0):
         # Sorted, and of readings of one moment the first that is there.
         order = np.lexsort((np.isnan(v), t))
@@ -140,11 +157,21 @@ def _series(line: _Line) -> Series:
         t, v = t[order], v[order]
         rate, gc = (None if values is None else values[order] for values in (rate, gc))
     limit = line.limit
-    if limit is not None and (not math.isfinite(limit) or limit <= 0):
-        limit = None  # "unlimited" and the constant zero of an exporter that cannot say
+    if limit is not None:
+        limit = real_limit(limit)  # not "unlimited", nor the constant zero of an exporter that cannot say
+    if limit is not None and limit < _SMALLEST:
+        raise ValueError(f"limit is {limit:g}, next to which every reading is without measure")
     start = line.start if line.start is not None else float(t[0]) if n else 0.0
     return Series(line.signal, line.namespace, line.workload, line.pod, line.uid, start, limit, t, v, rate, gc)
 
 
 def _values(values: list[float | None] | None) -> Floats | None:
     return None if values is None else np.array(values, dtype=np.float64)
+
+
+def _within(name: str, values: Floats, least: float, most: float) -> None:
+    """Raises ValueError with the first that is out of bounds. NaN is a missing one."""
+    wrong = np.flatnonzero((values < least) | (values > most))
+    if len(wrong):
+        allowed = "epoch seconds are allowed" if name == "t" else f"{least:g} to {most:g} is allowed"
+        raise ValueError(f"{name}[{wrong[0]}] is {values[wrong[0]]:.15g}; {allowed}")

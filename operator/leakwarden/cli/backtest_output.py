@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from leakwarden.api.scalars import format_duration
+from leakwarden.cli.audit_report import printable
 from leakwarden.cli.backtest_policy import Rules
 from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT, UNKNOWN, VERDICTS
 from leakwarden.core.detector_replay import Change
@@ -75,6 +76,10 @@ def _line(spans: list[tuple[float, float, int]], begin: float, end: float) -> st
     return "".join(_MARKS.get(slot, " ") for slot in slots)
 
 
+def _name(s: Series) -> str:
+    return printable(f"{s.namespace}/{s.pod} {s.signal}")
+
+
 def _when(t: float) -> str:
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M")
 
@@ -99,7 +104,7 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
     shown = sorted((i for i in worst if worst[i] >= LEAKING), key=lambda i: (-worst[i], by_series[i][0].time))
     if not shown:
         return "\n".join([*lines, "Nothing was ever judged Leaking."]) + "\n"
-    names = [f"{series[i].namespace}/{series[i].pod} {series[i].signal}" for i in shown[:_MOST]]
+    names = [_name(series[i]) for i in shown[:_MOST]]
     width = min(max(len(name) for name in names), 60)
     lines += ["", f"{'':{width}}  {_when(begin):<{_WIDTH - 16}}{_when(end)}"]
     for i, name in zip(shown, names, strict=False):
@@ -109,7 +114,7 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
             if change.verdict >= LEAKING:
                 lines.append(f"{'':{width}}  {_when(change.time)} {_said(change)}")
                 if change.verdict == EXHAUSTING:
-                    lines[-1] += ": would have acted" if rules.acts else ": would be acted on in mode Enforce"
+                    lines[-1] += f": {rules.consequence(series[i].signal)}"
                     break
     if len(shown) > _MOST:
         lines.append(f"and {len(shown) - _MOST} more; -o jsonl has all")
@@ -147,7 +152,7 @@ def write_picture(file: str, series: Sequence[Series], changes: Changes) -> None
     ]
     for place, i in enumerate(shown):
         y = row * (place + 1.5)
-        name = escape(f"{series[i].namespace}/{series[i].pod} {series[i].signal}"[:52])
+        name = escape(_name(series[i])[:52])
         out.append(f'<text x="{left - 6}" y="{y + 9}" text-anchor="end">{name}</text>')
         for since, until, verdict in _spans(series[i], by_series[i]):
             x, w = left + (since - begin) * scale, max((until - since) * scale, 0.5)

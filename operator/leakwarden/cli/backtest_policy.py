@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from leakwarden.api.scalars import parse_amount, parse_duration
-from leakwarden.api.v1alpha1.signal import SYMPTOMS
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.detector import Context
 from leakwarden.core.recording import Series
+from leakwarden.core.signals import CATALOGUE
 
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
@@ -26,7 +29,15 @@ _ALSO = {
     "Sockets": ("socket", "container_sockets"),
     "Goroutines": ("goroutine", "go_goroutines"),
     "Heap": ("go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
-    "DBPool": ("pool", "db", "go_sql_in_use_connections", "go_sql_open_connections", "go_sql_stats_connections_in_use"),
+    "DBPool": (
+        "pool",
+        "db",
+        "go_sql_in_use_connections",
+        "go_sql_open_connections",
+        "go_sql_stats_connections_in_use",
+        "hikaricp_connections_active",
+        "hikaricp_active_connections",
+    ),
     "WorkingSet": ("memory", "container_memory_working_set_bytes", "rss"),
 }
 
@@ -38,9 +49,10 @@ def _plain(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
-    `name` of the policy."""
+    `name` of the policy. `known`: type and role by plain name; what is not in it is taken for a leak's."""
 
-    by_name: dict[str, Context] | None
+    by_name: Mapping[str, Context] | None
+    known: Mapping[str, tuple[SignalType, Role]]
     name: str = ""
     acts: bool = False
 
@@ -51,12 +63,35 @@ class Rules:
     def left_out(self, series: Sequence[Series]) -> list[str]:
         return sorted({s.signal for s in series if self.of(s.signal) is None})
 
+    def consequence(self, signal: str) -> str:
+        """What follows from Exhausting."""
+        _, role = self.known.get(_plain(signal), (None, Role.LEAK))
+        if role is not Role.LEAK:
+            return f"only reported, its role is {role}"
+        return "would have acted" if self.acts else "would be acted on in mode Enforce"
+
+    def measured(self, series: Series) -> Series:
+        """As the operator reads it: where a living process is never at zero, a zero is no reading."""
+        kind, _ = self.known.get(_plain(series.signal), (None, None))
+        row = CATALOGUE.get(kind) if kind is not None else None
+        if row is None or not row.never_zero or not np.any(series.v == 0):
+            return series
+        return replace(series, v=np.where(series.v == 0, np.nan, series.v))
+
 
 def rules_of(policy: Policy | None) -> Rules:
     """The rules of a policy that `load` read, the defaults without one."""
     if policy is None or policy.spec is None:
-        return Rules(None)
-    return Rules(_contexts(policy.spec), policy.name, str(policy.spec.mode) == "Enforce")
+        names = ((kind, role, name) for kind, role in DEFAULT_ROLES.items() for name in _names(kind))
+        return Rules(None, {name: (kind, role) for kind, role, name in names})
+    spec = policy.spec
+    signals = dict(_named(spec))
+    return Rules(
+        {name: _context(spec, signal) for name, signal in signals.items()},
+        {name: (signal.type, signal.effective_role) for name, signal in signals.items()},
+        policy.name,
+        str(spec.mode) == "Enforce",
+    )
 
 
 def load(file: str) -> Policy:
@@ -89,15 +124,20 @@ def load(file: str) -> Policy:
     return policy
 
 
-def _contexts(spec: PolicySpec) -> dict[str, Context]:
-    by_name: dict[str, Context] = {}
+def _names(kind: SignalType) -> list[str]:
+    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()))]
+
+
+def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
+    """Each signal that is replayed under the plain names that recordings may call it; the first of a name counts."""
+    taken: set[str] = set()
     for signal in spec.signals:
         if signal.type in SYMPTOMS:
             continue  # their readings are no leak's, and no action would have followed from them
-        context = _context(spec, signal)
-        for name in (signal.name, str(signal.type), *_ALSO.get(str(signal.type), ())):
-            by_name.setdefault(_plain(name), context)
-    return by_name
+        for name in (_plain(signal.name), *_names(signal.type)):
+            if name not in taken:
+                taken.add(name)
+                yield name, signal
 
 
 def _context(spec: PolicySpec, signal: Signal) -> Context:

@@ -6,10 +6,13 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from leakwarden.cli.backtest_policy import Rules
-from leakwarden.core.detector import Context
+from leakwarden.core.detector import UNKNOWN, Context
 from leakwarden.core.detector_replay import Change, replay
 from leakwarden.core.recording import Series
+from leakwarden.core.verdict import Reason
 
 # Readings replayed side by side: enough rows to make array operations worth their call, few enough for 500 MB.
 _BATCH = 4_000_000
@@ -22,7 +25,8 @@ _Job = tuple[tuple[int, ...], list[Series], Context, float]
 def replay_all(
     series: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
 ) -> list[tuple[int, Change]]:
-    """(place in `series`, change), by time."""
+    """(place in `series`, change), by time. Of a series without a single reading nothing is ever known."""
+    silent = [(i, s) for i, s in enumerate(series) if rules.of(s.signal) is not None and np.all(np.isnan(s.v))]
     total = sum(len(s.t) for s in series)
     processes = jobs or (os.cpu_count() or 1)
     if total < _WORTH_IT:
@@ -50,6 +54,7 @@ def replay_all(
                         break
                     except multiprocessing.TimeoutError:
                         continue
+    changes += [(i, Change(float(s.t[0]), i, UNKNOWN, Reason.TooFewReadings, np.inf, np.inf)) for i, s in silent]
     changes.sort(key=lambda item: (item[1].time, item[0]))
     return changes
 

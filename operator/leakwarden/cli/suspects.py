@@ -15,20 +15,34 @@ if TYPE_CHECKING:
     from leakwarden.core.profile.suspects import Capture
 
 
+class NoProfiles(Exception):
+    """There is nothing to name suspects from; the message is one line for people."""
+
+
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "suspects",
         help="name the lines of a Go service that leak, from its profiles",
         description="Name the lines that leak, from profiles as /debug/pprof gives them: two goroutine profiles some"
         " seconds apart, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
-        " read from the files. Exit code 0: nothing is suspected; 1: something is; 2: a file cannot be read.",
+        " read from the files. With --pod they are taken from a running pod first, through the API server, which needs"
+        " the right to get pods and pods/proxy. Exit code 0: nothing is suspected; 1: something is; 2: a file or the pod"
+        " cannot be read.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="profiles of one process (.pb.gz, not text)")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="profiles of one process (.pb.gz, not text)")
+    parser.add_argument("--pod", metavar="NAMESPACE/POD", help="take the profiles of this pod, ten seconds apart")
+    parser.add_argument(
+        "--port", type=int, help="with --pod: the port of /debug/pprof (default: as the operator finds it)"
+    )
+    parser.add_argument("--path", default="/debug/pprof", help="with --pod: the path above the profiles")
+    parser.add_argument("--save", metavar="DIR", help="with --pod: keep the profiles here")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
     parser.add_argument(
         "--growing",
         action="append",
         default=[],
-        choices=["goroutines", "descriptors", "memory"],
+        choices=["goroutines", "descriptors", "connections", "memory"],
         help="what is known to grow for minutes, e.g. from a dashboard: then less growth between the profiles is enough",
     )
     parser.add_argument(
@@ -39,31 +53,49 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.core.profile.pprof import ProfileError, decode
+    from leakwarden.core.profile.pprof import ProfileError
     from leakwarden.core.profile.suspects import suspects
 
-    profiles = []
-    for name in arguments.files:
-        try:
-            profiles.append(decode(Path(name).read_bytes()))
-        except OSError as error:
-            print(f"{name}: {error.strerror}", file=sys.stderr)
-            return 2
-        except ProfileError as error:
-            print(f"{name}: not a profile: {error}", file=sys.stderr)
-            return 2
+    if bool(arguments.files) == bool(arguments.pod):
+        return _fail("give profiles, or a pod with --pod to take them from")
     try:
-        capture = _capture(profiles)
+        capture = _taken(arguments) if arguments.pod else _read(arguments.files)
         found = suspects(capture, growing=frozenset(arguments.growing), modules=arguments.module)
-    except ProfileError as error:
-        print(f"leakwarden suspects: {error}", file=sys.stderr)
-        return 2
+    except (ProfileError, NoProfiles) as error:
+        return _fail(str(error))
     if len(capture.goroutines) == 1:
         print(
             "leakwarden suspects: one goroutine profile shows no growth; give two, some seconds apart", file=sys.stderr
         )
     print(_json(found) if arguments.output == "json" else _text(found))
     return 1 if found else 0
+
+
+def _fail(message: str) -> int:
+    print(f"leakwarden suspects: {message}", file=sys.stderr)
+    return 2
+
+
+def _taken(arguments: argparse.Namespace) -> Capture:
+    """Profiles of a running pod. Raises NoProfiles."""
+    from leakwarden.cli.suspects_pod import take
+
+    return take(arguments)
+
+
+def _read(names: list[str]) -> Capture:
+    """Profiles from files. Raises NoProfiles, ProfileError."""
+    from leakwarden.core.profile.pprof import ProfileError, decode
+
+    profiles = []
+    for name in names:
+        try:
+            profiles.append(decode(Path(name).read_bytes()))
+        except OSError as error:
+            raise NoProfiles(f"{name}: {error.strerror}") from None
+        except ProfileError as error:
+            raise NoProfiles(f"{name}: not a profile: {error}") from None
+    return _capture(profiles)
 
 
 def _capture(profiles: list[Profile]) -> Capture:
@@ -93,6 +125,7 @@ def _text(found: list[Suspect]) -> str:
         lines = [
             f"{suspect.confidence.value:<6}  {suspect.headline}",
             *(f"        because  {reason}" for reason in suspect.reasons),
+            *(f"        under    {key}={value}" for key, value in suspect.labels[:4]),
             *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
             f"        why      {suspect.why}",
             f"        fix      {suspect.fix}",

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leakwarden.api import names
-from leakwarden.api.v1alpha1.conditions import ConditionType, SkipReason
+from leakwarden.api.v1alpha1.conditions import ConditionType, Reason, SkipReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceState
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus, PolicyStatus, WorkloadStatus
 from leakwarden.core.announcement import Announcement, ObjectRef
 from leakwarden.core.evaluation import PolicyEvaluation
 from leakwarden.core.judgement import SEVERITY, Verdict
+from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy
 from leakwarden.core.workload import Workload
 
@@ -75,8 +77,17 @@ def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> li
     return told
 
 
+def _suspected(suspects: Mapping[str, str], pod: str) -> str:
+    """The line of code that the pod's profiles point at, for the end of a sentence."""
+    return f"; suspect: {suspects[pod]}" if pod in suspects else ""
+
+
 def _verdicts(
-    policy: Policy, workload: Workload, before: WorkloadStatus | None, after: WorkloadStatus
+    policy: Policy,
+    workload: Workload,
+    before: WorkloadStatus | None,
+    after: WorkloadStatus,
+    suspects: Mapping[str, str],
 ) -> list[Announcement]:
     was = Verdict(before.verdict) if before is not None else Verdict.UNKNOWN
     now = Verdict(after.verdict)
@@ -87,6 +98,7 @@ def _verdicts(
         if SEVERITY[now] < SEVERITY[was]:
             return []  # on its way down; said again only when it is Healthy
         note = f"{worst.name}: {worst.signal}: {worst.message}" if worst else f"{workload.name} is {now}"
+        note += _suspected(suspects, worst.name if worst else "")
         return _both(policy, workload, event[0], "Judge", note, event[1])
     if now is Verdict.HEALTHY and SEVERITY[was] >= SEVERITY[Verdict.LEAKING]:
         return _both(policy, workload, "LeakGone", "Judge", f"all {after.pods} pods are judged Healthy", False)
@@ -117,15 +129,27 @@ def _skips(
 _DONE_REASONS = {"EvictPod": "PodEvicted", "RolloutRestart": "RolloutRestarted", "ScaleOut": "ScaledOut"}
 
 
+_RESULT_EVENTS = {
+    ActionResult.EFFECTIVE: ("RemediationEffective", False),
+    ActionResult.INEFFECTIVE: ("RemediationIneffective", True),
+    ActionResult.INCONCLUSIVE: ("RemediationInconclusive", True),
+    ActionResult.RECOVERED_ANYWAY: ("RecoveredAnyway", False),
+}
+
+
 def _action(
-    policy: Policy, workload: Workload | None, before: ActionStatus | None, after: ActionStatus
+    policy: Policy,
+    workload: Workload | None,
+    before: ActionStatus | None,
+    after: ActionStatus,
+    suspects: Mapping[str, str],
 ) -> list[Announcement]:
     told: list[Announcement] = []
     if before is None or before.phase != after.phase:
         subject = after.pod or after.workload
         match after.phase:
             case ActionPhase.DONE:
-                note = f"{after.type} {subject}: {after.signal}: {after.reason}"
+                note = f"{after.type} {subject}: {after.signal}: {after.reason}{_suspected(suspects, after.pod)}"
                 told += _both(policy, workload, _DONE_REASONS.get(after.type, "Remediated"), after.type, note, False)
             case ActionPhase.BLOCKED:
                 told += _both(policy, workload, "EvictionBlocked", after.type, f"{subject}: {after.message}", True)
@@ -136,29 +160,66 @@ def _action(
                     policy, workload, "RemediationInterrupted", after.type, f"{subject}: {after.message}", True
                 )
     was = before.result if before is not None else None
-    if after.result is not None and after.result != was:
-        if after.result is ActionResult.EFFECTIVE:
-            told += _both(policy, workload, "RemediationEffective", after.type, after.message, False)
-        elif after.result is ActionResult.INCONCLUSIVE:
-            told += _both(policy, workload, "RemediationInconclusive", after.type, after.message, True)
+    if after.result is not None and after.result != was and (event := _RESULT_EVENTS.get(after.result)):
+        note = after.message + _suspected(suspects, after.pod)
+        told += _both(policy, workload, event[0], after.type, note, event[1])
     return [replace(announcement, essential=True) for announcement in told]
 
 
+def _circuit(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[Announcement]:
+    def opened(status: PolicyStatus) -> str:
+        stalled = (c for c in status.conditions if c.type == ConditionType.STALLED and c.reason == Reason.CIRCUIT_OPEN)
+        return next((condition.message for condition in stalled), "")
+
+    was, now = opened(before), opened(after)
+    if now and not was:
+        return _both(policy, None, "CircuitOpened", "Remediate", now, True)
+    if was and not now:
+        return _both(policy, None, "CircuitClosed", "Remediate", "actions may be taken again", False)
+    return []
+
+
 def announcements(
-    evaluation: PolicyEvaluation, before: PolicyStatus, after: PolicyStatus, workloads: Mapping[str, Workload]
+    evaluation: PolicyEvaluation,
+    before: PolicyStatus,
+    after: PolicyStatus,
+    workloads: Mapping[str, Workload],
+    suspects: Mapping[str, str],
 ) -> Sequence[Announcement]:
-    """What changed between the two statuses. `workloads` by UID, for actions on targets that are selected no more."""
+    """What changed between the two statuses. `workloads` by UID, for actions on targets that are selected no more;
+    `suspects`: what was captured from a pod, in one line, by the pod's name."""
     policy = evaluation.policy
-    told = _conditions(policy, before, after)
+    told = _conditions(policy, before, after) + _circuit(policy, before, after)
     by_name = {target.workload.name: target.workload for target in evaluation.workloads}
     old = {target.name: target for target in before.workloads}
     for target in after.workloads:
         workload = by_name.get(target.name)
         if workload is None:
             continue
-        told += _verdicts(policy, workload, old.get(target.name), target)
+        told += _verdicts(policy, workload, old.get(target.name), target, suspects)
         told += _skips(policy, workload, old.get(target.name), target)
     known = {action.id: action for action in before.actions}
     for action in after.actions:
-        told += _action(policy, workloads.get(action.workload_uid), known.get(action.id), action)
+        told += _action(policy, workloads.get(action.workload_uid), known.get(action.id), action, suspects)
+    return told
+
+
+def report_announcements(
+    before: LeakReport, after: LeakReport, policy: Policy | None, workload: Workload | None
+) -> Sequence[Announcement]:
+    """What a report says that no status of a policy does: what was captured, and how an episode without an action ended."""
+    if policy is None:
+        return []
+    pod, evidence = after.spec.pod.name, after.status.evidence
+    told: list[Announcement] = []
+    if evidence is not None and evidence != before.status.evidence:
+        if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL):
+            note = f"{pod}: {evidence.summary or 'profiles were taken, nothing stands out'}"
+            told += _both(policy, workload, "EvidenceCaptured", "Capture", note, False)
+        elif evidence.state is EvidenceState.FAILED:
+            note = f"{pod}: {evidence.reason}: {evidence.message}"
+            told += _both(policy, workload, "EvidenceFailed", "Capture", note, False)
+    unverified = all(record.result is None for record in after.status.actions)
+    if after.ended and not before.ended and unverified:
+        told += _both(policy, workload, str(after.status.phase), "Judge", f"{pod}: {after.status.message}", False)
     return told

@@ -66,6 +66,8 @@ def _fold(state: State, row: Ints, t: Floats, v: Floats, rate: Floats, gc: Float
         return earlier
 
     floor = v
+    # A collection gives back memory and nothing else: a pool's connections are in use whether it has run or not.
+    gc = np.where(c["memory"][row], gc, np.nan)
     counts = ~np.isnan(gc)
     if counts.any():  # only the reading right after a collection shows what is live
         collected = before(gc, "gc")

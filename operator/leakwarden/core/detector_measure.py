@@ -8,7 +8,7 @@ from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints, Window
 from leakwarden.core.detector_state import State
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
-from leakwarden.core.trend import Trend, measure
+from leakwarden.core.trend import Growth, Trend, beyond, measure
 from leakwarden.core.verdict import Gates, Passed, Reason, judge_windows
 
 _S = len(WIDTHS)
@@ -112,12 +112,12 @@ def _weigh(
         load[unrated] = others
         apart[unrated] = (there[unrated] & ~np.isnan(others)).sum(axis=1) >= MIN_KNOWN * floors[unrated]
     quantum = _quantum(state, rows)
-    raw = measure(lo, hi, quantum, None)
-    adjusted = raw
+    raw = measure(lo, hi, quantum)
+    adjusted = Growth.of(raw)
     use = np.flatnonzero(rated | apart)
     if len(use):
-        part = measure(lo[use], hi[use], quantum[use], explain_by_load(lo[use], load[use]))
-        adjusted = _spliced(raw, part, use)
+        part = beyond(lo[use], quantum[use], explain_by_load(lo[use], load[use]))
+        adjusted = _spliced(adjusted, part, use)
     group = c["group"][rows]
     history = now - state.origin[group] > 26 * 3600
     passed = judge_windows(
@@ -133,13 +133,10 @@ def _weigh(
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
 
 
-def _spliced(raw: Trend, part: Trend, use: Ints) -> Trend:
-    columns = {}
-    for name in Trend.__slots__:
-        whole = getattr(raw, name).copy()
-        whole[use] = getattr(part, name)
-        columns[name] = whole
-    return Trend(**columns)
+def _spliced(raw: Growth, part: Growth, use: Ints) -> Growth:
+    slope, slope_low, late = raw.slope.copy(), raw.slope_low.copy(), raw.late.copy()
+    slope[use], slope_low[use], late[use] = part.slope, part.slope_low, part.late
+    return Growth(slope, slope_low, late)
 
 
 def _higher_than_yesterday(k: int, lo: Floats) -> Bools:

@@ -5,7 +5,7 @@ the remediation, the status, the Events and the metrics, so that they cannot dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
@@ -18,18 +18,21 @@ from leakwarden.core.policy import Policy, selects
 from leakwarden.core.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.symptoms import judge_symptom
+from leakwarden.core.threshold import resumed_at
 from leakwarden.core.workload import Pod, Snapshot, Workload, container_memory_limit
 
 
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
-    """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise."""
+    """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
+    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered."""
 
     pod: Pod
     verdict: Verdict
     deciding: Judgement | None
     acting: Judgement | None
     judgements: tuple[Judgement, ...]
+    resumed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class PolicyEvaluation:
     cluster_fresh: bool
     workloads: tuple[WorkloadEvaluation, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)  # by the signal's name
+    cluster_trouble: str = ""  # what keeps the operator from looking at the cluster, in one line, where it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,23 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     return PodEvaluation(pod, verdict, decisive, acting, everything)
 
 
+def _with_hole(
+    evaluated: PodEvaluation,
+    policy: Policy,
+    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
+    max_age: float,
+) -> PodEvaluation:
+    """Said of pods that may be acted on only. An alert has holes by its nature: it is silent while it does not fire."""
+    if evaluated.acting is None or policy.spec is None:
+        return evaluated
+    signal = next(s for s in policy.spec.signals if s.name == evaluated.acting.signal)
+    if signal.type is SignalType.ALERT:
+        return evaluated
+    series = known[answer_key(signal, policy.namespace)].get(evaluated.pod.uid, [])
+    holes = [resumed for _, points, _ in series if (resumed := resumed_at(points, max_age)) is not None]
+    return replace(evaluated, resumed=max(holes)) if holes else evaluated
+
+
 def evaluate(
     policy: Policy,
     snapshot: Snapshot,
@@ -202,9 +223,14 @@ def evaluate(
     evaluated = []
     for workload in targets(policy, snapshot):
         pods = [
-            evaluate_pod(
-                pod,
-                [(s, _judge_signal(s, workload, pod, readings, known, now, max_age)) for s in spec.signals],
+            _with_hole(
+                evaluate_pod(
+                    pod,
+                    [(s, _judge_signal(s, workload, pod, readings, known, now, max_age)) for s in spec.signals],
+                ),
+                policy,
+                known,
+                max_age,
             )
             for pod in snapshot.pods_by_workload.get(workload.uid, ())
             if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
@@ -228,5 +254,5 @@ def evaluate(
         )
     return PolicyEvaluation(
         policy, readings.source, readings.error, cluster_fresh,
-        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers,
+        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers, snapshot.trouble,
     )  # fmt: skip

@@ -84,6 +84,11 @@ def _promql_errors(spec: PolicySpec, namespace: str) -> str:
                 confine(query, namespace)
             except PromQLError as error:
                 return f"spec.signals[{index}].{field} is {query[:60]!r}: {error}"
+    for index, veto in enumerate(spec.vetoes):
+        try:
+            confine(veto.query, namespace, of_pods=False)
+        except PromQLError as error:
+            return f"spec.vetoes[{index}].query is {veto.query[:60]!r}: {error}"
     return ""
 
 

@@ -57,43 +57,48 @@ def literal_regex(text: str) -> str:
     return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)
 
 
-def confine(query: str, namespace: str, *, namespace_label: str = "namespace", pod_label: str = "pod") -> str:
+def confine(
+    query: str, namespace: str, *, namespace_label: str = "namespace", pod_label: str = "pod", of_pods: bool = True
+) -> str:
     """`query` with `namespace="..."` in every selector; a matcher of its own on that label must hold too.
 
     Raises PromQLError, and nothing else, for what does not parse, does not yield a vector, reads no
     series, looks at a fixed or a future time, writes the labels that say whose reading it is, or
     plainly has no pod label. A result may still turn out to lack it (`absent()`); the source says so then.
+    Without `of_pods` the result may be about anything, and needs no pod label.
     """
     if len(query) > MAX_LENGTH:
         raise PromQLError(f"the query has {len(query)} characters; at most {MAX_LENGTH} are allowed")
-    answer = _confined(query, namespace, namespace_label, pod_label)
+    answer = _confined(query, namespace, namespace_label, pod_label, of_pods)
     if isinstance(answer, PromQLError):
         raise answer.with_traceback(None)
     return answer
 
 
 @functools.lru_cache(maxsize=2048)
-def _confined(query: str, namespace: str, namespace_label: str, pod_label: str) -> str | PromQLError:
+def _confined(query: str, namespace: str, namespace_label: str, pod_label: str, of_pods: bool) -> str | PromQLError:
     """Refusals are remembered too: a policy is read again at each of its events, and the nastiest query that fits
     takes the parser's printer seconds."""
     try:
-        return _confine(query, namespace, namespace_label, pod_label)
+        return _confine(query, namespace, namespace_label, pod_label, of_pods)
     except PromQLError as error:
         return error
 
 
-def _confine(query: str, namespace: str, namespace_label: str, pod_label: str) -> str:
+def _confine(query: str, namespace: str, namespace_label: str, pod_label: str, of_pods: bool) -> str:
     tree = _parse(query)
     nodes = list(_nodes(tree))
     kind = _type(tree)
     if kind != "vector":
-        raise PromQLError(f"the query yields a {kind}; it must yield a vector with one series a pod")
+        each = " with one series a pod" if of_pods else ""
+        raise PromQLError(f"the query yields a {kind}; it must yield a vector{each}")
     if not any(isinstance(node, parser.VectorSelector) for node in nodes):
         raise PromQLError("the query reads no series; it must select at least one metric")
     for node in nodes:
         _refuse_other_times(node)
         _refuse_written_labels(node, {namespace_label, pod_label})
-    _refuse_lost_pod(tree, pod_label)
+    if of_pods:
+        _refuse_lost_pod(tree, pod_label)
     ours = parser.Matcher(parser.MatchOp.Equal, namespace_label, namespace)
     confined = _written(tree, ours)
     for node in _nodes(_parse(confined)):

@@ -1,115 +1,14 @@
-"""Evaluations -> a plan: at most one action a workload and tick, each with every guard's answer."""
+"""The record of an action: its intent, its outcome, and whether it helped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-from leakwarden.api.scalars import format_duration, parse_duration
-from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import PolicySpec
-from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionPhase, ActionResult, ActionStatus
-from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
-from leakwarden.core.guards import IMPOSSIBLE, Candidate, Situation, Skip, ask
-from leakwarden.core.judgement import Judgement, Verdict
-from leakwarden.core.policy import format_time, parse_time
-from leakwarden.core.workload import Snapshot
-
-# After this an action that was carried out but whose benefit could not be seen is Inconclusive, s.
-# Kubernetes' own progressDeadlineSeconds default: a Deployment that has not recovered by then is stuck.
-VERIFY_WITHIN = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`skips` is empty exactly when the action is to be carried out."""
-
-    candidate: Candidate
-    skips: tuple[Skip, ...]
-
-    @property
-    def go(self) -> bool:
-        return not self.skips
-
-    @property
-    def only_observing(self) -> bool:
-        """Whether nothing but the mode stands in the way: what would have been done."""
-        return [skip.reason for skip in self.skips] == [SkipReason.OBSERVING]
-
-
-def urgency(pod: PodEvaluation) -> tuple[float, float, str]:
-    """Sorts the pod that runs out first to the front; where no time is known the fullest comes first."""
-    judgement = pod.acting
-    assert judgement is not None
-    left = judgement.seconds_to_exhaustion.low if judgement.seconds_to_exhaustion else float("inf")
-    share = judgement.value / judgement.limit if judgement.value is not None and judgement.limit else 0.0
-    return (left, -share, pod.pod.name)
-
-
-def _decide(policy: PolicyEvaluation, target: WorkloadEvaluation, situation: Situation) -> Decision | None:
-    spec = policy.policy.spec
-    acting = [pod for pod in target.pods if pod.acting is not None]
-    if spec is None or not acting:
-        return None
-    pod = min(acting, key=urgency)
-    assert pod.acting is not None
-    decision: Decision | None = None
-    for action in spec.remediation.actions:
-        candidate = Candidate(policy.policy, spec, target, pod, pod.acting, action)
-        decision = Decision(candidate, ask(candidate, situation))
-        if not any(skip.reason in IMPOSSIBLE for skip in decision.skips):
-            break
-    return decision
-
-
-def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[Decision]:
-    """What to do about every workload that has an Exhausting pod."""
-    decisions = []
-    for evaluation in evaluations:
-        for target in evaluation.workloads:
-            decision = _decide(evaluation, target, situation)
-            if decision is not None:
-                decisions.append(decision)
-    return decisions
-
-
-def still_needed(dropped: Sequence[ActionStatus], spec: PolicySpec, now: float) -> Skip | None:
-    """Why the records that one more would push out must stay: an action whose cooldown they keep, or that has not
-    ended. The list is bounded, so a policy acts at most as often in a cooldown as it holds records."""
-    cooldown = parse_duration(spec.remediation.cooldown)
-    for record in dropped:
-        ended = record.phase is not ActionPhase.PENDING and record.result is not ActionResult.VERIFYING
-        left = parse_time(record.intended_at) + cooldown - now
-        if record.phase is ActionPhase.BLOCKED or (ended and left <= 0):
-            continue
-        message = f"{len(dropped) + MAX_ACTIONS - 1} actions of this policy are within their cooldown, which is all it may have"
-        return Skip(SkipReason.BUDGET_EXHAUSTED, message)
-    return None
-
-
-def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> Decision:
-    """The guards' answers for the cluster as it is now: readings take seconds, in which pods fail and people edit.
-
-    The judgement stands; what may have changed is the Deployment, the readiness of its pods and whether they exist.
-    """
-    candidate = decision.candidate
-    workload = snapshot.workloads.get(candidate.target.workload.uid)
-    now = {pod.uid: pod for pod in snapshot.pods_by_workload.get(candidate.target.workload.uid, ())}
-    if workload is None or candidate.pod.pod.uid not in now:
-        gone = Skip(SkipReason.ACTION_PENDING, "the pod or its Deployment is gone; judged anew by the next tick")
-        return replace(decision, skips=(gone,))
-    judged = {pod.pod.uid: pod for pod in candidate.target.pods}
-    pods = tuple(
-        replace(judged[uid], pod=pod) if uid in judged else PodEvaluation(pod, Verdict.UNKNOWN, None, None, ())
-        for uid, pod in now.items()
-        if not pod.terminating
-    )
-    acted_on = next((pod for pod in pods if pod.pod.uid == candidate.pod.pod.uid), None)
-    if acted_on is None:
-        return replace(decision, skips=(Skip(SkipReason.ACTION_PENDING, "the pod is on its way out already"),))
-    target = replace(candidate.target, workload=workload, pods=pods)
-    renewed = replace(candidate, target=target, pod=acted_on)
-    return Decision(renewed, ask(renewed, situation))
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
+from leakwarden.core.ordering import urgency as urgency
+from leakwarden.core.planning import Decision as Decision
+from leakwarden.core.planning import ask_again as ask_again
+from leakwarden.core.planning import plan as plan
+from leakwarden.core.policy import format_time
 
 
 def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
@@ -131,13 +30,14 @@ def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
 
 
 def finish(record: ActionStatus, phase: ActionPhase, message: str, now: float) -> ActionStatus:
-    """The record with its outcome."""
+    """The record with its outcome. That a person was called needs no proof that it helped."""
+    to_verify = phase is ActionPhase.DONE and record.type != ActionType.ESCALATE
     return record.model_copy(
         update={
             "phase": phase,
             "message": message[:1024],
             "finished_at": format_time(now),
-            "result": ActionResult.VERIFYING if phase is ActionPhase.DONE else None,
+            "result": ActionResult.VERIFYING if to_verify else None,
         }
     )
 
@@ -153,33 +53,3 @@ def recover(record: ActionStatus, pod_exists: bool, now: float) -> ActionStatus:
     return finish(
         record, ActionPhase.INTERRUPTED, "the operator stopped before the outcome was known; not repeated", now
     )
-
-
-def _reading_now(target: WorkloadEvaluation, signal: str) -> list[Judgement]:
-    return [j for pod in target.pods for j in pod.judgements if j.signal == signal and j.value is not None]
-
-
-def verify(record: ActionStatus, target: WorkloadEvaluation | None, now: float) -> ActionStatus:
-    """Whether a carried-out action helped: all replicas serve, the acted-on pod is gone, no pod is Exhausting
-    and every pod has a reading of the signal again."""
-    if record.phase is not ActionPhase.DONE or record.result is not ActionResult.VERIFYING:
-        return record
-    elapsed = now - parse_time(record.intended_at)
-    if target is not None:
-        serving = sum(pod.pod.available for pod in target.pods)
-        readings = _reading_now(target, record.signal)
-        replaced = record.type == "ScaleOut" or all(pod.pod.uid != record.pod_uid for pod in target.pods)
-        calm = all(pod.verdict is not Verdict.EXHAUSTING for pod in target.pods)
-        complete = serving >= target.workload.replicas and not target.workload.rollout_in_progress
-        if replaced and calm and complete and target.pods and len(readings) >= len(target.pods):
-            now_at = max(j.value for j in readings if j.value is not None)
-            was = f", was {record.value:g}" if record.value is not None else ""
-            message = (
-                f"{record.message}; after {format_duration(elapsed)} {serving} of {target.workload.replicas} replicas"
-                f" serve, {record.signal} at most {now_at:g}{was}"
-            )
-            return record.model_copy(update={"result": ActionResult.EFFECTIVE, "message": message[:1024]})
-    if elapsed > VERIFY_WITHIN:
-        message = f"{record.message}; whether it helped could not be seen within {format_duration(VERIFY_WITHIN)}"
-        return record.model_copy(update={"result": ActionResult.INCONCLUSIVE, "message": message[:1024]})
-    return record

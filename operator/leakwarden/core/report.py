@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
@@ -28,6 +29,7 @@ from leakwarden.api.v1alpha1.status import (
     WorkloadStatus,
 )
 from leakwarden.core.capabilities import NOTES, Capability, Coverage, Lack, Reading, capabilities, fix_of
+from leakwarden.core.circuit import open_circuit
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, says_which_alerts_fire
 from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Verdict
@@ -38,16 +40,28 @@ from leakwarden.core.remediation import Decision
 Truth = tuple[str, Reason, str]  # status, reason, message
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
+    `trouble`, why reports cannot be read or written."""
+
+    actions: Sequence[ActionStatus] = ()
+    by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
+    trouble: str = ""
+
+
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def ready(evaluation: PolicyEvaluation) -> Truth:
+def ready(evaluation: PolicyEvaluation, trouble: str = "") -> Truth:
     policy = evaluation.policy
     if policy.spec is None:
         return ("False", Reason.INVALID_SPEC, policy.error)
     if evaluation.source_error:
         return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
+    if trouble:
+        return ("False", Reason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
     if conflicts:
         named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
@@ -66,7 +80,9 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     if evaluation.source_error:
         return ("Unknown", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if not evaluation.cluster_fresh:
-        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, "the operator's view of the cluster is incomplete or too old")
+        cause = f": {evaluation.cluster_trouble}" if evaluation.cluster_trouble else ""
+        message = f"the operator's view of the cluster is incomplete or too old{cause}"
+        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, message)
     if not evaluation.workloads:
         return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
     failed = [
@@ -160,9 +176,27 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
     return ("True", Reason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
 
 
-def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float) -> list[Condition]:
+def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) -> Truth | None:
+    """Whether a target's circuit is open: people have to look, since acting did not help."""
+    spec = evaluation.policy.spec
+    if spec is None:
+        return None
+    found = []
+    for target in evaluation.workloads:
+        breaker = spec.remediation.circuit_breaker
+        circuit = open_circuit(records.by_workload.get(target.workload.uid, ()), breaker, now)
+        if circuit is not None and not target.conflicts_with:
+            after = (
+                "a trial is under way" if circuit.on_trial else f"the next is tried from {format_time(circuit.until)}"
+            )
+            found.append(f"{target.workload.name}: {circuit.failures} actions in a row did not help, {after}")
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return ("True", Reason.CIRCUIT_OPEN, "; ".join(found[:3]) + more) if found else None
+
+
+def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     truths: dict[ConditionType, Truth] = {
-        ConditionType.READY: ready(evaluation),
+        ConditionType.READY: ready(evaluation, records.trouble),
         ConditionType.HEALTHY: healthy(evaluation),
         ConditionType.COMPLIANT: compliant(evaluation),
         ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
@@ -170,6 +204,8 @@ def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, now: float
     truth = truths[ConditionType.READY]
     if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
+    elif opened := circuits_open(evaluation, records, now):
+        truths[ConditionType.STALLED] = opened
     before = {condition.type: condition for condition in previous.conditions}
     result = []
     for kind, (status, reason, message) in truths.items():
@@ -274,7 +310,7 @@ def _signal_status(evaluation: PolicyEvaluation, signal: Signal, coverage: Cover
 def build_status(
     evaluation: PolicyEvaluation,
     decisions: Sequence[Decision],
-    actions: Sequence[ActionStatus],
+    records: Records,
     now: float,
 ) -> PolicyStatus:
     """The status for this evaluation. `now` tells transition times, and which pods are too new to have readings."""
@@ -282,6 +318,7 @@ def build_status(
     by_workload = {decision.candidate.target.workload.uid: decision for decision in decisions}
     counts = Counter(pod.verdict for target in evaluation.workloads for pod in target.pods)
     able = capabilities(evaluation, now)
+    actions = records.actions
     newest = actions[0] if actions else None
     last = None
     if newest is not None:
@@ -291,7 +328,7 @@ def build_status(
         )
     return PolicyStatus(
         observed_generation=policy.generation,
-        conditions=_conditions(evaluation, policy.status, now),
+        conditions=_conditions(evaluation, policy.status, records, now),
         source=evaluation.source,
         targets=TargetCounts(
             workloads=len(evaluation.workloads),

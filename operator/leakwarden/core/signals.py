@@ -208,7 +208,10 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 Alias("go_sql_stats_connections_in_use", "go_sql_stats_connections_max_open"),  # sqlstats
                 Alias("db_sql_connection_open", "db_sql_connection_max_open", where='status="inuse"'),  # otelsql
                 Alias("pgxpool_acquired_conns", "pgxpool_max_conns"),  # pgx
-                Alias("hikaricp_connections_active", "hikaricp_connections_max"),  # JVM neighbours
+                # JVM neighbours: HikariCP through Micrometer, by its own collector, and through OpenTelemetry's agent.
+                Alias("hikaricp_connections_active", "hikaricp_connections_max"),
+                Alias("hikaricp_active_connections", "hikaricp_max_connections"),
+                Alias("db_client_connections_usage", "db_client_connections_max", where='state="used"'),
             ),
             kubelet=None,
             never_zero=False,

@@ -31,3 +31,9 @@ def breach(points: Points, level: float, max_gap: float) -> Breach:
     if gaps.size:
         first += int(gaps[-1]) + 1
     return Breach(float(points.t[-1] - points.t[first]), level)
+
+
+def resumed_at(points: Points, max_gap: float) -> float | None:
+    """When the readings went on after their last hole longer than `max_gap` seconds, epoch s; None without one."""
+    gaps = np.flatnonzero(np.diff(points.t) > max_gap)
+    return float(points.t[int(gaps[-1]) + 1]) if gaps.size else None

@@ -98,54 +98,92 @@ def _now(values: Floats, slope: Floats, offset: float) -> Floats:
 def _quarters(y: Floats, valid: Bools, first: Floats, span: Floats, growth: Floats, quantum: Floats) -> Floats:
     """The least growth between neighbouring quarters, as a share of what a steady climb would show."""
     part = np.clip((_TIME - first[:, None]) / (np.maximum(span, 1)[:, None] + 1) * 4, 0, 3).astype(np.intp)
-    middles = [median_rows(np.where(valid & (part == k), y, np.nan)) for k in range(4)]
-    steps = np.stack([middles[k + 1] - middles[k] for k in range(3)]) + quantum / 2
+    of_each = np.where(valid & (part == np.arange(4)[:, None, None]), y, np.nan)
+    middles = median_rows(of_each.reshape(-1, SLOTS)).reshape(4, -1)
+    steps = np.diff(middles, axis=0) + quantum / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         least = np.min(steps, axis=0) * 4 / growth
     return np.where(np.isfinite(least), least, -1.0)  # an empty quarter is no evidence
 
 
-def measure(lo: Floats, hi: Floats, quantum: Floats, explained: Explained | None) -> Trend:
-    """Trends of (rows, 24) floors `lo` and ceilings `hi`, shares of the limit, NaN where missing; with `explained`,
-    of what the load leaves unexplained. `quantum`: the least amount by which a reading changes, a share of the limit:
-    in a pool of ten, one connection to and fro is no fall."""
-    y = lo if explained is None else lo - explained.part
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The part of a trend that is asked of what the load leaves unexplained; as in `Trend`."""
+
+    slope: Floats
+    slope_low: Floats
+    late: Floats
+
+    @classmethod
+    def of(cls, trend: Trend) -> Growth:
+        return cls(trend.slope, trend.slope_low, trend.late)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    valid: Bools
+    n: Floats
+    first: Floats
+    span: Floats
+    slope: Floats
+    slope_low: Floats
+    slope_high: Floats
+    offset: Floats
+    noise: Floats
+    late: Floats
+
+
+def _line(y: Floats, quantum: Floats) -> _Line:
     valid = ~np.isnan(y)
     n = np.count_nonzero(valid, axis=1).astype(np.float64)
     first = np.argmax(valid, axis=1).astype(np.float64)
     last = (SLOTS - 1 - np.argmax(valid[:, ::-1], axis=1)).astype(np.float64)
     span = np.where(n > 1, last - first, 0.0)
     slope, pairs, count = _sen(y, valid)
-    slope = np.where(count > 0, slope, 0.0)
+    some = count > 0
+    slope = np.where(some, slope, 0.0)
     resid = y - slope[:, None] * _TIME
     offset = median_rows(resid)
-    ceiling, _, ceilings = _sen(hi, ~np.isnan(hi))
-    ceiling = np.where(ceilings > 0, ceiling, 0.0)
-    # A rising floor is met at the beginning of its bucket, the ceiling at its end.
-    floor, level = _now(y, slope, 0.0), _now(hi, ceiling, 1.0)
-    resid = np.where(valid, resid - offset[:, None], 0.0)
+    resid = resid - offset[:, None]
     # Rounding alone leaves a uniform error of 0.29 quanta.
-    noise = np.maximum(1.4826 * median_rows(np.where(valid, np.abs(resid), np.nan)), 0.29 * quantum)
+    noise = np.maximum(1.4826 * median_rows(np.abs(resid)), 0.29 * quantum)
+    resid[~valid] = 0.0
     power = np.sum(resid**2, axis=1)
     rho = np.sum(resid[:, 1:] * resid[:, :-1], axis=1) / np.maximum(power, 1e-18)
     rho = np.clip(np.where(power > 1e-12, rho, 0.0), 0.0, 0.8)
     low, high = _interval(pairs, count, n, rho, _Z)
-    if explained is not None:
-        low, high = low - _Z * explained.slope_error, high + _Z * explained.slope_error
+    return _Line(
+        valid, n, first, span, slope, np.where(some, low, -np.inf), np.where(some, high, np.inf), offset, noise,
+        _curve(y, valid, first, span),
+    )  # fmt: skip
+
+
+def beyond(lo: Floats, quantum: Floats, explained: Explained) -> Growth:
+    """The growth of floors `lo` that the load leaves unexplained."""
+    line = _line(lo - explained.part, quantum)
+    return Growth(line.slope, line.slope_low - _Z * explained.slope_error, line.late)
+
+
+def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
+    """Trends of (rows, 24) floors `lo` and ceilings `hi`, shares of the limit, NaN where missing. `quantum`: the least
+    amount by which a reading changes, a share of the limit: in a pool of ten, one connection to and fro is no fall."""
+    line = _line(lo, quantum)
+    valid, slope, span, n = line.valid, line.slope, line.span, line.n
+    ceiling, _, ceilings = _sen(hi, ~np.isnan(hi))
+    ceiling = np.where(ceilings > 0, ceiling, 0.0)
+    # A rising floor is met at the beginning of its bucket, the ceiling at its end.
+    floor, level = _now(lo, slope, 0.0), _now(hi, ceiling, 1.0)
     growth = slope * np.maximum(span, 1)
-    top = np.where(valid, y, -np.inf)
-    fall = np.max(np.where(valid, np.maximum.accumulate(top, axis=1) - y, 0.0), axis=1)
+    top = np.where(valid, lo, -np.inf)
+    fall = np.max(np.where(valid, np.maximum.accumulate(top, axis=1) - lo, 0.0), axis=1)
     fall = np.maximum(fall - quantum, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawdown = np.where(growth > 0, fall / growth, np.inf)
-    still = np.count_nonzero(y[:, 1:] == y[:, :-1], axis=1) / np.maximum(n - 1, 1.0)
+    still = np.count_nonzero(lo[:, 1:] == lo[:, :-1], axis=1) / np.maximum(n - 1, 1.0)
     return Trend(
-        n=n, span=span, slope=slope,
-        slope_low=np.where(count > 0, low, -np.inf), slope_high=np.where(count > 0, high, np.inf),
-        slope_ceiling=ceiling,
-        noise=np.where(np.isnan(noise), np.inf, noise),
-        start=offset + slope * first, floor=np.where(np.isnan(floor), offset + slope * SLOTS, floor),
-        level=level,
-        late=_curve(y, valid, first, span), step=_quarters(y, valid, first, span, growth, quantum),
-        drawdown=drawdown, still=still, garbage=median_rows(hi - lo),
+        n=n, span=span, slope=slope, slope_low=line.slope_low, slope_high=line.slope_high, slope_ceiling=ceiling,
+        noise=np.where(np.isnan(line.noise), np.inf, line.noise), start=line.offset + slope * line.first,
+        floor=np.where(np.isnan(floor), line.offset + slope * SLOTS, floor), level=level, late=line.late,
+        step=_quarters(lo, valid, line.first, span, growth, quantum), drawdown=drawdown, still=still,
+        garbage=median_rows(hi - lo),
     )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from leakwarden.core.cascade import WIDTHS, Bools
 from leakwarden.core.readings import Floats
-from leakwarden.core.trend import Trend
+from leakwarden.core.trend import Growth, Trend
 
 
 class Reason(IntEnum):
@@ -169,7 +169,7 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 
 def judge_windows(
-    gates: Gates, width_index: int, raw: Trend, adjusted: Trend, *, rated: Bools, apart: Bools, history: Bools,
+    gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
     daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
@@ -226,6 +226,8 @@ def judge_windows(
     solid = level - 0.75 * airy
     half = (solid > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope)
     last = (solid > gates.level_unvetoed) & (adjusted.slope > 0.2 * raw.slope)
+    # A small pool is at its maximum with every busy morning (seen on a node, with load that rose for three minutes).
+    last &= quantum <= gates.coarse
     vetoed = rated & ~unexplained & ~half & ~last
     # A straight line that owes nothing to the load is believed from farther away: reported, not acted on.
     straight_line = (

@@ -69,6 +69,8 @@ class Workload:
     termination_grace: int  # s
     containers: tuple[Container, ...]
     template_hash: str = ""  # changes when the pod template does
+    rolled_out: float | None = None  # epoch s; when the last rollout was complete, None where it is not said
+    owner: str = ""  # kind and name of the object that controls it, such as a custom resource
 
     @property
     def key(self) -> str:
@@ -126,12 +128,16 @@ class Disruption:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once;
-    `age` is the seconds since the stalest of them last heard from the API server."""
+    `age` is the seconds since the stalest of them last heard from the API server, infinite where it may not look.
+    `trouble` is what keeps it from looking now, in one line for people, such as a right it lacks; or empty."""
 
     workloads: Mapping[str, Workload]  # by UID
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
     synced: bool = True
     age: float = 0.0
+    trouble: str = ""
+    # Who scales a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
+    autoscalers: Mapping[tuple[str, str], str] | None = None
     # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 

@@ -89,6 +89,9 @@ func TestPatternsChangeTheRateOverTime(t *testing.T) {
 		{"constant", 15 * time.Second, 100 * time.Millisecond},
 		{"step", 29 * time.Second, 100 * time.Millisecond},
 		{"step", 30 * time.Second, 50 * time.Millisecond},
+		{"ramp", 0, time.Second},
+		{"ramp", 30 * time.Second, 100 * time.Millisecond},
+		{"ramp", 59 * time.Second, 100 * time.Millisecond},
 		{"burst", 17 * time.Second, 100 * time.Millisecond},
 		{"burst", 18 * time.Second, 20 * time.Millisecond},
 	} {

@@ -51,7 +51,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.duration, "duration", time.Minute, "how long to send")
 	fs.IntVar(&o.requests, "requests", 100_000, "how many to send at most")
 	fs.StringVar(&o.pattern, "pattern", "constant", "constant; step: twice the rate in the second half; "+
-		"burst: five times the rate in 2 s of every 10 s")
+		"ramp: from a tenth of the rate up to it in the first half; burst: five times the rate in 2 s of every 10 s")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Second, "longest wait for one answer")
 	fs.DurationVar(&o.every, "every", time.Second, "time between progress lines, 0 for none")
 	fs.BoolVar(&o.timeline, "timeline", false, "add the counts of each second to the report")
@@ -73,7 +73,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	case o.duration <= 0 || o.requests <= 0 || o.timeout <= 0 || o.every < 0:
 		return o, errors.New("-duration, -requests and -timeout must be above 0, -every 0 or more")
 	case factors[o.pattern] == nil:
-		return o, fmt.Errorf("-pattern is %q, must be constant, step or burst", o.pattern)
+		return o, fmt.Errorf("-pattern is %q, must be constant, step, ramp or burst", o.pattern)
 	}
 	return o, nil
 }

@@ -11,6 +11,9 @@ var factors = map[string]func(at, duration time.Duration) float64{
 		}
 		return 2
 	},
+	"ramp": func(at, duration time.Duration) float64 {
+		return min(1, 0.1+0.9*float64(at)/float64(duration/2))
+	},
 	"burst": func(at, _ time.Duration) float64 {
 		if at%(10*time.Second) < 8*time.Second {
 			return 1

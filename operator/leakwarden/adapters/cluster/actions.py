@@ -25,7 +25,7 @@ from leakwarden.api.names import (
     VERSION,
 )
 from leakwarden.core.workload import Disruption, Pod, Workload
-from leakwarden.ports import Attempt, ClusterUnavailable, Outcome, StatusConflict
+from leakwarden.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
@@ -115,7 +115,7 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
     reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", accept=METADATA_ONLY)
     if reply.status == 404:
         return ()
-    _must(reply, f"get pods in namespace {pod.namespace}")
+    must(reply, f"get pods in namespace {pod.namespace}")
     meta = _meta(reply.body)
     if meta.get("uid") != pod.uid:
         return ()
@@ -126,7 +126,7 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
         query = {"limit": "500", **({"continue": token} if token else {})}
         path = f"/apis/policy/v1/namespaces/{pod.namespace}/poddisruptionbudgets"
         reply = await session.ask("GET", path, query=query)
-        _must(reply, f"list poddisruptionbudgets.policy in namespace {pod.namespace}")
+        must(reply, f"list poddisruptionbudgets.policy in namespace {pod.namespace}")
         try:
             page = msgspec.json.decode(reply.body, type=wire.BudgetList)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -143,6 +143,19 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
         token = (page.metadata.continue_ if page.metadata else None) or ""
         if not token:
             return tuple(sorted(found, key=lambda budget: budget.name))
+
+
+async def policy_generation(session: Session, namespace: str, name: str, uid: str) -> int | None:
+    """See ports.Cluster."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}"
+    reply = await session.ask("GET", path, accept=METADATA_ONLY)
+    if reply.status == 404:
+        return None
+    must(reply, f"get {POLICY_PLURAL}.{GROUP} in namespace {namespace}")
+    meta = _meta(reply.body)
+    if meta.get("uid") != uid or "deletionTimestamp" in meta:
+        return None
+    return int(meta.get("generation") or 0)
 
 
 async def write_status(
@@ -165,12 +178,12 @@ async def write_status(
         "PATCH",
         f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}/status",
         query={"fieldManager": FIELD_MANAGER, "force": "true"},
-        body=_encode(body),
+        body=encode(body),
         content_type=APPLY_PATCH,
     )
     if reply.status in (404, 409):
         raise StatusConflict(f"policy {namespace}/{name} changed or is gone since it was read")
-    _must(reply, f"patch {POLICY_PLURAL}.{GROUP}/status in namespace {namespace}")
+    must(reply, f"patch {POLICY_PLURAL}.{GROUP}/status in namespace {namespace}")
     return str(_meta(reply.body).get("resourceVersion") or "")
 
 
@@ -182,7 +195,7 @@ async def _change(
             method,
             path,
             query={"fieldManager": FIELD_MANAGER} if method == "PATCH" else None,
-            body=_encode(body),
+            body=encode(body),
             content_type=content_type,
         )
     except ClusterUnavailable as error:
@@ -218,12 +231,12 @@ def _forbidden(reply: Reply, right: str, namespace: str) -> str:
     return f"the API server refused it (403): the right `{right}` in namespace {namespace}, or an admission rule"
 
 
-def _must(reply: Reply, right: str) -> None:
+def must(reply: Reply, right: str) -> None:
     """Raises ClusterUnavailable unless the request succeeded."""
     if reply.ok:
         return
     if reply.status == 403:
-        raise ClusterUnavailable(f"the operator's account may not {right} (403)")
+        raise Forbidden(f"the operator's account may not {right} (403)")
     raise ClusterUnavailable(f"the API server answered {reply.status} to {right}")
 
 
@@ -235,5 +248,5 @@ def _meta(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()

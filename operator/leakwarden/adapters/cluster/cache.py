@@ -140,3 +140,24 @@ class PodSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_pod
         self.drop = cache.drop_pod
+
+
+class AutoscalerSink:
+    """Who scales which Deployment. `held` by the Deployment's namespace and name, in words."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[tuple[str, str], str]] = {}  # by the autoscaler's UID
+
+    @property
+    def held(self) -> Mapping[tuple[str, str], str]:
+        return dict(self._of.values())
+
+    def put(self, uid: str, item: wire.Autoscaler) -> bool:
+        found = facts.autoscaled(item)
+        if found is None:
+            return False
+        self._of[uid] = found
+        return True
+
+    def drop(self, uid: str) -> None:
+        self._of.pop(uid, None)

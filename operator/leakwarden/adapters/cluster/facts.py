@@ -80,7 +80,31 @@ def workload(item: wire.Deployment) -> Workload:
         termination_grace=_or(template.termination_grace_period_seconds, 30),
         containers=tuple(_container(c) for c in template.containers or ()),
         template_hash=hashlib.blake2b(raw, digest_size=8).hexdigest(),
+        rolled_out=_rolled_out(status.conditions or ()),
+        owner=next((f"{o.kind} {o.name}" for o in meta.owner_references or () if o.controller and o.kind), ""),
     )
+
+
+def _rolled_out(conditions: Sequence[wire.DeploymentCondition]) -> float | None:
+    """When the last rollout was complete. Replacing single pods does not change it."""
+    for condition in conditions:
+        if condition.type == "Progressing" and condition.reason == "NewReplicaSetAvailable":
+            return _epoch(condition.last_update_time)
+    return None
+
+
+def autoscaled(item: wire.Autoscaler) -> tuple[tuple[str, str], str] | None:
+    """The Deployment (namespace, name) that an autoscaler scales, and who that is in words; None for other kinds.
+
+    KEDA works through a HorizontalPodAutoscaler of its own, on which it names its ScaledObject.
+    """
+    meta = item.metadata
+    target = item.spec.scale_target_ref if item.spec else None
+    if target is None or target.kind != "Deployment" or not target.name:
+        return None
+    scaled = (meta.labels or {}).get("scaledobject.keda.sh/name")
+    who = f"the KEDA ScaledObject {scaled}" if scaled else f"the HorizontalPodAutoscaler {meta.name}"
+    return (meta.namespace or "", target.name), who
 
 
 def owning_deployment(item: wire.ReplicaSet) -> str | None:

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
+from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
-from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Outcome
+from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
 
 # Seconds. A change with less time left than this would rather end unknown than done; renewals come every 2 s, so
 # only a leader that is losing its Lease has so little.
@@ -103,6 +104,9 @@ class FencedCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await self._cluster.disruption_budgets(pod)
 
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        return await self._cluster.policy_generation(namespace, name, uid)
+
     async def evict(self, pod: Pod) -> Attempt:
         return await self._attempt(lambda: self._cluster.evict(pod))
 
@@ -118,6 +122,26 @@ class FencedCluster:
         """As of the Cluster; raises NotLeading or LeadershipLost (both ClusterUnavailable) as well."""
         async with self._fence.passing():
             return await self._cluster.write_status(namespace, name, uid, resource_version, status)
+
+    def reports(self) -> ReportView:
+        return self._cluster.reports()
+
+    async def refresh_reports(self) -> None:
+        await self._cluster.refresh_reports()
+
+    async def create_report(
+        self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
+    ) -> LeakReport:
+        async with self._fence.passing():
+            return await self._cluster.create_report(namespace, name, labels, spec)
+
+    async def write_report_status(self, report: LeakReport, status: Mapping[str, Any]) -> str:
+        async with self._fence.passing():
+            return await self._cluster.write_report_status(report, status)
+
+    async def delete_report(self, report: LeakReport) -> None:
+        async with self._fence.passing():
+            await self._cluster.delete_report(report)
 
     async def _attempt(self, change: Callable[[], Awaitable[Attempt]]) -> Attempt:
         """FAILED without leadership: the intent stays Pending in the cluster, and the next leader settles it."""

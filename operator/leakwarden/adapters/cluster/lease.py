@@ -95,7 +95,7 @@ class LeaseElection:
         self._chance = chance
         self._resigning = asyncio.Event()
         self._stored: dict[str, Any] = {}  # the Lease as last read, to keep what others wrote into it
-        self._trouble = ""
+        self._trouble = "the Lease was not read yet"
         self._told: set[str] = set()
 
     @property

@@ -23,7 +23,7 @@ import msgspec
 from leakwarden.adapters.cluster import wire
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource, Sink
 from leakwarden.adapters.cluster.session import Reply, Session, retry_after
-from leakwarden.adapters.cluster.stream import Expired, Lines, Refused, check, raw_list, uid_of, version_of
+from leakwarden.adapters.cluster.stream import Denied, Expired, Lines, Refused, check, raw_list, uid_of, version_of
 from leakwarden.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
@@ -63,13 +63,16 @@ class Reflector(Generic[T]):
         self._heard: float | None = None
         self._lists = self._relists_expired = self._watches = self._malformed = self._errors = 0
         self._trouble = ""
+        self._denied = False
         self._page_size = self._pace.page
         self._progress = False
         self.synced = asyncio.Event()
 
     @property
     def age(self) -> float:
-        return math.inf if self._heard is None else self._clock() - self._heard
+        """Seconds since the API server last told anything. Without the right to look, nothing it told counts any
+        more: an outage ends by itself, but a right that was taken away may never come back."""
+        return math.inf if self._heard is None or self._denied else self._clock() - self._heard
 
     def stats(self) -> ReflectorStats:
         return ReflectorStats(
@@ -85,6 +88,11 @@ class Reflector(Generic[T]):
             errors=self._errors,
             trouble=self._trouble,
         )
+
+    def begin_anew(self) -> None:
+        """Not synced until the next `run` has listed everything; what is mirrored stays meanwhile, for readers."""
+        self._version = ""
+        self.synced.clear()
 
     async def run(self) -> None:
         failures = 0
@@ -107,6 +115,7 @@ class Reflector(Generic[T]):
             except (ClusterUnavailable, Refused) as error:
                 failed = True
                 wait = error.wait if isinstance(error, Refused) else None
+                self._denied = isinstance(error, Denied)
                 self._failed(str(error))
             except Exception as error:
                 # A bug must not end the mirror for good; begin again from a list, which needs no earlier state.
@@ -282,6 +291,7 @@ class Reflector(Generic[T]):
         if self._trouble:
             log.info("following the API server again", extra=self._about())
         self._trouble = ""
+        self._denied = False
 
     def _about(self) -> dict[str, str]:
         return {"resource": self._resource.plural, "watch_namespace": self._namespace or "*"}

@@ -109,6 +109,11 @@ class Session:
         return self._open_connection.server
 
     @property
+    def server_name(self) -> str | None:
+        """What the server's certificate is checked against, where that is not the address's host."""
+        return self._open_connection.server_name
+
+    @property
     def http(self) -> aiohttp.ClientSession:
         if self._http is None:
             raise RuntimeError("the session was not started")

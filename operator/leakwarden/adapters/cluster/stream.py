@@ -23,6 +23,10 @@ class Refused(Exception):
         self.wait = wait
 
 
+class Denied(Refused):
+    """401 or 403: asking again changes nothing until somebody gives the right back."""
+
+
 def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | None) -> None:
     """Raises Expired for 410 and Refused for any other status that is not a success."""
     if reply.ok:
@@ -32,9 +36,12 @@ def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | Non
     where = f" in namespace {namespace}" if namespace else ""
     match reply.status:
         case 401:
-            message = "the API server does not accept the operator's credentials (401)"
+            raise Denied("the API server does not accept the operator's credentials (401)", reply.retry_after)
         case 403:
             message = f"the operator's account may not {verb} {resource.full_name}{where} (403)"
+            raise Denied(message, reply.retry_after)
+        case 404:
+            message = f"the API server does not serve {resource.full_name} (404); apply the files in crds/"
         case code:
             message = f"the API server answered {code} to {verb} {resource.full_name}{where}"
     raise Refused(message, reply.retry_after)

@@ -8,6 +8,7 @@ null where a value was expected must not lose the rest of a page. Types that do 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ class Wire(msgspec.Struct, rename="camel", gc=False):
 
 class Owner(Wire):
     kind: str | None = None
+    name: str | None = None
     uid: str | None = None
     controller: bool | None = None
 
@@ -153,11 +155,18 @@ class DeploymentSpec(Wire):
     template: msgspec.Raw = msgspec.Raw(b"")
 
 
+class DeploymentCondition(Wire):
+    type: str | None = None
+    reason: str | None = None
+    last_update_time: datetime | None = None
+
+
 class DeploymentStatus(Wire):
     observed_generation: int | None = None
     updated_replicas: int | None = None
     ready_replicas: int | None = None
     unavailable_replicas: int | None = None
+    conditions: list[DeploymentCondition] | None = None
 
 
 class Deployment(Wire):
@@ -206,6 +215,24 @@ class Pod(Wire):
     metadata: BareMeta
     spec: PodSpec | None = None
     status: PodStatus | None = None
+
+
+class ReportMeta(Wire):
+    """As strings, since the core reads reports from the plain object, as it reads policies."""
+
+    uid: str
+    name: str
+    namespace: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
+
+
+class Report(Wire):
+    """A LeakReport; what is inside is the API models' to judge."""
+
+    metadata: ReportMeta
+    spec: dict[str, Any] | None = None
+    status: dict[str, Any] | None = None
 
 
 class ListMeta(Wire):
@@ -267,6 +294,22 @@ class LabelRequirement(Wire):
 class LabelSelector(Wire):
     match_labels: dict[str, str] | None = None
     match_expressions: list[LabelRequirement] | None = None
+
+
+class ScaleTarget(Wire):
+    kind: str | None = None
+    name: str | None = None
+
+
+class AutoscalerSpec(Wire):
+    scale_target_ref: ScaleTarget | None = None
+
+
+class Autoscaler(Wire):
+    """A HorizontalPodAutoscaler."""
+
+    metadata: Meta
+    spec: AutoscalerSpec | None = None
 
 
 class BudgetSpec(Wire):

@@ -43,7 +43,9 @@ class ProfileStatus(LenientModel):
     bytes: int = Field(default=0, description="Its size as stored.")
     sha256: str = Field(default="", max_length=64, description="Its checksum, hexadecimal.")
     location: str = Field(
-        default="", max_length=512, description="Where it is kept, relative to the store; empty where nothing is kept."
+        default="",
+        max_length=512,
+        description="Where it is kept: s3://BUCKET/KEY, or a path on the operator's volume; empty where nothing is kept.",
     )
 
 

@@ -51,6 +51,11 @@ class PodReference(Reference):
     created_at: str | None = Field(
         default=None, json_schema_extra={"format": "date-time"}, description="When the pod was created."
     )
+    started_at: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="When the newest of its containers' processes began; what a restart buys is counted from here.",
+    )
 
 
 class LeakReportSpec(LenientModel):
@@ -146,6 +151,17 @@ class VerificationStatus(LenientModel):
         json_schema_extra={"format": "date-time"},
         description="When the Deployment had settled after the action; the comparison begins here.",
     )
+    newest_before: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="When the newest pod that was there before the action was created, by the API server's clock: what"
+        " was created later is new.",
+    )
+    untouched: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="UIDs of pods of the Deployment that leaked as well and were left alone, at most eight.",
+    )
     new_pods: list[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=list, max_length=8, alias="newPodUIDs", description="UIDs of the pods that took its place."
     )
@@ -184,6 +200,14 @@ class LeakReportStatus(LenientModel):
     )
     evidence: EvidenceStatus | None = Field(default=None, description="What the pod's profiles say.")
     verification: VerificationStatus | None = Field(default=None, description="Whether the action helped.")
+    exhausting_at: str | None = Field(
+        default=None, json_schema_extra={"format": "date-time"}, description="When it was first judged Exhausting."
+    )
+    calm_since: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="Since when the pod is judged Healthy; a leak that stays away ends as RecoveredAnyway.",
+    )
     restart_buys_seconds: float | None = Field(
         default=None,
         description="How long a restart keeps this Deployment from the limit, learnt from its episodes: the median time"

@@ -11,7 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.action import Action, ActionType
+from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
+from leakwarden.api.v1alpha1.gates import Maintenance, PauseRequest, Veto
+from leakwarden.api.v1alpha1.history import History
+from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, rules
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
 
@@ -21,8 +26,12 @@ __all__ = [
     "ActionType",
     "Audit",
     "Budget",
+    "CircuitBreaker",
     "Evidence",
+    "History",
+    "Maintenance",
     "Mode",
+    "PauseRequest",
     "PolicySpec",
     "Remediation",
     "Role",
@@ -33,6 +42,8 @@ __all__ = [
     "SignalType",
     "Source",
     "SourceKind",
+    "Verification",
+    "Veto",
 ]
 
 LabelText = Annotated[str, Field(max_length=63)]
@@ -42,12 +53,6 @@ LabelKey = Annotated[str, Field(max_length=317)]
 class Mode(StrEnum):
     OBSERVE = "Observe"
     ENFORCE = "Enforce"
-
-
-class ActionType(StrEnum):
-    EVICT_POD = "EvictPod"
-    ROLLOUT_RESTART = "RolloutRestart"
-    SCALE_OUT = "ScaleOut"
 
 
 class SelectorOperator(StrEnum):
@@ -134,6 +139,11 @@ class Source(Model):
         description="A reading older than this counts as missing, and missing readings never act. At least twice the"
         " scrape interval. Default 2m.",
     )
+    refill: Duration = Field(
+        default="10m",
+        description="After a hole in the readings of a pod, longer than maxAge, nothing is done for it until they have been"
+        " whole for this long: averages and growth are wrong until then. 0s turns it off. Default 10m.",
+    )
 
 
 class Audit(Model):
@@ -168,91 +178,45 @@ class Audit(Model):
     )
 
 
-class Action(Model):
-    """One thing that may be done about an Exhausting pod."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("(self.type == 'ScaleOut') == has(self.maxReplicas)", "maxReplicas is needed for ScaleOut and only there"),
-        )
-    )
-
-    type: ActionType = Field(
-        description="EvictPod: evict the leaking pod through the Eviction API, so that PodDisruptionBudgets hold and Git"
-        " sees no drift. RolloutRestart: restart all pods of the Deployment as kubectl rollout restart does; changes the"
-        " pod template, which GitOps tools may revert. ScaleOut: add one replica; for a leak of database connections"
-        " it makes things worse and is refused."
-    )
-    max_replicas: int | None = Field(
-        default=None,
-        ge=2,
-        le=1000,
-        description="For ScaleOut: never scale beyond this many replicas. Required there, it has no default.",
-    )
-
-    @model_validator(mode="after")
-    def _maximum_fits(self) -> Self:
-        if (self.type is ActionType.SCALE_OUT) != (self.max_replicas is not None):
-            raise ValueError("maxReplicas is needed for ScaleOut and only there")
-        return self
-
-
-class Budget(Model):
-    """How much may be disturbed at once."""
-
-    max_unavailable: int | str = Field(
-        default=1,
-        description="How many pods of a target, a number or a share such as 25% (rounded down, at least one), may be"
-        " unavailable including the one that is about to be evicted. Pods that are not ready, terminating or not yet"
-        " created count, whatever the cause. Default 1.",
-        json_schema_extra={
-            "x-kubernetes-int-or-string": True,
-            **rules(
-                (
-                    "type(self) == int ? self >= 1 && self <= 1000 : self.matches('^([1-9]|[1-9][0-9])%$')",
-                    "maxUnavailable must be a number from 1 to 1000 or a share from 1% to 99%",
-                )
-            ),
-        },
-    )
-
-    @model_validator(mode="after")
-    def _within_bounds(self) -> Self:
-        value = self.max_unavailable
-        if isinstance(value, int):
-            good = 1 <= value <= 1000
-        else:
-            digits = value[:-1]
-            good = value.endswith("%") and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= 99
-        if not good:
-            raise ValueError(
-                f"maxUnavailable is {value!r}; it must be a number from 1 to 1000 or a share from 1% to 99%"
-            )
-        return self
-
-
 class Remediation(Model):
     """What may be done, and its guards."""
 
     actions: list[Action] = Field(
         default_factory=lambda: [Action(type=ActionType.EVICT_POD)],
         min_length=1,
-        max_length=3,
-        description="What may be done, in order of preference: the next one is considered only where the one before"
-        " it is impossible (not merely made to wait). Default: EvictPod alone.",
+        max_length=4,
+        description="What may be done, as a ladder: the next one is considered where the one before it is impossible (not"
+        " merely made to wait), did not help, or could not be seen to help within its timeout. Default: EvictPod alone.",
         json_schema_extra={
             "default": [{"type": "EvictPod"}],
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
         },
     )
-    cooldown: Duration = Field(
+    pod_cooldown: Duration = Field(
         default="30m",
+        description="The least time between two actions for one pod, such as a ScaleOut and then its eviction, counted as"
+        " cooldown is. Default 30m.",
+    )
+    warm_up: Duration = Field(
+        default="10m",
+        description="A pod younger than this is left alone, and so is a Deployment whose last rollout ended less than this"
+        " ago: what looks like a leak then may be a cache that fills. 0s turns it off. Default 10m.",
+    )
+    cooldown: Duration = Field(
+        default="10m",
         description="The least time between two actions on one target, counted from the moment an action was decided,"
-        " so that a crash never shortens it. At least 10s. Default 30m.",
+        " so that a crash never shortens it. Replicas that leak together are at least this far apart. At least 10s."
+        " Default 10m.",
         json_schema_extra=rules(("duration(self) >= duration('10s')", "cooldown must be at least 10s")),
     )
     budget: Budget = Field(default_factory=Budget, description="How much may be disturbed at once.")
+    verification: Verification = Field(
+        default_factory=Verification, description="How it is found out whether an action helped."
+    )
+    circuit_breaker: CircuitBreaker = Field(
+        default_factory=CircuitBreaker, description="When to stop acting on a target because it does not help."
+    )
 
     @field_validator("cooldown")
     @classmethod
@@ -288,6 +252,28 @@ class PolicySpec(Model):
         default=False,
         description="While true the policy's targets are judged and reported but no action is taken. Default false.",
     )
+    pause_requests: list[PauseRequest] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Wishes that nothing be done for now, each with a name and a reason. While there is any, targets are"
+        " judged and reported but no action is taken.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    maintenance: Maintenance = Field(
+        default_factory=Maintenance, description="When acting is allowed, by the clock. Default: at any time."
+    )
+    vetoes: list[Veto] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Questions to Prometheus that must have an empty or a zero answer before anything is done.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    respect_silences: bool = Field(
+        default=False,
+        description="Whether nothing is done while the Alertmanager of the operator's configuration cannot say which"
+        " silences are active. Policies with a signal of type Alert always do so. An active silence for the namespace,"
+        " Deployment or pod forbids every action in either case. Default false.",
+    )
     source: Source = Field(default_factory=Source, description="Where readings come from.")
     audit: Audit = Field(default_factory=Audit, description="The static checks on each target.")
     signals: list[Signal] = Field(
@@ -302,6 +288,7 @@ class PolicySpec(Model):
     evidence: Evidence = Field(
         default_factory=Evidence, description="What is taken from a leaking pod before it is acted on."
     )
+    history: History = Field(default_factory=History, description="How many LeakReports are kept, and how long.")
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -309,6 +296,9 @@ class PolicySpec(Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"signals has the name {name!r} more than once; names must be unique")
+        for field, given in (("pauseRequests", self.pause_requests), ("vetoes", self.vetoes)):
+            if len({each.name for each in given}) != len(given):
+                raise ValueError(f"{field} has a name more than once; names must be unique")
         types = [action.type for action in self.remediation.actions]
         if len(set(types)) != len(types):
             raise ValueError("remediation.actions names a type more than once; each may stand there once")

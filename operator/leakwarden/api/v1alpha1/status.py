@@ -32,7 +32,9 @@ class ActionResult(StrEnum):
 
     VERIFYING = "Verifying"
     EFFECTIVE = "Effective"
+    INEFFECTIVE = "Ineffective"
     INCONCLUSIVE = "Inconclusive"
+    RECOVERED_ANYWAY = "RecoveredAnyway"
 
 
 class Condition(LenientModel):
@@ -87,7 +89,7 @@ class SkipStatus(LenientModel):
 
     action: str = Field(default="", max_length=32, description="The action that was considered.")
     pod: str = Field(default="", max_length=253, description="The pod it would have been taken on.")
-    reasons: list[str] = Field(default_factory=list, max_length=16, description="Every guard that said no.")
+    reasons: list[str] = Field(default_factory=list, max_length=40, description="Every guard that said no.")
     message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
 
 
@@ -145,7 +147,7 @@ class ActionStatus(LenientModel):
     """One action: written as Pending before it is carried out, and with its outcome afterwards."""
 
     id: str = Field(max_length=64, description="Identifies the action.")
-    type: str = Field(max_length=32, description="EvictPod, RolloutRestart or ScaleOut.")
+    type: str = Field(max_length=32, description="EvictPod, RolloutRestart, ScaleOut or Escalate.")
     workload: str = Field(max_length=253, description="The Deployment's name.")
     workload_uid: str = Field(max_length=64, alias="workloadUID", description="The Deployment's UID.")
     pod: str = Field(default="", max_length=253, description="The pod whose leak led to it.")
@@ -166,8 +168,17 @@ class ActionStatus(LenientModel):
     message: str = Field(default="", max_length=1024, description="The outcome in one line.")
     result: ActionResult | None = Field(
         default=None,
-        description="Whether it helped. Verifying: waiting for the replacement's readings. Effective: all replicas are"
-        " available and no longer Exhausting. Inconclusive: that could not be seen in time.",
+        description="Whether it helped. Verifying: that is being watched. Effective: the new pods are back at the level of"
+        " a healthy one. Ineffective: they leak or show the symptoms again. Inconclusive: that could not be told in"
+        " time; counts as a failure. RecoveredAnyway: pods that were left alone recovered at the same time.",
+    )
+    verified_at: str | None = Field(
+        default=None, json_schema_extra={"format": "date-time"}, description="When the result was found."
+    )
+    report: str = Field(
+        default="",
+        max_length=253,
+        description="In status.actions of a policy: the LeakReport that holds this record. Empty in the report itself.",
     )
 
     replicas_before: int | None = Field(
@@ -199,7 +210,8 @@ class PolicyStatus(LenientModel):
         default_factory=list,
         max_length=16,
         description="Ready: the policy is in force. Healthy: no target leaks. Compliant: the audit has no errors."
-        " MetricsAvailable: readings are there. Stalled: it cannot go on without a change to its spec.",
+        " MetricsAvailable: readings are there. Stalled: it cannot go on by itself: its spec must change, or acting did not"
+        " help and a circuit is open.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     source: str = Field(default="", max_length=128, description="Where readings come from: Prometheus/NAME or Kubelet.")
@@ -224,7 +236,8 @@ class PolicyStatus(LenientModel):
     actions: list[ActionStatus] = Field(
         default_factory=list,
         max_length=MAX_ACTIONS,
-        description="The newest actions, newest first, at most twenty. Cooldowns are computed from these records.",
+        description="The newest actions, newest first, at most twenty: a view of the LeakReports of this policy, which cooldowns"
+        " and budgets are computed from.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
     )
     last_action: LastAction | None = Field(default=None, description="The newest action at a glance.")

@@ -55,6 +55,9 @@ class Suspect:
     fix: str
     stack: Stack  # innermost call first
     callers: Stack  # the team's own calls above the named one, innermost first: a helper may not be the one to repair
+    waiting_in: str = ""  # the goroutines' innermost call, where that is not the named function itself
+    concluded: bool = False  # the line comes from the heap profile: no call of the team is on the goroutines' stacks
+    labels: tuple[tuple[str, str], ...] = ()  # pprof labels that all of them share; their values are the service's own
 
     @classmethod
     def at(
@@ -73,11 +76,16 @@ class Suspect:
 
     @property
     def headline(self) -> str:
-        """`148 goroutines at main.fetchUser (user.go:42), +10.0/s: response body not closed`."""
+        """`148 goroutines in net/http.(*persistConn).readLoop created by main.fetchUser (user.go:42), +10.0/s: response
+        body not closed`. Of a stack that holds the named function: `in sync.(*Mutex).Lock at main.take (...)`."""
         growth = "" if self.growth_per_s is None else f", {self.growth_per_s:+.1f}/s"
         place = f"{self.function} ({self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line})"
         about = "about " if self.unit == "objects" else ""
-        return f"{about}{self.count} {self.unit} at {place}{growth}: {self.title}"
+        within = f" in {self.waiting_in}" if self.waiting_in else ""
+        return (
+            f"{about}{self.count} {self.unit}{within} {'created by' if self.concluded else 'at'} {place}{growth}:"
+            f" {self.title}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from leakwarden.core.profile.evidence import Confidence, Place, Suspect
 from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.retention import HeldSite, Through, by_calls, by_library, obtained, since, sites
-from leakwarden.core.profile.shapes import FILE, KEPT, TICKER, Shape
+from leakwarden.core.profile.shapes import FILE, KEPT, ROWS, TICKER, TX, Shape
 from leakwarden.core.profile.stacks import groups, innermost
 
 # One allocation that happened to be sampled says little: any line has one at times. Two at one line, out of the
@@ -20,6 +20,9 @@ SEEN, WELL_SEEN, SEEN_FILES = 1.5, 5.0, 0.5
 KEPT_PART = 0.3
 # One line that holds this much of all that is kept through such calls is the one.
 DOMINANT = 0.6
+
+# Which growing signals speak for which shape; all others hold memory.
+_SIGNALS = {FILE.name: {"descriptors"}, ROWS.name: {"memory", "connections"}, TX.name: {"memory", "connections"}}
 
 _AWAIT = frozenset({"context.(*cancelCtx).Done"})
 
@@ -108,7 +111,7 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
     """Leaks that need no goroutine: files, timers, contexts, rows and transactions that somebody still refers to."""
     found: list[tuple[float, Suspect]] = []
     for shape in KEPT:
-        known = ("descriptors" if shape is FILE else "memory") in growing
+        known = not growing.isdisjoint(_SIGNALS.get(shape.name, {"memory"}))
         for shared in (False, True) if shape.shared else (False,):
             here = [
                 s

@@ -34,14 +34,18 @@ class PoolState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One pool's series, of one window. `in_use` and `idle` in connections, `queries` in calls per second, `waits` a
-    counter. `limit` is max open connections; None or 0 where there is none."""
+    """One pool's series, of one window. `in_use`, `idle` and `opened` in connections, `queries` in calls per second,
+    `waits` and `expired` (closed for their maximal lifetime) counters. `limit` is max open connections; None or 0 where
+    there is none. `calls` is what `queries` counts, in the words of the message."""
 
     in_use: Points
     queries: Points | None
     limit: float | None = None
     waits: Points | None = None
     idle: Points | None = None
+    opened: Points | None = None
+    expired: Points | None = None
+    calls: str = "queries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Diagnosis:
 def diagnose(pool: Pool) -> Diagnosis:
     """Whether rows or transactions are left open. Series that are missing or too short are Unknown."""
     if pool.queries is None:
-        return Diagnosis(PoolState.UNKNOWN, "the rate of queries is not known, so growth may be load")
+        return Diagnosis(PoolState.UNKNOWN, f"the rate of {pool.calls} is not known, so growth may be load")
     if min(pool.in_use.t.size, pool.queries.t.size) < LEAST_POINTS:
         return Diagnosis(PoolState.UNKNOWN, f"fewer than {LEAST_POINTS} readings")
     limit = pool.limit if pool.limit and pool.limit > 0 else None
@@ -70,14 +74,14 @@ def diagnose(pool: Pool) -> Diagnosis:
     rates = [float(np.median(part)) for part in np.array_split(pool.queries.v, 3)]
     gain = (rates[2] - rates[0]) / rates[0] if rates[0] > 0 else (1.0 if rates[2] > 0 else 0.0)
     if gain > FLAT:
-        message = f"{_now(pool, limit)} in use, growing with the queries, {gain:+.0%}"
+        message = f"{_now(pool, limit)} in use, growing with the {pool.calls}, {gain:+.0%}"
         return Diagnosis(PoolState.BUSY, message, per_hour)
     # Slower calls lift the number once; a leak goes on, and its later thirds gain like the earlier.
     if thirds[2] - thirds[1] < 0.5 * (thirds[1] - thirds[0]):
         return Diagnosis(PoolState.STEADY, f"{_now(pool, limit)} in use: risen, and levelled off", per_hour)
     message = (
         f"rows or transactions are not closed: {_now(pool, limit)} in use, {per_hour:+.1f} an hour"
-        f" while the rate of queries went {gain:+.0%}"
+        f" while the rate of {pool.calls} went {gain:+.0%}"
     )
     return Diagnosis(PoolState.NOT_CLOSED, message + _waiting(pool), per_hour)
 
@@ -90,9 +94,34 @@ def _now(pool: Pool, limit: float | None) -> str:
 def _waiting(pool: Pool) -> str:
     if pool.waits is None or pool.waits.v.size < 2:
         return ""
-    # A counter that fell began anew with its process.
-    waited = float(np.sum(np.maximum(np.diff(pool.waits.v), 0.0)))
+    waited = _counted(pool.waits)
     return f"; {waited:.0f} calls had to wait for one" if waited > 0 else ""
+
+
+def _counted(counter: Points) -> float:
+    """By how much a counter rose; where it fell it began anew with its process."""
+    return float(np.sum(np.maximum(np.diff(counter.v), 0.0)))
+
+
+def described(pool: Pool) -> str:
+    """The pool's numbers and what they say, in one line."""
+    parts = [f"{pool.in_use.v[-1]:.0f} in use"]
+    if pool.limit and pool.limit > 0:
+        parts[0] += f" of at most {pool.limit:.0f}"
+    parts += [
+        f"{points.v[-1]:.0f} {word}"
+        for word, points in (("open", pool.opened), ("idle", pool.idle))
+        if points is not None and points.v.size
+    ]
+    seconds = float(pool.in_use.t[-1] - pool.in_use.t[0])
+    counted = [
+        f"{_counted(points):.0f} {word}"
+        for word, points in (("waits", pool.waits), ("closed for their lifetime", pool.expired))
+        if points is not None and points.v.size > 1
+    ]
+    if counted:
+        parts.append(f"{' and '.join(counted)} within {seconds / 60:.0f}m")
+    return f"{', '.join(parts)}; {diagnose(pool).message}"
 
 
 def _until_full(points: Points, limit: float | None) -> Points:

@@ -200,6 +200,8 @@ KEPT = (FILE, TIMER, CONTEXT, ROWS, TX)
 
 # Goroutines of these hold a descriptor each.
 HOLDING = (BODY, TRANSPORT, ROWS, TX, TIMEOUT)
+# And of these a connection of a database pool, or wait for one.
+POOLED = (ROWS, TX, POOL)
 
 _BY_OPERATION = (SEND, RECEIVE, SELECTING)
 _EXACT = (BODY, ROWS, TX, DBOPEN, POOL)

@@ -15,7 +15,18 @@ from leakwarden.core.profile.evidence import Candidate, Confidence, Place, Suspe
 from leakwarden.core.profile.held import Heap, held_suspects
 from leakwarden.core.profile.ownership import Owner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
-from leakwarden.core.profile.shapes import BODY, CONTEXT, HOLDING, MUTEX, RECEIVE, SELECTING, TICKER, Shape, shape_of
+from leakwarden.core.profile.shapes import (
+    BODY,
+    CONTEXT,
+    HOLDING,
+    MUTEX,
+    POOLED,
+    RECEIVE,
+    SELECTING,
+    TICKER,
+    Shape,
+    shape_of,
+)
 from leakwarden.core.profile.stacks import Group, groups, innermost
 
 # Fewer goroutines than this at one line are not what exhausts anything, whatever they wait for.
@@ -61,19 +72,23 @@ def suspects(
 ) -> list[Suspect]:
     """The suspects, the likeliest first; none for a healthy service. Raises ProfileError for profiles of a wrong kind.
 
-    `growing`: which of "goroutines", "descriptors", "memory" a detector found to grow. `modules`: paths of the team's
+    `growing`: which of "goroutines", "descriptors", "connections" (of a database pool), "memory" a detector found to grow. `modules`: paths of the team's
     code, where they are known better than the binary tells.
     """
-    if not capture.goroutines:
-        return []
     everything = [*capture.goroutines, *capture.heaps]
     ownership = Ownership(everything, modules)
     heap = Heap(capture.heaps, ownership, capture.goroutines)
+    if not capture.goroutines:
+        return held_suspects(heap, capture.seconds, growing)[:limit]
     counts = _count(capture, ownership, heap)
     total = sum(c.last for c in counts.values())
     named: list[Candidate] = []
     for counted in counts.values():
-        accused = "goroutines" in growing or ("descriptors" in growing and counted.shape in HOLDING)
+        accused = (
+            "goroutines" in growing
+            or ("descriptors" in growing and counted.shape in HOLDING)
+            or ("connections" in growing and counted.shape in POOLED)
+        )
         if (sure := _judge(counted, capture, total, accused)) is not None:
             named.append(_locate(counted, capture, ownership, heap, *sure))
     named += _holders(named, counts, ownership)
@@ -136,11 +151,12 @@ def _judge(
     share = c.last / total if total else 0.0
     if accused and share >= CONCENTRATED and (growth is None or c.last > c.first):
         why = "" if growth is None else f", {growth:+.1f}/s"
-        return (
-            Confidence.MEDIUM,
-            [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"],
-            growth,
-        )
+        reasons = [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"]
+        # A busy pool gains one goroutine by chance too.
+        if growth is not None and c.last - c.first < math.sqrt(c.first + c.last):
+            reasons.append(f"within {capture.seconds:.0f}s they grew no more than requests in flight may")
+            return Confidence.LOW, reasons, growth
+        return Confidence.MEDIUM, reasons, growth
     if c.last >= HUGE:
         return Confidence.LOW, [f"over {HUGE} goroutines wait at one line"], growth
     return None
@@ -160,26 +176,25 @@ def _locate(
     if c.shape.victim:
         sure = max(sure, Confidence.MEDIUM, key=lambda s: s.rank)
         why.append("who waits here may only suffer from what another line does")
-    if c.labels:
-        why.append("all of them under " + ", ".join(f"{k}={v}" for k, v in sorted(c.labels.items())[:4]))
+    place, concluded = Place.on(group.stack, len(group.stack) - 1 if at is None else at, ownership), at is None
     if at is not None:
         if capture.leaked is not None and not c.leaked and c.shape in (TICKER, CONTEXT, SELECTING, RECEIVE):
             why.append("the runtime can still wake them: something refers to what they wait for")
-        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.count, growth, sure, why)
-        return Candidate(suspect, c.shape, group)
-    library = package(group.stack[-1].function) if not c.shape.acquires else ""
-    found = heap.creator(c.shape, library)
-    if found is None:
+    elif (found := heap.creator(c.shape, package(group.stack[-1].function) if not c.shape.acquires else "")) is None:
         why.append("nothing in the heap profile tells yet who started them")
-        suspect = Suspect.at(
-            c.shape, Place.on(group.stack, len(group.stack) - 1, ownership), c.count, growth, Confidence.LOW, why
-        )
-        return Candidate(suspect, c.shape, group, concluded=True)
-    place, reason, surest = found
-    why.append(reason)
-    sure = max(sure, surest, key=lambda s: s.rank)
-    suspect = Suspect.at(c.shape, place, c.count, growth, sure, why)
-    return Candidate(suspect, c.shape, group, concluded=True)
+        sure = Confidence.LOW
+    else:
+        place, reason, surest = found
+        why.append(reason)
+        sure = max(sure, surest, key=lambda s: s.rank)
+    innermost_call = group.stack[0].function
+    suspect = replace(
+        Suspect.at(c.shape, place, c.count, growth, sure, why),
+        waiting_in="" if innermost_call == place.frame.function else innermost_call,
+        concluded=concluded,
+        labels=tuple(sorted((c.labels or {}).items())),
+    )
+    return Candidate(suspect, c.shape, group, concluded=concluded)
 
 
 def _holders(

@@ -16,7 +16,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from leakwarden.adapters.pprof import Miss, Profiler, Straight, Taken, Target, ThroughApiServer
+from leakwarden.adapters.evidence.pprof import PprofClient, Taken
+from leakwarden.adapters.evidence.ways import Straight, Target, ThroughApiServer
+from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
 from leakwarden.core.profile.pprof import Limits
 from leakwarden.core.profile.suspects import suspects
 from leakwarden.core.workload import Pod
@@ -74,8 +76,8 @@ async def speaking(*chunks: bytes, every: float = 0.0, ends: bool = True) -> Asy
 async def take(port: int, *, goroutines: float | None = 100.0, **options: Any) -> Taken:
     # Loopback is what these tests have; that it is refused otherwise is a test of its own.
     async with Straight(refuse=lambda _: "") as way:
-        profiler = Profiler(way, **{"timeout": PATIENCE, "pause": 0.01, **options})
-        return await profiler.capture(Target(POD, port), goroutines)
+        client = PprofClient(way, **{"timeout": PATIENCE, "pause": 0.01, **options})
+        return await client.capture(Target(POD, port), goroutines)
 
 
 def service(name: str, version: str = VERSIONS[-1], asked: list[str] | None = None) -> Handler:
@@ -110,7 +112,7 @@ async def test_a_capture_of_a_leaking_service_names_its_line() -> None:
 async def test_a_go_without_the_leak_profile_is_profiled_all_the_same() -> None:
     async with serving(service("send_first", VERSIONS[0])) as port:
         taken = await take(port)
-    assert [(m.profile, m.reason) for m in taken.missed] == [("goroutineleak", Miss.ABSENT)]
+    assert [(m.profile, m.reason) for m in taken.missed] == [("goroutineleak", EvidenceReason.ABSENT)]
     assert taken.capture().leaked is None
     assert suspects(taken.capture())[0].function == "main.first.func1"
 
@@ -119,16 +121,22 @@ async def test_a_service_without_profiles_is_asked_twice_and_no_more() -> None:
     asked: list[str] = []
     async with serving(service("nothing", asked=asked)) as port:
         taken = await take(port)
-    assert {m.reason for m in taken.missed} == {Miss.ABSENT}
+    assert {m.reason for m in taken.missed} == {EvidenceReason.ABSENT}
     assert len(asked) == 2
     assert suspects(taken.capture()) == []
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(301, Miss.REDIRECT), (307, Miss.REDIRECT), (401, Miss.FORBIDDEN), (403, Miss.FORBIDDEN), (500, Miss.STATUS)],
+    [
+        (301, EvidenceReason.REDIRECT),
+        (307, EvidenceReason.REDIRECT),
+        (401, EvidenceReason.FORBIDDEN),
+        (403, EvidenceReason.FORBIDDEN),
+        (500, EvidenceReason.STATUS),
+    ],
 )
-async def test_a_refusal_is_reported_and_not_asked_again(status: int, reason: Miss) -> None:
+async def test_a_refusal_is_reported_and_not_asked_again(status: int, reason: EvidenceReason) -> None:
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -146,7 +154,13 @@ async def test_a_pod_that_refuses_connections_is_unreachable() -> None:
     async with speaking() as port:
         pass
     (missed,) = (await take(port)).missed
-    assert missed.reason is Miss.UNREACHABLE
+    assert missed.reason is EvidenceReason.CLOSED
+
+
+async def test_a_pod_that_hangs_before_its_goroutines_are_counted_costs_one_timeout() -> None:
+    async with speaking(ends=False) as port:
+        (missed,) = (await take(port, goroutines=None)).missed
+    assert missed.reason is EvidenceReason.TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,7 @@ async def test_a_pod_that_hangs_or_drips_costs_one_timeout(chunks: list[bytes]) 
     started = time.monotonic()
     async with speaking(*chunks, every=0.05, ends=False) as port:
         (missed,) = (await take(port)).missed
-    assert missed.reason is Miss.TIMEOUT
+    assert missed.reason is EvidenceReason.TIMEOUT
     # One time limit and not five: what is slower than ten is not noise of the machine.
     assert time.monotonic() - started < 10 * PATIENCE
 
@@ -178,7 +192,7 @@ async def test_a_pod_that_hangs_or_drips_costs_one_timeout(chunks: list[bytes]) 
 async def test_what_is_not_http_is_unreachable(chunks: list[bytes]) -> None:
     async with speaking(*chunks) as port:
         (missed,) = (await take(port)).missed
-    assert missed.reason is Miss.UNREACHABLE
+    assert missed.reason is EvidenceReason.UNREACHABLE
     assert "OpenSSH" not in missed.message
 
 
@@ -197,7 +211,7 @@ async def test_ten_gigabytes_are_not_read() -> None:
 
     async with serving(answer) as port:
         taken = await take(port, timeout=30.0)
-    assert {m.reason for m in taken.missed} == {Miss.LARGE}
+    assert {m.reason for m in taken.missed} == {EvidenceReason.LARGE}
     assert taken.raw == {}
     assert sent < 100 << 20
 
@@ -211,7 +225,7 @@ async def test_a_bomb_is_not_inflated() -> None:
 
     async with serving(answer) as port:
         taken = await take(port, timeout=30.0, limits=Limits(inflated=4 << 20))
-    assert {m.reason for m in taken.missed} == {Miss.UNREADABLE}
+    assert {m.reason for m in taken.missed} == {EvidenceReason.UNREADABLE}
     assert "inflates to more than" in taken.missed[0].message
 
 
@@ -222,7 +236,7 @@ async def test_garbage_with_a_friendly_status_is_unreadable(body: bytes) -> None
 
     async with serving(answer) as port:
         taken = await take(port)
-    assert {m.reason for m in taken.missed} == {Miss.UNREADABLE}
+    assert {m.reason for m in taken.missed} == {EvidenceReason.UNREADABLE}
     assert taken.raw == {}
 
 
@@ -250,21 +264,48 @@ async def test_the_budget_bounds_them_all_together() -> None:
     async with serving(answer) as port:
         taken = await take(port, timeout=30.0, budget=0.3)
     assert "goroutine-1" in taken.profiles
-    assert [m.reason for m in taken.missed] == [Miss.TIMEOUT]
+    assert [m.reason for m in taken.missed] == [EvidenceReason.TIMEOUT]
 
 
-@pytest.mark.parametrize(
-    ("goroutines", "reason"),
-    [(50_001.0, Miss.GOROUTINES), (None, Miss.UNKNOWN), (float("nan"), Miss.UNKNOWN)],
-)
-async def test_a_capture_whose_cost_is_too_high_or_not_known_asks_nothing(
-    goroutines: float | None, reason: Miss
-) -> None:
+async def test_too_many_goroutines_leave_the_heap_alone_to_be_profiled() -> None:
     asked: list[str] = []
-    async with serving(service("send_first", asked=asked)) as port:
+    async with serving(service("file_kept", asked=asked)) as port:
+        taken = await take(port, goroutines=50_001.0)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.GOROUTINES]
+    assert "only the heap" in taken.missed[0].message
+    assert asked == ["/debug/pprof/heap?gc=1"] * 2
+    # What is held without goroutines is named all the same.
+    assert suspects(taken.capture(), growing=frozenset({"descriptors"}))[0].shape == "file"
+
+
+def indexed(page: bytes, inner: Handler) -> Handler:
+    """Go's index page in front of the profiles."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=page) if request.path.endswith("/pprof/") else await inner(request)
+
+    return answer
+
+
+@pytest.mark.parametrize("goroutines", [None, float("nan")])
+async def test_where_no_metric_counts_goroutines_the_pods_own_index_does(goroutines: float | None) -> None:
+    page = b"<tr><td>12</td><td><a href='goroutine?debug=1'>goroutine</a></td></tr>"
+    async with serving(indexed(page, service("send_first"))) as port:
         taken = await take(port, goroutines=goroutines)
-    assert [m.reason for m in taken.missed] == [reason]
-    assert asked == []
+    assert "goroutine-2" in taken.profiles
+    async with serving(indexed(page.replace(b"12", b"60000"), service("send_first"))) as port:
+        taken = await take(port, goroutines=goroutines)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.GOROUTINES]
+
+
+@pytest.mark.parametrize("page", [b"", b"<td>many</td><td><a href='goroutine?debug=1'>", bytes(1 << 20)])
+async def test_where_nothing_counts_goroutines_only_the_heap_is_profiled(page: bytes) -> None:
+    asked: list[str] = []
+    async with serving(indexed(page, service("send_first", asked=asked))) as port:
+        taken = await take(port, goroutines=None)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.UNKNOWN]
+    assert not any(path.endswith("/goroutine") for path in asked)
+    assert set(taken.profiles) == {"heap-1", "heap-2"}
 
 
 @pytest.mark.parametrize(
@@ -273,8 +314,8 @@ async def test_a_capture_whose_cost_is_too_high_or_not_known_asks_nothing(
 async def test_a_path_cannot_lead_elsewhere(path: str) -> None:
     asked: list[str] = []
     async with serving(service("send_first", asked=asked)) as port, Straight(refuse=lambda _: "") as way:
-        taken = await Profiler(way).capture(Target(POD, port, path), 10.0)
-    assert [m.reason for m in taken.missed] == [Miss.ADDRESS]
+        taken = await PprofClient(way).capture(Target(POD, port, path), 10.0)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.ADDRESS]
     assert asked == []
 
 
@@ -282,8 +323,8 @@ async def test_a_path_cannot_lead_elsewhere(path: str) -> None:
 async def test_addresses_that_are_no_pods_are_not_called(address: str) -> None:
     async with Straight() as way:
         target = Target(replace(POD, pod_ip=address), 6060)
-        taken = await Profiler(way, timeout=PATIENCE).capture(target, 10.0)
-    assert [m.reason for m in taken.missed] == [Miss.ADDRESS]
+        taken = await PprofClient(way, timeout=PATIENCE).capture(target, 10.0)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.ADDRESS]
 
 
 async def test_one_pod_is_profiled_at_a_time() -> None:
@@ -299,8 +340,8 @@ async def test_one_pod_is_profiled_at_a_time() -> None:
         return await inner(request)
 
     async with serving(answer) as port, Straight(refuse=lambda _: "") as way:
-        profiler = Profiler(way, pause=0.01)
-        await asyncio.gather(*[profiler.capture(Target(POD, port), 10.0) for _ in range(3)])
+        client = PprofClient(way, pause=0.01)
+        await asyncio.gather(*[client.capture(Target(POD, port), 10.0) for _ in range(3)])
     assert most == 1
 
 
@@ -310,19 +351,24 @@ class Proxy:
     def __init__(self, http: aiohttp.ClientSession, port: int) -> None:
         self.http = http
         self.server = f"http://127.0.0.1:{port}"
+        self.server_name: str | None = None
+
+
+def proxied_refusal(pod: Pod) -> str:
+    return "in the host's network" if pod.pod_ip == pod.host_ip else ""
 
 
 @contextlib.asynccontextmanager
-async def proxied(handler: Handler) -> AsyncIterator[Profiler]:
+async def proxied(handler: Handler) -> AsyncIterator[PprofClient]:
     async with serving(handler) as port, aiohttp.ClientSession() as http:
-        yield Profiler(ThroughApiServer(Proxy(http, port)), timeout=PATIENCE, pause=0.01)
+        yield PprofClient(ThroughApiServer(Proxy(http, port), refuse=proxied_refusal), timeout=PATIENCE, pause=0.01)
 
 
 async def test_through_the_api_server_the_pods_proxy_is_asked() -> None:
     asked: list[str] = []
-    async with proxied(service("tx_closure", asked=asked)) as profiler:
-        taken = await profiler.capture(Target(POD, 6060), 10.0)
-        tls = await profiler.capture(Target(POD, 6061, "/internal/pprof/", "https"), 10.0)
+    async with proxied(service("tx_closure", asked=asked)) as client:
+        taken = await client.capture(Target(POD, 6060), 10.0)
+        tls = await client.capture(Target(POD, 6061, "/internal/pprof/", "https"), 10.0)
     assert set(taken.profiles) >= {"goroutine-1", "heap-2"}
     assert asked[:2] == [
         "/api/v1/namespaces/shop/pods/web-1:6060/proxy/debug/pprof/goroutine",
@@ -333,18 +379,60 @@ async def test_through_the_api_server_the_pods_proxy_is_asked() -> None:
 
 
 async def test_through_the_api_server_a_compressed_bomb_is_not_inflated_on_the_way() -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=gzip.compress(bytes(64 << 20)), headers={"Content-Encoding": "gzip"})
+    bomb = gzip.compress(bytes(64 << 20))
 
-    async with proxied(answer) as profiler:
-        taken = await profiler.capture(Target(POD, 6060), 10.0)
-    assert {m.reason for m in taken.missed} == {Miss.UNREADABLE}
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    async with proxied(answer) as client:
+        taken = await client.capture(Target(POD, 6060), 10.0)
+    assert {m.reason for m in taken.missed} == {EvidenceReason.UNREADABLE}
 
 
 async def test_through_the_api_server_a_missing_right_is_told() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"kind": "Status", "message": "pods/proxy forbidden"}, status=403)
 
-    async with proxied(answer) as profiler:
-        (missed,) = (await profiler.capture(Target(POD, 6060), 10.0)).missed
-    assert missed.reason is Miss.FORBIDDEN
+    async with proxied(answer) as client:
+        (missed,) = (await client.capture(Target(POD, 6060), 10.0)).missed
+    assert missed.reason is EvidenceReason.FORBIDDEN
+
+
+async def test_through_the_api_server_a_pod_in_the_hosts_network_is_not_asked() -> None:
+    asked: list[str] = []
+    async with proxied(service("tx_closure", asked=asked)) as client:
+        (missed,) = (await client.capture(Target(replace(POD, pod_ip=POD.host_ip), 10250), 10.0)).missed
+    assert missed.reason is EvidenceReason.ADDRESS
+    assert asked == []
+
+
+async def test_where_the_straight_way_is_closed_the_api_servers_is_tried() -> None:
+    async with speaking() as closed:
+        pass
+    asked: list[str] = []
+    async with (
+        serving(service("tx_closure", asked=asked)) as port,
+        aiohttp.ClientSession() as http,
+        Straight(refuse=lambda _: "") as straight,
+    ):
+        proxy = ThroughApiServer(Proxy(http, port), refuse=lambda _: "")
+        taken = await PprofClient(straight, proxy, timeout=PATIENCE, pause=0.01).capture(Target(POD, closed), 10.0)
+    assert "goroutine-2" in taken.profiles
+    assert asked[0] == f"/api/v1/namespaces/shop/pods/web-1:{closed}/proxy/debug/pprof/goroutine"
+
+
+async def test_a_pod_that_refuses_is_not_asked_by_another_way() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=403)
+
+    asked: list[str] = []
+    async with (
+        serving(answer) as refusing,
+        serving(service("tx_closure", asked=asked)) as port,
+        aiohttp.ClientSession() as http,
+        Straight(refuse=lambda _: "") as straight,
+    ):
+        proxy = ThroughApiServer(Proxy(http, port), refuse=lambda _: "")
+        taken = await PprofClient(straight, proxy, timeout=PATIENCE).capture(Target(POD, refusing), 10.0)
+    assert [m.reason for m in taken.missed] == [EvidenceReason.FORBIDDEN]
+    assert asked == []

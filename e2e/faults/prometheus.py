@@ -1,0 +1,123 @@
+"""A real Prometheus as a process on loopback, which can be stopped, started again and made to forget."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from e2e.cluster.locks import exclusively
+from e2e.cluster.paths import cache_directory
+from e2e.harness.waiting import NotYet, wait_until
+from e2e.images.builders import build_image
+
+_PROGRAM = "usr/bin/prometheus"
+
+
+def _program() -> Path:
+    """Debian's Prometheus, out of the image that the cluster runs too."""
+    archive = build_image("prometheus")
+    target = cache_directory() / "bin" / archive.stem
+    with exclusively(cache_directory() / "bin" / ".prometheus.lock"):
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made = target.with_suffix(".new")
+            made.write_bytes(_member(archive))
+            made.chmod(0o755)
+            made.rename(target)
+    return target
+
+
+def _member(archive: Path) -> bytes:
+    with tarfile.open(archive) as image:
+
+        def blob(digest: str) -> bytes:
+            file = image.extractfile("blobs/" + digest.replace(":", "/"))
+            assert file is not None
+            return file.read()
+
+        index = image.extractfile("index.json")
+        assert index is not None
+        manifest = json.loads(blob(json.loads(index.read())["manifests"][0]["digest"]))
+        for each in manifest["layers"]:
+            with tarfile.open(fileobj=io.BytesIO(blob(each["digest"]))) as layer:
+                names = {name.lstrip("./"): name for name in layer.getnames()}
+                if _PROGRAM in names:
+                    file = layer.extractfile(names[_PROGRAM])
+                    assert file is not None
+                    return file.read()
+    raise AssertionError(f"{archive} holds no {_PROGRAM}")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Prometheus:
+    """Scrapes one target every second. `directory` is its own; what it holds outlives `stop`, and not `forget`."""
+
+    def __init__(self, directory: Path, target: str) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+        scrape = {
+            "job_name": "simulated",
+            "honor_labels": True,
+            "static_configs": [{"targets": [target]}],
+        }
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scrape]}
+        (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+        self.start()
+
+    def start(self) -> None:
+        """Start it where it stopped; returns once it answers."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(_program()),
+                    f"--config.file={self._directory / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={self._directory / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{self._port}",
+                ],
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until("Prometheus to be ready", self._ready, 60, interval=0.2)
+
+    def _ready(self) -> bool | NotYet:
+        if self._process is None or self._process.poll() is not None:
+            raise AssertionError(f"Prometheus ended: {(self._directory / 'log').read_text()[-800:]}")
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:
+                return True if answer.status == 200 else NotYet(str(answer.status))
+        except (urllib.error.URLError, OSError) as error:
+            return NotYet(str(error))
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def forget(self) -> None:
+        """All it ever read; to be called while it is stopped."""
+        shutil.rmtree(self._directory / "data", ignore_errors=True)
+
+
+def asleep(seconds: float) -> None:
+    """For a wait that is the scenario itself, such as a gap of so many seconds in the readings."""
+    time.sleep(seconds)

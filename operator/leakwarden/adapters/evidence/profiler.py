@@ -1,0 +1,154 @@
+"""`ports.Profiler`: from a request to what a LeakReport says. Profiles are taken, read, kept and told here.
+
+A capture costs the action that waits for it the pause between its two halves and no more than its time limits;
+whatever goes wrong is a state with a reason, and the pod is asked by GET only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.evidence.pods import PodUnread, read_pod
+from leakwarden.adapters.evidence.pools import Pools
+from leakwarden.adapters.evidence.pprof import Missed, PprofClient, Taken
+from leakwarden.adapters.evidence.store import NotStored, Store
+from leakwarden.adapters.evidence.ways import Target
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus, ProfileStatus
+from leakwarden.core.policy import format_time
+from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.port import NoPort, profile_port
+from leakwarden.core.profile.suspects import suspects
+from leakwarden.core.profile.telling import growing, summary, told
+from leakwarden.ports import CaptureRequest
+
+log = logging.getLogger("leakwarden.evidence")
+
+KEEPING = 30.0  # s for all profiles of a capture; an action waits meanwhile
+_SUFFIX = ".pb.gz"
+
+
+@dataclass(slots=True)
+class EvidenceProfiler:
+    """One pod at a time, and one capture of a Deployment within the policy's cooldown.
+
+    The cooldown is kept in memory: an operator that was restarted may take profiles once more, which costs the service
+    what one capture costs and changes nothing.
+    """
+
+    session: Session
+    client: PprofClient
+    store: Store
+    pools: Pools
+    clock: Callable[[], float]
+    _asked: dict[str, float] = field(default_factory=dict)  # Deployment's UID -> when a pod of it was asked
+
+    async def capture(self, request: CaptureRequest) -> EvidenceStatus:
+        now = self.clock()
+        try:
+            status = await self._capture(request, now)
+        except Exception:
+            log.exception("a capture failed", extra={"report": request.report})
+            status = _without(EvidenceState.FAILED, EvidenceReason.DEFECT, "a defect of Leakwarden; see its log", now)
+        log.info("evidence", extra={"report": request.report, "state": str(status.state), "reason": status.reason})
+        return status
+
+    async def _capture(self, request: CaptureRequest, now: float) -> EvidenceStatus:
+        spec = request.spec
+        if not spec.enabled:
+            return _without(EvidenceState.SKIPPED, EvidenceReason.DISABLED, "spec.evidence.enabled is false", now)
+        waited = now - self._asked.get(request.workload.uid, float("-inf"))
+        if 0 <= waited < parse_duration(spec.cooldown):
+            message = (
+                f"profiles of {request.workload.key} were asked for {waited:.0f}s ago; the cooldown is {spec.cooldown}"
+            )
+            return _without(EvidenceState.SKIPPED, EvidenceReason.COOLDOWN, message, now)
+        status, pool = await asyncio.gather(self._profiled(request, now), self._pool(request, now))
+        return status.model_copy(update={"pool": pool})
+
+    async def _pool(self, request: CaptureRequest, now: float) -> str:
+        """What the metrics say stands beside the profiles, and is never in their way."""
+        try:
+            return await self.pools.line(request, now)
+        except Exception:
+            log.exception("the metrics of a pool could not be told", extra={"report": request.report})
+            return ""
+
+    async def _profiled(self, request: CaptureRequest, now: float) -> EvidenceStatus:
+        spec = request.spec
+        try:
+            facts = await read_pod(self.session, request.pod)
+            port = profile_port(spec.port, facts.annotation, facts.ports, request.container)
+        except NoPort as missing:
+            return _without(EvidenceState.SKIPPED, EvidenceReason.NO_PORT, str(missing), now)
+        except PodUnread as unread:
+            return _without(EvidenceState.FAILED, unread.reason, str(unread), now)
+        self._remember(request.workload.uid, now)
+        taken = await self.client.capture(Target(facts.pod, port, spec.path), request.goroutines)
+        found = await asyncio.to_thread(suspects, taken.capture(), growing=growing(request.signal_type))
+        places, trouble = await self._kept(request.report, taken.raw)
+        return _status(taken, found, places, trouble, now)
+
+    def _remember(self, workload: str, now: float) -> None:
+        # An hour is longer than any cooldown that is worth one; a Deployment that is gone must not stay here.
+        self._asked = {uid: at for uid, at in self._asked.items() if now - at < 24 * 3600}
+        # Whole seconds, as attemptedAt is written: who reads the cooldown from there must not come too early.
+        self._asked[workload] = float(int(now))
+
+    async def _kept(self, report: str, raw: Mapping[str, bytes]) -> tuple[Mapping[str, str], str]:
+        """Each profile's location, and why there is none; the suspects are worth telling all the same."""
+        if not raw:
+            return {}, ""
+        try:
+            async with asyncio.timeout(KEEPING):
+                return await self.store.keep(report, raw), ""
+        except NotStored as error:
+            return {}, str(error)
+        except TimeoutError:
+            return {}, f"the store did not take them within {KEEPING:g}s"
+
+
+def _without(state: EvidenceState, reason: EvidenceReason, message: str, now: float) -> EvidenceStatus:
+    return EvidenceStatus(state=state, reason=str(reason), message=message[:1024], attempted_at=format_time(now))
+
+
+def _status(taken: Taken, found: list[Suspect], places: Mapping[str, str], trouble: str, now: float) -> EvidenceStatus:
+    missed = [miss for miss in taken.missed if not _expected(miss)]
+    state = EvidenceState.CAPTURED
+    if missed:
+        state = EvidenceState.PARTIAL if taken.raw else EvidenceState.FAILED
+    reason = str(missed[0].reason) if missed else str(EvidenceReason.NOT_STORED) if trouble else ""
+    messages = [*dict.fromkeys(f"{miss.profile}: {miss.message}" if miss.profile else miss.message for miss in missed)]
+    if trouble:
+        messages.append(f"the profiles are not kept: {trouble}")
+    return EvidenceStatus(
+        state=state,
+        reason=reason,
+        message="; ".join(messages)[:1024],
+        attempted_at=format_time(now),
+        summary=summary(found),
+        suspects=told(found),
+        profiles=[_profile(name, data, taken, places, now) for name, data in taken.raw.items()],
+    )
+
+
+def _expected(miss: Missed) -> bool:
+    """A Go before 1.27 has no list of leaked goroutines; other servers answer what they do not know in other words."""
+    return miss.profile == "goroutineleak" and miss.reason in (EvidenceReason.ABSENT, EvidenceReason.STATUS)
+
+
+def _profile(name: str, data: bytes, taken: Taken, places: Mapping[str, str], now: float) -> ProfileStatus:
+    profile = taken.profiles[name.removesuffix(_SUFFIX)]
+    return ProfileStatus(
+        kind=name.removesuffix(_SUFFIX).partition("-")[0],
+        taken_at=format_time(profile.taken or now),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        location=places.get(name, ""),
+    )

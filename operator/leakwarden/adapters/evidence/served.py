@@ -1,0 +1,29 @@
+"""The profiles on the volume over HTTP, read-only: whoever may read a LeakReport may read what it points to.
+
+A location holds 128 bits of the profile's checksum, which stand in the LeakReport and nowhere else, so the right to
+read the report is the right to the file; there is no list to look through. Anything else is answered with 404.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from leakwarden.adapters.evidence.volume import Volume
+
+PREFIX = "/evidence"
+
+
+def route(volume: Volume) -> web.RouteDef:
+    """GET /evidence/LOCATION, for the operator's server."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        data = await volume.read(request.match_info["location"])
+        if data is None:
+            raise web.HTTPNotFound(text="there is no such profile")
+        return web.Response(
+            body=data,
+            content_type="application/octet-stream",
+            headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+        )
+
+    return web.get(PREFIX + "/{location:.+}", answer)

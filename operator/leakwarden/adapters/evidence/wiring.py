@@ -1,0 +1,72 @@
+"""Puts the profiler together as the settings say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.evidence.bucket import Bucket, Place, mounted
+from leakwarden.adapters.evidence.pools import Pools
+from leakwarden.adapters.evidence.pprof import PprofClient
+from leakwarden.adapters.evidence.profiler import EvidenceProfiler
+from leakwarden.adapters.evidence.served import route
+from leakwarden.adapters.evidence.store import Nowhere, Store
+from leakwarden.adapters.evidence.volume import Volume
+from leakwarden.adapters.evidence.ways import Straight, ThroughApiServer, Way
+from leakwarden.ports import Metrics
+from leakwarden.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """`profiler` is None where the installation takes no profiles; `routes` are for the operator's server."""
+
+    profiler: EvidenceProfiler | None
+    routes: Sequence[web.RouteDef] = ()
+
+
+async def wire(
+    stack: AsyncExitStack,
+    settings: Settings,
+    session: Session,
+    sources: Mapping[str, Metrics],
+    default: Metrics | None,
+) -> Wired:
+    """What is opened here is closed with `stack`."""
+    if not settings.evidence_enabled:
+        return Wired(None)
+    ways: list[Way] = []
+    if settings.evidence_via in ("Pod", "Auto"):
+        ways.append(await stack.enter_async_context(Straight()))
+    if settings.evidence_via in ("Proxy", "Auto"):
+        ways.append(ThroughApiServer(session))
+    client = PprofClient(
+        *ways,
+        timeout=settings.evidence_timeout,
+        # Five profiles that take all their time each would be too much; two may.
+        budget=settings.evidence_pause + 3 * settings.evidence_timeout,
+        pause=settings.evidence_pause,
+        max_goroutines=settings.evidence_max_goroutines,
+    )
+    store: Store = Nowhere()
+    routes: list[web.RouteDef] = []
+    if settings.evidence_directory is not None:
+        volume = Volume(
+            settings.evidence_directory, int(settings.evidence_directory_size), settings.evidence_directory_age
+        )
+        store, routes = volume, [route(volume)]
+    elif settings.evidence_bucket and settings.evidence_bucket_credentials is not None:
+        place = Place(
+            settings.evidence_bucket,
+            settings.evidence_bucket_endpoint,
+            settings.evidence_bucket_region,
+            settings.evidence_bucket_prefix,
+        )
+        store = await stack.enter_async_context(Bucket(place, mounted(settings.evidence_bucket_credentials)))
+    pools = Pools(sources, default, settings.bucket)
+    return Wired(EvidenceProfiler(session, client, store, pools, time.time), routes)

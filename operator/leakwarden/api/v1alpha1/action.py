@@ -1,0 +1,80 @@
+"""The rungs of `spec.remediation.actions`: what may be done about an Exhausting pod."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+
+# A scale-out that nobody gave a time to live is taken back after this.
+DEFAULT_TIME_TO_LIVE = "1h"
+LEAST_TIMEOUT = 60.0  # s; the least that node-healthcheck-operator allows a remediation, too
+
+
+class ActionType(StrEnum):
+    EVICT_POD = "EvictPod"
+    ROLLOUT_RESTART = "RolloutRestart"
+    SCALE_OUT = "ScaleOut"
+    ESCALATE = "Escalate"
+
+
+class Action(Model):
+    """One thing that may be done about an Exhausting pod."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("(self.type == 'ScaleOut') == has(self.maxReplicas)", "maxReplicas is needed for ScaleOut and only there"),
+            ("self.type == 'ScaleOut' || !has(self.timeToLive)", "timeToLive is only for ScaleOut"),
+        )
+    )
+
+    type: ActionType = Field(
+        description="EvictPod: evict the leaking pod through the Eviction API, so that PodDisruptionBudgets hold and Git"
+        " sees no drift. RolloutRestart: restart all pods of the Deployment as kubectl rollout restart does; changes the"
+        " pod template, which GitOps tools may revert. ScaleOut: add one replica for a while; for a leak of database"
+        " connections it makes things worse and is refused. Escalate: change nothing and call for a person, once: a"
+        " Warning Event, the condition Stalled and a metric."
+    )
+    timeout: Duration = Field(
+        default="10m",
+        description="After this long without a proof that it helped (or, for EvictPod, while a PodDisruptionBudget forbids"
+        " it) the next action of the list is considered. At least 1m. Default 10m.",
+        json_schema_extra=rules(("duration(self) >= duration('1m')", "timeout must be at least 1m")),
+    )
+    max_replicas: int | None = Field(
+        default=None,
+        ge=2,
+        le=1000,
+        description="For ScaleOut: never scale beyond this many replicas. Required there, it has no default.",
+    )
+    time_to_live: Duration | None = Field(
+        default=None,
+        description="For ScaleOut: after this long the replica is taken back, unless somebody else changed the replicas"
+        " meanwhile. At least 1m. Default 1h.",
+        json_schema_extra=rules(("duration(self) >= duration('1m')", "timeToLive must be at least 1m")),
+    )
+
+    @property
+    def lives_for(self) -> float:
+        """Seconds until a scale-out is taken back."""
+        return parse_duration(self.time_to_live or DEFAULT_TIME_TO_LIVE)
+
+    @field_validator("timeout", "time_to_live")
+    @classmethod
+    def _long_enough(cls, value: str | None) -> str | None:
+        if value is not None and parse_duration(value) < LEAST_TIMEOUT:
+            raise ValueError(f"{value!r} is too short; at least 1m")
+        return value
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> Self:
+        scales = self.type is ActionType.SCALE_OUT
+        if scales != (self.max_replicas is not None):
+            raise ValueError("maxReplicas is needed for ScaleOut and only there")
+        if self.time_to_live is not None and not scales:
+            raise ValueError("timeToLive is only for ScaleOut")
+        return self

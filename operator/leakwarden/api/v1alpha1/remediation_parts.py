@@ -1,0 +1,57 @@
+"""Parts of `spec.remediation`: when an action counts as verified, and when acting stops because it does not help."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+
+
+class Verification(Model):
+    """How it is found out whether an action helped."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.settle) || !has(self.timeout) || duration(self.timeout) > duration(self.settle)",
+                "timeout must be longer than settle",
+            )
+        )
+    )
+
+    settle: Duration = Field(
+        default="1m",
+        description="How long all replicas must have served, with no rollout in progress, before the new pods are"
+        " compared with the old one. At least four scrape intervals, so that what is compared is new. Default 1m.",
+    )
+    timeout: Duration = Field(
+        default="10m",
+        description="After this long an action whose benefit could not be seen is Inconclusive, which counts as a"
+        " failure. Longer than settle; the default is Kubernetes' own progressDeadlineSeconds. Default 10m.",
+    )
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if parse_duration(self.timeout) <= parse_duration(self.settle):
+            raise ValueError(f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}")
+        return self
+
+
+class CircuitBreaker(Model):
+    """When to stop acting on a target because it does not help."""
+
+    failures: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="After so many actions in a row on one target that were Ineffective or Inconclusive nothing more is"
+        " done to it; the policy says so and keeps advising. Default 3.",
+    )
+    sleep_window: Duration = Field(
+        default="6h",
+        description="How long nothing is done then. After it one action is tried; if it helps, remediation goes on, and if"
+        " it does not, the window begins anew. Default 6h.",
+    )

@@ -1,0 +1,123 @@
+"""Evidence before it is destroyed: profiles of one leaking pod a tick, the one that is acted on next first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.api.v1alpha1.policy import SignalType
+from leakwarden.book import Book
+from leakwarden.core.episodes import is_leak
+from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.judgement import SEVERITY
+from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.policy import Policy, format_time, parse_time
+from leakwarden.core.remediation import Decision
+from leakwarden.episodes import Episodes
+from leakwarden.ports import CaptureRequest, ClusterUnavailable, Profiler, StatusConflict
+
+log = logging.getLogger("leakwarden.capture")
+
+LONGEST = 120.0  # s; the profiler has timeouts of its own, and a tick must end should it break its word
+
+
+def waits_for_evidence_only(decision: Decision) -> bool:
+    return [skip.reason for skip in decision.skips] == [SkipReason.EVIDENCE_MISSING]
+
+
+@dataclass(slots=True)
+class Capture:
+    """`profiler` None: nothing is captured, and a policy that requires evidence does not act."""
+
+    profiler: Profiler | None
+    episodes: Episodes
+    clock: Callable[[], float]
+
+    async def one(self, book: Book, evaluations: Sequence[PolicyEvaluation], decisions: Sequence[Decision]) -> None:
+        """Capture from at most one pod. Failing is an answer, and no reason not to act unless the policy says so."""
+        if self.profiler is None or book.trouble:
+            return
+        now = self.clock()
+        for policy, target, pod in _in_turn(evaluations, decisions):
+            report = book.of_pod(pod.pod.uid)
+            if report is None or policy.spec is None or not self._is_due(report, policy, book.reports, now):
+                continue
+            evidence = await self._capture(self.profiler, report, policy, target, pod)
+            book.revise(report, lambda status: status.model_copy(update={"evidence": evidence}))  # noqa: B023
+            try:
+                await self.episodes.write(book, report)
+            except (StatusConflict, ClusterUnavailable) as error:
+                log.warning("evidence was not recorded", extra={"report": report.key, "error": str(error)})
+            return
+
+    def _is_due(self, report: LeakReport, policy: Policy, reports: Iterable[LeakReport], now: float) -> bool:
+        """Not captured yet, or only tried in vain; and no other capture of its Deployment within the cooldown."""
+        assert policy.spec is not None
+        held = report.status.evidence
+        if not policy.spec.evidence.enabled or (held is not None and held.state is not EvidenceState.FAILED):
+            return False
+        cooldown = parse_duration(policy.spec.evidence.cooldown)
+        tried = [
+            parse_time(other.status.evidence.attempted_at)
+            for other in reports
+            if other.spec.workload.uid == report.spec.workload.uid and other.status.evidence is not None
+        ]
+        return all(now - at >= cooldown for at in tried)
+
+    async def _capture(
+        self, profiler: Profiler, report: LeakReport, policy: Policy, target: WorkloadEvaluation, pod: PodEvaluation
+    ) -> EvidenceStatus:
+        assert policy.spec is not None
+        began = format_time(self.clock())
+        request = CaptureRequest(
+            report=report.key,
+            workload=target.workload,
+            pod=pod.pod,
+            container=pod.pod.containers[0].name if len(pod.pod.containers) == 1 else "",
+            spec=policy.spec.evidence,
+            signal_type=report.spec.signal_type,
+            goroutines=_goroutines(policy, pod),
+            source=policy.spec.source.prometheus or "",
+        )
+        try:
+            evidence = await asyncio.wait_for(profiler.capture(request), LONGEST)
+        except TimeoutError:
+            return _failed("Timeout", f"the capture did not end within {LONGEST:.0f}s", began)
+        except Exception:  # it promised not to; what is merely evidence must not stop a tick
+            log.exception("a defect: a capture ended in an error", extra={"report": report.key})
+            return _failed("InternalError", "the capture ended in an error of ours", began)
+        return evidence if evidence.attempted_at else evidence.model_copy(update={"attempted_at": began})
+
+
+def _failed(reason: str, message: str, began: str) -> EvidenceStatus:
+    return EvidenceStatus(state=EvidenceState.FAILED, reason=reason, message=message, attempted_at=began)
+
+
+def _in_turn(
+    evaluations: Sequence[PolicyEvaluation], decisions: Sequence[Decision]
+) -> list[tuple[Policy, WorkloadEvaluation, PodEvaluation]]:
+    """Pods an action is due on first, then the others that leak, the worst first."""
+    due = [d.candidate for d in decisions if d.go or waits_for_evidence_only(d)]
+    first = [(candidate.policy, candidate.target, candidate.pod) for candidate in due]
+    known = {candidate.pod.pod.uid for candidate in due}
+    others = [
+        (evaluation.policy, target, pod)
+        for evaluation in evaluations
+        for target in evaluation.workloads
+        if not target.conflicts_with
+        for pod in target.pods
+        if is_leak(pod) and pod.pod.uid not in known
+    ]
+    return first + sorted(others, key=lambda each: (-SEVERITY[each[2].verdict], each[2].pod.name))
+
+
+def _goroutines(policy: Policy, pod: PodEvaluation) -> float | None:
+    assert policy.spec is not None
+    kinds = {signal.name: signal.type for signal in policy.spec.signals}
+    found = (j.value for j in pod.judgements if kinds.get(j.signal) is SignalType.GOROUTINES)
+    return next((value for value in found if value is not None), None)

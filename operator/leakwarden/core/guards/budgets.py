@@ -1,0 +1,149 @@
+"""Guards that count: how much is disturbed now, and how much was within a time."""
+
+from __future__ import annotations
+
+import math
+
+from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.policy import Action, ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase
+from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.judgement import Verdict
+from leakwarden.core.ledger import last_burst
+from leakwarden.core.policy import format_time, parse_time
+from leakwarden.core.workload import Workload
+
+
+def _share(value: int | str | None, of: int, up: bool) -> int:
+    """A Deployment's own maxUnavailable or maxSurge, rounded as the Deployment controller does; 25% where unset."""
+    if isinstance(value, int):
+        return value
+    exact = of * float((value or "25%").rstrip("%")) / 100
+    return math.ceil(exact) if up else math.floor(exact)
+
+
+def taken_away(action: Action, workload: Workload) -> int:
+    """How many pods of the Deployment the action takes away at once."""
+    match action.type:
+        case ActionType.EVICT_POD:
+            return 1
+        case ActionType.ROLLOUT_RESTART if workload.strategy == "Recreate":
+            return workload.replicas
+        case ActionType.ROLLOUT_RESTART:
+            missing = _share(workload.max_unavailable, workload.replicas, up=False)
+            surge = _share(workload.max_surge, workload.replicas, up=True)
+            return missing if missing or surge else 1
+        case _:
+            return 0
+
+
+def _serving(candidate: Candidate, situation: Situation) -> int:
+    """Pods of which it is known that they serve, and that nobody is about to take away; without the candidate's own
+    where the action is about that pod alone."""
+    gone = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+    if candidate.action.type is ActionType.EVICT_POD:
+        gone.add(candidate.pod.pod.uid)
+    return sum(
+        each.pod.available and each.pod.uid not in gone and each.verdict is not Verdict.UNKNOWN
+        for each in candidate.target.pods
+    )
+
+
+def budget_exhausted(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Counts what is unavailable now whatever the cause, and what the action takes. Leaking pods that still serve do
+    not count: replicas leak together, and such a breaker would block the normal case."""
+    if not candidate.disturbs:
+        return None
+    workload = candidate.target.workload
+    allowed = parse_int_or_percent(candidate.spec.remediation.budget.max_unavailable, workload.replicas)
+    taken = taken_away(candidate.action, workload)
+    evicts = candidate.action.type is ActionType.EVICT_POD
+    unavailable = max(0, workload.replicas - evicts - _serving(candidate, situation))
+    if unavailable + taken > allowed:
+        others = "other pods" if evicts else "pods"
+        told = f"{unavailable} {others} of {workload.replicas} are unavailable or unknown, it takes {taken} more"
+        return Skip(SkipReason.BUDGET_EXHAUSTED, f"{told}, and maxUnavailable is {allowed}")
+    return None
+
+
+def below_min_ready(candidate: Candidate, situation: Situation) -> Skip | None:
+    minimum = candidate.spec.remediation.budget.min_ready
+    if not candidate.disturbs or _left(candidate) < minimum:
+        return None  # `too_few_replicas` says so, and that waiting does not help
+    taken = (
+        0 if candidate.action.type is ActionType.EVICT_POD else taken_away(candidate.action, candidate.target.workload)
+    )
+    left = max(0, _serving(candidate, situation) - taken)
+    if left < minimum:
+        return Skip(SkipReason.BELOW_MIN_READY, f"{left} pods would be left to serve, at least {minimum} must be")
+    return None
+
+
+def _left(candidate: Candidate) -> int:
+    workload = candidate.target.workload
+    return workload.replicas - taken_away(candidate.action, workload)
+
+
+def too_few_replicas(candidate: Candidate, _: Situation) -> Skip | None:
+    """A Deployment that cannot spare a pod is scaled out first, or a person is called; it is never simply cut."""
+    minimum = candidate.spec.remediation.budget.min_ready
+    if candidate.disturbs and _left(candidate) < minimum:
+        replicas = candidate.target.workload.replicas
+        message = f"of {replicas} replicas {max(_left(candidate), 0)} would be left, at least {minimum} must serve"
+        return Skip(SkipReason.TOO_FEW_REPLICAS, message)
+    return None
+
+
+def workload_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+    budget = candidate.spec.remediation.budget
+    window = parse_duration(budget.window)
+    used = situation.ledger.used(situation.now - window, workload_uid=candidate.target.workload.uid)
+    if candidate.changes and used >= budget.actions:
+        message = f"{used} actions on it within {format_duration(window)}, {budget.actions} may be"
+        return Skip(SkipReason.WORKLOAD_BUDGET_EXHAUSTED, message)
+    return None
+
+
+def namespace_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+    limits = situation.surroundings.limits
+    namespace = candidate.target.workload.namespace
+    used = situation.ledger.used(situation.now - limits.window, namespace=namespace)
+    if candidate.changes and used >= limits.namespace_actions:
+        message = f"{used} actions in the namespace within {format_duration(limits.window)}"
+        return Skip(SkipReason.NAMESPACE_BUDGET_EXHAUSTED, f"{message}, {limits.namespace_actions} may be")
+    return None
+
+
+def cluster_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+    limits = situation.surroundings.limits
+    used = situation.ledger.used(situation.now - limits.window)
+    if candidate.changes and used >= limits.cluster_actions:
+        message = f"{used} actions in the cluster within {format_duration(limits.window)}"
+        return Skip(SkipReason.CLUSTER_BUDGET_EXHAUSTED, f"{message}, {limits.cluster_actions} may be")
+    return None
+
+
+def storm_active(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Many at once have one cause, and it is not theirs: restarting them all would be a second outage."""
+    limits = situation.surroundings.limits
+    if not candidate.changes or not limits.storm_enabled:
+        return None
+    since = dict(situation.exhausting)
+    for report in situation.reports:
+        if report.status.exhausting_at is None:
+            continue
+        at = parse_time(report.status.exhausting_at)
+        since[report.spec.workload.uid] = max(at, since.get(report.spec.workload.uid, 0.0))
+    bursts = (
+        (last_burst(situation.ledger.times(), limits.storm_actions, limits.storm_window),
+         f"{limits.storm_actions} actions"),
+        (last_burst(sorted(since.values()), limits.storm_workloads, limits.storm_window),
+         f"{limits.storm_workloads} Deployments began to run out"),
+    )  # fmt: skip
+    for burst, what in bursts:
+        if burst is not None and situation.now < burst + limits.storm_cooldown:
+            until = format_time(burst + limits.storm_cooldown)
+            message = f"{what} within {format_duration(limits.storm_window)}; nothing is done anywhere until {until}"
+            return Skip(SkipReason.STORM_ACTIVE, message)
+    return None

@@ -1,0 +1,53 @@
+"""Guards that ask whether the action suits the Deployment. Most of their answers do not change by waiting."""
+
+from __future__ import annotations
+
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.policy import ActionType, SignalType
+from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.ownership import owner
+
+
+def at_max_replicas(candidate: Candidate, _: Situation) -> Skip | None:
+    maximum = candidate.action.max_replicas
+    if candidate.action.type is ActionType.SCALE_OUT and candidate.target.workload.replicas >= (maximum or 0):
+        return Skip(SkipReason.AT_MAX_REPLICAS, f"{candidate.target.workload.replicas} replicas, maxReplicas {maximum}")
+    return None
+
+
+def worsens_leak(candidate: Candidate, _: Situation) -> Skip | None:
+    kinds = {signal.name: signal.type for signal in candidate.spec.signals}
+    is_pool = kinds.get(candidate.judgement.signal) is SignalType.DB_POOL
+    if candidate.action.type is ActionType.SCALE_OUT and is_pool:
+        return Skip(SkipReason.WORSENS_LEAK, "another replica would open more connections to the same database")
+    return None
+
+
+def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Whoever owns the replicas would take the new one away, or take ours for the wish of a person."""
+    if candidate.action.type is not ActionType.SCALE_OUT:
+        return None
+    workload = candidate.target.workload
+    scalers = situation.surroundings.autoscalers
+    if scalers is None:
+        return Skip(SkipReason.REPLICAS_OWNED, "whether an autoscaler owns the replicas is not known")
+    holder = scalers.get((workload.namespace, workload.name)) or owner(workload)
+    return Skip(SkipReason.REPLICAS_OWNED, f"{holder} owns the replicas") if holder else None
+
+
+def template_owned(candidate: Candidate, _: Situation) -> Skip | None:
+    """A restart through the pod template would be drift, and be reverted: a second rollout."""
+    if candidate.action.type is not ActionType.ROLLOUT_RESTART:
+        return None
+    holder = owner(candidate.target.workload)
+    return Skip(SkipReason.TEMPLATE_OWNED, f"{holder} owns the pod template") if holder else None
+
+
+def escalated(candidate: Candidate, situation: Situation) -> Skip | None:
+    """A person is called once an episode, not at every tick."""
+    if candidate.action.type is not ActionType.ESCALATE:
+        return None
+    for record in situation.of(candidate):
+        if record.type == ActionType.ESCALATE and record.pod_uid == candidate.pod.pod.uid:
+            return Skip(SkipReason.ESCALATED, f"a person was called at {record.intended_at}: {candidate.why}")
+    return None

@@ -1,0 +1,98 @@
+"""What guards look at and answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
+from leakwarden.api.v1alpha1.status import ActionStatus
+from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.judgement import Judgement
+from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.ledger import Ledger
+from leakwarden.core.limits import Limits
+from leakwarden.core.policy import Policy
+from leakwarden.core.silences import Silences
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An action that a judgement calls for, before anybody said no.
+
+    `order` is the pod's place among those of its Deployment that need an action, from 1; `not_before` when its turn
+    comes, epoch s; `why` says in one line why this pod, this action and this moment.
+    """
+
+    policy: Policy
+    spec: PolicySpec
+    target: WorkloadEvaluation
+    pod: PodEvaluation
+    judgement: Judgement
+    action: Action
+    order: int = 1
+    not_before: float = 0.0
+    why: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything; calling for a person does not."""
+        return self.action.type is not ActionType.ESCALATE
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether it takes pods away."""
+        return self.action.type in (ActionType.EVICT_POD, ActionType.ROLLOUT_RESTART)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was gathered besides readings. Absent facts never let an action pass that depends on them.
+
+    `autoscalers` says who scales a Deployment, by its namespace and name; None: not known. `vetoes` holds, by policy UID
+    and the veto's name, the objection in words, empty where there is none; a veto that is not in it was not asked.
+    `silences` is None where no Alertmanager is configured. `started`: since when this replica has the lead, epoch s.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    started: float = 0.0
+    autoscalers: Mapping[tuple[str, str], str] | None = None
+    vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    silences: Silences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What guards know besides the candidate. `records` are the actions on a workload, by its UID, whoever's
+    policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is;
+    `records_trouble` why they cannot be read or written, if so;
+    `exhausting` since when workloads run out of something, by UID, as far as no report says it; `namespaces` where
+    workloads live, by UID."""
+
+    now: float
+    cluster_fresh: bool
+    permitted: frozenset[ActionType]
+    records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
+    reports: Sequence[LeakReport] = ()
+    records_trouble: str = ""
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    exhausting: Mapping[str, float] = field(default_factory=dict)
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    ledger: Ledger = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ledger", Ledger(self.reports, self.records, self.namespaces))
+
+    def of(self, candidate: Candidate) -> Sequence[ActionStatus]:
+        """The actions on the candidate's workload."""
+        return self.records.get(candidate.target.workload.uid, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    reason: SkipReason
+    message: str
+
+
+Guard = Callable[[Candidate, Situation], Skip | None]

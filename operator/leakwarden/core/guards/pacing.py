@@ -1,0 +1,107 @@
+"""Guards that keep actions apart: one after the other, each seen to help before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leakwarden.api.scalars import format_duration, parse_duration
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
+from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.ladder import is_overdue
+from leakwarden.core.ledger import changes, is_under_way
+from leakwarden.core.policy import format_time, parse_time
+
+BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again after this, not every tick
+# A canary speaks for its siblings this long, s: longer ago it ran another image, or under another load.
+CANARY_SPEAKS_FOR = 86_400.0
+
+
+def action_pending(candidate: Candidate, situation: Situation) -> Skip | None:
+    for record in situation.of(candidate):
+        if candidate.changes and record.phase is ActionPhase.PENDING:
+            return Skip(SkipReason.ACTION_PENDING, f"{record.type} of {record.pod or record.workload} has not ended")
+    return None
+
+
+def canary_pending(candidate: Candidate, situation: Situation) -> Skip | None:
+    """The first pod's outcome is seen before the next pod is touched; once one action helped, its siblings need not
+    wait for each other's proof."""
+    if not candidate.changes:
+        return None
+    records = situation.of(candidate)
+    canary = next((record for record in records if is_under_way(record)), None)
+    if canary is None or canary.phase is ActionPhase.PENDING or is_overdue(canary, candidate.spec, situation.now):
+        return None
+    if _proven(records, situation.now):
+        return None
+    subject = canary.pod or canary.workload
+    return Skip(SkipReason.CANARY_PENDING, f"whether {canary.type} of {subject} helped is not known yet")
+
+
+def _proven(records: Sequence[ActionStatus], now: float) -> bool:
+    for record in sorted(records, key=lambda record: parse_time(record.intended_at), reverse=True):
+        if record.result is ActionResult.EFFECTIVE:
+            return now - parse_time(record.intended_at) <= CANARY_SPEAKS_FOR
+        if record.result not in (None, ActionResult.VERIFYING):
+            return False
+    return False
+
+
+def staggered(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Replicas that leak together are taken one by one, far enough apart that they do not run out together again."""
+    left = candidate.not_before - situation.now
+    if candidate.disturbs and left > 0 and cooldown_active(candidate, situation) is None:
+        due = format_time(candidate.not_before)
+        return Skip(SkipReason.STAGGERED, f"its turn comes at {due}, in {format_duration(left)}: {candidate.why}")
+    return None
+
+
+def others_in_flight(candidate: Candidate, situation: Situation) -> Skip | None:
+    if not candidate.changes:
+        return None
+    others = situation.ledger.others_in_flight(candidate.target.workload.uid)
+    allowed = situation.surroundings.limits.max_concurrent
+    if others >= allowed:
+        return Skip(
+            SkipReason.OTHERS_IN_FLIGHT, f"actions on {others} other Deployments are under way, {allowed} may be"
+        )
+    return None
+
+
+def cooldown_active(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Counts from the intent of whatever may have changed something: a crash never shortens it."""
+    cooldown = parse_duration(candidate.spec.remediation.cooldown)
+    return _too_soon(candidate, situation, situation.of(candidate), cooldown, SkipReason.COOLDOWN_ACTIVE)
+
+
+def pod_cooldown_active(candidate: Candidate, situation: Situation) -> Skip | None:
+    cooldown = parse_duration(candidate.spec.remediation.pod_cooldown)
+    mine = [record for record in situation.of(candidate) if record.pod_uid == candidate.pod.pod.uid]
+    return _too_soon(candidate, situation, mine, cooldown, SkipReason.POD_COOLDOWN_ACTIVE)
+
+
+def _too_soon(
+    candidate: Candidate, situation: Situation, records: Sequence[ActionStatus], cooldown: float, reason: SkipReason
+) -> Skip | None:
+    for record in records:
+        if not candidate.changes or not changes(record):
+            continue  # nothing was changed; `disruption_budget` paces refused evictions
+        left = parse_time(record.intended_at) + cooldown - situation.now
+        if left > 0:
+            subject = f"{record.type} of {record.pod or record.workload}"
+            message = f"{subject} was decided at {record.intended_at}; next action in {format_duration(left)}"
+            return Skip(reason, message)
+    return None
+
+
+def disruption_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+    """After a refused eviction: wait before asking again."""
+    if candidate.action.type is not ActionType.EVICT_POD:
+        return None
+    for record in situation.of(candidate):
+        asked = parse_time(record.finished_at)
+        if record.phase is ActionPhase.BLOCKED and situation.now - asked < BLOCKED_WAIT:
+            return Skip(SkipReason.DISRUPTION_BUDGET, record.message)
+    return None

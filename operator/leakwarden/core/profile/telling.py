@@ -1,0 +1,108 @@
+"""What a LeakReport says of a capture: suspects in few words, bounded, without what could be a secret.
+
+Values of pprof labels (they may hold a user's name or path), directories of the machine that built the service, and
+whatever text the pod sent stay out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SuspectStatus
+from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.ownership import package
+from leakwarden.core.profile.shapes import CATALOGUE
+
+_ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
+
+# Signals by type, as what is known to grow.
+GROWING = {
+    "Descriptors": frozenset({"descriptors"}),
+    "Sockets": frozenset({"descriptors"}),
+    "Goroutines": frozenset({"goroutines"}),
+    "Heap": frozenset({"memory"}),
+    "WorkingSet": frozenset({"memory"}),
+    "DBPool": frozenset({"connections"}),
+}
+
+
+def growing(signal_type: str) -> frozenset[str]:
+    """What `suspects` may take as known to grow; a policy's own query or alert says nothing of that."""
+    return GROWING.get(signal_type, frozenset())
+
+
+def told(suspects: Sequence[Suspect]) -> list[SuspectStatus]:
+    """The likeliest suspects, as they stand in status."""
+    return [_told(suspect) for suspect in suspects[:MAX_SUSPECTS]]
+
+
+def _told(suspect: Suspect) -> SuspectStatus:
+    why = "; ".join(suspect.reasons)
+    # A helper that many use may be named: who called it is the one to look at then.
+    callers = ", ".join(
+        f"{f.function} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})" for f in suspect.callers[:2]
+    )
+    called = f" Called by {callers}." if callers else ""
+    explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)} Usual fix: {suspect.fix}"
+    return SuspectStatus(
+        shape=SHAPE_NAMES.get(suspect.shape, suspect.shape)[:64],
+        function=suspect.function[:512],
+        file=source_file(suspect.function, suspect.file)[:512],
+        line=suspect.line,
+        count=suspect.count,
+        per_second=None if suspect.growth_per_s is None else round(suspect.growth_per_s, 3),
+        confidence=suspect.confidence.value,
+        explanation=explanation[:1024],
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def summary(suspects: Sequence[Suspect]) -> str:
+    """The first suspect in one line; empty where nobody is suspected."""
+    return suspects[0].headline[:512] if suspects else ""
+
+
+def source_file(function: str, path: str) -> str:
+    """The source file by its import path: `github.com/shop/orders/api/pay.go`, and `pay.go` alone for package main.
+
+    A binary built without -trimpath holds the build machine's own paths, which are nobody's business; one built with
+    it holds import paths already.
+    """
+    normal = path.replace("\\", "/")
+    if not _ABSOLUTE.match(path):
+        return normal
+    base = normal.rpartition("/")[2]
+    # In the module cache the path behind it is the import path, with the version.
+    _, cache, within = normal.rpartition("/pkg/mod/")
+    if cache:
+        return within
+    imported = package(function)
+    return base if imported in ("", "main") else f"{imported}/{base}"
+
+
+# The catalogue's names are short for the command line; in status they say what they are.
+_LONG = {
+    "body": "ResponseBodyNotClosed",
+    "transport": "TransportPerRequest",
+    "rows": "RowsNotClosed",
+    "tx": "TransactionNotFinished",
+    "dbopen": "PoolPerRequest",
+    "pool": "WaitingForConnection",
+    "timeout": "CallWithoutDeadline",
+    "mutex": "MutexHeld",
+    "waitgroup": "WaitGroupNeverDone",
+    "cond": "ConditionNeverSignalled",
+    "ticker": "TickerNeverStopped",
+    "context": "ContextNeverCancelled",
+    "sleep": "SleepLoop",
+    "send": "ChannelSend",
+    "receive": "ChannelReceive",
+    "select": "SelectNeverWoken",
+    "file": "FileNotClosed",
+    "timer": "TimerNeverStopped",
+}
+SHAPE_NAMES = {shape.name: _LONG[shape.name] for shape in CATALOGUE}

@@ -1,0 +1,62 @@
+"""Alertmanager's silences: whether a person has asked for quiet about a pod, its Deployment or its namespace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# The labels that say whom a silence is about, as Prometheus and kube-state-metrics write them.
+ABOUT = ("namespace", "deployment", "pod")
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """As Alertmanager has it: regular expressions match the whole value."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def holds(self, value: str) -> bool:
+        if not self.is_regex:
+            return (value == self.value) is self.is_equal
+        try:
+            return (re.fullmatch(self.value, value) is not None) is self.is_equal
+        except re.error:
+            return True  # RE2 knows what Python does not; then it is taken to match
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An active one."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Silences:
+    """What the configured Alertmanagers said. `trouble`: why it is not known, in words; empty where it is."""
+
+    active: tuple[Silence, ...] = ()
+    trouble: str = ""
+
+
+def covers(silence: Silence, about: Mapping[str, str], alert: str) -> bool:
+    """Whether the silence asks for quiet about what the labels `about` name. `alert` is the name of the alert that the
+    action follows from; empty where it follows from readings.
+
+    Only a silence that names a namespace, a Deployment or a pod is about somebody. One for a certain alert holds for
+    actions that follow from that alert. Labels of which nothing is known here (severity, cluster) are taken to match.
+    """
+    names_somebody = False
+    for matcher in silence.matchers:
+        if matcher.name in ABOUT:
+            if not matcher.holds(about.get(matcher.name, "")):
+                return False
+            names_somebody = names_somebody or matcher.is_equal
+        elif matcher.name == "alertname" and not (alert and matcher.holds(alert)):
+            return False
+    return names_somebody

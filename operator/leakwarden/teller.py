@@ -1,0 +1,99 @@
+"""Tells people: the status of each policy, and Events for what changed in it and in its reports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.book import Book
+from leakwarden.core.announce import announcements, report_announcements
+from leakwarden.core.evaluation import PolicyEvaluation
+from leakwarden.core.policy import Policy
+from leakwarden.core.recordbook import by_workload, view_of
+from leakwarden.core.remediation import Decision
+from leakwarden.core.report import Records, build_status
+from leakwarden.core.workload import Snapshot
+from leakwarden.episodes import Facts
+from leakwarden.policies import Policies
+from leakwarden.ports import Cluster, ClusterUnavailable, Recorder, StatusConflict
+
+log = logging.getLogger("leakwarden.teller")
+
+TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
+
+
+@dataclass(slots=True)
+class Teller:
+    policies: Policies
+    cluster: Cluster
+    recorder: Recorder
+    clock: Callable[[], float]
+    _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
+
+    async def tell(
+        self, evaluation: PolicyEvaluation, decisions: Sequence[Decision], book: Book, snapshot: Snapshot
+    ) -> None:
+        policy = self.policies.get(evaluation.policy.uid)
+        if policy is None or policy.generation != evaluation.policy.generation:
+            return
+        now = self.clock()
+        before = evaluation.policy.status
+        after = build_status(evaluation, decisions, _records(policy, book), now)
+        if not self._worth_writing(policy, after, now):
+            return
+        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            version = await self.cluster.write_status(
+                policy.namespace, policy.name, policy.uid, policy.resource_version, body
+            )
+        except StatusConflict:
+            return  # told again, from newer facts, by the next tick
+        except ClusterUnavailable as error:
+            log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
+            return
+        self.policies.wrote(policy.uid, version, after)
+        known = {each.uid for each in self.policies.all()}
+        self._written = {uid: at for uid, at in self._written.items() if uid in known} | {policy.uid: now}
+        suspects = {
+            report.spec.pod.name: report.status.evidence.summary
+            for report in book.reports
+            if report.spec.policy.uid == policy.uid and report.status.evidence and report.status.evidence.summary
+        }
+        await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
+
+    async def announce_reports(self, book: Book, facts: Facts) -> None:
+        """What was written in this tick, and nothing that could not be."""
+        for before, after in book.written():
+            policy = facts.policies.get(after.spec.policy.uid)
+            workload = facts.snapshot.workloads.get(after.spec.workload.uid)
+            await self.recorder.announce(report_announcements(before, after, policy, workload))
+
+    def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
+        if after == policy.status:
+            return False
+        if _wordless(after) != _wordless(policy.status):
+            return True
+        return now - self._written.get(policy.uid, 0.0) >= TEXT_REFRESH
+
+
+def _records(policy: Policy, book: Book) -> Records:
+    """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
+    trouble = book.trouble or book.refused
+    if book.trouble:
+        return Records(policy.status.actions, {}, trouble)
+    legacy = book.legacy.get(policy.uid, ())
+    everything = by_workload(book.reports, book.legacy.values())
+    return Records(view_of(policy, book.reports, legacy), everything, trouble)
+
+
+def _wordless(status: PolicyStatus) -> object:
+    """The status without its wording, whose numbers move with every reading."""
+    return status.model_dump(
+        exclude={
+            "conditions": {"__all__": {"message"}},
+            "workloads": {"__all__": {"unhealthy": {"__all__": {"message"}}, "skipped": {"message"}}},
+            "signals": {"__all__": {"message", "pods"}},
+        }
+    )

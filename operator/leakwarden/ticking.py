@@ -1,0 +1,79 @@
+"""The engine's clockwork: a tick every interval, and one at once when a policy changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from leakwarden.adapters.telemetry import Telemetry
+from leakwarden.engine import Engine, Tick
+
+log = logging.getLogger("leakwarden")
+
+STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
+STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for two minutes for a profile
+TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
+
+
+class Runner:
+    """Runs once, on the replica that leads; `interval` in seconds."""
+
+    def __init__(
+        self, engine: Engine, telemetry: Telemetry, interval: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.engine = engine
+        self.telemetry = telemetry
+        self.interval = interval
+        self._clock = clock
+        self.stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._began: float | None = None
+        self._tick: asyncio.Task[Tick] | None = None
+
+    @property
+    def began(self) -> bool:
+        return self._began is not None
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Begin nothing new. A tick that only reads ends at once; one that may act finishes its action and tells it."""
+        self.engine.ending = True
+        self.stopping.set()
+        self._wake.set()
+        if self._tick is not None and not self.engine.acting:
+            self._tick.cancel()
+
+    async def run(self) -> None:
+        """Until stopped. A tick that fails is logged and the next one tries again: nothing is kept half-done,
+        since what must last is written before and after every action."""
+        self._began = self._clock()
+        while not self.stopping.is_set():
+            self._wake.clear()
+            self._tick = asyncio.create_task(self.engine.tick())
+            try:
+                self.telemetry.ticked(await self._tick)
+            except asyncio.CancelledError:
+                if not self.stopping.is_set():
+                    raise
+                return
+            except Exception:
+                self.telemetry.tick_failures.inc()
+                log.exception("a tick failed; nothing more is done until the next")
+            finally:
+                self._tick = None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self.interval)
+                await asyncio.sleep(TOGETHER)
+
+    def alive(self) -> str:
+        """What is wrong, for the liveness probe, or nothing. A replica that stands by does not tick, and is well."""
+        if self._began is None:
+            return ""
+        silent = self._clock() - max(self.telemetry.last_tick_ended, self._began)
+        limit = max(STUCK_AFTER * self.interval, STUCK_AFTER_AT_LEAST)
+        return f"no tick has ended for {silent:.0f}s" if silent > limit else ""
