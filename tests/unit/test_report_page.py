@@ -144,7 +144,7 @@ RANGES = st.fixed_dictionaries({"low": NUMBERS, "high": st.one_of(st.none(), NUM
 
 
 @given(
-    times=st.lists(st.integers(-(2**63), 2**63), max_size=60),
+    times=st.lists(st.one_of(st.integers(-(2**63), 2**63), st.integers(0, 260_000_000_000)), max_size=60),
     values=st.lists(NUMBERS, max_size=60),
     value=NUMBERS,
     limit=st.one_of(st.none(), NUMBERS),

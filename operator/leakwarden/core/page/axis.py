@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from leakwarden.core.page.figures import LAST_SECOND
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = (
     1, 5, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE,
@@ -45,7 +47,7 @@ def time_ticks(begin: float, end: float, most: int) -> list[tuple[float, str]]:
     step = next((s for s in _TIME_STEPS if span / s <= most), _TIME_STEPS[-1])
     found: list[tuple[float, str]] = []
     at = math.ceil(begin / step) * step
-    while at <= end and len(found) < 3 * most:
+    while at <= min(end, LAST_SECOND) and len(found) < 3 * most:
         found.append((float(at), _label(at, step)))
         at += step
     return found

@@ -141,10 +141,11 @@ def _times(what: Course) -> tuple[float, float]:
 
 def _values(what: Course) -> tuple[float, float]:
     values = [value for _, value in what.points]
-    low, high = min(0.0, *values), max(values)
+    low, high = min(0.0, *values), max(0.0, *values)
     if what.limit is not None and what.limit_drawn:
         high = max(high, what.limit)
-    return low, low + (high - low) * 1.06 if high > low else low + 1.0
+    # What hardly differs from zero is drawn as zero: a scale of nothing has no ticks.
+    return low, low + (high - low) * 1.06 if high - low > 1e-9 else low + 1.0
 
 
 def _lanes(labels: Sequence[tuple[float, str]], width: float) -> list[tuple[int, bool]]:

@@ -13,14 +13,16 @@ from leakwarden.core.policy import parse_time
 
 UNKNOWN = "unknown"
 SHARE = "of requests"  # the unit of a share of 1, which reads as percent
+# No signal is larger; with more, arithmetic runs out of numbers.
+LARGEST = 1e300
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-# The last second of the year 9999, up to which a calendar date can be written.
-LAST_SECOND = 253_402_300_799
+# Calendar dates end with the year 9999; ten years before that leave room for what is added to a time.
+LAST_SECOND = 253_086_768_000
 
 
 def amount(value: float | None, unit: str = "") -> str:
     """A value in its unit, short enough for an axis: `1,024`, `12.5 MiB`, `4.2 %`. The unit's name is not said."""
-    if value is None or not math.isfinite(value):
+    if value is None or not math.isfinite(value) or abs(value) > LARGEST:
         return UNKNOWN
     if unit == "bytes":
         size, step = float(value), 0
@@ -46,7 +48,7 @@ def _short(value: float) -> str:
 
 def rate(value: float, unit: str = "") -> str:
     """A change an hour, with its sign."""
-    if not math.isfinite(value):
+    if not math.isfinite(value) or abs(value) > LARGEST:
         return UNKNOWN
     return f"{'+' if value > 0 else ''}{amount(value, unit)}/h".replace("-", "\N{MINUS SIGN}", 1)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from leakwarden.api.v1alpha1.evidence_status import SuspectStatus
 from leakwarden.api.v1alpha1.leakreport import Measurement, VerificationStatus
-from leakwarden.core.page.figures import amount, growth
+from leakwarden.core.page.figures import LARGEST, amount, growth
 from leakwarden.core.page.markup import Child, Markup, tag
 from leakwarden.core.page.story import held, place, shape, short
 
@@ -60,7 +60,7 @@ def _scale(measured: Sequence[Measurement]) -> tuple[float, float]:
     for one in measured:
         interval = one.growth_per_hour
         if interval is not None:
-            ends += [x for x in (interval.low, interval.high) if x is not None and math.isfinite(x)]
+            ends += [x for x in (interval.low, interval.high) if x is not None and abs(x) <= LARGEST]
     low, high = min(ends), max(ends)
     room = 0.06 * (high - low) or 1.0
     return low - room, high + room
