@@ -269,6 +269,12 @@ def test_the_operators_settings_come_from_the_values() -> None:
     }
 
 
+def test_alertmanagers_stand_in_the_sources_beside_prometheus() -> None:
+    alertmanagers = [{"name": "main", "url": "http://alertmanager.monitoring:9093", "timeout": "5s"}]
+    assert sources(render({"alertmanager": alertmanagers}))["alertmanager"] == alertmanagers
+    assert "alertmanager" not in sources(render())
+
+
 def test_without_prometheus_the_sources_are_empty_and_no_credentials_are_mounted() -> None:
     manifests = render()
     assert sources(manifests) == {"prometheus": []}

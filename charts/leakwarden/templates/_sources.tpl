@@ -20,7 +20,9 @@
 {{- end -}}
 {{- $endpoints = append $endpoints $endpoint -}}
 {{- end -}}
-{{- dict "prometheus" $endpoints | toYaml -}}
+{{- $sources := dict "prometheus" $endpoints -}}
+{{- with .Values.alertmanager }}{{ $_ := set $sources "alertmanager" . }}{{ end -}}
+{{- $sources | toYaml -}}
 {{- end -}}
 
 {{- define "leakwarden.credentialsDirectory" -}}
