@@ -185,9 +185,8 @@ def _suspects(report: LeakReport, look: Look) -> Iterator[str]:
         yield f"    {_paint(bar, Tone.WARN, look)} {held(suspect)}".rstrip()
         yield from _wrap(suspect.explanation, look, 4)
     if not found.suspects:
-        yield from _wrap(
-            ": ".join(x for x in (found.state, found.reason, found.message or found.summary) if x), look, 2
-        )
+        said = found.message or found.summary or ("" if found.reason else "no line of the team's own stands out")
+        yield from _wrap(": ".join(part for part in (found.state, found.reason, said) if part), look, 2)
     if found.pool:
         yield from _wrap(f"database pool: {found.pool}", look, 2)
 
