@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from leakwarden import __version__
-from leakwarden.cli import audit, backtest, capabilities, check, crd, evidence, report, run, suspects
+from leakwarden.cli import audit, backtest, capabilities, check, crd, evidence, explain, report, run, suspects
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, check, audit, capabilities, report, evidence, suspects, backtest, crd):
+    for command in (run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd):
         command.add_parser(commands)
     return top
 

@@ -1,0 +1,170 @@
+"""`leakwarden explain NAMESPACE/WORKLOAD`: why was nothing done about it, or what was? Every reason in one command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakwarden.adapters.cluster import Session
+    from leakwarden.core.leakreport import LeakReport
+    from leakwarden.core.policy import Policy
+
+CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
+ENDED_SHOWN = 5  # episodes that are over; the newest tell most
+_NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="say why nothing was done about a workload, or what was",
+        description="Say what the operator thinks of one Deployment, for each leaking pod what every guard answered, and"
+        " what was done before, from the status of the policies and from the LeakReports. Exit code 0: no leak is open;"
+        " 1: one is; 2: it cannot be told.",
+    )
+    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.cli.capabilities import Refused
+    from leakwarden.ports import ClusterUnavailable
+
+    target = _TARGET.fullmatch(arguments.target)
+    if target is None:
+        return _fail(f"{arguments.target[:60]!r} is not NAMESPACE/WORKLOAD")
+    namespace, workload = target.group(1), target.group(3)
+    try:
+        policies, reports = asyncio.run(_read(arguments, namespace))
+    except (ClusterUnavailable, Refused) as error:
+        return _fail(str(error))
+    judged = [(policy, held) for policy in policies for held in policy.status.workloads if held.name == workload]
+    mine = sorted((r for r in reports if r.spec.workload.name == workload), key=lambda r: -r.created)
+    if not judged and not mine:
+        return _fail(
+            f"no policy of namespace {namespace} shows a Deployment {workload}, and there is no LeakReport of it"
+        )
+    told = {
+        "namespace": namespace,
+        "workload": workload,
+        "policies": [
+            {
+                "policy": policy.name,
+                "mode": str(policy.spec.mode) if policy.spec is not None else "",
+                "error": policy.error,
+                **held.model_dump(
+                    mode="json", by_alias=True, exclude_none=True, include={"verdict", "pods", "unhealthy", "skipped"}
+                ),
+            }
+            for policy, held in judged
+        ],
+        "open": [_report(report) for report in mine if not report.ended],
+        "ended": [_report(report) for report in mine if report.ended][:ENDED_SHOWN],
+    }
+    print(json.dumps(told, indent=2) if arguments.output == "json" else _text(told))
+    if told["open"]:
+        return LEAKS
+    return CALM if any(held.verdict != "Unknown" for _, held in judged) else UNKNOWN
+
+
+def _report(report: LeakReport) -> dict[str, Any]:
+    status = report.status.model_dump(
+        mode="json", by_alias=True, exclude_none=True, include={"phase", "message", "plan", "guards", "actions"}
+    )
+    return {"report": report.name, "pod": report.spec.pod.name, "signal": report.spec.signal, **status}
+
+
+def _text(told: dict[str, Any]) -> str:
+    from leakwarden.cli.audit_report import printable
+
+    lines = []
+    for policy in told["policies"]:
+        lines.append(
+            f"policy {policy['policy']} ({policy['mode'] or 'invalid: ' + policy['error']}): {policy['verdict']}"
+        )
+        lines += [
+            f"  {pod['name']} is {pod['verdict']}: {pod.get('message', '')}" for pod in policy.get("unhealthy", [])
+        ]
+        if skipped := policy.get("skipped"):
+            reasons = ", ".join(skipped.get("reasons", []))
+            lines.append(
+                f"  {skipped.get('action')} of {skipped.get('pod')} waits: {reasons}: {skipped.get('message')}"
+            )
+    for report in told["open"]:
+        lines += ["", f"{report['pod']} leaks {report['signal']} ({report['report']}): {report['phase']}"]
+        lines += [f"  {report['message']}"] if report.get("message") else []
+        if plan := report.get("plan"):
+            lines.append(f"  planned: {plan['action']}  {plan.get('message', '')}".rstrip())
+        refusals = [guard for guard in report.get("guards", []) if not guard["passed"]]
+        lines += [f"  no  {guard['guard']}: {guard.get('reason')}: {guard.get('message', '')}" for guard in refusals]
+        passed = [guard["guard"] for guard in report.get("guards", []) if guard["passed"]]
+        lines += [f"  yes {', '.join(passed)}"] if passed else []
+        lines += _actions(report)
+    for report in told["ended"]:
+        lines += ["", f"earlier: {report['pod']} {report['signal']} ({report['report']}): {report['phase']}"]
+        lines += _actions(report)
+    if not told["open"]:
+        lines += ["", "no leak is open, so nothing is due"]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _actions(report: dict[str, Any]) -> list[str]:
+    return [
+        f"  {action['intendedAt']} {action['type']} {action['phase']} {action.get('result', '')}: {action.get('message', '')}"
+        for action in report.get("actions", [])
+    ]
+
+
+def _fail(message: str) -> int:
+    from leakwarden.cli.audit_report import printable
+
+    print(f"leakwarden explain: {printable(message)}", file=sys.stderr)
+    return UNKNOWN
+
+
+async def _read(arguments: argparse.Namespace, namespace: str) -> tuple[list[Policy], list[LeakReport]]:
+    from leakwarden.adapters.cluster import Session
+    from leakwarden.api import names
+    from leakwarden.core.leakreport import parse_report
+    from leakwarden.core.policy import parse_policy
+
+    session = await Session.open(arguments.kubeconfig, arguments.context)
+    try:
+        policies = await _items(session, namespace, names.POLICY_PLURAL)
+        reports = await _items(session, namespace, names.REPORT_PLURAL)
+    finally:
+        await session.close()
+    parsed = [parse_report(item) for item in reports]
+    return [parse_policy(item) for item in policies], [report for report in parsed if report is not None]
+
+
+async def _items(session: Session, namespace: str, plural: str) -> list[dict[str, Any]]:
+    """All objects of a kind. Raises ClusterUnavailable, Refused."""
+    from leakwarden.api import names
+    from leakwarden.cli.capabilities import PAGE, Refused
+
+    path = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{namespace}/{plural}"
+    found: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+        reply = await session.ask("GET", path, query=query)
+        if not reply.ok:
+            raise Refused(f"{session.server} answered HTTP {reply.status} when asked to list {plural} in {namespace}")
+        try:
+            page = json.loads(reply.body)
+            found += page["items"]
+            token = str((page.get("metadata") or {}).get("continue") or "")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise Refused(f"{session.server} did not answer with a list of {plural}; is it an API server?") from None
+        if not token:
+            return found

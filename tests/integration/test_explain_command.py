@@ -1,0 +1,89 @@
+"""`leakwarden explain` against a fake API server: every reason in one command, and an exit code that says how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakwarden.__main__ import main
+from tests.integration.fake_api_objects import kubeconfig
+from tests.integration.fake_api_server import FakeApiServer
+
+POLICY: dict[str, Any] = {
+    "metadata": {"name": "checkout", "namespace": "shop", "generation": 1},
+    "spec": {"selector": {"matchLabels": {"app": "web"}}, "mode": "Enforce"},
+    "status": {
+        "workloads": [
+            {"name": "web", "verdict": "Exhausting", "pods": 2,
+             "skipped": {"action": "EvictPod", "pod": "web-1", "reasons": ["CooldownActive"], "message": "in 5m"}},
+            {"name": "calm", "verdict": "Healthy", "pods": 1},
+        ]
+    },
+}  # fmt: skip
+REPORT: dict[str, Any] = {
+    "metadata": {"name": "web-0123abcd", "namespace": "shop", "uid": "r1", "resourceVersion": "5"},
+    "spec": {
+        "policy": {"name": "checkout", "uid": "p"}, "workload": {"name": "web", "uid": "w"},
+        "pod": {"name": "web-1", "uid": "u"}, "signal": "descriptors", "signalType": "Descriptors",
+        "detectedAt": "2026-01-02T03:04:05Z",
+    },
+    "status": {
+        "phase": "Detected",
+        "guards": [
+            {"guard": "suspended", "passed": True},
+            {"guard": "cooldown_active", "passed": False, "reason": "CooldownActive", "message": "next action in 5m"},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer(token="secret") as server:
+        server.put("reliabilitypolicies", POLICY)
+        server.put("leakreports", REPORT)
+        yield server
+
+
+@pytest.fixture
+def run(api: FakeApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    path = kubeconfig(tmp_path, api.url, "secret")
+
+    async def ask(*arguments: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(main, ["explain", "--kubeconfig", str(path), *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return ask
+
+
+async def test_every_guard_that_said_no_is_told_with_its_words(run: Any) -> None:
+    code, out, _ = await run("shop/web")
+    assert code == 1
+    assert "no  cooldown_active: CooldownActive: next action in 5m" in out
+    assert "yes suspended" in out
+    assert "EvictPod of web-1 waits: CooldownActive" in out
+
+
+async def test_tools_read_the_same_as_json(run: Any) -> None:
+    code, out, _ = await run("shop/web", "-o", "json")
+    told = json.loads(out)
+    assert code == 1
+    assert told["open"][0]["guards"][1]["reason"] == "CooldownActive"
+
+
+async def test_a_calm_workload_exits_with_zero(run: Any) -> None:
+    code, out, _ = await run("shop/calm")
+    assert (code, "no leak is open" in out) == (0, True)
+
+
+@pytest.mark.parametrize("target", ["shop/unknown", "web", "Shop/web"])
+async def test_what_no_policy_knows_and_what_is_no_name_is_said(run: Any, target: str) -> None:
+    code, out, err = await run(target)
+    assert (code, out) == (2, "")
+    assert err.startswith("leakwarden explain: ")
