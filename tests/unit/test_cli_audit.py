@@ -213,7 +213,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(write: Write, tmp_path: Path)
     shell = f'"{sys.executable}" -m leakwarden audit {big} | head -n 1'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=tmp_path, env=_environment())
     assert done.stdout.startswith("shop/bad0")
-    assert done.stderr == ""
+    # On a slow machine progress is shown, and nothing else.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("reading ")] == []
 
 
 def test_help_names_the_exit_codes_and_wrong_usage_is_two(capsys: Captured) -> None:
