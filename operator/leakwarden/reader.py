@@ -15,6 +15,7 @@ from leakwarden.core.policy import Policy
 from leakwarden.core.queries import COLLECTIONS, RATE, answer_key, context_queries, grows, needed_queries
 from leakwarden.core.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.standard import Standard, standard_of
 from leakwarden.core.workload import Pod, Snapshot
 from leakwarden.detection import Beside, Detection
 from leakwarden.ports import Metrics
@@ -22,7 +23,6 @@ from leakwarden.ports import Metrics
 log = logging.getLogger("leakwarden.reader")
 
 LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
-MAX_AGE = 120.0  # s; the detector's notion of a gap, the default of spec.source.maxAge
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
@@ -119,11 +119,12 @@ class Reader:
     ) -> dict[tuple[str, str, str], GrowthFinding]:
         detection = self._detections.setdefault(source, Detection(self.step))
         beside = Beside(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
+        standards = _standards(policies, snapshot)
         for query in queries:
             answer = answers.get(query.key)
             if isinstance(answer, Sampled) and grows(query.key):
-                detection.learn(query.key, answer, snapshot, beside, now)
-        return detection.judge(snapshot, _horizons(policies, snapshot), MAX_AGE, now)
+                detection.learn(query.key, answer, snapshot, beside, standards, now)
+        return detection.judge(snapshot, standards, now)
 
     def _first_reach(self, pods: int) -> float:
         """How far back the first read goes, in seconds: as many points as one answer should carry, at most a day."""
@@ -143,15 +144,19 @@ def _lookback(policy: Policy) -> float:
     return max([LEAST_LOOKBACK, *held])
 
 
-def _horizons(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], float]:
-    """growth.exhaustsWithin in seconds by answer key and workload, as the policy says that acts on it."""
-    horizons: dict[tuple[str, str], float] = {}
+def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Standard]:
+    """What is asked of each answer and workload, as the policy says that acts on it."""
+    standards: dict[tuple[str, str], Standard] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+        if policy.spec is None:
+            continue
+        asked = [
+            (answer_key(s, policy.namespace), standard_of(s, policy.spec.source.max_age)) for s in policy.spec.signals
+        ]
         for workload in targets(policy, snapshot):
-            for signal in policy.spec.signals if policy.spec is not None else ():
-                key = (answer_key(signal, policy.namespace), workload.key)
-                horizons.setdefault(key, parse_duration(signal.growth.exhausts_within))
-    return horizons
+            for key, standard in asked:
+                standards.setdefault((key, workload.key), standard)
+    return standards
 
 
 def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:

@@ -188,7 +188,7 @@ def test_of_a_series_without_a_single_reading_nothing_is_known(
     empty = line(pod="cart-3", uid="uid-3", t=[], v=[])
     assert run("--series", write(tmp_path / "a.jsonl", silent, empty, line()), "-o", "jsonl") == 0
     told = [one for one in objects(capsys.readouterr().out) if one["pod"] != "cart-1"]
-    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "TooFewReadings")]
+    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "NoSeries")]
 
     assert run("--series", write(tmp_path / "b.jsonl", silent)) == 0
     assert "Unknown 1, Healthy 0" in capsys.readouterr().out
@@ -202,6 +202,7 @@ def test_a_constant_zero_is_not_measured_unless_it_is_an_idle_pool(
 
     found = [one for one in objects(capsys.readouterr().out) if one["reason"] != "Stale"]
     assert found[-1]["verdict"] == verdict
+    assert ("ConstantZero" in {one["reason"] for one in found}) == (verdict == "Unknown")
 
 
 def test_names_drive_no_terminal_and_break_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,6 @@ from leakwarden.cli.backtest_policy import Rules
 from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT, UNKNOWN, VERDICTS
 from leakwarden.core.detector_replay import Change
 from leakwarden.core.recording import Series
-from leakwarden.core.verdict import Reason
 
 Changes = Sequence[tuple[int, Change]]
 _MARKS = {HEALTHY: ".", UNKNOWN: "?", SUSPECT: "s", LEAKING: "L", EXHAUSTING: "E"}
@@ -38,7 +37,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
             "uid": s.uid,
             "signal": s.signal,
             "verdict": str(VERDICTS[change.verdict]),
-            "reason": Reason(change.reason).name,
+            "reason": change.reason,
             "tte": {"low": _number(change.seconds_low), "high": _number(change.seconds_high)},
         }
         stream.write(encoder.encode(line).decode() + "\n")
@@ -123,7 +122,7 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
 
 
 def _said(change: Change) -> str:
-    text = f"{VERDICTS[change.verdict]} ({Reason(change.reason).name})"
+    text = f"{VERDICTS[change.verdict]} ({change.reason})"
     if np.isfinite(change.seconds_low):
         high = format_duration(change.seconds_high) if np.isfinite(change.seconds_high) else "?"
         text += f", exhausted in {format_duration(change.seconds_low)} to {high}"

@@ -14,10 +14,10 @@ from enum import StrEnum
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.signal import Signal, SignalType
 from leakwarden.core.evaluation import PolicyEvaluation, WorkloadEvaluation
-from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Judgement, Verdict
 from leakwarden.core.readings import Answer, NoData
 from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.standard import JudgementReason
 from leakwarden.core.workload import Workload
 
 NOTES = (
@@ -103,7 +103,8 @@ def reading(judgement: Judgement) -> Reading:
         return Reading.IDLE
     # The kubelets' first buckets warm up too, without a value.
     if judgement.verdict is not Verdict.UNKNOWN or (
-        judgement.reason == JudgementReason.WARMING_UP and judgement.value is not None
+        judgement.reason in (JudgementReason.WARMING_UP, JudgementReason.TOO_FEW_READINGS)
+        and judgement.value is not None
     ):
         return Reading.READ
     if judgement.reason == JudgementReason.NO_LIMIT:

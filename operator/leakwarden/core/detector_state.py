@@ -40,7 +40,6 @@ _COLUMNS: dict[str, tuple[float, type]] = {
     "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
     "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
     "ended": (0, np.int64), "plateau": (0.0, np.float64), "acute": (False, np.bool_),
-    "above": (np.nan, np.float64),
 }  # fmt: skip
 PER_WIDTH: dict[str, tuple[float, type]] = {
     "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),

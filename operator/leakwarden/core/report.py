@@ -31,11 +31,11 @@ from leakwarden.api.v1alpha1.status import (
 from leakwarden.core.capabilities import NOTES, Capability, Coverage, Lack, Reading, capabilities, fix_of
 from leakwarden.core.circuit import open_circuit
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, says_which_alerts_fire
-from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.policy import format_time
 from leakwarden.core.readings import NoData, QueryFailed, Sampled
 from leakwarden.core.remediation import Decision
+from leakwarden.core.standard import JudgementReason
 
 Truth = tuple[str, Reason, str]  # status, reason, message
 

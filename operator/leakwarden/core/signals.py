@@ -32,7 +32,7 @@ class LimitKind(StrEnum):
     METRIC = "Metric"  # another series says it
     CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template
     SHARE = "Share"  # the value is a share of a whole, which is 1
-    NONE = "None"  # there is none; only an absolute threshold can be judged
+    NONE = "None"  # there is none; an absolute threshold is taken for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Reason(IntEnum):
 
     | verdict | reason | what it means |
     |---|---|---|
-    | Unknown | NoLimit | no limit is known, so no level is near it and nothing can be exhausted |
+    | Unknown | NoLimit | no limit is known, nor an absolute threshold in its place: nothing can be exhausted |
     | Unknown | TooFewReadings | the process is too young, or scraped too rarely, for six floors |
     | Unknown | Stale | no reading within three scrape intervals (or the policy's maxAge): missing data never acts |
     | Healthy | Steady | no growth that stands out of the noise |
@@ -40,7 +40,6 @@ class Reason(IntEnum):
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
-    | Exhausting | AboveThreshold | every reading has been above the policy's threshold for its time |
     | Exhausting | ExhaustsSoon | leaking, and the limit will be reached within the policy's exhaustsWithin |
     """
 
@@ -62,7 +61,6 @@ class Reason(IntEnum):
     GrowsDayOverDay = 15
     CollectionsRare = 16
     ExhaustsSoon = 17
-    AboveThreshold = 18
 
 
 @dataclass(frozen=True, slots=True)
