@@ -48,8 +48,8 @@ are Stale; where a recording has less than one a minute, three must be missing.
 in seconds until the limit is reached, or null.
 """
 _EXIT = """\
-exit code: 0 everything was replayed, 2 wrong usage or input that cannot be read, 3 replayed, but malformed lines were
-skipped or parts could not be read: each is named on standard error"""
+exit code: 0 everything was replayed, 2 wrong usage, an input that cannot be read or has no lines, 3 malformed lines were
+skipped (all of them, perhaps) or parts could not be read: each is named on standard error, the rest was replayed"""
 # Options that say what to read from Prometheus, and their defaults; with --series they would do nothing.
 _OF_PROMETHEUS = {"since": "1d", "namespace": None, "workload": (), "step": "1m", "timeout": "30s", "token_file": None,
                   "ca_file": None, "save": None}  # fmt: skip
@@ -107,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
         return _refuse(str(error))
     for problem in recording.problems:
         _say(problem)
-    if not recording.series:
+    if recording.skipped > len(recording.problems) > 0:
+        _say(f"and {recording.skipped - len(recording.problems)} more")
+    if not recording.series and not recording.skipped and not recording.empty:
         return _refuse(f"{args.series}: holds no series that can be replayed")
     series = recording.series
     changes = _replay(series, rules, interval, args.jobs, progress)
@@ -119,10 +121,9 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(error, BrokenPipeError):
             raise
         return _refuse(f"{error.filename}: {error.strerror}")
-    if recording.problems:
-        lost = len(recording.problems)
-        lines = f"{lost} of {recording.lines} lines were skipped"
-        _say(lines if args.prometheus is None else f"{lost} parts could not be read")
+    if recording.skipped:
+        lines = f"{recording.skipped} of {recording.lines} lines were skipped"
+        _say(lines if args.prometheus is None else f"{recording.skipped} parts could not be read")
         return SKIPPED
     return DONE
 
@@ -168,7 +169,7 @@ def _replay(
 def _show(args: argparse.Namespace, series: Sequence[Series], changes: list[tuple[int, Change]], rules: Rules) -> None:
     from leakwarden.cli import backtest_output as output
 
-    if args.picture:
+    if args.picture and series:
         output.write_picture(args.picture, series, changes)
     if args.output == "jsonl":
         output.write_jsonl(sys.stdout, series, changes)

@@ -85,6 +85,8 @@ def _when(t: float) -> str:
 
 def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
     """A summary, then a line for each process that was ever more than healthy, worst first."""
+    if not series:
+        return "Nothing was replayed: there are no readings.\n"
     by_series: dict[int, list[Change]] = {}
     for i, change in changes:
         by_series.setdefault(i, []).append(change)
