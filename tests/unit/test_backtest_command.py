@@ -278,6 +278,35 @@ def test_the_table_shows_when_and_how_a_pod_leaked(tmp_path: Path, capsys: pytes
     assert "web-1" not in shown
 
 
+@pytest.mark.parametrize("columns", [None, "80", "200", "10"])
+def test_the_table_fits_a_terminal_and_has_no_colour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str | None
+) -> None:
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    run("--series", write(tmp_path / "a.jsonl", line(), line(pod="cart-2", uid="u", v=[100] * 121)))
+
+    shown = capsys.readouterr().out
+    width = {"10": 60, "200": 120}.get(columns or "80", 80)
+    timelines = [len(one) for one in shown.splitlines() if one.endswith("EEE")]
+    assert timelines == [width]
+    assert all(one.isprintable() for one in shown.splitlines())
+    if width == 80:
+        assert max(len(one) for one in shown.splitlines()) == 80
+
+
+def test_a_process_that_is_followed_by_another_of_its_pod_is_not_stale_but_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = line(start=BEGIN + 3610, t=[BEGIN + 3630 + 30 * i for i in range(121)], v=[150] * 121)
+    run("--series", write(tmp_path / "a.jsonl", line(), again), "-o", "jsonl")
+
+    stale = [one["time"] for one in objects(capsys.readouterr().out) if one["reason"] == "Stale"]
+    assert stale == [BEGIN + 3630 + 3600 + 150], "only when the second has ended as well"
+
+
 def test_the_picture_is_an_svg_with_every_suspicious_process(tmp_path: Path) -> None:
     run("--series", write(tmp_path / "a.jsonl", line()), "--picture", str(tmp_path / "a.svg"))
 
@@ -325,7 +354,7 @@ def test_only_a_signal_with_the_role_leak_would_have_acted(
     policy.write_text(POLICY.rpartition("    - ")[0] + f"    - {signal}\n    - {{name: heap, type: Heap}}\n")
     run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy))
 
-    assert f": {said}\n" in capsys.readouterr().out
+    assert f" {said}\n" in capsys.readouterr().out
 
 
 def test_without_a_policy_memory_of_the_container_is_only_reported(
@@ -333,7 +362,7 @@ def test_without_a_policy_memory_of_the_container_is_only_reported(
 ) -> None:
     run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
 
-    assert ": only reported, its role is Supporting\n" in capsys.readouterr().out
+    assert " only reported, its role is Supporting\n" in capsys.readouterr().out
 
 
 def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(

@@ -9,7 +9,6 @@ import io
 import json
 import tempfile
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import numpy as np

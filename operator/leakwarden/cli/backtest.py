@@ -174,7 +174,9 @@ def _show(args: argparse.Namespace, series: Sequence[Series], changes: list[tupl
     if args.output == "jsonl":
         output.write_jsonl(sys.stdout, series, changes)
     else:
-        sys.stdout.write(output.table(series, changes, rules))
+        import shutil
+
+        sys.stdout.write(output.table(series, changes, rules, shutil.get_terminal_size().columns))
 
 
 class Progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,17 @@ class _Flat:
         # A process is over with its last line: a changed limit is another line of the same.
         self.last = np.full(len(series), -np.inf)
         np.maximum.at(self.last, who, t)
-        for members in lives.values():
+        # When the next process of the same pod is heard: from then on nothing is said of the one before.
+        self.succeeded = np.full(len(series), np.inf)
+        of_pod: dict[Key, list[tuple[float, float, list[int]]]] = {}
+        for key, members in lives.items():
             self.last[members] = self.last[members].max()
+            first = min(float(t[who == i].min()) for i in members)
+            of_pod.setdefault(key._replace(start=0.0), []).append((key.start, first, members))
+        for processes in of_pod.values():
+            processes.sort(key=lambda process: process[0])
+            for (_, _, members), (_, heard, _) in pairwise(processes):
+                self.succeeded[members] = heard
 
     def part(self, tick: int) -> slice:
         return slice(self._from.get(tick, 0), self._to.get(tick, 0))
@@ -169,7 +179,8 @@ class _Run:
         by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
         verdict = np.where(by_growth, judged.verdict, _LEVEL_VERDICT[self.standing])
         verdict = np.where(stale, UNKNOWN, verdict)
-        for row in np.flatnonzero(verdict != self.told):
+        heard = now < self.flat.succeeded[self.series_of]
+        for row in np.flatnonzero((verdict != self.told) & heard):
             i = int(self.series_of[row])
             if stale[row]:
                 reason = str(JudgementReason.STALE)
