@@ -22,22 +22,15 @@ class BadPolicy(Exception):
     """The policy file cannot be used; the message is fit for people."""
 
 
-# What recordings call the built-in signals, besides the policy's own name for one and its type.
+# What recordings call the built-in signals, besides the policy's own name for one, its type and the names that its
+# exporters have for it.
 _ALSO = {
-    "Descriptors": ("fds", "open_fds", "filedescriptors", "process_open_fds", "container_file_descriptors"),
-    "Sockets": ("socket", "container_sockets"),
-    "Goroutines": ("goroutine", "go_goroutines"),
-    "Heap": ("go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
-    "DBPool": (
-        "pool",
-        "db",
-        "go_sql_in_use_connections",
-        "go_sql_open_connections",
-        "go_sql_stats_connections_in_use",
-        "hikaricp_connections_active",
-        "hikaricp_active_connections",
-    ),
-    "WorkingSet": ("memory", "container_memory_working_set_bytes", "rss"),
+    "Descriptors": ("fds", "open_fds", "filedescriptors"),
+    "Sockets": ("socket",),
+    "Goroutines": ("goroutine",),
+    "Heap": ("go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
+    "DBPool": ("pool", "db", "go_sql_open_connections"),
+    "WorkingSet": ("memory", "rss"),
 }
 
 
@@ -124,7 +117,9 @@ def load(file: str) -> Policy:
 
 
 def _names(kind: SignalType) -> list[str]:
-    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()))]
+    row = CATALOGUE.get(kind)
+    exported = [alias.value for alias in row.aliases] if row is not None else []
+    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()), *exported)]
 
 
 def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:

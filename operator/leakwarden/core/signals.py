@@ -150,6 +150,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 # The process itself comes first: Go raises its own soft limit at start, so process_max_fds is
                 # the truth and container_ulimits_soft may be another number.
                 Alias("process_open_fds", "process_max_fds"),
+                Alias("process_files_open_files", "process_files_max_files"),  # JVM neighbours, through Micrometer
                 Alias(
                     "container_file_descriptors",
                     "container_ulimits_soft",
