@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,33 @@ def test_the_table_fits_a_terminal_and_has_no_colour(
         assert max(len(one) for one in shown.splitlines()) == 80
 
 
+@pytest.mark.parametrize("every", [300, 600])
+def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int
+) -> None:
+    coarse = line(t=[BEGIN + every * i for i in range(200)], v=[100 + 9 * i // 2 for i in range(200)])
+    run("--series", write(tmp_path / "a.jsonl", coarse), "-o", "jsonl", "--interval", "2m")
+
+    found = [one for one in objects(capsys.readouterr().out) if one["time"] <= coarse["t"][-1]]
+    assert "Exhausting" in {one["verdict"] for one in found}
+    assert "Stale" not in {one["reason"] for one in found}
+
+
+def test_a_leak_is_told_once_however_often_its_readings_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    v = [None if 440 <= i < 445 or 460 <= i < 466 else 100 + 3 * i // 2 for i in range(600)]
+    leak = line(t=[BEGIN + 60 * i for i in range(600)], v=v, rate=[20.0] * 600)
+    recording = write(tmp_path / "a.jsonl", leak)
+    run("--series", recording, "-o", "jsonl")
+    said = [one["verdict"] for one in objects(capsys.readouterr().out)]
+    assert list(pairwise(said)).count(("Unknown", "Leaking")) == 2, said
+
+    run("--series", recording)
+    shown = capsys.readouterr().out
+    assert (shown.count("Leaking ("), shown.count("Exhausting (")) == (1, 1)
+
+
 def test_a_process_that_is_followed_by_another_of_its_pod_is_not_stale_but_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,6 +353,41 @@ spec:
   signals:
     - {name: descriptors, type: Descriptors, growth: {exhaustsWithin: 1m}}
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (POLICY + "---\n" + POLICY, "holds 2 ReliabilityPolicy objects"),
+        ("kind: ConfigMap\n", "holds 0 ReliabilityPolicy objects"),
+        (POLICY.replace("v1alpha1", "v9"), "apiVersion is 'leakwarden.dev/v9'"),
+        (POLICY.replace("type: Descriptors", "type: Nope"), "spec.signals[0].type is 'Nope'"),
+        (POLICY.replace("1m", "soon"), "spec.signals[0].growth.exhaustsWithin is 'soon'"),
+        (POLICY.rpartition("spec:")[0] + "spec: 7\n", "spec is '7'"),
+        ("a: " + "[" * 20_000, "not valid YAML"),
+        ("a: 2026-99-99\n", "not valid YAML"),
+        ("a: [\n", "line 2: not valid YAML"),
+        ("a: \x00\n", "not valid YAML"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_is_one_line_that_names_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(text)
+
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy)) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, len(shown.err.splitlines())) == ("", 1)
+    assert says in shown.err
+
+
+def test_a_policy_is_found_among_other_documents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = tmp_path / "all.yaml"
+    policy.write_text("kind: ConfigMap\n---\n---\n" + POLICY + "---\n- a list\n")
+
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy)) == 0
+    assert "would have acted" in capsys.readouterr().out
 
 
 def test_a_policy_decides_how_soon_exhaustion_must_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,9 +114,7 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int
     for i in shown[:_MOST]:
         own = by_series[i]
         lines += [_name(series[i]), f"  {_line(_spans(series[i], own), begin, end, width).rstrip()}"]
-        for change in own:
-            if change.verdict < LEAKING:
-                continue
+        for change in _worsenings(own):
             said = f"{_when(change.time)} {_said(change)}"
             lines += wrap(said, width + 2, initial_indent="  ", subsequent_indent=_INDENT)
             if change.verdict == EXHAUSTING:
@@ -126,6 +124,17 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int
         lines.append(f"and {len(shown) - _MOST} more; -o jsonl has all")
     lines += ["", "  ".join(f"{_MARKS[code]} {VERDICTS[code]}" for code in range(len(VERDICTS)))]
     return "\n".join(lines) + "\n"
+
+
+def _worsenings(own: Iterable[Change]) -> list[Change]:
+    """Changes to Leaking or worse; not those that only come back after a hole in the readings."""
+    found, before = [], HEALTHY
+    for change in own:
+        if change.verdict >= LEAKING and change.verdict > before:
+            found.append(change)
+        if change.verdict != UNKNOWN:
+            before = change.verdict
+    return found
 
 
 def _said(change: Change) -> str:

@@ -98,7 +98,7 @@ def load(file: str) -> Policy:
             documents = list(yaml.safe_load_all(stream))
     except OSError as error:
         raise BadPolicy(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: also the 99th of a month
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise BadPolicy(f"{file}{where}: not valid YAML") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,25 +38,33 @@ def replay_all(
     if total < _WORTH_IT:
         processes = 1
     batches = _batches(series, rules, interval, max(total // processes + 1, 1))
-    done, changes = 0, []
-    if processes == 1 or len(batches) == 1:
-        for batch in batches:
-            readings = sum(len(s.t) for s in batch[1])
+    changes: list[tuple[int, Change]] = []
+    sizes = [sum(len(s.t) for s in job[1]) for job in batches]
 
-            def tell(share: float, before: int = done, part: int = readings) -> None:
-                progress(f"replaying {total} readings: {100 * (before + share * part) / total:.0f} %")
+    def told(shares: Sequence[float]) -> None:
+        done = sum(share * size for share, size in zip(shares, sizes, strict=True))
+        progress(f"replaying {total:,} readings: {100 * done / max(sum(sizes), 1):.0f} %")
+
+    if processes == 1 or len(batches) == 1:
+        shares = [0.0] * len(batches)
+        for number, batch in enumerate(batches):
+
+            def tell(share: float, number: int = number) -> None:
+                shares[number] = share
+                told(shares)
 
             changes += _work(batch, tell)
-            done += readings
     else:
         # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
-        with multiprocessing.get_context("spawn").Pool(min(processes, len(batches))) as pool:
-            pending = pool.imap_unordered(_work, batches)
-            for finished in range(len(batches)):
+        context = multiprocessing.get_context("spawn")
+        shared = context.Array("d", len(batches))
+        with context.Pool(min(processes, len(batches)), _share, (shared,)) as pool:
+            pending = pool.imap_unordered(_numbered, enumerate(batches))
+            for _ in batches:
                 while True:
-                    progress(f"replaying {total} readings: {finished} of {len(batches)} parts done")
+                    told(shared[:])
                     try:
-                        changes += pending.next(timeout=1.0)
+                        changes += pending.next(timeout=0.5)
                         break
                     except multiprocessing.TimeoutError:
                         continue
@@ -86,6 +95,23 @@ def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int
         batches[at][1].extend(members)
         counts[at] += readings
     return [(tuple(places), [series[i] for i in places], standard, interval) for standard, places in batches]
+
+
+_shares: Any = None  # of each process: an array shared by all, the share done of each batch
+
+
+def _share(shares: Any) -> None:
+    global _shares
+    _shares = shares
+
+
+def _numbered(numbered: tuple[int, _Job]) -> list[tuple[int, Change]]:
+    number, job = numbered
+
+    def tell(share: float) -> None:
+        _shares[number] = share
+
+    return _work(job, tell)
 
 
 def _work(job: _Job, tell: Callable[[float], None] = lambda _: None) -> list[tuple[int, Change]]:

@@ -18,8 +18,9 @@ _USUAL = 60.0
 
 def patience(life: Sequence[Series], max_age: float) -> float:
     """Seconds without a reading after which the lines of one life say nothing any more. `max_age` is the policy's."""
-    steps = [np.diff(line.t[~np.isnan(line.v)]) for line in life]
-    step = max((float(np.median(each)) for each in steps if each.size), default=0.0)
+    # A missing scrape makes a gap of two steps, so the shorter gaps tell the step.
+    gaps = [np.diff(line.t) for line in life]
+    step = max((float(np.quantile(each, 0.25)) for each in gaps if each.size), default=0.0)
     return max_age if step <= _USUAL else max(max_age, 3 * step)
 
 
