@@ -130,10 +130,11 @@ class Reader:
         return min(FIRST_READ_LONGEST, FIRST_READ_POINTS / max(pods, 1) * self.step)
 
     def _since(self, source: str, queries: Sequence[Query], now: float, history: History) -> float:
-        """The oldest moment any of the queries was last read, less an overlap, within the lookback."""
+        """The oldest moment any of the queries was last read, less an overlap, within the lookback; never ahead of `now`,
+        should the clock have been put back."""
         times = [until for query in queries if (until := self._read_until.get((source, query.key))) is not None]
         oldest = min(times, default=now - history.lookback)
-        return max(oldest - OVERLAP * self.step, now - history.lookback)
+        return max(min(oldest, now) - OVERLAP * self.step, now - history.lookback)
 
 
 def _lookback(policy: Policy) -> float:

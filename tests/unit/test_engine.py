@@ -179,6 +179,23 @@ async def test_data_that_goes_missing_after_a_leak_was_seen_stops_the_action() -
     assert world.condition("Healthy") == ("Unknown", "NotJudged")
 
 
+async def test_after_the_clock_was_put_back_what_was_read_before_does_not_look_fresh() -> None:
+    world = World(spec={**enforcing(), "suspend": True})
+    await world.engine.tick()
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+    world.policies.put(body(spec=enforcing(), metadata={"generation": 2}, status=world.cluster.statuses[-1]))
+    world.now -= 3600
+    world.metrics.answer = NoData("NoSeries", "no series")
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.condition("Healthy") == ("Unknown", "NotJudged")
+    _, since, until = world.metrics.asked[-1]
+    assert since < until == world.now
+    world.levels(api_1=950, api_2=50, api_3=50)
+    await world.later()
+    assert world.condition("Healthy") == ("False", "LeakDetected"), "what is read now counts at once"
+
+
 @pytest.mark.parametrize("changes", [{"synced": False}, {"age": 181.0}])
 async def test_an_incomplete_or_old_view_of_the_cluster_never_acts(changes: dict[str, Any]) -> None:
     world = World()

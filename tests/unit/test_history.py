@@ -28,6 +28,12 @@ def test_points_older_than_the_lookback_are_forgotten() -> None:
     assert keep(history, one, [4], until=NOW + 60) == [3, 4]
 
 
+def test_points_of_before_the_clock_was_put_back_do_not_keep_out_what_is_read_now() -> None:
+    history, one = History(600), pod()
+    keep(history, one, [900, 910], until=NOW)
+    assert keep(history, one, [5, 6], until=NOW - 3600) == [5, 6]
+
+
 def test_a_restarted_container_starts_a_new_life() -> None:
     history = History(600)
     keep(history, pod(), [900, 910, 920], until=NOW - 60)

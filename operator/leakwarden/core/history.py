@@ -14,6 +14,10 @@ import numpy as np
 from leakwarden.core.readings import Points, Sampled, SeriesKey
 from leakwarden.core.workload import Pod
 
+# Points that lie further ahead than clocks differ were read before the clock was put back; they would keep out what is
+# read now, s.
+AHEAD = 120.0
+
 _EMPTY = Points(t=np.empty(0), v=np.empty(0))
 
 
@@ -50,7 +54,7 @@ class History:
             old = kept.get(key)
             before = old.points if old is not None and old.uid == pod.uid else _EMPTY
             earliest = max(now - self.lookback, incarnation_start(pod, key.container))
-            kept[key] = _Series(pod.uid, _merge(before, new, earliest), answer.limits.get(key))
+            kept[key] = _Series(pod.uid, _merge(before, new, earliest, now + AHEAD), answer.limits.get(key))
 
     def of_pod(self, signal: str, pod: Pod) -> Iterator[tuple[SeriesKey, Points, float | None]]:
         """The series of one pod's present incarnation with their limits."""
@@ -78,11 +82,11 @@ def incarnation_start(pod: Pod, container: str) -> float:
     return max([pod.created, *starts])
 
 
-def _merge(old: Points, new: Points, earliest: float) -> Points:
-    """Old points, then those of `new` that are later, all from `earliest` on."""
-    after = old.t[-1] if old.t.size else -np.inf
-    fresh = (new.t > after) & (new.t >= earliest)
-    kept = old.t >= earliest
+def _merge(old: Points, new: Points, earliest: float, latest: float) -> Points:
+    """Old points, then those of `new` that are later, all from `earliest` to `latest`."""
+    kept = (old.t >= earliest) & (old.t <= latest)
+    after = old.t[kept][-1] if kept.any() else -np.inf
+    fresh = (new.t > after) & (new.t >= earliest) & (new.t <= latest)
     return Points(
         t=np.concatenate([old.t[kept], new.t[fresh]]),
         v=np.concatenate([old.v[kept], new.v[fresh]]),
