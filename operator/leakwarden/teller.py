@@ -85,7 +85,8 @@ def _records(policy: Policy, book: Book) -> Records:
         return Records(policy.status.actions, {}, trouble)
     legacy = book.legacy.get(policy.uid, ())
     everything = by_workload(book.reports, book.legacy.values())
-    return Records(view_of(policy, book.reports, legacy), everything, trouble)
+    reported = {report.spec.pod.uid for report in book.reports if not report.ended}
+    return Records(view_of(policy, book.reports, legacy), everything, trouble, reported)
 
 
 def _wordless(status: PolicyStatus) -> object:

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from leakwarden import engine, executor
+from leakwarden import engine, episodes, executor
 from leakwarden.book import Book
-from leakwarden.core import evaluation, guards, planning
+from leakwarden.core import crowding, evaluation, guards, planning
 from leakwarden.core.guards import GUARDS, Situation
 from leakwarden.core.policy import parse_time
 from leakwarden.core.remediation import Decision
@@ -129,6 +129,15 @@ def test_whatever_happens_no_limit_is_broken_and_nothing_is_touched_that_may_not
                         "max_unavailable")))  # fmt: skip
 def test_all_budgets_together_hold_whatever_the_clock_does(story: Story) -> None:
     assert lived(story) == []
+
+
+@settings(max_examples=40, derandomize=True)
+@given(stories(binding=("cooldown", "workload_actions", "cluster_actions", "max_concurrent")))
+def test_no_budget_is_forgotten_with_the_reports_that_are_given_up_for_others(story: Story) -> None:
+    with pytest.MonkeyPatch.context() as fewer:
+        fewer.setattr(crowding, "OPEN_PER_WORKLOAD", 1)
+        fewer.setattr(episodes, "OPEN_PER_WORKLOAD", 1)
+        assert lived(story) == []
 
 
 def acted(story: Story) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
@@ -30,6 +30,7 @@ from leakwarden.api.v1alpha1.status import (
 )
 from leakwarden.core.capabilities import NOTES, Capability, Coverage, Lack, Reading, capabilities, fix_of
 from leakwarden.core.circuit import open_circuit
+from leakwarden.core.crowding import unreported
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, says_which_alerts_fire
 from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Verdict
@@ -43,11 +44,12 @@ Truth = tuple[str, Reason, str]  # status, reason, message
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written."""
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     trouble: str = ""
+    reported: Set[str] = frozenset()
 
 
 def counted(count: int, noun: str) -> str:
@@ -226,7 +228,9 @@ def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: R
     return result
 
 
-def _workload_status(target: WorkloadEvaluation, decision: Decision | None, capability: Capability) -> WorkloadStatus:
+def _workload_status(
+    target: WorkloadEvaluation, decision: Decision | None, capability: Capability, records: Records
+) -> WorkloadStatus:
     unhealthy = [pod for pod in target.pods if pod.verdict is not Verdict.HEALTHY]
     findings = target.findings or ()
     skipped = None
@@ -251,6 +255,7 @@ def _workload_status(target: WorkloadEvaluation, decision: Decision | None, capa
             )
             for pod in unhealthy[:MAX_PODS]
         ],
+        unreported=0 if records.trouble else unreported(target, records.reported),
         findings=[
             FindingStatus(
                 check=f.check,
@@ -340,7 +345,9 @@ def build_status(
             unknown=counts[Verdict.UNKNOWN],
         ),
         workloads=[
-            _workload_status(target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid])
+            _workload_status(
+                target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid], records
+            )
             for target in evaluation.workloads[:MAX_WORKLOADS]
         ],
         signals=[
