@@ -44,19 +44,21 @@ Truth = tuple[str, Reason, str]  # status, reason, message
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one."""
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one. And what the
+    operator may not do that the policy needs: `missing_rights`."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     trouble: str = ""
     reported: Set[str] = frozenset()
+    missing_rights: Sequence[str] = ()
 
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def ready(evaluation: PolicyEvaluation, trouble: str = "") -> Truth:
+def ready(evaluation: PolicyEvaluation, trouble: str = "", missing_rights: Sequence[str] = ()) -> Truth:
     policy = evaluation.policy
     if policy.spec is None:
         return ("False", Reason.INVALID_SPEC, policy.error)
@@ -64,6 +66,8 @@ def ready(evaluation: PolicyEvaluation, trouble: str = "") -> Truth:
         return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if trouble:
         return ("False", Reason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
+    if missing_rights:
+        return ("False", Reason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
     if conflicts:
         named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
@@ -198,7 +202,7 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
 
 def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     truths: dict[ConditionType, Truth] = {
-        ConditionType.READY: ready(evaluation, records.trouble),
+        ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights),
         ConditionType.HEALTHY: healthy(evaluation),
         ConditionType.COMPLIANT: compliant(evaluation),
         ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NO_TARGETS = "NoTargets"
     UNKNOWN_SOURCE = "UnknownSource"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    RIGHTS_MISSING = "RightsMissing"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
     # Healthy
@@ -55,6 +56,9 @@ REASON_MEANINGS: dict[Reason, str] = {
     Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     Reason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
     " missing CRD. Nothing is done: without its record an action could be done twice.",
+    Reason.RIGHTS_MISSING: "The operator's account may not do, or read, something that this policy needs; the message names"
+    " the verb and the resource. The rest of the policy is in force. It is said until the right is there and was needed"
+    " again.",
     Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",

@@ -30,7 +30,9 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
     workload = candidate.target.workload
     scalers = situation.surroundings.autoscalers
     if scalers is None:
-        return Skip(SkipReason.REPLICAS_OWNED, "whether an autoscaler owns the replicas is not known")
+        why = situation.surroundings.autoscalers_denied
+        told = f"whether an autoscaler owns the replicas is not known{f': {why}' if why else ''}"
+        return Skip(SkipReason.REPLICAS_OWNED, told)
     holder = scalers.get((workload.namespace, workload.name)) or owner(workload)
     return Skip(SkipReason.REPLICAS_OWNED, f"{holder} owns the replicas") if holder else None
 
