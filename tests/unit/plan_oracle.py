@@ -42,19 +42,19 @@ def _in_flight(world: PlanWorld) -> set[tuple[str, str]]:
 
 def judge_request(world: PlanWorld, kind: str, deployment: Deployment, uid: str, changes: bool) -> Request:
     """Whether this may be asked for now. Breaches go to `world.violations`, each as `rule: what is wrong`."""
+    # One that a killed operator left behind may still stand as Pending; it is of another moment.
     intents = [
         (report, record)
         for report in world.cluster.stored.values()
         for record in report.status.actions
         if record.phase == "Pending" and record.workload_uid == deployment.uid and record.type == kind
+        if epoch(record.intended_at) == int(world.now) and uid in ("", record.pod_uid)
     ]
     said = world.violations.append
-    if len(intents) != 1:
-        said(f"intent: {len(intents)} intents are written for {kind} of {deployment.uid}")
+    if not intents:
+        said(f"intent: none is written for {kind} of {deployment.uid} {uid}")
         return Request(world.now, kind, deployment, uid, "", changes, frozenset())
-    report, record = intents[0]
-    if uid and uid != record.pod_uid:
-        said(f"intent: {uid} is acted on, {record.pod_uid} was meant")
+    report, record = intents[-1]
     others = frozenset(each for each in _in_flight(world) if each[0] != deployment.uid)
     request = Request(world.now, kind, deployment, record.pod_uid, report.spec.policy.uid, changes, others)
     for rule, wrong in (
@@ -87,6 +87,7 @@ def _consent(world: PlanWorld, request: Request) -> list[tuple[str, bool]]:
         ("on the ladder", request.kind not in rules.actions),
         ("replicas owned", request.kind == "ScaleOut" and (deployment.scaler or deployment.gitops)),
         ("template owned", request.kind == "RolloutRestart" and deployment.gitops),
+        ("requests", request.kind != "ScaleOut" and rules.abrupt),
         ("pool", request.kind == "ScaleOut" and rules.signal == "DBPool"),
         ("max replicas", request.kind == "ScaleOut" and deployment.replicas >= rules.max_replicas),
     ]

@@ -32,6 +32,7 @@ class Rules:
     denied_hours: tuple[int, int] | None = None  # UTC
     evidence_required: bool = False
     vetoed: bool = False
+    abrupt: bool = False  # pods are killed without time to finish, and the audit looks
     respects_silences: bool = True
     namespace_actions: int = 1000
     cluster_actions: int = 1000
@@ -60,7 +61,7 @@ class Rules:
             "vetoes": [{"name": "sale", "query": "sale_running"}] if self.vetoed else [],
             "respectSilences": self.respects_silences,
             "source": {"refill": f"{self.refill}s"},
-            "audit": {"enabled": False},
+            "audit": {"enabled": self.abrupt},
             "signals": [{"name": "signal", "type": self.signal}],
             "evidence": {"required": self.evidence_required},
             "remediation": {

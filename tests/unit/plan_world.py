@@ -191,7 +191,7 @@ class PlanWorld:
                 **({"argocd.argoproj.io/tracking-id": "apps:x"} if each.gitops else {}),
             },
             replicas=each.replicas, updated_replicas=updated, ready_replicas=sum(map(self.serves, each.members)),
-            resource_version=str(each.version),
+            resource_version=str(each.version), termination_grace=0 if self.rules.abrupt else 30,
         )  # fmt: skip
 
     def pods(self, each: Deployment) -> list[Pod]:

@@ -13,7 +13,8 @@ from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult
 from leakwarden.core.guards import GUARDS, Candidate, Guard, Situation, Surroundings, ask
 from leakwarden.core.limits import Limits
 from leakwarden.core.silences import Matcher, Silence, Silences
-from tests.builders import NOW, enforcing, pod, workload
+from leakwarden.core.workload import PreStop
+from tests.builders import NOW, container, enforcing, pod, workload
 from tests.guard_builders import (
     QUIET,
     candidate,
@@ -182,6 +183,10 @@ CASES: dict[SkipReason, Fixtures] = {
     SkipReason.AT_MAX_REPLICAS: fixtures(
         (candidate(action={"type": "ScaleOut", "maxReplicas": 3}), FREE), (candidate(action=SCALE), FREE)
     ),
+    SkipReason.DROPS_REQUESTS: fixtures(
+        (candidate(three(containers=(container(pre_stop=PreStop("sleep", 30)),))), FREE),
+        (candidate(three(containers=(container(pre_stop=PreStop("sleep", 29)),))), FREE),
+    ),
     SkipReason.WORSENS_LEAK: fixtures(
         (candidate(target([exhausting(pod("api-1"), signal="pool")]), enforcing(POOL), SCALE), FREE),
         (candidate(three(), enforcing(), SCALE), FREE),
@@ -348,3 +353,13 @@ def test_every_pause_request_is_told_with_its_reason() -> None:
     both = spec(pauseRequests=[{"name": "db", "reason": "migration"}, {"name": "sre", "reason": "incident 7"}])
     (skip,) = ask(candidate(spec=both), FREE)
     assert skip.message == "paused by db: migration; sre: incident 7"
+
+
+def test_pods_that_are_killed_at_once_are_spared_unless_the_audit_is_off_and_may_be_helped_by_another_replica() -> None:
+    abrupt = three(termination_grace=0)
+    assert [skip.reason for skip in ask(candidate(abrupt), FREE)] == [SkipReason.DROPS_REQUESTS]
+    assert [skip.reason for skip in ask(candidate(abrupt, action=RESTART), FREE)] == [SkipReason.DROPS_REQUESTS]
+    assert not ask(candidate(abrupt, action=SCALE), FREE)
+    assert not ask(candidate(abrupt, spec=spec(audit={"enabled": False})), FREE)
+    unknown_length = three(containers=(container(pre_stop=PreStop("exec", None)),))
+    assert not ask(candidate(unknown_length), FREE)

@@ -113,6 +113,7 @@ class SkipReason(StrEnum):
     ESCALATED = "Escalated"
     DISRUPTION_BUDGET = "DisruptionBudget"
     AT_MAX_REPLICAS = "AtMaxReplicas"
+    DROPS_REQUESTS = "DropsRequests"
     WORSENS_LEAK = "WorsensLeak"
     CIRCUIT_OPEN = "CircuitOpen"
     EVIDENCE_MISSING = "EvidenceMissing"
@@ -159,6 +160,9 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.ESCALATED: "A person was called for this pod already; nothing else is tried.",
     SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
     SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
+    SkipReason.DROPS_REQUESTS: "Pods of the Deployment are killed before they can finish their requests:"
+    " terminationGracePeriodSeconds is 0, or preStop uses all of it up. Nothing that takes pods away is done;"
+    " spec.audit.enabled: false waives it.",
     SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
     SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
     " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
