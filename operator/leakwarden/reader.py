@@ -138,10 +138,11 @@ class Reader:
 
 
 def _lookback(policy: Policy) -> float:
-    """Seconds of readings that the policy's thresholds need."""
+    """Seconds of readings that the policy's thresholds need, and its patience after a hole."""
     signals = policy.spec.signals if policy.spec is not None else ()
+    refill = parse_duration(policy.spec.source.refill) if policy.spec is not None else 0.0
     held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
-    return max([LEAST_LOOKBACK, *held])
+    return max([LEAST_LOOKBACK, refill, *held])
 
 
 def _horizons(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], float]:
