@@ -18,40 +18,21 @@ from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import say
 from e2e.harness import kube
 from e2e.harness.kube import apply
+from e2e.harness.sites import RECORD_FILES, SITES
 from e2e.harness.stack import pods, start_load, stop_load, wait_for_load, wait_for_rollouts
 from e2e.stack import manifests
 from e2e.tests.conftest import a_namespace
 
-SERVICES = REPOSITORY / "e2e" / "services"
 RATE = 10  # requests a second and service
 
-#: Program -> what is known to grow, how it is run, and the call that obtains what leaks: file, text of the line, and the
-#: function. `via` is the caller to look at, where that call stands in a helper.
-LEAKING: Mapping[str, tuple[str, dict[str, Any], tuple[str, str, str], str]] = {
-    "bodyleak": (
-        "descriptors", {},
-        ("cmd/bodyleak/main.go", "resp, err := c.client.Do(req)", "main.checker.leaking"), "",
-    ),
-    # At Go's own rate one allocation in 512 KiB is recorded, and an open file is 200 bytes.
-    "fileleak": (
-        "descriptors", {"env": {"GODEBUG": "memprofilerate=16384"}},
-        ("cmd/fileleak/main.go", 'file, err := os.CreateTemp("", "spool-*")', "main.newSpool"), "main.(*spooler).leaking",
-    ),
-    "transportleak": (
-        "descriptors", {},
-        ("internal/service/upstream.go", "resp, err := client.Do(req)", "leakwarden.dev/e2e/services/internal/service.Fetch"),
-        "main.caller.leaking",
-    ),
-    "rowsleak": (
-        "connections", {"env": {"MAX_OPEN": "2000"}},
-        ("cmd/rowsleak/main.go", "rows, err := o.db.QueryContext(ctx, newest)", "main.orders.query"),
-        "main.orders.leaking",
-    ),
-    "goroutineleak": (
-        "goroutines", {"leak_every": 4},
-        ("cmd/goroutineleak/main.go", "pages <- ", "main.hedger.first.func1"), "",
-    ),
-}  # fmt: skip
+#: Program -> what is known to grow, and how it is run.
+LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "bodyleak": ("descriptors", {}),
+    "fileleak": ("descriptors", {"env": RECORD_FILES}),
+    "transportleak": ("descriptors", {}),
+    "rowsleak": ("connections", {"env": {"MAX_OPEN": "2000"}}),
+    "goroutineleak": ("goroutines", {"leak_every": 4}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +40,7 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
     """Leaking and sound services under load for long enough that the leaks can be told."""
     with a_namespace(request.config, "evidence") as namespace:
         objects = manifests.backend(namespace)
-        for program, (_, options, _, _) in LEAKING.items():
+        for program, (_, options) in LEAKING.items():
             objects += manifests.service(program, program, namespace, **{"leak_every": 1, "memory": "256Mi", **options})
         for program in manifests.SOUND_PROGRAMS:
             objects += manifests.service(program, program, namespace)
@@ -83,23 +64,16 @@ def suspects(namespace: str, app: str, *options: str, port: int = 0) -> subproce
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
 
 
-def line_of(path: str, text: str) -> int:
-    lines = (SERVICES / path).read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
-
-
 @pytest.mark.parametrize("program", list(LEAKING))
 def test_a_leaking_services_function_and_line_are_named_first(shop: str, program: str, tmp_path: Path) -> None:
-    growing, _, (path, text, function), via = LEAKING[program]
+    growing, site = LEAKING[program][0], SITES[program]
     done = suspects(shop, program, "--growing", growing, "--save", str(tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
     first = json.loads(done.stdout)[0]
     say(f"{program}: {first['confidence']} {first['headline']}")
-    assert (first["function"], first["file"].rpartition("/")[2]) == (function, path.rpartition("/")[2])
-    # A call that runs over several lines is recorded at one of them.
-    assert abs(first["line"] - line_of(path, text)) <= 1
-    if via:
-        assert via in [caller["function"] for caller in first["callers"]]
+    assert site.is_at(first["function"], first["file"], first["line"]), first
+    if site.via:
+        assert site.via in [caller["function"] for caller in first["callers"]]
     assert {each.name for each in tmp_path.iterdir()} >= {
         "goroutine-1.pb.gz", "goroutine-2.pb.gz", "heap-1.pb.gz", "heap-2.pb.gz",
     }  # fmt: skip
