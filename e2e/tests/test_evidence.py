@@ -44,6 +44,7 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
             objects += manifests.service(program, program, namespace, **{"leak_every": 1, "memory": "256Mi", **options})
         for program in manifests.SOUND_PROGRAMS:
             objects += manifests.service(program, program, namespace)
+        objects += manifests.service("hostile", "hostile", namespace)
         apply(objects)
         wait_for_rollouts(namespace)
         names = [*LEAKING, *manifests.SOUND_PROGRAMS]
@@ -54,14 +55,28 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
         stop_load(namespace, "users")
 
 
-def suspects(namespace: str, app: str, *options: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+def _command(namespace: str, app: str, *options: str, port: int = 0) -> tuple[list[str], dict[str, str]]:
     shell = kube.provider().environment()
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": shell.kubeconfig or ""}
     pod = pods(namespace, app)[0]["metadata"]["name"]
     command = [sys.executable, "-m", "leakwarden", "suspects", "--pod", f"{namespace}/{pod}", "-o", "json", *options]
-    if port:
-        command += ["--port", str(port)]
+    return command + (["--port", str(port)] if port else []), environment
+
+
+def suspects(namespace: str, app: str, *options: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+    command, environment = _command(namespace, app, *options, port=port)
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+
+
+def with_its_memory(namespace: str, app: str, port: int, folder: Path) -> tuple[subprocess.CompletedProcess[str], int]:
+    """The same, and the most memory that it ever took, in KiB."""
+    command, environment = _command(namespace, app, port=port)
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        running = subprocess.Popen(["timeout", "180", *command], env=environment, stdout=out, stderr=err)
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    texts = [(folder / name).read_text() for name in ("out", "err")]
+    return subprocess.CompletedProcess(command, running.returncode, *texts), usage.ru_maxrss
 
 
 @pytest.mark.parametrize("program", list(LEAKING))
@@ -95,6 +110,21 @@ def test_a_port_that_serves_something_else_is_told(shop: str) -> None:
     done = suspects(shop, "healthy", port=manifests.HTTP_PORT)
     assert done.returncode == 2
     assert "there is no such profile (404)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [(6071, "no answer within 15s"), (6072, "not a profile"), (6073, "larger than")],
+    ids=["hangs", "sends garbage", "sends 10 GB"],
+)
+def test_a_hostile_pod_costs_the_time_limit_and_little_memory(shop: str, port: int, said: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    done, kilobytes = with_its_memory(shop, "hostile", port, tmp_path)
+    say(f"port {port}: {time.monotonic() - began:.0f} s, {kilobytes / 1024:.0f} MiB")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert kilobytes < 400 * 1024, "a profile may have 8 MiB, whatever the pod likes to send"
+    assert pods(shop, "hostile")[0]["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_a_capture_adds_little_to_what_users_wait(shop: str) -> None:
