@@ -66,11 +66,13 @@ class Engine:
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
+    _capture: Capture = field(init=False)
     _teller: Teller = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
+        self._capture = Capture(self.profiler, self._episodes, self.clock)
         self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock)
 
     def take_over(self) -> None:
@@ -101,7 +103,7 @@ class Engine:
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
+        decisions = await self._capture.before(book, facts.evaluations, decisions)
         executor = Executor(self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id)
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
