@@ -67,12 +67,14 @@ class Engine:
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
+    _capture: Capture = field(init=False)
     _teller: Teller = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
+        self._capture = Capture(self.profiler, self._episodes, self.clock)
         self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
@@ -103,7 +105,7 @@ class Engine:
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
+        decisions = await self._capture.before(book, facts.evaluations, decisions)
         self._rights.keep(policies)
         executor = Executor(
             self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id, self._rights

@@ -25,7 +25,7 @@ def skips(telemetry: Telemetry) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("reason", list(SkipReason))
+@pytest.mark.parametrize("reason", list(CASES))
 def test_each_guards_no_is_counted_under_its_reason_once_a_tick(reason: SkipReason) -> None:
     telemetry = Telemetry()
     candidate, situation = CASES[reason].no
