@@ -206,30 +206,35 @@ CASES: dict[SkipReason, Fixtures] = {
 }  # fmt: skip
 
 
+# The others are no guard's answer but the engine's: a pod waits for its turn to be captured.
+OF_GUARDS = [reason for reason in SkipReason if reason is not SkipReason.EVIDENCE_PENDING]
+
+
 def guard_of(reason: SkipReason) -> Guard:
     (found,) = [guard for guard in GUARDS if (skip := guard(*CASES[reason].no)) is not None and skip.reason is reason]
     return found
 
 
-@pytest.mark.parametrize("reason", list(SkipReason))
+@pytest.mark.parametrize("reason", OF_GUARDS)
 def test_a_guard_says_no_for_its_own_reason_and_no_other_guard_objects(reason: SkipReason) -> None:
     skips = ask(*CASES[reason].no)
     assert [skip.reason for skip in skips] == [reason]
     assert skips[0].message
 
 
-@pytest.mark.parametrize("reason", list(SkipReason))
+@pytest.mark.parametrize("reason", OF_GUARDS)
 def test_a_guard_says_nothing_where_it_is_close_but_not_reached(reason: SkipReason) -> None:
     assert guard_of(reason)(*CASES[reason].nothing) is None
 
 
 def test_every_reason_has_a_guard_fixtures_and_a_meaning() -> None:
-    assert set(CASES) == set(SkipReason) == set(SKIP_MEANINGS)
+    assert set(CASES) == set(OF_GUARDS)
+    assert set(SKIP_MEANINGS) == set(SkipReason)
     assert len({guard_of(reason) for reason in CASES}) == len(GUARDS)
     assert len({guard.__name__ for guard in GUARDS}) == len(GUARDS)
 
 
-@pytest.mark.parametrize("reason", list(SkipReason))
+@pytest.mark.parametrize("reason", OF_GUARDS)
 def test_calling_a_person_changes_nothing_so_only_consent_and_records_hold_it_back(reason: SkipReason) -> None:
     held = {
         SkipReason.SUSPENDED, SkipReason.OBSERVING, SkipReason.PAUSED, SkipReason.CONFLICTED, SkipReason.OPTED_OUT,
