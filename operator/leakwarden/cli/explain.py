@@ -35,6 +35,9 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}
+
+
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.capabilities import Refused
     from leakwarden.ports import ClusterUnavailable
@@ -61,9 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "policy": policy.name,
                 "mode": str(policy.spec.mode) if policy.spec is not None else "",
                 "error": policy.error,
-                **held.model_dump(
-                    mode="json", by_alias=True, exclude_none=True, include={"verdict", "pods", "unhealthy", "skipped"}
-                ),
+                **held.model_dump(mode="json", by_alias=True, exclude_none=True, include=SHOWN),
             }
             for policy, held in judged
         ],
@@ -99,6 +100,8 @@ def _text(told: dict[str, Any]) -> str:
             lines.append(
                 f"  {skipped.get('action')} of {skipped.get('pod')} waits: {reasons}: {skipped.get('message')}"
             )
+        if more := policy.get("unreported"):
+            lines.append(f"  {more} more leak and have no report yet: the pods that run out first have theirs")
     for report in told["open"]:
         lines += ["", f"{report['pod']} leaks {report['signal']} ({report['report']}): {report['phase']}"]
         lines += [f"  {report['message']}"] if report.get("message") else []
