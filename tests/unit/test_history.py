@@ -28,12 +28,6 @@ def test_points_older_than_the_lookback_are_forgotten() -> None:
     assert keep(history, one, [4], until=NOW + 60) == [3, 4]
 
 
-def test_points_of_before_the_clock_was_put_back_do_not_keep_out_what_is_read_now() -> None:
-    history, one = History(600), pod()
-    keep(history, one, [900, 910], until=NOW)
-    assert keep(history, one, [5, 6], until=NOW - 3600) == [5, 6]
-
-
 def test_a_hole_as_long_as_the_lookback_is_remembered_until_it_is_past() -> None:
     history, one = History(600), pod()
     keep(history, one, [1, 2, 3], until=NOW)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
 ENDED_SHOWN = 5  # episodes that are over; the newest tell most
+SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # of a policy's status of the Deployment
 _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
@@ -33,9 +34,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
     parser.set_defaults(run=run)
-
-
-SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}
 
 
 def run(arguments: argparse.Namespace) -> int:

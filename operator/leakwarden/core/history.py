@@ -14,10 +14,6 @@ import numpy as np
 from leakwarden.core.readings import Points, Sampled, SeriesKey
 from leakwarden.core.workload import Pod
 
-# Points that lie further ahead than clocks differ were read before the clock was put back; they would keep out what is
-# read now, s.
-AHEAD = 120.0
-
 # A hole longer than this is remembered by the last point before it, for as long as the first one after it is: else a
 # hole as long as the lookback would leave no trace, and readings that have just come back would look whole. In s.
 HOLE = 60.0
@@ -57,7 +53,7 @@ class History:
                 continue
             old = kept.get(key)
             before = old.points if old is not None and old.uid == pod.uid else _EMPTY
-            lived = _merge(before, new, incarnation_start(pod, key.container), now + AHEAD)
+            lived = _merge(before, new, incarnation_start(pod, key.container))
             kept[key] = _Series(pod.uid, _recent(lived, now - self.lookback), answer.limits.get(key))
 
     def of_pod(self, signal: str, pod: Pod) -> Iterator[tuple[SeriesKey, Points, float | None]]:
@@ -86,11 +82,11 @@ def incarnation_start(pod: Pod, container: str) -> float:
     return max([pod.created, *starts])
 
 
-def _merge(old: Points, new: Points, earliest: float, latest: float) -> Points:
-    """Old points, then those of `new` that are later, all from `earliest` to `latest`."""
-    kept = (old.t >= earliest) & (old.t <= latest)
-    after = old.t[kept][-1] if kept.any() else -np.inf
-    fresh = (new.t > after) & (new.t >= earliest) & (new.t <= latest)
+def _merge(old: Points, new: Points, earliest: float) -> Points:
+    """Old points, then those of `new` that are later, all from `earliest` on."""
+    after = old.t[-1] if old.t.size else -np.inf
+    fresh = (new.t > after) & (new.t >= earliest)
+    kept = old.t >= earliest
     return Points(
         t=np.concatenate([old.t[kept], new.t[fresh]]),
         v=np.concatenate([old.v[kept], new.v[fresh]]),
