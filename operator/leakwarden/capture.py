@@ -47,7 +47,8 @@ class Capture:
             report = book.of_pod(pod.pod.uid)
             if report is None or policy.spec is None or not self._is_due(report, policy, book.reports, now):
                 continue
-            evidence = await self._capture(self.profiler, report, policy, target, pod)
+            taken = await self._capture(self.profiler, report, policy, target, pod)
+            evidence = _beside(report.status.evidence, taken)
             book.revise(report, lambda status: status.model_copy(update={"evidence": evidence}))  # noqa: B023
             try:
                 await self.episodes.write(book, report)
@@ -92,6 +93,14 @@ class Capture:
             log.exception("a defect: a capture ended in an error", extra={"report": report.key})
             return _failed("InternalError", "the capture ended in an error of ours", began)
         return evidence if evidence.attempted_at else evidence.model_copy(update={"attempted_at": began})
+
+
+def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
+    """What a pod's descriptors said stays when profiles are tried again."""
+    if held is None or held.descriptor_reader is None:
+        return taken
+    kept = {"descriptor_reader": held.descriptor_reader, "descriptors": held.descriptors}
+    return taken.model_copy(update={**kept, "summary": taken.summary or held.summary})
 
 
 def _failed(reason: str, message: str, began: str) -> EvidenceStatus:
