@@ -239,7 +239,7 @@ async def test_a_person_is_told_of_the_descriptors_too_but_not_against_a_silence
     world, lens = scene(only_calls)
     await world.engine.tick()
     assert len(lens.asked) == 1
-    closed = {"deny": [{}]}
+    closed: dict[str, Any] = {"deny": [{}]}
     world, lens = scene({**only_calls, "maintenance": closed})
     await world.engine.tick()
     assert lens.asked == []
