@@ -53,7 +53,7 @@ class Settings(BaseModel):
     evidence_max_goroutines: int = Field(default=50_000, ge=1, le=1_000_000)  # above it the heap only
     # The image that looks into pods, which holds Python and this package; empty: no pod is looked into.
     evidence_descriptors_image: str = Field(default="", pattern=r"^[A-Za-z0-9._:/@-]*$", max_length=512)
-    evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=120)  # s until it has answered
+    evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)  # s until it has answered
     # Where raw profiles are kept: a directory, or a bucket, or neither.
     evidence_directory: Path | None = None
     evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)  # bytes
