@@ -41,6 +41,7 @@ def policy(
             "remediation": {
                 "actions": list(actions),
                 "cooldown": cooldown,
+                "podCooldown": cooldown,
                 "warmUp": "0s",
                 "budget": {"minReady": 0},  # most services of a scenario have one replica
                 "verification": {"settle": settle, "timeout": "3m"},

@@ -16,6 +16,7 @@
 //	goroutineleak   memory, 128 MiB                     75 s            122 s (3)
 //	boundedcache    nothing: 80 entries, then flat      never
 //	healthy         nothing                             never
+//	hostile         nothing; its profiles are hostile   never
 //	all, -fixed     nothing                             never
 //
 //	(1) Requests that do not leak go on working over the shared connection, so half of the answers stay 200.

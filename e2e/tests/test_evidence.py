@@ -18,40 +18,21 @@ from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import say
 from e2e.harness import kube
 from e2e.harness.kube import apply
+from e2e.harness.sites import RECORD_MORE, SITES
 from e2e.harness.stack import pods, start_load, stop_load, wait_for_load, wait_for_rollouts
 from e2e.stack import manifests
 from e2e.tests.conftest import a_namespace
 
-SERVICES = REPOSITORY / "e2e" / "services"
 RATE = 10  # requests a second and service
 
-#: Program -> what is known to grow, how it is run, and the call that obtains what leaks: file, text of the line, and the
-#: function. `via` is the caller to look at, where that call stands in a helper.
-LEAKING: Mapping[str, tuple[str, dict[str, Any], tuple[str, str, str], str]] = {
-    "bodyleak": (
-        "descriptors", {},
-        ("cmd/bodyleak/main.go", "resp, err := c.client.Do(req)", "main.checker.leaking"), "",
-    ),
-    # At Go's own rate one allocation in 512 KiB is recorded, and an open file is 200 bytes.
-    "fileleak": (
-        "descriptors", {"env": {"GODEBUG": "memprofilerate=16384"}},
-        ("cmd/fileleak/main.go", 'file, err := os.CreateTemp("", "spool-*")', "main.newSpool"), "main.(*spooler).leaking",
-    ),
-    "transportleak": (
-        "descriptors", {},
-        ("internal/service/upstream.go", "resp, err := client.Do(req)", "leakwarden.dev/e2e/services/internal/service.Fetch"),
-        "main.caller.leaking",
-    ),
-    "rowsleak": (
-        "connections", {"env": {"MAX_OPEN": "2000"}},
-        ("cmd/rowsleak/main.go", "rows, err := o.db.QueryContext(ctx, newest)", "main.orders.query"),
-        "main.orders.leaking",
-    ),
-    "goroutineleak": (
-        "goroutines", {"leak_every": 4},
-        ("cmd/goroutineleak/main.go", "pages <- ", "main.hedger.first.func1"), "",
-    ),
-}  # fmt: skip
+#: Program -> what is known to grow, and how it is run.
+LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "bodyleak": ("descriptors", {"env": RECORD_MORE}),
+    "fileleak": ("descriptors", {"env": RECORD_MORE}),
+    "transportleak": ("descriptors", {"env": RECORD_MORE}),
+    "rowsleak": ("connections", {"env": {"MAX_OPEN": "2000"}}),
+    "goroutineleak": ("goroutines", {"leak_every": 4}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +40,11 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
     """Leaking and sound services under load for long enough that the leaks can be told."""
     with a_namespace(request.config, "evidence") as namespace:
         objects = manifests.backend(namespace)
-        for program, (_, options, _, _) in LEAKING.items():
+        for program, (_, options) in LEAKING.items():
             objects += manifests.service(program, program, namespace, **{"leak_every": 1, "memory": "256Mi", **options})
         for program in manifests.SOUND_PROGRAMS:
             objects += manifests.service(program, program, namespace)
+        objects += manifests.service("hostile", "hostile", namespace)
         apply(objects)
         wait_for_rollouts(namespace)
         names = [*LEAKING, *manifests.SOUND_PROGRAMS]
@@ -73,33 +55,40 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
         stop_load(namespace, "users")
 
 
-def suspects(namespace: str, app: str, *options: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+def _command(namespace: str, app: str, *options: str, port: int = 0) -> tuple[list[str], dict[str, str]]:
     shell = kube.provider().environment()
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": shell.kubeconfig or ""}
     pod = pods(namespace, app)[0]["metadata"]["name"]
     command = [sys.executable, "-m", "leakwarden", "suspects", "--pod", f"{namespace}/{pod}", "-o", "json", *options]
-    if port:
-        command += ["--port", str(port)]
+    return command + (["--port", str(port)] if port else []), environment
+
+
+def suspects(namespace: str, app: str, *options: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+    command, environment = _command(namespace, app, *options, port=port)
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
 
 
-def line_of(path: str, text: str) -> int:
-    lines = (SERVICES / path).read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
+def with_its_memory(namespace: str, app: str, port: int, folder: Path) -> tuple[subprocess.CompletedProcess[str], int]:
+    """The same, and the most memory that it ever took, in KiB."""
+    command, environment = _command(namespace, app, port=port)
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        running = subprocess.Popen(["timeout", "180", *command], env=environment, stdout=out, stderr=err)
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    texts = [(folder / name).read_text() for name in ("out", "err")]
+    return subprocess.CompletedProcess(command, running.returncode, *texts), usage.ru_maxrss
 
 
 @pytest.mark.parametrize("program", list(LEAKING))
 def test_a_leaking_services_function_and_line_are_named_first(shop: str, program: str, tmp_path: Path) -> None:
-    growing, _, (path, text, function), via = LEAKING[program]
+    growing, site = LEAKING[program][0], SITES[program]
     done = suspects(shop, program, "--growing", growing, "--save", str(tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
     first = json.loads(done.stdout)[0]
     say(f"{program}: {first['confidence']} {first['headline']}")
-    assert (first["function"], first["file"].rpartition("/")[2]) == (function, path.rpartition("/")[2])
-    # A call that runs over several lines is recorded at one of them.
-    assert abs(first["line"] - line_of(path, text)) <= 1
-    if via:
-        assert via in [caller["function"] for caller in first["callers"]]
+    assert site.is_at(first["function"], first["file"], first["line"]), first
+    if site.via:
+        assert site.via in [caller["function"] for caller in first["callers"]]
     assert {each.name for each in tmp_path.iterdir()} >= {
         "goroutine-1.pb.gz", "goroutine-2.pb.gz", "heap-1.pb.gz", "heap-2.pb.gz",
     }  # fmt: skip
@@ -121,6 +110,21 @@ def test_a_port_that_serves_something_else_is_told(shop: str) -> None:
     done = suspects(shop, "healthy", port=manifests.HTTP_PORT)
     assert done.returncode == 2
     assert "there is no such profile (404)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [(6071, "no answer within 15s"), (6072, "not a profile"), (6073, "larger than")],
+    ids=["hangs", "sends garbage", "sends 10 GB"],
+)
+def test_a_hostile_pod_costs_the_time_limit_and_little_memory(shop: str, port: int, said: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    done, kilobytes = with_its_memory(shop, "hostile", port, tmp_path)
+    say(f"port {port}: {time.monotonic() - began:.0f} s, {kilobytes / 1024:.0f} MiB")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert kilobytes < 400 * 1024, "a profile may have 8 MiB, whatever the pod likes to send"
+    assert pods(shop, "hostile")[0]["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_a_capture_adds_little_to_what_users_wait(shop: str) -> None:

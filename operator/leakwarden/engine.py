@@ -24,10 +24,12 @@ from leakwarden.core.remediation import Decision, plan
 from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Episodes, Facts
 from leakwarden.executor import Executor
+from leakwarden.inspection import Inspection
 from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
-from leakwarden.ports import Cluster, Profiler, Recorder
+from leakwarden.ports import Cluster, DescriptorReader, Profiler, Recorder
 from leakwarden.reader import Reader
+from leakwarden.rights import Rights
 from leakwarden.takeback import TakeBack
 from leakwarden.teller import Teller
 
@@ -60,18 +62,22 @@ class Engine:
     clock: Callable[[], float]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     profiler: Profiler | None = None
+    descriptor_reader: DescriptorReader | None = None
     lookout: Lookout | None = None
     last: Tick = field(default_factory=Tick)
     defects: int = 0
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
+    _capture: Capture = field(init=False)
     _teller: Teller = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
+    _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
-        self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock)
+        self._capture = Capture(self.profiler, self._episodes, self.clock)
+        self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -101,8 +107,16 @@ class Engine:
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
-        executor = Executor(self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id)
+        decisions = await self._capture.before(book, facts.evaluations, decisions)
+        if not self.ending:
+            within = self.descriptor_reader
+            await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
+                book, decisions
+            )
+        self._rights.keep(policies)
+        executor = Executor(
+            self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id, self._rights
+        )
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
@@ -148,7 +162,7 @@ class Engine:
 
     def _situation(self, book: Book, snapshot: Snapshot) -> Situation:
         records = by_workload(book.reports, book.legacy.values())
-        around = replace(self._around, autoscalers=snapshot.autoscalers)
+        around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         trouble = book.trouble or book.refused
         return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
 

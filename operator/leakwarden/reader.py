@@ -25,6 +25,9 @@ log = logging.getLogger("leakwarden.reader")
 LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
+# Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
+# keep out what is read now, s.
+PUT_BACK = 120.0
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
 
 
@@ -38,6 +41,7 @@ class Reader:
     _histories: dict[str, History] = field(default_factory=dict)
     _detections: dict[str, Detection] = field(default_factory=dict)
     _read_until: dict[tuple[str, str], float] = field(default_factory=dict)
+    _latest: float = 0.0  # the latest moment of a tick, epoch s
 
     def source_of(self, policy: Policy) -> Metrics | str:
         """The policy's source, or why it has none."""
@@ -55,6 +59,11 @@ class Reader:
 
     async def read(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> dict[str, Readings]:
         """By policy UID. A source that fails costs only the policies that use it."""
+        if now < self._latest - PUT_BACK:
+            log.warning("the clock was put back; everything is read again", extra={"seconds": self._latest - now})
+            self._histories, self._detections, self._read_until = {}, {}, {}
+            self._latest = now
+        self._latest = max(self._latest, now)
         users: dict[str, list[Policy]] = {}
         metrics: dict[str, Metrics] = {}
         results: dict[str, Readings] = {}
@@ -131,17 +140,19 @@ class Reader:
         return min(FIRST_READ_LONGEST, FIRST_READ_POINTS / max(pods, 1) * self.step)
 
     def _since(self, source: str, queries: Sequence[Query], now: float, history: History) -> float:
-        """The oldest moment any of the queries was last read, less an overlap, within the lookback."""
+        """The oldest moment any of the queries was last read, less an overlap, within the lookback; never ahead of `now`,
+        should the clock have been put back."""
         times = [until for query in queries if (until := self._read_until.get((source, query.key))) is not None]
         oldest = min(times, default=now - history.lookback)
-        return max(oldest - OVERLAP * self.step, now - history.lookback)
+        return max(min(oldest, now) - OVERLAP * self.step, now - history.lookback)
 
 
 def _lookback(policy: Policy) -> float:
-    """Seconds of readings that the policy's thresholds need."""
+    """Seconds of readings that the policy's thresholds need, and its patience after a hole."""
     signals = policy.spec.signals if policy.spec is not None else ()
+    refill = parse_duration(policy.spec.source.refill) if policy.spec is not None else 0.0
     held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
-    return max([LEAST_LOOKBACK, *held])
+    return max([LEAST_LOOKBACK, refill, *held])
 
 
 def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Standard]:

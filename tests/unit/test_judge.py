@@ -35,6 +35,13 @@ def test_a_level_held_for_long_enough_is_exhausting() -> None:
     assert found.message == "930 of 1000 descriptors, above 800 for 1m30s"
 
 
+def test_a_reading_far_ahead_of_the_clock_says_nothing_of_now() -> None:
+    found = judge(DESCRIPTORS, points([900, 910, 920, 930], until=NOW + 121))
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "Stale")
+    assert found.message == "the newest reading is 2m1s ahead of the clock"
+    assert judge(DESCRIPTORS, points([900, 910, 920, 930], until=NOW + 119)).verdict is Verdict.EXHAUSTING
+
+
 def test_a_level_not_held_long_enough_is_suspect() -> None:
     found = judge(DESCRIPTORS, points([100, 100, 900, 910]))
     assert found.verdict is Verdict.SUSPECT

@@ -101,6 +101,11 @@ def judge_series(
     if age > standard.max_age:
         message = f"the newest reading is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
         return unknown(signal, JudgementReason.STALE, message)
+    if age < -max_age:
+        # The clock was put back: what was read before would look fresh until it has caught up.
+        return unknown(
+            signal, JudgementReason.STALE, f"the newest reading is {format_duration(-age)} ahead of the clock"
+        )
     if signal.type is SignalType.ALERT:
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")

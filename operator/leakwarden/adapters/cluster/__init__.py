@@ -99,6 +99,7 @@ class ApiCluster:
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
             trouble="; ".join(sorted({trouble for each in self._reflectors if (trouble := each.stats().trouble)})),
             autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
+            autoscalers_denied="; ".join(sorted({each.denied for each in self._scaler_reflectors if each.denied})),
         )
 
     def _knows_autoscalers(self) -> bool:
@@ -110,6 +111,9 @@ class ApiCluster:
 
     async def evict(self, pod: Pod) -> Attempt:
         return await actions.evict(self._session, pod)
+
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        return await actions.add_ephemeral_container(self._session, pod, container)
 
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
         return await actions.restart_rollout(self._session, workload, at)

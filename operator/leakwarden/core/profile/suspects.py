@@ -38,6 +38,8 @@ DEVIATIONS = 4.0
 HUGE = 10_000
 # With a signal known to grow, a line that holds this part of the parked goroutines is what grew.
 CONCENTRATED = 0.3
+# What leaked stays; of the few requests in flight that stand at the same line, some may be gone at the second look.
+STAYING = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,9 @@ def _judge(
     if growth is not None and c.last - c.first >= max(FEW, DEVIATIONS * math.sqrt(c.first + c.last)):
         return Confidence.HIGH, [f"{c.first} became {c.last} within {capture.seconds:.0f}s"], growth
     share = c.last / total if total else 0.0
-    if accused and share >= CONCENTRATED and (growth is None or c.last > c.first):
+    # A leak of ten an hour gains nothing within seconds, nor does any leak while nobody asks.
+    stays = growth is None or c.last >= c.first * STAYING
+    if accused and share >= CONCENTRATED and stays:
         why = "" if growth is None else f", {growth:+.1f}/s"
         reasons = [f"{share:.0%} of the parked goroutines stand here{why}, and the signal grows"]
         # A busy pool gains one goroutine by chance too.
