@@ -101,7 +101,7 @@ def judge_series(
     if age > standard.max_age:
         message = f"the newest reading is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
         return unknown(signal, JudgementReason.STALE, message)
-    if age < -max_age:
+    if age < -standard.max_age:
         # The clock was put back: what was read before would look fresh until it has caught up.
         return unknown(
             signal, JudgementReason.STALE, f"the newest reading is {format_duration(-age)} ahead of the clock"
