@@ -52,7 +52,7 @@ from leakwarden.adapters.evidence.pprof import PprofClient
 from leakwarden.adapters.evidence.ways import Target
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.policy import Remediation, Selector
-from leakwarden.core.detector import LEAKING, Context
+from leakwarden.core.detector import LEAKING
 from leakwarden.core.detector_replay import replay
 from leakwarden.core.limits import Limits
 from leakwarden.core.policy import parse_policy, selects
@@ -496,7 +496,7 @@ async def test_a_sawtooth_and_a_full_page_cache_are_no_leaks() -> None:
     start = 1_700_000_000.0
     heap = Series("heap", "shop", "api", "api-1", "u", start, 1000.0, start + 30.0 * steps,
                   100 + 800 * np.mod(cycle, 1.0), gc=np.floor(cycle))  # fmt: skip
-    changes = replay([heap], Context(), 30.0)
+    changes = replay([heap], Standard(), 30.0)
     assert changes
     assert max(change.verdict for change in changes) < LEAKING
     full = {"name": "memory", "type": "WorkingSet", "threshold": {"above": "90%", "for": "1m"}}
