@@ -60,6 +60,7 @@ from leakwarden.core.queries import needed_queries
 from leakwarden.core.readings import NoData, QueryFailed, Sampled
 from leakwarden.core.recording import Series
 from leakwarden.core.silences import Matcher, Silence, Silences
+from leakwarden.core.standard import Standard
 from leakwarden.core.workload import PreStop
 from leakwarden.lookout import Lookout
 from leakwarden.ports import Attempt, Outcome
