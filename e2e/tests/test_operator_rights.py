@@ -156,6 +156,7 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
         ("patch", "/pods"),
         ("create", "/pods/eviction"),
         ("create", "/pods/exec"),
+        ("patch", "/pods/ephemeralcontainers"),
         ("create", "/pods/portforward"),
         ("get", "/pods/log"),
         ("patch", "apps/deployments"),

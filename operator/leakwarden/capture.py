@@ -89,7 +89,8 @@ class Capture:
         target: WorkloadEvaluation,
         pod: PodEvaluation,
     ) -> None:
-        evidence = await self._capture(profiler, report, policy, target, pod)
+        taken = await self._capture(profiler, report, policy, target, pod)
+        evidence = _beside(report.status.evidence, taken)
         book.revise(report, lambda status: status.model_copy(update={"evidence": evidence}))
         try:
             await self.episodes.write(book, report)
@@ -140,6 +141,14 @@ class Capture:
             log.exception("a defect: a capture ended in an error", extra={"report": report.key})
             return _failed("InternalError", "the capture ended in an error of ours", began)
         return evidence if evidence.attempted_at else evidence.model_copy(update={"attempted_at": began})
+
+
+def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
+    """What a pod's descriptors said stays when profiles are tried again."""
+    if held is None or held.descriptor_reader is None:
+        return taken
+    kept = {"descriptor_reader": held.descriptor_reader, "descriptors": held.descriptors}
+    return taken.model_copy(update={**kept, "summary": taken.summary or held.summary})
 
 
 def _failed(reason: str, message: str, began: str) -> EvidenceStatus:

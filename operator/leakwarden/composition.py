@@ -128,7 +128,8 @@ async def _operate(settings: Settings) -> int:
         stack.push_async_callback(recorder.stop)
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
-        evidence = await evidence_wiring.wire(stack, settings, session, sources, default)
+        changing = FencedCluster(cluster, election.fence) if election else cluster
+        evidence = await evidence_wiring.wire(stack, settings, session, changing, sources, default)
         alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
         silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
         if silences is not None:
@@ -136,7 +137,7 @@ async def _operate(settings: Settings) -> int:
         reader = Reader(sources, default, settings.bucket)
         engine = Engine(
             policies=policies,
-            cluster=FencedCluster(cluster, election.fence) if election else cluster,
+            cluster=changing,
             reader=reader,
             lookout=Lookout(reader.source_of, silences, settings.limits, time.time()),
             auditor=Auditor(endpoints),
@@ -144,6 +145,7 @@ async def _operate(settings: Settings) -> int:
             permitted=settings.actions,
             clock=time.time,
             profiler=evidence.profiler,
+            descriptor_reader=evidence.reader,
         )
         runner = Runner(engine, telemetry, settings.interval)
 

@@ -24,9 +24,10 @@ from leakwarden.core.remediation import Decision, plan
 from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Episodes, Facts
 from leakwarden.executor import Executor
+from leakwarden.inspection import Inspection
 from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
-from leakwarden.ports import Cluster, Profiler, Recorder
+from leakwarden.ports import Cluster, DescriptorReader, Profiler, Recorder
 from leakwarden.reader import Reader
 from leakwarden.rights import Rights
 from leakwarden.takeback import TakeBack
@@ -61,6 +62,7 @@ class Engine:
     clock: Callable[[], float]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     profiler: Profiler | None = None
+    descriptor_reader: DescriptorReader | None = None
     lookout: Lookout | None = None
     last: Tick = field(default_factory=Tick)
     defects: int = 0
@@ -106,6 +108,11 @@ class Engine:
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
         decisions = await self._capture.before(book, facts.evaluations, decisions)
+        if not self.ending:
+            within = self.descriptor_reader
+            await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
+                book, decisions
+            )
         self._rights.keep(policies)
         executor = Executor(
             self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id, self._rights

@@ -11,9 +11,11 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from leakwarden.api.v1alpha1.evidence import Evidence
+from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.core.announcement import Announcement as Announcement
 from leakwarden.core.announcement import ObjectRef as ObjectRef
+from leakwarden.core.descriptors.census import Census
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.readings import Answer
 from leakwarden.core.readings import Query as Query  # adapters and tests know it as part of the port
@@ -76,6 +78,11 @@ class Cluster(Protocol):
 
     async def evict(self, pod: Pod) -> Attempt:
         """Eviction API with the pod's UID as precondition. Never falls back to DELETE."""
+        ...
+
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        """Add a container to the running pod of that UID, where it stays; one of that name that is there already and is
+        the same is left as it is. Never changes one that is there."""
         ...
 
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
@@ -214,6 +221,31 @@ class Profiler(Protocol):
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
+        ...
+
+
+READER_CONTAINER = "leakwarden-descriptors"  # the name of the one ephemeral container that a pod is given
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorsFound:
+    """What a process holds open, or why that is not known: `reason` with a message for people."""
+
+    target: str = ""  # the container that was looked into, where that is known
+    census: Census | None = None
+    reason: DescriptorReason | None = None
+    message: str = ""
+
+
+class DescriptorReader(Protocol):
+    """Looks into a pod by the ephemeral container READER_CONTAINER."""
+
+    async def read(self, pod: Pod, container: str, report: str) -> DescriptorsFound:
+        """Add the container, wait for its answer, give that. One that was added before for the same report
+        (NAMESPACE/NAME) is not added again; its answer is taken. `container` empty: the pod's main one.
+
+        Within its own timeout; a failure is an answer, never an exception.
+        """
         ...
 
 

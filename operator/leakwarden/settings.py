@@ -51,6 +51,9 @@ class Settings(BaseModel):
     evidence_pause: float = Field(default=10.0, ge=1, le=60)  # s between the two captures
     evidence_timeout: float = Field(default=15.0, ge=1, le=60)  # s for one profile
     evidence_max_goroutines: int = Field(default=50_000, ge=1, le=1_000_000)  # above it the heap only
+    # The image that looks into pods, which holds Python and this package; empty: no pod is looked into.
+    evidence_descriptors_image: str = Field(default="", pattern=r"^[A-Za-z0-9._:/@-]*$", max_length=512)
+    evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)  # s until it has answered
     # Where raw profiles are kept: a directory, or a bucket, or neither.
     evidence_directory: Path | None = None
     evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)  # bytes
@@ -124,6 +127,7 @@ class Settings(BaseModel):
         "lease_retry",
         "evidence_pause",
         "evidence_timeout",
+        "evidence_descriptors_timeout",
         "evidence_directory_age",
         "budget_window",
         "storm_window",

@@ -30,6 +30,20 @@ def merged(old: Any, patch: Any) -> Any:
     return kept | {key: merged(old.get(key, {}), value) for key, value in patch.items() if value is not None}
 
 
+def with_ephemeral(pod: Json, added: list[Json], state: Json) -> Json | None:
+    """The pod with these ephemeral containers too, each in that state. As seen on 1.37: one that is there already may be
+    repeated and not be changed, which is None here."""
+    held = {each["name"]: each for each in pod["spec"].get("ephemeralContainers", [])}
+    if any(each["name"] in held and merged(held[each["name"]], each) != held[each["name"]] for each in added):
+        return None
+    new = [each for each in added if each["name"] not in held]
+    grown = copy.deepcopy(pod)
+    grown["spec"]["ephemeralContainers"] = [*held.values(), *copy.deepcopy(new)]
+    told = grown.setdefault("status", {}).setdefault("ephemeralContainerStatuses", [])
+    told += [{"name": each["name"], "state": copy.deepcopy(state)} for each in new]
+    return grown
+
+
 def line(event: str, obj: Mapping[str, Any]) -> bytes:
     return json.dumps({"type": event, "object": obj}).encode() + b"\n"
 

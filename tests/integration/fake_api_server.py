@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.integration.fake_api_answers import KINDS, Json, discovery, line, merged, status
+from tests.integration.fake_api_answers import KINDS, Json, discovery, line, merged, status, with_ephemeral
 
 _PATH = re.compile(
     r"^/(?P<prefix>api/v1|apis/[^/]+/[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
@@ -94,6 +94,7 @@ class FakeApiServer:
         self.url = ""
         self.version = 100
         self.blocked_by: dict[str, str] = {}  # pod name -> the budget that forbids its eviction
+        self.ephemeral_state: Json = {}  # that every ephemeral container has from the moment it is added
         self.silent: set[str] = set()  # plurals whose watchers hear nothing, as behind a connection that is dead
         self._oldest = 0
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
@@ -271,6 +272,13 @@ class FakeApiServer:
                 return web.json_response(stored)
             case "POST", "eviction":
                 return self._evict(stored, body)
+            case "PATCH", "ephemeralcontainers":
+                if body.get("metadata", {}).get("uid", stored["metadata"]["uid"]) != stored["metadata"]["uid"]:
+                    return status(409, "the UID in the precondition does not match", "Conflict")
+                grown = with_ephemeral(stored, body["spec"]["ephemeralContainers"], self.ephemeral_state)
+                if grown is None:
+                    return status(422, "existing ephemeral containers may not be changed", "Invalid")
+                return web.json_response(stored if grown == stored else self.put(plural, grown))
             case "PATCH", None | "status" | "scale":
                 # As seen on 1.37, an apply compares the version and not the uid.
                 applied = request.content_type == "application/apply-patch+yaml"

@@ -56,6 +56,20 @@ def test_the_right_to_the_pod_proxy_is_granted_only_where_it_is_used(via: str) -
     assert settings(render({"evidence": {"via": via}})).evidence_via == via
 
 
+def test_without_values_no_pod_is_looked_into() -> None:
+    assert settings(render()).evidence_descriptors_image == ""
+
+
+def test_pods_are_looked_into_with_the_operators_own_image_or_another_one() -> None:
+    chosen: dict[str, Any] = {"enabled": True, "timeout": "45s"}
+    manifests = render({"evidence": {"descriptors": chosen}})
+    own = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
+    found = settings(manifests)
+    assert (found.evidence_descriptors_image, found.evidence_descriptors_timeout) == (own, 45.0)
+    other = {"evidence": {"descriptors": {**chosen, "image": "registry.example/reader@sha256:0"}}}
+    assert settings(render(other)).evidence_descriptors_image == "registry.example/reader@sha256:0"
+
+
 def test_a_volume_is_claimed_mounted_bounded_and_served() -> None:
     manifests = render(stored("volume", size="5Gi", maxSize="3Gi", maxAge="48h", storageClassName="fast"))
     claim = the(manifests, "PersistentVolumeClaim")
@@ -104,6 +118,8 @@ def test_a_bucket_takes_its_credentials_from_a_mounted_secret() -> None:
         (stored("disk"), "type"),
         ({"evidence": {"via": "Guess"}}, "via"),
         ({"evidence": {"maxGoroutines": 0}}, "maxGoroutines"),
+        ({"evidence": {"descriptors": {"image": "a b'c"}}}, "image"),
+        ({"evidence": {"descriptors": {"ephemeral": True}}}, "ephemeral"),
     ],
 )
 def test_a_mistake_is_refused_and_named(values: dict[str, Any], complaint: str) -> None:

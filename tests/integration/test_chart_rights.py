@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
+from leakwarden.ports import READER_CONTAINER
 from tests.integration.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
 
 READING = {"get", "list", "watch"}
@@ -53,6 +55,12 @@ def test_each_allowed_action_grants_its_own_verbs_and_no_others(chosen: tuple[bo
     expected = TELLING.union(*(ACTIONS[name][1] for name in names))
     assert changes(rights(manifests)) == expected
     assert environment(manifests)["LEAKWARDEN_ACTIONS"] == ",".join(ACTIONS[name][0] for name in names)
+
+
+def test_looking_into_pods_grants_the_right_to_add_the_reader_and_no_right_to_logs_or_exec() -> None:
+    granted = rights(render({"evidence": {"descriptors": {"enabled": True}}})) - rights(render())
+    assert granted == {Right("patch", "/pods/ephemeralcontainers")}
+    assert rights(render({"evidence": {"enabled": False, "descriptors": {"enabled": True}}})) == rights(render())
 
 
 def test_everything_it_may_read_is_what_it_needs() -> None:
@@ -143,6 +151,32 @@ def test_patching_deployments_comes_with_an_admission_policy_for_exactly_this_ac
     account = the(manifests, "ServiceAccount")["metadata"]["name"]
     (condition,) = policy["spec"]["matchConditions"]
     assert f"'system:serviceaccount:{NAMESPACE}:{account}'" in condition["expression"]
+
+
+def test_looking_into_pods_comes_with_an_admission_policy_for_exactly_this_account_and_image() -> None:
+    manifests = render({"evidence": {"descriptors": {"enabled": True}}})
+    policy = the(manifests, "ValidatingAdmissionPolicy")
+    assert the(manifests, "ValidatingAdmissionPolicyBinding")["spec"] == {
+        "policyName": policy["metadata"]["name"],
+        "validationActions": ["Deny"],
+    }
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["pods/ephemeralcontainers"], ["UPDATE"])
+    account = the(manifests, "ServiceAccount")["metadata"]["name"]
+    (condition,) = policy["spec"]["matchConditions"]
+    assert f"'system:serviceaccount:{NAMESPACE}:{account}'" in condition["expression"]
+    text = " ".join(each["expression"] for each in policy["spec"]["validations"])
+    assert f"c.image == '{environment(manifests)['LEAKWARDEN_EVIDENCE_DESCRIPTORS_IMAGE']}'" in text
+    assert f"c.command == {list(COMMAND)}" in text
+    assert f"c.name == '{READER_CONTAINER}'" in text
+    assert f"c.args[1] == '{MESSAGE}'" in text
+
+
+def test_without_its_admission_policy_the_right_is_the_same() -> None:
+    values = {"evidence": {"descriptors": {"enabled": True, "admissionPolicy": False}}}
+    assert not of_kind(render(values), "ValidatingAdmissionPolicy")
+    assert Right("patch", "/pods/ephemeralcontainers") in rights(render(values))
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,44 @@ async def test_an_eviction_names_the_pods_uid_and_is_a_post_to_its_subresource(s
     assert scene.api.get("pods", "team", "web-1-0") is None
 
 
+READER = {"name": "leakwarden-descriptors", "image": "localhost/leakwarden:1", "targetContainerName": "app"}
+
+
+async def test_an_ephemeral_container_is_added_to_the_pod_of_that_uid_and_nothing_else_is_said(scene: Scene) -> None:
+    assert await scene.cluster.add_ephemeral_container(scene.pod, READER) == Attempt(Outcome.DONE)
+    [request] = scene.requests("PATCH")
+    assert (request.path, request.content_type) == (
+        f"{PODS}/ephemeralcontainers",
+        "application/strategic-merge-patch+json",
+    )
+    assert request.body == {"metadata": {"uid": scene.pod.uid}, "spec": {"ephemeralContainers": [READER]}}
+    assert await scene.cluster.add_ephemeral_container(scene.pod, READER) == Attempt(Outcome.DONE)
+    stored = scene.api.get("pods", "team", "web-1-0")
+    assert stored is not None
+    assert stored["spec"]["ephemeralContainers"] == [READER]
+
+
+async def test_no_namesake_is_given_an_ephemeral_container_and_none_is_changed(scene: Scene) -> None:
+    await scene.cluster.add_ephemeral_container(scene.pod, READER)
+    changed = await scene.cluster.add_ephemeral_container(scene.pod, {**READER, "image": "other:1"})
+    assert changed.outcome is Outcome.FORBIDDEN
+    [group] = scene.api.all("replicasets")
+    scene.api.delete("pods", "team", "web-1-0")
+    assert (await scene.cluster.add_ephemeral_container(scene.pod, READER)).outcome is Outcome.GONE
+    scene.api.put("pods", pod(group, "web-1-0"))
+    assert (await scene.cluster.add_ephemeral_container(scene.pod, READER)).outcome is Outcome.GONE
+
+
+async def test_the_right_to_ephemeral_containers_is_named_where_it_is_missing(scene: Scene) -> None:
+    message = 'pods "web-1-0" is forbidden: User "x" cannot patch resource "pods/ephemeralcontainers" in API group ""'
+    scene.api.fail("PATCH", "ephemeralcontainers", Fault(status=403, message=message))
+    attempt = await scene.cluster.add_ephemeral_container(scene.pod, READER)
+    assert attempt.outcome is Outcome.FORBIDDEN
+    assert (
+        attempt.message == "the operator's account lacks the right `patch pods/ephemeralcontainers` in namespace team"
+    )
+
+
 async def test_a_pod_that_is_gone_was_evicted_by_somebody_else(scene: Scene) -> None:
     scene.api.delete("pods", "team", "web-1-0")
     assert (await scene.cluster.evict(scene.pod)).outcome is Outcome.GONE

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.core.descriptors.census import Census
 from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
-from leakwarden.ports import Attempt, CaptureRequest, Outcome, ReportView
+from leakwarden.ports import Attempt, CaptureRequest, DescriptorsFound, Outcome, ReportView
 from tests.builders import body, pod, points, sampled, snapshot, workload
 from tests.unit.engine_world import FakeCluster, World
 
@@ -30,6 +31,7 @@ class LivingCluster(FakeCluster):
 
     happened: list[tuple[float, str, str]] = field(default_factory=list)
     born: int = 0
+    looked: list[str] = field(default_factory=list)  # UIDs of pods that were given a reader, in order
 
     @property
     def deployment(self) -> Workload:
@@ -46,6 +48,10 @@ class LivingCluster(FakeCluster):
     def _newborn(self) -> Pod:
         self.born += 1
         return pod(f"new-{self.born}", created=self.now + 1)
+
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        self.looked.append(pod.uid)
+        return Attempt(Outcome.DONE)
 
     async def evict(self, pod: Pod) -> Attempt:
         if all(each.uid != pod.uid for each in self.pods):
@@ -111,6 +117,9 @@ class Dying:
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self.cluster.policy_generation(namespace, name, uid)
 
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        return await self._change("look", lambda: self.cluster.add_ephemeral_container(pod, container))
+
     async def evict(self, pod: Pod) -> Attempt:
         return await self._change("evict", lambda: self.cluster.evict(pod))
 
@@ -141,6 +150,18 @@ class Camera:
         return EvidenceStatus(state=EvidenceState.CAPTURED, summary="reader.go:40: body not closed")
 
 
+@dataclass
+class Lens:
+    """As the real one does, it looks what the pod holds before it adds anything."""
+
+    dying: Dying
+
+    async def read(self, pod: Pod, container: str, report: str) -> DescriptorsFound:
+        if pod.uid not in self.dying.cluster.looked:
+            await self.dying.add_ephemeral_container(pod, {})
+        return DescriptorsFound("app", Census(1, 1, 9, True, {"file": 9}))
+
+
 class CrashWorld(World):
     """A World whose cluster lives, with two pods of three leaking; engines come and go."""
 
@@ -161,6 +182,7 @@ class CrashWorld(World):
         return type(engine)(
             engine.policies, self.dying, engine.reader, engine.auditor, engine.recorder, engine.permitted,
             engine.clock, profiler=self.profiler,
+            descriptor_reader=Lens(self.dying),
         )  # fmt: skip
 
     async def live(self, seconds: float, every: float = 60.0) -> int:

@@ -16,7 +16,7 @@ from leakwarden.core.readings import Answer, Query
 from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine import Engine
 from leakwarden.policies import Policies
-from leakwarden.ports import Announcement, Attempt, Outcome, Profiler, ReportView, StatusConflict
+from leakwarden.ports import Announcement, Attempt, DescriptorReader, Outcome, Profiler, ReportView, StatusConflict
 from leakwarden.reader import Reader
 from tests.builders import NOW, body, enforcing, pod, points, sampled, snapshot, workload
 
@@ -47,6 +47,10 @@ class FakeCluster:
 
     async def evict(self, pod: Pod) -> Attempt:
         self.done.append(("evict", pod.uid))
+        return self.outcome
+
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        self.done.append(("look", pod.uid))
         return self.outcome
 
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
@@ -152,6 +156,7 @@ class World:
         self.now = NOW
         self.flat: dict[str, float] = {}
         self.profiler = profiler
+        self.descriptor_reader: DescriptorReader | None = None
         self.pods = [pod("api-1"), pod("api-2"), pod("api-3")]
         self.cluster = FakeCluster(snapshot([workload()], self.pods))
         self.metrics = FakeMetrics(
@@ -167,6 +172,7 @@ class World:
         return Engine(
             self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), Auditor(None),
             self.recorder, EVERYTHING, lambda: self.now, profiler=self.profiler,
+            descriptor_reader=self.descriptor_reader,
         )  # fmt: skip
 
     def levels(self, **by_pod: float) -> None:

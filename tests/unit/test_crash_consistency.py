@@ -30,7 +30,8 @@ LADDERS: dict[str, list[dict[str, Any]]] = {
 
 
 def spec(kind: str) -> dict[str, Any]:
-    return enforcing(actions=LADDERS[kind], **REMEDIATION)
+    looking = {"evidence": {"descriptors": {"ephemeralContainer": {"enabled": True}}}} if kind == "EvictPod" else {}
+    return {**enforcing(actions=LADDERS[kind], **REMEDIATION), **looking}
 
 
 async def lived(kind: str, at: int = 0, after: bool = False) -> CrashWorld:
@@ -53,6 +54,10 @@ def _assert_consistent(world: CrashWorld, kind: str) -> None:
     for at, what, subject in happened:
         mine = [r for r in records if r.type == what and subject in (r.pod_uid, r.workload_uid)]
         assert any(parse_time(record.intended_at) <= at for record in mine), (what, subject)
+    # No pod was looked into twice, or without a record of it.
+    assert len(set(world.cluster.looked)) == len(world.cluster.looked)
+    readers = {r.spec.pod.uid: r.status.evidence.descriptor_reader for r in world.reports if r.status.evidence}
+    assert all(readers.get(uid) is not None for uid in world.cluster.looked)
     # No record is left half-way, and each pod has one open report at most.
     assert [record.phase for record in records if record.phase == "Pending"] == []
     assert [report.name for report in world.reports if report.status.phase == "Remediating"] == []
@@ -61,6 +66,7 @@ def _assert_consistent(world: CrashWorld, kind: str) -> None:
     # What there was to do was done, crash or not.
     if kind == "EvictPod":
         assert {subject for _, _, subject in happened} == {"uid-api-1", "uid-api-2"}
+        assert set(world.cluster.looked) == {"uid-api-1", "uid-api-2"}
         assert all(report.ended for report in world.reports)
     else:
         assert len(happened) >= 1
@@ -79,6 +85,9 @@ async def test_a_life_without_a_crash_does_each_thing_once_and_writes_around_it(
             assert requests[index - 1] == "report Remediating"
             assert requests[index + 1] == "report Verifying"
     assert requests.index("create") < requests.index(verb)
+    for index, request in enumerate(requests):
+        if request == "look":
+            assert [requests[index - 1], requests[index + 1]] == ["report Detected", "report Detected"]
     _assert_consistent(world, kind)
 
 

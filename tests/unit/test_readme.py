@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, Reason, SkipReason
-from leakwarden.api.v1alpha1.evidence_reasons import MEANINGS
+from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS, DescriptorReason
 from leakwarden.core.policy import parse_policy
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,11 @@ def test_every_skip_reason_is_explained() -> None:
 
 def test_every_reason_for_missing_evidence_is_explained() -> None:
     assert table("evidence") == {str(reason): text for reason, text in MEANINGS.items()}
+
+
+def test_every_reason_for_unread_descriptors_is_explained() -> None:
+    assert set(DESCRIPTOR_MEANINGS) == set(DescriptorReason)
+    assert table("descriptors") == {str(reason): text for reason, text in DESCRIPTOR_MEANINGS.items()}
 
 
 def test_the_policy_to_copy_is_valid() -> None:

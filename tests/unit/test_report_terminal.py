@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from leakwarden.api.v1alpha1.evidence_status import DescriptorReaderStatus
+from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.page import sections
 from leakwarden.core.page.terminal import Look, screen
 from tests.unit.report_examples import EXAMPLES, example
 
@@ -46,6 +52,27 @@ def test_gaps_in_the_readings_are_blank() -> None:
     lines = screen(example("with_gaps"), PLAIN).splitlines()
     bottom = next(line.partition("│")[2] for line in lines if line.strip().startswith("0│"))
     assert "  " in bottom.strip()
+
+
+def looked_into(**evidence: Any) -> LeakReport:
+    report = example("full")
+    assert report.status.evidence is not None
+    held = report.status.evidence.model_copy(update={"descriptors": [], "descriptor_reader": None, **evidence})
+    return replace(report, status=report.status.model_copy(update={"evidence": held}))
+
+
+def test_open_descriptors_are_shown_or_why_they_are_not_known() -> None:
+    lines = ["148 sockets in CLOSE_WAIT: 148 to 10.0.0.9:80", "2 ends of pipes"]
+    assert "open descriptors: 148 sockets in CLOSE_WAIT: 148 to 10.0.0.9:80; 2 ends of" in screen(
+        looked_into(descriptors=lines), PLAIN
+    )
+    failed = DescriptorReaderStatus(
+        container="leakwarden-descriptors", intended_at="2026-11-27T10:00:00Z", reason="Denied", message="the kernel"
+    )
+    assert "open descriptors were not read: Denied: the kernel" in screen(looked_into(descriptor_reader=failed), PLAIN)
+    page = "".join(str(sections.evidence(looked_into(descriptor_reader=failed).status.evidence, [], []).body))
+    assert "Open descriptors were not read: Denied: the kernel" in page
+    assert "open descriptors" not in screen(looked_into(), PLAIN)
 
 
 def test_it_is_short_where_there_is_nothing_to_show() -> None:

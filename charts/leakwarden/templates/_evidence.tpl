@@ -13,6 +13,15 @@
 {{- if and .Values.evidence.enabled (ne .Values.evidence.store.type "none") }}{{ .Values.evidence.store.type }}{{ end -}}
 {{- end -}}
 
+{{/* "true" where pods may be looked into. */}}
+{{- define "leakwarden.evidence.looksInside" -}}
+{{- if and .Values.evidence.enabled .Values.evidence.descriptors.enabled }}true{{ end -}}
+{{- end -}}
+
+{{- define "leakwarden.evidence.readerImage" -}}
+{{- default (include "leakwarden.image" .) .Values.evidence.descriptors.image -}}
+{{- end -}}
+
 {{- define "leakwarden.evidence.env" -}}
 - name: LEAKWARDEN_EVIDENCE_ENABLED
   value: {{ .Values.evidence.enabled | quote }}
@@ -25,6 +34,12 @@
   value: {{ .Values.evidence.timeout | quote }}
 - name: LEAKWARDEN_EVIDENCE_MAX_GOROUTINES
   value: {{ .Values.evidence.maxGoroutines | int | quote }}
+{{- if include "leakwarden.evidence.looksInside" . }}
+- name: LEAKWARDEN_EVIDENCE_DESCRIPTORS_IMAGE
+  value: {{ include "leakwarden.evidence.readerImage" . | quote }}
+- name: LEAKWARDEN_EVIDENCE_DESCRIPTORS_TIMEOUT
+  value: {{ .Values.evidence.descriptors.timeout | quote }}
+{{- end }}
 {{- $store := .Values.evidence.store }}
 {{- if eq $store.type "volume" }}
 - name: LEAKWARDEN_EVIDENCE_DIRECTORY

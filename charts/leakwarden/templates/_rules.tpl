@@ -42,6 +42,12 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
   resources: [pods/proxy]
   verbs: [get]
 {{- end }}
+{{- if include "leakwarden.evidence.looksInside" . }}
+# evidence.descriptors: a reader in a pod that is about to be acted on{{ if .Values.evidence.descriptors.admissionPolicy }}; confined to that reader by the ValidatingAdmissionPolicy of this release{{ end }}.
+- apiGroups: [""]
+  resources: [pods/ephemeralcontainers]
+  verbs: [patch]
+{{- end }}
 {{- if .Values.actions.evictPod.enabled }}
 # actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.
 - apiGroups: [""]

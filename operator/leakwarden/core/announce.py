@@ -213,7 +213,7 @@ def report_announcements(
     pod, evidence = after.spec.pod.name, after.status.evidence
     told: list[Announcement] = []
     if evidence is not None and evidence != before.status.evidence:
-        if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL):
+        if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL) or evidence.descriptors:
             note = f"{pod}: {evidence.summary or 'profiles were taken, nothing stands out'}"
             told += _both(policy, workload, "EvidenceCaptured", "Capture", note, False)
         elif evidence.state is EvidenceState.FAILED:

@@ -112,6 +112,9 @@ class ApiCluster:
     async def evict(self, pod: Pod) -> Attempt:
         return await actions.evict(self._session, pod)
 
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        return await actions.add_ephemeral_container(self._session, pod, container)
+
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
         return await actions.restart_rollout(self._session, workload, at)
 

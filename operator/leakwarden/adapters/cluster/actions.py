@@ -86,6 +86,18 @@ def _blocked(reply: Reply) -> Attempt:
     return Attempt(Outcome.BLOCKED, "a PodDisruptionBudget does not allow a disruption now")
 
 
+async def add_ephemeral_container(session: Session, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+    """See ports.Cluster. The API server takes an addition only: it refuses to change or remove what is there."""
+    body = {"metadata": {"uid": pod.uid}, "spec": {"ephemeralContainers": [dict(container)]}}
+    path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+    reply = await _change(session, "PATCH", f"{path}/ephemeralcontainers", body, STRATEGIC_MERGE_PATCH)
+    if isinstance(reply, Attempt):
+        return reply
+    if reply.status == 409:
+        return await _why_conflict(session, path, pod)
+    return _outcome(reply, "patch pods/ephemeralcontainers", pod.namespace, f"pod {pod.key}")
+
+
 async def restart_rollout(session: Session, workload: Workload, at: str) -> Attempt:
     body = {
         "metadata": {"resourceVersion": workload.resource_version},

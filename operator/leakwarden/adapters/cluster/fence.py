@@ -110,6 +110,9 @@ class FencedCluster:
     async def evict(self, pod: Pod) -> Attempt:
         return await self._attempt(lambda: self._cluster.evict(pod))
 
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        return await self._attempt(lambda: self._cluster.add_ephemeral_container(pod, container))
+
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
         return await self._attempt(lambda: self._cluster.restart_rollout(workload, at))
 

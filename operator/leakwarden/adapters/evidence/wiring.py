@@ -11,6 +11,7 @@ from aiohttp import web
 
 from leakwarden.adapters.cluster import Session
 from leakwarden.adapters.evidence.bucket import Bucket, Place, mounted
+from leakwarden.adapters.evidence.descriptors import PodDescriptors
 from leakwarden.adapters.evidence.pools import Pools
 from leakwarden.adapters.evidence.pprof import PprofClient
 from leakwarden.adapters.evidence.profiler import EvidenceProfiler
@@ -18,26 +19,29 @@ from leakwarden.adapters.evidence.served import route
 from leakwarden.adapters.evidence.store import Nowhere, Store
 from leakwarden.adapters.evidence.volume import Volume
 from leakwarden.adapters.evidence.ways import Straight, ThroughApiServer, Way
-from leakwarden.ports import Metrics
+from leakwarden.ports import Cluster, Metrics
 from leakwarden.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """`profiler` is None where the installation takes no profiles; `routes` are for the operator's server."""
+    """`profiler` is None where the installation takes no profiles, `reader` where it looks into no pods; `routes` are for
+    the operator's server."""
 
     profiler: EvidenceProfiler | None
     routes: Sequence[web.RouteDef] = ()
+    reader: PodDescriptors | None = None
 
 
 async def wire(
     stack: AsyncExitStack,
     settings: Settings,
     session: Session,
+    cluster: Cluster,
     sources: Mapping[str, Metrics],
     default: Metrics | None,
 ) -> Wired:
-    """What is opened here is closed with `stack`."""
+    """What is opened here is closed with `stack`. `cluster` lets changes pass only while this replica leads."""
     if not settings.evidence_enabled:
         return Wired(None)
     ways: list[Way] = []
@@ -69,4 +73,7 @@ async def wire(
         )
         store = await stack.enter_async_context(Bucket(place, mounted(settings.evidence_bucket_credentials)))
     pools = Pools(sources, default, settings.bucket)
-    return Wired(EvidenceProfiler(session, client, store, pools, time.time), routes)
+    reader = None
+    if image := settings.evidence_descriptors_image:
+        reader = PodDescriptors(session, cluster, image, settings.evidence_descriptors_timeout)
+    return Wired(EvidenceProfiler(session, client, store, pools, time.time), routes, reader)

@@ -7,6 +7,30 @@ from pydantic import Field
 from leakwarden.api.v1alpha1.schema import Duration, Model
 
 
+class EphemeralContainer(Model):
+    """A container of Leakwarden's that is added to the leaking pod and looks around in it."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether an ephemeral container may be added to a pod that is about to be acted on, to read from"
+        " /proc what its process holds open: sockets by TCP state and far end, files by name, pipes, eventfds. It runs"
+        " the operator's image for a second or two, as the container's own user, without capabilities or network access"
+        " of its own. Needs mode Enforce and evidence.descriptors.enabled in the chart's values, and a container runtime"
+        " that lets it see the other container's processes (containerd, CRI-O). Hazards: an ephemeral container cannot be"
+        " removed, it stays listed in the pod until the pod ends; its few MiB of memory count as the pod's; names of"
+        " files and addresses of peers come into the LeakReport. Default false.",
+    )
+
+
+class DescriptorEvidence(Model):
+    """Open descriptors by type, as lsof would show them."""
+
+    ephemeral_container: EphemeralContainer = Field(
+        default=EphemeralContainer(),
+        description="The one way to them: nothing is claimed of a pod's descriptors unless this is enabled.",
+    )
+
+
 class Evidence(Model):
     """Profiles that name the leaking line before a restart destroys them."""
 
@@ -36,4 +60,8 @@ class Evidence(Model):
     )
     cooldown: Duration = Field(
         default="10m", description="The least time between two captures from one Deployment. Default 10m."
+    )
+    descriptors: DescriptorEvidence = Field(
+        default=DescriptorEvidence(),
+        description="Which descriptors a leaking pod holds, by type: read once, right before it is acted on. Off by default.",
     )

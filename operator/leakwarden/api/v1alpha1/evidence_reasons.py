@@ -1,5 +1,5 @@
 """Why there is no evidence, or not all of it: one constant per cause, which stands in `status.evidence.reason` of a
-LeakReport. The README's table is checked against this module by a test.
+LeakReport. The README's tables are checked against this module by a test.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class EvidenceReason(StrEnum):
     UNREADABLE = "NotAProfile"
     # all was taken, and then
     NOT_STORED = "NotStored"
+    UNPROFILED = "NotCaptured"
     DEFECT = "Defect"
 
 
@@ -58,5 +59,46 @@ MEANINGS: dict[EvidenceReason, str] = {
     EvidenceReason.UNREADABLE: "What came is not a profile in protobuf.",
     EvidenceReason.NOT_STORED: "The profiles were taken and read, but the store did not keep them; the suspects are"
     " named all the same.",
+    EvidenceReason.UNPROFILED: "Only the open descriptors were looked at so far.",
     EvidenceReason.DEFECT: "A defect of Leakwarden; its log says more.",
+}
+
+
+class DescriptorReason(StrEnum):
+    """Why open descriptors were not read though the policy asks for it. DESCRIPTOR_MEANINGS says it in words."""
+
+    NOT_ALLOWED = "NotAllowed"
+    UNFIT = "PodUnfit"
+    READ_BEFORE = "ReadBefore"
+    POD_GONE = "PodGone"
+    POD_UNREAD = "PodUnreadable"
+    REFUSED = "Refused"
+    NOT_ADDED = "NotAdded"
+    NOT_STARTED = "NotStarted"
+    NO_ANSWER = "NoAnswer"
+    DENIED = "Denied"
+    UNSEEN = "NoProcessSeen"
+    UNREADABLE = "NotUnderstood"
+    DEFECT = "Defect"
+
+
+DESCRIPTOR_MEANINGS: dict[DescriptorReason, str] = {
+    DescriptorReason.NOT_ALLOWED: "The policy asks for it, but the installation does not allow it (chart value"
+    " evidence.descriptors.enabled).",
+    DescriptorReason.UNFIT: "The reader could not be made to fit: the container's user is not known, it is privileged or it"
+    " runs as root with capabilities beyond the usual ones, it does not run, or the pod is a Windows one.",
+    DescriptorReason.READ_BEFORE: "The pod holds a reader of an earlier leak already; it cannot be removed, and no second one"
+    " is added.",
+    DescriptorReason.POD_GONE: "The pod is gone, or another one has its name.",
+    DescriptorReason.POD_UNREAD: "The API server did not give the pod.",
+    DescriptorReason.REFUSED: "The right to `patch pods/ephemeralcontainers` is missing, or an admission rule refused it.",
+    DescriptorReason.NOT_ADDED: "The API server did not add it, or its answer was lost.",
+    DescriptorReason.NOT_STARTED: "It did not start within evidence.descriptors.timeout; mostly its image cannot be pulled"
+    " with the pod's own pull secrets.",
+    DescriptorReason.NO_ANSWER: "It started, and ended without an answer or not within evidence.descriptors.timeout.",
+    DescriptorReason.DENIED: "The kernel does not let it look into the container's process, which may have protected itself.",
+    DescriptorReason.UNSEEN: "It sees no process but its own: the container runtime did not let it into the other"
+    " container's process namespace.",
+    DescriptorReason.UNREADABLE: "What it left is not its document.",
+    DescriptorReason.DEFECT: "A defect of Leakwarden; its log says more.",
 }

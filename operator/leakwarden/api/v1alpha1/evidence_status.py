@@ -11,6 +11,8 @@ from leakwarden.api.v1alpha1.schema import LenientModel
 
 MAX_SUSPECTS = 5
 MAX_PROFILES = 8
+MAX_DESCRIPTORS = 20
+MAX_DESCRIPTOR_LINE = 256
 
 
 class EvidenceState(StrEnum):
@@ -49,6 +51,27 @@ class ProfileStatus(LenientModel):
     )
 
 
+class DescriptorReaderStatus(LenientModel):
+    """The ephemeral container that reads open descriptors. Written before it is added to the pod, where it stays."""
+
+    container: str = Field(max_length=63, description="Its name in the pod.")
+    target: str = Field(
+        default="", max_length=63, description="The container that it looks into; empty: not known yet."
+    )
+    intended_at: str = Field(
+        json_schema_extra={"format": "date-time"}, description="When it was decided to add it; what follows came later."
+    )
+    finished_at: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="When its answer was there, or why there is none. Absent: the operator stopped before it knew.",
+    )
+    reason: str = Field(
+        default="", max_length=64, description="A CamelCase word for why nothing was read; empty if it was."
+    )
+    message: str = Field(default="", max_length=1024, description="The same in one line for people.")
+
+
 class EvidenceStatus(LenientModel):
     """What was captured from the pod before it was acted on."""
 
@@ -66,8 +89,13 @@ class EvidenceStatus(LenientModel):
         default_factory=list, max_length=MAX_SUSPECTS, description="Suspects, the most likely first."
     )
     pool: str = Field(default="", max_length=1024, description="What the database pool's metrics say, in one line.")
-    descriptors: list[Annotated[str, Field(max_length=256)]] = Field(
-        default_factory=list, max_length=20, description="Open descriptors by type, most numerous first, where allowed."
+    descriptors: list[Annotated[str, Field(max_length=MAX_DESCRIPTOR_LINE)]] = Field(
+        default_factory=list,
+        max_length=MAX_DESCRIPTORS,
+        description="Open descriptors by type, most numerous first, where spec.evidence.descriptors of the policy allows it.",
+    )
+    descriptor_reader: DescriptorReaderStatus | None = Field(
+        default=None, description="The ephemeral container that reads them, where one was to be added."
     )
     profiles: list[ProfileStatus] = Field(
         default_factory=list, max_length=MAX_PROFILES, description="The profiles that were taken."

@@ -150,6 +150,9 @@ def evidence(found: EvidenceStatus | None, flames: Sequence[Flame], notes: Seque
             body.append(tag("p", tag("strong", "Database pool: "), found.pool))
         if found.descriptors:
             body += [tag("h3", "Open descriptors"), tag("ul", [tag("li", tag("code", d)) for d in found.descriptors])]
+        elif found.descriptor_reader is not None and found.descriptor_reader.reason:
+            reader = found.descriptor_reader
+            body.append(tag("p", f"Open descriptors were not read: {reader.reason}: {reader.message}", class_="muted"))
     body += [tag("p", note, class_="muted") for note in notes]
     body += [flame_svg.graph(flame, f"flame-{number}") for number, flame in enumerate(flames)]
     if found is not None and found.profiles:

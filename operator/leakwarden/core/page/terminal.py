@@ -189,6 +189,11 @@ def _suspects(report: LeakReport, look: Look) -> Iterator[str]:
         yield from _wrap(": ".join(part for part in (found.state, found.reason, said) if part), look, 2)
     if found.pool:
         yield from _wrap(f"database pool: {found.pool}", look, 2)
+    if found.descriptors:
+        yield from _wrap(f"open descriptors: {'; '.join(found.descriptors)}", look, 2)
+    elif found.descriptor_reader is not None and found.descriptor_reader.reason:
+        reader = found.descriptor_reader
+        yield from _wrap(f"open descriptors were not read: {reader.reason}: {reader.message}", look, 2)
 
 
 def _comparison(report: LeakReport, look: Look) -> Iterator[str]:
