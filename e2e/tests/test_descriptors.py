@@ -11,7 +11,8 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -242,11 +243,20 @@ def a_pod(namespace: str, name: str, securities: list[Object]) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
+@asynccontextmanager
+async def administering() -> AsyncIterator[Session]:
+    session = await Session.open(kube.provider().environment().kubeconfig)
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
 def read_with(image: str, namespace: str, name: str, container: str = "", timeout: float = 30) -> DescriptorsFound:
     """As the operator reads, without a policy."""
 
     async def read() -> DescriptorsFound:
-        async with await Session.open(kube.provider().environment().kubeconfig) as session:
+        async with administering() as session:
             reader = PodDescriptors(session, ApiCluster(session), image, timeout)
             return await reader.read(known(namespace, name), container, f"{namespace}/{name}")
 
@@ -283,7 +293,7 @@ def test_of_seven_containers_the_named_one_is_seen_and_the_answer_comes_whole(ki
 
 def test_a_namesake_of_the_pod_is_given_nothing(kinds: str, looking: str) -> None:
     async def add() -> Attempt:
-        async with await Session.open(kube.provider().environment().kubeconfig) as session:
+        async with administering() as session:
             pod = replace(named(kinds, "stranger"), uid="00000000-0000-0000-0000-000000000000")
             return await ApiCluster(session).add_ephemeral_container(pod, {"name": READER, "image": looking})
 
