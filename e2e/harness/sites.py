@@ -51,4 +51,4 @@ SITES = {
 
 #: At Go's own rate one allocation in 512 KiB is recorded: of a few hundred open files (200 bytes each) or response bodies
 #: (3 KiB) none or two. Services with the usual limits have leaked a hundred times as much when they are caught.
-RECORD_MORE = {"GODEBUG": "memprofilerate=16384"}
+RECORD_MORE = {"GODEBUG": "memprofilerate=2048"}

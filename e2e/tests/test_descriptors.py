@@ -6,16 +6,21 @@ container sees the other container's processes, as that container's user and wit
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from e2e.cluster.progress import say
-from e2e.harness.kube import Object, apply, attempt, existing, get, may
+from e2e.harness import kube
+from e2e.harness.kube import Object, apply, attempt, delete, existing, get, listed, may
 from e2e.harness.leaks import ENOUGH, LIMIT, leak
 from e2e.harness.policies import policy, reports_of, signal, wait_for_action
 from e2e.harness.release import NAMESPACE, OPERATOR_VALUES, RELEASE, install_operator
@@ -23,6 +28,12 @@ from e2e.harness.stack import pods, wait_for_rollouts
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 from e2e.tests.conftest import a_namespace
+from leakwarden.adapters.cluster import ApiCluster, Session
+from leakwarden.adapters.evidence.descriptors import PodDescriptors
+from leakwarden.adapters.evidence.pods import named
+from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
+from leakwarden.core.workload import Pod
+from leakwarden.ports import Attempt, DescriptorsFound, Outcome
 
 READER = "leakwarden-descriptors"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
@@ -185,3 +196,120 @@ def test_the_right_to_look_into_pods_is_no_right_to_run_anything_else_in_them(sh
     held = get("pod", pod, shop)
     assert held is not None
     assert ephemeral(held) == []
+
+
+#: What a container may be, by the name of its pod: its own securityContext, and the user that the reader is to have.
+KINDS: dict[str, tuple[Object, int]] = {
+    "root": ({"runAsUser": 0}, 0),
+    "bare-root": ({"runAsUser": 0, "capabilities": {"drop": ["ALL"]}}, 0),
+    "somebody": ({"runAsUser": 1234, "runAsGroup": 5678}, 1234),
+    # Who that is stands in no spec; the runtime tells.
+    "the-images-own": ({}, -1),
+}
+
+
+@pytest.fixture(scope="module")
+def kinds(looking: str) -> Iterator[str]:
+    """A namespace that admits every pod, with one of each kind, and one of seven containers."""
+    name = f"e2e-descriptors-{secrets.token_hex(3)}"
+    admitting = {f"pod-security.kubernetes.io/{verb}": "privileged" for verb in ("enforce", "warn")}
+    apply(manifests.namespace(name, admitting))
+    try:
+        apply([a_pod(name, kind, [security]) for kind, (security, _) in KINDS.items()])
+        apply(a_pod(name, "many", [{"runAsUser": 1000 + number} for number in range(7)]))
+
+        def run() -> bool | NotYet:
+            found = {each["metadata"]["name"]: each["status"].get("phase") for each in listed("pods", name)}
+            return True if set(found.values()) == {"Running"} and len(found) == len(KINDS) + 1 else NotYet(str(found))
+
+        wait_until("a pod of each kind to run", run, 90)
+        yield name
+    finally:
+        delete("namespace", name)
+
+
+def a_pod(namespace: str, name: str, securities: list[Object]) -> Object:
+    containers = [
+        {
+            "name": f"c{number}",
+            "image": manifests.SERVICES_IMAGE,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["/healthy", f"-addr=:{8080 + number}", f"-pprof-addr=:{6060 + number}"],
+            "securityContext": security,
+        }
+        for number, security in enumerate(securities)
+    ]
+    spec = {"containers": containers, "terminationGracePeriodSeconds": 0, "enableServiceLinks": False}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+@asynccontextmanager
+async def administering() -> AsyncIterator[Session]:
+    session = await Session.open(kube.provider().environment().kubeconfig)
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
+def read_with(image: str, namespace: str, name: str, container: str = "", timeout: float = 30) -> DescriptorsFound:
+    """As the operator reads, without a policy."""
+
+    async def read() -> DescriptorsFound:
+        async with administering() as session:
+            reader = PodDescriptors(session, ApiCluster(session), image, timeout)
+            return await reader.read(known(namespace, name), container, f"{namespace}/{name}")
+
+    return asyncio.run(read())
+
+
+def known(namespace: str, name: str) -> Pod:
+    return replace(named(namespace, name), uid=existing("pod", name, namespace)["metadata"]["uid"])
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_whoever_a_container_runs_as_is_who_the_reader_runs_as_and_it_sees_it(
+    kinds: str, looking: str, kind: str
+) -> None:
+    found = read_with(looking, kinds, kind)
+    (added,) = ephemeral(existing("pod", kind, kinds))
+    user = added["securityContext"]["runAsUser"]
+    say(f"{kind}: as {user}: {found}")
+    assert found.reason is None, found
+    assert found.census is not None
+    assert (found.census.processes, found.census.kinds["tcp LISTEN"]) == (1, 2)
+    assert KINDS[kind][1] in (user, -1)
+    assert read_with(looking, kinds, kind) == found, "asked again, nothing is added and the answer is the same"
+
+
+def test_of_seven_containers_the_named_one_is_seen_and_the_answer_comes_whole(kinds: str, looking: str) -> None:
+    found = read_with(looking, kinds, "many", "c5")
+    assert found.reason is None, found
+    assert found.census is not None
+    assert {end for _, end, _ in found.census.ends} >= {":8085", ":6065"}
+    (added,) = ephemeral(existing("pod", "many", kinds))
+    assert (added["securityContext"]["runAsUser"], added["targetContainerName"]) == (1005, "c5")
+
+
+def test_a_namesake_of_the_pod_is_given_nothing(kinds: str, looking: str) -> None:
+    async def add() -> Attempt:
+        async with administering() as session:
+            pod = replace(named(kinds, "stranger"), uid="00000000-0000-0000-0000-000000000000")
+            return await ApiCluster(session).add_ephemeral_container(pod, {"name": READER, "image": looking})
+
+    apply(a_pod(kinds, "stranger", [{}]))
+    attempted = asyncio.run(add())
+    say(f"of another UID: {attempted}")
+    assert attempted.outcome in (Outcome.GONE, Outcome.CONFLICT)
+    assert ephemeral(existing("pod", "stranger", kinds)) == []
+
+
+def test_an_image_that_cannot_be_had_is_told_and_costs_the_timeout(kinds: str) -> None:
+    apply(a_pod(kinds, "starved", [{}]))
+    wait_until(
+        "it to run", lambda: existing("pod", "starved", kinds)["status"].get("phase") == "Running" or NotYet("no"), 60
+    )
+    found = read_with("localhost/leakwarden-e2e/none:1", kinds, "starved", timeout=8)
+    say(f"without an image: {found}")
+    assert found.reason is DescriptorReason.NOT_STARTED
+    assert re.search(r"\((ErrImagePull|ImagePullBackOff|ErrImageNeverPull)\)", found.message)

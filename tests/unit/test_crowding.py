@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.api.v1alpha1.evidence_status import DescriptorReaderStatus, EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference
 from leakwarden.core.crowding import OPEN_PER_WORKLOAD, choose
 from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.policy import format_time
 from leakwarden.core.workload import Pod
 from leakwarden.ports import Attempt, ClusterUnavailable, Outcome
-from tests.builders import enforcing, pod, points, sampled, snapshot, workload
+from tests.builders import NOW, enforcing, pod, points, sampled, snapshot, workload
 from tests.guard_builders import exhausting, record, report, target
 from tests.unit.engine_world import World
 
@@ -141,6 +142,15 @@ def test_a_report_that_holds_an_action_is_never_given_up() -> None:
     assert choice.given_up == []
     verifying = [replace(each, status=each.status.model_copy(update={"phase": Phase.VERIFYING})) for each in acted]
     assert choose(one, verifying, set()).opened == []
+
+
+def test_a_report_that_says_its_pod_was_looked_into_is_never_given_up_for_it_is_done_once_an_episode() -> None:
+    reader = DescriptorReaderStatus(container="reader", intended_at=format_time(NOW))
+    looked_into = EvidenceStatus(state=EvidenceState.CAPTURED, descriptor_reader=reader)
+    reports = [held(f"api-{n:02}", evidence=looked_into if n == 39 else None) for n in range(20, 40)]
+    choice = choose(leaking(40), reports, {"uid-api-00"})
+    assert [each.pod.name for each in choice.opened] == ["api-00"]
+    assert [each.spec.pod.name for each in choice.given_up] == ["api-38"]
 
 
 def test_a_pod_that_runs_out_takes_the_place_of_one_that_merely_leaks_and_of_one_that_is_calm_first() -> None:

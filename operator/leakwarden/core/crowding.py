@@ -2,7 +2,7 @@
 
 A release that leaks makes five hundred pods leak at once. They are all judged and all stand in the queue; but only so
 many reports are open at a time, of the pods that run out first. Nothing is lost with a report that is given up: an
-action is written into its report before it is done, and one that holds an action is never given up.
+action, or a look into a pod, is written into its report before it is done, and such a report is never given up.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ class Choice:
     given_up: Sequence[LeakReport]
 
 
+def _is_bound(report: LeakReport) -> bool:
+    """Whether it is the record of something that was done, to its Deployment or to its pod."""
+    evidence = report.status.evidence
+    looked_into = evidence is not None and evidence.descriptor_reader is not None
+    return bool(report.status.actions) or looked_into or report.status.phase is not Phase.DETECTED
+
+
 def _pressing(pod: PodEvaluation | None) -> tuple[float, float, str]:
     if pod is None or pod.acting is None:
         return (float("inf"), 1.0, pod.pod.name if pod is not None else "")
@@ -51,8 +58,7 @@ def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: S
     """
     judged = {pod.pod.uid: pod for pod in target.pods}
     open_reports = list(reports)
-    bound = [report for report in open_reports if report.status.actions or report.status.phase is not Phase.DETECTED]
-    idle = [report for report in open_reports if not report.status.actions and report.status.phase is Phase.DETECTED]
+    idle = [report for report in open_reports if not _is_bound(report)]
     known = {report.spec.pod.uid for report in open_reports}
     places: list[tuple[tuple[int, int, int, tuple[float, float, str]], PodEvaluation | LeakReport]] = []
     for report in idle:
@@ -63,7 +69,7 @@ def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: S
         if is_leak(pod) and pod.pod.uid not in known:
             places.append(((_rank(pod, decided), 1, 1, _pressing(pod)), pod))
     places.sort(key=lambda each: each[0])
-    room = max(0, OPEN_PER_WORKLOAD - len(bound))
+    room = max(0, OPEN_PER_WORKLOAD - (len(open_reports) - len(idle)))
     opened, given_up = [], []
     for index, (key, each) in enumerate(places):
         stays = index < room or key[0] == 0  # an action never waits because its report has no place

@@ -80,6 +80,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     speaking = np.where(leak, best.argmin(axis=1), 0)
     fresh = leak & np.isnan(c["latched"][:n])
     c["latched"][:n][fresh] = now
+    c["sure"][:n] |= (confirmed & w["sure"]).any(axis=1)
     c["why"][:n] = np.where(leak, w["reason"][rows, speaking], c["why"][:n])
     c["proof"][:n] = np.where(leak, now, c["proof"][:n])
     c["hold"][:n] = np.where(leak, np.maximum(np.asarray(WIDTHS)[speaking] * SLOTS / 2, 1800.0), c["hold"][:n])
@@ -98,6 +99,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     c["plateau"][ended] = np.maximum(c["plateau"][ended], np.minimum(c["top"][ended], 1.0))
     c["latched"][:n][done] = np.nan
     c["top"][:n][done] = 0.0
+    c["sure"][:n][done] = False
     latched &= ~done
 
     # Times are of the width that spoke last, else of the one that sees the limit first.
@@ -124,7 +126,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     soon = (left <= context.exhausts_within) & (level >= gates.exhausting_level)
     soon |= (low <= context.exhausts_within) & (level >= gates.exhausting_hasty) | (level >= gates.exhausting_any)
     # Once so, until the leak itself is called off: an estimate that wavers must not blow hot and cold.
-    soon = latched & (soon | c["acute"][:n])
+    soon = latched & (soon & c["sure"][:n] | c["acute"][:n])
     c["acute"][:n] = soon
     state.convicted[c["group"][:n][soon & (level >= gates.exhausting_hasty)]] = True
     verdict = np.where(soon, EXHAUSTING, verdict)
