@@ -7,13 +7,18 @@ import gzip
 import io
 import json
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leakwarden.cli import backtest
+from leakwarden.cli.backtest_output import table
+from leakwarden.cli.backtest_policy import rules_of
+from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, UNKNOWN
+from leakwarden.core.detector_replay import Change
+from leakwarden.core.recording import Series
 
 BEGIN = 1_700_000_000
 
@@ -310,19 +315,15 @@ def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
     assert "Stale" not in {one["reason"] for one in found}
 
 
-def test_a_leak_is_told_once_however_often_its_readings_are_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    v = [None if 440 <= i < 445 or 460 <= i < 466 else 100 + 3 * i // 2 for i in range(600)]
-    leak = line(t=[BEGIN + 60 * i for i in range(600)], v=v, rate=[20.0] * 600)
-    recording = write(tmp_path / "a.jsonl", leak)
-    run("--series", recording, "-o", "jsonl")
-    said = [one["verdict"] for one in objects(capsys.readouterr().out)]
-    assert list(pairwise(said)).count(("Unknown", "Leaking")) == 2, said
+def test_a_leak_is_told_once_however_often_its_readings_are_missing() -> None:
+    t = BEGIN + 60.0 * np.arange(600, dtype=np.float64)
+    one = Series("descriptors", "shop", "cart", "cart-1", "u", BEGIN - 5.0, 1000.0, t, np.full(600, 500.0))
+    codes = [UNKNOWN, HEALTHY, LEAKING, UNKNOWN, LEAKING, UNKNOWN, LEAKING, EXHAUSTING]
+    changes = [(0, Change(BEGIN + 60.0 * n, 0, code, "Told", np.inf, np.inf)) for n, code in enumerate(codes)]
 
-    run("--series", recording)
-    shown = capsys.readouterr().out
-    assert (shown.count("Leaking ("), shown.count("Exhausting (")) == (1, 1)
+    shown = table([one], changes, rules_of(None))
+
+    assert (shown.count("Leaking (Told)"), shown.count("Exhausting (Told)")) == (1, 1)
 
 
 def test_a_process_that_is_followed_by_another_of_its_pod_is_not_stale_but_over(
