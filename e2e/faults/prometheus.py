@@ -1,4 +1,4 @@
-"""A real Prometheus as a process on loopback, which can be stopped, started again and made to forget."""
+"""A real Prometheus as a process on loopback, which can be stopped, started again and made to forget or remember."""
 
 from __future__ import annotations
 
@@ -18,24 +18,22 @@ from e2e.cluster.paths import cache_directory
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.images.builders import build_image
 
-_PROGRAM = "usr/bin/prometheus"
 
-
-def _program() -> Path:
-    """Debian's Prometheus, out of the image that the cluster runs too."""
+def _program(name: str) -> Path:
+    """Debian's `prometheus` or `promtool`, out of the image that the cluster runs too."""
     archive = build_image("prometheus")
-    target = cache_directory() / "bin" / archive.stem
+    target = cache_directory() / "bin" / archive.stem.replace("prometheus", name)
     with exclusively(cache_directory() / "bin" / ".prometheus.lock"):
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             made = target.with_suffix(".new")
-            made.write_bytes(_member(archive))
+            made.write_bytes(_member(archive, f"usr/bin/{name}"))
             made.chmod(0o755)
             made.rename(target)
     return target
 
 
-def _member(archive: Path) -> bytes:
+def _member(archive: Path, program: str) -> bytes:
     with tarfile.open(archive) as image:
 
         def blob(digest: str) -> bytes:
@@ -49,11 +47,11 @@ def _member(archive: Path) -> bytes:
         for each in manifest["layers"]:
             with tarfile.open(fileobj=io.BytesIO(blob(each["digest"]))) as layer:
                 names = {name.lstrip("./"): name for name in layer.getnames()}
-                if _PROGRAM in names:
-                    file = layer.extractfile(names[_PROGRAM])
+                if program in names:
+                    file = layer.extractfile(names[program])
                     assert file is not None
                     return file.read()
-    raise AssertionError(f"{archive} holds no {_PROGRAM}")
+    raise AssertionError(f"{archive} holds no {program}")
 
 
 def free_port() -> int:
@@ -64,9 +62,10 @@ def free_port() -> int:
 
 
 class Prometheus:
-    """Scrapes one target every second. `directory` is its own; what it holds outlives `stop`, and not `forget`."""
+    """Scrapes one target every second, or none. `directory` is its own; what it holds outlives `stop`, and not `forget`.
+    `past` is what it remembers from the start: OpenMetrics text with times, which may lie a month back."""
 
-    def __init__(self, directory: Path, target: str) -> None:
+    def __init__(self, directory: Path, target: str | None, past: Path | None = None) -> None:
         self._directory = directory
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
@@ -75,20 +74,28 @@ class Prometheus:
         scrape = {
             "job_name": "simulated",
             "honor_labels": True,
-            "static_configs": [{"targets": [target]}],
+            "static_configs": [{"targets": [target] if target is not None else []}],
         }
         config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scrape]}
         (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+        if past is not None:
+            self._remember(past)
         self.start()
+
+    def _remember(self, past: Path) -> None:
+        command = [str(_program("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(past)]
+        done = subprocess.run([*command, str(self._directory / "data")], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"promtool could not read {past}: {done.stderr[-800:]}"
 
     def start(self) -> None:
         """Start it where it stopped; returns once it answers."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    str(_program()),
+                    str(_program("prometheus")),
                     f"--config.file={self._directory / 'prometheus.yml'}",
                     f"--storage.tsdb.path={self._directory / 'data'}",
+                    "--storage.tsdb.retention.time=60d",
                     f"--web.listen-address=127.0.0.1:{self._port}",
                 ],
                 cwd=self._directory,
