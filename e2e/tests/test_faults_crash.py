@@ -83,7 +83,9 @@ def _settled(scene: Scene) -> None:
     def look() -> bool | NotYet:
         records = scene.actions()
         told = records and not any(record["phase"] == "Pending" for record in records)
-        good = told and "CooldownActive" in scene.skips()
+        # The policy's status follows the reports: what it says may be of before the eviction.
+        done = {record["podUID"] for record in records if record["phase"] == "Done"}
+        good = told and done == set(scene.evicted()) and "CooldownActive" in scene.skips()
         return True if good else NotYet(f"{records} {scene.workload()}")
 
     scene.wait("the action to be told and the cooldown to hold", look)
