@@ -18,7 +18,7 @@ from e2e.cluster.paths import REPOSITORY
 from e2e.cluster.progress import say
 from e2e.harness import kube
 from e2e.harness.kube import apply
-from e2e.harness.sites import RECORD_FILES, SITES
+from e2e.harness.sites import RECORD_MORE, SITES
 from e2e.harness.stack import pods, start_load, stop_load, wait_for_load, wait_for_rollouts
 from e2e.stack import manifests
 from e2e.tests.conftest import a_namespace
@@ -27,9 +27,9 @@ RATE = 10  # requests a second and service
 
 #: Program -> what is known to grow, and how it is run.
 LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "bodyleak": ("descriptors", {}),
-    "fileleak": ("descriptors", {"env": RECORD_FILES}),
-    "transportleak": ("descriptors", {}),
+    "bodyleak": ("descriptors", {"env": RECORD_MORE}),
+    "fileleak": ("descriptors", {"env": RECORD_MORE}),
+    "transportleak": ("descriptors", {"env": RECORD_MORE}),
     "rowsleak": ("connections", {"env": {"MAX_OPEN": "2000"}}),
     "goroutineleak": ("goroutines", {"leak_every": 4}),
 }

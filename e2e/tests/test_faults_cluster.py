@@ -202,6 +202,8 @@ def the_right_to_evict_is_taken_away_and_given_back(world: World) -> None:
         scene.leak(*pods[:2])
         record = scene.wait_for_action(phase="Failed")
         assert "create pods/eviction" in record["message"], record
+        told = scene.wait_for_condition("Ready", "False", "RightsMissing", timeout=90)
+        assert "create pods/eviction" in told["message"], told
         scene.wait_for_ticks(5)
         assert scene.operator.runs
         scene.assert_quiet()

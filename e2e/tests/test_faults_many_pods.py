@@ -17,6 +17,8 @@ COOLDOWN = 10.0  # s; the least that a policy can have
 WATCHED = 25.0  # s from the first eviction on: two more could follow it
 #: A status that is written at every change, for as many pods as there may be.
 SMALL = 32_768  # bytes
+#: Open reports of one Deployment at a time.
+REPORTS = 20
 #: Ten times the work for a hundred times the pods; measured were three.
 WORK = 10.0
 
@@ -87,4 +89,5 @@ def test_five_hundred_pods_that_leak_at_once_are_handled_one_at_a_time(world: Wo
         assert all(seconds >= COOLDOWN - 1 for seconds in apart), "two evictions within one cooldown"
         assert seen.status <= SMALL
         assert seen.report <= SMALL
+        assert seen.reports <= REPORTS + len(seen.evicted_at), "those of evicted pods end and are kept as history"
     assert many.tick <= WORK * few.tick

@@ -154,8 +154,9 @@ def test_an_intent_of_an_earlier_life_is_closed_and_not_repeated(namespace: str)
         "intendedAt": kubectl("create", "configmap", "now", "-n", namespace,
                               "-o", "jsonpath={.metadata.creationTimestamp}"),
     }  # fmt: skip
-    patch = json.dumps({"status": {"actions": [record]}})
-    kubectl("patch", "relpol.v1alpha1.leakwarden.dev", "victim", "-n", namespace, "--subresource=status",
+    (report,) = reports_of(namespace)
+    patch = json.dumps({"status": {"phase": "Remediating", "actions": [record]}})
+    kubectl("patch", "leak.v1alpha1.leakwarden.dev", report["metadata"]["name"], "-n", namespace, "--subresource=status",
             "--type=merge", "-p", patch)  # fmt: skip
     apply(policy("victim", namespace, {"app": "victim"}, SIGNALS))
     before = uids(namespace, "victim")

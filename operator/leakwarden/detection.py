@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,11 +21,14 @@ from leakwarden.core.judgement import Interval
 from leakwarden.core.queries import limit_from_container
 from leakwarden.core.readings import Floats, Sampled, SeriesKey
 from leakwarden.core.readings import Points as Series
+from leakwarden.core.standard import Standard
 from leakwarden.core.verdict import Reason
 from leakwarden.core.workload import Snapshot, container_memory_limit
 
 MINUTE = 60.0
-DEFAULT_HORIZON = 3600.0  # s; the API's default of growth.exhaustsWithin
+# What policies ask of a signal, by its key and the workload's name with namespace.
+Standards: TypeAlias = Mapping[tuple[str, str], Standard]
+_DEFAULT = Standard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ class Detection:
     def _stretch(self) -> float:
         return MINUTE / self.bucket
 
-    def learn(self, signal: str, answer: Sampled, snapshot: Snapshot, beside: Beside, now: float) -> None:
+    def learn(
+        self, signal: str, answer: Sampled, snapshot: Snapshot, beside: Beside, standards: Standards, now: float
+    ) -> None:
         """Fold an answer's points in. What was read before is known and passed over, so overlaps do no harm."""
         pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
         rows: list[Ints] = []
@@ -67,6 +73,7 @@ class Detection:
             limit = answer.limits.get(key)
             if limit is None and limit_from_container(signal):
                 limit = container_memory_limit(workload, key.container)
+            limit = standards.get((signal, workload.key), _DEFAULT).bound(limit)
             row = self._state.row(
                 Key(key.namespace, workload.name, pod.name, pod.uid, key.container, signal, start * self._stretch),
                 limit,
@@ -87,20 +94,18 @@ class Detection:
             )
             advance(self._state, joined, now * self._stretch)
 
-    def judge(
-        self, snapshot: Snapshot, horizons: Mapping[tuple[str, str], float], max_age: float, now: float
-    ) -> dict[tuple[str, str, str], GrowthFinding]:
-        """The findings by signal, pod UID and container. `horizons`: (signal, workload's name with namespace) -> the
-        policy's exhaustsWithin in seconds; `max_age` in seconds."""
+    def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
+        """The findings by signal, pod UID and container."""
         self._forget(snapshot)
         keys = self._state.keys
         if not keys:
             return {}
         stretch = self._stretch
-        soon = np.array(
-            [horizons.get((key.signal, f"{key.namespace}/{key.workload}"), DEFAULT_HORIZON) for key in keys]
-        )
+        asked = [standards.get((key.signal, f"{key.namespace}/{key.workload}"), _DEFAULT) for key in keys]
+        soon = np.array([one.exhausts_within for one in asked])
+        max_age = np.array([one.max_age for one in asked])
         judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
+        limits = self._state.c["limit"]
         found: dict[tuple[str, str, str], GrowthFinding] = {}
         for index, key in enumerate(keys):
             code, reason = int(judged.verdict[index]), Reason(int(judged.reason[index])).name
@@ -109,6 +114,7 @@ class Detection:
                 reason,
                 _interval(judged.growth_low[index] * stretch, judged.growth_high[index] * stretch),
                 _interval(judged.seconds_low[index] / stretch, judged.seconds_high[index] / stretch),
+                None if np.isnan(limits[index]) else float(limits[index]),
             )
         return found
 

@@ -29,6 +29,7 @@ from leakwarden.lookout import Lookout
 from leakwarden.policies import Policies
 from leakwarden.ports import Cluster, DescriptorReader, Profiler, Recorder
 from leakwarden.reader import Reader
+from leakwarden.rights import Rights
 from leakwarden.takeback import TakeBack
 from leakwarden.teller import Teller
 
@@ -68,12 +69,15 @@ class Engine:
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
+    _capture: Capture = field(init=False)
     _teller: Teller = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
+    _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
-        self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock)
+        self._capture = Capture(self.profiler, self._episodes, self.clock)
+        self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -103,13 +107,16 @@ class Engine:
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        await Capture(self.profiler, self._episodes, self.clock).one(book, facts.evaluations, decisions)
+        decisions = await self._capture.before(book, facts.evaluations, decisions)
         if not self.ending:
             within = self.descriptor_reader
             await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
                 book, decisions
             )
-        executor = Executor(self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id)
+        self._rights.keep(policies)
+        executor = Executor(
+            self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id, self._rights
+        )
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
@@ -155,7 +162,7 @@ class Engine:
 
     def _situation(self, book: Book, snapshot: Snapshot) -> Situation:
         records = by_workload(book.reports, book.legacy.values())
-        around = replace(self._around, autoscalers=snapshot.autoscalers)
+        around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         trouble = book.trouble or book.refused
         return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
 

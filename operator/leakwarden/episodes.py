@@ -7,12 +7,13 @@ action can be intended on it, and whatever an earlier life left half-done is set
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.book import Book
+from leakwarden.core.crowding import OPEN_PER_WORKLOAD, choose, open_by_workload
 from leakwarden.core.episode_parts import guard_answers, plan_status, verdict_status, waiting_plan
 from leakwarden.core.episode_view import SeriesOf, essence, one_line
 from leakwarden.core.episodes import Outlook, advance, identity, is_leak, labels, next_name
@@ -30,7 +31,8 @@ from leakwarden.ports import Cluster, ClusterUnavailable, Forbidden, StatusConfl
 
 log = logging.getLogger("leakwarden.episodes")
 
-OPENED_PER_TICK = 20  # five hundred pods of one workload leak at once: the most urgent first, the others soon
+OPENED_PER_TICK = 20  # pods of many Deployments leak at once: the most urgent first, the others soon
+GIVEN_UP_PER_TICK = 20
 WRITES_PER_TICK = 100
 REFRESHED_PER_TICK = 20
 REFRESH = 120.0  # s; a report of which only readings and wording changed is not written more often
@@ -130,14 +132,22 @@ class Episodes:
     # act
 
     async def open(self, book: Book, facts: Facts, decisions: Sequence[Decision]) -> None:
-        """A report for each pod that is judged a leak and has none: first those an action waits for."""
+        """Reports for the pods that are judged a leak, those first that an action waits for; at most so many for each
+        Deployment, where some make room for others."""
         if not facts.fresh or book.trouble:
             return
         decided = {decision.candidate.pod.pod.uid for decision in decisions}
-        waiting = [each for each in _leaks(facts.evaluations) if book.of_pod(each[2].pod.uid) is None]
-        waiting.sort(key=lambda each: (each[2].pod.uid not in decided, *_pressing(each[2])))
+        opened, given_up = _choose(facts.evaluations, book.reports, decided)
+        for report in given_up[:GIVEN_UP_PER_TICK]:
+            if not await self._delete(book, report):
+                return
         lives = _lifespans(book.reports)
-        for policy, target, pod in waiting[:OPENED_PER_TICK]:
+        crowds = {uid: len(mine) for uid, mine in open_by_workload(book.reports).items()}
+        for policy, target, pod in opened[:OPENED_PER_TICK]:
+            uid = target.workload.uid
+            if crowds.get(uid, 0) >= OPEN_PER_WORKLOAD and pod.pod.uid not in decided:
+                continue  # what is to make room for it could not go yet
+            crowds[uid] = crowds.get(uid, 0) + 1
             taken = {report.name for report in book.reports if report.namespace == policy.namespace}
             spec = identity(policy, target, pod, self.clock())
             name = next_name(target.workload.name, pod.pod.uid, taken)
@@ -153,8 +163,7 @@ class Episodes:
                 log.warning("no report could be created", extra={"policy": policy.key, "error": str(error)})
                 return
             book.take(report)
-            lived = lives.get(target.workload.uid)
-            book.draft(report, _begun(report, policy, pod, lived, self.clock()))
+            book.draft(report, _begun(report, policy, pod, lives.get(uid), self.clock()))
 
     def consider(self, book: Book, facts: Facts, decisions: Sequence[Decision], situation: Situation) -> None:
         """Plan and guards' answers into the reports. Before anything is done, so that they say why it was."""
@@ -216,12 +225,17 @@ class Episodes:
         if book.trouble or not facts.fresh:
             return
         for report in expendable(book.reports, facts.policies, facts.now):
-            try:
-                await self.cluster.delete_report(report)
-            except ClusterUnavailable as error:
-                log.warning("an old report was not deleted", extra={"report": report.key, "error": str(error)})
+            if not await self._delete(book, report):
                 return
-            book.drop(report)
+
+    async def _delete(self, book: Book, report: LeakReport) -> bool:
+        try:
+            await self.cluster.delete_report(report)
+        except ClusterUnavailable as error:
+            log.warning("a report was not deleted", extra={"report": report.key, "error": str(error)})
+            return False
+        book.drop(report)
+        return True
 
     def _refuse(self, book: Book, error: ClusterUnavailable) -> None:
         """What waiting does not mend is said in a condition; anything else only ends this tick's acting."""
@@ -244,6 +258,22 @@ def _leaks(
         for pod in target.pods
         if is_leak(pod)
     ]
+
+
+def _choose(
+    evaluations: Iterable[PolicyEvaluation], reports: Iterable[LeakReport], decided: Set[str]
+) -> tuple[list[tuple[Policy, WorkloadEvaluation, PodEvaluation]], list[LeakReport]]:
+    """Pods to open reports for, the most pressing first, and reports to give up, the least pressing first."""
+    crowds = open_by_workload(reports)
+    opened: list[tuple[Policy, WorkloadEvaluation, PodEvaluation]] = []
+    given_up: list[LeakReport] = []
+    for evaluation in evaluations:
+        for target in evaluation.workloads:
+            if not target.conflicts_with:
+                choice = choose(target, crowds.get(target.workload.uid, ()), decided)
+                opened += [(evaluation.policy, target, pod) for pod in choice.opened]
+                given_up += choice.given_up
+    return sorted(opened, key=lambda each: (each[2].pod.uid not in decided, *_pressing(each[2]))), given_up
 
 
 def _pressing(pod: PodEvaluation) -> tuple[float, float, str]:

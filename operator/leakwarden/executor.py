@@ -22,7 +22,8 @@ from leakwarden.core.verification import before_action
 from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Episodes
 from leakwarden.policies import Policies
-from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Outcome, StatusConflict
+from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome, StatusConflict
+from leakwarden.rights import BUDGETS, POLICY_AGAIN, Rights
 
 log = logging.getLogger("leakwarden.executor")
 
@@ -56,6 +57,7 @@ class Executor:
     clock: Callable[[], float]
     look: Callable[[Book], tuple[Snapshot, Situation]]
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
+    rights: Rights = field(default_factory=Rights)
 
     async def execute(self, decision: Decision, book: Book) -> Decision:
         """Returns the decision, with skips where what happened meanwhile leaves no room for it any more."""
@@ -106,17 +108,42 @@ class Executor:
         try:
             generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
         except ClusterUnavailable as error:
+            if isinstance(error, Forbidden):
+                self.rights.lacks(policy, POLICY_AGAIN, f"{error}, so nothing is done")
             log.warning(
                 "not acting: the policy could not be read again", extra={"policy": policy.key, "error": str(error)}
             )
             return f"the policy could not be read again before acting: {error}"
+        self.rights.has(policy, POLICY_AGAIN)
         return "" if generation == policy.generation else "the policy has changed since it was read"
 
     async def _perform(self, decision: Decision, record: ActionStatus) -> ActionStatus:
         attempt = await self._change(decision)
+        policy, kind = decision.candidate.policy, str(decision.candidate.action.type)
+        match attempt.outcome:
+            case Outcome.FORBIDDEN:
+                self.rights.lacks(policy, kind, f"{kind}: {attempt.message}")
+            case Outcome.DONE:
+                self.rights.has(policy, kind)
+            case Outcome.BLOCKED if attempt.budget is None:
+                attempt = await self._with_budget(attempt, decision)
         message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
         said = message or _CARRIED_OUT[decision.candidate.action.type]
         return finish(record, _PHASES[attempt.outcome], said, self.clock())
+
+    async def _with_budget(self, attempt: Attempt, decision: Decision) -> Attempt:
+        """The refusal with the name of the PodDisruptionBudget that it lacks, where that can be told."""
+        policy = decision.candidate.policy
+        try:
+            budgets = await self.cluster.disruption_budgets(decision.candidate.pod.pod)
+        except ClusterUnavailable as error:
+            if isinstance(error, Forbidden):
+                self.rights.lacks(policy, BUDGETS, f"{error}, so the PodDisruptionBudget that refuses is not named")
+            log.warning("PodDisruptionBudgets could not be read", extra={"policy": policy.key, "error": str(error)})
+            return attempt
+        self.rights.has(policy, BUDGETS)
+        spent = ", ".join(budget.name for budget in budgets if budget.disruptions_allowed <= 0)
+        return replace(attempt, message=f"{attempt.message}: {spent}") if spent else attempt
 
     async def _change(self, decision: Decision) -> Attempt:
         candidate = decision.candidate

@@ -36,8 +36,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
+    """`budget` is the PodDisruptionBudget that refuses, where the API server named it."""
+
     outcome: Outcome
     message: str = ""
+    budget: str | None = None
 
 
 class StatusConflict(Exception):

@@ -15,6 +15,7 @@ from leakwarden.core.policy import Policy
 from leakwarden.core.queries import COLLECTIONS, RATE, answer_key, context_queries, grows, needed_queries
 from leakwarden.core.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.standard import Standard, standard_of
 from leakwarden.core.workload import Pod, Snapshot
 from leakwarden.detection import Beside, Detection
 from leakwarden.ports import Metrics
@@ -22,9 +23,11 @@ from leakwarden.ports import Metrics
 log = logging.getLogger("leakwarden.reader")
 
 LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
-MAX_AGE = 120.0  # s; the detector's notion of a gap, the default of spec.source.maxAge
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
+# Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
+# keep out what is read now, s.
+PUT_BACK = 120.0
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
 
 
@@ -38,6 +41,7 @@ class Reader:
     _histories: dict[str, History] = field(default_factory=dict)
     _detections: dict[str, Detection] = field(default_factory=dict)
     _read_until: dict[tuple[str, str], float] = field(default_factory=dict)
+    _latest: float = 0.0  # the latest moment of a tick, epoch s
 
     def source_of(self, policy: Policy) -> Metrics | str:
         """The policy's source, or why it has none."""
@@ -55,6 +59,11 @@ class Reader:
 
     async def read(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> dict[str, Readings]:
         """By policy UID. A source that fails costs only the policies that use it."""
+        if now < self._latest - PUT_BACK:
+            log.warning("the clock was put back; everything is read again", extra={"seconds": self._latest - now})
+            self._histories, self._detections, self._read_until = {}, {}, {}
+            self._latest = now
+        self._latest = max(self._latest, now)
         users: dict[str, list[Policy]] = {}
         metrics: dict[str, Metrics] = {}
         results: dict[str, Readings] = {}
@@ -119,39 +128,46 @@ class Reader:
     ) -> dict[tuple[str, str, str], GrowthFinding]:
         detection = self._detections.setdefault(source, Detection(self.step))
         beside = Beside(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
+        standards = _standards(policies, snapshot)
         for query in queries:
             answer = answers.get(query.key)
             if isinstance(answer, Sampled) and grows(query.key):
-                detection.learn(query.key, answer, snapshot, beside, now)
-        return detection.judge(snapshot, _horizons(policies, snapshot), MAX_AGE, now)
+                detection.learn(query.key, answer, snapshot, beside, standards, now)
+        return detection.judge(snapshot, standards, now)
 
     def _first_reach(self, pods: int) -> float:
         """How far back the first read goes, in seconds: as many points as one answer should carry, at most a day."""
         return min(FIRST_READ_LONGEST, FIRST_READ_POINTS / max(pods, 1) * self.step)
 
     def _since(self, source: str, queries: Sequence[Query], now: float, history: History) -> float:
-        """The oldest moment any of the queries was last read, less an overlap, within the lookback."""
+        """The oldest moment any of the queries was last read, less an overlap, within the lookback; never ahead of `now`,
+        should the clock have been put back."""
         times = [until for query in queries if (until := self._read_until.get((source, query.key))) is not None]
         oldest = min(times, default=now - history.lookback)
-        return max(oldest - OVERLAP * self.step, now - history.lookback)
+        return max(min(oldest, now) - OVERLAP * self.step, now - history.lookback)
 
 
 def _lookback(policy: Policy) -> float:
-    """Seconds of readings that the policy's thresholds need."""
+    """Seconds of readings that the policy's thresholds need, and its patience after a hole."""
     signals = policy.spec.signals if policy.spec is not None else ()
+    refill = parse_duration(policy.spec.source.refill) if policy.spec is not None else 0.0
     held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
-    return max([LEAST_LOOKBACK, *held])
+    return max([LEAST_LOOKBACK, refill, *held])
 
 
-def _horizons(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], float]:
-    """growth.exhaustsWithin in seconds by answer key and workload, as the policy says that acts on it."""
-    horizons: dict[tuple[str, str], float] = {}
+def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Standard]:
+    """What is asked of each answer and workload, as the policy says that acts on it."""
+    standards: dict[tuple[str, str], Standard] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+        if policy.spec is None:
+            continue
+        asked = [
+            (answer_key(s, policy.namespace), standard_of(s, policy.spec.source.max_age)) for s in policy.spec.signals
+        ]
         for workload in targets(policy, snapshot):
-            for signal in policy.spec.signals if policy.spec is not None else ():
-                key = (answer_key(signal, policy.namespace), workload.key)
-                horizons.setdefault(key, parse_duration(signal.growth.exhausts_within))
-    return horizons
+            for key, standard in asked:
+                standards.setdefault((key, workload.key), standard)
+    return standards
 
 
 def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:

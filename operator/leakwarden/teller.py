@@ -18,6 +18,7 @@ from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Facts
 from leakwarden.policies import Policies
 from leakwarden.ports import Cluster, ClusterUnavailable, Recorder, StatusConflict
+from leakwarden.rights import Rights
 
 log = logging.getLogger("leakwarden.teller")
 
@@ -30,6 +31,7 @@ class Teller:
     cluster: Cluster
     recorder: Recorder
     clock: Callable[[], float]
+    rights: Rights
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
 
     async def tell(
@@ -40,7 +42,7 @@ class Teller:
             return
         now = self.clock()
         before = evaluation.policy.status
-        after = build_status(evaluation, decisions, _records(policy, book), now)
+        after = build_status(evaluation, decisions, self._records(policy, book, snapshot), now)
         if not self._worth_writing(policy, after, now):
             return
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -70,22 +72,23 @@ class Teller:
             workload = facts.snapshot.workloads.get(after.spec.workload.uid)
             await self.recorder.announce(report_announcements(before, after, policy, workload))
 
+    def _records(self, policy: Policy, book: Book, snapshot: Snapshot) -> Records:
+        """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
+        trouble = book.trouble or book.refused
+        missing = self.rights.missing(policy, snapshot)
+        if book.trouble:
+            return Records(policy.status.actions, {}, trouble, missing_rights=missing)
+        legacy = book.legacy.get(policy.uid, ())
+        everything = by_workload(book.reports, book.legacy.values())
+        reported = {report.spec.pod.uid for report in book.reports if not report.ended}
+        return Records(view_of(policy, book.reports, legacy), everything, trouble, reported, missing)
+
     def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
         if after == policy.status:
             return False
         if _wordless(after) != _wordless(policy.status):
             return True
         return now - self._written.get(policy.uid, 0.0) >= TEXT_REFRESH
-
-
-def _records(policy: Policy, book: Book) -> Records:
-    """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
-    trouble = book.trouble or book.refused
-    if book.trouble:
-        return Records(policy.status.actions, {}, trouble)
-    legacy = book.legacy.get(policy.uid, ())
-    everything = by_workload(book.reports, book.legacy.values())
-    return Records(view_of(policy, book.reports, legacy), everything, trouble)
 
 
 def _wordless(status: PolicyStatus) -> object:

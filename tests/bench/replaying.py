@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leakwarden.core.detector import EXHAUSTING, LEAKING, Context
+from leakwarden.core.detector import EXHAUSTING, LEAKING
 from leakwarden.core.detector_replay import Change, replay
+from leakwarden.core.standard import Standard
 from tests.bench.baselines import BASELINES
 from tests.bench.shapes import Labelled
 
@@ -47,7 +48,7 @@ def _part(job: tuple[int, list[int], list[Labelled], bool]) -> dict[str, Alarms]
     def tell(share: float) -> None:
         _progress[number] = share
 
-    changes = replay(series, Context(), INTERVAL, progress=tell)
+    changes = replay(series, Standard(), INTERVAL, progress=tell)
     for name, least in DETECTOR.items():
         found[name] = episodes(changes, least)
     if baselines:

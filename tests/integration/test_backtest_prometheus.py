@@ -33,10 +33,12 @@ POD = {"namespace": "shop", "pod": "cart-7d9f8b6c5d-x2k4z", "container": "app"}
 
 FDS = (
     'min_over_time(process_open_fds{namespace="shop"}[60s]) or on (namespace, pod) '
+    'min_over_time(process_files_open_files{namespace="shop"}[60s]) or on (namespace, pod) '
     'min_over_time(container_file_descriptors{container!="",container!="POD",namespace="shop"}[60s])'
 )
 FDS_LIMIT = (
-    'last_over_time(process_max_fds{namespace="shop"}[7260s]) or on (namespace, pod) last_over_time('
+    'last_over_time(process_max_fds{namespace="shop"}[7260s]) or on (namespace, pod) '
+    'last_over_time(process_files_max_files{namespace="shop"}[7260s]) or on (namespace, pod) last_over_time('
     'container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="shop"}[7260s])'
 )
 HEAP = " or on (namespace, pod) ".join(

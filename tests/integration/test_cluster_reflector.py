@@ -295,6 +295,29 @@ async def test_a_view_counts_no_more_from_the_moment_the_right_to_look_is_taken_
         assert cluster.snapshot().trouble == ""
 
 
+async def test_without_the_right_to_autoscalers_the_rest_is_followed_and_the_right_is_named(tmp_path: Path) -> None:
+    async with FakeApiServer() as api:
+        api.fail("GET", "/horizontalpodautoscalers", Fault(status=403), times=1000)
+        async with cluster_of(api, tmp_path) as cluster:
+            await synced(cluster)
+            await eventually(lambda: bool(cluster.snapshot().autoscalers_denied))
+            view = cluster.snapshot()
+            assert view.autoscalers_denied == (
+                "the operator's account may not list horizontalpodautoscalers.autoscaling (403)"
+            )
+            assert view.autoscalers is None
+            assert (view.synced, view.trouble) == (True, "")
+
+
+async def test_an_outage_of_autoscalers_is_no_missing_right(tmp_path: Path) -> None:
+    async with FakeApiServer() as api:
+        api.fail("GET", "/horizontalpodautoscalers", Fault(status=500), times=1000)
+        async with cluster_of(api, tmp_path) as cluster:
+            await eventually(lambda: bool(about(cluster, "horizontalpodautoscalers").trouble))
+            assert cluster.snapshot().autoscalers_denied == ""
+            assert cluster.snapshot().autoscalers is None
+
+
 async def test_an_outage_ages_the_view_and_does_not_end_it_at_once(tmp_path: Path) -> None:
     async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
         await synced(cluster)

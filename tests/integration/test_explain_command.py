@@ -19,7 +19,7 @@ POLICY: dict[str, Any] = {
     "spec": {"selector": {"matchLabels": {"app": "web"}}, "mode": "Enforce"},
     "status": {
         "workloads": [
-            {"name": "web", "verdict": "Exhausting", "pods": 2,
+            {"name": "web", "verdict": "Exhausting", "pods": 2, "unreported": 480,
              "skipped": {"action": "EvictPod", "pod": "web-1", "reasons": ["CooldownActive"], "message": "in 5m"}},
             {"name": "calm", "verdict": "Healthy", "pods": 1},
         ]
@@ -68,6 +68,7 @@ async def test_every_guard_that_said_no_is_told_with_its_words(run: Any) -> None
     assert "no  cooldown_active: CooldownActive: next action in 5m" in out
     assert "yes suspended" in out
     assert "EvictPod of web-1 waits: CooldownActive" in out
+    assert "480 more leak and have no report yet" in out
 
 
 async def test_tools_read_the_same_as_json(run: Any) -> None:

@@ -21,10 +21,12 @@ from tests.integration.fake_prometheus import FakePrometheus, prometheus, status
 
 LIMIT_QUERY = (
     'last_over_time(process_max_fds{namespace="team"}[300s]) or on (namespace, pod)'
+    ' last_over_time(process_files_max_files{namespace="team"}[300s]) or on (namespace, pod)'
     ' last_over_time(container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="team"}[300s])'
 )
 VALUE_QUERY = (
     'min_over_time(process_open_fds{namespace="team"}[5s]) or on (namespace, pod)'
+    ' min_over_time(process_files_open_files{namespace="team"}[5s]) or on (namespace, pod)'
     ' min_over_time(container_file_descriptors{container!="",container!="POD",namespace="team"}[5s])'
 )
 SIGNALS = [{"name": "descriptors", "type": "Descriptors", "threshold": {"above": "80%", "for": "10s"}}]

@@ -73,10 +73,12 @@ def values(answer: Answer, key: SeriesKey = WEB) -> list[float]:
 
 DESCRIPTORS = (
     'min_over_time(process_open_fds{namespace="shop"}[60s]) or on (namespace, pod) '
+    'min_over_time(process_files_open_files{namespace="shop"}[60s]) or on (namespace, pod) '
     'min_over_time(container_file_descriptors{container!="",container!="POD",namespace="shop"}[60s])'
 )
 DESCRIPTOR_LIMITS = (
     'last_over_time(process_max_fds{namespace="shop"}[300s]) or on (namespace, pod) '
+    'last_over_time(process_files_max_files{namespace="shop"}[300s]) or on (namespace, pod) '
     'last_over_time(container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="shop"}[300s])'
 )
 

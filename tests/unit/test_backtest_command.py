@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ def test_of_a_series_without_a_single_reading_nothing_is_known(
     empty = line(pod="cart-3", uid="uid-3", t=[], v=[])
     assert run("--series", write(tmp_path / "a.jsonl", silent, empty, line()), "-o", "jsonl") == 0
     told = [one for one in objects(capsys.readouterr().out) if one["pod"] != "cart-1"]
-    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "TooFewReadings")]
+    assert [(one["pod"], one["verdict"], one["reason"]) for one in told] == [("cart-2", "Unknown", "NoSeries")]
 
     assert run("--series", write(tmp_path / "b.jsonl", silent)) == 0
     assert "Unknown 1, Healthy 0" in capsys.readouterr().out
@@ -202,6 +203,7 @@ def test_a_constant_zero_is_not_measured_unless_it_is_an_idle_pool(
 
     found = [one for one in objects(capsys.readouterr().out) if one["reason"] != "Stale"]
     assert found[-1]["verdict"] == verdict
+    assert ("ConstantZero" in {one["reason"] for one in found}) == (verdict == "Unknown")
 
 
 def test_names_drive_no_terminal_and_break_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,6 +279,62 @@ def test_the_table_shows_when_and_how_a_pod_leaked(tmp_path: Path, capsys: pytes
     assert "web-1" not in shown
 
 
+@pytest.mark.parametrize("columns", [None, "80", "200", "10"])
+def test_the_table_fits_a_terminal_and_has_no_colour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str | None
+) -> None:
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    run("--series", write(tmp_path / "a.jsonl", line(), line(pod="cart-2", uid="u", v=[100] * 121)))
+
+    shown = capsys.readouterr().out
+    width = {"10": 60, "200": 120}.get(columns or "80", 80)
+    timelines = [len(one) for one in shown.splitlines() if one.endswith("EEE")]
+    assert timelines == [width]
+    assert all(one.isprintable() for one in shown.splitlines())
+    if width == 80:
+        assert max(len(one) for one in shown.splitlines()) == 80
+
+
+@pytest.mark.parametrize("every", [300, 600])
+def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int
+) -> None:
+    coarse = line(t=[BEGIN + every * i for i in range(200)], v=[100 + 9 * i // 2 for i in range(200)])
+    run("--series", write(tmp_path / "a.jsonl", coarse), "-o", "jsonl", "--interval", "2m")
+
+    found = [one for one in objects(capsys.readouterr().out) if one["time"] <= coarse["t"][-1]]
+    assert "Exhausting" in {one["verdict"] for one in found}
+    assert "Stale" not in {one["reason"] for one in found}
+
+
+def test_a_leak_is_told_once_however_often_its_readings_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    v = [None if 440 <= i < 445 or 460 <= i < 466 else 100 + 3 * i // 2 for i in range(600)]
+    leak = line(t=[BEGIN + 60 * i for i in range(600)], v=v, rate=[20.0] * 600)
+    recording = write(tmp_path / "a.jsonl", leak)
+    run("--series", recording, "-o", "jsonl")
+    said = [one["verdict"] for one in objects(capsys.readouterr().out)]
+    assert list(pairwise(said)).count(("Unknown", "Leaking")) == 2, said
+
+    run("--series", recording)
+    shown = capsys.readouterr().out
+    assert (shown.count("Leaking ("), shown.count("Exhausting (")) == (1, 1)
+
+
+def test_a_process_that_is_followed_by_another_of_its_pod_is_not_stale_but_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = line(start=BEGIN + 3610, t=[BEGIN + 3630 + 30 * i for i in range(121)], v=[150] * 121)
+    run("--series", write(tmp_path / "a.jsonl", line(), again), "-o", "jsonl")
+
+    stale = [one["time"] for one in objects(capsys.readouterr().out) if one["reason"] == "Stale"]
+    assert stale == [BEGIN + 3630 + 3600 + 150], "only when the second has ended as well"
+
+
 def test_the_picture_is_an_svg_with_every_suspicious_process(tmp_path: Path) -> None:
     run("--series", write(tmp_path / "a.jsonl", line()), "--picture", str(tmp_path / "a.svg"))
 
@@ -295,6 +353,41 @@ spec:
   signals:
     - {name: descriptors, type: Descriptors, growth: {exhaustsWithin: 1m}}
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (POLICY + "---\n" + POLICY, "holds 2 ReliabilityPolicy objects"),
+        ("kind: ConfigMap\n", "holds 0 ReliabilityPolicy objects"),
+        (POLICY.replace("v1alpha1", "v9"), "apiVersion is 'leakwarden.dev/v9'"),
+        (POLICY.replace("type: Descriptors", "type: Nope"), "spec.signals[0].type is 'Nope'"),
+        (POLICY.replace("1m", "soon"), "spec.signals[0].growth.exhaustsWithin is 'soon'"),
+        (POLICY.rpartition("spec:")[0] + "spec: 7\n", "spec is '7'"),
+        ("a: " + "[" * 20_000, "not valid YAML"),
+        ("a: 2026-99-99\n", "not valid YAML"),
+        ("a: [\n", "line 2: not valid YAML"),
+        ("a: \x00\n", "not valid YAML"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_is_one_line_that_names_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(text)
+
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy)) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, len(shown.err.splitlines())) == ("", 1)
+    assert says in shown.err
+
+
+def test_a_policy_is_found_among_other_documents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = tmp_path / "all.yaml"
+    policy.write_text("kind: ConfigMap\n---\n---\n" + POLICY + "---\n- a list\n")
+
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy)) == 0
+    assert "would have acted" in capsys.readouterr().out
 
 
 def test_a_policy_decides_how_soon_exhaustion_must_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,7 +417,7 @@ def test_only_a_signal_with_the_role_leak_would_have_acted(
     policy.write_text(POLICY.rpartition("    - ")[0] + f"    - {signal}\n    - {{name: heap, type: Heap}}\n")
     run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy))
 
-    assert f": {said}\n" in capsys.readouterr().out
+    assert f" {said}\n" in capsys.readouterr().out
 
 
 def test_without_a_policy_memory_of_the_container_is_only_reported(
@@ -332,7 +425,7 @@ def test_without_a_policy_memory_of_the_container_is_only_reported(
 ) -> None:
     run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
 
-    assert ": only reported, its role is Supporting\n" in capsys.readouterr().out
+    assert " only reported, its role is Supporting\n" in capsys.readouterr().out
 
 
 def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(

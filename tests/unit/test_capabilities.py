@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.api.v1alpha1.status import MAX_MISSING, MissingStatus, PolicyStatus, SignalStatus
 from leakwarden.core.capabilities import declares_pprof
 from leakwarden.core.evaluation import Readings, evaluate
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
 from leakwarden.core.judgement import Verdict
+from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.queries import RATE, answer_key
 from leakwarden.core.readings import Answer, NoData, QueryFailed, Sampled
 from leakwarden.core.report import Records, build_status
+from leakwarden.core.signals import CATALOGUE
 from leakwarden.core.workload import Pod, Workload
 from tests.builders import DESCRIPTORS, NOW, container, pod, points, policy, sampled, snapshot, workload
 
@@ -166,6 +169,40 @@ def test_one_pod_with_a_reading_is_enough_to_know_that_the_workload_has_it() -> 
     assert signal(status, "descriptors").message == "fresh readings for 2 of 3 pods"
 
 
+GROWING = [str(kind) for kind, row in CATALOGUE.items() if row.grows]
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_without_a_limit_a_signal_is_unavailable_and_not_healthy(kind: str) -> None:
+    """Neither by its level in percent nor by its growth can anything be said."""
+    one = {"name": "one", "type": kind, "threshold": {"above": "80%"}}
+    unlimited = [workload(name, containers=(container(memory_limit=None),)) for name in ("api", "web")]
+    status = Shop(one, workloads=unlimited).status({kind: of("api-1", "web-1", limit=None)})
+    assert (status.targets.healthy, status.targets.unknown) == (0, 2)
+    assert all(each.available == [] and ("one", "NoLimit") in missing(status, each.name) for each in status.workloads)
+    assert fix(status, "api", "one") == CATALOGUE[SignalType(kind)].limit_fix
+    assert signal(status, "one").state != "Available"
+
+
+@pytest.mark.parametrize("kind", [str(kind) for kind in CATALOGUE])
+def test_a_signal_that_nobody_exports_is_unavailable_and_says_what_would_provide_it(kind: str) -> None:
+    threshold = {"LatencyP99": "1.5", "HTTPErrors": "5%"}.get(kind, "80%")
+    one = {"name": "one", "type": kind, "threshold": {"above": threshold}}
+    status = Shop(one).status({kind: NOWHERE, RATE: of("api-1", "web-1", limit=None)})
+    assert (status.targets.healthy, status.targets.unknown) == (0, 2)
+    assert ("one", "NotInSource") in missing(status, "api")
+    assert fix(status, "api", "one") == CATALOGUE[SignalType(kind)].fix
+
+
+@pytest.mark.parametrize("kind", [str(kind) for kind, row in CATALOGUE.items() if row.never_zero and row.grows])
+def test_a_constant_zero_is_unavailable_and_not_healthy(kind: str) -> None:
+    one = {"name": "one", "type": kind, "threshold": {"above": "80%"}}
+    status = Shop(one).status({kind: NoData("ConstantZero", "every reading is 0, which means that it is not measured")})
+    assert (status.targets.healthy, status.targets.unknown) == (0, 2)
+    assert ("one", "ConstantZero") in missing(status, "api")
+    assert signal(status, "one").state == "NoData"
+
+
 @pytest.mark.parametrize(
     ("reason", "says"),
     [
@@ -247,13 +284,28 @@ def test_a_service_that_tells_no_status_codes_lacks_them_however_idle_it_is() ->
     [
         ((("http", 8080),), False),
         ((("http", 8080), ("pprof", 9999)), True),
-        ((("http-pprof", 8081),), True),
-        ((("", 6060),), True),
+        ((("debug", 8081),), True),
+        ((("http-pprof", 8081),), False),
+        ((("", 6060),), False),
         ((), False),
     ],
 )
-def test_a_pprof_port_is_known_by_its_name_or_by_its_number(ports: tuple[tuple[str, int], ...], declared: bool) -> None:
+def test_a_pprof_port_is_known_by_the_names_that_profiles_are_captured_from(
+    ports: tuple[tuple[str, int], ...], declared: bool
+) -> None:
     assert declares_pprof(workload(containers=(container(), container(name="side", ports=ports)))) is declared
+    try:
+        profile_port(None, None, {"app": (("http", 8080),), "side": ports}, "")
+    except NoPort:
+        assert not declared
+    else:
+        assert declared
+
+
+def test_a_pprof_port_that_the_policy_names_is_not_missing() -> None:
+    shop = Shop(DESCRIPTORS)
+    shop.policy = policy(spec={"signals": [DESCRIPTORS], "evidence": {"port": 6060}})
+    assert missing(shop.status({"Descriptors": of("api-1", "web-1")}), "api") == []
 
 
 def test_a_workload_that_shows_no_sign_of_go_needs_no_pprof_port() -> None:
@@ -262,14 +314,12 @@ def test_a_workload_that_shows_no_sign_of_go_needs_no_pprof_port() -> None:
     )
     assert missing(status, "api") == [PPROF]
     assert missing(status, "web") == [("goroutines", "NotInWorkload")]
-    assert fix(status, "api", "pprof").startswith("no pprof port declared")
+    assert fix(status, "api", "pprof").startswith("pprof port closed, ")
 
 
 def test_what_nothing_can_tell_is_a_note_and_not_a_thing_missing() -> None:
     status = Shop(DESCRIPTORS).status({"Descriptors": of("api-1", "web-1")})
-    assert any(
-        note.startswith("CLOSE_WAIT and other TCP states are not exported by the kubelet") for note in status.notes
-    )
+    assert any(note.startswith("CLOSE_WAIT is not exported by the kubelet") for note in status.notes)
 
 
 def test_many_workloads_that_lack_everything_make_no_large_status() -> None:

@@ -1,4 +1,4 @@
-"""Evidence is taken before it is destroyed, from one pod a tick, and its failing stops nothing unless it is required."""
+"""Evidence is taken before it is destroyed, one pod after another, and its failing stops nothing unless it is required."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.core.limits import Limits
+from leakwarden.lookout import Lookout
 from leakwarden.ports import CaptureRequest
-from tests.builders import enforcing
+from tests.builders import enforcing, pod, snapshot, workload
 from tests.unit.engine_world import World
 
 SUSPECT = "handler.go:42: response body not closed"
@@ -21,11 +23,13 @@ class Camera:
     asked: list[CaptureRequest] = field(default_factory=list)
     world: World | None = None
     changes_before: list[int] = field(default_factory=list)
+    seconds: float = 0.0  # that a capture takes
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         self.asked.append(request)
         if self.world is not None:
             self.changes_before.append(len(self.world.changes()))
+            self.world.now += self.seconds
         answer = self.answers.pop(0) if self.answers else EvidenceStatus(state=EvidenceState.CAPTURED, summary=SUSPECT)
         if isinstance(answer, Exception):
             raise answer
@@ -59,7 +63,43 @@ async def test_profiles_are_taken_and_recorded_before_the_pod_is_evicted() -> No
     assert any(SUSPECT in note for note in world.recorder.notes("EvidenceCaptured"))
 
 
-async def test_one_pod_a_tick_is_captured_and_one_of_a_deployment_within_the_cooldown() -> None:
+def crowd(camera: Camera, *names: str) -> World:
+    """A Deployment of three pods under each name; the first pod of each is out of descriptors."""
+    world = scene(camera)
+    wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
+    world.engine.lookout = Lookout(lambda _: "none is asked", limits=wide)
+    pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2, 3)]
+    world.cluster.world = snapshot([workload(name) for name in names], pods)
+    world.levels(**{one.name.replace("-", "_"): 950 if one.name.endswith("1") else 50 for one in pods})
+    return world
+
+
+async def test_pods_of_several_deployments_that_run_out_together_are_each_captured_before_their_eviction() -> None:
+    camera = Camera(seconds=12)
+    world = crowd(camera, "a", "b", "c", "d", "e")
+    await world.engine.tick()
+    evicted = {uid for _, uid in world.changes()}
+    assert evicted == {request.pod.uid for request in camera.asked}
+    assert 1 < len(evicted) < 5, "a tick does not last for ever"
+    waiting = {skip.reason for decision in world.engine.last.decisions for skip in decision.skips}
+    assert waiting == {"EvidencePending"}
+    await world.later(5)
+    assert len(world.changes()) == len(camera.asked) == 5
+    assert all(report.status.evidence is not None for report in world.reports)
+
+
+async def test_who_waits_behind_pods_that_hang_is_acted_on_without_evidence_in_the_end() -> None:
+    names = [f"w{n:02}" for n in range(9)]
+    world = crowd(Camera([FAILED] * 9, seconds=60), *names)
+    for _ in range(4):
+        await world.engine.tick()
+        world.cluster.now = world.now
+        world._read_flat()
+    assert len(world.changes()) == 9
+    assert any(report.status.evidence is None for report in world.reports)
+
+
+async def test_one_other_pod_a_tick_is_captured_and_one_of_a_deployment_within_the_cooldown() -> None:
     camera = Camera()
     world = scene(camera, {"signals": enforcing()["signals"]}, cooldown="2m")
     world.levels(api_1=950, api_2=940, api_3=930)

@@ -98,6 +98,7 @@ def test_the_order_of_the_records_does_not_matter_and_few_failures_never_open_it
 
 async def test_an_open_circuit_is_a_condition_an_event_and_a_skip_and_closes_with_a_trial() -> None:
     spec = enforcing(circuitBreaker={"failures": 2, "sleepWindow": "1h"}, cooldown="10s")
+    spec["source"] = {"refill": "0s"}  # an hour goes by below without a reading
     world = World(spec=spec, status={"actions": []})
     earlier = [record(100 * n, ActionResult.INEFFECTIVE, id=f"old{n}") for n in (1, 2)]
     status = {"actions": [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in earlier]}

@@ -8,11 +8,12 @@ import pytest
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.readings import Points, SeriesKey
+from leakwarden.core.standard import Standard
 from leakwarden.core.workload import Pod, PodContainer, Snapshot
 from leakwarden.detection import Beside, Detection
 from tests.builders import NOW, pod, sampled, snapshot, workload
 
-FAR = {("Descriptors", "shop/api"): 3600.0}
+FAR = {("Descriptors", "shop/api"): Standard()}
 
 
 def watch(
@@ -22,7 +23,7 @@ def watch(
     limit: float | None = 1000.0,
     signal: str = "Descriptors",
     step: float = 30.0,
-    horizons: dict[tuple[str, str], float] | None = None,
+    standards: dict[tuple[str, str], Standard] | None = None,
 ) -> list[GrowthFinding]:
     """All findings while the readings come in, a tick every `step` seconds."""
     one = one or pod(created=float(readings.t[0]) - 60)
@@ -31,8 +32,8 @@ def watch(
     for now in np.arange(readings.t[0], readings.t[-1] + step, step):
         new = (readings.t <= now) & (readings.t > now - 3 * step)
         answer = sampled({one.name: Points(readings.t[new], readings.v[new])}, limit)
-        detection.learn(signal, answer, world, Beside(), float(now))
-        found += detection.judge(world, horizons or FAR, 4 * step, float(now)).values()
+        detection.learn(signal, answer, world, Beside(), standards or FAR, float(now))
+        found += detection.judge(world, standards or FAR, float(now)).values()
     return found
 
 
@@ -54,7 +55,9 @@ def test_a_climb_to_the_limit_is_leaking_and_then_exhausting_before_it_is_there(
 
 
 def test_a_shorter_bucket_sees_the_same_leak_in_a_twelfth_of_the_time() -> None:
-    found = watch(Detection(5.0), climb(15, every=2.5), step=2.5, horizons={("Descriptors", "shop/api"): 300.0})
+    found = watch(
+        Detection(5.0), climb(15, every=2.5), step=2.5, standards={("Descriptors", "shop/api"): Standard(300.0, 10.0)}
+    )
     assert Verdict.EXHAUSTING in [finding.verdict for finding in found[:-10]]
     per_hour = next(finding.per_hour for finding in reversed(found) if finding.per_hour is not None)
     assert per_hour.low <= 940 * 4 <= per_hour.high
@@ -67,7 +70,7 @@ def test_a_flat_series_is_never_suspected() -> None:
 
 
 def test_the_policys_own_horizon_decides_what_is_soon() -> None:
-    found = watch(Detection(60.0), climb(180, end=900), horizons={("Descriptors", "shop/api"): 1.0})
+    found = watch(Detection(60.0), climb(180, end=900), standards={("Descriptors", "shop/api"): Standard(1.0)})
     assert Verdict.LEAKING in [finding.verdict for finding in found]
     assert Verdict.EXHAUSTING not in [finding.verdict for finding in found]
 
@@ -80,7 +83,7 @@ def test_without_a_limit_nothing_is_claimed() -> None:
 def test_memory_is_judged_against_the_containers_limit() -> None:
     top = 256 * 2.0**20
     found = watch(Detection(60.0), climb(180, start=0.05 * top, end=0.99 * top), limit=None, signal="Heap",
-                  horizons={("Heap", "shop/api"): 3600.0})  # fmt: skip
+                  standards={("Heap", "shop/api"): Standard()})  # fmt: skip
     assert Verdict.LEAKING in [finding.verdict for finding in found] or Verdict.EXHAUSTING in [f.verdict for f in found]
 
 
@@ -103,8 +106,8 @@ def test_pods_that_are_gone_are_forgotten_and_the_others_keep_their_place() -> N
     def learn(some: list[Pod]) -> tuple[Snapshot, dict[tuple[str, str, str], GrowthFinding]]:
         world = snapshot([workload()], some)
         values = {one.name: Points(t, np.full(t.size, 100.0 * (1 + int(one.name[-1])))) for one in some}
-        detection.learn("Descriptors", sampled(values), world, Beside(), NOW)
-        return world, detection.judge(world, FAR, 120, NOW)
+        detection.learn("Descriptors", sampled(values), world, Beside(), FAR, NOW)
+        return world, detection.judge(world, FAR, NOW)
 
     learn(pods)
     _, found = learn(pods[5:])
@@ -118,5 +121,5 @@ def test_series_of_pods_that_are_no_targets_are_passed_over(key: SeriesKey) -> N
     world = snapshot([workload()], [pod()])
     answer = sampled({})
     answer = type(answer)({key: climb(60)}, {key: 1000.0})
-    detection.learn("Descriptors", answer, world, Beside(), NOW)
-    assert detection.judge(world, FAR, 120, NOW) == {}
+    detection.learn("Descriptors", answer, world, Beside(), FAR, NOW)
+    assert detection.judge(world, FAR, NOW) == {}

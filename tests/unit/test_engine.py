@@ -179,6 +179,52 @@ async def test_data_that_goes_missing_after_a_leak_was_seen_stops_the_action() -
     assert world.condition("Healthy") == ("Unknown", "NotJudged")
 
 
+async def test_after_the_clock_was_put_back_what_was_read_before_does_not_look_fresh() -> None:
+    world = World(spec={**enforcing(), "suspend": True})
+    await world.engine.tick()
+    assert world.condition("Healthy") == ("False", "LeakDetected")
+    world.policies.put(body(spec=enforcing(), metadata={"generation": 2}, status=world.cluster.statuses[-1]))
+    world.now -= 3600
+    world.metrics.answer = NoData("NoSeries", "no series")
+    await world.engine.tick()
+    assert world.changes() == []
+    assert world.condition("Healthy") == ("Unknown", "NotJudged")
+    _, since, until = world.metrics.asked[-1]
+    assert since < until == world.now
+    world.levels(api_1=950, api_2=50, api_3=50)
+    await world.later()
+    assert world.condition("Healthy") == ("False", "LeakDetected"), "what is read now counts at once"
+
+
+async def test_growth_that_was_seen_before_the_clock_was_put_back_is_measured_anew() -> None:
+    world = World(spec={**enforcing({"name": "descriptors", "type": "Descriptors"}), "suspend": True})
+    world.cluster.world = snapshot([workload()], [pod(f"api-{n}", created=NOW - 86_400) for n in (1, 2, 3)])
+
+    class Unloaded(FakeMetrics):
+        async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+            everything = await super().read(queries, since, now, step)
+            none = NoData("NoSeries", "no series")
+            return {key: answer if key == "Descriptors" else none for key, answer in everything.items()}
+
+    world.metrics = Unloaded(world.metrics.answer)
+    world.engine = world.fresh_engine()
+
+    def read(levels: list[float], every: float) -> None:
+        series = points(levels, every=every, until=world.now)
+        world.metrics.answer = sampled({f"api-{n}": series for n in (1, 2, 3)})
+
+    read([200 + 3 * n for n in range(250)], every=60)
+    await world.engine.tick()
+    assert world.condition("Healthy")[0] != "True"
+    assert world.status.targets.healthy == 0
+    world.now -= 3600
+    read([50.0] * 240, every=15)
+    await world.engine.tick()
+    _, since, _ = world.metrics.asked[-1]
+    assert since < world.now - 3600, "as much is read as at the start"
+    assert world.status.targets.exhausting + world.status.targets.leaking + world.status.targets.suspect == 0
+
+
 @pytest.mark.parametrize("changes", [{"synced": False}, {"age": 181.0}])
 async def test_an_incomplete_or_old_view_of_the_cluster_never_acts(changes: dict[str, Any]) -> None:
     world = World()

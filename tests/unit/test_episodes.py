@@ -233,21 +233,6 @@ async def test_a_rollout_restart_ends_the_episodes_of_the_other_pods_by_name() -
     assert "went with the RolloutRestart" in by_pod["api-2"].message
 
 
-async def test_five_hundred_pods_get_their_reports_over_some_ticks_the_most_urgent_first() -> None:
-    world = World(spec=OBSERVING)
-    pods = [pod(f"api-{n:03}") for n in range(500)]
-    many = workload(replicas=500, updated_replicas=500, ready_replicas=500)
-    world.cluster.world = snapshot([many], pods)
-    levels = {one.name: 810 + number / 10 for number, one in enumerate(pods)}
-    for _ in range(3):
-        series = {name: points([level] * 5, until=world.now) for name, level in levels.items()}
-        world.metrics.answer = sampled(series)
-        created = len(world.reports)
-        await world.later()
-        assert len(world.reports) == created + 20
-    assert {report.spec.pod.name for report in world.reports} == {f"api-{n:03}" for n in range(440, 500)}
-
-
 async def test_without_the_right_to_write_reports_nothing_is_done_and_the_condition_names_it() -> None:
     world = World()
     world.cluster.report_error = Forbidden("the operator's account may not create leakreports in namespace shop (403)")

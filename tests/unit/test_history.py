@@ -28,6 +28,15 @@ def test_points_older_than_the_lookback_are_forgotten() -> None:
     assert keep(history, one, [4], until=NOW + 60) == [3, 4]
 
 
+def test_a_hole_as_long_as_the_lookback_is_remembered_until_it_is_past() -> None:
+    history, one = History(600), pod()
+    keep(history, one, [1, 2, 3], until=NOW)
+    assert keep(history, one, [4, 5], until=NOW + 1200) == [3, 4, 5]
+    for seconds in range(30, 601, 30):
+        kept = keep(history, one, [6], until=NOW + 1200 + seconds)
+    assert kept[0] == 5, "the first reading after the hole is the oldest that counts, and the hole is past"
+
+
 def test_a_restarted_container_starts_a_new_life() -> None:
     history = History(600)
     keep(history, pod(), [900, 910, 920], until=NOW - 60)

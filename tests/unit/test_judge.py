@@ -14,6 +14,7 @@ from leakwarden.core.growth import EXPLANATIONS, GrowthFinding
 from leakwarden.core.judge import judge_series
 from leakwarden.core.judgement import Interval, Judgement, Verdict
 from leakwarden.core.readings import Points
+from leakwarden.core.standard import standard_of
 from leakwarden.core.verdict import Reason
 from tests.builders import DESCRIPTORS, NOW, points
 
@@ -23,7 +24,8 @@ GROWTH = {"name": "descriptors", "type": "Descriptors", "growth": {"exhaustsWith
 def judge(
     spec: dict[str, Any], readings: Points, limit: float | None = 1000.0, growth: GrowthFinding | None = None
 ) -> Judgement:
-    return judge_series(Signal.model_validate(spec), readings, limit, growth, NOW, max_age=120, unit="descriptors")
+    signal = Signal.model_validate(spec)
+    return judge_series(signal, standard_of(signal, "2m"), readings, limit, growth, NOW, unit="descriptors")
 
 
 def test_a_level_held_for_long_enough_is_exhausting() -> None:
@@ -31,6 +33,13 @@ def test_a_level_held_for_long_enough_is_exhausting() -> None:
     assert found.verdict is Verdict.EXHAUSTING
     assert found.reason == "ThresholdHeld"
     assert found.message == "930 of 1000 descriptors, above 800 for 1m30s"
+
+
+def test_a_reading_far_ahead_of_the_clock_says_nothing_of_now() -> None:
+    found = judge(DESCRIPTORS, points([900, 910, 920, 930], until=NOW + 121))
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "Stale")
+    assert found.message == "the newest reading is 2m1s ahead of the clock"
+    assert judge(DESCRIPTORS, points([900, 910, 920, 930], until=NOW + 119)).verdict is Verdict.EXHAUSTING
 
 
 def test_a_level_not_held_long_enough_is_suspect() -> None:
@@ -101,13 +110,36 @@ def test_every_reason_of_the_detector_is_explained() -> None:
 
 def test_a_young_process_with_growth_alone_is_unknown_and_says_so() -> None:
     found = judge(GROWTH, points([100, 200, 300]), growth=GrowthFinding(Verdict.UNKNOWN, "TooFewReadings"))
-    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "WarmingUp")
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "TooFewReadings")
     assert "too young" in found.message
 
 
 @given(values=st.lists(st.floats(0, 1e6), max_size=60), shift=st.integers(-(10**8), 10**8))
 def test_a_verdict_does_not_depend_on_the_date(values: list[float], shift: int) -> None:
     signal = Signal.model_validate(DESCRIPTORS)
-    here = judge_series(signal, points(values), 1e6, None, NOW, 120, "")
-    there = judge_series(signal, points(values, until=NOW + shift), 1e6, None, NOW + shift, 120, "")
+    standard = standard_of(signal, "2m")
+    here = judge_series(signal, standard, points(values), 1e6, None, NOW, "")
+    there = judge_series(signal, standard, points(values, until=NOW + shift), 1e6, None, NOW + shift, "")
     assert here.verdict == there.verdict
+
+
+def test_growth_towards_a_threshold_that_stands_for_a_limit_says_so() -> None:
+    spec = {"name": "g", "type": "Goroutines", "threshold": {"above": "10k", "for": "5m"}}
+    soon = GrowthFinding(Verdict.LEAKING, "SteadyGrowth", Interval(900, 1100), Interval(6000, 7000), 10_000.0)
+    found = judge(spec, points([8000.0]), limit=None, growth=soon)
+    assert found.verdict is Verdict.LEAKING
+    assert found.limit == 10_000
+    assert "it has no limit but the threshold of 10000" in found.message
+
+
+def test_growth_without_a_limit_or_an_absolute_threshold_says_what_would_help() -> None:
+    found = judge(GROWTH, points([8000.0]), limit=None, growth=GrowthFinding(Verdict.UNKNOWN, "NoLimit"))
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "NoLimit")
+    assert "an absolute threshold.above would be one" in found.message
+
+
+def test_a_threshold_in_percent_or_of_zero_is_no_limit() -> None:
+    for above, bound in (("80%", None), ("0", None), ("500", 500.0)):
+        spec = {"name": "g", "type": "Goroutines", "threshold": {"above": above}}
+        assert standard_of(Signal.model_validate(spec), "2m").bound(None) == bound
+        assert standard_of(Signal.model_validate(spec), "2m").bound(1000.0) == 1000.0

@@ -96,6 +96,7 @@ def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
     query = rendered(CATALOGUE[SignalType.DESCRIPTORS].value)
     assert query == (
         'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po) '
+        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po) '
         'min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s])'
     )
 
@@ -113,3 +114,54 @@ def test_a_number_that_means_unlimited_is_no_limit(value: float) -> None:
 @pytest.mark.parametrize("value", [1.0, 1024.0, 1_048_576.0, 64 * 2.0**30])
 def test_any_other_is(value: float) -> None:
     assert real_limit(value) == value
+
+
+# What the catalogue promises: for each signal its unit, where its limit comes from, its role and the names it is
+# exported by, each with its limit's.
+PROMISED = {
+    "Descriptors": ("descriptors", "Metric", "Leak", {
+        "process_open_fds": "process_max_fds",
+        "process_files_open_files": "process_files_max_files",
+        "container_file_descriptors": "container_ulimits_soft",
+    }),
+    "Sockets": ("sockets", "None", "Leak", {"container_sockets": None}),
+    "Goroutines": ("goroutines", "None", "Leak", {
+        "go_goroutines": None,
+        "go_sched_goroutines_goroutines": None,
+        "go_goroutine_count": None,
+        "process_runtime_go_goroutines": None,
+    }),
+    "Heap": ("bytes", "ContainerMemory", "Leak", {
+        "go_memstats_heap_inuse_bytes": None,
+        "go_memory_classes_heap_objects_bytes": None,
+        "process_runtime_go_mem_heap_inuse_bytes": None,
+    }),
+    "WorkingSet": ("bytes", "ContainerMemory", "Supporting", {"container_memory_working_set_bytes": None}),
+    "DBPool": ("connections", "Metric", "Leak", {
+        "go_sql_in_use_connections": "go_sql_max_open_connections",
+        "go_sql_stats_connections_in_use": "go_sql_stats_connections_max_open",
+        "db_sql_connection_open": "db_sql_connection_max_open",
+        "pgxpool_acquired_conns": "pgxpool_max_conns",
+        "hikaricp_connections_active": "hikaricp_connections_max",
+        "hikaricp_active_connections": "hikaricp_max_connections",
+        "db_client_connections_usage": "db_client_connections_max",
+    }),
+    "HTTPErrors": ("of requests", "Share", "Symptom", {}),
+    "LatencyP99": ("seconds", "None", "Symptom", {}),
+}  # fmt: skip
+
+
+def test_the_catalogue_has_every_signal_with_its_unit_limit_role_and_names() -> None:
+    found = {
+        str(kind): (row.unit, str(row.limit_kind), str(row.role), {a.value: a.limit for a in row.aliases})
+        for kind, row in CATALOGUE.items()
+    }
+    assert found == PROMISED
+
+
+@pytest.mark.parametrize("kind", ["HTTPErrors", "LatencyP99"])
+def test_a_symptom_is_computed_from_requests_of_each_pod(kind: str) -> None:
+    query = rendered(CATALOGUE[SignalType(kind)].value)
+    asked = {"HTTPErrors": 'http_requests_total{code=~"5..",ns="shop"}[240s]', "LatencyP99": "histogram_quantile(0.99,"}
+    assert asked[kind] in query
+    assert "by (ns, po" in query

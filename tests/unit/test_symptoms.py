@@ -18,6 +18,7 @@ from leakwarden.core.judgement import Judgement, Verdict
 from leakwarden.core.queries import RATE
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled
 from leakwarden.core.remediation import plan
+from leakwarden.core.standard import standard_of
 from leakwarden.core.symptoms import judge_symptom
 from tests.builders import DESCRIPTORS, NOW, enforcing, pod, points, policy, sampled, snapshot, workload
 
@@ -39,7 +40,7 @@ def judge(
     parsed = Signal.model_validate(signal)
     limit = 1.0 if parsed.type == "HTTPErrors" else None
     unit = "of requests" if parsed.type == "HTTPErrors" else "seconds"
-    return judge_symptom(parsed, series, answer, rates, rate_answer, limit, NOW, 120, unit)
+    return judge_symptom(parsed, standard_of(parsed, "2m"), series, answer, rates, rate_answer, limit, NOW, unit)
 
 
 def test_a_share_of_failures_that_holds_is_told_in_percent() -> None:
@@ -199,14 +200,14 @@ def test_a_symptoms_verdict_does_not_depend_on_the_date(data: list[tuple[float, 
     def at(moment: float) -> Judgement:
         share, rate = (points(column, until=moment) for column in zip(*data, strict=True))
         signal = Signal.model_validate(ERRORS)
-        return judge_symptom(signal, [share], SOME, [rate], SOME, 1.0, moment, 120, "of requests")
+        return judge_symptom(signal, standard_of(signal, "2m"), [share], SOME, [rate], SOME, 1.0, moment, "of requests")
 
     assert at(NOW).verdict == at(NOW + shift).verdict
 
 
 def test_empty_points_are_no_reading() -> None:
     nothing = Points(points([]).t, points([]).v)
-    found = judge_symptom(
-        Signal.model_validate(ERRORS), [nothing], SOME, [points([20] * 5)], SOME, 1.0, NOW, 120, "of requests"
-    )
+    signal = Signal.model_validate(ERRORS)
+    standard = standard_of(signal, "2m")
+    found = judge_symptom(signal, standard, [nothing], SOME, [points([20] * 5)], SOME, 1.0, NOW, "of requests")
     assert found.verdict is Verdict.UNKNOWN

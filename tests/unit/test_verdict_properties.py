@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leakwarden.core.detector import EXHAUSTING, LEAKING, UNKNOWN, Context
+from leakwarden.api.scalars import parse_amount
+from leakwarden.core.detector import EXHAUSTING, LEAKING, UNKNOWN
 from leakwarden.core.detector_replay import Change, replay
 from leakwarden.core.recording import Series
-from leakwarden.core.verdict import Reason
+from leakwarden.core.standard import Standard
 
 quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BEGIN = 1_700_000_000.0
@@ -23,11 +24,11 @@ def series(values: np.ndarray, step: float = 30.0, limit: float | None = 1000.0,
     return Series(signal, "shop", "cart", "cart-1", "uid-1", BEGIN - 5, limit, t, np.asarray(values, dtype=np.float64))
 
 
-def judged(one: Series, context: Context | None = None) -> list[Change]:
-    return replay([one], context or Context(), 30.0)
+def judged(one: Series, standard: Standard | None = None) -> list[Change]:
+    return replay([one], standard or Standard(), 30.0)
 
 
-def said(changes: list[Change]) -> list[tuple[float, int, int]]:
+def said(changes: list[Change]) -> list[tuple[float, int, str]]:
     return [(change.time - BEGIN, change.verdict, change.reason) for change in changes]
 
 
@@ -90,7 +91,7 @@ def many(lives: list[Series]) -> dict[int, list[Change]]:
     """Judge each as a workload of its own, side by side: as quick as one."""
     apart = [replace(one, workload=f"w{i}", pod=f"w{i}-1") for i, one in enumerate(lives)]
     by_series: dict[int, list[Change]] = {i: [] for i in range(len(lives))}
-    for change in replay(apart, Context(), 30.0):
+    for change in replay(apart, Standard(), 30.0):
         by_series[change.series].append(change)
     return by_series
 
@@ -165,17 +166,17 @@ def test_a_process_that_warms_up_to_a_plateau_is_not_a_leak(seed: int) -> None:
 def test_without_a_limit_the_verdict_is_unknown_and_says_so(limit: float | None) -> None:
     changes = judged(series(np.arange(500.0), limit=limit))
 
-    assert {(change.verdict, change.reason) for change in changes} == {(UNKNOWN, int(Reason.NoLimit))}
+    assert {(change.verdict, change.reason) for change in changes} == {(UNKNOWN, "NoLimit")}
 
 
 def test_when_readings_stop_the_verdict_is_unknown_and_never_acts() -> None:
     climb = np.linspace(200, 950, 240)
     other = replace(series(np.full(480, 100.0)), pod="cart-2", uid="uid-2")
 
-    changes = [change for change in replay([series(climb), other], Context(), 30.0) if change.series == 0]
+    changes = [change for change in replay([series(climb), other], Standard(), 30.0) if change.series == 0]
 
     assert max(change.verdict for change in changes) == EXHAUSTING
-    assert (changes[-1].verdict, changes[-1].reason) == (UNKNOWN, int(Reason.Stale))
+    assert (changes[-1].verdict, changes[-1].reason) == (UNKNOWN, "Stale")
 
 
 def test_a_restarted_process_starts_from_nothing() -> None:
@@ -183,9 +184,9 @@ def test_a_restarted_process_starts_from_nothing() -> None:
     again = replace(series(np.full(120, 300.0)), start=BEGIN + 3600)
     again = replace(again, t=again.t + 3600)
 
-    changes = [change for change in replay([series(climb), again], Context(), 30.0) if change.series == 1]
+    changes = [change for change in replay([series(climb), again], Standard(), 30.0) if change.series == 1]
 
-    assert changes[0].reason == Reason.TooFewReadings
+    assert changes[0].reason == "TooFewReadings"
     assert worst(changes) <= UNKNOWN
 
 
@@ -193,10 +194,10 @@ def test_a_limit_that_is_raised_calls_the_alarm_off() -> None:
     climb = series(np.linspace(200, 950, 240))
     later = replace(climb, t=climb.t + 7200, v=np.full(240, 950.0), limit=100_000.0)
 
-    changes = replay([climb, later], Context(), 30.0)
+    changes = replay([climb, later], Standard(), 30.0)
 
     assert worst(changes) == EXHAUSTING
-    assert changes[-1].verdict < LEAKING or changes[-1].reason == Reason.Stale
+    assert changes[-1].verdict < LEAKING or changes[-1].reason == "Stale"
 
 
 def test_growth_that_the_request_rate_explains_is_not_a_leak() -> None:
@@ -250,12 +251,12 @@ def test_collections_say_nothing_of_what_is_no_memory() -> None:
 
 def test_a_threshold_acts_after_its_time_and_a_gap_starts_it_anew() -> None:
     values = np.full(40, 850.0)
-    context = Context(growth=False, above_share=0.8, above_for=300.0)
+    standard = Standard(growth=False, above=parse_amount("80%"), above_for=300.0)
 
-    steady = [c.time - BEGIN for c in judged(series(values), context) if c.verdict == EXHAUSTING]
+    steady = [c.time - BEGIN for c in judged(series(values), standard) if c.verdict == EXHAUSTING]
     broken = values.copy()
     broken[6:16] = np.nan
-    late = [c.time - BEGIN for c in judged(series(broken), context) if c.verdict == EXHAUSTING]
+    late = [c.time - BEGIN for c in judged(series(broken), standard) if c.verdict == EXHAUSTING]
 
     assert steady[0] == pytest.approx(300, abs=30)
     assert late[0] == pytest.approx(16 * 30 + 300, abs=30)

@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from leakwarden import __version__
+from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.engine import Engine, Tick
 
@@ -82,6 +83,14 @@ class Telemetry:
         self.actions = CounterMetric(
             "leakwarden_actions_total", "Actions by type and phase.", ["action", "phase"], registry=self.registry
         )
+        self.skips = CounterMetric(
+            "leakwarden_skips_total",
+            "How often a guard said no to an action that was due: once a tick, Deployment and guard, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in SkipReason:
+            self.skips.labels(str(reason))  # from 0 on, or rate() would miss the first
         self._seen: set[tuple[str, str]] | None = None
         self.last_tick_ended = time.monotonic()
 
@@ -91,6 +100,9 @@ class Telemetry:
     def ticked(self, tick: Tick) -> None:
         self.tick_seconds.observe(tick.seconds)
         self.last_tick_ended = time.monotonic()
+        for decision in tick.decisions:
+            for skip in decision.skips:
+                self.skips.labels(str(skip.reason)).inc()
         present = {(record.id, str(record.phase)) for record in tick.actions}
         for record in tick.actions:
             # What the first tick finds in the records was done, and counted, by an earlier life.

@@ -36,16 +36,20 @@ the pod's containers are pod/container where several have readings. Only reading
 A line of the series is one life of one process:
   {"signal": "descriptors", "namespace": "shop", "workload": "cart", "pod": "cart-1", "uid": "...",
    "start": 1700000000, "limit": 1024, "t": [1700000030, ...], "v": [12, null, ...], "rate": [...], "gc": [...]}
-start and t in epoch seconds; limit null where none is known, and 0 or "unlimited" (2^50 and more) is none; v null where
+start and t in epoch seconds; limit null where none is known, and 0 or "unlimited" (2^50 and more) is none; then growth is
+judged against the policy's threshold.above if that is a number, and is Unknown (NoLimit) without one; v null where
 a scrape is missing, as is a zero of what a living process has (descriptors, sockets, goroutines, memory); rate (requests/s)
 and gc (completed GC cycles) may be left out. A restarted process is another line. Lines come in any order.
+
+It says what the operator would have said, by the same rules. Readings older than the policy's maxAge (2m by default)
+are Stale; where a recording has less than one a minute, three must be missing.
 
 -o jsonl writes time (epoch seconds, like t), namespace, workload, pod, uid, signal, verdict, reason and tte: low and high
 in seconds until the limit is reached, or null.
 """
 _EXIT = """\
-exit code: 0 everything was replayed, 2 wrong usage or input that cannot be read, 3 replayed, but malformed lines were
-skipped or parts could not be read: each is named on standard error"""
+exit code: 0 everything was replayed, 2 wrong usage, an input that cannot be read or has no lines, 3 malformed lines were
+skipped (all of them, perhaps) or parts could not be read: each is named on standard error, the rest was replayed"""
 # Options that say what to read from Prometheus, and their defaults; with --series they would do nothing.
 _OF_PROMETHEUS = {"since": "1d", "namespace": None, "workload": (), "step": "1m", "timeout": "30s", "token_file": None,
                   "ca_file": None, "save": None}  # fmt: skip
@@ -103,9 +107,11 @@ def run(args: argparse.Namespace) -> int:
         return _refuse(str(error))
     for problem in recording.problems:
         _say(problem)
-    if not recording.series:
+    if recording.skipped > len(recording.problems) > 0:
+        _say(f"and {recording.skipped - len(recording.problems)} more")
+    if not recording.series and not recording.skipped and not recording.empty:
         return _refuse(f"{args.series}: holds no series that can be replayed")
-    series = [rules.measured(one) for one in recording.series]
+    series = recording.series
     changes = _replay(series, rules, interval, args.jobs, progress)
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
@@ -115,10 +121,9 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(error, BrokenPipeError):
             raise
         return _refuse(f"{error.filename}: {error.strerror}")
-    if recording.problems:
-        lost = len(recording.problems)
-        lines = f"{lost} of {recording.lines} lines were skipped"
-        _say(lines if args.prometheus is None else f"{lost} parts could not be read")
+    if recording.skipped:
+        lines = f"{recording.skipped} of {recording.lines} lines were skipped"
+        _say(lines if args.prometheus is None else f"{recording.skipped} parts could not be read")
         return SKIPPED
     return DONE
 
@@ -164,12 +169,14 @@ def _replay(
 def _show(args: argparse.Namespace, series: Sequence[Series], changes: list[tuple[int, Change]], rules: Rules) -> None:
     from leakwarden.cli import backtest_output as output
 
-    if args.picture:
+    if args.picture and series:
         output.write_picture(args.picture, series, changes)
     if args.output == "jsonl":
         output.write_jsonl(sys.stdout, series, changes)
     else:
-        sys.stdout.write(output.table(series, changes, rules))
+        import shutil
+
+        sys.stdout.write(output.table(series, changes, rules, shutil.get_terminal_size().columns))
 
 
 class Progress:

@@ -18,6 +18,12 @@ from leakwarden.core.recording import Series
 from leakwarden.core.signals import real_limit
 
 _CHUNK = 2**20
+# Two years of one process every 15 s, with rate and cycles, are 200 MB of text. What is longer is no line of ours, and
+# compressed data of a few kB may hold such.
+LONGEST_LINE = 2**28
+# Held at once, at 16 to 32 bytes each: what 200 pods have in six signals within two months.
+MOST_READINGS = 100_000_000
+MOST_PROBLEMS = 1000  # said in words; all are counted
 _BOM = b"\xef\xbb\xbf"
 # Seconds of the years 1 to 9999: whoever writes milliseconds is told so.
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
@@ -46,25 +52,38 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`problems`: a sentence for each skipped line, with its number. `lines`: how many there were. `until`: the present
-    (epoch s) where the recording goes as far: that no reading follows says nothing then."""
+    """`problems`: a sentence for each skipped line, with its number, as far as they are told; `skipped`: how many there
+    were. `lines`: how many there were in all, `empty`: those without readings. `until`: the present (epoch s) where the
+    recording goes as far: that no reading follows says nothing then."""
 
     series: list[Series]
     problems: list[str]
     lines: int
     until: float = math.inf
+    skipped: int = 0
+    empty: int = 0
 
 
 def read(name: str, progress: Callable[[str], None]) -> Recording:
-    """All series of a file (`-`: standard input). Raises Unreadable where there is nothing to read from."""
+    """All series of a file (`-`: standard input). Raises Unreadable where there is nothing to read from, or too much."""
     series: list[Series] = []
     problems: list[str] = []
     decoder = msgspec.json.Decoder(_Line)
-    number = 0
+    number = skipped = empty = readings = 0
+
+    def skip(why: str) -> None:
+        nonlocal skipped
+        skipped += 1
+        if skipped <= MOST_PROBLEMS:
+            problems.append(f"{name}, line {number}: {why}")
+
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as stream:
             for number, line in enumerate(_lines(stream), 1):
                 progress(f"reading {name}: line {number}")
+                if line is None:
+                    skip(f"longer than {LONGEST_LINE // 2**20} MiB")
+                    continue
                 if number == 1:
                     line = line.removeprefix(_BOM)
                 if not line.strip():
@@ -72,36 +91,50 @@ def read(name: str, progress: Callable[[str], None]) -> Recording:
                 try:
                     one = _series(decoder.decode(line))
                 except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                    problems.append(f"{name}, line {number}: {_short(error)}")
+                    skip(_short(error))
                     continue
-                if len(one.t):
-                    series.append(one)
+                if not len(one.t):
+                    empty += 1
+                    continue
+                series.append(one)
+                readings += len(one.t)
+                if readings > MOST_READINGS:
+                    raise Unreadable(
+                        f"{name}: more than {MOST_READINGS // 10**6} million readings; replay it in parts, by workload"
+                    )
     except _Damaged:
         number += 1
-        problems.append(f"{name}, line {number}: the compressed data end in the middle or are damaged")
+        skip("the compressed data end in the middle or are damaged")
     except OSError as error:
         raise Unreadable(f"{name}: {error.strerror or error}") from None
-    return Recording(series, problems, number)
+    return Recording(series, problems, number, skipped=skipped, empty=empty)
 
 
 class _Damaged(Exception):
     """Compressed data that end in the middle; all whole lines before have been given."""
 
 
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines of plain or compressed data, told by the first bytes: a name says little and standard input has none."""
+def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
+    """Lines of plain or compressed data, told by the first bytes: a name says little and standard input has none. None
+    for one that is too long, of which nothing is kept."""
     rest: list[bytes] = []
+    held = 0
     for part in _inflated(stream):
-        head, found, tail = part.rpartition(b"\n")
-        if found:
-            yield from (b"".join(rest) + head).split(b"\n")
+        *whole, tail = part.split(b"\n")
+        for line in whole:
+            yield None if held + len(line) > LONGEST_LINE else b"".join([*rest, line])
+            rest, held = [], 0
+        held += len(tail)
+        if held <= LONGEST_LINE:
+            rest.append(tail)
+        else:
             rest = []
-        rest.append(tail)
-    if last := b"".join(rest):
-        yield last
+    if held:
+        yield None if held > LONGEST_LINE else b"".join(rest)
 
 
 def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
+    """In pieces of at most a few MiB, however well they were compressed."""
     part = stream.read(_CHUNK)
     if part[:2] != b"\x1f\x8b":
         while part:
@@ -110,23 +143,24 @@ def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
         return
     inflate = zlib.decompressobj(wbits=31)
     while part:
+        if inflate.eof:  # another member: what `cat a.gz b.gz` makes
+            inflate = zlib.decompressobj(wbits=31)
         try:
-            yield inflate.decompress(part)
+            yield inflate.decompress(part, _CHUNK)
         except zlib.error:
             raise _Damaged from None
-        part = inflate.unused_data if inflate.eof else b""
-        if part:  # another member: what `cat a.gz b.gz` makes
-            inflate = zlib.decompressobj(wbits=31)
-        else:
-            part = stream.read(_CHUNK)
-            if part and inflate.eof:
-                inflate = zlib.decompressobj(wbits=31)
-    if not inflate.eof:
-        raise _Damaged
+        # Zeros after the last member are padding, as tapes and some tools leave it.
+        rest = inflate.unused_data.lstrip(b"\0") if inflate.eof else inflate.unconsumed_tail
+        part = rest or stream.read(_CHUNK)
+    while not inflate.eof:
+        part = inflate.decompress(b"", _CHUNK)
+        if not part:
+            raise _Damaged
+        yield part
 
 
 def _short(error: Exception) -> str:
-    text = str(error).replace("\n", " ")
+    text = str(error).replace("\n", " ") or "nested too deeply"
     return text if len(text) <= 200 else text[:200] + "..."
 
 
@@ -162,6 +196,8 @@ def _series(line: _Line) -> Series:
     if limit is not None and limit < _SMALLEST:
         raise ValueError(f"limit is {limit:g}, next to which every reading is without measure")
     start = line.start if line.start is not None else float(t[0]) if n else 0.0
+    if not _FIRST <= start <= _LAST:
+        raise ValueError(f"start is {start:.15g}; epoch seconds are allowed")
     return Series(line.signal, line.namespace, line.workload, line.pod, line.uid, start, limit, t, v, rate, gc)
 
 

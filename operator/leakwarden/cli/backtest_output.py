@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import IO
 from xml.sax.saxutils import escape
 
@@ -16,12 +17,12 @@ from leakwarden.cli.backtest_policy import Rules
 from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT, UNKNOWN, VERDICTS
 from leakwarden.core.detector_replay import Change
 from leakwarden.core.recording import Series
-from leakwarden.core.verdict import Reason
 
 Changes = Sequence[tuple[int, Change]]
 _MARKS = {HEALTHY: ".", UNKNOWN: "?", SUSPECT: "s", LEAKING: "L", EXHAUSTING: "E"}
 _COLOURS = {HEALTHY: "#7fbf7b", UNKNOWN: "#cccccc", SUSPECT: "#fee08b", LEAKING: "#f46d43", EXHAUSTING: "#a50026"}
-_WIDTH = 60
+_LEAST_WIDTH, _MOST_WIDTH = 60, 120  # columns of a terminal
+_INDENT = " " * 19  # below what follows a time
 _MOST = 200  # pods in the table; more is what -o jsonl is for
 
 
@@ -38,7 +39,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
             "uid": s.uid,
             "signal": s.signal,
             "verdict": str(VERDICTS[change.verdict]),
-            "reason": Reason(change.reason).name,
+            "reason": change.reason,
             "tte": {"low": _number(change.seconds_low), "high": _number(change.seconds_high)},
         }
         stream.write(encoder.encode(line).decode() + "\n")
@@ -66,12 +67,12 @@ def _spans(s: Series, own: Iterable[Change]) -> list[tuple[float, float, int]]:
     ]
 
 
-def _line(spans: list[tuple[float, float, int]], begin: float, end: float) -> str:
+def _line(spans: list[tuple[float, float, int]], begin: float, end: float, width: int) -> str:
     """The worst verdict of each slot."""
-    slots = [-1] * _WIDTH
-    scale = _WIDTH / max(end - begin, 1.0)
+    slots = [-1] * width
+    scale = width / max(end - begin, 1.0)
     for since, until, verdict in spans:
-        for slot in range(int((since - begin) * scale), min(int((until - begin) * scale), _WIDTH - 1) + 1):
+        for slot in range(int((since - begin) * scale), min(int((until - begin) * scale), width - 1) + 1):
             slots[slot] = max(slots[slot], verdict)
     return "".join(_MARKS.get(slot, " ") for slot in slots)
 
@@ -84,8 +85,11 @@ def _when(t: float) -> str:
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
-    """A summary, then a line for each process that was ever more than healthy, worst first."""
+def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int = 80) -> str:
+    """A summary, then each process that was ever Leaking or worse, with a timeline and what was said, worst first.
+    `columns`: how wide the terminal is."""
+    if not series:
+        return "Nothing was replayed: there are no readings.\n"
     by_series: dict[int, list[Change]] = {}
     for i, change in changes:
         by_series.setdefault(i, []).append(change)
@@ -96,37 +100,49 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules) -> str:
     }
     begin, end = _ends(series)
     counts = {code: sum(1 for verdict in worst.values() if verdict == code) for code in range(len(VERDICTS))}
+    workloads = len({(s.namespace, s.workload) for s in series})
     lines = [
-        f"{len(series)} series of {len({(s.namespace, s.workload) for s in series})} workloads,"
+        f"{len(series)} series of {workloads} workload{'' if workloads == 1 else 's'},"
         f" {_when(begin)} to {_when(end)} UTC ({format_duration(end - begin)})",
         "worst verdict: " + ", ".join(f"{VERDICTS[code]} {counts[code]}" for code in reversed(range(len(VERDICTS)))),
     ]
     shown = sorted((i for i in worst if worst[i] >= LEAKING), key=lambda i: (-worst[i], by_series[i][0].time))
     if not shown:
         return "\n".join([*lines, "Nothing was ever judged Leaking."]) + "\n"
-    names = [_name(series[i]) for i in shown[:_MOST]]
-    width = min(max(len(name) for name in names), 60)
-    lines += ["", f"{'':{width}}  {_when(begin):<{_WIDTH - 16}}{_when(end)}"]
-    for i, name in zip(shown, names, strict=False):
+    width = min(max(columns, _LEAST_WIDTH), _MOST_WIDTH) - 2
+    lines += ["", f"  {_when(begin)}{_when(end):>{width - 16}}"]
+    for i in shown[:_MOST]:
         own = by_series[i]
-        lines.append(f"{name[:width]:{width}}  {_line(_spans(series[i], own), begin, end)}")
-        for change in own:
-            if change.verdict >= LEAKING:
-                lines.append(f"{'':{width}}  {_when(change.time)} {_said(change)}")
-                if change.verdict == EXHAUSTING:
-                    lines[-1] += f": {rules.consequence(series[i].signal)}"
-                    break
+        lines += [_name(series[i]), f"  {_line(_spans(series[i], own), begin, end, width).rstrip()}"]
+        for change in _worsenings(own):
+            said = f"{_when(change.time)} {_said(change)}"
+            lines += wrap(said, width + 2, initial_indent="  ", subsequent_indent=_INDENT)
+            if change.verdict == EXHAUSTING:
+                lines.append(_INDENT + rules.consequence(series[i].signal))
+                break
     if len(shown) > _MOST:
         lines.append(f"and {len(shown) - _MOST} more; -o jsonl has all")
     lines += ["", "  ".join(f"{_MARKS[code]} {VERDICTS[code]}" for code in range(len(VERDICTS)))]
     return "\n".join(lines) + "\n"
 
 
+def _worsenings(own: Iterable[Change]) -> list[Change]:
+    """Changes to Leaking or worse; not those that only come back after a hole in the readings."""
+    found, before = [], HEALTHY
+    for change in own:
+        if change.verdict >= LEAKING and change.verdict > before:
+            found.append(change)
+        if change.verdict != UNKNOWN:
+            before = change.verdict
+    return found
+
+
 def _said(change: Change) -> str:
-    text = f"{VERDICTS[change.verdict]} ({Reason(change.reason).name})"
+    text = f"{VERDICTS[change.verdict]} ({change.reason})"
     if np.isfinite(change.seconds_low):
+        low = format_duration(change.seconds_low)
         high = format_duration(change.seconds_high) if np.isfinite(change.seconds_high) else "?"
-        text += f", exhausted in {format_duration(change.seconds_low)} to {high}"
+        text += f", exhausted in about {low}" if low == high else f", exhausted in {low} to {high}"
     return text
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leakwarden.api.scalars import parse_amount, parse_duration
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
-from leakwarden.core.detector import Context
 from leakwarden.core.recording import Series
 from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.standard import Standard, standard_of
 
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
@@ -23,22 +22,15 @@ class BadPolicy(Exception):
     """The policy file cannot be used; the message is fit for people."""
 
 
-# What recordings call the built-in signals, besides the policy's own name for one and its type.
+# What recordings call the built-in signals, besides the policy's own name for one, its type and the names that its
+# exporters have for it.
 _ALSO = {
-    "Descriptors": ("fds", "open_fds", "filedescriptors", "process_open_fds", "container_file_descriptors"),
-    "Sockets": ("socket", "container_sockets"),
-    "Goroutines": ("goroutine", "go_goroutines"),
-    "Heap": ("go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
-    "DBPool": (
-        "pool",
-        "db",
-        "go_sql_in_use_connections",
-        "go_sql_open_connections",
-        "go_sql_stats_connections_in_use",
-        "hikaricp_connections_active",
-        "hikaricp_active_connections",
-    ),
-    "WorkingSet": ("memory", "container_memory_working_set_bytes", "rss"),
+    "Descriptors": ("fds", "open_fds", "filedescriptors"),
+    "Sockets": ("socket",),
+    "Goroutines": ("goroutine",),
+    "Heap": ("go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
+    "DBPool": ("pool", "db", "go_sql_open_connections"),
+    "WorkingSet": ("memory", "rss"),
 }
 
 
@@ -51,14 +43,14 @@ class Rules:
     """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
     `name` of the policy. `known`: type and role by plain name; what is not in it is taken for a leak's."""
 
-    by_name: Mapping[str, Context] | None
+    by_name: Mapping[str, Standard] | None
     known: Mapping[str, tuple[SignalType, Role]]
     name: str = ""
     acts: bool = False
 
-    def of(self, signal: str) -> Context | None:
+    def of(self, signal: str) -> Standard | None:
         """None where the policy does not judge this signal."""
-        return Context() if self.by_name is None else self.by_name.get(_plain(signal))
+        return Standard() if self.by_name is None else self.by_name.get(_plain(signal))
 
     def left_out(self, series: Sequence[Series]) -> list[str]:
         return sorted({s.signal for s in series if self.of(s.signal) is None})
@@ -87,7 +79,7 @@ def rules_of(policy: Policy | None) -> Rules:
     spec = policy.spec
     signals = dict(_named(spec))
     return Rules(
-        {name: _context(spec, signal) for name, signal in signals.items()},
+        {name: standard_of(signal, spec.source.max_age) for name, signal in signals.items()},
         {name: (signal.type, signal.effective_role) for name, signal in signals.items()},
         policy.name,
         str(spec.mode) == "Enforce",
@@ -106,7 +98,7 @@ def load(file: str) -> Policy:
             documents = list(yaml.safe_load_all(stream))
     except OSError as error:
         raise BadPolicy(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: also the 99th of a month
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise BadPolicy(f"{file}{where}: not valid YAML") from None
@@ -125,7 +117,9 @@ def load(file: str) -> Policy:
 
 
 def _names(kind: SignalType) -> list[str]:
-    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()))]
+    row = CATALOGUE.get(kind)
+    exported = [alias.value for alias in row.aliases] if row is not None else []
+    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()), *exported)]
 
 
 def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
@@ -138,17 +132,3 @@ def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
             if name not in taken:
                 taken.add(name)
                 yield name, signal
-
-
-def _context(spec: PolicySpec, signal: Signal) -> Context:
-    context = Context(
-        exhausts_within=parse_duration(signal.growth.exhausts_within),
-        max_age=parse_duration(spec.source.max_age),
-        growth=signal.growth.enabled,
-    )
-    if signal.threshold is not None:
-        amount = parse_amount(signal.threshold.above)
-        context = replace(
-            context, above_share=amount.share, above_value=amount.value, above_for=parse_duration(signal.threshold.for_)
-        )
-    return context

@@ -148,7 +148,8 @@ class _Reading:
         oldest = min(float(one.t[0]) for one in series)
         if oldest - self.begin > max(3600.0, (self.end - self.begin) / 20):
             notes.append(f"the oldest reading is of {format_time(oldest)}; Prometheus has nothing from before")
-        return Read(Recording(series, self.problems, self.windows, self.end), notes)
+        recording = Recording(series, self.problems, self.windows, self.end, skipped=len(self.problems))
+        return Read(recording, notes)
 
     def _refuse_too_much(self, until: float) -> None:
         read = self.history.readings

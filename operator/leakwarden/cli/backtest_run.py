@@ -5,56 +5,70 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from leakwarden.cli.backtest_policy import Rules
-from leakwarden.core.detector import UNKNOWN, Context
+from leakwarden.core.detector import UNKNOWN
 from leakwarden.core.detector_replay import Change, replay
 from leakwarden.core.recording import Series
-from leakwarden.core.verdict import Reason
+from leakwarden.core.standard import JudgementReason, Standard
 
 # Readings replayed side by side: enough rows to make array operations worth their call, few enough for 500 MB.
 _BATCH = 4_000_000
 # Below this a second process costs more than it saves.
 _WORTH_IT = 1_500_000
 
-_Job = tuple[tuple[int, ...], list[Series], Context, float]
+_Job = tuple[tuple[int, ...], list[Series], Standard, float]
 
 
 def replay_all(
-    series: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
+    recorded: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
 ) -> list[tuple[int, Change]]:
-    """(place in `series`, change), by time. Of a series without a single reading nothing is ever known."""
-    silent = [(i, s) for i, s in enumerate(series) if rules.of(s.signal) is not None and np.all(np.isnan(s.v))]
+    """(place in `recorded`, change), by time. Of a series without a single reading nothing is ever known."""
+    series = [rules.measured(one) for one in recorded]
+    silent = [
+        (i, s, JudgementReason.CONSTANT_ZERO if np.any(recorded[i].v == 0) else JudgementReason.NO_SERIES)
+        for i, s in enumerate(series)
+        if rules.of(s.signal) is not None and np.all(np.isnan(s.v))
+    ]
     total = sum(len(s.t) for s in series)
     processes = jobs or (os.cpu_count() or 1)
     if total < _WORTH_IT:
         processes = 1
     batches = _batches(series, rules, interval, max(total // processes + 1, 1))
-    done, changes = 0, []
-    if processes == 1 or len(batches) == 1:
-        for batch in batches:
-            readings = sum(len(s.t) for s in batch[1])
+    changes: list[tuple[int, Change]] = []
+    sizes = [sum(len(s.t) for s in job[1]) for job in batches]
 
-            def tell(share: float, before: int = done, part: int = readings) -> None:
-                progress(f"replaying {total} readings: {100 * (before + share * part) / total:.0f} %")
+    def told(shares: Sequence[float]) -> None:
+        done = sum(share * size for share, size in zip(shares, sizes, strict=True))
+        progress(f"replaying {total:,} readings: {100 * done / max(sum(sizes), 1):.0f} %")
+
+    if processes == 1 or len(batches) == 1:
+        shares = [0.0] * len(batches)
+        for number, batch in enumerate(batches):
+
+            def tell(share: float, number: int = number) -> None:
+                shares[number] = share
+                told(shares)
 
             changes += _work(batch, tell)
-            done += readings
     else:
         # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
-        with multiprocessing.get_context("spawn").Pool(min(processes, len(batches))) as pool:
-            pending = pool.imap_unordered(_work, batches)
-            for finished in range(len(batches)):
+        context = multiprocessing.get_context("spawn")
+        shared = context.Array("d", len(batches))
+        with context.Pool(min(processes, len(batches)), _share, (shared,)) as pool:
+            pending = pool.imap_unordered(_numbered, enumerate(batches))
+            for _ in batches:
                 while True:
-                    progress(f"replaying {total} readings: {finished} of {len(batches)} parts done")
+                    told(shared[:])
                     try:
-                        changes += pending.next(timeout=1.0)
+                        changes += pending.next(timeout=0.5)
                         break
                     except multiprocessing.TimeoutError:
                         continue
-    changes += [(i, Change(float(s.t[0]), i, UNKNOWN, Reason.TooFewReadings, np.inf, np.inf)) for i, s in silent]
+    changes += [(i, Change(float(s.t[0]), i, UNKNOWN, str(why), np.inf, np.inf)) for i, s, why in silent]
     changes.sort(key=lambda item: (item[1].time, item[0]))
     return changes
 
@@ -66,23 +80,40 @@ def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int
         if rules.of(s.signal) is not None:
             groups.setdefault((s.signal, s.namespace, s.workload), []).append(i)
     size = min(_BATCH, max(share, 1))
-    batches: list[tuple[Context, list[int]]] = []
-    filled: dict[Context, int] = {}
+    batches: list[tuple[Standard, list[int]]] = []
+    filled: dict[Standard, int] = {}
     counts: list[int] = []
     for (signal, _, _), members in groups.items():
-        context = rules.of(signal)
-        assert context is not None
+        standard = rules.of(signal)
+        assert standard is not None
         readings = sum(len(series[i].t) for i in members)
-        at = filled.get(context)
+        at = filled.get(standard)
         if at is None or (counts[at] + readings > size and counts[at] > 0):
-            at = filled[context] = len(batches)
-            batches.append((context, []))
+            at = filled[standard] = len(batches)
+            batches.append((standard, []))
             counts.append(0)
         batches[at][1].extend(members)
         counts[at] += readings
-    return [(tuple(places), [series[i] for i in places], context, interval) for context, places in batches]
+    return [(tuple(places), [series[i] for i in places], standard, interval) for standard, places in batches]
+
+
+_shares: Any = None  # of each process: an array shared by all, the share done of each batch
+
+
+def _share(shares: Any) -> None:
+    global _shares
+    _shares = shares
+
+
+def _numbered(numbered: tuple[int, _Job]) -> list[tuple[int, Change]]:
+    number, job = numbered
+
+    def tell(share: float) -> None:
+        _shares[number] = share
+
+    return _work(job, tell)
 
 
 def _work(job: _Job, tell: Callable[[float], None] = lambda _: None) -> list[tuple[int, Change]]:
-    places, series, context, interval = job
-    return [(places[change.series], change) for change in replay(series, context, interval, tell)]
+    places, series, standard, interval = job
+    return [(places[change.series], change) for change in replay(series, standard, interval, tell)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
 ENDED_SHOWN = 5  # episodes that are over; the newest tell most
+SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # of a policy's status of the Deployment
 _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
@@ -61,9 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "policy": policy.name,
                 "mode": str(policy.spec.mode) if policy.spec is not None else "",
                 "error": policy.error,
-                **held.model_dump(
-                    mode="json", by_alias=True, exclude_none=True, include={"verdict", "pods", "unhealthy", "skipped"}
-                ),
+                **held.model_dump(mode="json", by_alias=True, exclude_none=True, include=SHOWN),
             }
             for policy, held in judged
         ],
@@ -99,6 +98,8 @@ def _text(told: dict[str, Any]) -> str:
             lines.append(
                 f"  {skipped.get('action')} of {skipped.get('pod')} waits: {reasons}: {skipped.get('message')}"
             )
+        if more := policy.get("unreported"):
+            lines.append(f"  {more} more leak and have no report yet: the pods that run out first have theirs")
     for report in told["open"]:
         lines += ["", f"{report['pod']} leaks {report['signal']} ({report['report']}): {report['phase']}"]
         lines += [f"  {report['message']}"] if report.get("message") else []

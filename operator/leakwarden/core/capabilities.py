@@ -14,20 +14,21 @@ from enum import StrEnum
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.signal import Signal, SignalType
 from leakwarden.core.evaluation import PolicyEvaluation, WorkloadEvaluation
-from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Judgement, Verdict
+from leakwarden.core.profile.port import NAMES
 from leakwarden.core.readings import Answer, NoData
 from leakwarden.core.signals import CATALOGUE
+from leakwarden.core.standard import JudgementReason
 from leakwarden.core.workload import Workload
 
 NOTES = (
-    "CLOSE_WAIT and other TCP states are not exported by the kubelet; sockets that are never closed show as Sockets,"
+    "CLOSE_WAIT is not exported by the kubelet, nor is any other TCP state; sockets that are never closed show as Sockets,"
     " Descriptors and Goroutines",
 )
 PPROF = "pprof"
-PPROF_PORT = 6060  # what the documentation of net/http/pprof listens on, and so nearly everybody
 _PPROF_FIX = (
-    "no pprof port declared: serve net/http/pprof on a port of its own and declare it as a container port named pprof"
+    "pprof port closed, as far as is declared: serve net/http/pprof on a port of its own and name that container port"
+    " pprof, or set spec.evidence.port, or annotate the pods with leakwarden.dev/pprof-port"
 )
 _PROMETHEUS = "configure a Prometheus endpoint of the operator"
 _OF_GO = (SignalType.GOROUTINES, SignalType.HEAP)  # no other language exports these
@@ -103,7 +104,8 @@ def reading(judgement: Judgement) -> Reading:
         return Reading.IDLE
     # The kubelets' first buckets warm up too, without a value.
     if judgement.verdict is not Verdict.UNKNOWN or (
-        judgement.reason == JudgementReason.WARMING_UP and judgement.value is not None
+        judgement.reason in (JudgementReason.WARMING_UP, JudgementReason.TOO_FEW_READINGS)
+        and judgement.value is not None
     ):
         return Reading.READ
     if judgement.reason == JudgementReason.NO_LIMIT:
@@ -197,7 +199,9 @@ def _of_workload(
             reason = Lack.NOT_IN_SOURCE if everywhere else Lack.NOT_IN_WORKLOAD
         if reason:
             missing.append(Missing(signal.name, str(reason), fix_of(signal, reason)))
-    if _is_go(signals, seen) and not declares_pprof(workload):
+    spec = evaluation.policy.spec
+    known = declares_pprof(workload) or (spec is not None and spec.evidence.port is not None)
+    if _is_go(signals, seen) and not known:
         missing.append(Missing(PPROF, str(Lack.NO_PORT), _PPROF_FIX))
     return Capability(tuple(available), tuple(missing))
 
@@ -209,7 +213,6 @@ def _is_go(signals: Sequence[Signal], seen: Mapping[str, _Seen]) -> bool:
 
 
 def declares_pprof(workload: Workload) -> bool:
-    """Whether a container port is named for pprof, or is 6060. A port that is merely not declared may be open all the
-    same; nothing is called to find out."""
-    ports = [port for container in workload.containers for port in container.ports]
-    return any(PPROF in name or number == PPROF_PORT for name, number in ports)
+    """Whether a container port has a name by which profiles are captured. A port that is merely not declared may be open
+    all the same; nothing is called to find out, and none is guessed."""
+    return any(name in NAMES for container in workload.containers for name, _ in container.ports)

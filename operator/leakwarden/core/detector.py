@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.cascade import SLOTS, WIDTHS, Ints
 from leakwarden.core.detector_advance import Points, advance
 from leakwarden.core.detector_measure import measure_windows
 from leakwarden.core.detector_state import PER_WIDTH, Key, State, is_memory
@@ -30,15 +30,10 @@ _ENDED = np.array([Reason.Steady, Reason.FellBack, Reason.GrowthStopped])  # by 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a policy says of a signal. `exhausts_within`, `max_age` and `above_for` in seconds; a threshold is a share of
-    the limit or a value in the signal's unit."""
+    """What policies say of growth, in seconds: one for all rows, or one for each."""
 
-    exhausts_within: float | Floats = 3600.0  # one for all rows, or one for each
-    max_age: float = 120.0
-    growth: bool = True  # whether growth is judged
-    above_share: float | None = None
-    above_value: float | None = None
-    above_for: float = 300.0
+    exhausts_within: float | Floats = 3600.0
+    max_age: float | Floats = 120.0
     gates: Gates = field(default_factory=Gates)
 
 
@@ -85,12 +80,13 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     speaking = np.where(leak, best.argmin(axis=1), 0)
     fresh = leak & np.isnan(c["latched"][:n])
     c["latched"][:n][fresh] = now
+    c["sure"][:n] |= (confirmed & w["sure"]).any(axis=1)
     c["why"][:n] = np.where(leak, w["reason"][rows, speaking], c["why"][:n])
     c["proof"][:n] = np.where(leak, now, c["proof"][:n])
     c["hold"][:n] = np.where(leak, np.maximum(np.asarray(WIDTHS)[speaking] * SLOTS / 2, 1800.0), c["hold"][:n])
     c["base"][:n] = np.where(leak, speaking, c["base"][:n])
     latched = ~np.isnan(c["latched"][:n])
-    interval = np.nan_to_num(c["step"][:n], nan=context.max_age)
+    interval = np.where(np.isnan(c["step"][:n]), context.max_age, c["step"][:n])
     stale = now - c["last"][:n] > np.maximum(context.max_age, 3 * interval)
     # A leak does not give back: a fall of a quarter of what it had reached ends it.
     fell = latched & (c["level"][:n] < 0.75 * c["top"][:n])
@@ -103,6 +99,7 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     c["plateau"][ended] = np.maximum(c["plateau"][ended], np.minimum(c["top"][ended], 1.0))
     c["latched"][:n][done] = np.nan
     c["top"][:n][done] = 0.0
+    c["sure"][:n][done] = False
     latched &= ~done
 
     # Times are of the width that spoke last, else of the one that sees the limit first.
@@ -129,37 +126,20 @@ def _decide(state: State, context: Context, rows: Ints, now: float) -> Judged:
     soon = (left <= context.exhausts_within) & (level >= gates.exhausting_level)
     soon |= (low <= context.exhausts_within) & (level >= gates.exhausting_hasty) | (level >= gates.exhausting_any)
     # Once so, until the leak itself is called off: an estimate that wavers must not blow hot and cold.
-    soon = latched & (soon | c["acute"][:n])
+    soon = latched & (soon & c["sure"][:n] | c["acute"][:n])
     c["acute"][:n] = soon
     state.convicted[c["group"][:n][soon & (level >= gates.exhausting_hasty)]] = True
     verdict = np.where(soon, EXHAUSTING, verdict)
     reason = np.where(soon, int(Reason.ExhaustsSoon), reason)
 
-    if not context.growth:
-        verdict, reason = np.full(n, HEALTHY), np.full(n, int(Reason.Steady))
     few = c["seen"][:n] < 6
     for missing, why in (
         (few, Reason.TooFewReadings), (stale, Reason.Stale), (np.isnan(c["limit"][:n]), Reason.NoLimit),
     ):  # fmt: skip
         verdict = np.where(missing, UNKNOWN, verdict)
         reason = np.where(missing, int(why), reason)
-    breached = _breached(state, context, n, stale)
-    verdict = np.where(breached, EXHAUSTING, verdict)
-    reason = np.where(breached, int(Reason.AboveThreshold), reason)
     silent = ~growing | (verdict == UNKNOWN) | (verdict == HEALTHY)
     return Judged(
         verdict=verdict, reason=reason, growth_low=w["slope_low"][rows, shown], growth_high=w["slope_high"][rows, shown],
         seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high),
     )  # fmt: skip
-
-
-def _breached(state: State, context: Context, n: int, stale: Bools) -> Bools:
-    """Whether every reading has been above the policy's threshold for its time. A gap starts the time anew."""
-    if context.above_share is None and context.above_value is None:
-        return np.zeros(n, np.bool_)
-    c = state.c
-    level = c["limit"][:n] * context.above_share if context.above_share is not None else context.above_value
-    above = (c["value"][:n] > level) & ~stale
-    since = np.where(np.isnan(c["above"][:n]), c["last"][:n], c["above"][:n])
-    c["above"][:n] = np.where(above, since, np.nan)
-    return above & (c["last"][:n] - since >= context.above_for)

@@ -1,16 +1,22 @@
-"""Replay recorded series through the detector, tick by tick, as the engine would have called it."""
+"""Replay recorded series, tick by tick, through the same judgement as the operator's (core/judge.py, core/standard.py),
+for all series at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from leakwarden.core.cascade import Ints
-from leakwarden.core.detector import Context, Judged, Key, Points, State, advance, judge
+from leakwarden.core.detector import UNKNOWN, VERDICTS, Context, Judged, Key, Points, State, advance, judge
 from leakwarden.core.readings import Floats
 from leakwarden.core.recording import Series
+from leakwarden.core.replay_levels import levels, patience
+from leakwarden.core.standard import LEVEL_SAYS, NOTHING_ASKED, JudgementReason, Standard, Standing, growth_speaks
+from leakwarden.core.verdict import Reason
 
 # A row whose readings are over is kept this long, so that its Stale is told, and then forgotten: its pod is gone.
 _LINGER = 900.0
@@ -18,19 +24,19 @@ _LINGER = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A verdict that differs from the one before it. `series` is a place in the input, `time` epoch s; `verdict` and
-    `reason` are codes; seconds to exhaustion are infinite where there is none."""
+    """A verdict that differs from the one before it. `series` is a place in the input, `time` epoch s; `verdict` is a
+    code, `reason` a name; seconds to exhaustion are infinite where there is none."""
 
     time: float
     series: int
     verdict: int
-    reason: int
+    reason: str
     seconds_low: float
     seconds_high: float
 
 
 def replay(
-    series: Sequence[Series], context: Context, interval: float, progress: Callable[[float], None] = lambda _: None
+    series: Sequence[Series], standard: Standard, interval: float, progress: Callable[[float], None] = lambda _: None
 ) -> list[Change]:
     """All changes of verdict, by time; each verdict has seen only readings up to its moment.
 
@@ -44,14 +50,14 @@ def replay(
     if not used:
         return []
     base = {i: began[series[i].namespace, series[i].workload] for i in used}
-    flat = _Flat(series, used, base, interval)
-    run = _Run(series, base, len(series))
+    flat = _Flat(series, used, base, interval, standard)
+    run = _Run(series, base, flat, standard)
     for done, tick in enumerate(flat.ticks):
         now = tick * interval
-        run.step(flat, int(tick), now, context)
+        run.step(int(tick), now)
         if done % 256 == 255:
             progress(done / len(flat.ticks))
-            run.forget(flat, now)
+            run.forget(now)
     progress(1.0)
     run.changes.sort(key=lambda change: (change.time, change.series))
     return run.changes
@@ -60,7 +66,18 @@ def replay(
 class _Flat:
     """All readings, shifted, sorted by the tick that sees them first."""
 
-    def __init__(self, series: Sequence[Series], used: Sequence[int], base: dict[int, float], interval: float) -> None:
+    def __init__(
+        self, series: Sequence[Series], used: Sequence[int], base: dict[int, float], interval: float, standard: Standard
+    ) -> None:
+        lives: dict[Key, list[int]] = {}
+        for i in used:
+            lives.setdefault(_key(series[i]), []).append(i)
+        self.patience = np.zeros(len(series))
+        standing: dict[int, Ints] = {}
+        for members in lives.values():
+            life = [series[i] for i in members]
+            self.patience[members] = patient = patience(life, standard.max_age)
+            standing.update(zip(members, levels(life, standard, patient), strict=True))
         missing = [np.full(len(series[i].t), np.nan) for i in used]
         who = np.concatenate([np.full(len(series[i].t), i, np.int64) for i in used])
         t = np.concatenate([series[i].t - base[i] for i in used])
@@ -69,12 +86,15 @@ class _Flat:
         gc = np.concatenate([_or(series[i].gc, m) for i, m in zip(used, missing, strict=True)])
         there = ~np.isnan(v)
         who, t, v, rate, gc = who[there], t[there], v[there], rate[there], gc[there]
+        level = np.concatenate([standing[i] for i in used])[there]
         tick = np.ceil(t / interval - 1e-9).astype(np.int64)
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
+        self.standing = level[order]
         # Only ticks with readings in the last while: a recording with a hole of a year has nothing to say there.
         seen = np.unique(tick)
-        linger = int(np.ceil(_LINGER / interval))
+        self.linger = max(_LINGER, float(self.patience.max()) + 2 * interval)
+        linger = int(np.ceil(self.linger / interval))
         ahead = np.minimum(np.append(np.diff(seen), linger + 1), linger + 1)
         self.ticks = np.repeat(seen, ahead) + _counts(ahead)
         self._from = dict(zip(seen.tolist(), np.searchsorted(tick[order], seen).tolist(), strict=True))
@@ -82,11 +102,17 @@ class _Flat:
         # A process is over with its last line: a changed limit is another line of the same.
         self.last = np.full(len(series), -np.inf)
         np.maximum.at(self.last, who, t)
-        lives: dict[Key, float] = {}
-        for i in used:
-            lives[_key(series[i])] = max(lives.get(_key(series[i]), -np.inf), float(self.last[i]))
-        for i in used:
-            self.last[i] = lives[_key(series[i])]
+        # When the next process of the same pod is heard: from then on nothing is said of the one before.
+        self.succeeded = np.full(len(series), np.inf)
+        of_pod: dict[Key, list[tuple[float, float, list[int]]]] = {}
+        for key, members in lives.items():
+            self.last[members] = self.last[members].max()
+            first = min(float(t[who == i].min()) for i in members)
+            of_pod.setdefault(key._replace(start=0.0), []).append((key.start, first, members))
+        for processes in of_pod.values():
+            processes.sort(key=lambda process: process[0])
+            for (_, _, members), (_, heard, _) in pairwise(processes):
+                self.succeeded[members] = heard
 
     def part(self, tick: int) -> slice:
         return slice(self._from.get(tick, 0), self._to.get(tick, 0))
@@ -106,49 +132,75 @@ def _or(values: Floats | None, missing: Floats) -> Floats:
     return missing if values is None else values
 
 
+# By standing and growth's verdict: whether growth speaks, and what is said where it does not.
+_GROWTH_SPEAKS = np.array([[growth_speaks(level, growth) for growth in VERDICTS] for level in Standing])
+_LEVEL_VERDICT = np.array([VERDICTS.index(LEVEL_SAYS.get(level, NOTHING_ASKED)[0]) for level in Standing])
+
+
 class _Run:
-    def __init__(self, series: Sequence[Series], base: dict[int, float], count: int) -> None:
-        self.series, self.base = series, base
+    def __init__(self, series: Sequence[Series], base: dict[int, float], flat: _Flat, standard: Standard) -> None:
+        self.series, self.base, self.flat, self.standard = series, base, flat, standard
         self.state = State()
-        self.row_of = np.full(count, -1, np.int64)
+        self.row_of = np.full(len(series), -1, np.int64)
+        # Of each row:
         self.series_of: Ints = np.zeros(0, np.int64)
-        self.told = np.zeros(0, np.int64)
+        self.told: Ints = np.zeros(0, np.int64)
+        self.standing: Ints = np.zeros(0, np.int64)
         self.changes: list[Change] = []
 
-    def step(self, flat: _Flat, tick: int, now: float, context: Context) -> None:
+    def step(self, tick: int, now: float) -> None:
+        flat = self.flat
         part = flat.part(tick)
         who = flat.who[part]
         if len(who):
             new = np.unique(who[self.row_of[who] < 0])
             if len(new):
                 self._add(new, flat.t[part], who)
-            points = Points(self.row_of[who], flat.t[part], flat.v[part], flat.rate[part], flat.gc[part])
-            advance(self.state, points, now)
+            rows = self.row_of[who]
+            advance(self.state, Points(rows, flat.t[part], flat.v[part], flat.rate[part], flat.gc[part]), now)
+            self.standing[rows] = flat.standing[part]  # of each row the last: the newest
         if len(self.state):
-            self._tell(judge(self.state, context, now), now)
+            max_age = flat.patience[self.series_of]
+            judged = judge(self.state, Context(self.standard.exhausts_within, max_age), now)
+            stale = now - self.state.c["last"][: len(self.state)] > max_age
+            self._tell(judged, stale, now)
 
     def _add(self, new: Ints, t: Floats, who: Ints) -> None:
         for i in new:
             known = len(self.state)
-            self.row_of[i] = self.state.row(_key(self.series[i]), self.series[i].limit, float(t[who == i].min()))
+            limit = self.standard.bound(self.series[i].limit)
+            self.row_of[i] = self.state.row(_key(self.series[i]), limit, float(t[who == i].min()))
             if len(self.state) > known:
                 self.series_of = np.append(self.series_of, i)
                 self.told = np.append(self.told, -1)
+                self.standing = np.append(self.standing, int(Standing.NOT_ASKED))
 
-    def _tell(self, judged: Judged, now: float) -> None:
-        for row in np.flatnonzero(judged.verdict != self.told):
+    def _tell(self, judged: Judged, stale: Any, now: float) -> None:
+        by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
+        verdict = np.where(by_growth, judged.verdict, _LEVEL_VERDICT[self.standing])
+        verdict = np.where(stale, UNKNOWN, verdict)
+        heard = now < self.flat.succeeded[self.series_of]
+        for row in np.flatnonzero((verdict != self.told) & heard):
             i = int(self.series_of[row])
+            if stale[row]:
+                reason = str(JudgementReason.STALE)
+            elif by_growth[row]:
+                reason = Reason(int(judged.reason[row])).name
+            else:
+                reason = str(LEVEL_SAYS.get(Standing(int(self.standing[row])), NOTHING_ASKED)[1])
+            timed = self.standard.growth and not stale[row]
             self.changes.append(
                 Change(
-                    time=self.base[i] + now, series=i, verdict=int(judged.verdict[row]), reason=int(judged.reason[row]),
-                    seconds_low=float(judged.seconds_low[row]), seconds_high=float(judged.seconds_high[row]),
+                    time=self.base[i] + now, series=i, verdict=int(verdict[row]), reason=reason,
+                    seconds_low=float(judged.seconds_low[row]) if timed else np.inf,
+                    seconds_high=float(judged.seconds_high[row]) if timed else np.inf,
                 )
             )  # fmt: skip
-        self.told = judged.verdict
+        self.told = verdict
 
-    def forget(self, flat: _Flat, now: float) -> None:
+    def forget(self, now: float) -> None:
         """Drop the rows whose readings are over and whose end has been told."""
-        over = flat.last[self.series_of] < now - _LINGER
+        over = self.flat.last[self.series_of] < now - self.flat.linger
         if over.sum() * 4 < len(over):
             return
         keep = np.flatnonzero(~over)
@@ -157,4 +209,4 @@ class _Run:
         mine = self.row_of >= 0
         self.row_of[mine] = place[self.row_of[mine]]
         self.state.keep([int(i) for i in keep])
-        self.series_of, self.told = self.series_of[keep], self.told[keep]
+        self.series_of, self.told, self.standing = self.series_of[keep], self.told[keep], self.standing[keep]

@@ -39,14 +39,13 @@ _COLUMNS: dict[str, tuple[float, type]] = {
     "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
     "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
     "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(Reason.SteadyGrowth), np.int64),
-    "ended": (0, np.int64), "plateau": (0.0, np.float64), "acute": (False, np.bool_),
-    "above": (np.nan, np.float64),
+    "ended": (0, np.int64), "plateau": (0.0, np.float64), "acute": (False, np.bool_), "sure": (False, np.bool_),
 }  # fmt: skip
 PER_WIDTH: dict[str, tuple[float, type]] = {
     "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
     "best": (np.inf, np.float64), "low": (np.inf, np.float64), "high": (np.inf, np.float64),
     "slope_low": (np.nan, np.float64), "slope_high": (np.nan, np.float64), "reason": (int(Reason.Steady), np.int64),
-    "calmest": (int(Reason.Steady), np.int64),
+    "calmest": (int(Reason.Steady), np.int64), "pace": (np.inf, np.float64), "sure": (False, np.bool_),
 }  # fmt: skip
 
 

@@ -12,11 +12,12 @@ from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
-from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, worst
+from leakwarden.core.judge import judge_absent, judge_series, worst
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.policy import Policy, selects
 from leakwarden.core.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.standard import JudgementReason, Standard, standard_of
 from leakwarden.core.symptoms import judge_symptom
 from leakwarden.core.threshold import resumed_at
 from leakwarden.core.workload import Pod, Snapshot, Workload, container_memory_limit
@@ -100,18 +101,18 @@ def says_which_alerts_fire(answer: Answer | None) -> bool:
 
 def _judge_signal(
     signal: Signal,
+    standard: Standard,
     workload: Workload,
     pod: Pod,
     readings: Readings,
     known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
     now: float,
-    max_age: float,
 ) -> Judgement:
     key = answer_key(signal, workload.namespace)
     answer = readings.answers.get(key)
     series = known.get(key, {}).get(pod.uid, [])
     if signal.type is SignalType.ALERT and says_which_alerts_fire(answer):
-        fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= max_age]
+        fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= standard.max_age]
         if not fresh or float(fresh[0].v[-1]) == 0:
             return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, "the alert is not firing")
     unit = unit_of(signal.type)
@@ -119,13 +120,13 @@ def _judge_signal(
         rates = [points for _, points, _ in known.get(RATE, {}).get(pod.uid, [])]
         return judge_symptom(
             signal,
+            standard,
             [points for _, points, _ in series],
             answer,
             rates,
             readings.answers.get(RATE),
             fixed_limit(signal.type),
             now,
-            max_age,
             unit,
         )
     if not series or isinstance(answer, QueryFailed):
@@ -135,11 +136,11 @@ def _judge_signal(
         [
             judge_series(
                 signal,
+                standard,
                 points,
                 _limit(signal, limit, workload, name.container),
                 readings.growth.get((key, pod.uid, name.container)),
                 now,
-                max_age,
                 unit,
             )
             for name, points, limit in series
@@ -162,7 +163,7 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     make a young pod Unknown where another signal can be judged.
     """
     leaks = [j for signal, j in judged if signal.effective_role is Role.LEAK and not _is_about_nothing(j)]
-    told = [j for j in leaks if j.reason != JudgementReason.WARMING_UP]
+    told = [j for j in leaks if j.reason not in (JudgementReason.WARMING_UP, JudgementReason.TOO_FEW_READINGS)]
     leaks = told or leaks
     others = [
         j
@@ -214,6 +215,7 @@ def evaluate(
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
     max_age = parse_duration(spec.source.max_age)
+    asked = [(signal, standard_of(signal, spec.source.max_age)) for signal in spec.signals]
     known = {
         answer_key(signal, policy.namespace): readings.history.by_pod(answer_key(signal, policy.namespace))
         for signal in spec.signals
@@ -226,7 +228,7 @@ def evaluate(
             _with_hole(
                 evaluate_pod(
                     pod,
-                    [(s, _judge_signal(s, workload, pod, readings, known, now, max_age)) for s in spec.signals],
+                    [(s, _judge_signal(s, standard, workload, pod, readings, known, now)) for s, standard in asked],
                 ),
                 policy,
                 known,

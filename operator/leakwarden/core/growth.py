@@ -8,7 +8,7 @@ from leakwarden.core.judgement import Interval, Verdict
 
 # The detector's reasons (core/verdict.py) as they end a sentence that begins with value and limit.
 EXPLANATIONS = {
-    "NoLimit": "there is no limit to judge by",
+    "NoLimit": "there is no limit to judge its growth by: an absolute threshold.above would be one",
     "TooFewReadings": "the process is too young for its growth to be judged",
     "Stale": "its readings are missing or too old",
     "Steady": "no growth that stands out of the noise",
@@ -26,18 +26,19 @@ EXPLANATIONS = {
     "GrowsDayOverDay": "it is higher at the same hour every day",
     "CollectionsRare": "it climbs close to the limit without a garbage collection to judge by",
     "ExhaustsSoon": "it climbs steadily and will soon reach its limit",
-    "AboveThreshold": "above the threshold for its time",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthFinding:
-    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow."""
+    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is what the growth was
+    judged against, which may be a policy's threshold where there is no other."""
 
     verdict: Verdict
     reason: str
     per_hour: Interval | None = None
     left: Interval | None = None
+    limit: float | None = None
 
     @property
     def explanation(self) -> str:

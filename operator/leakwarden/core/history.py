@@ -14,6 +14,10 @@ import numpy as np
 from leakwarden.core.readings import Points, Sampled, SeriesKey
 from leakwarden.core.workload import Pod
 
+# A hole longer than this is remembered by the last point before it, for as long as the first one after it is: else a
+# hole as long as the lookback would leave no trace, and readings that have just come back would look whole. In s.
+HOLE = 60.0
+
 _EMPTY = Points(t=np.empty(0), v=np.empty(0))
 
 
@@ -49,8 +53,8 @@ class History:
                 continue
             old = kept.get(key)
             before = old.points if old is not None and old.uid == pod.uid else _EMPTY
-            earliest = max(now - self.lookback, incarnation_start(pod, key.container))
-            kept[key] = _Series(pod.uid, _merge(before, new, earliest), answer.limits.get(key))
+            lived = _merge(before, new, incarnation_start(pod, key.container))
+            kept[key] = _Series(pod.uid, _recent(lived, now - self.lookback), answer.limits.get(key))
 
     def of_pod(self, signal: str, pod: Pod) -> Iterator[tuple[SeriesKey, Points, float | None]]:
         """The series of one pod's present incarnation with their limits."""
@@ -87,3 +91,11 @@ def _merge(old: Points, new: Points, earliest: float) -> Points:
         t=np.concatenate([old.t[kept], new.t[fresh]]),
         v=np.concatenate([old.v[kept], new.v[fresh]]),
     )
+
+
+def _recent(points: Points, earliest: float) -> Points:
+    """The points from `earliest` on, and the one before a hole that they begin with."""
+    first = int(np.searchsorted(points.t, earliest))
+    if 0 < first < points.t.size and points.t[first] - points.t[first - 1] > HOLE:
+        first -= 1
+    return Points(t=points.t[first:], v=points.v[first:])

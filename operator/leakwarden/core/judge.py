@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
+from dataclasses import replace
 
-from leakwarden.api.scalars import format_duration, parse_amount, parse_duration
+from leakwarden.api.scalars import format_duration
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal, SignalType
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.readings import Answer, NoData, Points, QueryFailed
 from leakwarden.core.signals import OF_REQUESTS
+from leakwarden.core.standard import LEVEL_SAYS, NOTHING_ASKED, JudgementReason, Standard, Standing, growth_speaks
 from leakwarden.core.threshold import breach
-
-
-class JudgementReason(StrEnum):
-    """Why a judgement is what it is, beside the detector's own reasons (core/verdict.py)."""
-
-    WITHIN_LIMITS = "WithinLimits"
-    ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
-    THRESHOLD_HELD = "ThresholdHeld"
-    ALERT_FIRING = "AlertFiring"
-    WARMING_UP = "WarmingUp"
-    STALE = "Stale"
-    NO_LIMIT = "NoLimit"
-    NO_SERIES = "NoSeries"
-    TOO_LITTLE_TRAFFIC = "TooLittleTraffic"
-    NO_REQUEST_RATE = "NoRequestRate"
 
 
 def unknown(signal: Signal, reason: str, message: str, value: float | None = None) -> Judgement:
@@ -47,40 +33,45 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
     return max(judgements, key=lambda judgement: SEVERITY[judgement.verdict])
 
 
-def _threshold(signal: Signal, points: Points, limit: float | None, max_age: float, unit: str) -> Judgement | None:
-    if signal.threshold is None:
-        return None
-    amount = parse_amount(signal.threshold.above)
+def _level(
+    signal: Signal, standard: Standard, points: Points, limit: float | None, unit: str
+) -> tuple[Standing, Judgement | None]:
+    """How the newest reading stands to the threshold, and what that says."""
+    if standard.above is None:
+        return Standing.NOT_ASKED, None
     value = float(points.v[-1])
-    if amount.share is not None and limit is None:
-        return unknown(signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but its limit cannot be read", value)
-    level = amount.share * limit if amount.share is not None and limit is not None else float(amount.value or 0)
-    needed = parse_duration(signal.threshold.for_)
-    found = breach(points, level, max_gap=max_age)
+    level = standard.level(limit)
+    if level is None:
+        return Standing.NO_LIMIT, unknown(
+            signal, JudgementReason.NO_LIMIT, f"{value:g} {unit}, but its limit cannot be read", value
+        )
     shown, border = _shown(value, limit, unit), _amount(level, unit)
     if not value > level:
-        return Judgement(
-            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, f"{shown}, below {border}", value, limit
-        )
-    if found.held < needed:
-        message = f"{shown}, above {border} for {format_duration(found.held)} of {format_duration(needed)}"
-        return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD, message, value, limit)
-    message = f"{shown}, above {border} for {format_duration(found.held)}"
-    return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD, message, value, limit)
+        standing, message = Standing.BELOW, f"{shown}, below {border}"
+    else:
+        held = breach(points, level, max_gap=standard.max_age).held
+        long_enough = held >= standard.above_for
+        standing = Standing.HELD if long_enough else Standing.ABOVE
+        message = f"{shown}, above {border} for {format_duration(held)}"
+        message += "" if long_enough else f" of {format_duration(standard.above_for)}"
+    verdict, reason = LEVEL_SAYS[standing]
+    return standing, Judgement(signal.name, verdict, reason, message, value, limit)
 
 
 def _growth(
-    signal: Signal, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
+    signal: Signal, standard: Standard, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
 ) -> Judgement | None:
-    if not signal.growth.enabled or signal.type in SYMPTOMS:
+    if not standard.growth or signal.type in SYMPTOMS:
         return None
     value = float(points.v[-1])
     shown = _shown(value, limit, unit)
     if finding is None:
         return unknown(signal, JudgementReason.WARMING_UP, f"{shown}, its growth was not judged yet", value)
     message = f"{shown}, {finding.explanation}"
-    if finding.reason == "TooFewReadings":
-        return unknown(signal, JudgementReason.WARMING_UP, message, value)
+    if finding.reason == JudgementReason.TOO_FEW_READINGS:
+        return unknown(signal, finding.reason, message, value)
+    if limit is None and finding.limit is not None:
+        message += f" (it has no limit but the threshold of {_amount(finding.limit, unit)})"
     if finding.per_hour is not None and finding.left is not None:
         never = finding.left.high == float("inf")
         latest = "never" if never else format_duration(finding.left.high)
@@ -88,48 +79,53 @@ def _growth(
             f": {finding.per_hour.low:.3g} to {finding.per_hour.high:.3g} an hour,"
             f" exhausted in {format_duration(finding.left.low)} to {latest}"
         )
+    bound = limit if limit is not None else finding.limit
     return Judgement(
-        signal.name, finding.verdict, finding.reason, message, value, limit, finding.per_hour, finding.left
+        signal.name, finding.verdict, finding.reason, message, value, bound, finding.per_hour, finding.left
     )
 
 
 def judge_series(
     signal: Signal,
+    standard: Standard,
     points: Points,
     limit: float | None,
     growth: GrowthFinding | None,
     now: float,
-    max_age: float,
     unit: str,
 ) -> Judgement:
-    """One series. The threshold and the growth are judged apart; the more severe speaks.
-
-    A reading within its threshold is Healthy although growth still warms up; with growth alone a young
-    process is Unknown.
-    """
+    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard."""
     if points.t.size == 0:
         return unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
     age = now - float(points.t[-1])
-    if age > max_age:
-        message = f"the newest reading is {format_duration(age)} old, more than {format_duration(max_age)}"
+    if age > standard.max_age:
+        message = f"the newest reading is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
         return unknown(signal, JudgementReason.STALE, message)
+    if age < -standard.max_age:
+        # The clock was put back: what was read before would look fresh until it has caught up.
+        return unknown(
+            signal, JudgementReason.STALE, f"the newest reading is {format_duration(-age)} ahead of the clock"
+        )
     if signal.type is SignalType.ALERT:
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
-    by_level = _threshold(signal, points, limit, max_age, unit)
-    by_growth = _growth(signal, points, limit, growth, unit)
-    if by_level is None and by_growth is None:
-        message = "neither a threshold nor growth is asked for"
-        return Judgement(
-            signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, message, float(points.v[-1]), limit
-        )
-    if by_level is None or by_growth is None:
-        return by_level or by_growth or unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
-    if by_growth.verdict is Verdict.UNKNOWN and by_level.verdict is not Verdict.UNKNOWN:
-        return by_level
-    if by_level.verdict is Verdict.UNKNOWN and by_growth.verdict is not Verdict.UNKNOWN:
+    standing, by_level = _level(signal, standard, points, limit, unit)
+    by_growth = _growth(signal, standard, points, limit, growth, unit)
+    if by_growth is not None and growth_speaks(standing, by_growth.verdict):
         return by_growth
-    return worst([by_level, by_growth])
+    if by_level is None:
+        verdict, reason = NOTHING_ASKED
+        message = "neither a threshold nor growth is asked for"
+        return Judgement(signal.name, verdict, reason, message, float(points.v[-1]), limit)
+    if by_growth is not None and by_growth.seconds_to_exhaustion is not None:
+        # The threshold says that it is time, growth how much time is left: both are wanted.
+        return replace(
+            by_level,
+            limit=by_growth.limit,
+            growth_per_hour=by_growth.growth_per_hour,
+            seconds_to_exhaustion=by_growth.seconds_to_exhaustion,
+        )
+    return by_level
 
 
 def judge_absent(signal: Signal, answer: Answer | None) -> Judgement:

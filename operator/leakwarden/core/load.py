@@ -30,8 +30,9 @@ class Explained:
     slope_error: Floats
 
 
-def explain_by_load(lo: Floats, load: Floats) -> Explained:
-    """For windows in which `load` is known for enough of the floors (`MIN_KNOWN`); gaps in load are filled by the mean."""
+def explain_by_load(lo: Floats, load: Floats, quantum: Floats) -> Explained:
+    """For windows in which `load` is known for enough of the floors (`MIN_KNOWN`); gaps in load are filled by the mean.
+    `quantum`: (rows,) the least amount by which a level changes, share of the limit."""
     there = ~np.isnan(lo)
     both = there & ~np.isnan(load)
     w = both.astype(np.float64)
@@ -52,8 +53,9 @@ def explain_by_load(lo: Floats, load: Floats) -> Explained:
     raw_b = np.where(free > 1e-12 * np.maximum(rr, 1e-12), (rx - tr * tx / tt) / np.maximum(free, 1e-12), 0.0)
     raw_c = (tx - raw_b * tr) / tt
     left = np.maximum(xx - raw_c * tx - raw_b * rx, 0.0) / np.maximum(n - 3, 1.0)
-    # Residuals are autocorrelated, so 24 buckets are worth perhaps eight: three times the variance.
-    variance = 3 * left + (1e-4) ** 2
+    # Residuals are autocorrelated, so 24 buckets are worth perhaps eight: three times the variance. They are never
+    # less than what rounding alone leaves (0.29 quanta, uniform): the few values of a small pool fit by chance.
+    variance = 3 * np.maximum(left, (0.29 * quantum) ** 2) + (1e-4) ** 2
     prior = variance / np.maximum(ELASTICITY_SPREAD * scale, 1e-12) ** 2
     b = np.where(free + prior > 0, (raw_b * free + ELASTICITY * scale * prior) / np.maximum(free + prior, 1e-18), 0.0)
     b = np.maximum(b, 0.0)  # more load never lowers a level

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
@@ -30,12 +30,13 @@ from leakwarden.api.v1alpha1.status import (
 )
 from leakwarden.core.capabilities import NOTES, Capability, Coverage, Lack, Reading, capabilities, fix_of
 from leakwarden.core.circuit import open_circuit
+from leakwarden.core.crowding import unreported
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation, says_which_alerts_fire
-from leakwarden.core.judge import JudgementReason
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.policy import format_time
 from leakwarden.core.readings import NoData, QueryFailed, Sampled
 from leakwarden.core.remediation import Decision
+from leakwarden.core.standard import JudgementReason
 
 Truth = tuple[str, Reason, str]  # status, reason, message
 
@@ -43,18 +44,21 @@ Truth = tuple[str, Reason, str]  # status, reason, message
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written."""
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one. And what the
+    operator may not do that the policy needs: `missing_rights`."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     trouble: str = ""
+    reported: Set[str] = frozenset()
+    missing_rights: Sequence[str] = ()
 
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def ready(evaluation: PolicyEvaluation, trouble: str = "") -> Truth:
+def ready(evaluation: PolicyEvaluation, trouble: str = "", missing_rights: Sequence[str] = ()) -> Truth:
     policy = evaluation.policy
     if policy.spec is None:
         return ("False", Reason.INVALID_SPEC, policy.error)
@@ -62,6 +66,8 @@ def ready(evaluation: PolicyEvaluation, trouble: str = "") -> Truth:
         return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if trouble:
         return ("False", Reason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
+    if missing_rights:
+        return ("False", Reason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
     if conflicts:
         named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
@@ -196,7 +202,7 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
 
 def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     truths: dict[ConditionType, Truth] = {
-        ConditionType.READY: ready(evaluation, records.trouble),
+        ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights),
         ConditionType.HEALTHY: healthy(evaluation),
         ConditionType.COMPLIANT: compliant(evaluation),
         ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
@@ -226,7 +232,9 @@ def _conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: R
     return result
 
 
-def _workload_status(target: WorkloadEvaluation, decision: Decision | None, capability: Capability) -> WorkloadStatus:
+def _workload_status(
+    target: WorkloadEvaluation, decision: Decision | None, capability: Capability, records: Records
+) -> WorkloadStatus:
     unhealthy = [pod for pod in target.pods if pod.verdict is not Verdict.HEALTHY]
     findings = target.findings or ()
     skipped = None
@@ -251,6 +259,7 @@ def _workload_status(target: WorkloadEvaluation, decision: Decision | None, capa
             )
             for pod in unhealthy[:MAX_PODS]
         ],
+        unreported=0 if records.trouble else unreported(target, records.reported),
         findings=[
             FindingStatus(
                 check=f.check,
@@ -340,7 +349,9 @@ def build_status(
             unknown=counts[Verdict.UNKNOWN],
         ),
         workloads=[
-            _workload_status(target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid])
+            _workload_status(
+                target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid], records
+            )
             for target in evaluation.workloads[:MAX_WORKLOADS]
         ],
         signals=[

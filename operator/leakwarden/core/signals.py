@@ -32,7 +32,7 @@ class LimitKind(StrEnum):
     METRIC = "Metric"  # another series says it
     CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template
     SHARE = "Share"  # the value is a share of a whole, which is 1
-    NONE = "None"  # there is none; only an absolute threshold can be judged
+    NONE = "None"  # there is none; an absolute threshold is taken for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 # The process itself comes first: Go raises its own soft limit at start, so process_max_fds is
                 # the truth and container_ulimits_soft may be another number.
                 Alias("process_open_fds", "process_max_fds"),
+                Alias("process_files_open_files", "process_files_max_files"),  # JVM neighbours, through Micrometer
                 Alias(
                     "container_file_descriptors",
                     "container_ulimits_soft",

@@ -12,23 +12,24 @@ import numpy as np
 
 from leakwarden.api.scalars import format_duration
 from leakwarden.api.v1alpha1.signal import Signal
-from leakwarden.core.judge import JudgementReason, judge_absent, judge_series, unknown, worst
+from leakwarden.core.judge import judge_absent, judge_series, unknown, worst
 from leakwarden.core.judgement import Judgement
 from leakwarden.core.readings import Answer, Points, QueryFailed
+from leakwarden.core.standard import JudgementReason, Standard
 
 
 def judge_symptom(
     signal: Signal,
+    standard: Standard,
     series: Sequence[Points],
     answer: Answer | None,
     rates: Sequence[Points],
     rate_answer: Answer | None,
     limit: float | None,
     now: float,
-    max_age: float,
     unit: str,
 ) -> Judgement:
-    """One pod. `rates` is its request rate (requests/s), at the same moments as `series`; `max_age` in seconds."""
+    """One pod. `rates` is its request rate (requests/s), at the same moments as `series`."""
     for each in (answer, rate_answer):
         if isinstance(each, QueryFailed):
             # Whatever history holds, it says nothing about now.
@@ -40,8 +41,10 @@ def judge_symptom(
             return judge_absent(signal, answer)
         return unknown(signal, JudgementReason.NO_REQUEST_RATE, "its request rate is not known")
     age = now - float(rate.t[-1])
-    if age > max_age:
-        message = f"the newest request rate is {format_duration(age)} old, more than {format_duration(max_age)}"
+    if age > standard.max_age:
+        message = (
+            f"the newest request rate is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
+        )
         return unknown(signal, JudgementReason.STALE, message)
     # Before anything is said of the series: without requests the ratio is no number, and so not there.
     newest = float(rate.v[-1])
@@ -55,4 +58,4 @@ def judge_symptom(
     if not counted:
         message = f"no reading yet from a time with {least:g} requests a second"
         return unknown(signal, JudgementReason.TOO_LITTLE_TRAFFIC, message)
-    return worst([judge_series(signal, each, limit, None, now, max_age, unit) for each in counted])
+    return worst([judge_series(signal, standard, each, limit, None, now, unit) for each in counted])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leakwarden.core.readings import Points
+from leakwarden.core.readings import Floats, Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +17,24 @@ class Breach:
     level: float
 
 
-def breach(points: Points, level: float, max_gap: float) -> Breach:
-    """How long the readings have been above `level` without interruption.
+def held_above(t: Floats, v: Floats, level: float, max_gap: float) -> Floats:
+    """For each reading, for how long up to it the readings have been above `level` without interruption; 0 where it is
+    not. `t` in seconds, ascending; `v` without NaN.
 
     A gap longer than `max_gap` seconds starts the time anew: nobody knows what happened meanwhile, and after
     an outage of Prometheus a `for` clause that carries over fires on data it has not seen.
     """
+    above = v > level
+    goes_on = np.append(False, above[:-1] & (np.diff(t) <= max_gap))
+    first = np.maximum.accumulate(np.where(above & ~goes_on, np.arange(t.size), 0))
+    return np.where(above, t - t[first], 0.0)
+
+
+def breach(points: Points, level: float, max_gap: float) -> Breach:
+    """How long the readings have been above `level` up to the newest."""
     if points.t.size == 0 or not points.v[-1] > level:
         return Breach(0.0, level)
-    below = np.flatnonzero(~(points.v > level))
-    first = int(below[-1]) + 1 if below.size else 0
-    gaps = np.flatnonzero(np.diff(points.t[first:]) > max_gap)
-    if gaps.size:
-        first += int(gaps[-1]) + 1
-    return Breach(float(points.t[-1] - points.t[first]), level)
+    return Breach(float(held_above(points.t, points.v, level, max_gap)[-1]), level)
 
 
 def resumed_at(points: Points, max_gap: float) -> float | None:

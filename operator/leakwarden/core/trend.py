@@ -42,6 +42,7 @@ class Trend:
     drawdown: Floats  # the deepest fall from an earlier high, over the growth
     still: Floats  # share of neighbouring buckets with exactly the same floor: a high-water mark stands still
     garbage: Floats  # how far the ceiling of a bucket usually lies above its floor, share of the limit
+    tooth: Floats  # how far ceilings rose above the line of the floors, the highest but one, share of the limit
 
 
 def median_rows(values: Floats) -> Floats:
@@ -93,6 +94,13 @@ def _now(values: Floats, slope: Floats, offset: float) -> Floats:
     median lags two buckets behind, a tenth of a fast leak's life. `offset`: where in its bucket a value was seen."""
     ahead = SLOTS - _TIME[-5:] - offset
     return median_rows(values[:, -5:] + np.maximum(slope, 0.0)[:, None] * ahead)
+
+
+def _tooth(hi: Floats, line: _Line) -> Floats:
+    """How far ceilings rose above the floors' line. The highest but one: a single odd reading is no tooth."""
+    above = hi - (line.offset[:, None] + line.slope[:, None] * _TIME)
+    highest = np.sort(np.where(np.isnan(above), -np.inf, above), axis=1)
+    return np.where(np.isfinite(highest[:, -2]), np.maximum(highest[:, -2], 0.0), 0.0)
 
 
 def _quarters(y: Floats, valid: Bools, first: Floats, span: Floats, growth: Floats, quantum: Floats) -> Floats:
@@ -185,5 +193,5 @@ def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
         noise=np.where(np.isnan(line.noise), np.inf, line.noise), start=line.offset + slope * line.first,
         floor=np.where(np.isnan(floor), line.offset + slope * SLOTS, floor), level=level, late=line.late,
         step=_quarters(lo, valid, line.first, span, growth, quantum), drawdown=drawdown, still=still,
-        garbage=median_rows(hi - lo),
+        garbage=median_rows(hi - lo), tooth=_tooth(hi, line),
     )  # fmt: skip

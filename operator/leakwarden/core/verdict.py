@@ -23,7 +23,7 @@ class Reason(IntEnum):
 
     | verdict | reason | what it means |
     |---|---|---|
-    | Unknown | NoLimit | no limit is known, so no level is near it and nothing can be exhausted |
+    | Unknown | NoLimit | no limit is known, nor an absolute threshold in its place: nothing can be exhausted |
     | Unknown | TooFewReadings | the process is too young, or scraped too rarely, for six floors |
     | Unknown | Stale | no reading within three scrape intervals (or the policy's maxAge): missing data never acts |
     | Healthy | Steady | no growth that stands out of the noise |
@@ -40,7 +40,6 @@ class Reason(IntEnum):
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
-    | Exhausting | AboveThreshold | every reading has been above the policy's threshold for its time |
     | Exhausting | ExhaustsSoon | leaking, and the limit will be reached within the policy's exhaustsWithin |
     """
 
@@ -62,7 +61,6 @@ class Reason(IntEnum):
     GrowsDayOverDay = 15
     CollectionsRare = 16
     ExhaustsSoon = 17
-    AboveThreshold = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +73,61 @@ class Gates:
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 8 (bench: steps).
     clear_of_noise: tuple[float, ...] = (4.0, 5.5, 7.0, 8.0, 5.0, 5.0)
-    # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high).
-    little: float = 0.14
+    # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high, which
+    # wobbles by 2 % of the limit: five times that; at 6 % it is mistaken, at 14 % leaks near the limit are missed).
+    little: float = 0.10
     clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 16.0, 16.0, 10.0, 10.0)
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
-    least_quarter: float = 0.20
+    least_quarter: float = 0.15
+    # ... or an interval of the slope that begins at this share of it: one odd quarter among noise is no step.
+    narrow: float = 0.60
     # More floors than this exactly like the one before (bench: high_water), unless one step is this much of the limit.
     stands_still: float = 0.35
     coarse: float = 0.004
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
+    # The upper bound of the latest minutes' slope over the slope of the hour they end.
+    goes_on: float = 0.30
+    # How far the line may point above the latest ceiling, over the growth (bench: bursts, filling_cache).
+    left_behind: float = 0.10
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
     gives_back: float = 0.30
     # Growth in the window over what is left. 1: extrapolate no further than was seen.
     reach: float = 1.0
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
-    level: tuple[float, ...] = (0.85, 0.81, 0.81, 0.82, 0.80, 0.78)
+    # A burst of 25 minutes is as straight as a leak; of five that passed at 0.85, three ended below 0.88. A staircase of
+    # days reached 0.82, and days leave hours to act in anyway (bench: bursts, steps).
+    level: tuple[float, ...] = (0.88, 0.81, 0.81, 0.82, 0.84, 0.84)
     # One minute's window when the next wider one shows the same (bench: accelerating; bursts are not in the wider one).
     level_backed: float = 0.76
     # History alone tells mornings, not steps (bench: steps).
-    level_history: float = 0.10
+    level_history: float = 0.08
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
-    level_unexplained: tuple[float, ...] = (0.85, 0.89, 0.92, 0.92, 0.92, 0.92)
+    level_unexplained: tuple[float, ...] = (0.85, 0.87, 0.92, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.90
     # What a ceiling stands above its floor beyond this comes and goes, and counts for a quarter.
     air: float = 0.10
+    # Unless its floors never gave way, of which eight say little in a pool (bench: pool_at_maximum).
+    firm_readings: int = 12
     firm_drawdown: float = 0.05
     firm_growth: float = 0.40
     imminent: float = 4300.0  # seconds
     # ... and more for garbage that doubles what is live, which stands high every morning (bench: gc_sawtooth).
-    level_collected: float = 0.95
+    # Live memory that is doubled peaks at 0.9 there, and leaks that were told from 0.95 on were told too late.
+    level_collected: float = 0.91
     # Above this no explanation helps: whatever lifts it, it is about to be exhausted.
     level_unvetoed: float = 0.97
     # A straight line, clear of load: what saturates shows `late` 0.85 after a third of its time constant, when it
     # cannot yet look as if it reached the limit within two windows. A cache that fills in a straight line can, so
     # much must be gone, and memory is left out; unless a process of the workload has gone all the way before.
-    early_level: float = 0.70
+    # A cache that fills is as straight: six of seventeen false alarms were caches at 0.70, three at 0.76.
+    early_level: float = 0.76
     early_convicted: float = 0.50
     early_reach: float = 2.0
     early_late: float = 0.80
     early_readings: int = 10
+    early_narrow: float = 0.70  # the slope's lower bound over the slope
     early_clear: tuple[float, ...] = (1e9, 14.0, 12.0, 12.0, 12.0, 12.0)
     early_quarter: float = 0.5
     early_drawdown: float = 0.12
@@ -130,11 +142,18 @@ class Gates:
     beyond_wobble: float = 0.8
     # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
     confirm: tuple[int, ...] = (3, 2, 2, 1, 1, 1)
+    # ... and once where the limit comes within this many buckets and seconds: later is too late.
+    urgent: float = 2.0
+    urgent_rest: float = 300.0
     # Suspect: clear growth that would reach the limit within four windows.
     suspect_reach: float = 4.0
     suspect_level: float = 0.35
-    # Exhausting acts, so it needs a level that no healthy family but the busiest reaches.
-    exhausting_level: float = 0.86
+    # Exhausting acts, so it needs a level that no healthy family but the busiest reaches ...
+    exhausting_level: float = 0.84
+    # ... and where nothing tells the growth from a morning, a cleaner line: mornings of the bench are 7 to 13 times
+    # their noise (steps, noisy). Minutes that no wider window backs must be higher than a burst (bursts).
+    sure_clear: float = 14.0
+    sure_level: float = 0.90
     # The best estimate within the policy's time; or, this high, the hasty one; or, this high, any.
     exhausting_hasty: float = 0.90
     exhausting_any: float = 0.95
@@ -146,6 +165,8 @@ class Passed:
 
     leak: Bools  # has the shape of a leak that nothing explains
     near: Bools  # close enough to the limit, and where it has not come back from before
+    urgent: Bools  # a leak that cannot wait for confirmation
+    sure: Bools  # enough to act on, once it is a leak
     suspect: Bools
     reason: Floats  # Reason of the Healthy verdict that this window would give
     seconds: Floats  # to exhaustion: best estimate; inf where it does not grow
@@ -170,12 +191,13 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, pace: Floats, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
+    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `pace`: at most how fast it has grown within the latest minutes, share of the limit per second (infinite: not known).
+    `wobble`: the deepest fall at this width.
     `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
@@ -185,10 +207,14 @@ def judge_windows(
     straight = np.where(backed, 14.0, gates.clear_of_noise_little[width_index])
     clear &= (growth > gates.little) | (growth > straight * raw.noise)
     clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
-    steady = (raw.step > gates.least_quarter) & (raw.drawdown < gates.gives_back)
+    steady = (raw.step > gates.least_quarter) | (raw.slope_low > gates.narrow * raw.slope)
+    steady &= raw.drawdown < gates.gives_back
     # A high-water mark stands still between its records; small pools do so because they count in large steps.
     steady &= (raw.still < gates.stands_still) | (quantum > gates.coarse)
-    keeps_on = raw.late > gates.not_slowing
+    # An hour that has stood still for its last minutes was a burst that holds, whatever its line says (bench: bursts).
+    keeps_on = (raw.late > gates.not_slowing) & (pace * width >= gates.goes_on * raw.slope)
+    if width_index > 0:  # nor does it go on where the line has left the readings behind
+        keeps_on &= raw.floor - actual < gates.left_behind * growth
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
     # The other pods' mean is a poorer measure of load than the load itself.
@@ -198,15 +224,26 @@ def judge_windows(
     # What fills up to a bound is as high as it has been, not as high as its line would have it; only between two
     # collections the line knows better.
     capped = np.minimum(raw.level, actual)
-    level = np.where(collected & ~memory, raw.level, capped) if width_index > 0 else np.where(memory, capped, raw.level)
+    level = np.where(collected & ~memory, raw.level, capped)
+    # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it. Such memory is
+    # exhausted when a peak meets the limit, and between two peaks it is no farther from it (bench: under_sawtooth).
+    filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
+    peaks = np.minimum(raw.floor, actual) + raw.tooth
+    level = np.where((memory | collected) & ~filling, np.maximum(level, peaks), level)
     # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
     # bucket counts for a quarter: a busy pool touches its maximum and is idle a second later (bench: pool_at_maximum).
     # Unless its floors have climbed without ever giving way: a pool's mornings do give way (bench: pool).
-    firm = (raw.drawdown < gates.firm_drawdown) & (growth > gates.firm_growth) & (growth > 15 * raw.noise)
+    firm = (
+        (raw.n >= gates.firm_readings)
+        & (raw.drawdown < gates.firm_drawdown)
+        & (growth > gates.firm_growth)
+        & (growth > 15 * raw.noise)
+    )
     airy = np.where(firm, 0.0, np.maximum(np.maximum(level - raw.floor, raw.garbage - raw.slope) - gates.air, 0.0))
     height = np.where(memory | collected | rated, level, level - 0.75 * airy)
     margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
-    novel = raw.floor > known + margin
+    # The line may run ahead of what was seen; nothing is novel for where a line points.
+    novel = np.minimum(raw.floor, actual) > known + margin
     short = width_index <= 1
     trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
     hasty = gates.level_unexplained[width_index]
@@ -217,8 +254,6 @@ def judge_windows(
     trusted_level = np.where(backed & (width_index == 0), gates.level_backed, gates.level[width_index])
     trusted_level = trusted_level + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
     needed = np.where(trusted, trusted_level, unexplained_level)
-    # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it.
-    filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
@@ -227,13 +262,13 @@ def judge_windows(
     half = (solid > gates.level_unexplained[2]) & (adjusted.slope > 0.3 * raw.slope)
     last = (solid > gates.level_unvetoed) & (adjusted.slope > 0.2 * raw.slope)
     # A small pool is at its maximum with every busy morning (seen on a node, with load that rose for three minutes).
-    last &= quantum <= gates.coarse
-    vetoed = rated & ~unexplained & ~half & ~last
+    vetoed = rated & ~unexplained & ~((half | last) & (quantum <= gates.coarse))
     # A straight line that owes nothing to the load is believed from farther away: reported, not acted on.
     straight_line = (
         (rated | apart | convicted)
         & (adjusted.slope_low > gates.early_unexplained * raw.slope)
         & (raw.n >= gates.early_readings)
+        & (raw.slope_low > gates.early_narrow * raw.slope)
         & (growth > gates.early_clear[width_index] * raw.noise)
         & (raw.step > gates.early_quarter)
         & (raw.drawdown < gates.early_drawdown)
@@ -245,10 +280,16 @@ def judge_windows(
     near |= straight_line & (height >= np.where(convicted, gates.early_convicted, gates.early_level))
     reach |= straight_line
     leak = clear & steady & keeps_on & reach & ~vetoed
+    near &= novel
+    # A second look that would come after the limit is none (bench: goroutines, near_limit).
+    urgent = leak & near & (best <= gates.urgent * width + gates.urgent_rest) & (width_index >= 2)
+    sure = trusted | (growth > gates.sure_clear * raw.noise)
+    if width_index == 0:
+        sure &= backed | (height >= gates.sure_level)
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level
     reason = np.full(len(best), int(Reason.Steady))
     reason = np.where(clear & ~novel, int(Reason.WithinKnownRange), reason)
     reason = np.where(clear & ~keeps_on, int(Reason.SlowsDown), reason)
     reason = np.where(clear & vetoed, int(Reason.FollowsLoad), reason)
-    return Passed(leak, near & novel, suspect, reason, best, low, high)
+    return Passed(leak, near, urgent, sure, suspect, reason, best, low, high)

@@ -138,6 +138,7 @@ class Snapshot:
     trouble: str = ""
     # Who scales a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
     autoscalers: Mapping[tuple[str, str], str] | None = None
+    autoscalers_denied: str = ""  # the right that is missing to read them, in one line for people, or empty
     # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 

@@ -99,6 +99,7 @@ class ApiCluster:
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
             trouble="; ".join(sorted({trouble for each in self._reflectors if (trouble := each.stats().trouble)})),
             autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
+            autoscalers_denied="; ".join(sorted({each.denied for each in self._scaler_reflectors if each.denied})),
         )
 
     def _knows_autoscalers(self) -> bool:

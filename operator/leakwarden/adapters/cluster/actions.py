@@ -81,7 +81,8 @@ def _blocked(reply: Reply) -> Attempt:
     for cause in budgets:
         match = _BUDGET_NAME.search(cause.message or "")
         if match is not None:
-            return Attempt(Outcome.BLOCKED, f"PodDisruptionBudget {match[1]} does not allow a disruption now")
+            message = f"PodDisruptionBudget {match[1]} does not allow a disruption now"
+            return Attempt(Outcome.BLOCKED, message, budget=match[1])
     return Attempt(Outcome.BLOCKED, "a PodDisruptionBudget does not allow a disruption now")
 
 

@@ -74,6 +74,11 @@ class Reflector(Generic[T]):
         more: an outage ends by itself, but a right that was taken away may never come back."""
         return math.inf if self._heard is None or self._denied else self._clock() - self._heard
 
+    @property
+    def denied(self) -> str:
+        """The right that is missing, in one line; empty where none is, or where something else is in the way."""
+        return self._trouble if self._denied else ""
+
     def stats(self) -> ReflectorStats:
         return ReflectorStats(
             resource=self._resource.plural,

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NO_TARGETS = "NoTargets"
     UNKNOWN_SOURCE = "UnknownSource"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    RIGHTS_MISSING = "RightsMissing"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
     # Healthy
@@ -55,6 +56,9 @@ REASON_MEANINGS: dict[Reason, str] = {
     Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     Reason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
     " missing CRD. Nothing is done: without its record an action could be done twice.",
+    Reason.RIGHTS_MISSING: "The operator's account may not do, or read, something that this policy needs; the message names"
+    " the verb and the resource. The rest of the policy is in force. It is said until the right is there and was needed"
+    " again.",
     Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
@@ -109,9 +113,11 @@ class SkipReason(StrEnum):
     ESCALATED = "Escalated"
     DISRUPTION_BUDGET = "DisruptionBudget"
     AT_MAX_REPLICAS = "AtMaxReplicas"
+    DROPS_REQUESTS = "DropsRequests"
     WORSENS_LEAK = "WorsensLeak"
     CIRCUIT_OPEN = "CircuitOpen"
     EVIDENCE_MISSING = "EvidenceMissing"
+    EVIDENCE_PENDING = "EvidencePending"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
 
 
@@ -155,9 +161,14 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.ESCALATED: "A person was called for this pod already; nothing else is tried.",
     SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
     SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
+    SkipReason.DROPS_REQUESTS: "Pods of the Deployment are killed before they can finish their requests:"
+    " terminationGracePeriodSeconds is 0, or preStop uses all of it up. Nothing that takes pods away is done;"
+    " spec.audit.enabled: false waives it.",
     SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
     SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
     " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
     SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
+    SkipReason.EVIDENCE_PENDING: "Profiles of other pods that are acted on are being taken; this pod's come first in the"
+    " next tick. An action waits no longer than three minutes for that.",
     SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
 }

@@ -9,7 +9,7 @@ from leakwarden.api.v1alpha1.schema import Duration, Model
 
 class History(Model):
     """Reports of episodes that have ended. One that a cooldown, a budget or the circuit breaker still needs is kept
-    beyond both bounds; one that has not ended is never deleted."""
+    beyond both bounds; one that has not ended is not deleted for its age."""
 
     limit: int = Field(
         default=50,

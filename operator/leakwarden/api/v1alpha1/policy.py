@@ -150,7 +150,9 @@ class Audit(Model):
     """The static checks on each target, and whether its endpoints really answer."""
 
     enabled: bool = Field(
-        default=True, description="Whether targets are audited. Default true. Auditing changes nothing."
+        default=True,
+        description="Whether targets are audited. Default true. Auditing changes nothing. While it is on, no action takes"
+        " pods away that would be killed in the middle of their requests (see the skip reason DropsRequests).",
     )
     liveness_path: str = Field(
         default="/healthz",

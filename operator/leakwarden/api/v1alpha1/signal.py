@@ -61,7 +61,9 @@ class Threshold(Model):
 
     above: AmountText = Field(
         description="The level: a share of the signal's limit such as 80%, or a number such as 200, 10k or 512Mi."
-        " A share needs a limit that can be read; without one the signal is Unknown."
+        " A share needs a limit that can be read; without one the signal is Unknown. Where there is no limit, as for"
+        " goroutines and sockets, a number is also what growth is judged against. Hazard: growth that will reach it within"
+        " growth.exhaustsWithin then counts as Exhausting before the level is reached."
     )
     for_: Duration = Field(
         default="5m",
@@ -72,7 +74,8 @@ class Threshold(Model):
 
 
 class Growth(Model):
-    """Steady growth towards the limit. On unless disabled: it sees a leak long before a threshold does."""
+    """Steady growth towards the limit, or towards an absolute threshold where there is no limit; without either the
+    growth of a signal is Unknown. On unless disabled: it sees a leak long before a threshold does."""
 
     enabled: bool = Field(default=True, description="Whether growth is judged. Default true.")
     exhausts_within: Duration = Field(
@@ -183,7 +186,9 @@ class Signal(Model):
     )
     growth: Growth = Field(
         default_factory=Growth,
-        description="How growth towards the limit is judged. Without effect for HTTPErrors and LatencyP99.",
+        description="How growth towards the limit is judged; where there is none, towards threshold.above if that is a"
+        " number. With neither, growth leads nowhere that is known, and is Unknown (NoLimit), never Exhausting. Without"
+        " effect for HTTPErrors and LatencyP99.",
     )
     min_request_rate: float | None = Field(
         default=None,

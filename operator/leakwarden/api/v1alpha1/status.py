@@ -116,6 +116,11 @@ class WorkloadStatus(LenientModel):
     unhealthy: list[PodStatus] = Field(
         default_factory=list, max_length=MAX_PODS, description="Its worst pods, at most five."
     )
+    unreported: int = Field(
+        default=0,
+        description="Leaking pods without a LeakReport of their own: at most twenty are open for a target at a time, of the"
+        " pods that run out first. All of them are judged, and each has a report before it is acted on.",
+    )
     findings: list[FindingStatus] = Field(
         default_factory=list, max_length=MAX_FINDINGS, description="Findings of the audit, worst first, at most eight."
     )

@@ -50,6 +50,7 @@ GUARDS: list[Guard] = [
     budgets.storm_active,
     # Does it suit the Deployment?
     fitness.at_max_replicas,
+    fitness.drops_requests,
     fitness.worsens_leak,
     fitness.replicas_owned,
     fitness.template_owned,
@@ -61,6 +62,7 @@ IMPOSSIBLE = frozenset(
     {
         SkipReason.NOT_PERMITTED,
         SkipReason.AT_MAX_REPLICAS,
+        SkipReason.DROPS_REQUESTS,
         SkipReason.WORSENS_LEAK,
         SkipReason.TOO_FEW_REPLICAS,
         SkipReason.REPLICAS_OWNED,

@@ -15,6 +15,23 @@ def at_max_replicas(candidate: Candidate, _: Situation) -> Skip | None:
     return None
 
 
+def drops_requests(candidate: Candidate, _: Situation) -> Skip | None:
+    """A pod that gets SIGKILL as soon as it may know that it is to go cuts off every request in flight: the errors that
+    acting is to prevent. Where less is certain (a drain that is merely short) the audit says so, and the leak weighs
+    more. Who switches the audit off does not ask for this either."""
+    if not candidate.disturbs or not candidate.spec.audit.enabled:
+        return None
+    grace = candidate.target.workload.termination_grace
+    if grace == 0:
+        return Skip(SkipReason.DROPS_REQUESTS, "terminationGracePeriodSeconds is 0: its pods are killed at once")
+    for container in candidate.target.workload.containers:
+        length = container.pre_stop.seconds if container.pre_stop is not None else None
+        if length is not None and length >= grace:
+            told = f"preStop of {container.name} takes {length} s of terminationGracePeriodSeconds {grace}"
+            return Skip(SkipReason.DROPS_REQUESTS, f"{told}: no time is left to finish requests")
+    return None
+
+
 def worsens_leak(candidate: Candidate, _: Situation) -> Skip | None:
     kinds = {signal.name: signal.type for signal in candidate.spec.signals}
     is_pool = kinds.get(candidate.judgement.signal) is SignalType.DB_POOL
@@ -30,7 +47,9 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
     workload = candidate.target.workload
     scalers = situation.surroundings.autoscalers
     if scalers is None:
-        return Skip(SkipReason.REPLICAS_OWNED, "whether an autoscaler owns the replicas is not known")
+        why = situation.surroundings.autoscalers_denied
+        told = f"whether an autoscaler owns the replicas is not known{f': {why}' if why else ''}"
+        return Skip(SkipReason.REPLICAS_OWNED, told)
     holder = scalers.get((workload.namespace, workload.name)) or owner(workload)
     return Skip(SkipReason.REPLICAS_OWNED, f"{holder} owns the replicas") if holder else None
 

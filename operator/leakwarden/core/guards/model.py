@@ -50,7 +50,8 @@ class Candidate:
 class Surroundings:
     """What was gathered besides readings. Absent facts never let an action pass that depends on them.
 
-    `autoscalers` says who scales a Deployment, by its namespace and name; None: not known. `vetoes` holds, by policy UID
+    `autoscalers` says who scales a Deployment, by its namespace and name; None: not known, and `autoscalers_denied` names
+    the right that is missing, if one is. `vetoes` holds, by policy UID
     and the veto's name, the objection in words, empty where there is none; a veto that is not in it was not asked.
     `silences` is None where no Alertmanager is configured. `started`: since when this replica has the lead, epoch s.
     """
@@ -58,6 +59,7 @@ class Surroundings:
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0
     autoscalers: Mapping[tuple[str, str], str] | None = None
+    autoscalers_denied: str = ""
     vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     silences: Silences | None = None
 
