@@ -35,6 +35,8 @@ from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.core.workload import Pod
 from leakwarden.ports import Attempt, DescriptorsFound, Outcome
 
+pytestmark = pytest.mark.long
+
 READER = "leakwarden-descriptors"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 LOOKING = {"descriptors": {"ephemeralContainer": {"enabled": True}}}

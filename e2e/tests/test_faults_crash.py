@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 
+import pytest
+
 from e2e.cluster.progress import say
 from e2e.faults.exchange import Exchange, first, then
 from e2e.faults.scene import Scene, World
 from e2e.faults.steps import step_of, steps
 from e2e.harness.kube import Object
 from e2e.harness.waiting import NotYet
+
+pytestmark = pytest.mark.long
 
 COOLDOWN = 40.0  # s; longer than an outcome takes, and than a killed operator needs to come back and look
 AT_ONCE = 5
