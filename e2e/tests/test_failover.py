@@ -17,6 +17,8 @@ from e2e.harness.release import NAMESPACE, holder_of, lease, pod_logs, wait_for_
 from e2e.harness.stack import uids
 from e2e.harness.waiting import NotYet, wait_until
 
+pytestmark = pytest.mark.long
+
 # Ripe only after a leader that is killed or put to sleep right away has been followed, or nearly so.
 SIGNALS = [signal("Descriptors", "80%", "20s")]
 # Seconds, generous to a busy machine. Planned are up to 17 after a crash (a Lease of 15 s, looked at every 2 s) and

@@ -19,6 +19,8 @@ from e2e.faults.scene import USUAL_LEASE, Scene, World
 from e2e.harness.kube import Object, provider
 from e2e.harness.waiting import NotYet
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 6
 BUSY = answered(429, "TooManyRequests", "too many requests, please try again later", retry_after=1)
 CONFLICT = answered(409, "Conflict", "the object has been modified")

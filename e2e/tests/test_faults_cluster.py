@@ -18,6 +18,8 @@ from e2e.faults.scene import Scene, World
 from e2e.harness.kube import Object, apply, delete
 from e2e.harness.waiting import NotYet
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 6
 EVICTIONS = requests("POST", "/eviction")
 

@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 
+import pytest
+
 from e2e.cluster.progress import say
 from e2e.faults.exchange import Exchange, first, then
 from e2e.faults.scene import Scene, World
 from e2e.faults.steps import step_of, steps
 from e2e.harness.kube import Object
 from e2e.harness.waiting import NotYet
+
+pytestmark = pytest.mark.long
 
 COOLDOWN = 40.0  # s; longer than an outcome takes, and than a killed operator needs to come back and look
 AT_ONCE = 5
@@ -83,7 +87,9 @@ def _settled(scene: Scene) -> None:
     def look() -> bool | NotYet:
         records = scene.actions()
         told = records and not any(record["phase"] == "Pending" for record in records)
-        good = told and "CooldownActive" in scene.skips()
+        # The policy's status follows the reports: what it says may be of before the eviction.
+        done = {record["podUID"] for record in records if record["phase"] == "Done"}
+        good = told and done == set(scene.evicted()) and "CooldownActive" in scene.skips()
         return True if good else NotYet(f"{records} {scene.workload()}")
 
     scene.wait("the action to be told and the cooldown to hold", look)

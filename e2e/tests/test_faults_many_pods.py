@@ -7,10 +7,14 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 
+import pytest
+
 from e2e.cluster.progress import say
 from e2e.faults.scene import POLICY, Scene, World
 from e2e.harness.kube import Object
 from e2e.harness.waiting import NotYet
+
+pytestmark = pytest.mark.long
 
 FEW, MANY = 5, 500
 COOLDOWN = 10.0  # s; the least that a policy can have

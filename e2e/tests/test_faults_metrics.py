@@ -18,6 +18,8 @@ from e2e.faults.scene import REFILL, SIGNALS, Scene, World
 from e2e.harness.policies import signal
 from leakwarden.api.scalars import parse_duration
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 6
 QUERIES = requests(path="/api/v1/query")
 FIVE_MINUTES = 300.0

@@ -21,6 +21,8 @@ from e2e.harness.stack import prometheus_query, start_load, stop_load, uids, wai
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 
+pytestmark = pytest.mark.long
+
 POLICY = "growth"
 WATCHED = {"team": "shop"}
 ACCUSED = ("Leaking", "Exhausting")

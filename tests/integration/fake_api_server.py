@@ -274,7 +274,7 @@ class FakeApiServer:
                 return self._evict(stored, body)
             case "PATCH", "ephemeralcontainers":
                 if body.get("metadata", {}).get("uid", stored["metadata"]["uid"]) != stored["metadata"]["uid"]:
-                    return status(409, "the UID in the precondition does not match", "Conflict")
+                    return status(422, "metadata.uid: field is immutable", "Invalid")  # as seen on 1.37
                 grown = with_ephemeral(stored, body["spec"]["ephemeralContainers"], self.ephemeral_state)
                 if grown is None:
                     return status(422, "existing ephemeral containers may not be changed", "Invalid")

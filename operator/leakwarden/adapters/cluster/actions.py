@@ -93,8 +93,11 @@ async def add_ephemeral_container(session: Session, pod: Pod, container: Mapping
     reply = await _change(session, "PATCH", f"{path}/ephemeralcontainers", body, STRATEGIC_MERGE_PATCH)
     if isinstance(reply, Attempt):
         return reply
-    if reply.status == 409:
-        return await _why_conflict(session, path, pod)
+    if reply.status in (409, 422):
+        # As seen on 1.37, another UID is an invalid change here and no conflict, as is another container of that name.
+        conflict = await _why_conflict(session, path, pod)
+        if reply.status == 409 or conflict.outcome is Outcome.GONE:
+            return conflict
     return _outcome(reply, "patch pods/ephemeralcontainers", pod.namespace, f"pod {pod.key}")
 
 
