@@ -18,6 +18,8 @@ import pytest
 
 from e2e.faults.prometheus import Prometheus
 
+pytestmark = pytest.mark.long
+
 DAY, STEP = 86_400, 60  # s
 LIMIT = 1024
 # What is still remembered of a fortnight at 1 min, with the interpreter and numpy (100 MB), and twice that.
