@@ -81,7 +81,8 @@ class Growth(Model):
     exhausts_within: Duration = Field(
         default="1h",
         description="A leaking target whose limit will be reached within this time counts as Exhausting, the verdict"
-        " that acts; with more time left it is Leaking, which is reported only. Default 1h.",
+        " that acts, as does one that has used 95 % of it; with more time left it is Leaking, which is reported only."
+        " Default 1h.",
     )
 
 
