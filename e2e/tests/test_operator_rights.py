@@ -140,6 +140,7 @@ TELLS = [
     ("patch", "events.k8s.io/events"),
     ("get", "/nodes/metrics"),
     ("list", "policy/poddisruptionbudgets"),
+    ("list", "autoscaling/horizontalpodautoscalers"),
 ]
 
 
@@ -174,7 +175,7 @@ def test_an_observing_operator_may_read_and_tell(observing: Installation, verb: 
         ("get", "/secrets"),
         ("list", "/configmaps"),
         ("list", "/nodes"),
-        ("list", "autoscaling/horizontalpodautoscalers"),
+        ("patch", "autoscaling/horizontalpodautoscalers"),
         ("get", "/nodes/proxy"),
         ("list", "/namespaces"),
         ("get", "coordination.k8s.io/leases"),
