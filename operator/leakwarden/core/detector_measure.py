@@ -133,7 +133,7 @@ def _weigh(
         wobble=state.fall[group, k], quantum=quantum,
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
-    _note(state, gates, k, rows, raw, passed, rated, apart, blind, now)
+    _note(state, k, rows, raw, passed, rated, apart, blind, now)
 
 
 def _spliced(raw: Growth, part: Growth, use: Ints) -> Growth:
@@ -157,22 +157,11 @@ def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
 
 
 def _note(
-    state: State,
-    gates: Gates,
-    k: int,
-    rows: Ints,
-    raw: Trend,
-    passed: Passed,
-    rated: Bools,
-    apart: Bools,
-    blind: Bools,
-    now: float,
+    state: State, k: int, rows: Ints, raw: Trend, passed: Passed, rated: Bools, apart: Bools, blind: Bools, now: float
 ) -> None:
     c = state.c
     limit, width = c["limit"][rows], WIDTHS[k]
-    streak = c["w_streak"][rows, k] + 1
-    streak = np.where(passed.urgent, np.maximum(streak, gates.confirm[k]), streak)
-    c["w_streak"][rows, k] = np.where(passed.leak, streak, 0)
+    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
     c["w_sure"][rows, k] = passed.sure
     c["w_suspect"][rows, k] = passed.suspect
     c["w_near"][rows, k] = passed.near
