@@ -88,8 +88,6 @@ class Gates:
     coarse: float = 0.004
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
-    # The upper bound of the latest minutes' slope over the slope of the hour they end.
-    goes_on: float = 0.30
     # How far the line may point above the latest ceiling, over the growth (bench: bursts, filling_cache).
     left_behind: float = 0.10
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
@@ -190,13 +188,12 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, pace: Floats, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `pace`: at most how fast it has grown within the latest minutes, share of the limit per second (infinite: not known).
-    `wobble`: the deepest fall at this width.
+    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
     `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
@@ -210,10 +207,8 @@ def judge_windows(
     steady &= raw.drawdown < gates.gives_back
     # A high-water mark stands still between its records; small pools do so because they count in large steps.
     steady &= (raw.still < gates.stands_still) | (quantum > gates.coarse)
-    # An hour that has stood still for its last minutes was a burst that holds, whatever its line says (bench: bursts).
-    keeps_on = (raw.late > gates.not_slowing) & (pace * width >= gates.goes_on * raw.slope)
-    # Nor does it go on where the line has left the readings behind.
-    keeps_on &= raw.floor - actual < gates.left_behind * growth
+    # Where the line has left the readings behind, growth is over: a burst that holds, a cache that is full.
+    keeps_on = (raw.late > gates.not_slowing) & (raw.floor - actual < gates.left_behind * growth)
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
     # The other pods' mean is a poorer measure of load than the load itself.
