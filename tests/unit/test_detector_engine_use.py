@@ -83,3 +83,22 @@ def test_forgetting_a_row_keeps_what_the_others_know() -> None:
 def test_no_rows_is_no_error() -> None:
     state = State()
     assert len(judge(state, Context(), BEGIN).verdict) == 0
+
+
+def test_verdicts_do_not_depend_on_where_the_epoch_began() -> None:
+    """The engine's clock is absolute: a shift by no whole bucket must not move the buckets' borders."""
+    told = []
+    for shift in (0.0, 10_000_007.0, -1_699_999_991.0):
+        t, v = climb()
+        t = t + shift
+        state = State()
+        row = state.row(key("a"), 1000, t[0])
+        said = []
+        for i in range(len(t)):
+            advance(state, points(row, t[i : i + 1], v[i : i + 1]), t[i])
+            judged = judge(state, Context(), t[i])
+            said.append((int(judged.verdict[row]), int(judged.reason[row])))
+        told.append(said)
+
+    assert told[0] == told[1] == told[2]
+    assert told[0][-1][0] == EXHAUSTING

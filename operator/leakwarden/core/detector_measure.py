@@ -42,8 +42,6 @@ def measure_windows(state: State, gates: Gates, k: int, rows: Ints, current: Int
     c["w_suspect"][rows[~likely], k] = False
     c["w_reason"][rows[~likely], k] = int(Reason.Steady)
     c["w_best"][rows[~likely], k] = np.inf
-    # What has floors enough and does not rise stands still; too few floors say nothing.
-    c["w_pace"][rows[~likely], k] = np.where(floors[~likely] >= gates.readings[k], 0.0, np.inf)
     some_rows = np.flatnonzero(likely)
     if len(some_rows):
         _weigh(
@@ -128,12 +126,11 @@ def _weigh(
         actual=c["level"][rows],
         convicted=state.convicted[group],
         backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
-        pace=c["w_pace"][rows, 0] if k == 1 else np.full(len(rows), np.inf),
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum,
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
-    _note(state, gates, k, rows, raw, passed, rated, apart, blind, now)
+    _note(state, k, rows, raw, passed, rated, apart, blind, now)
 
 
 def _spliced(raw: Growth, part: Growth, use: Ints) -> Growth:
@@ -157,22 +154,11 @@ def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
 
 
 def _note(
-    state: State,
-    gates: Gates,
-    k: int,
-    rows: Ints,
-    raw: Trend,
-    passed: Passed,
-    rated: Bools,
-    apart: Bools,
-    blind: Bools,
-    now: float,
+    state: State, k: int, rows: Ints, raw: Trend, passed: Passed, rated: Bools, apart: Bools, blind: Bools, now: float
 ) -> None:
     c = state.c
     limit, width = c["limit"][rows], WIDTHS[k]
-    streak = c["w_streak"][rows, k] + 1
-    streak = np.where(passed.urgent, np.maximum(streak, gates.confirm[k]), streak)
-    c["w_streak"][rows, k] = np.where(passed.leak, streak, 0)
+    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
     c["w_sure"][rows, k] = passed.sure
     c["w_suspect"][rows, k] = passed.suspect
     c["w_near"][rows, k] = passed.near
@@ -183,7 +169,6 @@ def _note(
     c["w_slope_low"][rows, k] = raw.slope_low * limit * 3600 / width
     c["w_slope_high"][rows, k] = raw.slope_high * limit * 3600 / width
     c["w_calmest"][rows, k] = passed.reason
-    c["w_pace"][rows, k] = raw.slope_high / width
     why = np.where(rated, int(Reason.GrowsBeyondLoad), int(Reason.SteadyGrowth))
     why = np.where(~rated & apart, int(Reason.GrowsApart), why)
     if k >= 4:

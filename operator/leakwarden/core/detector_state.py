@@ -45,7 +45,7 @@ PER_WIDTH: dict[str, tuple[float, type]] = {
     "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
     "best": (np.inf, np.float64), "low": (np.inf, np.float64), "high": (np.inf, np.float64),
     "slope_low": (np.nan, np.float64), "slope_high": (np.nan, np.float64), "reason": (int(Reason.Steady), np.int64),
-    "calmest": (int(Reason.Steady), np.int64), "pace": (np.inf, np.float64), "sure": (False, np.bool_),
+    "calmest": (int(Reason.Steady), np.int64), "sure": (False, np.bool_),
 }  # fmt: skip
 
 

@@ -71,8 +71,8 @@ class Gates:
     # Twelve of one minute, since the first minutes of a process are its own; a full day of the widths that judge days.
     readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8)
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
-    # hours a flight of three steps below 8 (bench: steps).
-    clear_of_noise: tuple[float, ...] = (4.0, 5.5, 7.0, 8.0, 5.0, 5.0)
+    # hours a flight of three steps below 7 (bench: steps).
+    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 6.0, 7.0, 5.0, 5.0)
     # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high, which
     # wobbles by 2 % of the limit: five times that; at 6 % it is mistaken, at 14 % leaks near the limit are missed).
     little: float = 0.10
@@ -86,8 +86,6 @@ class Gates:
     coarse: float = 0.004
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
-    # The upper bound of the latest minutes' slope over the slope of the hour they end.
-    goes_on: float = 0.30
     # How far the line may point above the latest ceiling, over the growth (bench: bursts, filling_cache).
     left_behind: float = 0.10
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
@@ -103,7 +101,7 @@ class Gates:
     # History alone tells mornings, not steps (bench: steps).
     level_history: float = 0.08
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
-    level_unexplained: tuple[float, ...] = (0.85, 0.87, 0.92, 0.92, 0.92, 0.92)
+    level_unexplained: tuple[float, ...] = (0.85, 0.87, 0.90, 0.92, 0.92, 0.92)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.90
     # What a ceiling stands above its floor beyond this comes and goes, and counts for a quarter.
@@ -140,11 +138,9 @@ class Gates:
     beyond_rest: float = 0.60
     # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
     beyond_wobble: float = 0.8
-    # Passing evaluations in a row: three minutes at 1 min, two buckets of the middle widths.
-    confirm: tuple[int, ...] = (3, 2, 2, 1, 1, 1)
-    # ... and once where the limit comes within this many buckets and seconds: later is too late.
-    urgent: float = 2.0
-    urgent_rest: float = 300.0
+    # Passing evaluations in a row: three minutes at 1 min, six at 3 min. Where the next look is nine minutes off or more,
+    # it comes too late for a leak of an hour or two (bench: goroutines, near_limit, medium).
+    confirm: tuple[int, ...] = (3, 2, 1, 1, 1, 1)
     # Suspect: clear growth that would reach the limit within four windows.
     suspect_reach: float = 4.0
     suspect_level: float = 0.35
@@ -165,7 +161,6 @@ class Passed:
 
     leak: Bools  # has the shape of a leak that nothing explains
     near: Bools  # close enough to the limit, and where it has not come back from before
-    urgent: Bools  # a leak that cannot wait for confirmation
     sure: Bools  # enough to act on, once it is a leak
     suspect: Bools
     reason: Floats  # Reason of the Healthy verdict that this window would give
@@ -191,13 +186,12 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, pace: Floats, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `pace`: at most how fast it has grown within the latest minutes, share of the limit per second (infinite: not known).
-    `wobble`: the deepest fall at this width.
+    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
     `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
@@ -211,10 +205,8 @@ def judge_windows(
     steady &= raw.drawdown < gates.gives_back
     # A high-water mark stands still between its records; small pools do so because they count in large steps.
     steady &= (raw.still < gates.stands_still) | (quantum > gates.coarse)
-    # An hour that has stood still for its last minutes was a burst that holds, whatever its line says (bench: bursts).
-    keeps_on = (raw.late > gates.not_slowing) & (pace * width >= gates.goes_on * raw.slope)
-    if width_index > 0:  # nor does it go on where the line has left the readings behind
-        keeps_on &= raw.floor - actual < gates.left_behind * growth
+    # Where the line has left the readings behind, growth is over: a burst that holds, a cache that is full.
+    keeps_on = (raw.late > gates.not_slowing) & (raw.floor - actual < gates.left_behind * growth)
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
     # The other pods' mean is a poorer measure of load than the load itself.
@@ -227,7 +219,8 @@ def judge_windows(
     level = np.where(collected & ~memory, raw.level, capped)
     # Where garbage is seen to be collected, the floor is what is live, and no soft limit hides behind it. Such memory is
     # exhausted when a peak meets the limit, and between two peaks it is no farther from it (bench: under_sawtooth).
-    filling = memory & (raw.garbage < 0.02 * raw.level + raw.slope)
+    seen = 0.02 * raw.level + raw.slope
+    filling = memory & (raw.garbage < seen) & (collected | (raw.tooth < seen))
     peaks = np.minimum(raw.floor, actual) + raw.tooth
     level = np.where((memory | collected) & ~filling, np.maximum(level, peaks), level)
     # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
@@ -281,8 +274,6 @@ def judge_windows(
     reach |= straight_line
     leak = clear & steady & keeps_on & reach & ~vetoed
     near &= novel
-    # A second look that would come after the limit is none (bench: goroutines, near_limit).
-    urgent = leak & near & (best <= gates.urgent * width + gates.urgent_rest) & (width_index >= 2)
     sure = trusted | (growth > gates.sure_clear * raw.noise)
     if width_index == 0:
         sure &= backed | (height >= gates.sure_level)
@@ -292,4 +283,4 @@ def judge_windows(
     reason = np.where(clear & ~novel, int(Reason.WithinKnownRange), reason)
     reason = np.where(clear & ~keeps_on, int(Reason.SlowsDown), reason)
     reason = np.where(clear & vetoed, int(Reason.FollowsLoad), reason)
-    return Passed(leak, near, urgent, sure, suspect, reason, best, low, high)
+    return Passed(leak, near, sure, suspect, reason, best, low, high)

@@ -1,0 +1,66 @@
+"""Shapes that look like a leak for a while, and leaks that hide: what single gates hold apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from leakwarden.core.detector import EXHAUSTING, LEAKING
+from tests.unit.test_verdict_properties import BEGIN, judged, series, worst
+
+
+def settled(rising: np.ndarray, seconds: int) -> np.ndarray:
+    """`rising` and then its last value for a while, every 30 s."""
+    return np.append(rising, np.full(seconds // 30, rising[-1]))
+
+
+@pytest.mark.parametrize("minutes", [30, 60, 90])
+def test_a_small_pool_that_the_load_lifts_to_its_maximum_is_no_leak(minutes: int) -> None:
+    """Twenty connections, all in use once 45 requests/s are there: counted in steps of a twentieth, an hour's climb
+    leaves so few values that chance decides how much of it the load explains."""
+    rate = settled(np.linspace(2, 45, 2 * minutes), 300)
+    pool = replace(series(np.round(20 * rate / 45), limit=20.0, signal="db-pool"), rate=rate)
+
+    assert worst(judged(pool)) < LEAKING
+
+
+def test_a_pool_whose_connections_are_never_returned_is_a_leak_at_a_steady_load() -> None:
+    rng = np.random.default_rng(5)
+    held = np.floor(np.linspace(0, 20, 480)) + rng.poisson(1.0, 480)
+    pool = replace(series(np.minimum(held, 20), limit=20.0, signal="db-pool"), rate=45 + rng.normal(size=480))
+
+    assert worst(judged(pool)) == EXHAUSTING
+
+
+def test_a_burst_that_rises_for_forty_minutes_and_holds_is_no_leak() -> None:
+    rng = np.random.default_rng(1)
+    level = np.concatenate([np.full(120, 200.0), settled(np.linspace(200, 840, 80), 7200)])
+    burst = replace(series(level + 5 * rng.normal(size=len(level))), rate=100 + 2 * rng.normal(size=len(level)))
+
+    assert worst(judged(burst)) < LEAKING
+
+
+@pytest.mark.parametrize("period", [12, 17])
+def test_memory_under_a_sawtooth_is_exhausted_when_its_peaks_meet_the_limit(period: int) -> None:
+    """What is live has reached half of the limit when its garbage, as much again, meets it. Between two peaks the
+    memory in use is far from its limit, and the leak is not."""
+    hours = np.arange(720) / 120
+    memory = (0.15 + 0.08 * hours) * (1 + 0.9 * np.mod(hours * 60 / period, 1.0))
+    end = int(np.flatnonzero(memory >= 1)[0])
+
+    alarms = [
+        c.time - BEGIN for c in judged(series(np.round(1000 * memory[:end]), signal="heap")) if c.verdict >= LEAKING
+    ]
+
+    assert alarms
+    assert 30 * end - alarms[0] >= 600
+
+
+def test_memory_that_fills_to_a_soft_limit_without_collections_is_no_leak() -> None:
+    rng = np.random.default_rng(3)
+    hours = np.arange(1440) / 120
+    memory = np.minimum(0.3 + 0.15 * hours, 0.90) + 0.003 * rng.normal(size=1440)
+
+    assert worst(judged(series(np.round(10_000 * memory), limit=10_000.0, signal="working-set"))) < LEAKING
