@@ -132,7 +132,7 @@ async def measure(url: str, pods: int, ticks: int) -> None:
     asks = policy(spec={"signals": [{"name": kind.lower(), "type": kind} for kind in SIGNALS]})
     source = PrometheusSource(Endpoint(name="fake", url=url, timeout="100s"), bucket=STEP)
     metered = Metered(source)
-    reader = MeteredReader({}, metered, STEP)  # type: ignore[arg-type]  # the port's other methods are not asked here
+    reader = MeteredReader({}, metered, STEP)  # the port's other methods are not asked here
     print(f"{pods} pods x {len(SIGNALS)} signals; processor seconds of the operator alone\n")
     print("| tick | queries | points read | fetching | judging | judging / fetching |")
     print("|---|---|---|---|---|---|")
