@@ -12,6 +12,7 @@ import asyncio
 import json
 import multiprocessing
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,12 +45,14 @@ def serve(pods: int, back: Connection) -> None:
     climb = np.where(rng.random(pods) < 0.05, rng.uniform(0.01, 0.08, pods), 0.0)
     labels = [json.dumps({"namespace": "shop", "pod": f"api-{i}", "container": "app"}) for i in range(pods)]
     bodies: dict[tuple[str, ...], bytes] = {}
+    drawing = threading.Lock()
 
     def body(kind: str, t: np.ndarray[Any, Any]) -> bytes:
         if kind == "vector":
             rows = [f'{{"metric":{one},"value":[{t[0]:.0f},"1024"]}}' for one in labels]
         else:
             v = base[:, None] + climb[:, None] * (t - NOW + 7200) + rng.normal(size=(pods, len(t))) * 8
+            v = np.maximum(v, 1.0)  # a zero is no reading to most signals
             rows = []
             for label, row in zip(labels, v, strict=True):
                 points = ",".join(f'[{a:.0f},"{b:.0f}"]' for a, b in zip(t, row, strict=True))
@@ -62,14 +65,18 @@ def serve(pods: int, back: Connection) -> None:
         def do_GET(self) -> None:
             asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
             key = tuple(asked.get(name, "") for name in ("start", "end", "time"))
-            if key not in bodies:
-                first, last = float(asked.get("start") or asked["time"]), float(asked.get("end") or asked["time"])
-                bodies[key] = body("matrix" if "start" in asked else "vector", np.arange(first, last + 1, STEP))
+            with drawing:
+                self.draw(key, asked)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(bodies[key])))
             self.end_headers()
             self.wfile.write(bodies[key])
+
+        def draw(self, key: tuple[str, ...], asked: Mapping[str, str]) -> None:
+            if key not in bodies:
+                first, last = float(asked.get("start") or asked["time"]), float(asked.get("end") or asked["time"])
+                bodies[key] = body("matrix" if "start" in asked else "vector", np.arange(first, last + 1, STEP))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
