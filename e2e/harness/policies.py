@@ -28,7 +28,7 @@ def policy(
     **spec: Any,
 ) -> Object:
     """A ReliabilityPolicy. `spec` holds further fields as the API names them."""
-    source = {"maxAge": max_age, **({"prometheus": prometheus} if prometheus else {})}
+    source = {"maxAge": max_age, "refill": "10s", **({"prometheus": prometheus} if prometheus else {})}
     return {
         "apiVersion": API_VERSION,
         "kind": "ReliabilityPolicy",

@@ -51,13 +51,15 @@ TABOO = [
 
 @pytest.fixture(scope="module")
 def plain(stack: None, installed: dict[str, str]) -> Iterator[str]:
-    """The operator as `helm install` with the chart and nothing else makes it; the other one is gone meanwhile."""
+    """The operator as `helm install` with the chart alone makes it; the other one is gone meanwhile."""
     ensure_images()
     uninstall_operator()
     installed["operator"] = "plain"
     uninstall_operator(RELEASE, NAMESPACE)
-    # The CRD outlives its release, as users' policies must, so Helm is told that it may adopt it.
-    helm("install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--take-ownership")
+    # The CRD outlives its release, as users' policies must, so Helm is told that it may adopt it. The quiet minutes after
+    # a start are all that is cut short.
+    helm("install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--take-ownership",
+         "--set", "guards.quietAfterStart=1s")  # fmt: skip
     yield NAMESPACE
     uninstall_operator(RELEASE, NAMESPACE)
     delete("namespace", NAMESPACE)

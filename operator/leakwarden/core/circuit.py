@@ -40,7 +40,10 @@ def _found_at(record: ActionStatus) -> float:
 
 def open_circuit(records: Sequence[ActionStatus], breaker: CircuitBreaker, now: float) -> Circuit | None:
     """The circuit of one workload if it is open, or on trial; None while actions may be taken. `now` in epoch s."""
-    newest_first = sorted(records, key=lambda record: parse_time(record.intended_at), reverse=True)
+    # Of two of the same second the failure counts as the newer one: an open circuit does no harm.
+    newest_first = sorted(
+        records, key=lambda record: (parse_time(record.intended_at), record.result in _FAILURES), reverse=True
+    )
     failed: list[ActionStatus] = []
     for record in newest_first:
         if record.result in _FAILURES:
