@@ -102,3 +102,20 @@ def test_verdicts_do_not_depend_on_where_the_epoch_began() -> None:
 
     assert told[0] == told[1] == told[2]
     assert told[0][-1][0] == EXHAUSTING
+
+
+def test_missing_values_change_nothing() -> None:
+    t, v = climb()
+    whole, gappy = State(), State()
+    row = whole.row(key("a"), 1000, BEGIN)
+    gappy.row(key("a"), 1000, BEGIN)
+    missing = t + 15.0
+
+    advance(whole, points(row, t, v), t[-1])
+    advance(gappy, points(row, np.append(t, missing), np.append(v, np.full(len(t), np.nan))), missing[-1])
+
+    assert gappy.c["seen"][row] == whole.c["seen"][row]
+    assert gappy.c["last"][row] == whole.c["last"][row]
+    for one, other in zip(whole.cascade.rings, gappy.cascade.rings, strict=True):
+        assert np.array_equal(one.lo, other.lo)
+        assert np.array_equal(one.ids, other.ids)

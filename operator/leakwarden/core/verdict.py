@@ -40,7 +40,7 @@ class Reason(IntEnum):
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
-    | Exhausting | ExhaustsSoon | leaking, and the limit will be reached within the policy's exhaustsWithin |
+    | Exhausting | ExhaustsSoon | leaking, clearly enough to act on, and at its limit within the policy's exhaustsWithin |
     """
 
     NoLimit = 0
