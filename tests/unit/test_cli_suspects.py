@@ -96,6 +96,11 @@ def test_what_cannot_be_read_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
+def test_a_file_without_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("/dev/zero") == 2
+    assert "/dev/zero: not a profile: " in capsys.readouterr().err
+
+
 def test_profiles_that_do_not_belong_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(*saved(tmp_path, heap((1, 1, ["main.a"])))) == 2
     same = goroutines((1, SEND))

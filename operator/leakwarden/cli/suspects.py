@@ -85,12 +85,14 @@ def _taken(arguments: argparse.Namespace) -> Capture:
 
 def _read(names: list[str]) -> Capture:
     """Profiles from files. Raises NoProfiles, ProfileError."""
-    from leakwarden.core.profile.pprof import ProfileError, decode
+    from leakwarden.core.profile.pprof import Limits, ProfileError, decode
 
     profiles = []
     for name in names:
         try:
-            profiles.append(decode(Path(name).read_bytes()))
+            with Path(name).open("rb") as source:
+                # One byte more than is decoded at most, so that what is too large is refused and not cut.
+                profiles.append(decode(source.read(Limits().inflated + 1)))
         except OSError as error:
             raise NoProfiles(f"{name}: {error.strerror}") from None
         except ProfileError as error:
