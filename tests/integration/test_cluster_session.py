@@ -136,7 +136,19 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not: [a kubeconfig", "current-context: missing\n", "[]", "apiVersion: v1\nkind: Config\n"]
+    "text",
+    [
+        "",
+        "not: [a kubeconfig",
+        "current-context: missing\n",
+        "[]",
+        "apiVersion: v1\nkind: Config\n",
+        "a: " + "[" * 20_000,
+        "a: !!bool maybe\n",
+        "a: !!int ''\n",
+        "a: !!timestamp soon\n",
+    ],
+    ids=lambda text: text[:30],
 )
 async def test_a_wrong_kubeconfig_is_one_clear_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"

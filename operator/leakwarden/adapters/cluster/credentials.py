@@ -100,7 +100,16 @@ class Kubeconfig:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        except (ConfigException, OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        except (
+            ConfigException,
+            OSError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            RecursionError,
+            yaml.YAMLError,
+        ) as error:
             raise ClusterUnavailable(f"cannot use the kubeconfig {self._path}: {_brief(error)}") from None
         self._configuration = configuration
         return _connection(configuration)
