@@ -365,9 +365,9 @@ spec:
         (POLICY.replace("type: Descriptors", "type: Nope"), "spec.signals[0].type is 'Nope'"),
         (POLICY.replace("1m", "soon"), "spec.signals[0].growth.exhaustsWithin is 'soon'"),
         (POLICY.rpartition("spec:")[0] + "spec: 7\n", "spec is '7'"),
-        ("a: " + "[" * 20_000, "not valid YAML"),
-        ("a: 2026-99-99\n", "not valid YAML"),
-        ("a: [\n", "line 2: not valid YAML"),
+        ("a: " + "[" * 20_000, "nested too deeply"),
+        ("a: !!timestamp 2026-99-99\n", "(line 1): not valid YAML: '2026-99-99' is no timestamp"),
+        ("a: [\n", "(line 2): not valid YAML"),
         ("a: \x00\n", "not valid YAML"),
     ],
 )

@@ -79,6 +79,12 @@ def test_what_is_no_kubernetes_object_is_passed_over_in_silence(tmp_path: Path, 
         (b"kind: A\x00\n", "not valid YAML"),
         (b"kind: !!python/object/apply:os.system [true]\n", "not valid YAML"),
         (b"? [a]\n: b\n", "not valid YAML"),
+        (b"kind: A\nx: !!bool maybe\n", "(line 2): not valid YAML: 'maybe' is no bool"),
+        (b"kind: A\nx: !!int ''\n", "(line 2): not valid YAML: '' is no int"),
+        (b"kind: A\nx: !!timestamp soon\n", "(line 2): not valid YAML: 'soon' is no timestamp"),
+        (b"kind: A\nx: !!float x\n", "(line 2): not valid YAML: 'x' is no float"),
+        (b"kind: A\nx: 0x_\n", "(line 2): not valid YAML: '0x_' is no int"),
+        (b"kind: A\nx: " + b"9" * 5000, "(line 2): not valid YAML: '9999"),
     ],
 )
 def test_what_cannot_be_read_is_a_problem_and_runs_nothing(tmp_path: Path, raw: bytes, complaint: str) -> None:

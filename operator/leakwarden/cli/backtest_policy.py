@@ -88,21 +88,14 @@ def rules_of(policy: Policy | None) -> Rules:
 
 def load(file: str) -> Policy:
     """The one policy in `file`, with its spec; its namespace is empty where the file has none. Raises BadPolicy."""
-    import yaml
-
     from leakwarden.api import names
+    from leakwarden.cli.manifest_files import read
     from leakwarden.core.policy import parse_policy
 
-    try:
-        with open(file, encoding="utf-8") as stream:
-            documents = list(yaml.safe_load_all(stream))
-    except OSError as error:
-        raise BadPolicy(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: also the 99th of a month
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise BadPolicy(f"{file}{where}: not valid YAML") from None
-    found = [d for d in documents if isinstance(d, dict) and d.get("kind") == names.POLICY_KIND]
+    reading = read([file])
+    if reading.problems:
+        raise BadPolicy(reading.problems[0])
+    found = [document.body for document in reading.documents if document.kind == names.POLICY_KIND]
     if len(found) != 1:
         raise BadPolicy(f"{file}: holds {len(found)} {names.POLICY_KIND} objects; exactly one is needed")
     if found[0].get("apiVersion") != names.API_VERSION:

@@ -159,8 +159,18 @@ _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9][
 
 
 def _as_kubernetes_reads(loader: type[Any]) -> type[Any]:
-    """A safe loader for which 12:30 and 2024-01-02 are text, as they are for Kubernetes' own reader."""
-    changed: Any = type("Loader", (loader,), {})
+    """A safe loader for which 12:30 and 2024-01-02 are text, as they are for Kubernetes' own reader, and which says of
+    a value that does not fit its tag where it stands."""
+
+    def construct_object(self: Any, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return loader.construct_object(self, node, deep)
+        except (ValueError, LookupError, AttributeError):  # what PyYAML lets out for 0x_, !!bool maybe, !!timestamp x
+            kind = node.tag.rpartition(":")[2]
+            shown = repr(node.value[:40]) if isinstance(node.value, str) else "what follows"
+            raise yaml.constructor.ConstructorError(None, None, f"{shown} is no {kind}", node.start_mark) from None
+
+    changed: Any = type("Loader", (loader,), {"construct_object": construct_object})
     changed.yaml_implicit_resolvers = {
         first: [
             (tag, regexp) for tag, regexp in resolvers if tag.rpartition(":")[2] not in ("timestamp", "int", "float")
