@@ -17,7 +17,7 @@ from leakwarden.adapters.evidence.store import location
 from tests.integration.fake_api_objects import kubeconfig
 
 REPORT = "/apis/leakwarden.dev/v1alpha1/namespaces/shop/leakreports/api-1"
-PROXY = "/api/v1/namespaces/leakwarden-system/services/leakwarden-evidence:http/proxy/evidence/"
+PROXY = "/api/v1/namespaces/leakwarden/services/leakwarden-evidence:http/proxy/evidence/"
 FILES = {"goroutine-1.pb.gz": b"first", "goroutine-2.pb.gz": b"second", "heap-1.pb.gz": b"heap"}
 PLACES = {name: location("shop/api-1", name, data) for name, data in FILES.items()}
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -126,7 +126,7 @@ async def test_a_missing_right_is_named(run: Run, api: Api) -> None:
         api.answers[PROXY + PLACES[name]] = (403, b"secret words of the server")
     code, _, err = await run()
     assert code == 1
-    assert "get services/proxy of leakwarden-system/leakwarden-evidence" in err
+    assert "get services/proxy of leakwarden/leakwarden-evidence" in err
     assert "secret words" not in err
 
 

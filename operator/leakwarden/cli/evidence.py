@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus, ProfileStatus
 
 COMPLETE, MISSING, FAILED = 0, 1, 2  # exit codes
-SERVICE = "leakwarden-system/leakwarden-evidence"
+SERVICE = "leakwarden/leakwarden-evidence"  # as README installs it
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _LAST = re.compile(r"((?:goroutine|heap|goroutineleak)(?:-[0-9])?)[.][0-9a-f]{32}[.]pb[.]gz$", re.ASCII)
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9._/-]+)", re.ASCII)
