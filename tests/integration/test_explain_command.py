@@ -12,7 +12,7 @@ import pytest
 
 from leakwarden.__main__ import main
 from tests.integration.fake_api_objects import kubeconfig
-from tests.integration.fake_api_server import FakeApiServer
+from tests.integration.fake_api_server import FakeApiServer, Fault
 
 POLICY: dict[str, Any] = {
     "metadata": {"name": "checkout", "namespace": "shop", "generation": 1},
@@ -88,3 +88,52 @@ async def test_what_no_policy_knows_and_what_is_no_name_is_said(run: Any, target
     code, out, err = await run(target)
     assert (code, out) == (2, "")
     assert err.startswith("leakwarden explain: ")
+
+
+async def test_a_leak_without_a_report_is_no_calm(run: Any, api: FakeApiServer) -> None:
+    """Such as where LeakReports cannot be written: the status knows of it, and nothing is done unrecorded."""
+    condition = {
+        "type": "Stalled", "status": "True", "reason": "RecordsUnavailable", "message": "create leakreports",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+    }  # fmt: skip
+    workload = {"name": "bare", "verdict": "Exhausting", "pods": 1}
+    status = {"workloads": [workload], "conditions": [condition]}
+    api.put("reliabilitypolicies", {**POLICY, "metadata": {**POLICY["metadata"], "name": "bare"}, "status": status})
+
+    code, out, _ = await run("shop/bare")
+    assert code == 1
+    assert "stalled: RecordsUnavailable: create leakreports" in out
+    assert "no LeakReport of it is open" in out
+    assert "nothing is due" not in out
+
+
+@pytest.mark.parametrize(("verdict", "spec"), [("Unknown", POLICY["spec"]), ("Healthy", {"mode": "Enforce"})])
+async def test_what_was_not_judged_by_the_present_spec_is_not_called_calm(
+    run: Any, api: FakeApiServer, verdict: str, spec: dict[str, Any]
+) -> None:
+    status = {"workloads": [{"name": "dim", "verdict": verdict, "pods": 1}]}
+    api.put(
+        "reliabilitypolicies",
+        {"metadata": {**POLICY["metadata"], "name": "dim"}, "spec": spec, "status": status},
+    )
+
+    code, out, _ = await run("shop/dim")
+    assert code == 2
+    assert "whether it leaks is not known" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "does not accept the credentials"),
+        (403, "you are not allowed to list reliabilitypolicies in namespace shop"),
+        (404, "install the chart"),
+    ],
+)
+async def test_a_server_that_says_no_is_told_with_the_missing_right(
+    run: Any, api: FakeApiServer, status: int, says: str
+) -> None:
+    api.fail("GET", "/reliabilitypolicies", Fault(status=status), times=2)
+    code, out, err = await run("shop/web")
+    assert (code, out) == (2, "")
+    assert says in err

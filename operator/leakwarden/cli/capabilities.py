@@ -108,7 +108,7 @@ async def _list(session: Session, namespace: str | None) -> list[Policy]:
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
         reply = await session.ask("GET", path, query=query)
         if not reply.ok:
-            raise Refused(_refusal(reply.status, namespace, session.server))
+            raise Refused(refusal(names.POLICY_PLURAL, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
             found += [parse_policy(item) for item in page["items"]]
@@ -119,14 +119,15 @@ async def _list(session: Session, namespace: str | None) -> list[Policy]:
             return found
 
 
-def _refusal(status: int, namespace: str | None, server: str) -> str:
+def refusal(plural: str, status: int, namespace: str | None, server: str) -> str:
+    """Why the objects called `plural` were not listed, in one line."""
     if status == 401:
         return f"{server} does not accept the credentials (HTTP 401)"
     if status == 403:
         where = f"in namespace {namespace}" if namespace else "in all namespaces; with -n NAMESPACE you may be"
-        return f"you are not allowed to list reliabilitypolicies {where} (HTTP 403)"
+        return f"you are not allowed to list {plural} {where} (HTTP 403)"
     if status == 404:
-        return f"{server} knows no reliabilitypolicies: install the chart, or apply crds/ (HTTP 404)"
+        return f"{server} knows no {plural}: install the chart, or apply crds/ (HTTP 404)"
     if status == 410:
-        return "the list of policies changed while it was read; try again"
+        return f"the list of {plural} changed while it was read; try again"
     return f"{server} answered HTTP {status}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
 ENDED_SHOWN = 5  # episodes that are over; the newest tell most
 SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # of a policy's status of the Deployment
+LEAK_VERDICTS = ("Leaking", "Exhausting")
 _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
@@ -26,7 +27,8 @@ def add_parser(commands: Any) -> None:
         "explain",
         help="say why nothing was done about a workload, or what was",
         description="Say what the operator thinks of one Deployment, for each leaking pod what every guard answered, and"
-        " what was done before, from the status of the policies and from the LeakReports. Exit code 0: no leak is open;"
+        " what was done before, from the status of the policies and from the LeakReports; it needs the right to list both in"
+        " the namespace. Exit code 0: no leak is open;"
         " 1: one is; 2: it cannot be told.",
     )
     parser.add_argument("target", metavar="NAMESPACE/WORKLOAD")
@@ -52,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     mine = sorted((r for r in reports if r.spec.workload.name == workload), key=lambda r: -r.created)
     if not judged and not mine:
         return _fail(
-            f"no policy of namespace {namespace} shows a Deployment {workload}, and there is no LeakReport of it"
+            f"no policy of namespace {namespace} shows a Deployment {workload} (a policy's status holds its twenty worst),"
+            " and there is no LeakReport of it"
         )
     told = {
         "namespace": namespace,
@@ -62,6 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
                 "policy": policy.name,
                 "mode": str(policy.spec.mode) if policy.spec is not None else "",
                 "error": policy.error,
+                "stalled": " ".join(
+                    f"{condition.reason}: {condition.message}"
+                    for condition in policy.status.conditions
+                    if condition.type == "Stalled" and condition.status == "True"
+                ),
                 **held.model_dump(mode="json", by_alias=True, exclude_none=True, include=SHOWN),
             }
             for policy, held in judged
@@ -70,9 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
         "ended": [_report(report) for report in mine if report.ended][:ENDED_SHOWN],
     }
     print(json.dumps(told, indent=2) if arguments.output == "json" else _text(told))
-    if told["open"]:
+    if told["open"] or _unrecorded(told):
         return LEAKS
-    return CALM if any(held.verdict != "Unknown" for _, held in judged) else UNKNOWN
+    # What was judged by a spec that is invalid now is of the past.
+    return CALM if any(held.verdict != "Unknown" and not policy.error for policy, held in judged) else UNKNOWN
+
+
+def _unrecorded(told: dict[str, Any]) -> bool:
+    """A leak that has no open report, such as where LeakReports cannot be written."""
+    return not told["open"] and any(policy["verdict"] in LEAK_VERDICTS for policy in told["policies"])
 
 
 def _report(report: LeakReport) -> dict[str, Any]:
@@ -90,6 +104,7 @@ def _text(told: dict[str, Any]) -> str:
         lines.append(
             f"policy {policy['policy']} ({policy['mode'] or 'invalid: ' + policy['error']}): {policy['verdict']}"
         )
+        lines += [f"  stalled: {policy['stalled']}"] if policy["stalled"] else []
         lines += [
             f"  {pod['name']} is {pod['verdict']}: {pod.get('message', '')}" for pod in policy.get("unhealthy", [])
         ]
@@ -113,7 +128,11 @@ def _text(told: dict[str, Any]) -> str:
     for report in told["ended"]:
         lines += ["", f"earlier: {report['pod']} {report['signal']} ({report['report']}): {report['phase']}"]
         lines += _actions(report)
-    if not told["open"]:
+    if _unrecorded(told):
+        lines += ["", "it leaks, but no LeakReport of it is open, and without one nothing is done"]
+    elif not told["open"] and all(policy["verdict"] == "Unknown" or policy["error"] for policy in told["policies"]):
+        lines += ["", "no leak is open, but whether it leaks is not known: nothing is done without readings"]
+    elif not told["open"]:
         lines += ["", "no leak is open, so nothing is due"]
     return "\n".join(printable(line) for line in lines)
 
@@ -151,7 +170,7 @@ async def _read(arguments: argparse.Namespace, namespace: str) -> tuple[list[Pol
 async def _items(session: Session, namespace: str, plural: str) -> list[dict[str, Any]]:
     """All objects of a kind. Raises ClusterUnavailable, Refused."""
     from leakwarden.api import names
-    from leakwarden.cli.capabilities import PAGE, Refused
+    from leakwarden.cli.capabilities import PAGE, Refused, refusal
 
     path = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{namespace}/{plural}"
     found: list[dict[str, Any]] = []
@@ -160,7 +179,7 @@ async def _items(session: Session, namespace: str, plural: str) -> list[dict[str
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
         reply = await session.ask("GET", path, query=query)
         if not reply.ok:
-            raise Refused(f"{session.server} answered HTTP {reply.status} when asked to list {plural} in {namespace}")
+            raise Refused(refusal(plural, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
             found += page["items"]
