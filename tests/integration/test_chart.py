@@ -382,6 +382,10 @@ def test_a_changed_endpoint_restarts_the_pod() -> None:
             "set metrics.service.enabled too",
         ),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+        ({"nameOverride": "Upper"}, "/nameOverride"),
+        ({"fullnameOverride": "-x"}, "/fullnameOverride"),
+        ({"alertmanager": [{"name": "a", "url": "http://me:secret@alertmanager"}]}, "/alertmanager/0/url"),
+        ({"alertmanager": [{"name": "A b", "url": "http://alertmanager"}]}, "/alertmanager/0/name"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -493,6 +497,20 @@ def test_what_is_added_arrives_where_it_belongs() -> None:
 @pytest.mark.parametrize(
     ("values", "said", "unsaid"),
     [
+        ({}, ["LeakReports, the status"], ["ReadWriteMany"]),
+        ({"evidence": {"store": {"type": "volume"}}}, ["replicas is 2, and the claim for profiles"], []),
+        ({"evidence": {"store": {"type": "volume"}}, "replicas": 1}, [], ["ReadWriteMany"]),
+        (
+            {"evidence": {"store": {"type": "volume", "volume": {"accessModes": ["ReadWriteMany"]}}}},
+            [],
+            ["ReadWriteMany"],
+        ),
+        (
+            {"evidence": {"descriptors": {"enabled": True, "admissionPolicy": False}}},
+            ["a container with any image to every watched pod"],
+            [],
+        ),
+        ({"evidence": {"descriptors": {"enabled": True}}}, [], ["any image"]),
         ({}, ["It only observes", "no Prometheus is configured", "actions.evictPod.enabled=true"], ["It may act"]),
         ({"actions": {"evictPod": {"enabled": True}}}, ["It may act: EvictPod"], ["It only observes"]),
         ({"prometheus": [MAIN]}, [], ["no Prometheus is configured", "not verified"]),
