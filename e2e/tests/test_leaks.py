@@ -36,7 +36,7 @@ RATE = 5  # requests a second and service
 LEAKING: dict[str, tuple[dict[str, Any], str]] = {
     "bodyleak": ({"leak_every": 2, "env": RECORD_MORE}, "process_open_fds"),
     "fileleak": ({"leak_every": 2, "env": RECORD_MORE}, "process_open_fds"),
-    "transportleak": ({"leak_every": 1, "env": RECORD_MORE}, "process_open_fds"),
+    "transportleak": ({"leak_every": 2, "env": RECORD_MORE}, "process_open_fds"),
     "rowsleak": ({"leak_every": 5}, "go_sql_in_use_connections"),
     # It has no limit to leak towards but its memory, which must not end it before it is found.
     "goroutineleak": ({"leak_every": 1, "memory": "256Mi"}, "go_goroutines"),
