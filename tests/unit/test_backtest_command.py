@@ -264,6 +264,11 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(
     assert len(shown.err.splitlines()) == 1
 
 
+def test_an_interval_that_is_none_is_named_with_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "--interval", "soon") == 2
+    assert "--interval is 'soon'; write it like 30s" in capsys.readouterr().err
+
+
 def test_standard_input_is_read_where_the_file_is_a_dash(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

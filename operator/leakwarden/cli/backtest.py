@@ -86,15 +86,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
-    from leakwarden.api.scalars import parse_duration
     from leakwarden.cli.backtest_input import Unreadable
+    from leakwarden.cli.backtest_options import seconds
     from leakwarden.cli.backtest_policy import BadPolicy, load, rules_of
 
     progress = Progress()
     try:
-        interval = parse_duration(args.interval)
-        if not 1 <= interval <= 3600:
-            raise ValueError(f"--interval is {args.interval}; from 1s to 1h is allowed")
+        interval = seconds("--interval", args.interval, 1, 3600, "from 1s to 1h")
         if args.jobs < 0:
             raise ValueError(f"--jobs is {args.jobs}; 0 or more is allowed")
         if args.picture and not args.picture.endswith(".svg"):

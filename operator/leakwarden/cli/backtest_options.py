@@ -32,10 +32,10 @@ class Asked:
 
 def parse(args: argparse.Namespace, policy: Policy | None) -> Asked:
     """Raises ValueError with the option, its value and what is allowed."""
-    since = _seconds("--since", args.since, 600, _LONGEST_SINCE, "from 10m to 400d")
+    since = seconds("--since", args.since, 600, _LONGEST_SINCE, "from 10m to 400d")
     # The detector's shortest buckets are a minute; coarser readings would leave some of them empty.
-    step = _seconds("--step", args.step, 15, 60, "from 15s to 1m")
-    timeout = _seconds("--timeout", args.timeout, 1, 300, "from 1s to 5m")
+    step = seconds("--step", args.step, 15, 60, "from 15s to 1m")
+    timeout = seconds("--timeout", args.timeout, 1, 300, "from 1s to 5m")
     namespace = args.namespace
     if policy is not None and namespace is None:
         namespace = policy.namespace
@@ -76,13 +76,14 @@ def _endpoint(args: argparse.Namespace, timeout: float) -> Endpoint:
         ) from None
 
 
-def _seconds(option: str, text: str, least: float, most: float, allowed: str) -> float:
+def seconds(option: str, text: str, least: float, most: float, allowed: str) -> float:
+    """What a TIME option says. Raises ValueError, which names the option, its value and what is allowed."""
     try:
         days = _DAYS.fullmatch(text)
         rest = text if days is None else days[2]
-        seconds = (int(days[1]) * _DAY if days else 0.0) + (parse_duration(rest) if rest or days is None else 0.0)
+        told = (int(days[1]) * _DAY if days else 0.0) + (parse_duration(rest) if rest or days is None else 0.0)
     except ValueError:
         raise ValueError(f"{option} is {text[:40]!r}; write it like 30s, 6h or 14d") from None
-    if not least <= seconds <= most:
+    if not least <= told <= most:
         raise ValueError(f"{option} is {text}; {allowed} is allowed")
-    return seconds
+    return told
