@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
+from leakwarden.__main__ import parser
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, Reason, SkipReason
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS, DescriptorReason
 from leakwarden.core.policy import parse_policy
@@ -49,3 +51,21 @@ def test_the_policy_to_copy_is_valid() -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z0-9-]+)", README))))
 def test_make_knows_every_target_that_is_named(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def shown_commands() -> list[str]:
+    """Every `leakwarden ...` of a console block, without what a pipe or a redirection does with it."""
+    lines = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
+    parts = [part.strip() for line in lines for part in re.split(r"\s[|>]\s?|\s#", line)]
+    return [part for part in parts if part.startswith("leakwarden ")]
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_every_command_that_is_shown_is_one(command: str) -> None:
+    assert parser().parse_args(shlex.split(command)[1:]).run
+
+
+def test_every_command_there_is_is_shown() -> None:
+    (choices,) = [action.choices for action in parser()._actions if action.dest == "command"]
+    assert choices is not None
+    assert {name for name in choices if name != "run" and f"leakwarden {name}" not in README} == set()
