@@ -54,6 +54,17 @@ def _location(parts: tuple[int | str, ...]) -> str:
     return text
 
 
+# pydantic's words that name types of Python, in those of YAML.
+_PLAIN = {
+    "extra_forbidden": "no such field",
+    "missing": "is required",
+    "model_type": "it must be a mapping",
+    "dict_type": "it must be a mapping",
+    "list_type": "it must be a list",
+    "string_type": "it must be text",
+}
+
+
 def _describe(error: ValidationError, limit: int = 5) -> str:
     """Field, value and what is allowed, for up to `limit` errors of a spec."""
     lines = []
@@ -62,11 +73,8 @@ def _describe(error: ValidationError, limit: int = 5) -> str:
         where = _location(tuple(p for p in item["loc"] if p not in ("int", "str")))
         value = item.get("input")
         shown = f" is {str(value)[:60]!r}" if isinstance(value, (str, int, float, bool)) else ""
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "no such field"
-        elif item["type"] == "missing":
-            message = "is required"
+        message = _PLAIN.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        message = message.replace("Input should be", "it must be", 1)
         separator = " " if message.startswith("is ") and not shown else ": "
         line = f"{where}{shown}{separator}{message}"
         if line not in lines:
