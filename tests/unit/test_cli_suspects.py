@@ -96,6 +96,23 @@ def test_what_cannot_be_read_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("x.pb.gz", "--save", "d"), "--save says how profiles are taken with --pod; leave it out"),
+        (("x.pb.gz", "--port", "6060"), "--port says"),
+        (("--pod", "shop/web-1", "--port", "99999"), "--port is 99999; 1 to 65535 is allowed"),
+        (("--pod", "shop/web-1", "--path", "debug"), "--path is 'debug'; it must begin with /"),
+        ((), "give profiles, or a pod"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    assert ask(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_file_without_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("/dev/zero") == 2
     assert "/dev/zero: not a profile: " in capsys.readouterr().err

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from leakwarden.core.profile.suspects import Capture
 
 
+PATH = "/debug/pprof"
+
+
 class NoProfiles(Exception):
     """There is nothing to name suspects from; the message is one line for people."""
 
@@ -34,7 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--port", type=int, help="with --pod: the port of /debug/pprof (default: as the operator finds it)"
     )
-    parser.add_argument("--path", default="/debug/pprof", help="with --pod: the path above the profiles")
+    parser.add_argument("--path", help=f"with --pod: the path above the profiles (default: {PATH})")
     parser.add_argument("--save", metavar="DIR", help="with --pod: keep the profiles here")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
@@ -58,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.files) == bool(arguments.pod):
         return _fail("give profiles, or a pod with --pod to take them from")
+    if refusal := _misused(arguments):
+        return _fail(refusal)
     try:
         capture = _taken(arguments) if arguments.pod else _read(arguments.files)
         found = suspects(capture, growing=frozenset(arguments.growing), modules=arguments.module)
@@ -69,6 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         )
     print(_json(found) if arguments.output == "json" else _text(found))
     return 1 if found else 0
+
+
+def _misused(arguments: argparse.Namespace) -> str:
+    """What is wrong with the options that go with --pod, or nothing."""
+    for option in ("port", "path", "save"):
+        if arguments.files and getattr(arguments, option) is not None:
+            return f"--{option} says how profiles are taken with --pod; leave it out"
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
+        return f"--port is {arguments.port}; 1 to 65535 is allowed"
+    if arguments.path is not None and not arguments.path.startswith("/"):
+        return f"--path is {arguments.path[:60]!r}; it must begin with /, as {PATH} does"
+    return ""
 
 
 def _fail(message: str) -> int:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leakwarden.cli.suspects import NoProfiles
+from leakwarden.cli.suspects import PATH, NoProfiles
 
 if TYPE_CHECKING:
     from leakwarden.adapters.evidence.pprof import Taken
@@ -53,7 +53,9 @@ async def _take(namespace: str, name: str, arguments: argparse.Namespace) -> Tak
         facts = await read_pod(session, named(namespace, name))
         port = profile_port(arguments.port, facts.annotation, facts.ports, "")
         print(f"leakwarden suspects: taking profiles, about {PAUSE:.0f}s", file=sys.stderr, flush=True)
-        return await PprofClient(ThroughApiServer(session)).capture(Target(facts.pod, port, arguments.path), None)
+        return await PprofClient(ThroughApiServer(session)).capture(
+            Target(facts.pod, port, arguments.path or PATH), None
+        )
     except PodUnread as error:
         raise NoProfiles(str(error)) from None
     except NoPort:
