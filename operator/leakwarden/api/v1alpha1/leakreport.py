@@ -108,7 +108,7 @@ class SeriesStatus(LenientModel):
 class PlanStatus(LenientModel):
     """What is, or would be, done."""
 
-    action: str = Field(max_length=32, description="The action that the ladder calls for.")
+    action: str = Field(max_length=32, description="The next action of spec.remediation.actions that is possible.")
     step: int = Field(default=0, description="Its place in spec.remediation.actions of the policy, from 0.")
     order: int = Field(
         default=0, description="This pod's place in the queue of its Deployment, from 1; 0 if not queued."
