@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import leakwarden
+from leakwarden.__main__ import parser
 from leakwarden.core.election import Timing
 from leakwarden.settings import from_environment
 from tests.integration.helm_chart import (
@@ -468,11 +469,14 @@ def test_the_network_policy_lets_out_to_the_kubelets_where_they_are_read() -> No
     assert {10250} in [{each["port"] for each in rule.get("ports", [])} for rule in egress]
 
 
+def test_the_container_starts_with_arguments_that_the_command_takes() -> None:
+    assert parser().parse_args(container(render())["args"]).command == "run"
+
+
 def test_what_is_added_arrives_where_it_belongs() -> None:
     manifests = render(
         {
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
-            "extraArgs": ["--verbose"],
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "imagePullSecrets": [{"name": "registry"}],
@@ -483,7 +487,6 @@ def test_what_is_added_arrives_where_it_belongs() -> None:
         }
     )
     spec, operator = pod(manifests), container(manifests)
-    assert operator["args"] == ["run", "--verbose"]
     assert environment(manifests)["HTTPS_PROXY"] == "http://proxy:3128"
     assert {"name": "more", "mountPath": "/more"} in operator["volumeMounts"]
     assert {"name": "more", "emptyDir": {}} in spec["volumes"]
