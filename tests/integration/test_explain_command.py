@@ -122,6 +122,13 @@ async def test_what_was_not_judged_by_the_present_spec_is_not_called_calm(
     assert "whether it leaks is not known" in out
 
 
+async def test_an_answer_that_is_no_list_of_objects_is_one_line(run: Any, api: FakeApiServer) -> None:
+    api.fail("GET", "/leakreports", Fault(body='{"items": [1, null]}'))
+    code, out, err = await run("shop/web")
+    assert (code, out) == (2, "")
+    assert "did not answer with a list of leakreports" in err
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [

@@ -182,6 +182,8 @@ async def _items(session: Session, namespace: str, plural: str) -> list[dict[str
             raise Refused(refusal(plural, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
+            if not all(isinstance(item, dict) for item in page["items"]):
+                raise TypeError
             found += page["items"]
             token = str((page.get("metadata") or {}).get("continue") or "")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
