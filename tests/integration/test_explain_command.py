@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from leakwarden.__main__ import main
+from leakwarden.cli import explain
 from tests.integration.fake_api_objects import kubeconfig
 from tests.integration.fake_api_server import FakeApiServer, Fault
 
@@ -120,6 +121,15 @@ async def test_what_was_not_judged_by_the_present_spec_is_not_called_calm(
     code, out, _ = await run("shop/dim")
     assert code == 2
     assert "whether it leaks is not known" in out
+
+
+async def test_a_server_that_takes_its_time_is_named(
+    run: Any, api: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain, "PATIENCE", 0.0)
+    code, out, err = await run("shop/calm")
+    assert (code, err) == (0, f"leakwarden explain: waiting for {api.url}\n")
+    assert "no leak is open" in out
 
 
 async def test_an_answer_that_is_no_list_of_objects_is_one_line(run: Any, api: FakeApiServer) -> None:

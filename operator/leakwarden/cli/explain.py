@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leakwarden.core.policy import Policy
 
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
+PATIENCE = 2.0  # s without an answer, after which it is said what is waited for
 ENDED_SHOWN = 5  # episodes that are over; the newest tell most
 SHOWN = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # of a policy's status of the Deployment
 LEAK_VERDICTS = ("Leaking", "Exhausting")
@@ -153,18 +154,28 @@ def _fail(message: str) -> int:
 
 async def _read(arguments: argparse.Namespace, namespace: str) -> tuple[list[Policy], list[LeakReport]]:
     from leakwarden.adapters.cluster import Session
-    from leakwarden.api import names
     from leakwarden.core.leakreport import parse_report
     from leakwarden.core.policy import parse_policy
 
     session = await Session.open(arguments.kubeconfig, arguments.context)
     try:
-        policies = await _items(session, namespace, names.POLICY_PLURAL)
-        reports = await _items(session, namespace, names.REPORT_PLURAL)
+        reading = asyncio.create_task(_both(session, namespace))
+        done, _ = await asyncio.wait([reading], timeout=PATIENCE)
+        if not done:
+            print(f"leakwarden explain: waiting for {session.server}", file=sys.stderr, flush=True)
+        policies, reports = await reading
     finally:
         await session.close()
     parsed = [parse_report(item) for item in reports]
     return [parse_policy(item) for item in policies], [report for report in parsed if report is not None]
+
+
+async def _both(session: Session, namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The namespace's policies and reports. Raises ClusterUnavailable, Refused."""
+    from leakwarden.api import names
+
+    policies = await _items(session, namespace, names.POLICY_PLURAL)
+    return policies, await _items(session, namespace, names.REPORT_PLURAL)
 
 
 async def _items(session: Session, namespace: str, plural: str) -> list[dict[str, Any]]:
