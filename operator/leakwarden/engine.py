@@ -115,7 +115,7 @@ class Engine:
             )
         self._rights.keep(policies)
         executor = Executor(
-            self.policies, self.cluster, self._episodes, self.clock, self._look, self.new_id, self._rights
+            self.policies, self.cluster, self._episodes, self.clock, self._look, facts.now, self.new_id, self._rights
         )
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):

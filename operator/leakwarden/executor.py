@@ -27,6 +27,10 @@ from leakwarden.rights import BUDGETS, POLICY_AGAIN, Rights
 
 log = logging.getLogger("leakwarden.executor")
 
+# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. Captures
+# and looks into pods come between, and with many pods that hang they take long.
+ACTS_WITHIN = 120.0
+
 _PHASES = {
     Outcome.DONE: ActionPhase.DONE,
     Outcome.GONE: ActionPhase.DONE,
@@ -48,7 +52,8 @@ _CARRIED_OUT = {
 class Executor:
     """The only one for the whole cluster, so that budgets and cooldowns hold across policies.
 
-    `look` gives the newest snapshot and what guards know, with the records as they are by now.
+    `look` gives the newest snapshot and what guards know, with the records as they are by now. `judged` is when the
+    decisions were judged, epoch s.
     """
 
     policies: Policies
@@ -56,6 +61,7 @@ class Executor:
     episodes: Episodes
     clock: Callable[[], float]
     look: Callable[[Book], tuple[Snapshot, Situation]]
+    judged: float
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     rights: Rights = field(default_factory=Rights)
 
@@ -64,6 +70,9 @@ class Executor:
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
             return decision  # removed or edited since it was judged; the next tick judges anew
+        if (age := self.clock() - self.judged) > ACTS_WITHIN:
+            old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
+            return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
         snapshot, situation = self.look(book)
         decision = ask_again(decision, snapshot, situation)
         report = book.of_pod(decision.candidate.pod.pod.uid)

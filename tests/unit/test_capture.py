@@ -99,6 +99,30 @@ async def test_who_waits_behind_pods_that_hang_is_acted_on_without_evidence_in_t
     assert any(report.status.evidence is None for report in world.reports)
 
 
+async def test_an_action_never_follows_a_judgement_that_a_long_capture_made_old() -> None:
+    """What was read before a capture that hung says little of the pod by now; the next tick knows."""
+    camera = Camera([FAILED], seconds=130)
+    world = scene(camera)
+    await world.engine.tick()
+    assert len(camera.asked) == 1
+    assert world.changes() == []
+    skipped = world.status.workloads[0].skipped
+    assert skipped is not None
+    assert skipped.reasons == ["ClusterNotSynced"]
+    assert "judged again" in skipped.message
+    world.levels(api_1=50, api_2=50, api_3=50)
+    await world.later(5)
+    assert world.changes() == [], "it had recovered meanwhile"
+
+
+async def test_and_is_taken_in_the_next_tick_where_the_pod_still_leaks() -> None:
+    world = scene(Camera([FAILED], seconds=130))
+    await world.engine.tick()
+    world.levels(api_1=950, api_2=50, api_3=50)
+    await world.later(5)
+    assert world.changes() == [("evict", "uid-api-1")]
+
+
 async def test_one_other_pod_a_tick_is_captured_and_one_of_a_deployment_within_the_cooldown() -> None:
     camera = Camera()
     world = scene(camera, {"signals": enforcing()["signals"]}, cooldown="2m")
