@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from leakwarden.api.v1alpha1.status import PolicyStatus
 from leakwarden.book import Book
 from leakwarden.core.announce import announcements, report_announcements
+from leakwarden.core.conditions import Records
 from leakwarden.core.evaluation import PolicyEvaluation
 from leakwarden.core.policy import Policy
 from leakwarden.core.recordbook import by_workload, view_of
 from leakwarden.core.remediation import Decision
-from leakwarden.core.report import Records, build_status
+from leakwarden.core.report import build_status
 from leakwarden.core.workload import Snapshot
 from leakwarden.episodes import Facts
 from leakwarden.policies import Policies

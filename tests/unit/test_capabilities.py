@@ -10,6 +10,7 @@ import pytest
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.api.v1alpha1.status import MAX_MISSING, MissingStatus, PolicyStatus, SignalStatus
 from leakwarden.core.capabilities import declares_pprof
+from leakwarden.core.conditions import Records
 from leakwarden.core.evaluation import Readings, evaluate
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import History
@@ -17,7 +18,7 @@ from leakwarden.core.judgement import Verdict
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.queries import RATE, answer_key
 from leakwarden.core.readings import Answer, NoData, QueryFailed, Sampled
-from leakwarden.core.report import Records, build_status
+from leakwarden.core.report import build_status
 from leakwarden.core.signals import CATALOGUE
 from leakwarden.core.workload import Pod, Workload
 from tests.builders import DESCRIPTORS, NOW, container, pod, points, policy, sampled, snapshot, workload

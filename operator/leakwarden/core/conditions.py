@@ -1,0 +1,217 @@
+"""Evaluation -> the conditions of a policy: what holds, by which reason, in one line for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
+from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal
+from leakwarden.api.v1alpha1.status import (
+    MESSAGE_LENGTH,
+    ActionStatus,
+    Condition,
+    PolicyStatus,
+)
+from leakwarden.core.circuit import open_circuit
+from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, says_which_alerts_fire
+from leakwarden.core.judgement import Verdict
+from leakwarden.core.policy import format_time
+from leakwarden.core.readings import NoData, QueryFailed, Sampled
+from leakwarden.core.standard import JudgementReason
+
+Truth = tuple[str, Reason, str]  # status, reason, message
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one. And what the
+    operator may not do that the policy needs: `missing_rights`."""
+
+    actions: Sequence[ActionStatus] = ()
+    by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
+    trouble: str = ""
+    reported: Set[str] = frozenset()
+    missing_rights: Sequence[str] = ()
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def ready(evaluation: PolicyEvaluation, trouble: str = "", missing_rights: Sequence[str] = ()) -> Truth:
+    policy = evaluation.policy
+    if policy.spec is None:
+        return ("False", Reason.INVALID_SPEC, policy.error)
+    if evaluation.source_error:
+        return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
+    if trouble:
+        return ("False", Reason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
+    if missing_rights:
+        return ("False", Reason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
+    conflicts = [w for w in evaluation.workloads if w.conflicts_with]
+    if conflicts:
+        named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
+        more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
+        return ("False", Reason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
+    if not evaluation.workloads:
+        return ("True", Reason.NO_TARGETS, "no Deployment of this namespace matches the selector")
+    return (
+        "True",
+        Reason.RECONCILED,
+        f"{counted(len(evaluation.workloads), 'Deployment')} selected, mode {policy.spec.mode}",
+    )
+
+
+def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
+    if evaluation.source_error:
+        return ("Unknown", Reason.UNKNOWN_SOURCE, evaluation.source_error)
+    if not evaluation.cluster_fresh:
+        cause = f": {evaluation.cluster_trouble}" if evaluation.cluster_trouble else ""
+        message = f"the operator's view of the cluster is incomplete or too old{cause}"
+        return ("Unknown", Reason.CLUSTER_NOT_SYNCED, message)
+    if not evaluation.workloads:
+        return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
+    failed = [
+        f"{name} ({a.reason}: {a.message})" for name, a in evaluation.answers.items() if isinstance(a, QueryFailed)
+    ]
+    if failed:
+        return ("False", Reason.QUERY_FAILED, f"{evaluation.source} could not be queried for {'; '.join(failed[:3])}")
+    spec = evaluation.policy.spec
+    silent = {signal.name for signal in spec.signals if rightly_silent(evaluation, signal)} if spec else set()
+    max_age = parse_duration(spec.source.max_age) if spec is not None else 0.0
+    empty = [name for name, a in evaluation.answers.items() if isinstance(a, NoData) and name not in silent]
+    measured = [name for name, a in evaluation.answers.items() if isinstance(a, Sampled)]
+    blind = [w for w in evaluation.workloads if w.pods and all(_is_blind(pod) for pod in w.pods)]
+    if (empty and not measured) or (blind and len(blind) == len(evaluation.workloads)):
+        if all(_is_new(pod, max_age, now) for target in evaluation.workloads for pod in target.pods):
+            # The first scrape is still to come: nothing is wrong yet, and a Warning would greet every new Deployment.
+            return ("Unknown", Reason.NO_DATA, f"{evaluation.source} has no readings yet; all pods are new")
+        return ("False", Reason.NO_DATA, f"{evaluation.source} has no fresh readings for the targets")
+    if empty or blind:
+        parts = [f"no readings of {', '.join(empty)}"] if empty else []
+        parts += [f"none for {', '.join(w.workload.name for w in blind[:5])}"] if blind else []
+        return ("True", Reason.SIGNALS_MISSING, "; ".join(parts))
+    return ("True", Reason.ALL_SIGNALS_FRESH, f"read from {evaluation.source}")
+
+
+def rightly_silent(evaluation: PolicyEvaluation, signal: Signal) -> bool:
+    """An alert that is not firing is good news and no missing reading, and without requests there is no error ratio."""
+    answer = evaluation.answers.get(signal.name)
+    if not isinstance(answer, NoData):
+        return False
+    if signal.alert is not None:
+        return says_which_alerts_fire(answer)
+    return signal.type in SYMPTOMS and answer.reason == "NoNumbers"
+
+
+def _is_new(pod: PodEvaluation, max_age: float, now: float) -> bool:
+    return now - pod.pod.created <= max_age
+
+
+def _is_blind(pod: PodEvaluation) -> bool:
+    return all(
+        judgement.value is None and judgement.reason != JudgementReason.TOO_LITTLE_TRAFFIC
+        for judgement in pod.judgements
+    )
+
+
+def healthy(evaluation: PolicyEvaluation) -> Truth:
+    pods = [pod for target in evaluation.workloads for pod in target.pods]
+    verdicts = Counter(pod.verdict for pod in pods)
+    if evaluation.policy.spec is None or evaluation.source_error or not pods:
+        return ("Unknown", Reason.NOT_JUDGED, "there is nothing to judge")
+    leaking = verdicts[Verdict.EXHAUSTING] + verdicts[Verdict.LEAKING]
+    if leaking:
+        return ("False", Reason.LEAK_DETECTED, f"{leaking} of {counted(len(pods), 'pod')}: {_worst_line(pods[0])}")
+    if verdicts[Verdict.SUSPECT]:
+        suspect = next(p for p in pods if p.verdict is Verdict.SUSPECT)
+        return (
+            "Unknown",
+            Reason.LEAK_SUSPECTED,
+            f"{verdicts[Verdict.SUSPECT]} of {counted(len(pods), 'pod')}: {_worst_line(suspect)}",
+        )
+    if verdicts[Verdict.UNKNOWN]:
+        unknown = next(p for p in pods if p.verdict is Verdict.UNKNOWN)
+        return (
+            "Unknown",
+            Reason.NOT_JUDGED,
+            f"{verdicts[Verdict.UNKNOWN]} of {counted(len(pods), 'pod')}: {_worst_line(unknown)}",
+        )
+    return ("True", Reason.NO_LEAK, f"{counted(len(pods), 'pod')} judged")
+
+
+def _worst_line(pod: PodEvaluation) -> str:
+    why = f": {pod.deciding.signal}: {pod.deciding.message}" if pod.deciding else ""
+    return f"{pod.pod.name} is {pod.verdict}{why}"
+
+
+def compliant(evaluation: PolicyEvaluation) -> Truth:
+    if evaluation.policy.spec is None or not evaluation.workloads:
+        return ("Unknown", Reason.NO_TARGETS, "nothing is selected")
+    if not evaluation.policy.spec.audit.enabled:
+        return ("Unknown", Reason.AUDIT_DISABLED, "spec.audit.enabled is false")
+    found = [(w.workload.name, f) for w in evaluation.workloads for f in w.findings or ()]
+    errors = [(name, f) for name, f in found if str(f.severity) == "Error"]
+    if errors:
+        name, first = errors[0]
+        return (
+            "False",
+            Reason.FINDINGS,
+            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}; {name}: {first.message}",
+        )
+    return ("True", Reason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
+
+
+def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) -> Truth | None:
+    """Whether a target's circuit is open: people have to look, since acting did not help."""
+    spec = evaluation.policy.spec
+    if spec is None:
+        return None
+    found = []
+    for target in evaluation.workloads:
+        breaker = spec.remediation.circuit_breaker
+        circuit = open_circuit(records.by_workload.get(target.workload.uid, ()), breaker, now)
+        if circuit is not None and not target.conflicts_with:
+            after = (
+                "a trial is under way" if circuit.on_trial else f"the next is tried from {format_time(circuit.until)}"
+            )
+            found.append(f"{target.workload.name}: {circuit.failures} actions in a row did not help, {after}")
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return ("True", Reason.CIRCUIT_OPEN, "; ".join(found[:3]) + more) if found else None
+
+
+def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
+    """All of a policy's conditions; `previous` tells since when each has its status. `now` in epoch s."""
+    truths: dict[ConditionType, Truth] = {
+        ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights),
+        ConditionType.HEALTHY: healthy(evaluation),
+        ConditionType.COMPLIANT: compliant(evaluation),
+        ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
+    }
+    truth = truths[ConditionType.READY]
+    if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
+        truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
+    elif opened := circuits_open(evaluation, records, now):
+        truths[ConditionType.STALLED] = opened
+    before = {condition.type: condition for condition in previous.conditions}
+    result = []
+    for kind, (status, reason, message) in truths.items():
+        old = before.get(kind)
+        since = old.last_transition_time if old is not None and old.status == status else format_time(now)
+        result.append(
+            Condition.model_validate(
+                {
+                    "type": str(kind),
+                    "status": status,
+                    "reason": str(reason),
+                    "message": message[: MESSAGE_LENGTH * 4],
+                    "observedGeneration": evaluation.policy.generation,
+                    "lastTransitionTime": since,
+                }
+            )
+        )
+    return result
