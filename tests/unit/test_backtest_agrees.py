@@ -166,7 +166,7 @@ def test_of_a_level_that_is_crossed_at_once(signal: Mapping[str, Any]) -> None:
 
 def test_of_a_constant_level_below_an_absolute_threshold_without_any_limit() -> None:
     said = compared({**GROWTH, "threshold": {"above": "10k"}}, line(noisy(np.full(60, 300.0)), None))[0]
-    assert [(each.verdict, each.reason) for each in said] == [("Healthy", "WithinLimits")]
+    assert [(each.verdict, each.reason) for each in said] == [("Unknown", "NothingAsked")]
 
 
 @pytest.mark.parametrize("signal", [GROWTH, SHARE, {**NUMBER, "growth": {"enabled": False}}])
@@ -193,7 +193,7 @@ def test_of_a_threshold_alone_with_growth_switched_off() -> None:
 
 def test_of_neither_a_threshold_nor_growth() -> None:
     said = compared({**GROWTH, "growth": {"enabled": False}}, line(CLIMB))[0]
-    assert [(each.verdict, each.reason) for each in said] == [("Healthy", "WithinLimits")]
+    assert [(each.verdict, each.reason) for each in said] == [("Unknown", "NothingAsked")]
 
 
 @pytest.mark.parametrize("signal", [GROWTH, NUMBER], ids=["growth", "number"])

@@ -100,8 +100,13 @@ def test_of_threshold_and_growth_the_more_severe_speaks(verdict: Verdict) -> Non
 
 
 def test_growth_that_is_switched_off_is_not_judged() -> None:
-    spec = {**GROWTH, "growth": {"enabled": False}}
+    spec = {**DESCRIPTORS, "growth": {"enabled": False}}
     assert judge(spec, points([400.0]), growth=SOON).verdict is Verdict.HEALTHY
+
+
+def test_a_signal_of_which_nothing_is_asked_is_not_called_healthy() -> None:
+    found = judge({**GROWTH, "growth": {"enabled": False}}, points([400.0]), growth=SOON)
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "NothingAsked")
 
 
 def test_every_reason_of_the_detector_is_explained() -> None:

@@ -115,7 +115,7 @@ def judge_series(
         return by_growth
     if by_level is None:
         verdict, reason = NOTHING_ASKED
-        message = "neither a threshold nor growth is asked for"
+        message = "neither a threshold nor growth is asked for, so nothing is judged"
         return Judgement(signal.name, verdict, reason, message, float(points.v[-1]), limit)
     if by_growth is not None and by_growth.seconds_to_exhaustion is not None:
         # The threshold says that it is time, growth how much time is left: both are wanted.

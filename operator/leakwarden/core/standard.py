@@ -30,6 +30,7 @@ class JudgementReason(StrEnum):
     CONSTANT_ZERO = "ConstantZero"
     TOO_LITTLE_TRAFFIC = "TooLittleTraffic"
     NO_REQUEST_RATE = "NoRequestRate"
+    NOTHING_ASKED = "NothingAsked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ LEVEL_SAYS: Mapping[Standing, tuple[Verdict, JudgementReason]] = {
     Standing.ABOVE: (Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD),
     Standing.HELD: (Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD),
 }
-# Neither a threshold nor growth is asked for.
-NOTHING_ASKED = (Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS)
+# Neither a threshold nor growth is asked for: what nobody judged is not healthy.
+NOTHING_ASKED = (Verdict.UNKNOWN, JudgementReason.NOTHING_ASKED)
 
 
 def growth_speaks(level: Standing, growth: Verdict | None) -> bool:
