@@ -59,6 +59,23 @@ def test_scaling_out_and_restarting_a_rollout_each_happen_once(namespace: str) -
     assert len(actions_of(read_policy(namespace, "wide"))) == 1
 
 
+def test_a_replica_that_was_added_for_a_while_is_taken_back_once(namespace: str) -> None:
+    deploy(namespace, "brief")
+    for_a_minute: Object = {"type": "ScaleOut", "maxReplicas": 3, "timeToLive": "1m"}
+    apply(policy("brief", namespace, {"app": "brief"}, SIGNALS, actions=[for_a_minute]))
+    leak(namespace, "brief")
+    wait_for_action(namespace, "brief", "brief", "Done")
+
+    def replicas(wanted: int) -> bool | NotYet:
+        found = existing("deployment", "brief", namespace)["spec"]["replicas"]
+        return True if found == wanted else NotYet(f"{found} replicas")
+
+    wait_until("one replica more", lambda: replicas(2), 30)
+    wait_until("it to be taken back", lambda: replicas(1), 150)
+    wait_for_rollouts(namespace, "brief")
+    assert len(actions_of(read_policy(namespace, "brief"))) == 1
+
+
 def test_the_right_to_restart_a_rollout_is_not_a_right_to_change_its_image(namespace: str) -> None:
     deploy(namespace, "target")
     image = attempt(
