@@ -166,7 +166,7 @@ def test_of_a_level_that_is_crossed_at_once(signal: Mapping[str, Any]) -> None:
 
 def test_of_a_constant_level_below_an_absolute_threshold_without_any_limit() -> None:
     said = compared({**GROWTH, "threshold": {"above": "10k"}}, line(noisy(np.full(60, 300.0)), None))[0]
-    assert [(each.verdict, each.reason) for each in said] == [("Unknown", "NothingAsked")]
+    assert [(each.verdict, each.reason) for each in said] == [("Healthy", "WithinLimits")]
 
 
 @pytest.mark.parametrize("signal", [GROWTH, SHARE, {**NUMBER, "growth": {"enabled": False}}])
