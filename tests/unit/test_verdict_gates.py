@@ -64,3 +64,28 @@ def test_memory_that_fills_to_a_soft_limit_without_collections_is_no_leak() -> N
     memory = np.minimum(0.3 + 0.15 * hours, 0.90) + 0.003 * rng.normal(size=1440)
 
     assert worst(judged(series(np.round(10_000 * memory), limit=10_000.0, signal="working-set"))) < LEAKING
+
+
+def test_a_pool_of_ten_that_loses_a_connection_an_hour_is_a_leak() -> None:
+    """One of ten is a tenth of the limit: between two losses its floor stands still as no larger thing that leaks does."""
+    held = np.minimum(np.floor(np.linspace(0, 11, 1440)), 10)
+
+    assert worst(judged(series(held, limit=10.0, signal="db-pool"))) == EXHAUSTING
+
+
+def test_a_small_rise_close_to_the_limit_that_hardly_stands_out_of_the_noise_is_no_leak() -> None:
+    """From 90 % to 95.5 % within an hour: a straight line would reach the limit an hour later."""
+    rng = np.random.default_rng(7)
+    level = np.concatenate([np.full(240, 0.90), settled(np.linspace(0.90, 0.955, 120), 7200)])
+
+    assert worst(judged(series(np.round(10_000 * (level + 0.006 * rng.normal(size=600))), limit=10_000.0))) < LEAKING
+
+
+@pytest.mark.parametrize("hours", [0.3, 1.0, 3.0])
+def test_a_process_that_warms_up_to_just_below_its_limit_is_no_leak(hours: float) -> None:
+    """Most of what is left was eaten within the window: only that it grows ever slower tells it from a leak."""
+    age = np.arange(round(960 * hours)) / 120
+    level = np.round(9800 * (1 - np.exp(-age / hours)))
+    warm = replace(series(level, limit=10_000.0), rate=100 + np.random.default_rng(1).normal(size=len(age)))
+
+    assert worst(judged(warm)) < LEAKING

@@ -8,6 +8,7 @@ from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints, Window
 from leakwarden.core.detector_state import State
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
+from leakwarden.core.staircase import staircase
 from leakwarden.core.trend import Growth, Trend, beyond, measure
 from leakwarden.core.verdict import Gates, Passed, Reason, judge_windows
 
@@ -115,9 +116,12 @@ def _weigh(
     raw = measure(lo, hi, quantum)
     adjusted = Growth.of(raw)
     use = np.flatnonzero(rated | apart)
+    left = lo
     if len(use):
-        part = beyond(lo[use], quantum[use], explain_by_load(lo[use], load[use], quantum[use]))
-        adjusted = _spliced(adjusted, part, use)
+        explained = explain_by_load(lo[use], load[use], quantum[use])
+        adjusted = _spliced(adjusted, beyond(lo[use], quantum[use], explained), use)
+        left = lo.copy()
+        left[use] -= explained.part
     group = c["group"][rows]
     history = now - state.origin[group] > 26 * 3600
     passed = judge_windows(
@@ -130,6 +134,11 @@ def _weigh(
         wobble=state.fall[group, k], quantum=quantum,
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
+    # Rare enough to be asked only of what has passed all else.
+    found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
+    if len(found):
+        jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase
+        passed.leak[found[jumps]] = False
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
 
 

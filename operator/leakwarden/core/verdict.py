@@ -84,6 +84,8 @@ class Gates:
     # More floors than this exactly like the one before (bench: high_water), unless one step is this much of the limit.
     stands_still: float = 0.35
     coarse: float = 0.004
+    # Squared error of the best staircase of four treads over that of the straight line.
+    staircase: float = 0.25
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
     # How far the line may point above the latest ceiling, over the growth (bench: bursts, filling_cache).
