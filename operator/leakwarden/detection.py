@@ -97,6 +97,7 @@ class Detection:
         """Fold the points of each signal's answer in. What was read before is known and passed over, so overlaps do no
         harm."""
         lives = _Lives(snapshot, beside)
+        self._state.reserve(sum(len(answer.series) for answer in answers.values()))
         for signal, answer in answers.items():
             self._learn(signal, answer, lives, standards, now)
 
@@ -150,7 +151,9 @@ class Detection:
         if not keys:
             return {}
         stretch = self._stretch
-        asked = [standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups]
+        asked = [
+            standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
+        ]
         group = self._state.c["group"][: len(keys)]
         soon = np.array([one.exhausts_within for one in asked])[group]
         max_age = np.array([one.max_age for one in asked])[group]

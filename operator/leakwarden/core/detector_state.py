@@ -96,6 +96,11 @@ class State:
         self.c["limit"][at] = np.where(usable, limits, np.nan)
         return at
 
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows at once, since each growth copies everything."""
+        if rows > self._room:
+            self._grow(rows)
+
     def _add(self, new: Sequence[Key]) -> None:
         known = len(self.keys)
         if known + len(new) > self._room:
