@@ -7,14 +7,15 @@ bucket is a minute to it; growth and times to exhaustion are turned back into re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
-from leakwarden.core.alignment import aligned
-from leakwarden.core.detector import VERDICTS, Context, Key, Points, State, advance, is_memory, judge
+from leakwarden.core.alignment import aligned, of_process
+from leakwarden.core.cascade import Ints
+from leakwarden.core.detector import VERDICTS, Context, Key, Points, State, advance, judge
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import incarnation_start
 from leakwarden.core.judgement import Interval
@@ -40,7 +41,7 @@ class Beside:
     collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Life:
     """A process that is a target's: `name` of the workload with namespace, `start` in epoch s."""
 
@@ -59,6 +60,7 @@ class _Lives:
         self._workloads, self._beside = snapshot.workloads, beside
         self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
         self._known: dict[SeriesKey, _Life | None] = {}
+        self._last: tuple[Sequence[_Life], Floats, tuple[Floats, Floats]] | None = None
 
     def of(self, key: SeriesKey) -> _Life | None:
         """None where it is no target's."""
@@ -68,15 +70,21 @@ class _Lives:
             life = self._known[key] = self._look(key)
             return life
 
+    def explaining(self, lives: Sequence[_Life], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
+        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
+        # As a rule all signals of a tick were read of the same processes at the same moments.
+        if self._last is not None and self._last[0] == lives and np.array_equal(self._last[1], t):
+            return self._last[2]
+        found = aligned([life.rate for life in lives], t, sizes), aligned([life.cycles for life in lives], t, sizes)
+        self._last = (lives, t.copy(), found)
+        return found
+
     def _look(self, key: SeriesKey) -> _Life | None:
         pod = self._pods.get((key.namespace, key.pod))
         workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
         if pod is None or workload is None:
             return None
-        of_pod = SeriesKey(key.namespace, key.pod)
-        rate, cycles = (
-            series.get(key) or series.get(of_pod) for series in (self._beside.rate, self._beside.collections)
-        )
+        rate, cycles = of_process(self._beside.rate, key), of_process(self._beside.collections, key)
         return _Life(workload, workload.key, pod.uid, incarnation_start(pod, key.container), rate, cycles)
 
 
@@ -129,19 +137,20 @@ class Detection:
         sizes = np.array([series.t.size for series in found])
         t = np.concatenate([series.t for series in found])
         v = np.concatenate([series.v for series in found])
-        rate = aligned([life.rate for life in known], t, sizes)
-        cycles = aligned([life.cycles for life in known], t, sizes) if is_memory(signal) else np.full(t.size, np.nan)
-        lived = t >= np.repeat(np.array([life.start for life in known]), sizes)
-        if not lived.all():  # by this process; what came before is another's
-            begins = np.cumsum(sizes) - sizes
+        rate, cycles = lives.explaining(known, t, sizes)
+        begins = np.cumsum(sizes) - sizes
+        starts = np.array([life.start for life in known])
+        if np.any(t[begins] < starts):  # what came before this process is another's
+            lived = t >= np.repeat(starts, sizes)
             sizes = np.add.reduceat(lived, begins, dtype=np.int64)
             t, v, rate, cycles = t[lived], v[lived], rate[lived], cycles[lived]
             some = np.flatnonzero(sizes)
             if not some.size:
                 return
             sizes, keys, limits = sizes[some], [keys[i] for i in some], [limits[i] for i in some]
-        t = t * stretch
-        rows = self._state.rows(keys, np.array(limits, dtype=np.float64), t[np.cumsum(sizes) - sizes])
+            begins = np.cumsum(sizes) - sizes
+        t *= stretch
+        rows = self._state.rows(keys, np.array(limits, dtype=np.float64), t[begins])
         advance(self._state, Points(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
 
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from leakwarden.core.cascade import Ints
-from leakwarden.core.readings import Floats, Points
+from leakwarden.core.readings import Floats, Points, SeriesKey
+
+
+def of_process(series: Mapping[SeriesKey, Points], key: SeriesKey) -> Points | None:
+    """What was read of the container, else of its pod as a whole."""
+    return series.get(key) or series.get(SeriesKey(key.namespace, key.pod))
 
 
 def aligned(others: Sequence[Points | None], t: Floats, sizes: Ints) -> Floats:
@@ -44,3 +49,9 @@ def values_at(other: Points, t: Floats) -> Floats:
         same = other.t[at] == t
         result[same] = other.v[at[same]]
     return result
+
+
+def values_beside(series: Mapping[SeriesKey, Points], key: SeriesKey, t: Floats) -> Floats:
+    """What was read of a process, at the moments `t`, ascending; NaN where nothing was."""
+    other = of_process(series, key)
+    return np.full(t.size, np.nan) if other is None else values_at(other, t)

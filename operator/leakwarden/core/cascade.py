@@ -27,7 +27,8 @@ SLOTS = 24
 _RING = SLOTS + 2  # the bucket being filled, and one that a late tick may still complete
 
 
-_BACK = np.arange(-SLOTS, 0)[:, None]
+_BACK = np.arange(-SLOTS, 0, dtype=np.int32)[:, None]
+_BEFORE = (np.arange(_RING) + _BACK) % _RING  # the slots before each slot
 _ARRAYS = ("ids", "lo", "hi", "load", "loads")
 
 
@@ -89,10 +90,9 @@ class Ring:
 
     def _places(self, rows: Ints, current: Ints) -> tuple[Ints, Bools]:
         """(24, rows) places in the arrays, and whether they hold the bucket that is wanted."""
-        slot = current % _RING + _BACK
-        slot[slot < 0] += _RING
-        at = slot * self.ids.shape[1] + rows
-        wanted = current + _BACK
+        at = (_BEFORE * self.ids.shape[1]).take(current % _RING, axis=1)
+        at += rows
+        wanted = current.astype(np.int32) + _BACK
         return at, (self.ids.reshape(-1)[at] == wanted + 1) & (wanted >= 0)
 
 
@@ -154,7 +154,7 @@ class Cascade:
             return
         known = ~np.isnan(load)
         folded = Folded(row, np.zeros(0, np.int64), floor, value, np.where(known, load, 0.0), known.astype(np.float64))
-        bucket = (age // WIDTHS[0]).astype(np.int64)
+        bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
         for ring in self.rings:
             folded = folded.merge(bucket)
             ring.write(folded)
