@@ -89,3 +89,17 @@ def test_a_process_that_warms_up_to_just_below_its_limit_is_no_leak(hours: float
     warm = replace(series(level, limit=10_000.0), rate=100 + np.random.default_rng(1).normal(size=len(age)))
 
     assert worst(judged(warm)) < LEAKING
+
+
+@pytest.mark.parametrize("moments", [[14.0], [13.0, 16.0]])
+def test_peers_that_connect_and_stay_while_traffic_grows_are_no_leak(moments: list[float]) -> None:
+    """On a morning's traffic a jump of a third of the limit looks like a climb of hours, to 93 %; without the traffic it
+    is a jump."""
+    rng = np.random.default_rng(1)
+    hours = np.arange(2880) / 120
+    rate = 100 * (1 + 0.8 * np.clip((hours - 10) / 9, 0, 1)) * (1 + 0.02 * rng.normal(size=2880))
+    peers = np.searchsorted(moments, hours) / len(moments)
+    level = 0.0033 * rate * (1 + 0.03 * rng.normal(size=2880)) + 0.3 * peers
+    stairs = replace(series(np.round(10_000 * level), limit=10_000.0), rate=rate)
+
+    assert worst(judged(stairs)) < LEAKING

@@ -140,10 +140,10 @@ def _weigh(
         wobble=state.fall[group, k], quantum=quantum,
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
-    # Rare enough to be asked only of what has passed all else.
+    # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
     found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
-    if len(found):
-        jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase
+    if gates.staircase[k] > 0 and len(found):
+        jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
         passed.leak[found[jumps]] = False
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
 

@@ -41,6 +41,7 @@ class Trend:
     late: Floats  # slope at the end of the window over the mean slope, from a parabola: 1 steady, < 1 slowing down
     step: Floats  # the least growth from one quarter of the window to the next, as a share of a quarter's due
     drawdown: Floats  # the deepest fall from an earlier high, over the growth
+    behind: Floats  # how far the latest floor lies below the line, over the growth
     still: Floats  # share of neighbouring buckets with exactly the same floor: a high-water mark stands still
     garbage: Floats  # how far the ceiling of a bucket usually lies above its floor, share of the limit
     tooth: Floats  # how far ceilings rose above the line of the floors, the highest but one, share of the limit
@@ -193,11 +194,15 @@ def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
     fall = np.maximum(fall - quantum, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawdown = np.where(growth > 0, fall / growth, np.inf)
+    last = np.minimum(line.first + span, SLOTS - 1)
+    below = line.offset + slope * last - lo[np.arange(len(lo)), last.astype(np.intp)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        behind = np.where(growth > 0, below / growth, np.inf)
     still = np.count_nonzero(lo[:, 1:] == lo[:, :-1], axis=1) / np.maximum(n - 1, 1.0)
     return Trend(
         n=n, span=span, slope=slope, slope_low=line.slope_low, slope_high=line.slope_high, slope_ceiling=ceiling,
         noise=np.where(np.isnan(line.noise), np.inf, line.noise), start=line.offset + slope * line.first,
         floor=np.where(np.isnan(floor), line.offset + slope * SLOTS, floor), level=level, late=line.late,
-        step=_quarters(lo, valid, line.first, span, growth, quantum), drawdown=drawdown, still=still,
+        step=_quarters(lo, valid, line.first, span, growth, quantum), drawdown=drawdown, behind=behind, still=still,
         garbage=median_rows(hi - lo), tooth=_tooth(hi, line),
     )  # fmt: skip

@@ -82,13 +82,25 @@ class Gates:
     # ... or an interval of the slope that begins at this share of it: one odd quarter among noise is no step.
     narrow: float = 0.60
     # More floors than this exactly like the one before (bench: high_water), unless one step is this much of the limit.
-    stands_still: float = 0.35
+    # At 0.1 three marks of traffic that grew for hours are told (of 24 seeds), and no leak is missed; at 0.02 five are.
+    stands_still: float = 0.10
     coarse: float = 0.004
-    # Squared error of the best staircase of four treads over that of the straight line.
-    staircase: float = 0.25
+    # Squared error of the best staircase of four treads over that of the straight line, of what the load leaves: of the
+    # bench's staircases on top of traffic 0.01 to 0.2, a climb whose noise is a tenth of it 0.46 and more. Not asked
+    # of minutes, where the sockets that a peer's hiccup leaves behind look the same (bench: steps, close_wait).
+    staircase: tuple[float, ...] = (0.0, 0.0, 0.10, 0.25, 0.25, 0.25)
+    # So few floors of a small pool fit by chance to anything, on the first morning of its process to no load at all,
+    # unless the load leaves at least this share of the growth (bench: pool_at_maximum).
+    coarse_readings: int = 12
+    coarse_unexplained: float = 0.6
+    # Siblings that show the same are no veto, but mornings and steps that all pods see grow by less than ten times
+    # their noise; above this level whatever grows is told (bench: daily_high, gc_sawtooth, steps).
+    shared_clear: float = 10.0
+    shared_level: float = 0.94
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
-    # How far the line may point above the latest ceiling, over the growth (bench: bursts, filling_cache).
+    # How far the line may point above the latest ceiling, and run above the latest floor, over the growth (bench:
+    # bursts, filling_cache, cron; the latter tells five more of what has filled up or holds, and misses no leak).
     left_behind: float = 0.10
     # The deepest fall within the window over its growth: leaks do not give back (bench: noisy, daily).
     gives_back: float = 0.30
@@ -134,6 +146,9 @@ class Gates:
     early_unexplained: float = 0.5
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
+    # What lies above the floor of a long bucket is the climb itself where it is hardly more than the growth of one;
+    # as long as there are few floors (`coarse_readings`), their line cannot tell it from garbage (gomemlimit_plateau).
+    bare: float = 0.03
     # Above the highest level it has come back from, by this share of the deepest fall seen, but at most by this share
     # of what was left there (bench: living_high, bursts, daily_high).
     beyond_fall: float = 0.40
@@ -151,7 +166,15 @@ class Gates:
     # ... and where nothing tells the growth from a morning, a cleaner line: mornings of the bench are 7 to 13 times
     # their noise (steps, noisy). Minutes that no wider window backs must be higher than a burst (bursts).
     sure_clear: float = 14.0
-    sure_level: float = 0.90
+    sure_level: float = 0.94
+    # What acts is a clean line: an hour of two bursts, or of a queue that grows with the load, is up to 18 times its
+    # noise, hours and days of few steps up to ten; above these levels any line will do (bench: bursts, congestion, steps).
+    sure_line: tuple[float, ...] = (20.0, 20.0, 10.0, 10.0, 10.0, 10.0)
+    sure_any: tuple[float, ...] = (0.94, 0.94, 0.97, 0.97, 0.97, 0.97)
+    # ... of which the load leaves this share, with its error (bench: high_water, pool_at_maximum, congestion) ...
+    sure_unexplained: float = 0.30
+    # ... and by more than what lives high wanders (bench: living_high, by 0.04 and 0.06).
+    sure_growth: float = 0.08
     # The best estimate within the policy's time; or, this high, the hasty one; or, this high, any.
     exhausting_hasty: float = 0.90
     exhausting_any: float = 0.95
@@ -209,6 +232,7 @@ def judge_windows(
     steady &= (raw.still < gates.stands_still) | (quantum > gates.coarse)
     # Where the line has left the readings behind, growth is over: a burst that holds, a cache that is full.
     keeps_on = (raw.late > gates.not_slowing) & (raw.floor - actual < gates.left_behind * growth)
+    keeps_on &= raw.behind < gates.left_behind
     unexplained = (adjusted.slope_low > 0.2 * raw.slope) & (adjusted.slope > 0.5 * raw.slope)
     unexplained &= adjusted.late > 0.5 * gates.not_slowing
     # The other pods' mean is a poorer measure of load than the load itself.
@@ -224,6 +248,8 @@ def judge_windows(
     seen = 0.02 * raw.level + raw.slope
     filling = memory & (raw.garbage < seen) & (collected | (raw.tooth < seen))
     peaks = np.minimum(raw.floor, actual) + raw.tooth
+    if width_index >= 2:
+        filling |= memory & ~collected & (raw.garbage - raw.slope < gates.bare) & (raw.n < gates.coarse_readings)
     level = np.where((memory | collected) & ~filling, np.maximum(level, peaks), level)
     # Memory meets its limit with its garbage. Of anything else without a known load, what comes and goes within a
     # bucket counts for a quarter: a busy pool touches its maximum and is idle a second later (bench: pool_at_maximum).
@@ -276,9 +302,19 @@ def judge_windows(
     reach |= straight_line
     leak = clear & steady & keeps_on & reach & ~vetoed
     near &= novel
+    few = (quantum > gates.coarse) & (raw.n < gates.coarse_readings)
+    if width_index >= 2:
+        near &= ~few | (adjusted.slope_low > gates.coarse_unexplained * raw.slope)
+    shared = apart & ~rated & ~trusted
+    near &= ~shared | (growth > gates.shared_clear * raw.noise) | (actual > gates.shared_level)
     sure = trusted | (growth > gates.sure_clear * raw.noise)
     if width_index == 0:
         sure &= backed | (height >= gates.sure_level)
+    any_line = height >= gates.sure_any[width_index]
+    sure &= any_line | (growth > gates.sure_line[width_index] * raw.noise)
+    brim = height >= gates.level_unvetoed
+    sure &= ~rated | (adjusted.slope_low > gates.sure_unexplained * raw.slope) | (brim & (quantum <= gates.coarse))
+    sure &= brim | (growth > gates.sure_growth)
     suspect = clear & steady & keeps_on & ~vetoed & (best <= raw.span * width * gates.suspect_reach)
     suspect &= raw.level >= gates.suspect_level
     reason = np.full(len(best), int(Reason.Steady))
