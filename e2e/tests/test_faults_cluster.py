@@ -221,8 +221,8 @@ def the_right_to_scale_is_taken_away_before_a_replica_is_taken_back(world: World
         assert scene.wait_for_action()["type"] == "ScaleOut"
         apply(account.without(scene.rights, "deployments/scale", "patch"))
         told = scene.wait_for_condition("Ready", "False", "RightsMissing", timeout=120)
-        assert "patch deployments/scale" in told["message"], told
-        assert [each for each in scene.events("PolicyNotReady") if "patch deployments/scale" in each["note"]]
+        assert "patch deployments.apps/scale" in told["message"], told
+        assert [each for each in scene.events("PolicyNotReady") if "patch deployments.apps/scale" in each["note"]]
         scene.wait_for_ticks(5)
         assert _replicas(scene) == 4
         account.grant(scene.rights)
