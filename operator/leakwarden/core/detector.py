@@ -14,9 +14,10 @@ from leakwarden.core.cascade import SLOTS, WIDTHS, Ints
 from leakwarden.core.detector_advance import Points, advance
 from leakwarden.core.detector_measure import measure_windows
 from leakwarden.core.detector_state import PER_WIDTH, Key, State, is_memory
+from leakwarden.core.gates import Gates
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.readings import Floats
-from leakwarden.core.verdict import Gates, Reason
+from leakwarden.core.verdict import Reason
 
 __all__ = [
     "EXHAUSTING", "HEALTHY", "LEAKING", "SUSPECT", "UNKNOWN", "VERDICTS", "Context", "Judged", "Key", "Points", "State",

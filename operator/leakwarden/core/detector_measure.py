@@ -6,11 +6,12 @@ import numpy as np
 
 from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detector_state import State
+from leakwarden.core.gates import Gates
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
 from leakwarden.core.staircase import staircase
 from leakwarden.core.trend import Growth, Trend, beyond, measure
-from leakwarden.core.verdict import Gates, Passed, Reason, judge_windows
+from leakwarden.core.verdict import Passed, Reason, judge_windows
 
 _S = len(WIDTHS)
 
