@@ -212,8 +212,9 @@ def test_of_siblings_that_explain_growth_and_of_one_that_leaks_beside_them() -> 
 
 def test_of_growth_that_follows_the_request_rate() -> None:
     rate = np.linspace(10, 98.5, 200)
-    said = compared(GROWTH, line(CLIMB, rate=rate))[0]
-    assert "Leaking" not in verdicts(said)
+    below = np.round(0.96 * CLIMB)  # closer to the limit nothing explains growth any more
+    said = compared(GROWTH, line(below, rate=rate))[0]
+    assert not {"Leaking", "Exhausting"} & set(verdicts(said))
 
 
 def test_time_left_is_told_beside_a_threshold_that_held() -> None:
