@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal
 from leakwarden.api.v1alpha1.status import (
     MESSAGE_LENGTH,
+    ActionPhase,
     ActionStatus,
     Condition,
     PolicyStatus,
@@ -184,6 +186,23 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
     return ("True", Reason.CIRCUIT_OPEN, "; ".join(found[:3]) + more) if found else None
 
 
+def escalated(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
+    """Whether a person was called for a pod that is still there and whose episode has not ended."""
+    found = []
+    for target in evaluation.workloads:
+        called = {
+            record.pod_uid: record
+            for record in records.by_workload.get(target.workload.uid, ())
+            if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
+        }
+        for pod in target.pods:
+            record = called.get(pod.pod.uid)
+            if record is not None and pod.pod.uid in records.reported and not target.conflicts_with:
+                found.append(f"{pod.pod.name}: {record.signal}: a person was called at {record.intended_at}")
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return ("True", Reason.ESCALATED, "; ".join(found[:3]) + more) if found else None
+
+
 def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     """All of a policy's conditions; `previous` tells since when each has its status. `now` in epoch s."""
     truths: dict[ConditionType, Truth] = {
@@ -195,8 +214,8 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
     truth = truths[ConditionType.READY]
     if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
-    elif opened := circuits_open(evaluation, records, now):
-        truths[ConditionType.STALLED] = opened
+    elif stalled := circuits_open(evaluation, records, now) or escalated(evaluation, records):
+        truths[ConditionType.STALLED] = stalled
     before = {condition.type: condition for condition in previous.conditions}
     result = []
     for kind, (status, reason, message) in truths.items():

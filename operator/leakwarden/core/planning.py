@@ -71,9 +71,10 @@ def _decide_pod(
         )  # fmt: skip
         return Decision(candidate, ask(candidate, situation))
 
-    considered = []
+    considered: list[Decision] = []
     for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload.uid):
-        decision = consider(action, passed)
+        refused = [f"{each.candidate.action.type} is impossible: {_why(each)}" for each in considered]
+        decision = consider(action, "; ".join(why for why in (passed, *refused) if why))
         if not decision.reasons & IMPOSSIBLE:
             return decision
         considered.append(decision)

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     RIGHTS_MISSING = "RightsMissing"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
+    ESCALATED = "Escalated"
     # Healthy
     NO_LEAK = "NoLeak"
     LEAK_SUSPECTED = "LeakSuspected"
@@ -61,6 +62,8 @@ REASON_MEANINGS: dict[Reason, str] = {
     " again.",
     Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
+    Reason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
+    " spec.remediation.actions has helps them or may be done; said until their leaks are over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
     Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
     Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",

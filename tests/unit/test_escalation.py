@@ -1,0 +1,43 @@
+"""A person is called: loudly, once, and for as long as it is needed."""
+
+from __future__ import annotations
+
+from leakwarden.core.workload import Snapshot
+from tests.builders import enforcing, pod, snapshot, workload
+from tests.guard_builders import decide, exhausting, target
+from tests.unit.engine_world import World
+
+
+def _single() -> Snapshot:
+    return snapshot([workload(replicas=1, updated_replicas=1)], [pod("api-1")])
+
+
+async def test_a_person_is_called_by_a_warning_and_a_condition_that_stays_until_the_leak_is_over() -> None:
+    world = World(spec=enforcing(verification={"settle": "10s", "timeout": "1m"}))
+    world.cluster.world = _single()
+    world.levels(api_1=950)
+    for _ in range(3):
+        await world.later()
+    assert world.changes() == []
+    assert [action.type for action in world.report.status.actions] == ["Escalate"]
+    told = [each for each in world.recorder.told if each.reason == "Escalated"]
+    assert {each.regarding.kind for each in told} == {"Deployment", "ReliabilityPolicy"}
+    assert all(each.warning and "api-1" in each.note for each in told)
+    assert len(told) == 2, "once, and not at every tick"
+    assert world.condition("Stalled") == ("True", "Escalated")
+
+    world.levels(api_1=50)
+    for _ in range(4):
+        await world.later()
+    assert world.report.ended
+    assert all(condition.type != "Stalled" for condition in world.status.conditions)
+
+
+def test_what_was_passed_over_as_impossible_is_told_with_what_is_done_instead() -> None:
+    pool = {"name": "pool", "type": "DBPool", "threshold": {"above": "90%"}}
+    spec = enforcing(pool, actions=[{"type": "ScaleOut", "maxReplicas": 9}, {"type": "EvictPod"}])
+    leaking = [exhausting(pod(f"api-{n}"), signal="pool") for n in range(3)]
+    decision = decide(target(leaking), spec=spec)
+    assert decision.go
+    assert decision.candidate.action.type == "EvictPod"
+    assert "ScaleOut is impossible: another replica would open more connections" in decision.candidate.why
