@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import secrets
 import time
@@ -16,7 +17,7 @@ from e2e.faults import account
 from e2e.faults.api import POLICIES, Api
 from e2e.faults.background import Background
 from e2e.faults.exchange import Exchange
-from e2e.faults.exporter import Exporter
+from e2e.faults.exporter import Exporter, Kind, Value
 from e2e.faults.nodes import STEADY, Nodes, condition, deployment
 from e2e.faults.process import Operator
 from e2e.faults.prometheus import Prometheus
@@ -110,14 +111,18 @@ class World:
         prometheus: Prometheus | None = None,
         settings: Mapping[str, str] | None = None,
         restarted: bool = False,
+        beside: bool = False,
     ) -> Iterator[Scene]:
         """With the operator not started yet. What it held is told with whatever is raised inside. `restarted`: should
-        it end by itself it is started again, as by a kubelet, once; else it must not end."""
+        it end by itself it is started again, as by a kubelet, once; else it must not end. `beside`: it watches a second
+        namespace, `scene.beside`."""
         namespace = f"e2e-{purpose}-{secrets.token_hex(3)}"
-        apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        spaces = [namespace, *([f"{namespace}{account.BESIDE}"] if beside else [])]
+        apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spaces])
         scene: Scene | None = None
         try:
-            scene = Scene(self, namespace, (prometheus or self.prometheus).url, {**SETTINGS, **(settings or {})})
+            given = {**SETTINGS, "LEAKWARDEN_WATCH_NAMESPACES": ",".join(spaces), **(settings or {})}
+            scene = Scene(self, namespace, (prometheus or self.prometheus).url, given, beside=beside)
             scene.restarted = restarted
             yield scene
         except BaseException as error:
@@ -128,18 +133,21 @@ class World:
         finally:
             if scene is not None:
                 scene.close()
-            delete("namespace", namespace)
+            for each in spaces:
+                delete("namespace", each)
 
 
 class Scene:
-    """One operator, confined to one namespace by its settings and its rights alike."""
+    """One operator, confined to one namespace (or two) by its settings and its rights alike."""
 
-    def __init__(self, world: World, namespace: str, prometheus: str, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, world: World, namespace: str, prometheus: str, settings: Mapping[str, str], *, beside: bool = False
+    ) -> None:
         self.world = world
         self.namespace = namespace
         self.restarted = False
         self._api = world.api
-        self.rights = account.rights(namespace)
+        self.rights = account.rights(namespace, beside=beside)
         account.grant(self.rights)
         self.api = Proxy(world.background, world.api.server, world.api.authority)
         self.metrics = Proxy(world.background, prometheus)
@@ -151,6 +159,13 @@ class Scene:
             token=account.token(namespace),
             settings=settings,
         )
+
+    @property
+    def beside(self) -> Scene:
+        """The same operator and its second namespace."""
+        other = copy.copy(self)
+        other.namespace = f"{self.namespace}{account.BESIDE}"
+        return other
 
     def close(self) -> None:
         self.operator.stop()
@@ -178,9 +193,9 @@ class Scene:
         given: dict[str, Any] = {"cooldown": "10m", "max_age": f"{MAX_AGE:g}s", "audit": {"enabled": False}, **options}
         apply(guarding(name, self.namespace, selector or {"app": "victim"}, **given))
 
-    def leak(self, *pods: Object, value: float = LEAKING) -> None:
+    def leak(self, *pods: Object, value: Value = LEAKING, kind: Kind = Kind.DESCRIPTORS) -> None:
         for pod in pods:
-            self.world.exporter.reads(pod["metadata"]["uid"], value)
+            self.world.exporter.reads(pod["metadata"]["uid"], value, kind)
 
     def start(self) -> None:
         self.operator.start()
@@ -253,12 +268,12 @@ class Scene:
 
         return self.wait(f"{kind}={value} {reasons}", look, timeout)
 
-    def wait_for_skip(self, *reasons: str, workload: str = "victim", timeout: float = 60) -> str:
+    def wait_for_skip(self, *reasons: str, workload: str = "victim", name: str = POLICY, timeout: float = 60) -> str:
         """Once one of the reasons is given for not acting; which."""
 
         def look() -> str | NotYet:
-            found = [reason for reason in self.skips(workload) if reason in reasons]
-            return found[0] if found else NotYet(str(self.workload(workload)))
+            found = [reason for reason in self.skips(workload, name) if reason in reasons]
+            return found[0] if found else NotYet(str(self.workload(workload, name)))
 
         return self.wait(f"{workload} to be skipped for {reasons}", look, timeout)
 

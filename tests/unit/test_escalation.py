@@ -41,3 +41,36 @@ def test_what_was_passed_over_as_impossible_is_told_with_what_is_done_instead() 
     assert decision.go
     assert decision.candidate.action.type == "EvictPod"
     assert "ScaleOut is impossible: another replica would open more connections" in decision.candidate.why
+
+
+async def test_a_person_is_called_only_after_it_was_seen_whether_the_other_replica_serves() -> None:
+    """A record whose verification never ends would hold back every other Deployment."""
+    world = World(spec=enforcing(actions=[{"type": "ScaleOut", "maxReplicas": 9}, {"type": "Escalate"}],
+                                 verification={"settle": "1m", "timeout": "10m"}))  # fmt: skip
+    world.levels(api_1=950, api_2=50, api_3=50)
+    await world.later()
+    world.cluster.world = snapshot(
+        [workload(replicas=4, updated_replicas=4)], [*world.pods, pod("api-4", created=world.now)]
+    )
+    world.levels(api_1=950, api_2=50, api_3=50, api_4=10)
+    await world.later()
+    assert [(action.type, action.result) for action in world.report.status.actions] == [("ScaleOut", "Verifying")]
+    for _ in range(3):
+        await world.later()
+    assert [(action.type, action.result) for action in world.report.status.actions] == [
+        ("Escalate", None),
+        ("ScaleOut", "Effective"),
+    ]
+
+
+async def test_an_action_that_is_overdue_ends_where_the_next_one_begins() -> None:
+    ladder = [{"type": "ScaleOut", "maxReplicas": 9, "timeout": "1m"}, {"type": "Escalate"}]
+    world = World(spec=enforcing(actions=ladder, verification={"settle": "1m", "timeout": "10m"}))
+    world.levels(api_1=950, api_2=50, api_3=50)
+    await world.later()
+    world.cluster.world = snapshot([workload(replicas=4)], world.pods)  # the fourth does not come
+    for _ in range(3):
+        await world.later()
+    calling, scaling = world.report.status.actions
+    assert (calling.type, scaling.type) == ("Escalate", "ScaleOut")
+    assert (scaling.result, scaling.verified_at) == ("Inconclusive", calling.intended_at)

@@ -140,7 +140,8 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.REFILLING: "The pod's readings had a hole less than spec.source.refill ago; what was averaged over it is wrong.",
     SkipReason.WARMING_UP: "The pod, its process or the Deployment's last rollout is younger than spec.remediation.warmUp.",
     SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
-    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet.",
+    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet, or whether the pod's own one helped"
+    " is not known yet.",
     SkipReason.CANARY_PENDING: "Whether the first action on this Deployment helped is not known yet; no other pod is touched"
     " before.",
     SkipReason.OTHERS_IN_FLIGHT: "Actions on other Deployments are under way or not verified yet, as many as guards.maxConcurrent"
