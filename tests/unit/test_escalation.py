@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leakwarden.core.workload import Snapshot
+from leakwarden.ports import Attempt, Outcome
 from tests.builders import enforcing, pod, snapshot, workload
 from tests.guard_builders import decide, exhausting, target
 from tests.unit.engine_world import World
@@ -74,3 +75,20 @@ async def test_an_action_that_is_overdue_ends_where_the_next_one_begins() -> Non
     calling, scaling = world.report.status.actions
     assert (calling.type, scaling.type) == ("Escalate", "ScaleOut")
     assert (scaling.result, scaling.verified_at) == ("Inconclusive", calling.intended_at)
+
+
+async def test_a_refusal_is_remembered_when_the_ladder_goes_on_and_is_not_tried_again() -> None:
+    ladder = [{"type": "EvictPod", "timeout": "1m"}, {"type": "RolloutRestart"}]
+    world = World(spec=enforcing(actions=ladder, cooldown="10s"))
+    world.levels(api_1=950, api_2=50, api_3=50)
+    world.cluster.outcome = Attempt(Outcome.BLOCKED, "the budget forbids it")
+    for _ in range(6):
+        await world.later()
+        if world.changes()[-1][0] == "restart":
+            break
+        assert [action.type for action in world.report.status.actions] == ["EvictPod"], "a refusal is one record"
+    restarting, evicting = world.report.status.actions
+    assert (restarting.type, evicting.type, evicting.phase) == ("RolloutRestart", "EvictPod", "Blocked")
+    done = [kind for kind, _ in world.changes()]
+    await world.later(61)
+    assert [kind for kind, _ in world.changes()][len(done) :] in ([], ["restart"]), "no eviction after its time"
