@@ -33,6 +33,13 @@ async def test_a_person_is_called_by_a_warning_and_a_condition_that_stays_until_
     assert world.report.ended
     assert all(condition.type != "Stalled" for condition in world.status.conditions)
 
+    # The same pod leaks again, which is another episode.
+    world.levels(api_1=950)
+    for _ in range(3):
+        await world.later()
+    assert [[action.type for action in report.status.actions] for report in world.reports] == [["Escalate"]] * 2
+    assert world.condition("Stalled") == ("True", "Escalated")
+
 
 def test_what_was_passed_over_as_impossible_is_told_with_what_is_done_instead() -> None:
     pool = {"name": "pool", "type": "DBPool", "threshold": {"above": "90%"}}

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import ConditionType, Reason
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal
 from leakwarden.api.v1alpha1.status import (
     MESSAGE_LENGTH,
-    ActionPhase,
     ActionStatus,
     Condition,
     PolicyStatus,
@@ -30,14 +28,16 @@ Truth = tuple[str, Reason, str]  # status, reason, message
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one. And what the
-    operator may not do that the policy needs: `missing_rights`."""
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one; `calls`, by a
+    pod's UID, that a person was called in an open one. And what the operator may not do that the policy needs:
+    `missing_rights`."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     trouble: str = ""
     reported: Set[str] = frozenset()
     missing_rights: Sequence[str] = ()
+    calls: Mapping[str, ActionStatus] = field(default_factory=dict)
 
 
 def counted(count: int, noun: str) -> str:
@@ -188,17 +188,12 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
 
 def escalated(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
     """Whether a person was called for a pod that is still there and whose episode has not ended."""
-    found = []
-    for target in evaluation.workloads:
-        called = {
-            record.pod_uid: record
-            for record in records.by_workload.get(target.workload.uid, ())
-            if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
-        }
-        for pod in target.pods:
-            record = called.get(pod.pod.uid)
-            if record is not None and pod.pod.uid in records.reported and not target.conflicts_with:
-                found.append(f"{pod.pod.name}: {record.signal}: a person was called at {record.intended_at}")
+    found = [
+        f"{pod.pod.name}: {call.signal}: a person was called at {call.intended_at}"
+        for target in evaluation.workloads
+        for pod in target.pods
+        if (call := records.calls.get(pod.pod.uid)) is not None and not target.conflicts_with
+    ]
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     return ("True", Reason.ESCALATED, "; ".join(found[:3]) + more) if found else None
 
