@@ -7,12 +7,14 @@ bucket is a minute to it; growth and times to exhaustion are turned back into re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
+from leakwarden.core.alignment import aligned, of_process
+from leakwarden.core.cascade import Ints
 from leakwarden.core.detector import VERDICTS, Context, Key, Points, State, advance, judge
 from leakwarden.core.growth import GrowthFinding
 from leakwarden.core.history import incarnation_start
@@ -22,7 +24,7 @@ from leakwarden.core.readings import Floats, Sampled, SeriesKey
 from leakwarden.core.readings import Points as Series
 from leakwarden.core.standard import Standard
 from leakwarden.core.verdict import Reason
-from leakwarden.core.workload import Snapshot, container_memory_limit
+from leakwarden.core.workload import Snapshot, Workload, container_memory_limit
 
 MINUTE = 60.0
 # What policies ask of a signal, by its key and the workload's name with namespace.
@@ -39,6 +41,53 @@ class Beside:
     collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Life:
+    """A process that is a target's: `name` of the workload with namespace, `start` in epoch s."""
+
+    workload: Workload
+    name: str
+    uid: str
+    start: float
+    rate: Series | None
+    cycles: Series | None
+
+
+class _Lives:
+    """Whose the series of one tick are. Each is asked for once a signal, and looked up once."""
+
+    def __init__(self, snapshot: Snapshot, beside: Beside) -> None:
+        self._workloads, self._beside = snapshot.workloads, beside
+        self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
+        self._known: dict[SeriesKey, _Life | None] = {}
+        self._last: tuple[Sequence[_Life], Floats, tuple[Floats, Floats]] | None = None
+
+    def of(self, key: SeriesKey) -> _Life | None:
+        """None where it is no target's."""
+        try:
+            return self._known[key]
+        except KeyError:
+            life = self._known[key] = self._look(key)
+            return life
+
+    def explaining(self, lives: Sequence[_Life], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
+        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
+        # As a rule all signals of a tick were read of the same processes at the same moments.
+        if self._last is not None and self._last[0] == lives and np.array_equal(self._last[1], t):
+            return self._last[2]
+        found = aligned([life.rate for life in lives], t, sizes), aligned([life.cycles for life in lives], t, sizes)
+        self._last = (lives, t.copy(), found)
+        return found
+
+    def _look(self, key: SeriesKey) -> _Life | None:
+        pod = self._pods.get((key.namespace, key.pod))
+        workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
+        if pod is None or workload is None:
+            return None
+        rate, cycles = of_process(self._beside.rate, key), of_process(self._beside.collections, key)
+        return _Life(workload, workload.key, pod.uid, incarnation_start(pod, key.container), rate, cycles)
+
+
 @dataclass(slots=True)
 class Detection:
     """`bucket` in seconds. One for each source: two sources' readings of one thing are two things."""
@@ -51,54 +100,58 @@ class Detection:
         return MINUTE / self.bucket
 
     def learn(
-        self, signal: str, answer: Sampled, snapshot: Snapshot, beside: Beside, standards: Standards, now: float
+        self, answers: Mapping[str, Sampled], snapshot: Snapshot, beside: Beside, standards: Standards, now: float
     ) -> None:
-        """Fold an answer's points in. What was read before is known and passed over, so overlaps do no harm."""
-        pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
-        stretch = self._stretch
+        """Fold the points of each signal's answer in. What was read before is known and passed over, so overlaps do no
+        harm."""
+        lives = _Lives(snapshot, beside)
+        self._state.reserve(sum(len(answer.series) for answer in answers.values()))
+        for signal, answer in answers.items():
+            self._learn(signal, answer, lives, standards, now)
+
+    def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
         # Ten thousands of series come by here each tick: whatever can be done to all at once is done below.
-        rows: list[int] = []
-        sizes: list[int] = []
-        times: list[Floats] = []
-        values: list[Floats] = []
-        rates: list[Floats] = []
-        cycles: list[Floats] = []
+        stretch = self._stretch
+        memory = limit_from_container(signal)
+        keys: list[Key] = []
+        known: list[_Life] = []
+        found: list[Series] = []
+        limits: list[float | None] = []
         for key, series in answer.series.items():
-            pod = pods.get((key.namespace, key.pod))
-            workload = snapshot.workloads.get(pod.workload_uid or "") if pod is not None else None
-            t, v = series.t, series.v
-            if pod is None or workload is None or not t.size:
+            life = lives.of(key)
+            if life is None or not series.t.size:
                 continue
-            start = incarnation_start(pod, key.container)
-            if t[0] < start:
-                lived = t >= start
-                if not lived.any():
-                    continue
-                t, v = t[lived], v[lived]
             limit = answer.limits.get(key)
-            if limit is None and limit_from_container(signal):
-                limit = container_memory_limit(workload, key.container)
-            limit = standards.get((signal, workload.key), _DEFAULT).bound(limit)
-            row = self._state.row(
-                Key(key.namespace, workload.name, pod.name, pod.uid, key.container, signal, start * stretch),
-                limit,
-                float(t[0]) * stretch,
+            if limit is None:
+                if memory:
+                    limit = container_memory_limit(life.workload, key.container)
+                limit = standards.get((signal, life.name), _DEFAULT).bound(limit)
+            keys.append(
+                Key(key.namespace, life.workload.name, key.pod, life.uid, key.container, signal, life.start * stretch)
             )
-            rows.append(row)
-            sizes.append(t.size)
-            times.append(t)
-            values.append(v)
-            rates.append(values_at(beside.rate, key, t))
-            cycles.append(values_at(beside.collections, key, t))
-        if rows:
-            joined = Points(
-                row=np.repeat(np.array(rows, dtype=np.int64), sizes),
-                t=np.concatenate(times) * stretch,
-                v=np.concatenate(values),
-                rate=np.concatenate(rates),
-                gc=np.concatenate(cycles),
-            )
-            advance(self._state, joined, now * stretch)
+            known.append(life)
+            found.append(series)
+            limits.append(limit)
+        if not keys:
+            return
+        sizes = np.array([series.t.size for series in found])
+        t = np.concatenate([series.t for series in found])
+        v = np.concatenate([series.v for series in found])
+        rate, cycles = lives.explaining(known, t, sizes)
+        begins = np.cumsum(sizes) - sizes
+        starts = np.array([life.start for life in known])
+        if np.any(t[begins] < starts):  # what came before this process is another's
+            lived = t >= np.repeat(starts, sizes)
+            sizes = np.add.reduceat(lived, begins, dtype=np.int64)
+            t, v, rate, cycles = t[lived], v[lived], rate[lived], cycles[lived]
+            some = np.flatnonzero(sizes)
+            if not some.size:
+                return
+            sizes, keys, limits = sizes[some], [keys[i] for i in some], [limits[i] for i in some]
+            begins = np.cumsum(sizes) - sizes
+        t *= stretch
+        rows = self._state.rows(keys, np.array(limits, dtype=np.float64), t[begins])
+        advance(self._state, Points(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
 
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
         """The findings by signal, pod UID and container."""
@@ -107,9 +160,12 @@ class Detection:
         if not keys:
             return {}
         stretch = self._stretch
-        asked = [standards.get((key.signal, f"{key.namespace}/{key.workload}"), _DEFAULT) for key in keys]
-        soon = np.array([one.exhausts_within for one in asked])
-        max_age = np.array([one.max_age for one in asked])
+        asked = [
+            standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
+        ]
+        group = self._state.c["group"][: len(keys)]
+        soon = np.array([one.exhausts_within for one in asked])[group]
+        max_age = np.array([one.max_age for one in asked])[group]
         judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
         # As lists: taking numbers out of arrays one by one costs ten times as much.
         growth = _intervals(judged.growth_low * stretch, judged.growth_high * stretch)
@@ -137,20 +193,6 @@ class Detection:
         ]
         if len(kept) * 4 < len(self._state.keys) * 3:
             self._state.keep(kept)
-
-
-def values_at(series: Mapping[SeriesKey, Series], key: SeriesKey, t: Floats) -> Floats:
-    """The values of another series at the same moments, NaN where it has none."""
-    other = series.get(key) or series.get(SeriesKey(key.namespace, key.pod)) if series else None
-    if other is None or not other.t.size:
-        return np.full(t.size, np.nan)
-    if np.array_equal(other.t, t):  # as a rule: one source reads both at the same steps
-        return other.v
-    result = np.full(t.size, np.nan)
-    at = np.minimum(np.searchsorted(other.t, t), other.t.size - 1)
-    same = other.t[at] == t
-    result[same] = other.v[at[same]]
-    return result
 
 
 def _intervals(low: Floats, high: Floats) -> list[Interval | None]:

@@ -129,10 +129,12 @@ class Reader:
         detection = self._detections.setdefault(source, Detection(self.step))
         beside = Beside(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
         standards = _standards(policies, snapshot)
-        for query in queries:
-            answer = answers.get(query.key)
-            if isinstance(answer, Sampled) and grows(query.key):
-                detection.learn(query.key, answer, snapshot, beside, standards, now)
+        grown = {
+            query.key: answer
+            for query in queries
+            if isinstance(answer := answers.get(query.key), Sampled) and grows(query.key)
+        }
+        detection.learn(grown, snapshot, beside, standards, now)
         return detection.judge(snapshot, standards, now)
 
     def _first_reach(self, pods: int) -> float:

@@ -32,7 +32,7 @@ def watch(
     for now in np.arange(readings.t[0], readings.t[-1] + step, step):
         new = (readings.t <= now) & (readings.t > now - 3 * step)
         answer = sampled({one.name: Points(readings.t[new], readings.v[new])}, limit)
-        detection.learn(signal, answer, world, Beside(), standards or FAR, float(now))
+        detection.learn({signal: answer}, world, Beside(), standards or FAR, float(now))
         found += detection.judge(world, standards or FAR, float(now)).values()
     return found
 
@@ -106,7 +106,7 @@ def test_pods_that_are_gone_are_forgotten_and_the_others_keep_their_place() -> N
     def learn(some: list[Pod]) -> tuple[Snapshot, dict[tuple[str, str, str], GrowthFinding]]:
         world = snapshot([workload()], some)
         values = {one.name: Points(t, np.full(t.size, 100.0 * (1 + int(one.name[-1])))) for one in some}
-        detection.learn("Descriptors", sampled(values), world, Beside(), FAR, NOW)
+        detection.learn({"Descriptors": sampled(values)}, world, Beside(), FAR, NOW)
         return world, detection.judge(world, FAR, NOW)
 
     learn(pods)
@@ -121,5 +121,5 @@ def test_series_of_pods_that_are_no_targets_are_passed_over(key: SeriesKey) -> N
     world = snapshot([workload()], [pod()])
     answer = sampled({})
     answer = type(answer)({key: climb(60)}, {key: 1000.0})
-    detection.learn("Descriptors", answer, world, Beside(), FAR, NOW)
+    detection.learn({"Descriptors": answer}, world, Beside(), FAR, NOW)
     assert detection.judge(world, FAR, NOW) == {}

@@ -119,3 +119,21 @@ def test_missing_values_change_nothing() -> None:
     for one, other in zip(whole.cascade.rings, gappy.cascade.rings, strict=True):
         assert np.array_equal(one.lo, other.lo)
         assert np.array_equal(one.ids, other.ids)
+
+
+def test_rows_added_at_once_are_those_added_one_by_one() -> None:
+    """Room, place, limit, and the origin of a workload's buckets: the first reading of any of its pods."""
+    one_by_one, at_once = State(), State()
+    keys = [key(str(n)) for n in range(200)]
+    limits = [None, 0.0, -1.0, float("inf"), 100.0] * 40
+    firsts = [BEGIN + n for n in range(200)]
+    for each in zip(keys, limits, firsts, strict=True):
+        one_by_one.row(*each)
+    given = np.array([np.nan if limit is None else limit for limit in limits])
+    rows = at_once.rows(keys[::-1], given[::-1], np.array(firsts[::-1], float))
+    assert rows.tolist() == list(range(200))
+    assert np.array_equal(at_once.rows(keys, given, np.full(200, BEGIN - 999.0)), rows[::-1]), "known by then"
+    assert np.array_equal(at_once.c["limit"][rows[::-1]], one_by_one.c["limit"][:200], equal_nan=True)
+    assert np.isfinite(at_once.c["limit"][:200]).sum() == 40
+    group = at_once.c["group"][0]
+    assert at_once.origin[group] == one_by_one.origin[one_by_one.c["group"][0]] == BEGIN

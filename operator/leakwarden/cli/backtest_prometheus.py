@@ -20,11 +20,11 @@ from leakwarden.cli.backtest_history import History, Part
 from leakwarden.cli.backtest_input import Recording, Unreadable
 from leakwarden.cli.backtest_owners import Owners
 from leakwarden.cli.backtest_questions import CONTAINER_START, CONTEXT_KEY, MEMORY, START, Questions
+from leakwarden.core.alignment import values_beside
 from leakwarden.core.policy import format_time
 from leakwarden.core.queries import COLLECTIONS, RATE, limit_from_container
 from leakwarden.core.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals import real_limit
-from leakwarden.detection import values_at
 
 LONGEST = 21_600.0  # s of a window: 6 h of 5,000 pods at one minute are 64 MiB, the most that one answer may have
 SHORTEST = 2_700.0  # s; what a server cannot answer for three quarters of an hour it will not answer for less
@@ -196,7 +196,7 @@ class _Reading:
             for of, points in answer.series.items():
                 limit = memory.of(of) if limit_from_container(key) else answer.limits.get(of)
                 part = Part(
-                    t=points.t, v=points.v, rate=values_at(rate, of, points.t), gc=values_at(gc, of, points.t),
+                    t=points.t, v=points.v, rate=values_beside(rate, of, points.t), gc=values_beside(gc, of, points.t),
                     limit=limit, uid=uids.get((of.namespace, of.pod), ""),
                 )  # fmt: skip
                 if part.t.size:

@@ -27,30 +27,29 @@ SLOTS = 24
 _RING = SLOTS + 2  # the bucket being filled, and one that a late tick may still complete
 
 
-@dataclass(slots=True)
+_BACK = np.arange(-SLOTS, 0, dtype=np.int32)[:, None]
+_BEFORE = (np.arange(_RING) + _BACK) % _RING  # the slots before each slot
+_ARRAYS = ("ids", "lo", "hi", "load", "loads")
+
+
 class Ring:
-    """The latest buckets of one width. `ids` names the bucket a slot holds (-1: none yet)."""
+    """The latest buckets of one width: (slot, row) arrays, so that what all rows hold at one time lies side by side."""
 
-    ids: NDArray[np.int32]
-    lo: Shorts
-    hi: Shorts
-    load: Shorts
-    loads: Shorts
-
-    @classmethod
-    def empty(cls, rows: int) -> Ring:
-        shape = (rows, _RING)
-        zeros = [np.zeros(shape, np.float32) for _ in range(4)]
-        return cls(np.full(shape, -1, np.int32), *zeros)
+    def __init__(self, rows: int = 0) -> None:
+        shape = (_RING, rows)
+        self.ids = np.zeros(shape, np.int32)  # the bucket that a slot holds, counted from 1; 0: none yet
+        self.lo, self.hi, self.load, self.loads = (np.zeros(shape, np.float32) for _ in range(4))
 
     def grow(self, rows: int) -> None:
-        more = Ring.empty(rows - len(self.ids))
-        for name in ("ids", "lo", "hi", "load", "loads"):
-            setattr(self, name, np.concatenate([getattr(self, name), getattr(more, name)]))
+        wider = Ring(rows)
+        for name in _ARRAYS:
+            old = getattr(self, name)
+            getattr(wider, name)[:, : old.shape[1]] = old
+            setattr(self, name, getattr(wider, name))
 
     def keep(self, rows: Ints) -> None:
-        for name in ("ids", "lo", "hi", "load", "loads"):
-            setattr(self, name, getattr(self, name)[rows])
+        for name in _ARRAYS:
+            setattr(self, name, getattr(self, name).take(rows, axis=1))
 
     def write(self, folded: Folded) -> None:
         """Merge buckets, each (row, bucket) at most once and sorted by both."""
@@ -60,33 +59,49 @@ class Ring:
         if np.any(bucket <= last - _RING):  # more than the ring holds: only the newest matter
             folded = folded.pick(bucket > last - _RING)
             row, bucket = folded.row, folded.bucket
-        at = (row, bucket % _RING)
-        same = self.ids[at] == bucket
-        self.lo[at] = np.where(same, np.minimum(self.lo[at], folded.lo), folded.lo)
-        self.hi[at] = np.where(same, np.maximum(self.hi[at], folded.hi), folded.hi)
-        self.load[at] = np.where(same, self.load[at] + folded.load, folded.load)
-        self.loads[at] = np.where(same, self.loads[at] + folded.loads, folded.loads)
-        self.ids[at] = bucket
+        at = bucket % _RING * self.ids.shape[1] + row
+        ids, lo, hi, load, loads = (getattr(self, name).reshape(-1) for name in _ARRAYS)
+        again = np.flatnonzero(ids[at] == bucket + 1)
+        ids[at] = bucket + 1
+        if len(again):
+            # What is in the bucket already, before it is written over.
+            old = at[again]
+            before = lo[old], hi[old], load[old], loads[old]
+        lo[at], hi[at], load[at], loads[at] = folded.lo, folded.hi, folded.load, folded.loads
+        if len(again):
+            lo[old], hi[old] = np.minimum(lo[old], before[0]), np.maximum(hi[old], before[1])
+            load[old] += before[2]
+            loads[old] += before[3]
 
     def window(self, rows: Ints, current: Ints) -> Window:
         """The 24 complete buckets before `current` of each row, oldest first; NaN where there is nothing."""
-        wanted = current[:, None] + np.arange(-SLOTS, 0)
-        at = (rows[:, None], wanted % _RING)
-        there = (self.ids[at] == wanted) & (wanted >= 0)
-        lo = np.where(there & np.isfinite(self.lo[at]), self.lo[at], np.nan)
-        hi = np.where(there, self.hi[at], np.nan)
+        at, there = self._places(rows, current)
+        lo, hi = self.lo.reshape(-1)[at], self.hi.reshape(-1)[at]
+        lo[~(there & np.isfinite(lo))] = np.nan
+        hi[~there] = np.nan
+        return Window(lo.astype(np.float64).T, hi.astype(np.float64).T)
+
+    def mean_load(self, rows: Ints, current: Ints) -> Floats:
+        """(rows, 24) requests/s in the buckets of `window`, NaN where not known."""
+        at, there = self._places(rows, current)
+        load, loads = self.load.reshape(-1)[at], self.loads.reshape(-1)[at]
         with np.errstate(invalid="ignore", divide="ignore"):
-            load = np.where(there & (self.loads[at] > 0), self.load[at] / self.loads[at], np.nan)
-        return Window(lo.astype(np.float64), hi.astype(np.float64), load.astype(np.float64))
+            return np.where(there & (loads > 0), load / loads, np.nan).astype(np.float64).T
+
+    def _places(self, rows: Ints, current: Ints) -> tuple[Ints, Bools]:
+        """(24, rows) places in the arrays, and whether they hold the bucket that is wanted."""
+        at = (_BEFORE * self.ids.shape[1]).take(current % _RING, axis=1)
+        at += rows
+        wanted = current.astype(np.int32) + _BACK
+        return at, (self.ids.reshape(-1)[at] == wanted + 1) & (wanted >= 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """(rows, 24) arrays in the signal's unit (`lo`, `hi`) and requests/s (`load`); NaN: no reading."""
+    """(rows, 24) arrays in the signal's unit, NaN where there is no reading. The buckets of one time lie side by side."""
 
     lo: Floats
     hi: Floats
-    load: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +137,7 @@ class Folded:
 
 @dataclass(slots=True)
 class Cascade:
-    rings: list[Ring] = field(default_factory=lambda: [Ring.empty(0) for _ in WIDTHS])
+    rings: list[Ring] = field(default_factory=lambda: [Ring() for _ in WIDTHS])
 
     def grow(self, rows: int) -> None:
         for ring in self.rings:
@@ -139,7 +154,7 @@ class Cascade:
             return
         known = ~np.isnan(load)
         folded = Folded(row, np.zeros(0, np.int64), floor, value, np.where(known, load, 0.0), known.astype(np.float64))
-        bucket = (age // WIDTHS[0]).astype(np.int64)
+        bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
         for ring in self.rings:
             folded = folded.merge(bucket)
             ring.write(folded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints, Window
+from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detector_state import State
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
@@ -19,8 +19,8 @@ def measure_windows(state: State, gates: Gates, k: int, rows: Ints, current: Int
     window = state.cascade.rings[k].window(rows, current)
     limit = c["limit"][rows][:, None]
     lo, hi = window.lo / limit, window.hi / limit
-    quantum = _quantum(state, rows)
-    _remember(state, k, rows, lo, quantum)
+    latest, least = _extremes(lo)
+    _remember(state, k, rows, lo, latest, least)
     if k == 0:
         # The latest complete minutes, or at slow scrape intervals the latest reading.
         recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
@@ -30,40 +30,48 @@ def measure_windows(state: State, gates: Gates, k: int, rows: Ints, current: Int
     ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
     # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
     blind = counted & (floors < gates.readings[k]) & (ceilings >= gates.readings[k])
-    lo = np.where(blind[:, None], hi, lo)
-    floors = np.where(blind, ceilings, floors)
-    with np.errstate(invalid="ignore"):
-        some = np.nan_to_num(lo, nan=-1.0)
-        latest = some.max(axis=1)
-        least = np.where(np.isnan(lo), np.inf, lo).min(axis=1)
+    if blind.any():
+        lo[blind], floors[blind] = hi[blind], ceilings[blind]
+        latest[blind], least[blind] = _extremes(lo[blind])
     likely = (floors >= gates.readings[k]) & (c["level"][rows] >= gates.suspect_level)
     likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
-    c["w_streak"][rows[~likely], k] = 0
-    c["w_suspect"][rows[~likely], k] = False
-    c["w_reason"][rows[~likely], k] = int(Reason.Steady)
-    c["w_best"][rows[~likely], k] = np.inf
+    calm = rows[~likely]
+    c["w_streak"][calm, k] = 0
+    c["w_suspect"][calm, k] = False
+    c["w_reason"][calm, k] = int(Reason.Steady)
+    c["w_best"][calm, k] = np.inf
     some_rows = np.flatnonzero(likely)
     if len(some_rows):
-        _weigh(
-            state, gates, k, rows[some_rows], current[some_rows], lo[some_rows], hi[some_rows],
-            Window(window.lo[some_rows], window.hi[some_rows], window.load[some_rows]), blind[some_rows], now,
-        )  # fmt: skip
+        lo, hi = (np.ascontiguousarray(part[some_rows]) for part in (lo, hi))
+        _weigh(state, gates, k, rows[some_rows], current[some_rows], lo, hi, blind[some_rows], now)
 
 
-def _remember(state: State, k: int, rows: Ints, lo: Floats, quantum: Floats) -> None:
+def _extremes(lo: Floats) -> tuple[Floats, Floats]:
+    """The highest and the lowest of each window; -1 and infinite where there is none."""
+    missing = np.isnan(lo)
+    return np.where(missing, -1.0, lo).max(axis=1), np.where(missing, np.inf, lo).min(axis=1)
+
+
+def _remember(state: State, k: int, rows: Ints, lo: Floats, latest: Floats, least: Floats) -> None:
     """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
     width by itself, since the floors of short buckets fall by mere noise."""
-    x = np.where(np.isnan(lo), np.inf, lo)
-    lowest_after = np.minimum.accumulate(x[:, ::-1], axis=1)[:, ::-1]
-    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
     # A fall that counts: a fifth of the level, or near the limit half of what was left.
-    counts = fell >= np.maximum(np.maximum(0.01, 1.5 * quantum)[:, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    smallest = np.maximum(0.01, 1.5 * _quantum(state, rows))
+    may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
     # What is leaking wobbles on its way up; that is no coming back.
-    climbing = state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows])
-    counts &= ~climbing[:, None]
+    may &= ~(state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows]))
+    which = np.flatnonzero(may)
+    if not len(which):
+        return
+    lo = lo.T.take(which, axis=1).T
+    lowest_after = np.where(np.isnan(lo), np.inf, lo)
+    for slot in range(SLOTS - 2, -1, -1):  # all rows at once: numpy accumulates row by row, eight times slower
+        np.minimum(lowest_after[:, slot], lowest_after[:, slot + 1], out=lowest_after[:, slot])
+    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
+    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
-    group = state.c["group"][rows]
+    group = state.c["group"][rows[which]]
     np.maximum.at(state.known[:, k], group, high)
     np.maximum.at(state.fall[:, k], group, depth)
 
@@ -96,19 +104,17 @@ def _siblings(state: State, k: int, rows: Ints, current: Ints) -> Floats:
 
 
 def _weigh(
-    state: State, gates: Gates, k: int, rows: Ints, current: Ints, lo: Floats, hi: Floats, window: Window,
-    blind: Bools, now: float,
-) -> None:  # fmt: skip
+    state: State, gates: Gates, k: int, rows: Ints, current: Ints, lo: Floats, hi: Floats, blind: Bools, now: float
+) -> None:
     c = state.c
     there = ~np.isnan(lo)
     floors = np.maximum(there.sum(axis=1), 1)
-    rated = (there & ~np.isnan(window.load)).sum(axis=1) >= MIN_KNOWN * floors
-    load = window.load
+    load = np.ascontiguousarray(state.cascade.rings[k].mean_load(rows, current))
+    rated = (there & ~np.isnan(load)).sum(axis=1) >= MIN_KNOWN * floors
     apart = np.zeros(len(rows), np.bool_)
     unrated = np.flatnonzero(~rated)
     if len(unrated):
         others = _siblings(state, k, rows[unrated], current[unrated])
-        load = load.copy()
         load[unrated] = others
         apart[unrated] = (there[unrated] & ~np.isnan(others)).sum(axis=1) >= MIN_KNOWN * floors[unrated]
     quantum = _quantum(state, rows)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leakwarden.core.cascade import WIDTHS, Cascade
+from leakwarden.core.cascade import WIDTHS, Cascade, Ints
+from leakwarden.core.readings import Floats
 from leakwarden.core.verdict import Reason
 
 _S = len(WIDTHS)
@@ -55,6 +57,7 @@ class State:
     def __init__(self) -> None:
         self.keys: list[Key] = []
         self._rows: dict[Key, int] = {}
+        self.groups: list[tuple[str, str, str]] = []  # namespace, workload, signal
         self._groups: dict[tuple[str, str, str], int] = {}
         self.cascade = Cascade()
         self._room = 0
@@ -75,27 +78,51 @@ class State:
     def row(self, key: Key, limit: float | None, first: float) -> int:
         """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
         change at any time; zero, negative and infinite ones are none."""
-        at = self._rows.get(key)
+        limits = np.array([np.nan if limit is None else limit])
+        return int(self.rows([key], limits, np.array([first]))[0])
+
+    def rows(self, keys: Sequence[Key], limits: Floats, firsts: Floats) -> Ints:
+        """The rows of many processes at once; as `row`, with NaN where there is no limit."""
+        known = len(self.keys)
+        at = np.array([self._rows.setdefault(key, len(self._rows)) for key in keys], dtype=np.int64)
+        if len(self._rows) > known:
+            self._add(list(islice(self._rows, known, None)))
+            first = np.full(len(self.origin), np.inf)
+            new = np.flatnonzero(at >= known)
+            np.minimum.at(first, self.c["group"][at[new]], firsts[new])
+            begun = np.isnan(self.origin) & np.isfinite(first)
+            self.origin[begun] = first[begun]
+        usable = np.isfinite(limits) & (limits > 0)
+        self.c["limit"][at] = np.where(usable, limits, np.nan)
+        return at
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows at once, since each growth copies everything."""
+        if rows > self._room:
+            self._grow(rows)
+
+    def _add(self, new: Sequence[Key]) -> None:
+        known = len(self.keys)
+        if known + len(new) > self._room:
+            self._grow(max(64, 2 * self._room, known + len(new)))
+        self.keys.extend(new)
+        group = [self._group((key.namespace, key.workload, key.signal)) for key in new]
+        more = len(self.groups) - len(self.origin)
+        if more > 0:
+            more = max(64, len(self.origin), more)
+            self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
+            self.known = np.concatenate([self.known, np.zeros((more, _S))])
+            self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
+            self.convicted = np.concatenate([self.convicted, np.zeros(more, np.bool_)])
+        self.c["group"][known : known + len(new)] = group
+        of_memory = {signal: is_memory(signal) for signal in {key.signal for key in new}}
+        self.c["memory"][known : known + len(new)] = [of_memory[key.signal] for key in new]
+
+    def _group(self, name: tuple[str, str, str]) -> int:
+        at = self._groups.get(name)
         if at is None:
-            at = len(self.keys)
-            if at >= self._room:
-                self._grow(max(64, 2 * self._room))
-            self.keys.append(key)
-            self._rows[key] = at
-            name = (key.namespace, key.workload, key.signal)
-            group = self._groups.setdefault(name, len(self._groups))
-            if group >= len(self.origin):
-                more = max(64, 2 * len(self.origin)) - len(self.origin)
-                self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
-                self.known = np.concatenate([self.known, np.zeros((more, _S))])
-                self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
-                self.convicted = np.concatenate([self.convicted, np.zeros(more, np.bool_)])
-            if np.isnan(self.origin[group]):
-                self.origin[group] = first
-            self.c["group"][at] = group
-            self.c["memory"][at] = is_memory(key.signal)
-        usable = limit is not None and np.isfinite(limit) and limit > 0
-        self.c["limit"][at] = limit if usable else np.nan
+            at = self._groups[name] = len(self.groups)
+            self.groups.append(name)
         return at
 
     def _grow(self, room: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from leakwarden.core.judgement import Interval, Verdict
 
@@ -29,8 +29,7 @@ EXPLANATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GrowthFinding:
+class GrowthFinding(NamedTuple):
     """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is what the growth was
     judged against, which may be a policy's threshold where there is no other."""
 
