@@ -127,7 +127,11 @@ GROUPS: tuple[ToolGroup, ...] = (
 )
 
 # No part of the node: built when a test asks for it.
-EXTRA: tuple[ToolGroup, ...] = (ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),)
+EXTRA: tuple[ToolGroup, ...] = (
+    ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
+    # The newest whose module holds its web pages as Go source; later ones embed what only npm makes.
+    ToolGroup("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}),
+)
 
 ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # what the node needs
 NAMES = (*(each.name for each in GROUPS), *(each.name for each in EXTRA))

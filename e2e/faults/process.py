@@ -22,7 +22,15 @@ class Operator:
     """At most one process at a time; what every life of it wrote goes to one log."""
 
     def __init__(
-        self, directory: Path, namespace: str, *, server: str, prometheus: str, token: str, settings: Mapping[str, str]
+        self,
+        directory: Path,
+        namespace: str,
+        *,
+        server: str,
+        prometheus: str,
+        alertmanager: str | None = None,
+        token: str,
+        settings: Mapping[str, str],
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.log = directory / "operator.log"
@@ -33,8 +41,10 @@ class Operator:
         kubeconfig.write_text(json.dumps(_kubeconfig(server, token)))
         kubeconfig.chmod(0o600)
         sources = directory / "sources.yaml"
-        endpoint = {"name": "main", "url": prometheus, "default": True, "timeout": "2s"}
-        sources.write_text(json.dumps({"prometheus": [endpoint]}))
+        configured = {"prometheus": [{"name": "main", "url": prometheus, "default": True, "timeout": "2s"}]}
+        if alertmanager is not None:
+            configured["alertmanager"] = [{"name": "main", "url": alertmanager, "timeout": "2s"}]
+        sources.write_text(json.dumps(configured))
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(directory),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import Any, TypeVar
 
 from e2e.cluster.paths import REPOSITORY
 from e2e.faults import account
+from e2e.faults.alertmanager import Alertmanager
 from e2e.faults.api import POLICIES, Api
 from e2e.faults.background import Background
 from e2e.faults.exchange import Exchange
@@ -22,7 +26,7 @@ from e2e.faults.nodes import STEADY, Nodes, condition, deployment
 from e2e.faults.process import Operator
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.proxy import Proxy
-from e2e.harness.kube import Object, apply, delete, kubectl
+from e2e.harness.kube import Object, apply, delete, kubectl, provider
 from e2e.harness.policies import policy, signal
 from e2e.harness.waiting import NotYet, wait_until
 
@@ -109,6 +113,7 @@ class World:
         purpose: str,
         *,
         prometheus: Prometheus | None = None,
+        alertmanager: Alertmanager | None = None,
         settings: Mapping[str, str] | None = None,
         restarted: bool = False,
         beside: bool = False,
@@ -121,8 +126,14 @@ class World:
         apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spaces])
         scene: Scene | None = None
         try:
-            given = {**SETTINGS, "LEAKWARDEN_WATCH_NAMESPACES": ",".join(spaces), **(settings or {})}
-            scene = Scene(self, namespace, (prometheus or self.prometheus).url, given, beside=beside)
+            scene = Scene(
+                self,
+                namespace,
+                (prometheus or self.prometheus).url,
+                {**SETTINGS, "LEAKWARDEN_WATCH_NAMESPACES": ",".join(spaces), **(settings or {})},
+                alertmanager.url if alertmanager is not None else None,
+                beside=beside,
+            )
             scene.restarted = restarted
             yield scene
         except BaseException as error:
@@ -141,7 +152,14 @@ class Scene:
     """One operator, confined to one namespace (or two) by its settings and its rights alike."""
 
     def __init__(
-        self, world: World, namespace: str, prometheus: str, settings: Mapping[str, str], *, beside: bool = False
+        self,
+        world: World,
+        namespace: str,
+        prometheus: str,
+        settings: Mapping[str, str],
+        alertmanager: str | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         self.world = world
         self.namespace = namespace
@@ -151,11 +169,13 @@ class Scene:
         account.grant(self.rights)
         self.api = Proxy(world.background, world.api.server, world.api.authority)
         self.metrics = Proxy(world.background, prometheus)
+        self.alerts = Proxy(world.background, alertmanager) if alertmanager is not None else None
         self.operator = Operator(
             world.directory / namespace,
             namespace,
             server=self.api.url,
             prometheus=self.metrics.url,
+            alertmanager=self.alerts.url if self.alerts is not None else None,
             token=account.token(namespace),
             settings=settings,
         )
@@ -169,8 +189,9 @@ class Scene:
 
     def close(self) -> None:
         self.operator.stop()
-        for proxy in (self.api, self.metrics):
-            proxy.close()
+        for proxy in (self.api, self.metrics, self.alerts):
+            if proxy is not None:
+                proxy.close()
 
     # What users set up
 
@@ -229,6 +250,15 @@ class Scene:
     def skips(self, workload: str = "victim", name: str = POLICY) -> list[str]:
         reasons: list[str] = self.workload(workload, name).get("skipped", {}).get("reasons", [])
         return reasons
+
+    def explained(self, workload: str = "victim") -> str:
+        """What `leakwarden explain` tells a person about a Deployment that leaks."""
+        shell = provider().environment()
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": shell.kubeconfig or ""}
+        command = [sys.executable, "-m", "leakwarden", "explain", f"{self.namespace}/{workload}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1, f"explain ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def reports(self) -> list[Object]:
         """The LeakReports; none where the cluster does not know the kind."""

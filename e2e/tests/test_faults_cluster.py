@@ -214,6 +214,23 @@ def the_right_to_evict_is_taken_away_and_given_back(world: World) -> None:
         assert record["podUID"] in {pod["metadata"]["uid"] for pod in pods[:2]}
 
 
+def the_right_to_scale_is_taken_away_before_a_replica_is_taken_back(world: World) -> None:
+    with world.scene("no-scale") as scene:
+        pods = _judged(scene, actions=[{"type": "ScaleOut", "maxReplicas": 10, "timeToLive": "1m"}])
+        scene.leak(pods[0])
+        assert scene.wait_for_action()["type"] == "ScaleOut"
+        apply(account.without(scene.rights, "deployments/scale", "patch"))
+        told = scene.wait_for_condition("Ready", "False", "RightsMissing", timeout=120)
+        assert "patch deployments.apps/scale" in told["message"], told
+        assert [each for each in scene.events("PolicyNotReady") if "patch deployments.apps/scale" in each["note"]]
+        scene.wait_for_ticks(5)
+        assert _replicas(scene) == 4
+        account.grant(scene.rights)
+        scene.wait("the replica to be taken back", lambda: True if _replicas(scene) == 3 else NotYet("still there"))
+        scene.wait_for_condition("Ready", "True", "Reconciled")
+        assert "taken back: back to 3 replicas" in scene.actions()[0]["message"]
+
+
 def the_right_to_watch_pods_is_taken_away_and_given_back(world: World) -> None:
     """Blind, it does nothing, and the condition names what it may not do any more."""
     with world.scene("no-pods") as scene:
@@ -292,6 +309,7 @@ def a_policy_is_deleted_while_a_pod_is_being_evicted(world: World) -> None:
 
 
 @cases(
+    the_right_to_scale_is_taken_away_before_a_replica_is_taken_back,
     a_node_is_not_ready,
     the_right_to_watch_pods_is_taken_away_and_given_back,
     the_right_to_watch_policies_is_taken_away_and_given_back,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from leakwarden import __version__
 from leakwarden.cli import audit, backtest, capabilities, check, crd, evidence, explain, report, run, suspects
@@ -33,12 +36,31 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class _ClosedOutput(io.TextIOBase):
+    """Standard output where the caller closed it (`>&-`): whoever writes fails, as programs do, and nobody else."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: str, /) -> NoReturn:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+
+
+def _streams() -> None:
+    """Python has None for a stream that was closed before it began, which every command would have to think of."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput()
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal cannot show is escaped, as on standard error, and ends nothing.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. A user's mistake ends in one line, never in a traceback."""
     arguments = parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What a terminal cannot show is escaped, as on standard error, and ends nothing.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _streams()
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -33,7 +33,7 @@ from leakwarden.ports import ClusterUnavailable, Metrics
 from leakwarden.reader import Reader
 from leakwarden.replica import Replica
 from leakwarden.settings import Settings
-from leakwarden.ticking import Runner
+from leakwarden.ticking import Runner, look_for_garbage_rarely
 
 log = logging.getLogger("leakwarden")
 
@@ -196,6 +196,7 @@ def run_operator(settings: Settings, unknown: list[str]) -> int:
         log.warning("this variable is no setting and is ignored", extra={"variable": name})
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # where kopf looks; it must not watch another cluster
+    look_for_garbage_rarely()
     # Until the engine runs, a plain end is right: nothing has been done yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

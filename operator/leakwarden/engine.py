@@ -121,7 +121,9 @@ class Engine:
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
         if facts.fresh and not self.ending:
-            await TakeBack(self.cluster, self._episodes, self.clock).all(book, facts.policies, facts.snapshot)
+            await TakeBack(self.cluster, self._episodes, self.clock, self._rights).all(
+                book, facts.policies, facts.snapshot
+            )
         # tell
         await self._episodes.tell(book, facts)
         for evaluation in facts.evaluations:

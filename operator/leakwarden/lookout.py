@@ -34,6 +34,8 @@ class Lookout:
     started: float = 0.0
 
     async def gather(self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, now: float) -> Surroundings:
+        # A clock that was set back must not make a quiet time of hours out of one of minutes.
+        self.started = min(self.started, now)
         acting = [each for each in evaluations if any(p.acting is not None for w in each.workloads for p in w.pods)]
         questions = [
             (each.policy, veto)

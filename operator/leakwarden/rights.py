@@ -16,17 +16,25 @@ from leakwarden.core.workload import Snapshot
 # What is read besides what is watched, by what it is needed for.
 POLICY_AGAIN = "the policy, again before acting"
 BUDGETS = "the PodDisruptionBudgets, to name the one that refuses"
+# What is done after an action, and for each of them.
+TAKING_BACK = "the replicas, to take back what was added for a while"
 
 
 @dataclass(slots=True)
 class Rights:
-    _missing: dict[tuple[str, str], str] = field(default_factory=dict)  # (policy UID, what for) -> in words
+    _missing: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (policy UID, what for, about) -> in words
 
-    def lacks(self, policy: Policy, purpose: str, message: str) -> None:
-        self._missing[policy.uid, purpose] = message
+    def lacks(self, policy: Policy, purpose: str, message: str, about: str = "") -> None:
+        """`about` tells apart what the right is needed for several times over."""
+        self._missing[policy.uid, purpose, about] = message
 
     def has(self, policy: Policy, purpose: str) -> None:
-        self._missing.pop((policy.uid, purpose), None)
+        self._missing.pop((policy.uid, purpose, ""), None)
+
+    def keep_about(self, purpose: str, wanted: Iterable[str]) -> None:
+        """Forget what of the purpose is wanted no more: it was done after all, or is past."""
+        known = set(wanted)
+        self._missing = {key: said for key, said in self._missing.items() if key[1] != purpose or key[2] in known}
 
     def keep(self, policies: Iterable[Policy]) -> None:
         """Forget policies that are gone."""
@@ -38,7 +46,9 @@ class Rights:
         spec = policy.spec
         if spec is None:
             return []
-        found = [said for (uid, purpose), said in self._missing.items() if uid == policy.uid and _asks(spec, purpose)]
+        found = [
+            said for (uid, purpose, _), said in self._missing.items() if uid == policy.uid and _asks(spec, purpose)
+        ]
         scales = any(action.type is ActionType.SCALE_OUT for action in spec.remediation.actions)
         if scales and snapshot.autoscalers_denied:
             found.append(f"{snapshot.autoscalers_denied}, so ScaleOut is refused")

@@ -31,10 +31,12 @@ from leakwarden.core.policy import Policy
 from leakwarden.core.readings import Answer, Query, Sampled
 from leakwarden.core.workload import Snapshot
 from leakwarden.reader import Reader
-from tests.builders import NOW, pod, policy, workload
+from leakwarden.ticking import look_for_garbage_rarely
+from tests.builders import NOW, container, pod, policy, workload
 
 SIGNALS = ("Descriptors", "Sockets", "Goroutines", "Heap", "DBPool", "WorkingSet")
 STEP = 60.0
+LIMIT = 1024.0  # of every signal, so that all of them are judged
 PODS_EACH = 5  # pods of a workload
 
 
@@ -49,7 +51,7 @@ def serve(pods: int, back: Connection) -> None:
 
     def body(kind: str, t: np.ndarray[Any, Any]) -> bytes:
         if kind == "vector":
-            rows = [f'{{"metric":{one},"value":[{t[0]:.0f},"1024"]}}' for one in labels]
+            rows = [f'{{"metric":{one},"value":[{t[0]:.0f},"{LIMIT:.0f}"]}}' for one in labels]
         else:
             v = base[:, None] + climb[:, None] * (t - NOW + 7200) + rng.normal(size=(pods, len(t))) * 8
             v = np.maximum(v, 1.0)  # a zero is no reading to most signals
@@ -128,7 +130,7 @@ class MeteredReader(Reader):
 
 async def measure(url: str, pods: int, ticks: int) -> None:
     every = range(0, pods, PODS_EACH)
-    workloads = [workload(f"w{i // PODS_EACH}") for i in every]
+    workloads = [workload(f"w{i // PODS_EACH}", containers=(container(memory_limit=LIMIT),)) for i in every]
     owned = {
         f"uid-w{i // PODS_EACH}": tuple(
             pod(f"api-{n}", f"w{i // PODS_EACH}", created=NOW - 90_000) for n in range(i, min(i + PODS_EACH, pods))
@@ -136,7 +138,9 @@ async def measure(url: str, pods: int, ticks: int) -> None:
         for i in every
     }
     world = Snapshot({one.uid: one for one in workloads}, owned)
-    asks = policy(spec={"signals": [{"name": kind.lower(), "type": kind} for kind in SIGNALS]})
+    # A number from which on it is exhausted, for those that have no limit of their own.
+    threshold = {"above": f"{LIMIT:g}", "for": "5m"}
+    asks = policy(spec={"signals": [{"name": kind.lower(), "type": kind, "threshold": threshold} for kind in SIGNALS]})
     source = PrometheusSource(Endpoint(name="fake", url=url, timeout="100s"), bucket=STEP)
     metered = Metered(source)
     reader = MeteredReader({}, metered, STEP)  # the port's other methods are not asked here
@@ -164,6 +168,7 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--ticks", type=int, default=4)
     args = parser.parse_args()
+    look_for_garbage_rarely()  # as the operator does
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     server = context.Process(target=serve, args=(args.pods, there), daemon=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from leakwarden.__main__ import main
+from leakwarden.core.policy import format_time
 from tests.integration.fake_api_objects import kubeconfig
 from tests.integration.fake_api_server import FakeApiServer, Fault
 
@@ -26,6 +28,10 @@ async def api() -> AsyncIterator[FakeApiServer]:
         yield server
 
 
+def written_now() -> dict[str, str]:
+    return {"manager": "leakwarden", "subresource": "status", "time": format_time(time.time())}
+
+
 def policy(name: str, *workloads: dict[str, Any], ns: str = "shop", **status: Any) -> dict[str, Any]:
     found = {
         "observedGeneration": 1,
@@ -38,7 +44,7 @@ def policy(name: str, *workloads: dict[str, Any], ns: str = "shop", **status: An
         **status,
     }
     return {
-        "metadata": {"name": name, "namespace": ns, "generation": 1},
+        "metadata": {"name": name, "namespace": ns, "generation": 1, "managedFields": [written_now()]},
         "spec": {"selector": {"matchLabels": {"app": "web"}}},
         "status": found,
     }
@@ -76,7 +82,7 @@ async def test_what_is_missing_is_listed_with_what_to_do_and_exits_with_one(api:
     code, out, err = await run()
     assert (code, err) == (1, "")
     assert out.splitlines() == [
-        "shop/one  (Prometheus/main)",
+        "shop/one  (Prometheus/main, status written within the last minute)",
         "  WORKLOAD  SIGNAL       STATE          WHAT TO DO",
         "  api       descriptors  Available",
         "            pool         Available",
@@ -104,7 +110,10 @@ async def test_json_holds_the_same_for_scripts(api: FakeApiServer, run: Any) -> 
     api.put("reliabilitypolicies", policy("one", workload("web", "descriptors", missing=(NO_POOL,))))
     code, out, _ = await run("-o", "json")
     assert code == 1
-    assert json.loads(out) == {
+    told = json.loads(out)
+    assert told["policies"][0].pop("written")
+    assert told == {
+        "operator": {"state": "Working", "message": ""},
         "policies": [
             {
                 "namespace": "shop",
@@ -132,8 +141,8 @@ async def test_a_namespace_and_a_name_narrow_the_list(api: FakeApiServer, run: A
         api.put("reliabilitypolicies", policy(name, workload("api", "descriptors"), ns=ns))
     _, out, _ = await run("-n", "shop")
     assert [line for line in out.splitlines() if line.startswith(("shop/", "team/"))] == [
-        "shop/one  (Prometheus/main)",
-        "shop/two  (Prometheus/main)",
+        "shop/one  (Prometheus/main, status written within the last minute)",
+        "shop/two  (Prometheus/main, status written within the last minute)",
     ]
     assert api.requests[-1].path == "/apis/leakwarden.dev/v1alpha1/namespaces/shop/reliabilitypolicies"
     _, out, _ = await run("two", "-o", "json")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from annotated_types import Ge, Le
 
 import leakwarden
 from leakwarden.__main__ import parser
+from leakwarden.api.scalars import parse_duration
 from leakwarden.core.election import Timing
-from leakwarden.settings import from_environment
+from leakwarden.settings import Settings, from_environment
 from tests.integration.helm_chart import (
     CHART,
     NAMESPACE,
@@ -387,11 +390,76 @@ def test_a_changed_endpoint_restarts_the_pod() -> None:
         ({"fullnameOverride": "-x"}, "/fullnameOverride"),
         ({"alertmanager": [{"name": "a", "url": "http://me:secret@alertmanager"}]}, "/alertmanager/0/url"),
         ({"alertmanager": [{"name": "A b", "url": "http://alertmanager"}]}, "/alertmanager/0/name"),
+        ({"interval": "-30s"}, "/interval"),
+        ({"interval": "0s"}, "interval is 0s; it must be at least 1s"),
+        ({"bucket": "2h"}, "bucket is 2h; it may be at most 1h"),
+        ({"guards": {"storm": {"window": "0m0s"}}}, "guards.storm.window is 0m0s; it must be at least 10s"),
+        ({"guards": {"window": "1ms"}}, "guards.window is 1ms; it must be at least 1m"),
+        ({"prometheus": [{**MAIN, "timeout": "0s"}]}, 'prometheus "main": timeout is 0s; it must be at least 1ms'),
+        (
+            {"alertmanager": [{"name": "a", "url": "http://a", "timeout": "1h"}]},
+            'alertmanager "a": timeout is 1h; it may be at most 5m',
+        ),
+        (
+            {"evidence": {"store": {"type": "volume", "volume": {"maxAge": "1m"}}}},
+            "evidence.store.volume.maxAge is 1m; it must be at least 1h",
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True, "interval": "0s"}}},
+            "metrics.serviceMonitor.interval is 0s; it must be at least 1ms",
+        ),
+        (
+            {"leaderElection": {"renewDeadline": "15s"}},
+            "leaderElection: retryPeriod (2s) < renewDeadline (15s) < leaseDuration (15s) must hold",
+        ),
+        ({"leaderElection": {"retryPeriod": "10000ms"}}, "retryPeriod (10000ms) < renewDeadline (10s)"),
+        ({"leaderElection": {"retryPeriod": "0s"}}, "leaderElection.retryPeriod is 0s"),
+        ({"leaderElection": {"leaseDuration": "15500ms"}}, "a Lease counts in whole seconds"),
+        ({"leaderElection": {"leaseDuration": "1h"}}, "leaderElection.leaseDuration is 1h; it may be at most 10m"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_mistake_is_refused_and_named(values: dict[str, Any], complaint: str) -> None:
     assert complaint in refusal(values)
+
+
+DURATIONS = {
+    "interval": "interval",
+    "bucket": "bucket",
+    "guards.window": "budget_window",
+    "guards.quietAfterStart": "quiet_after_start",
+    "guards.storm.window": "storm_window",
+    "guards.storm.cooldown": "storm_cooldown",
+    "evidence.pause": "evidence_pause",
+    "evidence.timeout": "evidence_timeout",
+    "evidence.descriptors.timeout": "evidence_descriptors_timeout",
+    "evidence.store.volume.maxAge": "evidence_directory_age",
+}
+
+
+def test_the_chart_and_the_operator_allow_the_same_durations() -> None:
+    template = (CHART / "templates" / "_durations.tpl").read_text()
+    chart = {
+        path: (parse_duration(least), parse_duration(most) if most else None)
+        for path, least, most in re.findall(r'\(list "([\w.]+)" \S+ "(\w+)" "(\w*)"\)', template)
+        if not path.startswith("metrics.")  # the Prometheus Operator's
+    }
+    operator = {}
+    for path, name in DURATIONS.items():
+        bounds = {type(each): each for each in Settings.model_fields[name].metadata}
+        operator[path] = (bounds[Ge].ge, bounds[Le].le if Le in bounds else None)
+    assert chart == operator
+
+
+def test_what_is_as_long_as_may_be_is_taken() -> None:
+    values = {
+        "interval": "1h",
+        "bucket": "1s",
+        "guards": {"quietAfterStart": "0s", "window": "168h", "storm": {"window": "10s", "cooldown": "23h59m60s"}},
+        "leaderElection": {"leaseDuration": "10m", "renewDeadline": "9m59.5s", "retryPeriod": "1ms"},
+        "prometheus": [{**MAIN, "timeout": "4m60s"}],
+    }
+    from_environment(environment(render(values)))
 
 
 def test_a_chart_that_carries_this_one_may_set_its_own_values() -> None:

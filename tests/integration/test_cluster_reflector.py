@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from leakwarden.adapters.cluster import ApiCluster, ReflectorStats
+from leakwarden.adapters.cluster.servertime import ServerTime
 from tests.integration.fake_api_objects import (
     QUICK,
     cluster_of,
@@ -16,6 +18,7 @@ from tests.integration.fake_api_objects import (
     pod,
     replica_set,
     service,
+    session_to,
 )
 from tests.integration.fake_api_server import FakeApiServer, Fault
 
@@ -428,3 +431,20 @@ async def test_after_stop_nothing_is_asked_any_more(tmp_path: Path) -> None:
         await synced(cluster)
         await cluster.stop()
         await eventually(lambda: not any(api.watching(kind) for kind in ("deployments", "replicasets", "pods")))
+
+
+async def test_by_a_clock_that_is_far_from_the_api_servers_nothing_is_to_be_done(tmp_path: Path) -> None:
+    async with FakeApiServer() as api, session_to(api, tmp_path) as session:
+        session.server_time = ServerTime(wall=lambda: time.time() + 2 * 86_400)
+        cluster = ApiCluster(session, pace=QUICK)
+        await cluster.start()
+        try:
+            await synced(cluster)
+            view = cluster.snapshot()
+            assert not view.synced
+            assert "the operator's clock is 48h ahead of the API server's" in view.trouble
+            session.server_time = ServerTime()
+            await session.ask("GET", "/version")
+            assert (cluster.snapshot().synced, cluster.snapshot().trouble) == (True, "")
+        finally:
+            await cluster.stop()

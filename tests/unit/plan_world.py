@@ -40,6 +40,9 @@ REASONS = {Verdict.HEALTHY: "Steady", Verdict.SUSPECT: "Unconfirmed", Verdict.LE
            Verdict.EXHAUSTING: "ExhaustsSoon"}  # fmt: skip
 
 
+SKEW = 4 * 3600  # s
+
+
 class PlanCluster(FakeCluster):
     """The API server of a PlanWorld."""
 
@@ -53,7 +56,9 @@ class PlanCluster(FakeCluster):
         shown = snapshot(
             [home.workload(d) for d in home.deployments], [p for d in home.deployments for p in home.pods(d)]
         )
-        return replace(shown, autoscalers=scalers, synced=not home.lost, age=1.0)
+        # The real one does not believe a clock that is off by minutes; what may be off here is harder on the engine.
+        believed = abs(home.clock_is_off) <= SKEW
+        return replace(shown, autoscalers=scalers, synced=believed and not home.lost, age=1.0)
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return next((a.generation for a in self.home.authors if a.uid == uid), None)
@@ -288,6 +293,7 @@ class PlanWorld:
         for step in self.story.steps:
             self.true_time += step.seconds
             self.clock_is_off = step.clock
+            self.began = min(self.began, self.now)  # nobody began to lead later than now
             self.cluster.now = self.true_time
             for what, which in step.events:
                 self.happens(what, which)

@@ -105,3 +105,47 @@ async def test_a_policy_that_is_gone_leaves_no_replica_behind() -> None:
     world.policies.remove(world.policies.all()[0].uid)
     await later(world, 700)
     assert world.changes()[1:] == [("scale", "uid-api 3")]
+
+
+LACKS = "the operator's account lacks the right `patch deployments/scale` in namespace shop"
+
+
+def ready(world: World) -> tuple[str, str]:
+    (found,) = [c for c in world.status.conditions if c.type == "Ready"]
+    return found.reason, found.message
+
+
+async def test_a_missing_right_to_take_back_is_a_condition_until_the_replica_went() -> None:
+    world = await scaled_out()
+    added = record(world).message
+    world.cluster.outcome = Attempt(Outcome.FORBIDDEN, LACKS)
+    await later(world, 700)
+    assert ready(world) == ("RightsMissing", f"a replica of api is not taken back: {LACKS}")
+    assert "PolicyNotReady" in world.recorder.reasons("ReliabilityPolicy")
+    for _ in range(3):
+        await later(world, 60)
+    assert world.changes()[1:] == [("scale", "uid-api 3")] * 4, "it is tried again and again"
+    assert record(world).message == f"{added}; not taken back yet: {LACKS}", "said once, however often it was tried"
+    assert ready(world)[0] == "RightsMissing"
+    world.cluster.outcome = Attempt(Outcome.DONE)
+    await later(world, 30)
+    assert ready(world)[0] == "Reconciled"
+    assert record(world).message == f"{added}; taken back: back to 3 replicas"
+
+
+async def test_a_right_to_take_back_is_not_spoken_of_once_somebody_else_took_the_replica() -> None:
+    world = await scaled_out()
+    world.cluster.outcome = Attempt(Outcome.FORBIDDEN, LACKS)
+    await later(world, 700)
+    assert ready(world)[0] == "RightsMissing"
+    become(world, 3)
+    await later(world, 30)
+    assert ready(world)[0] == "Reconciled"
+
+
+async def test_what_a_policy_that_is_gone_left_behind_is_told_in_its_report() -> None:
+    world = await scaled_out()
+    world.policies.remove(world.policies.all()[0].uid)
+    world.cluster.outcome = Attempt(Outcome.FORBIDDEN, LACKS)
+    await later(world, 700)
+    assert f"not taken back yet: {LACKS}" in record(world).message

@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leakwarden.cli import liveness
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
@@ -22,6 +24,14 @@ class Refused(Exception):
     """The API server answered, but not with policies; the message is one line for people."""
 
 
+class Looked(NamedTuple):
+    """Policies, each with when its status was written, epoch s; `now` by the API server's clock."""
+
+    policies: list[tuple[Policy, float]]
+    now: float
+    operator: liveness.Liveness
+
+
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "capabilities",
@@ -35,6 +45,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+    liveness.add_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -45,27 +56,30 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and _NAME.fullmatch(value) is None:
             return _fail(f"{option} {value[:60]!r} is not a name that Kubernetes allows")
     try:
-        policies = asyncio.run(_read(arguments))
+        looked = asyncio.run(_read(arguments))
     except (ClusterUnavailable, Refused) as error:
         return _fail(str(error))
     where = f"namespace {arguments.namespace}" if arguments.namespace else "any namespace"
-    if not policies:
+    if not looked.policies:
         named = f" named {arguments.policy}" if arguments.policy else ""
         return _fail(f"there is no ReliabilityPolicy{named} in {where}")
-    return _tell(policies, arguments.output)
+    return _tell(looked, arguments.output)
 
 
-def _tell(policies: list[Policy], output: str) -> int:
+def _tell(looked: Looked, output: str) -> int:
     from leakwarden.cli.audit_report import printable
     from leakwarden.cli.capabilities_report import as_json, describe, table
 
-    described = [describe(policy) for policy in policies]
-    print(as_json(described) if output == "json" else table(described))
+    described = [describe(policy, written, looked.now) for policy, written in looked.policies]
+    operator = looked.operator
+    print(as_json(described, operator) if output == "json" else table(described))
     sys.stdout.flush()
+    if operator.message:
+        print(f"leakwarden capabilities: {printable(operator.message)}", file=sys.stderr)
     for one in described:
         if one.trouble:
             print(f"leakwarden capabilities: {printable(f'{one.key}: {one.trouble}')}", file=sys.stderr)
-    if any(one.trouble for one in described):
+    if operator.stopped or any(one.trouble for one in described):
         return UNKNOWN
     return MISSING if any(one.missing for one in described) else COMPLETE
 
@@ -77,7 +91,7 @@ def _fail(message: str) -> int:
     return UNKNOWN
 
 
-async def _read(arguments: argparse.Namespace) -> list[Policy]:
+async def _read(arguments: argparse.Namespace) -> Looked:
     """The policies asked for, by namespace and name. Raises ClusterUnavailable, Refused."""
     from leakwarden.adapters.cluster import Session
 
@@ -87,14 +101,18 @@ async def _read(arguments: argparse.Namespace) -> list[Policy]:
         done, _ = await asyncio.wait([reading], timeout=PATIENCE)
         if not done:
             print(f"leakwarden capabilities: waiting for {session.server}", file=sys.stderr, flush=True)
-        policies = await reading
+        wanted = [found for found in await reading if arguments.policy in (None, found[0].name)]
+        newest = max((written for _, written in wanted), default=0.0)
+        operator = await liveness.liveness(session, arguments.lease, newest) if wanted else None
+        now = session.server_time.now
     finally:
         await session.close()
-    wanted = [policy for policy in policies if arguments.policy in (None, policy.name)]
-    return sorted(wanted, key=lambda policy: policy.key)
+    return Looked(
+        sorted(wanted, key=lambda found: found[0].key), now, operator or liveness.Liveness(liveness.State.UNKNOWN)
+    )
 
 
-async def _list(session: Session, namespace: str | None) -> list[Policy]:
+async def _list(session: Session, namespace: str | None) -> list[tuple[Policy, float]]:
     import json
 
     from leakwarden.api import names
@@ -102,7 +120,7 @@ async def _list(session: Session, namespace: str | None) -> list[Policy]:
 
     within = f"/namespaces/{namespace}" if namespace else ""
     path = f"/apis/{names.GROUP}/{names.VERSION}{within}/{names.POLICY_PLURAL}"
-    found: list[Policy] = []
+    found: list[tuple[Policy, float]] = []
     token = ""
     while True:
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
@@ -111,7 +129,7 @@ async def _list(session: Session, namespace: str | None) -> list[Policy]:
             raise Refused(refusal(names.POLICY_PLURAL, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
-            found += [parse_policy(item) for item in page["items"]]
+            found += [(parse_policy(item), liveness.written_at(item)) for item in page["items"]]
             token = str((page.get("metadata") or {}).get("continue") or "")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise Refused(f"{session.server} did not answer with a list of policies; is it an API server?") from None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from leakwarden.api.v1alpha1.status import WorkloadStatus
 from leakwarden.cli.audit_report import printable
-from leakwarden.core.policy import Policy
+from leakwarden.cli.liveness import Liveness, age
+from leakwarden.core.policy import Policy, format_time
 
 HEADINGS = ("WORKLOAD", "SIGNAL", "STATE", "WHAT TO DO")
 
@@ -35,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One policy. `trouble` says why its status tells nothing, or not all; empty where it does."""
+    """One policy, and when its status was `written`. `trouble` says why its status tells nothing, or not all; empty where it does."""
 
     namespace: str
     name: str
@@ -43,6 +44,8 @@ class Described:
     workloads: tuple[Shown, ...]
     notes: tuple[str, ...]
     trouble: str = ""
+    written: float = 0.0  # epoch s; 0: not known
+    age: str = ""
 
     @property
     def missing(self) -> int:
@@ -53,13 +56,14 @@ class Described:
         return f"{self.namespace}/{self.name}"
 
 
-def describe(policy: Policy) -> Described:
-    """What the policy's status says. Nothing is judged here, and nothing read but the status."""
+def describe(policy: Policy, written: float, now: float) -> Described:
+    """What the policy's status says, which was `written` then, epoch s. Nothing is judged here, and nothing read but the status."""
     status = policy.status
     workloads = tuple(_shown(policy, workload) for workload in status.workloads)
     return Described(
-        policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads)
-    )
+        policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads),
+        written, age(written, now),
+    )  # fmt: skip
 
 
 def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
@@ -119,7 +123,8 @@ def _block(policy: Described) -> str:
             name = ""  # once is enough for the eye
         if workload.more:
             rows.append((name, "", "", f"and {workload.more} more that the status has no room for"))
-    source = f"  ({policy.source})" if policy.source else ""
+    said = [part for part in (policy.source, f"status {policy.age}" if policy.age else "") if part]
+    source = f"  ({', '.join(said)})" if said else ""
     lines = [f"{printable(policy.key)}{printable(source)}"]
     if len(rows) > 1:
         cells = [tuple(printable(cell) for cell in row) for row in rows]
@@ -131,15 +136,17 @@ def _block(policy: Described) -> str:
     return "\n".join(lines)
 
 
-def as_json(policies: Sequence[Described]) -> str:
+def as_json(policies: Sequence[Described], operator: Liveness) -> str:
     return json.dumps(
         {
+            "operator": {"state": str(operator.state), "message": operator.message},
             "policies": [
                 {
                     "namespace": policy.namespace,
                     "name": policy.name,
                     "source": policy.source,
                     "trouble": policy.trouble,
+                    "written": format_time(policy.written) if policy.written else None,
                     "workloads": [
                         {
                             "name": workload.name,

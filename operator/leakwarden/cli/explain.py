@@ -7,7 +7,9 @@ import asyncio
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leakwarden.cli import liveness
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
@@ -23,6 +25,16 @@ _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
+class Looked(NamedTuple):
+    """What was read, and when the status of each policy, by its name, was written; `now` by the API server's clock."""
+
+    policies: list[Policy]
+    reports: list[LeakReport]
+    written: dict[str, float]
+    now: float
+    operator: liveness.Liveness
+
+
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "explain",
@@ -36,11 +48,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+    liveness.add_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.capabilities import Refused
+    from leakwarden.core.policy import format_time
     from leakwarden.ports import ClusterUnavailable
 
     target = _TARGET.fullmatch(arguments.target)
@@ -48,9 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(f"{arguments.target[:60]!r} is not NAMESPACE/WORKLOAD")
     namespace, workload = target.group(1), target.group(3)
     try:
-        policies, reports = asyncio.run(_read(arguments, namespace))
+        looked = asyncio.run(_read(arguments, namespace))
     except (ClusterUnavailable, Refused) as error:
         return _fail(str(error))
+    policies, reports, written, now, operator = looked
     judged = [(policy, held) for policy in policies for held in policy.status.workloads if held.name == workload]
     mine = sorted((r for r in reports if r.spec.workload.name == workload), key=lambda r: -r.created)
     if not judged and not mine:
@@ -61,11 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
     told = {
         "namespace": namespace,
         "workload": workload,
+        "operator": {"state": str(operator.state), "message": operator.message},
         "policies": [
             {
                 "policy": policy.name,
                 "mode": str(policy.spec.mode) if policy.spec is not None else "",
                 "error": policy.error,
+                "written": format_time(written[policy.name]) if written[policy.name] else None,
+                "age": liveness.age(written[policy.name], now),
                 "stalled": " ".join(
                     f"{condition.reason}: {condition.message}"
                     for condition in policy.status.conditions
@@ -81,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(json.dumps(told, indent=2) if arguments.output == "json" else _text(told))
     if told["open"] or _unrecorded(told):
         return LEAKS
+    if operator.stopped:
+        return UNKNOWN
     # What was judged by a spec that is invalid now is of the past.
     return CALM if any(held.verdict != "Unknown" and not policy.error for policy, held in judged) else UNKNOWN
 
@@ -100,11 +120,12 @@ def _report(report: LeakReport) -> dict[str, Any]:
 def _text(told: dict[str, Any]) -> str:
     from leakwarden.cli.audit_report import printable
 
-    lines = []
+    operator = told["operator"]
+    lines = [f"warning: {operator['message']}", ""] if operator["state"] == liveness.State.STOPPED else []
     for policy in told["policies"]:
-        lines.append(
-            f"policy {policy['policy']} ({policy['mode'] or 'invalid: ' + policy['error']}): {policy['verdict']}"
-        )
+        mode = policy["mode"] or "invalid: " + policy["error"]
+        when = f" (status {policy['age']})" if policy["age"] else ""
+        lines.append(f"policy {policy['policy']} ({mode}): {policy['verdict']}{when}")
         lines += [f"  stalled: {policy['stalled']}"] if policy["stalled"] else []
         lines += [
             f"  {pod['name']} is {pod['verdict']}: {pod.get('message', '')}" for pod in policy.get("unhealthy", [])
@@ -133,8 +154,10 @@ def _text(told: dict[str, Any]) -> str:
         lines += ["", "it leaks, but no LeakReport of it is open, and without one nothing is done"]
     elif not told["open"] and all(policy["verdict"] == "Unknown" or policy["error"] for policy in told["policies"]):
         lines += ["", "no leak is open, but whether it leaks is not known: nothing is done without readings"]
-    elif not told["open"]:
+    elif not told["open"] and operator["state"] != liveness.State.STOPPED:
         lines += ["", "no leak is open, so nothing is due"]
+    if operator["state"] == liveness.State.UNKNOWN:
+        lines += ["", operator["message"]]
     return "\n".join(printable(line) for line in lines)
 
 
@@ -152,7 +175,7 @@ def _fail(message: str) -> int:
     return UNKNOWN
 
 
-async def _read(arguments: argparse.Namespace, namespace: str) -> tuple[list[Policy], list[LeakReport]]:
+async def _read(arguments: argparse.Namespace, namespace: str) -> Looked:
     from leakwarden.adapters.cluster import Session
     from leakwarden.core.leakreport import parse_report
     from leakwarden.core.policy import parse_policy
@@ -164,10 +187,14 @@ async def _read(arguments: argparse.Namespace, namespace: str) -> tuple[list[Pol
         if not done:
             print(f"leakwarden explain: waiting for {session.server}", file=sys.stderr, flush=True)
         policies, reports = await reading
+        parsed = [parse_policy(item) for item in policies]
+        written = {policy.name: liveness.written_at(item) for policy, item in zip(parsed, policies, strict=True)}
+        operator = await liveness.liveness(session, arguments.lease, max(written.values(), default=0.0))
+        now = session.server_time.now
     finally:
         await session.close()
-    parsed = [parse_report(item) for item in reports]
-    return [parse_policy(item) for item in policies], [report for report in parsed if report is not None]
+    found = [parse_report(item) for item in reports]
+    return Looked(parsed, [report for report in found if report is not None], written, now, operator)
 
 
 async def _both(session: Session, namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

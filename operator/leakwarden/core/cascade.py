@@ -110,10 +110,10 @@ class Folded:
 
     row: Ints
     bucket: Ints
-    lo: Floats
-    hi: Floats
+    lo: Shorts
+    hi: Shorts
     load: Floats
-    loads: Floats
+    loads: Shorts
 
     def pick(self, which: Bools) -> Folded:
         return Folded(*(getattr(self, f)[which] for f in ("row", "bucket", "lo", "hi", "load", "loads")))
@@ -153,7 +153,9 @@ class Cascade:
         if not len(row):
             return
         known = ~np.isnan(load)
-        folded = Folded(row, np.zeros(0, np.int64), floor, value, np.where(known, load, 0.0), known.astype(np.float64))
+        # As the rings hold them: rounding keeps order, so the least and the greatest are the same before and after.
+        lo, hi = floor.astype(np.float32), value.astype(np.float32)
+        folded = Folded(row, np.zeros(0, np.int64), lo, hi, np.where(known, load, 0.0), known.astype(np.float32))
         bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
         for ring in self.rings:
             folded = folded.merge(bucket)

@@ -11,6 +11,8 @@ from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.policy import Policy, format_time, parse_time
 from leakwarden.core.workload import Snapshot, Workload
 
+_NOT_YET = "not taken back yet: "
+
 
 @dataclass(frozen=True, slots=True)
 class Return:
@@ -80,5 +82,16 @@ def _decide(report: LeakReport, record: ActionStatus, snapshot: Snapshot) -> Ret
 
 def returned(record: ActionStatus, message: str, now: float) -> ActionStatus:
     """The record once its replica is taken back, or given up."""
-    said = f"{record.message}; taken back: {message}" if record.message else f"taken back: {message}"
-    return record.model_copy(update={"returned_at": format_time(now), "message": said[:1024]})
+    return record.model_copy(
+        update={"returned_at": format_time(now), "message": _said(record, f"taken back: {message}")}
+    )
+
+
+def not_returned(record: ActionStatus, why: str) -> ActionStatus:
+    """The record while its replica is due and could not be taken back; replaces what was said of an earlier try."""
+    return record.model_copy(update={"message": _said(record, f"{_NOT_YET}{why}")})
+
+
+def _said(record: ActionStatus, more: str) -> str:
+    before = record.message.partition(_NOT_YET)[0].removesuffix("; ")
+    return (f"{before}; {more}" if before else more)[:1024]

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 ABOUT = ("namespace", "deployment", "pod")
 
 
+# What RE2 and Python both take, and read differently: classes such as [[:alpha:]], and {,3}, which RE2 takes for text.
+_READ_OTHERWISE = re.compile(r"\[:|\[\[|\{,")
+
+
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """As Alertmanager has it: regular expressions match the whole value."""
+    """As Alertmanager has it: regular expressions match the whole value, and are RE2's."""
 
     name: str
     value: str
@@ -22,10 +26,13 @@ class Matcher:
     def holds(self, value: str) -> bool:
         if not self.is_regex:
             return (value == self.value) is self.is_equal
+        # What cannot be told for sure is taken to hold: a silence too many is quiet, one too few acts against a wish.
+        if _READ_OTHERWISE.search(self.value):
+            return True
         try:
             return (re.fullmatch(self.value, value) is not None) is self.is_equal
-        except re.error:
-            return True  # RE2 knows what Python does not; then it is taken to match
+        except (re.error, OverflowError, RecursionError):
+            return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,8 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once;
+    """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once, and while the
+    operator's clock is far from the API server's;
     `age` is the seconds since the stalest of them last heard from the API server, infinite where it may not look.
     `trouble` is what keeps it from looking now, in one line for people, such as a right it lacks; or empty."""
 

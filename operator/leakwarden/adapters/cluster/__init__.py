@@ -92,12 +92,17 @@ class ApiCluster:
 
     def snapshot(self) -> Snapshot:
         workloads, pods = self._cache.view()
+        # By a wrong clock nobody knows how old anything is: neither the view, nor a cooldown.
+        off = self._session.server_time.trouble
+        troubles = {trouble for each in self._reflectors if (trouble := each.stats().trouble)} | (
+            {off} if off else set()
+        )
         return Snapshot(
             workloads=workloads,
             pods_by_workload=pods,
-            synced=all(reflector.synced.is_set() for reflector in self._reflectors),
+            synced=not off and all(reflector.synced.is_set() for reflector in self._reflectors),
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
-            trouble="; ".join(sorted({trouble for each in self._reflectors if (trouble := each.stats().trouble)})),
+            trouble="; ".join(sorted(troubles)),
             autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
             autoscalers_denied="; ".join(sorted({each.denied for each in self._scaler_reflectors if each.denied})),
         )

@@ -18,6 +18,7 @@ from yarl import URL
 
 from leakwarden import __version__
 from leakwarden.adapters.cluster.credentials import Connection, Source, discover
+from leakwarden.adapters.cluster.servertime import ServerTime
 from leakwarden.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
@@ -68,6 +69,7 @@ class Session:
         self._reloaded_at = -RELOAD_AT_MOST_EVERY
         self._generation = 0
         self._renewing = asyncio.Lock()
+        self.server_time = ServerTime()
 
     @classmethod
     async def open(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
@@ -185,6 +187,7 @@ class Session:
                 allow_redirects=False,
                 server_hostname=connection.server_name,
             ) as response:
+                self.server_time.hear(response.headers.get("Date"))
                 yield response
         except TimeoutError:
             raise ClusterUnavailable(f"the API server at {connection.server} did not answer in time") from None

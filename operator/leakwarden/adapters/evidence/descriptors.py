@@ -11,14 +11,13 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import msgspec
-
 from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.evidence.pods import PodUnread, fetch_pod
 from leakwarden.adapters.evidence.reader_container import Container, LivePod, State, Unfit, container, target_of
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.core.descriptors.census import DENIED, Unreadable, read
 from leakwarden.core.workload import Pod
-from leakwarden.ports import Cluster, ClusterUnavailable, DescriptorsFound, Outcome
+from leakwarden.ports import Cluster, DescriptorsFound, Outcome
 
 log = logging.getLogger("leakwarden.evidence")
 
@@ -46,12 +45,15 @@ class PodDescriptors:
         found = DescriptorsFound()
         try:
             async with asyncio.timeout(self.timeout + 10.0):
-                live = await self._pod(pod)
+                live = await fetch_pod(self.session, pod, LivePod)
                 found = DescriptorsFound(target_of(live, container))
                 await self._add(pod, live, found.target, report)
                 return await self._answer(pod, found)
         except Unfit as unfit:
             return replace(found, reason=DescriptorReason.UNFIT, message=str(unfit))
+        except PodUnread as unread:
+            reason = DescriptorReason.POD_GONE if unread.gone else DescriptorReason.POD_UNREAD
+            return replace(found, reason=reason, message=str(unread))
         except _Missing as missing:
             return replace(found, reason=missing.reason, message=str(missing))
         except TimeoutError:
@@ -59,23 +61,6 @@ class PodDescriptors:
         except Exception:
             log.exception("descriptors could not be read", extra={"report": report})
             return replace(found, reason=DescriptorReason.DEFECT, message="a defect of Leakwarden; see its log")
-
-    async def _pod(self, pod: Pod) -> LivePod:
-        try:
-            reply = await self.session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", timeout=10.0)
-        except ClusterUnavailable as error:
-            raise _Missing(DescriptorReason.POD_UNREAD, str(error)) from None
-        if reply.status == 404:
-            raise _Missing(DescriptorReason.POD_GONE, f"pod {pod.key} is gone")
-        if not reply.ok:
-            raise _Missing(DescriptorReason.POD_UNREAD, f"the API server answered {reply.status} for pod {pod.key}")
-        try:
-            live = msgspec.json.decode(reply.body, type=LivePod)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _Missing(DescriptorReason.POD_UNREAD, "the API server's answer is not a pod") from None
-        if live.metadata.uid != pod.uid:
-            raise _Missing(DescriptorReason.POD_GONE, f"pod {pod.key} was replaced by another")
-        return live
 
     async def _add(self, pod: Pod, live: LivePod, target: str, report: str) -> None:
         """Unless it is there already, from a life of ours that was cut short."""
@@ -103,7 +88,7 @@ class PodDescriptors:
             async with asyncio.timeout(self.timeout):
                 while state.terminated is None:
                     await asyncio.sleep(PAUSE)
-                    state = (await self._pod(pod)).state()
+                    state = (await fetch_pod(self.session, pod, LivePod)).state()
         except TimeoutError:
             raise self._late(state) from None
         text = state.terminated.message or ""

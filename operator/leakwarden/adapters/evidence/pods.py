@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from leakwarden.adapters.cluster import Session
 from leakwarden.adapters.cluster.wire import ContainerPort, Meta, PodStatus, Wire
 from leakwarden.api.names import PPROF_PORT_ANNOTATION
-from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
 from leakwarden.core.profile.port import Ports
 from leakwarden.core.workload import Pod
 from leakwarden.ports import ClusterUnavailable
 
+WITHIN = 10.0  # s for one answer
+
 
 class PodUnread(Exception):
-    """The pod is not there or cannot be read; the message is one line for people."""
+    """The pod is not there any more (`gone`) or cannot be read; the message is one line for people."""
 
-    def __init__(self, reason: EvidenceReason, message: str) -> None:
+    def __init__(self, message: str, *, gone: bool = False) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.gone = gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +50,36 @@ class _Pod(Wire):
     status: PodStatus | None = None
 
 
-async def read_pod(session: Session, pod: Pod) -> Facts:
+class _Named(Protocol):
+    @property
+    def metadata(self) -> Meta: ...
+
+
+Shape = TypeVar("Shape", bound=_Named)
+
+
+async def fetch_pod(session: Session, pod: Pod, shape: type[Shape]) -> Shape:
     """The pod, if it still is the one that is meant; without a UID whoever has its name is. Raises PodUnread."""
     try:
-        reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}")
+        reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", timeout=WITHIN)
     except ClusterUnavailable as error:
-        raise PodUnread(EvidenceReason.POD_UNREAD, str(error)) from None
+        raise PodUnread(str(error)) from None
     if reply.status == 404:
-        raise PodUnread(EvidenceReason.POD_GONE, f"pod {pod.key} is gone")
+        raise PodUnread(f"pod {pod.key} is gone", gone=True)
     if not reply.ok:
-        raise PodUnread(EvidenceReason.POD_UNREAD, f"the API server answered {reply.status} for pod {pod.key}")
+        raise PodUnread(f"the API server answered {reply.status} for pod {pod.key}")
     try:
-        found = msgspec.json.decode(reply.body, type=_Pod)
+        found = msgspec.json.decode(reply.body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise PodUnread(EvidenceReason.POD_UNREAD, "the API server's answer is not a pod") from None
+        raise PodUnread("the API server's answer is not a pod") from None
     if pod.uid and found.metadata.uid != pod.uid:
-        raise PodUnread(EvidenceReason.POD_GONE, f"pod {pod.key} was replaced by another")
+        raise PodUnread(f"pod {pod.key} was replaced by another", gone=True)
+    return found
+
+
+async def read_pod(session: Session, pod: Pod) -> Facts:
+    """What a capture needs of the pod that `fetch_pod` gets. Raises PodUnread."""
+    found = await fetch_pod(session, pod, _Pod)
     status = found.status or PodStatus()
     containers = (found.spec.containers if found.spec else None) or []
     return Facts(

@@ -88,7 +88,8 @@ class EvidenceProfiler:
         except NoPort as missing:
             return _without(EvidenceState.SKIPPED, EvidenceReason.NO_PORT, str(missing), now)
         except PodUnread as unread:
-            return _without(EvidenceState.FAILED, unread.reason, str(unread), now)
+            reason = EvidenceReason.POD_GONE if unread.gone else EvidenceReason.POD_UNREAD
+            return _without(EvidenceState.FAILED, reason, str(unread), now)
         self._remember(request.workload.uid, now)
         taken = await self.client.capture(Target(facts.pod, port, spec.path), request.goroutines)
         found = await asyncio.to_thread(suspects, taken.capture(), growing=growing(request.signal_type))
