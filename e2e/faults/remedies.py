@@ -9,7 +9,8 @@ from typing import Any
 from e2e.faults.api import POLICIES
 from e2e.faults.exchange import requests
 from e2e.faults.nodes import condition, deployment
-from e2e.faults.scene import POLICY, Scene
+from e2e.faults.pace import POLICY
+from e2e.faults.scene import Scene
 from e2e.harness.kube import Object, apply
 from e2e.harness.waiting import NotYet
 

@@ -10,6 +10,7 @@ import pytest
 
 from e2e.faults.exchange import Answer, Exchange, Forward, delayed
 from e2e.faults.exporter import HEALTHY, Distortion
+from e2e.faults.pace import LEAKING
 from e2e.faults.remedies import (
     EVICTIONS,
     amend,
@@ -25,7 +26,7 @@ from e2e.faults.remedies import (
     wait_for_results,
 )
 from e2e.faults.scenarios import Scenario, cases, side_by_side
-from e2e.faults.scene import LEAKING, Scene, World
+from e2e.faults.scene import Scene, World
 from e2e.harness.kube import Object, apply, kubectl
 from e2e.harness.waiting import NotYet
 

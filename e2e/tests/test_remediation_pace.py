@@ -12,6 +12,7 @@ import pytest
 
 from e2e.faults.exporter import Kind
 from e2e.faults.nodes import deployment
+from e2e.faults.pace import POLICY
 from e2e.faults.remedies import (
     COOLDOWN,
     amend,
@@ -28,7 +29,7 @@ from e2e.faults.remedies import (
     wait_for_results,
 )
 from e2e.faults.scenarios import Scenario, cases, side_by_side
-from e2e.faults.scene import POLICY, Scene, World
+from e2e.faults.scene import Scene, World
 from e2e.harness.kube import Object, apply
 from e2e.harness.policies import signal
 from e2e.harness.waiting import NotYet
