@@ -13,13 +13,15 @@ from e2e.harness.release import CHART
 
 _RIGHTS = frozenset({"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
 _PLACE = "leakwarden-e2e-place"
+#: What the name of a second namespace ends with, for an operator that watches two.
+BESIDE = "-beside"
 ACCOUNT = "leakwarden"
 
 
 @functools.cache
 def _rendered() -> str:
     values = {
-        "watchNamespaces": [_PLACE],
+        "watchNamespaces": [_PLACE, f"{_PLACE}{BESIDE}"],
         "prometheus": [{"name": "main", "url": "http://127.0.0.1:9090"}],
         "actions": {"evictPod": {"enabled": True}, "scaleOut": {"enabled": True}, "rolloutRestart": {"enabled": True}},
         "crds": {"install": False},
@@ -27,10 +29,16 @@ def _rendered() -> str:
     return helm("template", ACCOUNT, str(CHART), "-n", _PLACE, "-f", "-", stdin=json.dumps(values))
 
 
-def rights(namespace: str) -> list[Object]:
-    """The chart's account and roles for an operator that lives in a namespace and watches only it."""
+def rights(namespace: str, *, beside: bool = False) -> list[Object]:
+    """The chart's account and roles for an operator that lives in a namespace and watches only it, or that and the one
+    beside it."""
     objects = yaml.safe_load_all(_rendered().replace(_PLACE, namespace))
-    return [each for each in objects if each and each["kind"] in _RIGHTS]
+    elsewhere = "" if beside else f"{namespace}{BESIDE}"
+    return [
+        each
+        for each in objects
+        if each and each["kind"] in _RIGHTS and each["metadata"].get("namespace", namespace) != elsewhere
+    ]
 
 
 def without(objects: list[Object], resource: str, *verbs: str) -> list[Object]:

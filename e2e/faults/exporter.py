@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
+from typing import TypeAlias
 
 from aiohttp import web
 
 from e2e.faults.api import Api
 from e2e.faults.background import Background
+from e2e.harness.kube import Object
 from leakwarden.ports import ClusterUnavailable
 
 LIMIT = 200
@@ -16,6 +19,22 @@ HEALTHY = 20.0
 LABEL = "leakwarden.dev/e2e"
 SIMULATED = "simulated"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+#: A number, or what gives one at every scrape.
+Value: TypeAlias = float | Callable[[], float]
+
+
+class Kind(StrEnum):
+    """What is read of a pod."""
+
+    DESCRIPTORS = "Descriptors"
+    CONNECTIONS = "Connections"  # of its database pool, which only pods have of which it is said
+
+
+_SERIES = {
+    Kind.DESCRIPTORS: ("process_open_fds", "process_max_fds"),
+    Kind.CONNECTIONS: ("go_sql_in_use_connections", "go_sql_max_open_connections"),
+}
 
 
 class Distortion(StrEnum):
@@ -27,23 +46,29 @@ class Distortion(StrEnum):
 
 
 class Exporter:
-    """Readings of every pod with the label, by UID; a pod that nothing is said of is healthy."""
+    """Readings of every pod with the label, by UID; a pod that nothing is said of is healthy, unless its kind is
+    presumed not to be."""
 
     def __init__(self, background: Background, api: Api) -> None:
         self._background = background
         self._api = api
-        self._values: dict[str, float] = {}
+        self._values: dict[tuple[str, Kind], Value] = {}
+        self._presumed: dict[tuple[str, str, Kind], Value] = {}
         self._distorted: dict[str, Distortion] = {}
-        self._known: list[dict[str, object]] = []
+        self._known: list[Object] = []
         self.address = ""
         background.run(self._serve())
 
     def close(self) -> None:
         self._background.run(self._runner.cleanup())
 
-    def reads(self, uid: str, value: float) -> None:
-        """From the next scrape on the pod has so many open descriptors."""
-        self._values[uid] = value
+    def reads(self, uid: str, value: Value, kind: Kind = Kind.DESCRIPTORS) -> None:
+        """From the next scrape on the pod has so many open descriptors, or connections, of its 200."""
+        self._values[uid, kind] = value
+
+    def presume(self, namespace: str, app: str, value: Value, kind: Kind = Kind.DESCRIPTORS) -> None:
+        """The same for all pods labelled `app` of which nothing is said, those to come among them."""
+        self._presumed[namespace, app, kind] = value
 
     def distort(self, namespace: str, distortion: Distortion | None) -> None:
         if distortion is None:
@@ -75,22 +100,31 @@ class Exporter:
             pass  # pods go on while their API server is away
         lines = []
         for pod in self._known:
-            lines += self._lines(pod)
+            for kind in Kind:
+                lines += self._lines(pod, kind)
         return web.Response(text="\n".join([*lines, ""]))
 
-    def _lines(self, pod: dict[str, object]) -> list[str]:
-        distortion = self._distorted.get(str(pod["namespace"]))
-        if distortion is Distortion.ABSENT:
+    def _lines(self, pod: Object, kind: Kind) -> list[str]:
+        distortion = self._distorted.get(pod["namespace"])
+        value = self._value(pod, kind)
+        if distortion is Distortion.ABSENT or value is None:
             return []
-        value = self._values.get(str(pod["uid"]), HEALTHY)
         shown = "NaN" if distortion is Distortion.NOT_A_NUMBER else f"{value:g}"
         labels = f'namespace="{pod["namespace"]}",pod="{pod["name"]}",container="app"'
         jobs = ("first", "second") if distortion is Distortion.TWICE else ("only",)
+        current, most = _SERIES[kind]
         return [
             line
             for job in jobs
             for line in (
-                f'process_open_fds{{{labels},endpoint="{job}"}} {shown}',
-                f'process_max_fds{{{labels},endpoint="{job}"}} {LIMIT}',
+                f'{current}{{{labels},endpoint="{job}"}} {shown}',
+                f'{most}{{{labels},endpoint="{job}"}} {LIMIT}',
             )
         ]
+
+    def _value(self, pod: Object, kind: Kind) -> float | None:
+        """None: it has nothing of the kind."""
+        usual = HEALTHY if kind is Kind.DESCRIPTORS else None
+        presumed = self._presumed.get((pod["namespace"], pod["labels"].get("app", ""), kind), usual)
+        said = self._values.get((pod["uid"], kind), presumed)
+        return said() if callable(said) else said

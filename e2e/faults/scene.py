@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import secrets
@@ -20,63 +21,16 @@ from e2e.faults.alertmanager import Alertmanager
 from e2e.faults.api import POLICIES, Api
 from e2e.faults.background import Background
 from e2e.faults.exchange import Exchange
-from e2e.faults.exporter import Exporter
+from e2e.faults.exporter import Exporter, Kind, Value
 from e2e.faults.nodes import STEADY, Nodes, condition, deployment
+from e2e.faults.pace import LEAKING, MAX_AGE, POLICY, SETTINGS, guarding, install_kinds
 from e2e.faults.process import Operator
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.proxy import Proxy
-from e2e.harness.kube import Object, apply, delete, kubectl, provider
-from e2e.harness.policies import policy, signal
+from e2e.harness.kube import Object, apply, delete, provider
 from e2e.harness.waiting import NotYet, wait_until
 
 T = TypeVar("T")
-
-#: What a leaking pod has open of its 200: above the threshold from the first reading on.
-LEAKING = 180.0
-#: Readings every second and a verdict after five, so that a scenario takes seconds.
-SIGNALS = [signal("Descriptors", "80%", "4s")]
-SETTINGS: Mapping[str, str] = {
-    "LEAKWARDEN_INTERVAL": "1s",
-    "LEAKWARDEN_BUCKET": "2s",
-    "LEAKWARDEN_QUIET_AFTER_START": "0s",
-    # As in production, but a crash is followed after four seconds and not after fifteen.
-    "LEAKWARDEN_LEADER_ELECTION": "true",
-    "LEAKWARDEN_LEASE_DURATION": "4s",
-    "LEAKWARDEN_LEASE_RENEW_DEADLINE": "3s",
-    "LEAKWARDEN_LEASE_RETRY": "500ms",
-}
-POLICY = "guarded"
-MAX_AGE = 6.0  # s
-#: As in production. A leader that cannot renew it within the deadline ends, and is started anew.
-USUAL_LEASE: Mapping[str, str] = {
-    "LEAKWARDEN_LEASE_DURATION": "15s",
-    "LEAKWARDEN_LEASE_RENEW_DEADLINE": "10s",
-    "LEAKWARDEN_LEASE_RETRY": "2s",
-}
-REFILL = "8s"  # after a hole in the readings; longer than the threshold's time, so that it is what is waited for
-#: What a policy waits for in production for minutes.
-PACE: Mapping[str, Any] = {"warmUp": "0s", "podCooldown": "10s", "verification": {"settle": "4s", "timeout": "60s"}}
-
-
-def guarding(name: str, namespace: str, selector: Mapping[str, str], *, refill: str = REFILL, **given: Any) -> Object:
-    """A policy in mode Enforce with the paces of a test."""
-    made = policy(name, namespace, selector, given.pop("signals", SIGNALS), **given)
-    made["spec"]["source"]["refill"] = refill
-    made["spec"]["remediation"] = {**PACE, **made["spec"]["remediation"]}
-    return made
-
-
-def install_kinds() -> None:
-    """The kinds of this tree, until the API server knows every field of theirs: it publishes them a moment later."""
-    # In Helm's name, so that a release that brings newer ones later meets no other owner.
-    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(REPOSITORY / "crds"))
-    sample = json.dumps(guarding(POLICY, "default", {"app": "none"}))
-
-    def known() -> bool:
-        kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=sample)
-        return True
-
-    wait_until("the kinds to be served", known, 60)
 
 
 class World:
@@ -115,19 +69,23 @@ class World:
         alertmanager: Alertmanager | None = None,
         settings: Mapping[str, str] | None = None,
         restarted: bool = False,
+        beside: bool = False,
     ) -> Iterator[Scene]:
         """With the operator not started yet. What it held is told with whatever is raised inside. `restarted`: should
-        it end by itself it is started again, as by a kubelet, once; else it must not end."""
+        it end by itself it is started again, as by a kubelet, once; else it must not end. `beside`: it watches a second
+        namespace, `scene.beside`."""
         namespace = f"e2e-{purpose}-{secrets.token_hex(3)}"
-        apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        spaces = [namespace, *([f"{namespace}{account.BESIDE}"] if beside else [])]
+        apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spaces])
         scene: Scene | None = None
         try:
             scene = Scene(
                 self,
                 namespace,
                 (prometheus or self.prometheus).url,
-                {**SETTINGS, **(settings or {})},
+                {**SETTINGS, "LEAKWARDEN_WATCH_NAMESPACES": ",".join(spaces), **(settings or {})},
                 alertmanager.url if alertmanager is not None else None,
+                beside=beside,
             )
             scene.restarted = restarted
             yield scene
@@ -139,11 +97,12 @@ class World:
         finally:
             if scene is not None:
                 scene.close()
-            delete("namespace", namespace)
+            for each in spaces:
+                delete("namespace", each)
 
 
 class Scene:
-    """One operator, confined to one namespace by its settings and its rights alike."""
+    """One operator, confined to one namespace (or two) by its settings and its rights alike."""
 
     def __init__(
         self,
@@ -152,12 +111,14 @@ class Scene:
         prometheus: str,
         settings: Mapping[str, str],
         alertmanager: str | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         self.world = world
         self.namespace = namespace
         self.restarted = False
         self._api = world.api
-        self.rights = account.rights(namespace)
+        self.rights = account.rights(namespace, beside=beside)
         account.grant(self.rights)
         self.api = Proxy(world.background, world.api.server, world.api.authority)
         self.metrics = Proxy(world.background, prometheus)
@@ -171,6 +132,13 @@ class Scene:
             token=account.token(namespace),
             settings=settings,
         )
+
+    @property
+    def beside(self) -> Scene:
+        """The same operator and its second namespace."""
+        other = copy.copy(self)
+        other.namespace = f"{self.namespace}{account.BESIDE}"
+        return other
 
     def close(self) -> None:
         self.operator.stop()
@@ -199,9 +167,9 @@ class Scene:
         given: dict[str, Any] = {"cooldown": "10m", "max_age": f"{MAX_AGE:g}s", "audit": {"enabled": False}, **options}
         apply(guarding(name, self.namespace, selector or {"app": "victim"}, **given))
 
-    def leak(self, *pods: Object, value: float = LEAKING) -> None:
+    def leak(self, *pods: Object, value: Value = LEAKING, kind: Kind = Kind.DESCRIPTORS) -> None:
         for pod in pods:
-            self.world.exporter.reads(pod["metadata"]["uid"], value)
+            self.world.exporter.reads(pod["metadata"]["uid"], value, kind)
 
     def start(self) -> None:
         self.operator.start()
@@ -283,12 +251,12 @@ class Scene:
 
         return self.wait(f"{kind}={value} {reasons}", look, timeout)
 
-    def wait_for_skip(self, *reasons: str, workload: str = "victim", timeout: float = 60) -> str:
+    def wait_for_skip(self, *reasons: str, workload: str = "victim", name: str = POLICY, timeout: float = 60) -> str:
         """Once one of the reasons is given for not acting; which."""
 
         def look() -> str | NotYet:
-            found = [reason for reason in self.skips(workload) if reason in reasons]
-            return found[0] if found else NotYet(str(self.workload(workload)))
+            found = [reason for reason in self.skips(workload, name) if reason in reasons]
+            return found[0] if found else NotYet(str(self.workload(workload, name)))
 
         return self.wait(f"{workload} to be skipped for {reasons}", look, timeout)
 

@@ -14,8 +14,9 @@ import pytest
 
 from e2e.cluster.errors import ClusterError
 from e2e.faults.exchange import Exchange, answered, delayed, expired, lost, requests, silent
+from e2e.faults.pace import USUAL_LEASE
 from e2e.faults.scenarios import Scenario, cases, side_by_side
-from e2e.faults.scene import USUAL_LEASE, Scene, World
+from e2e.faults.scene import Scene, World
 from e2e.harness.kube import Object, provider
 from e2e.harness.waiting import NotYet
 

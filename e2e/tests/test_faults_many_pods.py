@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from e2e.cluster.progress import say
-from e2e.faults.scene import POLICY, Scene, World
+from e2e.faults.pace import POLICY
+from e2e.faults.scene import Scene, World
 from e2e.harness.kube import Object
 from e2e.harness.waiting import NotYet
 

@@ -12,9 +12,10 @@ import pytest
 
 from e2e.faults.exchange import altered, answered, delayed, requests
 from e2e.faults.exporter import Distortion
+from e2e.faults.pace import REFILL, SIGNALS
 from e2e.faults.prometheus import Prometheus
 from e2e.faults.scenarios import Scenario, cases, side_by_side
-from e2e.faults.scene import REFILL, SIGNALS, Scene, World
+from e2e.faults.scene import Scene, World
 from e2e.harness.policies import signal
 from leakwarden.api.scalars import parse_duration
 

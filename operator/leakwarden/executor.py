@@ -84,7 +84,7 @@ class Executor:
             return _waits(decision, "its LeakReport is not written yet")
         if doubt := await self._doubt(policy):
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, doubt),))
-        record = intent(decision, self._id_for(report.status), self.clock())
+        record = intent(decision, self._id_for(report.status, decision.candidate.action.type), self.clock())
         if is_full(report.status, record.id):
             full = "as many actions as one report holds were tried; it goes on in another"
             book.revise(report, lambda status: ended(status, Phase.INCONCLUSIVE, full, self.clock()))
@@ -174,10 +174,12 @@ class Executor:
             # The intent stands in the cluster, so nothing is repeated; told again at the end of this tick.
             log.warning("an outcome was not recorded", extra={"report": report.key, "error": str(error)})
 
-    def _id_for(self, status: LeakReportStatus) -> str:
-        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history."""
+    def _id_for(self, status: LeakReportStatus, kind: ActionType) -> str:
+        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history. What
+        the ladder has next is another: in its place the refusal would be forgotten, and tried again."""
         newest = status.actions[0] if status.actions else None
-        return newest.id if newest is not None and newest.phase is ActionPhase.BLOCKED else self.new_id()
+        again = newest is not None and newest.phase is ActionPhase.BLOCKED and newest.type == kind
+        return newest.id if newest is not None and again else self.new_id()
 
 
 def _considered(status: LeakReportStatus, decision: Decision, situation: Situation) -> LeakReportStatus:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.api.v1alpha1.action import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
 from leakwarden.book import Book
 from leakwarden.core.announce import announcements, report_announcements
 from leakwarden.core.conditions import Records
@@ -81,8 +82,15 @@ class Teller:
             return Records(policy.status.actions, {}, trouble, missing_rights=missing)
         legacy = book.legacy.get(policy.uid, ())
         everything = by_workload(book.reports, book.legacy.values())
-        reported = {report.spec.pod.uid for report in book.reports if not report.ended}
-        return Records(view_of(policy, book.reports, legacy), everything, trouble, reported, missing)
+        going_on = [report for report in book.reports if not report.ended]
+        reported = {report.spec.pod.uid for report in going_on}
+        calls = {
+            record.pod_uid: record
+            for report in going_on
+            for record in report.status.actions
+            if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
+        }
+        return Records(view_of(policy, book.reports, legacy), everything, trouble, reported, missing, calls)
 
     def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
         if after == policy.status:

@@ -62,7 +62,8 @@ async def test_a_second_tick_does_not_act_again() -> None:
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     assert world.status.workloads[0].skipped is not None
-    assert set(world.status.workloads[0].skipped.reasons) == {"CanaryPending", "CooldownActive", "PodCooldownActive"}
+    reasons = {"ActionPending", "CanaryPending", "CooldownActive", "PodCooldownActive"}
+    assert set(world.status.workloads[0].skipped.reasons) == reasons
 
 
 async def test_an_operator_started_anew_does_not_act_again() -> None:

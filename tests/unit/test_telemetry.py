@@ -44,7 +44,7 @@ async def test_what_an_engine_did_not_do_is_counted_and_what_it_did_is_not() -> 
     await world.later()
     telemetry.ticked(world.engine.last)
     counted = {reason for reason, count in skips(telemetry).items() if count}
-    assert counted == {"CanaryPending", "CooldownActive", "PodCooldownActive"}
+    assert counted == {"ActionPending", "CanaryPending", "CooldownActive", "PodCooldownActive"}
 
 
 async def test_a_hundred_deployments_make_no_more_series_than_one() -> None:

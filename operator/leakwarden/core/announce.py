@@ -126,7 +126,12 @@ def _skips(
     return _both(policy, workload, "RemediationSkipped", skip.action or "Remediate", note, False)
 
 
-_DONE_REASONS = {"EvictPod": "PodEvicted", "RolloutRestart": "RolloutRestarted", "ScaleOut": "ScaledOut"}
+_DONE_EVENTS = {
+    "EvictPod": ("PodEvicted", False),
+    "RolloutRestart": ("RolloutRestarted", False),
+    "ScaleOut": ("ScaledOut", False),
+    "Escalate": ("Escalated", True),  # a person has to come: the only call there is
+}
 
 
 _RESULT_EVENTS = {
@@ -150,7 +155,8 @@ def _action(
         match after.phase:
             case ActionPhase.DONE:
                 note = f"{after.type} {subject}: {after.signal}: {after.reason}{_suspected(suspects, after.pod)}"
-                told += _both(policy, workload, _DONE_REASONS.get(after.type, "Remediated"), after.type, note, False)
+                reason, warning = _DONE_EVENTS.get(after.type, ("Remediated", False))
+                told += _both(policy, workload, reason, after.type, note, warning)
             case ActionPhase.BLOCKED:
                 told += _both(policy, workload, "EvictionBlocked", after.type, f"{subject}: {after.message}", True)
             case ActionPhase.FAILED:

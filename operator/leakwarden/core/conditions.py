@@ -28,14 +28,16 @@ Truth = tuple[str, Reason, str]  # status, reason, message
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one. And what the
-    operator may not do that the policy needs: `missing_rights`."""
+    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one; `calls`, by a
+    pod's UID, that a person was called in an open one. And what the operator may not do that the policy needs:
+    `missing_rights`."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     trouble: str = ""
     reported: Set[str] = frozenset()
     missing_rights: Sequence[str] = ()
+    calls: Mapping[str, ActionStatus] = field(default_factory=dict)
 
 
 def counted(count: int, noun: str) -> str:
@@ -184,6 +186,18 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
     return ("True", Reason.CIRCUIT_OPEN, "; ".join(found[:3]) + more) if found else None
 
 
+def escalated(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
+    """Whether a person was called for a pod that is still there and whose episode has not ended."""
+    found = [
+        f"{pod.pod.name}: {call.signal}: a person was called at {call.intended_at}"
+        for target in evaluation.workloads
+        for pod in target.pods
+        if (call := records.calls.get(pod.pod.uid)) is not None and not target.conflicts_with
+    ]
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return ("True", Reason.ESCALATED, "; ".join(found[:3]) + more) if found else None
+
+
 def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     """All of a policy's conditions; `previous` tells since when each has its status. `now` in epoch s."""
     truths: dict[ConditionType, Truth] = {
@@ -195,8 +209,8 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
     truth = truths[ConditionType.READY]
     if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
-    elif opened := circuits_open(evaluation, records, now):
-        truths[ConditionType.STALLED] = opened
+    elif stalled := circuits_open(evaluation, records, now) or escalated(evaluation, records):
+        truths[ConditionType.STALLED] = stalled
     before = {condition.type: condition for condition in previous.conditions}
     result = []
     for kind, (status, reason, message) in truths.items():

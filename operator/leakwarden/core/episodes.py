@@ -34,7 +34,7 @@ from leakwarden.core.leakreport import LeakReport
 from leakwarden.core.lifespan import Lifespan
 from leakwarden.core.policy import Policy, format_time, parse_time
 from leakwarden.core.queries import unit_of
-from leakwarden.core.remediation import recover
+from leakwarden.core.remediation import given_up, recover
 from leakwarden.core.verification import Conclusion, verify
 from leakwarden.core.workload import Pod
 
@@ -276,7 +276,7 @@ def ended(status: LeakReportStatus, phase: Phase, why: str, now: float) -> LeakR
 
 def with_intent(status: LeakReportStatus, record: ActionStatus) -> LeakReportStatus:
     """The status that is written before anything is done; an earlier form of the same record is replaced."""
-    earlier = [kept for kept in status.actions if kept.id != record.id]
+    earlier = [given_up(kept, record) for kept in status.actions if kept.id != record.id]
     return status.model_copy(
         update={
             "phase": Phase.REMEDIATING,

@@ -65,8 +65,3 @@ def spent(
         if same_pod and refused and now - since > patience:
             return f"{action.type} was {record.phase} for {format_duration(patience)}"
     return ""
-
-
-def called_a_person(pod_uid: str, records: Sequence[ActionStatus]) -> bool:
-    """Whether the pod's episode was escalated: from then on nothing else is tried."""
-    return any(record.type == ActionType.ESCALATE and record.pod_uid == pod_uid for record in records)

@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import IMPOSSIBLE, OF_THE_POD, Candidate, Situation, Skip, ask
 from leakwarden.core.judgement import Verdict
-from leakwarden.core.ladder import called_a_person, spent
+from leakwarden.core.ladder import spent
 from leakwarden.core.ordering import Place, queue, urgency
 from leakwarden.core.policy import Policy, format_time, parse_time
 from leakwarden.core.workload import Snapshot
@@ -47,7 +47,7 @@ def _rungs(
     """The ladder from the rung on that is next, each with what was passed over before it."""
     records = situation.records.get(workload_uid, ())
     actions = spec.remediation.actions
-    if called_a_person(pod_uid, records):
+    if situation.call(workload_uid, pod_uid) is not None:
         escalating = [action for action in actions if action.type is ActionType.ESCALATE]
         return [(action, "") for action in escalating or [Action(type=ActionType.ESCALATE)]]
     passed = [spent(action, spec, pod_uid, records, since, situation.now) for action in actions]
@@ -71,9 +71,10 @@ def _decide_pod(
         )  # fmt: skip
         return Decision(candidate, ask(candidate, situation))
 
-    considered = []
+    considered: list[Decision] = []
     for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload.uid):
-        decision = consider(action, passed)
+        refused = [f"{each.candidate.action.type} is impossible: {_why(each)}" for each in considered]
+        decision = consider(action, "; ".join(why for why in (passed, *refused) if why))
         if not decision.reasons & IMPOSSIBLE:
             return decision
         considered.append(decision)

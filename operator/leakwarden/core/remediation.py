@@ -47,6 +47,24 @@ def finish(record: ActionStatus, phase: ActionPhase, message: str, now: float) -
     )
 
 
+def given_up(record: ActionStatus, successor: ActionStatus) -> ActionStatus:
+    """The record where the next action is begun on its pod.
+
+    Only the newest action of an episode is verified. One whose timeout is over ends here, therefore: else it would be
+    under way for ever, and hold back all other Deployments.
+    """
+    if record.result is not ActionResult.VERIFYING:
+        return record
+    message = f"{record.message}; whether it helped could not be seen before {successor.type} was decided"
+    return record.model_copy(
+        update={
+            "result": ActionResult.INCONCLUSIVE,
+            "verified_at": successor.intended_at,
+            "message": message[:1024],
+        }
+    )
+
+
 def recover(record: ActionStatus, pod_exists: bool, now: float) -> ActionStatus:
     """A Pending record found at start: the operator stopped between intent and outcome.
 

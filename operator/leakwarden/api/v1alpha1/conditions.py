@@ -30,6 +30,7 @@ class Reason(StrEnum):
     RIGHTS_MISSING = "RightsMissing"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
+    ESCALATED = "Escalated"
     # Healthy
     NO_LEAK = "NoLeak"
     LEAK_SUSPECTED = "LeakSuspected"
@@ -61,6 +62,8 @@ REASON_MEANINGS: dict[Reason, str] = {
     " again.",
     Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
+    Reason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
+    " spec.remediation.actions has helps them or may be done; said until their leaks are over.",
     Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
     Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
     Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
@@ -137,7 +140,8 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.REFILLING: "The pod's readings had a hole less than spec.source.refill ago; what was averaged over it is wrong.",
     SkipReason.WARMING_UP: "The pod, its process or the Deployment's last rollout is younger than spec.remediation.warmUp.",
     SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
-    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet.",
+    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet, or whether the pod's own one helped"
+    " is not known yet.",
     SkipReason.CANARY_PENDING: "Whether the first action on this Deployment helped is not known yet; no other pod is touched"
     " before.",
     SkipReason.OTHERS_IN_FLIGHT: "Actions on other Deployments are under way or not verified yet, as many as guards.maxConcurrent"

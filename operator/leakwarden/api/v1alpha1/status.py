@@ -215,8 +215,8 @@ class PolicyStatus(LenientModel):
         default_factory=list,
         max_length=16,
         description="Ready: the policy is in force. Healthy: no target leaks. Compliant: the audit has no errors."
-        " MetricsAvailable: readings are there. Stalled: it cannot go on by itself: its spec must change, or acting did not"
-        " help and a circuit is open.",
+        " MetricsAvailable: readings are there. Stalled: it cannot go on by itself: its spec must change, acting did not"
+        " help and a circuit is open, or a person was called.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     source: str = Field(default="", max_length=128, description="Where readings come from: Prometheus/NAME or Kubelet.")

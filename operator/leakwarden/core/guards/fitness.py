@@ -66,7 +66,5 @@ def escalated(candidate: Candidate, situation: Situation) -> Skip | None:
     """A person is called once an episode, not at every tick."""
     if candidate.action.type is not ActionType.ESCALATE:
         return None
-    for record in situation.of(candidate):
-        if record.type == ActionType.ESCALATE and record.pod_uid == candidate.pod.pod.uid:
-            return Skip(SkipReason.ESCALATED, f"a person was called at {record.intended_at}: {candidate.why}")
-    return None
+    call = situation.call(candidate.target.workload.uid, candidate.pod.pod.uid)
+    return Skip(SkipReason.ESCALATED, f"a person was called at {call.intended_at}: {candidate.why}") if call else None

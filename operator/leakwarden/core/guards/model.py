@@ -86,6 +86,17 @@ class Situation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ledger", Ledger(self.reports, self.records, self.namespaces))
 
+    def call(self, workload_uid: str, pod_uid: str) -> ActionStatus | None:
+        """The record that a person was called for what the pod suffers now; a call ends with its episode."""
+        over = {
+            record.id
+            for report in self.reports
+            if report.ended and report.spec.pod.uid == pod_uid
+            for record in report.status.actions
+        }
+        calls = (record for record in self.records.get(workload_uid, ()) if record.type == ActionType.ESCALATE)
+        return next((record for record in calls if record.pod_uid == pod_uid and record.id not in over), None)
+
     def of(self, candidate: Candidate) -> Sequence[ActionStatus]:
         """The actions on the candidate's workload."""
         return self.records.get(candidate.target.workload.uid, ())

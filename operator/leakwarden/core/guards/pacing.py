@@ -19,9 +19,14 @@ CANARY_SPEAKS_FOR = 86_400.0
 
 
 def action_pending(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Nor is a person called for a pod whose own action may still be seen to help, as a scale-out may: the pod stays."""
     for record in situation.of(candidate):
+        subject = f"{record.type} of {record.pod or record.workload}"
         if candidate.changes and record.phase is ActionPhase.PENDING:
-            return Skip(SkipReason.ACTION_PENDING, f"{record.type} of {record.pod or record.workload} has not ended")
+            return Skip(SkipReason.ACTION_PENDING, f"{subject} has not ended")
+        mine = record.pod_uid == candidate.pod.pod.uid and record.result is ActionResult.VERIFYING
+        if mine and not is_overdue(record, candidate.spec, situation.now):
+            return Skip(SkipReason.ACTION_PENDING, f"whether {subject} helped is not known yet")
     return None
 
 
