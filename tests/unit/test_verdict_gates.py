@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from leakwarden.core.detector import EXHAUSTING, LEAKING
+from leakwarden.core.recording import Series
 from tests.unit.test_verdict_properties import BEGIN, judged, series, worst
 
 
@@ -32,6 +33,29 @@ def test_a_pool_whose_connections_are_never_returned_is_a_leak_at_a_steady_load(
     pool = replace(series(np.minimum(held, 20), limit=20.0, signal="db-pool"), rate=45 + rng.normal(size=480))
 
     assert worst(judged(pool)) == EXHAUSTING
+
+
+def pool_of_twenty(held: np.ndarray, busy: float, seed: int) -> Series:
+    """Connections in use: those `held` for good, and requests that take and return one as they come; load unknown."""
+    requests = np.random.default_rng(seed).poisson(busy, len(held))
+    return series(np.minimum(held + requests, 20), limit=20.0, signal="db-pool")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_connections_that_are_held_are_told_from_those_that_come_and_go(seed: int) -> None:
+    """Both pools are as full on average, and climb as long. What is held does not spread; what comes and goes does, by
+    the root of its number."""
+    hours = 6
+    climb = np.linspace(0, 13, 120 * hours)
+    leaking = pool_of_twenty(np.floor(climb), 1.0, seed)
+    first_full = int(np.flatnonzero(leaking.v >= 20)[0]) if (leaking.v >= 20).any() else len(leaking.v)
+    busy = np.random.default_rng(seed).poisson(1.0 + climb * 0.75)
+    morning = series(np.minimum(busy, 20), limit=20.0, signal="db-pool")
+
+    told = [c.time - BEGIN for c in judged(leaking) if c.verdict >= LEAKING]
+    assert told
+    assert told[0] < 30 * first_full
+    assert worst(judged(morning)) < LEAKING
 
 
 def test_a_burst_that_rises_for_forty_minutes_and_holds_is_no_leak() -> None:

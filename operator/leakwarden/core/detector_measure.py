@@ -11,7 +11,7 @@ from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
 from leakwarden.core.staircase import staircase
 from leakwarden.core.trend import Growth, Trend, beyond, measure
-from leakwarden.core.verdict import Passed, Reason, judge_windows
+from leakwarden.core.verdict import Passed, Reason, held, judge_windows
 
 _S = len(WIDTHS)
 
@@ -131,6 +131,7 @@ def _weigh(
         left[use] -= explained.part
     group = c["group"][rows]
     history = now - state.origin[group] > 26 * 3600
+    readings = WIDTHS[k] / np.where(np.isnan(c["step"][rows]), WIDTHS[0], c["step"][rows])
     passed = judge_windows(
         gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
@@ -138,7 +139,7 @@ def _weigh(
         convicted=state.convicted[group],
         backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
-        wobble=state.fall[group, k], quantum=quantum,
+        wobble=state.fall[group, k], quantum=quantum, held=held(gates, raw, quantum, readings),
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
     )  # fmt: skip
     # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.

@@ -92,15 +92,35 @@ def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
     return seconds(faster), seconds(np.maximum(trend.slope_high, trend.slope) * stretch), seconds(trend.slope_low)
 
 
+# The expected range of n draws from a normal distribution, over its standard deviation (Tippett, Biometrika 17, 1925).
+_DRAWS = np.log([2.0, 4.0, 6.0, 10.0, 20.0, 50.0, 100.0, 500.0])
+_RANGE = np.array([1.13, 2.06, 2.53, 3.08, 3.73, 4.50, 5.02, 6.07])
+
+
+def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats) -> Bools:
+    """Whether connections are held, rather than taken and given back. `readings`: of a bucket.
+
+    What comes and goes independently is in use by a Poisson law, whose variance is its mean (their ratio is Fisher's
+    index of dispersion), and the readings of a bucket spread accordingly. What leaked spreads not at all. A pool at its
+    maximum cannot spread, and is not judged.
+    """
+    units = np.maximum(quantum, 1e-9)
+    mean = np.maximum(raw.floor + raw.level, 0.0) / 2 / units
+    draws = np.interp(np.log(np.maximum(readings, 2.0)), _DRAWS, _RANGE)
+    deviation = np.maximum(raw.garbage - raw.slope, 0.0) / units / draws
+    calm: Bools = deviation**2 < gates.held * mean
+    return calm & (quantum > gates.coarse) & (raw.level < 1 - quantum / 2)
+
+
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats, held: Bools,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
     the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
-    `quantum`: the least change. `known`: the highest level it came back from, `fall`: how deep."""
+    `quantum`: the least change. `held`: see there. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
     enough = raw.n >= gates.readings[width_index]
@@ -143,7 +163,9 @@ def judge_windows(
         & (growth > gates.firm_growth)
         & (growth > 15 * raw.noise)
     )
-    airy = np.where(firm, 0.0, np.maximum(np.maximum(level - raw.floor, raw.garbage - raw.slope) - gates.air, 0.0))
+    airy = np.where(
+        firm | held, 0.0, np.maximum(np.maximum(level - raw.floor, raw.garbage - raw.slope) - gates.air, 0.0)
+    )
     height = np.where(memory | collected | rated, level, level - 0.75 * airy)
     margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
     # The line may run ahead of what was seen; nothing is novel for where a line points.
@@ -158,6 +180,7 @@ def judge_windows(
     trusted_level = np.where(backed & (width_index == 0), gates.level_backed, gates.level[width_index])
     trusted_level = trusted_level + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
     needed = np.where(trusted, trusted_level, unexplained_level)
+    needed = np.where(held, np.minimum(needed, gates.level_held[width_index]), needed)
     needed = np.where(filling, np.maximum(needed, gates.level_memory), needed)
     near = height >= needed
     # A load that is known and explains the growth is a veto; siblings are not, since they may leak as well.
@@ -187,7 +210,7 @@ def judge_windows(
     near &= novel
     few = (quantum > gates.coarse) & (raw.n < gates.coarse_readings)
     if width_index >= 2:
-        near &= ~few | (adjusted.slope_low > gates.coarse_unexplained * raw.slope)
+        near &= ~few | held | (adjusted.slope_low > gates.coarse_unexplained * raw.slope)
     shared = apart & ~rated & ~trusted
     near &= ~shared | (growth > gates.shared_clear * raw.noise) | (actual > gates.shared_level)
     sure = trusted | (growth > gates.sure_clear * raw.noise)
