@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from e2e.cluster import binaries
-from e2e.faults.prometheus import free_port
-from e2e.harness.waiting import NotYet, wait_until
+from e2e.faults.served import Served
 
 
 def equal(name: str, value: str) -> dict[str, Any]:
@@ -32,52 +31,24 @@ def unlike(name: str, value: str) -> dict[str, Any]:
     return {**like(name, value), "isEqual": False}
 
 
-class Alertmanager:
-    """On its own, without peers and with nobody to tell. What it holds outlives `stop`. `directory` is its own."""
+class Alertmanager(Served):
+    """On its own, without peers and with nobody to tell."""
 
     def __init__(self, directory: Path) -> None:
         binaries.build(("alertmanager",))
-        self._directory = directory
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(parents=True, exist_ok=True)
+        super().__init__("Alertmanager", directory)
         config = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
         (directory / "alertmanager.yml").write_text(json.dumps(config))  # JSON is YAML
         self.start()
 
-    def start(self) -> None:
-        """Start it with what it held; returns once it answers."""
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(binaries.program("alertmanager")),
-                    f"--config.file={self._directory / 'alertmanager.yml'}",
-                    f"--storage.path={self._directory / 'data'}",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
-                    "--cluster.listen-address=",
-                ],
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until("Alertmanager to be ready", self._ready, 60, interval=0.2)
-
-    def _ready(self) -> bool | NotYet:
-        if self._process is None or self._process.poll() is not None:
-            raise AssertionError(f"Alertmanager ended: {(self._directory / 'log').read_text()[-800:]}")
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:
-                return True if answer.status == 200 else NotYet(str(answer.status))
-        except (urllib.error.URLError, OSError) as error:
-            return NotYet(str(error))
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+    def command(self) -> Sequence[str]:
+        return [
+            str(binaries.program("alertmanager")),
+            f"--config.file={self._directory / 'alertmanager.yml'}",
+            f"--storage.path={self._directory / 'data'}",
+            f"--web.listen-address={self.address}",
+            "--cluster.listen-address=",
+        ]
 
     def silence(self, *matchers: dict[str, Any], seconds: float = 3600, starts_in: float = 0) -> str:
         """A silence for so many seconds, from now or from `starts_in` seconds on; its id."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from e2e.cluster.paths import REPOSITORY
-from e2e.faults.prometheus import free_port
+from e2e.faults.served import free_port
 from e2e.harness.waiting import NotYet, wait_until
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import socket
 import subprocess
 import tarfile
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.cluster.locks import exclusively
 from e2e.cluster.paths import cache_directory
-from e2e.harness.waiting import NotYet, wait_until
+from e2e.faults.served import Served
 from e2e.images.builders import build_image
 
 
@@ -54,23 +52,12 @@ def _member(archive: Path, program: str) -> bytes:
     raise AssertionError(f"{archive} holds no {program}")
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Prometheus:
-    """Scrapes one target every second, or none. `directory` is its own; what it holds outlives `stop`, and not `forget`.
+class Prometheus(Served):
+    """Scrapes one target every second, or none. What it holds outlives `stop`, and not `forget`.
     `past` is what it remembers from the start: OpenMetrics text with times, which may lie a month back."""
 
     def __init__(self, directory: Path, target: str | None, past: Path | None = None) -> None:
-        self._directory = directory
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(parents=True, exist_ok=True)
+        super().__init__("Prometheus", directory)
         scrape = {
             "job_name": "simulated",
             "honor_labels": True,
@@ -87,38 +74,14 @@ class Prometheus:
         done = subprocess.run([*command, str(self._directory / "data")], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"promtool could not read {past}: {done.stderr[-800:]}"
 
-    def start(self) -> None:
-        """Start it where it stopped; returns once it answers."""
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(_program("prometheus")),
-                    f"--config.file={self._directory / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self._directory / 'data'}",
-                    "--storage.tsdb.retention.time=60d",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
-                ],
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until("Prometheus to be ready", self._ready, 60, interval=0.2)
-
-    def _ready(self) -> bool | NotYet:
-        if self._process is None or self._process.poll() is not None:
-            raise AssertionError(f"Prometheus ended: {(self._directory / 'log').read_text()[-800:]}")
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:
-                return True if answer.status == 200 else NotYet(str(answer.status))
-        except (urllib.error.URLError, OSError) as error:
-            return NotYet(str(error))
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+    def command(self) -> Sequence[str]:
+        return [
+            str(_program("prometheus")),
+            f"--config.file={self._directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._directory / 'data'}",
+            "--storage.tsdb.retention.time=60d",
+            f"--web.listen-address={self.address}",
+        ]
 
     def forget(self) -> None:
         """All it ever read; to be called while it is stopped."""
