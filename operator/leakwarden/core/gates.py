@@ -71,7 +71,7 @@ class Gates:
     firm_drawdown: float = 0.05
     firm_growth: float = 0.40
     # Variance over mean of connections that come and go: 1 by Poisson's law, 0.34 and more in the bench's healthy pools
-    # (of 169 windows that climbed like a leak, in 12 seeds), 0.32 and less in 19 of 20 windows of its leaking ones.
+    # (169 windows of six seeds that climbed like a leak), 0.32 and less in 19 of 20 windows of its leaking ones.
     held: float = 0.25
     # What is held is believed from farther away: a pool's peaks are at its maximum long before its floor is.
     level_held: tuple[float, ...] = (0.85, 0.75, 0.65, 0.65, 0.65, 0.65)
