@@ -6,6 +6,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Served:
+class Served(ABC):
     """`directory` is its own; what it holds there outlives `stop`."""
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -30,9 +31,9 @@ class Served:
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """What to run, so that it listens at `address`."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it where it stopped; returns once it answers."""

@@ -60,7 +60,7 @@ class _Lives:
         self._workloads, self._beside = snapshot.workloads, beside
         self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
         self._known: dict[SeriesKey, _Life | None] = {}
-        self._last: tuple[Sequence[_Life], Floats, tuple[Floats, Floats]] | None = None
+        self._last: tuple[Sequence[_Life], Floats, Ints, tuple[Floats, Floats]] | None = None
 
     def of(self, key: SeriesKey) -> _Life | None:
         """None where it is no target's."""
@@ -73,10 +73,12 @@ class _Lives:
     def explaining(self, lives: Sequence[_Life], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
         """Request rates and GC cycles at the moments `t` of these series, one after the other."""
         # As a rule all signals of a tick were read of the same processes at the same moments.
-        if self._last is not None and self._last[0] == lives and np.array_equal(self._last[1], t):
-            return self._last[2]
+        if self._last is not None:
+            same, moments, parts, values = self._last
+            if same == lives and np.array_equal(parts, sizes) and np.array_equal(moments, t):
+                return values
         found = aligned([life.rate for life in lives], t, sizes), aligned([life.cycles for life in lives], t, sizes)
-        self._last = (lives, t.copy(), found)
+        self._last = (lives, t.copy(), sizes, found)
         return found
 
     def _look(self, key: SeriesKey) -> _Life | None:

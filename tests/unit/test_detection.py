@@ -10,7 +10,7 @@ from leakwarden.core.judgement import Verdict
 from leakwarden.core.readings import Points, SeriesKey
 from leakwarden.core.standard import Standard
 from leakwarden.core.workload import Pod, PodContainer, Snapshot
-from leakwarden.detection import Beside, Detection
+from leakwarden.detection import Beside, Detection, _Lives
 from tests.builders import NOW, pod, sampled, snapshot, workload
 
 FAR = {("Descriptors", "shop/api"): Standard()}
@@ -123,3 +123,32 @@ def test_series_of_pods_that_are_no_targets_are_passed_over(key: SeriesKey) -> N
     answer = type(answer)({key: climb(60)}, {key: 1000.0})
     detection.learn({"Descriptors": answer}, world, Beside(), FAR, NOW)
     assert detection.judge(world, FAR, NOW) == {}
+
+
+def test_two_signals_of_the_same_pods_have_each_the_load_of_its_own_moments() -> None:
+    """One after the other both have the same moments, of which the first pod has two in one signal and one in the other."""
+    pods = [pod(f"api-{n}", created=NOW - 3600) for n in range(2)]
+    world = snapshot([workload()], pods)
+    t = np.array([NOW - 180.0, NOW - 120.0, NOW - 60.0])
+    keys = [SeriesKey("shop", one.name, "app") for one in pods]
+    lives = _Lives(world, Beside(rate={key: Points(t, t * 0 + 10 * (1 + n)) for n, key in enumerate(keys)}))
+    known = [life for key in keys if (life := lives.of(key)) is not None]
+
+    assert lives.explaining(known, t, np.array([2, 1]))[0].tolist() == [10, 10, 20]
+    assert lives.explaining(known, t, np.array([1, 2]))[0].tolist() == [10, 20, 20]
+
+
+@pytest.mark.parametrize(("started", "seen"), [(NOW - 45, {"TooFewReadings"}), (NOW + 5, set())])
+def test_what_the_process_before_showed_is_not_held_against_its_successor(started: float, seen: set[str]) -> None:
+    """One answer holds both lives: three hours' climb to the limit, of which the present process saw two readings or none.
+    The pod beside it keeps its own."""
+    restarted = pod("api-0", created=NOW - 14_400, containers=(PodContainer("app", True, 1, started),))
+    beside = pod("api-1", created=NOW - 14_400)
+    world = snapshot([workload()], [restarted, beside])
+    detection = Detection(60.0)
+
+    detection.learn({"Descriptors": sampled({one.name: climb(180) for one in (restarted, beside)})}, world, Beside(), FAR, NOW)  # fmt: skip
+    found = detection.judge(world, FAR, NOW)
+
+    assert {finding.reason for (_, uid, _), finding in found.items() if uid == restarted.uid} == seen
+    assert found["Descriptors", beside.uid, "app"].verdict in (Verdict.SUSPECT, Verdict.LEAKING, Verdict.EXHAUSTING)
