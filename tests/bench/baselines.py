@@ -1,7 +1,8 @@
 """What people arm today, on the same series and the same clock: levels, extrapolation, slopes and rank tests.
 
-Each is evaluated every `STEP` seconds on the past only and gives the times at which an alarm episode begins. An episode
-ends when the condition does; what is missing is carried on for five minutes, as Prometheus does.
+Each is evaluated every `STEP` seconds on the past only and gives the times at which an alarm episode begins, for several
+settings of its threshold: what one setting trades for another is part of the comparison. An episode ends when the condition
+does; what is missing is carried on for five minutes, as Prometheus does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from leakwarden.core.recording import Series
 STEP = 60.0
 _LOOKBACK = 300.0
 Alarms = list[float]
+Sweep = dict[str, Alarms]  # by setting
 
 
 def _grid(s: Series) -> tuple[Floats, Floats]:
@@ -57,38 +59,47 @@ def _line(v: Floats, n: int) -> tuple[Floats, Floats]:
     return slope, end
 
 
-def above_80(s: Series) -> Alarms:
+def above(s: Series) -> Sweep:
+    """A static level."""
     clock, v = _grid(s)
-    return _episodes(clock, v > 0.8)
+    shares = (0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99)
+    return {f"{100 * share:.0f} %": _episodes(clock, v > share) for share in shares}
 
 
-def predict_linear(s: Series) -> Alarms:
-    """predict_linear(x[1h], 4h) > limit."""
+def predict_linear(s: Series) -> Sweep:
+    """predict_linear(x[1h], ahead) > limit, at once or for 15 min."""
     clock, v = _grid(s)
     slope, end = _line(v, int(3600 / STEP))
-    return _episodes(clock, end + slope * 4 * 3600 / STEP > 1.0)
+    return {
+        f"{name} ahead{', for 15m' if hold else ''}":
+            _episodes(clock, end + slope * ahead / STEP > 1.0, hold)
+        for name, ahead in (("4h", 14_400), ("2h", 7200), ("1h", 3600), ("30m", 1800), ("10m", 600))
+        for hold in (0.0, 900.0)
+    }  # fmt: skip
 
 
-def deriv_positive(s: Series) -> Alarms:
-    """deriv(x[30m]) > 0 for 30 min."""
+def deriv_positive(s: Series) -> Sweep:
+    """deriv(x[30m]) > 0 for a while."""
     clock, v = _grid(s)
     slope, _ = _line(v, int(1800 / STEP))
-    return _episodes(clock, slope > 0, 1800.0)
+    holds = (("30m", 1800.0), ("1h", 3600.0), ("2h", 7200.0), ("4h", 14_400.0), ("8h", 28_800.0))
+    return {f"for {name}": _episodes(clock, slope > 0, hold) for name, hold in holds}
 
 
-def mann_kendall(s: Series) -> Alarms:
-    """Mann-Kendall over 1 h at p < 0.05 with Sen's slope, exhausted within 24 h. On the minima of three minutes, every
-    three minutes: as good and nine times as fast."""
+def mann_kendall(s: Series) -> Sweep:
+    """Mann-Kendall over 1 h at p < 0.05 with Sen's slope, exhausted within some hours. On the minima of three minutes,
+    every three minutes: as good and nine times as fast."""
+    within = {f"within {hours:g}h": hours * 3600 for hours in (24.0, 8.0, 4.0, 2.0, 1.0, 0.5)}
     clock, v = _grid(s)
     usable = len(v) // 3 * 3
     if usable < 60:
-        return []
+        return {name: [] for name in within}
     filled = np.where(np.isnan(v), np.inf, v)[:usable].reshape(-1, 3).min(axis=1)
     floor = np.where(np.isfinite(filled), filled, np.nan)
     n = 20
     windows = np.lib.stride_tricks.sliding_window_view(floor, n)
     first, second = np.triu_indices(n, k=1)
-    on = np.zeros(len(windows), bool)
+    left = np.full(len(windows), np.inf)
     for part in np.array_split(np.arange(len(windows)), max(len(windows) // 2000, 1)):
         w = windows[part]
         rise = w[:, second] - w[:, first]
@@ -97,14 +108,16 @@ def mann_kendall(s: Series) -> Alarms:
         slope = np.where(np.isnan(rise), 0.0, rise) / (second - first)
         sen = np.median(slope, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            left = (1 - w[:, -1]) / sen * 3 * STEP
-        on[part] = (score > 0) & (z > 1.645) & (left < 86_400) & (left > 0)
-    return _episodes(clock[2::3][n - 1 : n - 1 + len(on)], on)
+            rest = (1 - w[:, -1]) / sen * 3 * STEP
+        left[part] = np.where((score > 0) & (z > 1.645) & (rest > 0), rest, np.inf)
+    at = clock[2::3][n - 1 : n - 1 + len(left)]
+    return {name: _episodes(at, left < seconds) for name, seconds in within.items()}
 
 
-BASELINES: Mapping[str, Callable[[Series], Alarms]] = {
-    "above 80 %": above_80,
-    "predict_linear(x[1h], 4h)": predict_linear,
-    "deriv(x[30m]) > 0 for 30m": deriv_positive,
-    "Mann-Kendall 1h + Sen, 24h": mann_kendall,
+# Each rule with its settings, the one that people arm first.
+BASELINES: Mapping[str, Callable[[Series], Sweep]] = {
+    "above a level": above,
+    "predict_linear(x[1h]) over the limit": predict_linear,
+    "deriv(x[30m]) > 0": deriv_positive,
+    "Mann-Kendall 1h with Sen's slope": mann_kendall,
 }

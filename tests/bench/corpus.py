@@ -24,7 +24,16 @@ def draw(
         for number in range(workloads):
             rng = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
             rated = rng.random() < rate_share
-            scene = Scene(rng, name, number, days=days, step=step, small_limit=name in SMALL, with_rate=bool(rated))
+            scene = Scene(
+                rng,
+                name,
+                number,
+                days=days,
+                step=step,
+                namespace=f"seed-{seed}",
+                small_limit=name in SMALL,
+                with_rate=bool(rated),
+            )
             family(scene)
             out += scene.out
     return out

@@ -16,7 +16,8 @@ from tests.bench.shapes import Labelled
 Alarms = dict[int, list[float]]
 INTERVAL = 30.0  # s between two evaluations, the operator's default
 TOLD_EVERY = 10.0  # s between two words of progress
-DETECTOR = {"leakwarden, Leaking or worse": LEAKING, "leakwarden, Exhausting (acts)": EXHAUSTING}
+TOLD, ACTED = "leakwarden, Leaking or worse", "leakwarden, Exhausting (acts)"
+DETECTOR = {TOLD: LEAKING, ACTED: EXHAUSTING}
 
 
 def episodes(changes: Sequence[Change], least: int) -> Alarms:
@@ -52,8 +53,10 @@ def _part(job: tuple[int, list[int], list[Labelled], bool]) -> dict[str, Alarms]
     for name, least in DETECTOR.items():
         found[name] = episodes(changes, least)
     if baselines:
-        for name, baseline in BASELINES.items():
-            found[name] = {i: alarms for i, s in enumerate(series) if (alarms := baseline(s))}
+        for rule, baseline in BASELINES.items():
+            for i, s in enumerate(series):
+                for setting, begins in baseline(s).items():
+                    found.setdefault(f"{rule}: {setting}", {})[i] = begins
     return {name: {places[i]: times for i, times in alarms.items()} for name, alarms in found.items()}
 
 

@@ -13,6 +13,23 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else "-"
 
 
+def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
+    """The rules that are compared with, each by its settings, the usual one first."""
+    sweeps: dict[str, dict[str, Score]] = {}
+    for name, score in scores.items():
+        rule, colon, setting = name.partition(": ")
+        if colon:
+            sweeps.setdefault(rule, {})[setting] = score
+    return sweeps
+
+
+def _usual(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """The detector, and each rule as people arm it."""
+    sweeps = _sweeps(scores)
+    usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
+    return {name: score for name, score in scores.items() if ": " not in name or name in usual}
+
+
 def table(scores: Mapping[str, Score]) -> str:
     """A detector a line."""
     lines = [
@@ -20,7 +37,7 @@ def table(scores: Mapping[str, Score]) -> str:
         " pod-day | median lead | life used |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, s in scores.items():
+    for name, s in _usual(scores).items():
         half = s.half / s.leaks if s.leaks else float("nan")
         used = float(np.median(s.used)) if s.used else float("nan")
         lines.append(
@@ -28,6 +45,29 @@ def table(scores: Mapping[str, Score]) -> str:
             f" ({s.fast_caught}/{s.fast}) | {_number(half, '.2f')} | {_number(s.false_per_day, '.4f')}"
             f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(s.lead_hours, '.1f')} h | {_number(used, '.2f')} |"
         )
+    return "\n".join(lines)
+
+
+def at_their_best(scores: Mapping[str, Score], ours: str) -> str:
+    """What each rule reaches with whatever setting suits it: its fewest false alarms among the settings that catch as
+    much as `ours`, and its best recall among those with at most a hundred times the false alarms of `ours`."""
+    us = scores[ours]
+    lines = [
+        f"| rule | fewest false alarms at a recall of {_number(us.recall, '.3f')} | best recall at"
+        f" {_number(100 * us.false_per_day, '.2f')} false alarms |",
+        "|---|---|---|",
+    ]
+    for rule, settings in _sweeps(scores).items():
+        as_good = {name: s for name, s in settings.items() if s.recall >= us.recall}
+        as_calm = {name: s for name, s in settings.items() if s.false_per_day <= 100 * us.false_per_day}
+        fewest, best = "none catches as much", "none is as calm"
+        if as_good:
+            name = min(as_good, key=lambda name: as_good[name].false_alarms)
+            fewest = f"{as_good[name].false_per_day:.2f} ({name})"
+        if as_calm:
+            name = max(as_calm, key=lambda name: as_calm[name].recall)
+            best = f"{as_calm[name].recall:.3f} ({name})"
+        lines.append(f"| {rule} | {fewest} | {best} |")
     return "\n".join(lines)
 
 
@@ -57,7 +97,7 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
     marks = "LE" + "abcdefgh"
     rows = [[" "] * wide for _ in range(high)]
     legend = []
-    for mark, (name, s) in zip(marks, scores.items(), strict=False):
+    for mark, (name, s) in zip(marks, _usual(scores).items(), strict=False):
         if not (np.isfinite(s.recall) and np.isfinite(s.false_per_day)):
             continue  # some families alone have no leak or no healthy day, hence no place in the picture
         x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)
@@ -70,7 +110,7 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
 
 
 def png(file: str, groups: Sequence[tuple[str, Mapping[str, Score]]]) -> None:
-    """The same as a picture; one panel a group."""
+    """The same as a picture; one panel a group. A rule's other settings are the dots of its line."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -79,9 +119,19 @@ def png(file: str, groups: Sequence[tuple[str, Mapping[str, Score]]]) -> None:
     figure, panels = pyplot.subplots(1, len(groups), figsize=(7 * len(groups), 5), squeeze=False)
     for panel, (title, scores) in zip(panels[0], groups, strict=True):
         for name, s in scores.items():
-            ours = name.startswith("leakwarden")
+            if ": " not in name:
+                panel.plot(max(s.false_per_day, 1e-4), s.recall, "*", markersize=16, label=name)
+        for rule, settings in _sweeps(scores).items():
+            curve = sorted((max(s.false_per_day, 1e-4), s.recall) for s in settings.values())
+            (line,) = panel.plot(*zip(*curve, strict=True), ".-", markersize=4, linewidth=0.8)
+            usual, s = next(iter(settings.items()))
             panel.plot(
-                max(s.false_per_day, 1e-4), s.recall, "*" if ours else "o", markersize=16 if ours else 8, label=name
+                max(s.false_per_day, 1e-4),
+                s.recall,
+                "o",
+                markersize=8,
+                color=line.get_color(),
+                label=f"{rule}: {usual}",
             )
         panel.axvline(0.003, color="grey", linestyle=":")
         panel.axhline(0.97, color="grey", linestyle=":")

@@ -14,6 +14,10 @@ SPARE, SPARE_FAST = 300.0, 180.0
 FAST, LONG = 20 * 60.0, 45 * 60.0
 
 
+def _name(trace: Labelled) -> str:
+    return f"{trace.series.namespace}/{trace.series.pod}"
+
+
 @dataclass
 class Score:
     """Tallies over traces. A leaky life that never reached its limit counts as neither leaky nor healthy."""
@@ -60,7 +64,7 @@ class Score:
                 self.caught += lead >= SPARE
                 self.half += lead >= life / 2
                 if lead < SPARE:
-                    self.missed.append(f"{trace.series.pod} (life {life / 3600:.1f} h, lead {lead / 60:.0f} min)")
+                    self.missed.append(f"{_name(trace)} (life {life / 3600:.1f} h, lead {lead / 60:.0f} min)")
             elif life >= FAST:
                 self.fast += 1
                 self.fast_caught += lead >= SPARE_FAST
@@ -72,18 +76,22 @@ class Score:
             self.false_alarms += len(alarms)
             if alarms:
                 hours = ", ".join(f"{(a - trace.series.t[0]) / 3600:.1f}" for a in alarms[:4])
-                self.alarmed.append(f"{trace.series.pod} (after {hours} h)")
+                self.alarmed.append(f"{_name(trace)} (after {hours} h)")
 
 
-def by_family(traces: Sequence[Labelled], alarms: Mapping[int, Sequence[float]]) -> dict[str, Score]:
-    scores: dict[str, Score] = {}
-    for i, trace in enumerate(traces):
-        scores.setdefault(trace.family, Score()).add(trace, alarms.get(i, ()))
-    return scores
+class Scores:
+    """Of every detector by name, over all traces and by family. Draws are added one after the other."""
 
+    def __init__(self) -> None:
+        self.overall: dict[str, Score] = {}
+        self.by_family: dict[str, dict[str, Score]] = {}
 
-def overall(traces: Sequence[Labelled], alarms: Mapping[int, Sequence[float]]) -> Score:
-    score = Score()
-    for i, trace in enumerate(traces):
-        score.add(trace, alarms.get(i, ()))
-    return score
+    def add(self, traces: Sequence[Labelled], found: Mapping[str, Mapping[int, Sequence[float]]]) -> None:
+        """`found`: the begins of alarm episodes of each detector, by place in `traces`."""
+        for name, alarms in found.items():
+            overall = self.overall.setdefault(name, Score())
+            families = self.by_family.setdefault(name, {})
+            for i, trace in enumerate(traces):
+                begins = alarms.get(i, ())
+                overall.add(trace, begins)
+                families.setdefault(trace.family, Score()).add(trace, begins)

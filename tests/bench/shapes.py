@@ -51,6 +51,7 @@ class Scene:
     step: float = 30.0
     small_limit: bool = False
     with_rate: bool = True
+    namespace: str = "bench"
     signal: str = "descriptors"
     out: list[Labelled] = field(default_factory=list)
 
@@ -141,7 +142,7 @@ class Scene:
             return
         series = Series(
             signal=self.signal,
-            namespace="bench",
+            namespace=self.namespace,
             workload=f"{self.family}-{self.number}",
             pod=f"{self.family}-{self.number}-{pod}",
             uid=f"{self.family}-{self.number}-{pod}-uid",
