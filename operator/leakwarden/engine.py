@@ -126,10 +126,11 @@ class Engine:
             )
         # tell
         await self._episodes.tell(book, facts)
+        silences_read = self.lookout is not None and self.lookout.reads_silences
         for evaluation in facts.evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
                 mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._teller.tell(evaluation, mine, book, facts.snapshot)
+                await self._teller.tell(evaluation, mine, book, facts.snapshot, silences_read)
         await self._teller.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]
