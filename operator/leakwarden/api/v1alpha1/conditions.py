@@ -177,7 +177,7 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
     " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
     SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
-    SkipReason.EVIDENCE_PENDING: "Profiles of other pods that are acted on are being taken; this pod's come first in the"
-    " next tick. An action waits no longer than three minutes for that.",
+    SkipReason.EVIDENCE_PENDING: "Profiles of this pod are being taken, or of others before it. Everything else goes on"
+    " meanwhile; the action waits no longer than three minutes for that.",
     SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
 }
