@@ -39,6 +39,10 @@ class Book:
         """As they are about to be."""
         return tuple(self._drafts.values())
 
+    def by_uid(self, uid: str) -> LeakReport | None:
+        """As it is about to be; None where there is none (any more)."""
+        return self._drafts.get(uid)
+
     def held(self, uid: str) -> LeakReport:
         return self._held[uid]
 

@@ -1,4 +1,16 @@
-"""Evidence before it is destroyed: profiles of each pod that is about to be acted on, else of one that leaks a tick."""
+"""Evidence before it is destroyed: profiles of each pod that is about to be acted on, else of one that leaks a tick.
+
+A capture takes seconds, and of a pod that hangs a minute. It goes on beside the ticks, one at a time, so that all other
+workloads are judged and acted on meanwhile; only the action on its own pod waits:
+
+    tick: begun ─► the action is held ─► told        beside it: the pod is asked for profiles
+    tick: held as before                                         │
+    tick: recorded in the LeakReport ◄──── wakes the engine ─────┘
+          judged anew, acted on
+
+The task only asks the pod and returns what it got. What it got is recorded by a tick, which alone writes, within the
+fence, and before it acts. A process that dies loses a capture under way, and the next leader begins it again.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.book import Book
 from leakwarden.core.episodes import is_leak
@@ -24,78 +37,166 @@ from leakwarden.ports import CaptureRequest, ClusterUnavailable, Profiler, Statu
 
 log = logging.getLogger("leakwarden.capture")
 
-LONGEST = 120.0  # s; the profiler has timeouts of its own, and a tick must end should it break its word
-# s from the start of a tick in which captures are begun; a usual one takes the pause between its halves, some 12 s, so
-# that several Deployments which run out together each get theirs, and a tick never waits for long.
-TOGETHER = 30.0
-# s for which an action waits until its pod's turn to be captured comes. Evidence is worth that much, and no more: pods
-# that hang could hold up those behind them.
+LONGEST = 120.0  # s; the profiler has timeouts of its own, and another pod's turn must come should it break its word
+# s that a tick waits for a capture it begins: a pod without a profile port, or with one that is closed, says so at once,
+# and its action need not wait for the next tick.
+SOON = 1.0
+# s for which an action waits for its pod's capture to come to its turn and to end. Evidence is worth that much, and no
+# more: pods that hang could hold up those behind them.
 PATIENCE = 180.0
+GIVEN_UP_WITHIN = 2.0  # s for a capture to end that was told to; the replica has to release its Lease
+TRIES = 3  # at recording what was taken; a report that cannot be written must not keep the next pod waiting
 
 
 def waits_for_evidence_only(decision: Decision) -> bool:
     return [skip.reason for skip in decision.skips] == [SkipReason.EVIDENCE_MISSING]
 
 
+_Leak = tuple[Policy, WorkloadEvaluation, PodEvaluation]
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """The capture that is being taken, or was taken and is not recorded yet."""
+
+    report: str  # UID
+    pod: str  # UID
+    task: asyncio.Task[EvidenceStatus]
+    tries: int = 0
+
+
 @dataclass(slots=True)
 class Capture:
-    """`profiler` None: nothing is captured, and a policy that requires evidence does not act."""
+    """`profiler` None: nothing is captured, and a policy that requires evidence does not act. `wake` is called when a
+    capture has ended that an action waits for. `soon` in seconds, see SOON."""
 
     profiler: Profiler | None
     episodes: Episodes
     clock: Callable[[], float]
-    _held: dict[str, float] = field(default_factory=dict)  # pod's UID -> since when its action waits for its turn
+    wake: Callable[[], None] = lambda: None
+    soon: float = SOON
+    _under_way: _UnderWay | None = None
+    _held: dict[str, float] = field(default_factory=dict)  # pod's UID -> since when its action waits, epoch s
 
     async def before(
-        self, book: Book, evaluations: Sequence[PolicyEvaluation], decisions: Sequence[Decision]
+        self,
+        book: Book,
+        evaluations: Sequence[PolicyEvaluation],
+        decisions: Sequence[Decision],
+        begins: bool = True,
     ) -> list[Decision]:
-        """Capture from the pods to be acted on, one after another; where there are none, from one other that leaks.
+        """Record what was captured, and begin with the next pod that is to be acted on; where there is none, with one
+        other that leaks. Waits for `soon` at most. Unless it `begins`, what was begun is recorded and nothing else.
 
-        Returns the decisions; where there was no time left for a pod's capture, its action waits for the next tick.
-        Failing is an answer, and no reason not to act unless the policy says so.
+        Returns the decisions; those whose pods have not been captured yet wait for a later tick. Failing is an answer,
+        and no reason not to act unless the policy says so.
         """
         if self.profiler is None or book.trouble:
             return list(decisions)
-        began = self.clock()
-        waiting: set[str] = set()
-        captured = False
-        for policy, target, pod in _to_be_acted_on(decisions):
-            report = self._due(book, policy, pod)
-            if report is not None and self.clock() - began >= TOGETHER:
-                waiting.add(pod.pod.uid)
-            elif report is not None:
-                captured = True
-                await self._take(self.profiler, book, report, policy, target, pod)
-        for policy, target, pod in _others(evaluations, decisions):
-            if not captured and (report := self._due(book, policy, pod)) is not None:
-                captured = True
-                await self._take(self.profiler, book, report, policy, target, pod)
-        self._held = {uid: self._held.get(uid, began) for uid in waiting}
+        now = self.clock()
+        # A clock that was set back must not make a wait of hours out of one of minutes.
+        self._held = {uid: min(since, now) for uid, since in self._held.items()}
+        await self._record(book)
+        if begins:
+            unanswered = self._unanswered(book, decisions, now)
+            await self._begin_next(self.profiler, book, unanswered, _others(evaluations, decisions))
+        unanswered = self._unanswered(book, decisions, now)
+        waiting = [pod.pod.uid for policy, _, pod in unanswered if self._awaited(book, policy, pod)]
+        self._held = {uid: self._held.get(uid, now) for uid in waiting}
+        under_way = self._under_way
+        if under_way is not None and under_way.task.done() and under_way.tries == 0:
+            self._ended(under_way.task)  # it ended before it was known who waits
         return [self._in_turn(decision) for decision in decisions]
 
+    async def end(self) -> None:
+        """Give up what is under way: this process works no more."""
+        if self._under_way is not None:
+            self._under_way.task.cancel()
+            await asyncio.wait([self._under_way.task], timeout=GIVEN_UP_WITHIN)
+            self._under_way = None
+
+    async def _begin_next(
+        self, profiler: Profiler, book: Book, acting: Sequence[_Leak], others: Sequence[_Leak]
+    ) -> None:
+        """One after another as long as they end at once; of the pods that nothing is done to, one a tick."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.soon
+        asked: set[str] = set()
+        while self._under_way is None and (not asked or loop.time() < until):
+            due = self._next(book, acting, asked) or (None if asked else self._next(book, others, asked))
+            if due is None:
+                return
+            report, (policy, target, pod) = due
+            asked.add(pod.pod.uid)
+            task = asyncio.create_task(self._capture(profiler, report, policy, target, pod))
+            self._under_way = _UnderWay(report.uid, pod.pod.uid, task)
+            await asyncio.wait([task], timeout=max(until - loop.time(), 0.0))
+            if not task.done():
+                task.add_done_callback(self._ended)
+            await self._record(book)
+
+    def _next(self, book: Book, leaks: Iterable[_Leak], asked: set[str]) -> tuple[LeakReport, _Leak] | None:
+        for leak in leaks:
+            policy, _, pod = leak
+            if pod.pod.uid not in asked and (report := self._due(book, policy, pod)) is not None:
+                return report, leak
+        return None
+
+    def _unanswered(self, book: Book, decisions: Sequence[Decision], now: float) -> list[_Leak]:
+        """The pods to be acted on, without those that were asked since their action waits, or in this tick, and gave an
+        answer, be it a failure: one is enough, also where it took longer than the cooldown, after which the pod would be
+        due again. Where evidence is required, only evidence is an answer."""
+        found = []
+        for leak, insists in _to_be_acted_on(decisions):
+            uid = leak[2].pod.uid
+            report = book.of_pod(uid)
+            evidence = report.status.evidence if report is not None else None
+            # Times are written in whole seconds.
+            since = int(self._held.get(uid, now))
+            if insists or evidence is None or parse_time(evidence.attempted_at) < since:
+                found.append(leak)
+        return found
+
+    def _awaited(self, book: Book, policy: Policy, pod: PodEvaluation) -> bool:
+        under_way = self._under_way is not None and self._under_way.pod == pod.pod.uid
+        return under_way or self._due(book, policy, pod) is not None
+
+    def _ended(self, _: asyncio.Task[EvidenceStatus]) -> None:
+        if self._held:
+            self.wake()
+
     def _in_turn(self, decision: Decision) -> Decision:
-        since = self._held.get(decision.candidate.pod.pod.uid)
-        if since is None or not decision.go or self.clock() - since > PATIENCE:
+        uid = decision.candidate.pod.pod.uid
+        since = self._held.get(uid)
+        if since is None or self.clock() - since > PATIENCE or not (decision.go or waits_for_evidence_only(decision)):
             return decision
-        message = f"profiles of other pods are being taken; its own come next, or it is acted on without after {PATIENCE:.0f}s"
+        own = self._under_way is not None and self._under_way.pod == uid
+        message = (
+            "its profiles are being taken" if own else "profiles of another pod are being taken, its own come next"
+        )
+        if decision.go:
+            message += f"; it is acted on without them after {PATIENCE:.0f}s"
         return replace(decision, skips=(Skip(SkipReason.EVIDENCE_PENDING, message),))
 
-    async def _take(
-        self,
-        profiler: Profiler,
-        book: Book,
-        report: LeakReport,
-        policy: Policy,
-        target: WorkloadEvaluation,
-        pod: PodEvaluation,
-    ) -> None:
-        taken = await self._capture(profiler, report, policy, target, pod)
-        evidence = _beside(report.status.evidence, taken)
-        book.revise(report, lambda status: status.model_copy(update={"evidence": evidence}))
+    async def _record(self, book: Book) -> None:
+        """What was taken, once it is there; then the next one's turn has come."""
+        held = self._under_way
+        if held is None or not held.task.done():
+            return
+        report = book.by_uid(held.report)
+        if held.task.cancelled() or report is None:
+            self._under_way = None  # the report was deleted meanwhile
+            return
+        taken = held.task.result()
+        report = book.revise(report, lambda status: _with(status, taken))
+        held.tries += 1
         try:
             await self.episodes.write(book, report)
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("evidence was not recorded", extra={"report": report.key, "error": str(error)})
+            if held.tries < TRIES:
+                return  # again from newer facts, in the next tick
+        self._under_way = None
 
     def _due(self, book: Book, policy: Policy, pod: PodEvaluation) -> LeakReport | None:
         """The pod's report, where it lacks evidence that may be taken now."""
@@ -137,10 +238,14 @@ class Capture:
             evidence = await asyncio.wait_for(profiler.capture(request), LONGEST)
         except TimeoutError:
             return _failed("Timeout", f"the capture did not end within {LONGEST:.0f}s", began)
-        except Exception:  # it promised not to; what is merely evidence must not stop a tick
+        except Exception:  # it promised not to; what is merely evidence must stop nothing
             log.exception("a defect: a capture ended in an error", extra={"report": report.key})
             return _failed("InternalError", "the capture ended in an error of ours", began)
         return evidence if evidence.attempted_at else evidence.model_copy(update={"attempted_at": began})
+
+
+def _with(status: LeakReportStatus, taken: EvidenceStatus) -> LeakReportStatus:
+    return status.model_copy(update={"evidence": _beside(status.evidence, taken)})
 
 
 def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
@@ -155,16 +260,15 @@ def _failed(reason: str, message: str, began: str) -> EvidenceStatus:
     return EvidenceStatus(state=EvidenceState.FAILED, reason=reason, message=message, attempted_at=began)
 
 
-def _to_be_acted_on(decisions: Sequence[Decision]) -> list[tuple[Policy, WorkloadEvaluation, PodEvaluation]]:
-    due = [decision.candidate for decision in decisions if decision.go or waits_for_evidence_only(decision)]
-    return [(candidate.policy, candidate.target, candidate.pod) for candidate in due]
+def _to_be_acted_on(decisions: Sequence[Decision]) -> list[tuple[_Leak, bool]]:
+    """Each with whether only the evidence that it requires is lacking."""
+    due = [decision for decision in decisions if decision.go or waits_for_evidence_only(decision)]
+    return [((d.candidate.policy, d.candidate.target, d.candidate.pod), not d.go) for d in due]
 
 
-def _others(
-    evaluations: Sequence[PolicyEvaluation], decisions: Sequence[Decision]
-) -> list[tuple[Policy, WorkloadEvaluation, PodEvaluation]]:
+def _others(evaluations: Sequence[PolicyEvaluation], decisions: Sequence[Decision]) -> list[_Leak]:
     """Pods that leak and are not acted on now, the worst first."""
-    known = {pod.pod.uid for _, _, pod in _to_be_acted_on(decisions)}
+    known = {pod.pod.uid for (_, _, pod), _ in _to_be_acted_on(decisions)}
     others = [
         (evaluation.policy, target, pod)
         for evaluation in evaluations

@@ -67,6 +67,7 @@ class Engine:
     last: Tick = field(default_factory=Tick)
     defects: int = 0
     ending: bool = False  # no action is begun any more; what was begun is finished and told
+    wake: Callable[[], None] = lambda: None  # to be called where the next tick need not wait for its time
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: Episodes = field(init=False)
     _capture: Capture = field(init=False)
@@ -76,7 +77,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self._episodes = Episodes(self.cluster, self.clock)
-        self._capture = Capture(self.profiler, self._episodes, self.clock)
+        self._capture = Capture(self.profiler, self._episodes, self.clock, lambda: self.wake())
         self._teller = Teller(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
@@ -84,6 +85,10 @@ class Engine:
         self._episodes.take_over()
         if self.lookout is not None:
             self.lookout.started = self.clock()
+
+    async def end(self) -> None:
+        """To be called when this process ticks no more: what goes on beside the ticks is given up."""
+        await self._capture.end()
 
     async def tick(self) -> Tick:
         started = self.clock()
@@ -107,7 +112,7 @@ class Engine:
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        decisions = await self._capture.before(book, facts.evaluations, decisions)
+        decisions = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
         if not self.ending:
             within = self.descriptor_reader
             await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
@@ -126,10 +131,11 @@ class Engine:
             )
         # tell
         await self._episodes.tell(book, facts)
+        silences_read = self.lookout is not None and self.lookout.reads_silences
         for evaluation in facts.evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
                 mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._teller.tell(evaluation, mine, book, facts.snapshot)
+                await self._teller.tell(evaluation, mine, book, facts.snapshot, silences_read)
         await self._teller.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]

@@ -27,8 +27,8 @@ from leakwarden.rights import BUDGETS, POLICY_AGAIN, Rights
 
 log = logging.getLogger("leakwarden.executor")
 
-# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. Captures
-# and looks into pods come between, and with many pods that hang they take long.
+# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. A look
+# into a pod comes between, and the actions before it, of an API server that may be slow.
 ACTS_WITHIN = 120.0
 
 _PHASES = {

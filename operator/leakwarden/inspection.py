@@ -61,7 +61,7 @@ class Inspection:
                 continue
             if await self._may(book, decision):
                 await self._inspect(self.reader, book, report, decision)
-            return
+                return
 
     def _is_due(self, decision: Decision, report: LeakReport) -> bool:
         evidence = decision.candidate.spec.evidence

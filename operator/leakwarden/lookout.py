@@ -33,6 +33,11 @@ class Lookout:
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0
 
+    @property
+    def reads_silences(self) -> bool:
+        """Whether an Alertmanager is configured at all; whether it answers is another question."""
+        return self.silences is not None
+
     async def gather(self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, now: float) -> Surroundings:
         # A clock that was set back must not make a quiet time of hours out of one of minutes.
         self.started = min(self.started, now)

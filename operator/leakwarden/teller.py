@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
@@ -37,14 +37,21 @@ class Teller:
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
 
     async def tell(
-        self, evaluation: PolicyEvaluation, decisions: Sequence[Decision], book: Book, snapshot: Snapshot
+        self,
+        evaluation: PolicyEvaluation,
+        decisions: Sequence[Decision],
+        book: Book,
+        snapshot: Snapshot,
+        silences_read: bool,
     ) -> None:
+        """`silences_read`: whether there is an Alertmanager to ask."""
         policy = self.policies.get(evaluation.policy.uid)
         if policy is None or policy.generation != evaluation.policy.generation:
             return
         now = self.clock()
         before = evaluation.policy.status
-        after = build_status(evaluation, decisions, self._records(policy, book, snapshot), now)
+        records = replace(self._records(policy, book, snapshot), silences_read=silences_read)
+        after = build_status(evaluation, decisions, records, now)
         if not self._worth_writing(policy, after, now):
             return
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -25,7 +25,7 @@ def look_for_garbage_rarely() -> None:
 
 
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
-STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for two minutes for a profile
+STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for slow sources and for a look into a pod
 TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
 
 
@@ -36,6 +36,7 @@ class Runner:
         self, engine: Engine, telemetry: Telemetry, interval: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.engine = engine
+        engine.wake = self.wake
         self.telemetry = telemetry
         self.interval = interval
         self._clock = clock
@@ -63,6 +64,12 @@ class Runner:
         """Until stopped. A tick that fails is logged and the next one tries again: nothing is kept half-done,
         since what must last is written before and after every action."""
         self._began = self._clock()
+        try:
+            await self._tick_on()
+        finally:
+            await self.engine.end()
+
+    async def _tick_on(self) -> None:
         while not self.stopping.is_set():
             self._wake.clear()
             self._tick = asyncio.create_task(self.engine.tick())

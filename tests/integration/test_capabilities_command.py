@@ -129,6 +129,7 @@ async def test_json_holds_the_same_for_scripts(api: FakeApiServer, run: Any) -> 
                         "unknown": [{"signal": "errors", "cause": "why"}],
                     }
                 ],
+                "lacks": [],
                 "notes": [CLOSE_WAIT],
             }
         ],
@@ -190,6 +191,23 @@ async def test_where_it_cannot_be_told_the_exit_code_is_two(
     assert err.startswith("leakwarden capabilities: shop/one: ")
     assert says in err
     assert err.count("\n") == 1
+
+
+async def test_silences_that_nobody_reads_are_a_thing_that_is_missing(api: FakeApiServer, run: Any) -> None:
+    unread = {
+        **CONDITIONS[0],
+        "type": "Stalled",
+        "reason": "SilencesUnread",
+        "message": "no Alertmanager is configured",
+    }
+    api.put("reliabilitypolicies", policy("one", workload("api", "descriptors"), conditions=[*CONDITIONS, unread]))
+    code, out, err = await run()
+    assert (code, err) == (1, "")
+    assert "lacks: no Alertmanager is configured" in out
+    assert "1 thing missing" in out
+    code, out, _ = await run("-o", "json")
+    told = json.loads(out)
+    assert (code, told["missing"], told["policies"][0]["lacks"]) == (1, 1, ["no Alertmanager is configured"])
 
 
 async def test_a_spec_that_cannot_be_used_is_said(api: FakeApiServer, run: Any) -> None:

@@ -123,7 +123,10 @@ async def test_a_fresh_status_needs_no_lease(api: FakeApiServer, run: Any, comma
     ("fault", "says"),
     [
         (None, "there is no Lease leakwarden/leakwarden; --lease names another"),
-        (Fault(status=403), "you are not allowed to get its Lease leakwarden/leakwarden (HTTP 403)"),
+        (
+            Fault(status=403),
+            "you are not allowed to get leases.coordination.k8s.io leakwarden in namespace leakwarden (HTTP 403)",
+        ),
         (Fault(status=500), "could not be read (HTTP 500)"),
         (Fault(body="[]"), "does not say when it was renewed"),
         (Fault(body='{"spec": {"renewTime": "then"}}'), "does not say when it was renewed"),
@@ -140,6 +143,20 @@ async def test_where_the_lease_cannot_be_read_that_is_said_and_the_status_stands
     assert code == 0
     assert "whether the operator still works is not known: " in out + err
     assert says in out + err
+
+
+async def test_who_may_not_read_the_lease_is_told_the_right_and_all_the_rest(api: FakeApiServer, run: Any) -> None:
+    written(api, 5 * HOUR, {**LEAKS, "unhealthy": [{"name": "web-1", "verdict": "Exhausting", "message": "98 % full"}]})
+    api.fail("GET", "/namespaces/ops/leases/warden", Fault(status=403), times=5)
+    code, out, err = await run("explain", "--lease", "ops/warden")
+    assert (code, err) == (1, ""), "a leak is a leak, whoever asks"
+    assert "web-1 is Exhausting: 98 % full" in out
+    assert "you are not allowed to get leases.coordination.k8s.io warden in namespace ops (HTTP 403); ask for" in out
+    assert "what is shown is of when the status was written" in out
+    code, out, _ = await run("explain", "--lease", "ops/warden", "-o", "json")
+    told = json.loads(out)
+    assert (code, told["operator"]["state"], told["policies"][0]["verdict"]) == (1, "Unknown", "Exhausting")
+    assert "leases.coordination.k8s.io warden in namespace ops" in told["operator"]["message"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -248,7 +248,11 @@ def test_calling_a_person_changes_nothing_so_only_consent_and_records_hold_it_ba
 @pytest.mark.parametrize(
     ("silences", "policy", "stopped"),
     [
-        (None, spec(respectSilences=True), False),  # none is configured
+        (None, spec(), False),  # no Alertmanager is configured: a cluster without one can be acted in
+        (None, enforcing(ALERT), False),
+        (None, spec(respectSilences=True), True),  # whoever asks for silences means some that exist
+        # One of two Alertmanagers does not answer; what the other says holds all the same.
+        (Silences((Silence("s", (Matcher("pod", "api-1"),)),), trouble="it cannot be reached"), spec(), True),
         (Silences(trouble="it cannot be reached"), spec(), False),
         (Silences(trouble="it cannot be reached"), spec(respectSilences=True), True),
         (Silences(trouble="it cannot be reached"), enforcing(ALERT), True),

@@ -10,10 +10,12 @@ import pytest
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.api.v1alpha1.evidence_status import DescriptorReaderStatus, EvidenceState, EvidenceStatus, SuspectStatus
 from leakwarden.core.descriptors.census import Census
+from leakwarden.core.limits import Limits
 from leakwarden.core.policy import parse_policy
 from leakwarden.core.workload import Pod
+from leakwarden.lookout import Lookout
 from leakwarden.ports import READER_CONTAINER, Attempt, ClusterUnavailable, DescriptorsFound, Outcome, StatusConflict
-from tests.builders import body, enforcing
+from tests.builders import body, enforcing, pod, snapshot, workload
 from tests.unit.engine_world import World
 from tests.unit.test_capture import FAILED, Camera
 
@@ -260,3 +262,19 @@ async def test_a_pod_of_several_containers_leaves_the_choice_to_the_reader() -> 
 def test_a_policy_says_it_in_full_or_not_at_all() -> None:
     wrong = parse_policy(body(spec={"evidence": {"descriptors": {"ephemeralContainers": {"enabled": True}}}}))
     assert "spec.evidence.descriptors.ephemeralContainers" in wrong.error
+
+
+async def test_a_pod_that_may_not_be_looked_into_does_not_stand_before_the_next() -> None:
+    """One lacks the evidence that is required, in every tick; the other is due."""
+    spec = {**enforcing(), "evidence": {**ASKED, "required": True}}
+    world = World(spec=spec, profiler=Camera([FAILED, CAPTURED]))
+    world.descriptor_reader = lens = Lens(world)
+    world.engine = world.fresh_engine()
+    wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
+    world.engine.lookout = Lookout(lambda _: "none is asked", limits=wide)
+    pods = [pod(f"{name}-{n}", owner=name) for name in ("a", "b") for n in (1, 2, 3)]
+    world.cluster.world = snapshot([workload("a"), workload("b")], pods)
+    world.levels(a_1=950, a_2=50, a_3=50, b_1=950, b_2=50, b_3=50)
+    await world.engine.tick()
+    assert [uid for uid, _, _ in lens.asked] == ["uid-b-1"]
+    assert world.changes() == [("evict", "uid-b-1")]

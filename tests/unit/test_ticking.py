@@ -19,7 +19,8 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.ending = self.acting = False
-        self.begun = self.ended = 0
+        self.begun = self.ended = self.given_up = 0
+        self.wake: Callable[[], None] = lambda: None
         self.read, self.acted = asyncio.Event(), asyncio.Event()
 
     async def tick(self) -> Tick:
@@ -30,6 +31,9 @@ class FakeEngine:
         await self.acted.wait()
         self.ended += 1
         return Tick()
+
+    async def end(self) -> None:
+        self.given_up += 1
 
 
 def runner(engine: FakeEngine, clock: Callable[[], float] = time.monotonic) -> Runner:

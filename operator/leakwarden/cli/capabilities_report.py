@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakwarden.api.v1alpha1.status import WorkloadStatus
+from leakwarden.api.v1alpha1.conditions import Reason
+from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
 from leakwarden.cli.audit_report import printable
 from leakwarden.cli.liveness import Liveness, age
 from leakwarden.core.policy import Policy, format_time
@@ -36,7 +37,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One policy, and when its status was `written`. `trouble` says why its status tells nothing, or not all; empty where it does."""
+    """One policy, and when its status was `written`. `trouble` says why its status tells nothing, or not all; empty where
+    it does. `lacks` is what the policy as a whole asks for and does not have, each in one line."""
 
     namespace: str
     name: str
@@ -46,10 +48,11 @@ class Described:
     trouble: str = ""
     written: float = 0.0  # epoch s; 0: not known
     age: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
-        return sum(len(workload.missing) + workload.more for workload in self.workloads)
+        return len(self.lacks) + sum(len(workload.missing) + workload.more for workload in self.workloads)
 
     @property
     def key(self) -> str:
@@ -62,8 +65,17 @@ def describe(policy: Policy, written: float, now: float) -> Described:
     workloads = tuple(_shown(policy, workload) for workload in status.workloads)
     return Described(
         policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads),
-        written, age(written, now),
+        written, age(written, now), _lacks(policy),
     )  # fmt: skip
+
+
+def _stalled(policy: Policy) -> Condition | None:
+    return next((each for each in policy.status.conditions if each.type == "Stalled" and each.status == "True"), None)
+
+
+def _lacks(policy: Policy) -> tuple[str, ...]:
+    stalled = _stalled(policy)
+    return (stalled.message,) if stalled is not None and stalled.reason == Reason.SILENCES_UNREAD else ()
 
 
 def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
@@ -74,8 +86,8 @@ def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
         return "the operator has not judged it yet; is it running, and does it watch this namespace?"
     if status.observed_generation < policy.generation:
         return "the operator has not judged its present spec yet; what follows is of the one before"
-    stalled = next((each for each in status.conditions if each.type == "Stalled" and each.status == "True"), None)
-    if stalled is not None:
+    stalled = _stalled(policy)
+    if stalled is not None and not _lacks(policy):
         return stalled.message
     if not workloads:
         return "it selects no Deployment"
@@ -133,6 +145,7 @@ def _block(policy: Described) -> str:
             "  " + "  ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[3])).rstrip()
             for row in cells
         ]
+    lines += [f"  lacks: {printable(lack)}" for lack in policy.lacks]
     return "\n".join(lines)
 
 
@@ -162,6 +175,7 @@ def as_json(policies: Sequence[Described], operator: Liveness) -> str:
                         }
                         for workload in policy.workloads
                     ],
+                    "lacks": list(policy.lacks),
                     "notes": list(policy.notes),
                 }
                 for policy in policies

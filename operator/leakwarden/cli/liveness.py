@@ -91,27 +91,39 @@ async def liveness(session: Session, lease: str, newest: float) -> Liveness:
     if newest and session.server_time.now - newest <= STALE_AFTER:
         return Liveness(State.WORKING)
     namespace, _, name = lease.partition("/")
-    unknown = "whether the operator still works is not known"
     try:
         reply = await session.ask(
             "GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}", timeout=WITHIN
         )
     except ClusterUnavailable as error:
-        return Liveness(State.UNKNOWN, f"{unknown}: {error}")
+        return _unknown(str(error))
     if reply.status == 403:
-        return Liveness(State.UNKNOWN, f"{unknown}: you are not allowed to get its Lease {lease} (HTTP 403)")
+        return _unknown(_missing_right(namespace, name))
     if reply.status == 404:
-        return Liveness(State.UNKNOWN, f"{unknown}: there is no Lease {lease}; --lease names another")
+        return _unknown(f"there is no Lease {lease}; --lease names another")
     if not reply.ok:
-        return Liveness(State.UNKNOWN, f"{unknown}: its Lease {lease} could not be read (HTTP {reply.status})")
+        return _unknown(f"its Lease {lease} could not be read (HTTP {reply.status})")
     try:
         renewed = parse_time(json.loads(reply.body)["spec"]["renewTime"])
     except (ValueError, TypeError, KeyError, RecursionError):
         renewed = 0.0
     if not renewed:
-        return Liveness(State.UNKNOWN, f"{unknown}: its Lease {lease} does not say when it was renewed")
+        return _unknown(f"its Lease {lease} does not say when it was renewed")
     silent = session.server_time.now - renewed
     if silent <= STALE_AFTER:
         return Liveness(State.WORKING)
     since = f"its Lease {lease} was last renewed {format_duration(silent)} ago"
     return Liveness(State.STOPPED, f"the operator does not work: {since}; nothing is done, and what follows is of then")
+
+
+def _unknown(cause: str) -> Liveness:
+    told = "; what is shown is of when the status was written"
+    return Liveness(State.UNKNOWN, f"whether the operator still works is not known: {cause}{told}")
+
+
+def _missing_right(namespace: str, name: str) -> str:
+    """In words that whoever grants rights can act on: the verb, the resource, its name and its namespace."""
+    return (
+        f"you are not allowed to get leases.coordination.k8s.io {name} in namespace {namespace} (HTTP 403); ask for that"
+        " right, or name another Lease with --lease, if the operator is installed elsewhere"
+    )

@@ -18,8 +18,10 @@ from leakwarden.core.workload import Workload
 
 NOTE_LENGTH = 1000  # events.k8s.io/v1 allows 1024 bytes
 
-# Skips that end by themselves within minutes and follow from an action that was announced already.
-_QUIET_SKIPS = {SkipReason.COOLDOWN_ACTIVE, SkipReason.ACTION_PENDING, SkipReason.ROLLOUT_IN_PROGRESS}
+# Skips that end by themselves within minutes and follow from an action that was announced already, or is right ahead.
+_QUIET_SKIPS = {
+    SkipReason.COOLDOWN_ACTIVE, SkipReason.ACTION_PENDING, SkipReason.ROLLOUT_IN_PROGRESS, SkipReason.EVIDENCE_PENDING,
+}  # fmt: skip
 
 # What stands in the way while somebody only looks what Leakwarden would do.
 _TRYING_OUT = {SkipReason.OBSERVING, SkipReason.NOT_PERMITTED}

@@ -20,6 +20,7 @@ from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, says_whi
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.policy import format_time
 from leakwarden.core.readings import NoData, QueryFailed, Sampled
+from leakwarden.core.silences import NOBODY_TO_ASK
 from leakwarden.core.standard import JudgementReason
 
 Truth = tuple[str, Reason, str]  # status, reason, message
@@ -30,7 +31,7 @@ class Records:
     """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
     `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one; `calls`, by a
     pod's UID, that a person was called in an open one. And what the operator may not do that the policy needs:
-    `missing_rights`."""
+    `missing_rights`; and whether it has an Alertmanager to read silences from: `silences_read`."""
 
     actions: Sequence[ActionStatus] = ()
     by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
@@ -38,13 +39,20 @@ class Records:
     reported: Set[str] = frozenset()
     missing_rights: Sequence[str] = ()
     calls: Mapping[str, ActionStatus] = field(default_factory=dict)
+    silences_read: bool = False
 
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def ready(evaluation: PolicyEvaluation, trouble: str = "", missing_rights: Sequence[str] = ()) -> Truth:
+def ready(
+    evaluation: PolicyEvaluation,
+    trouble: str = "",
+    missing_rights: Sequence[str] = (),
+    unread: Truth | None = None,
+) -> Truth:
+    """`unread`: what `silences_unread` says."""
     policy = evaluation.policy
     if policy.spec is None:
         return ("False", Reason.INVALID_SPEC, policy.error)
@@ -52,6 +60,8 @@ def ready(evaluation: PolicyEvaluation, trouble: str = "", missing_rights: Seque
         return ("False", Reason.UNKNOWN_SOURCE, evaluation.source_error)
     if trouble:
         return ("False", Reason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
+    if unread is not None:
+        return ("False", unread[1], unread[2])
     if missing_rights:
         return ("False", Reason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
@@ -168,6 +178,18 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
     return ("True", Reason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
 
 
+def silences_unread(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
+    """Whether silences are to be respected that nobody can read: the policy waits for somebody to configure where."""
+    spec = evaluation.policy.spec
+    if spec is None or not spec.respect_silences or records.silences_read:
+        return None
+    message = (
+        f"spec.respectSilences is true, and {NOBODY_TO_ASK}: targets are judged, and nothing is acted on until there is one"
+        " or the field is false"
+    )
+    return ("True", Reason.SILENCES_UNREAD, message)
+
+
 def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) -> Truth | None:
     """Whether a target's circuit is open: people have to look, since acting did not help."""
     spec = evaluation.policy.spec
@@ -200,8 +222,9 @@ def escalated(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
 
 def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
     """All of a policy's conditions; `previous` tells since when each has its status. `now` in epoch s."""
+    unread = silences_unread(evaluation, records)
     truths: dict[ConditionType, Truth] = {
-        ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights),
+        ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights, unread),
         ConditionType.HEALTHY: healthy(evaluation),
         ConditionType.COMPLIANT: compliant(evaluation),
         ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
@@ -209,7 +232,7 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
     truth = truths[ConditionType.READY]
     if truth[1] in (Reason.INVALID_SPEC, Reason.UNKNOWN_SOURCE):
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
-    elif stalled := circuits_open(evaluation, records, now) or escalated(evaluation, records):
+    elif stalled := unread or circuits_open(evaluation, records, now) or escalated(evaluation, records):
         truths[ConditionType.STALLED] = stalled
     before = {condition.type: condition for condition in previous.conditions}
     result = []

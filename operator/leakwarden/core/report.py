@@ -30,6 +30,7 @@ from leakwarden.core.evaluation import PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.judgement import Verdict
 from leakwarden.core.readings import NoData, QueryFailed
 from leakwarden.core.remediation import Decision
+from leakwarden.core.silences import NOBODY_TO_ASK
 
 
 def _workload_status(
@@ -116,6 +117,17 @@ def _signal_status(evaluation: PolicyEvaluation, signal: Signal, coverage: Cover
     )
 
 
+def _notes(evaluation: PolicyEvaluation, records: Records) -> list[str]:
+    if not evaluation.workloads:
+        return []
+    spec = evaluation.policy.spec
+    alerts = [signal.name for signal in spec.signals if signal.alert is not None] if spec is not None else []
+    if not alerts or records.silences_read:
+        return list(NOTES)
+    more = f" and {len(alerts) - 1} more" if len(alerts) > 1 else ""
+    return [*NOTES, f"signal {alerts[0]}{more}: alerts count while they are silenced, too: {NOBODY_TO_ASK}"]
+
+
 def build_status(
     evaluation: PolicyEvaluation,
     decisions: Sequence[Decision],
@@ -158,7 +170,7 @@ def build_status(
             _signal_status(evaluation, signal, able.of_signal[signal.name])
             for signal in (policy.spec.signals if policy.spec else ())
         ],
-        notes=list(NOTES) if evaluation.workloads else [],
+        notes=_notes(evaluation, records),
         actions=list(actions[:MAX_ACTIONS]),
         last_action=last,
     )

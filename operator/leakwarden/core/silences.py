@@ -10,6 +10,10 @@ from dataclasses import dataclass
 ABOUT = ("namespace", "deployment", "pod")
 
 
+# For policies with spec.respectSilences, where there is nobody to ask.
+NOBODY_TO_ASK = "no Alertmanager is configured for the operator (chart value alertmanager)"
+
+
 # What RE2 and Python both take, and read differently: classes such as [[:alpha:]], and {,3}, which RE2 takes for text.
 _READ_OTHERWISE = re.compile(r"\[:|\[\[|\{,")
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UNKNOWN_SOURCE = "UnknownSource"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
     RIGHTS_MISSING = "RightsMissing"
+    SILENCES_UNREAD = "SilencesUnread"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
     ESCALATED = "Escalated"
@@ -60,6 +61,9 @@ REASON_MEANINGS: dict[Reason, str] = {
     Reason.RIGHTS_MISSING: "The operator's account may not do, or read, something that this policy needs; the message names"
     " the verb and the resource. The rest of the policy is in force. It is said until the right is there and was needed"
     " again.",
+    Reason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
+    " alertmanager), so that nobody knows what is silenced. Targets are judged, and nothing is done; configure one, or"
+    " leave the field out.",
     Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     Reason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
@@ -134,7 +138,8 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.OUTSIDE_MAINTENANCE: "Now is outside spec.maintenance.allow, or within spec.maintenance.deny.",
     SkipReason.VETOED: "A query of spec.vetoes has an answer that is neither empty nor zero, or no answer.",
     SkipReason.SILENCED: "An active silence of the Alertmanager covers the namespace, Deployment or pod; or, for policies"
-    " that use alerts or have spec.respectSilences, it is not known whether one does.",
+    " that use alerts or have spec.respectSilences, it is not known whether one does. With spec.respectSilences that is so"
+    " for good while no Alertmanager is configured.",
     SkipReason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old.",
     SkipReason.QUIET_AFTER_START: "The operator started, or took the lead, less than guards.quietAfterStart (chart values) ago.",
     SkipReason.REFILLING: "The pod's readings had a hole less than spec.source.refill ago; what was averaged over it is wrong.",
@@ -172,7 +177,7 @@ SKIP_MEANINGS: dict[SkipReason, str] = {
     SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
     " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
     SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
-    SkipReason.EVIDENCE_PENDING: "Profiles of other pods that are acted on are being taken; this pod's come first in the"
-    " next tick. An action waits no longer than three minutes for that.",
+    SkipReason.EVIDENCE_PENDING: "Profiles of this pod are being taken, or of others before it. Everything else goes on"
+    " meanwhile; the action waits no longer than three minutes for that.",
     SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
 }

@@ -272,9 +272,10 @@ class PolicySpec(Model):
     )
     respect_silences: bool = Field(
         default=False,
-        description="Whether nothing is done while the Alertmanager of the operator's configuration cannot say which"
-        " silences are active. Policies with a signal of type Alert always do so. An active silence for the namespace,"
-        " Deployment or pod forbids every action in either case. Default false.",
+        description="Whether nothing is done while it is not known which silences are active: while an Alertmanager of the"
+        " operator's configuration does not answer, and for good where none is configured, which the condition Ready then"
+        " says (SilencesUnread). Policies with a signal of type Alert always wait for an Alertmanager that is configured."
+        " An active silence for the namespace, Deployment or pod forbids every action in either case. Default false.",
     )
     source: Source = Field(default_factory=Source, description="Where readings come from.")
     audit: Audit = Field(default_factory=Audit, description="The static checks on each target.")

@@ -7,7 +7,7 @@ from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Mode, SignalType
 from leakwarden.core.guards.model import Candidate, Situation, Skip
 from leakwarden.core.maintenance import objection
-from leakwarden.core.silences import covers
+from leakwarden.core.silences import NOBODY_TO_ASK, covers
 
 
 def suspended(candidate: Candidate, _: Situation) -> Skip | None:
@@ -69,19 +69,22 @@ def vetoed(candidate: Candidate, situation: Situation) -> Skip | None:
 
 
 def silenced(candidate: Candidate, situation: Situation) -> Skip | None:
+    """Where no Alertmanager is configured there may be no silences at all, so nothing is held back; but a policy that says
+    that silences are to be respected means some that exist, and what cannot be known is no consent."""
     silences = situation.surroundings.silences
-    if silences is None or not candidate.changes:
+    if not candidate.changes:
         return None
+    if silences is None:
+        unknown = f"spec.respectSilences is true, and whether it is silenced is not known: {NOBODY_TO_ASK}"
+        return Skip(SkipReason.SILENCED, unknown) if candidate.spec.respect_silences else None
     alerts = {
         s.name: s.alert.name for s in candidate.spec.signals if s.type is SignalType.ALERT and s.alert is not None
     }
-    if silences.trouble:
-        if alerts or candidate.spec.respect_silences:
-            return Skip(SkipReason.SILENCED, f"whether it is silenced is not known: {silences.trouble}")
-        return None
     workload = candidate.target.workload
     about = {"namespace": workload.namespace, "deployment": workload.name, "pod": candidate.pod.pod.name}
     for silence in silences.active:
         if covers(silence, about, alerts.get(candidate.judgement.signal, "")):
             return Skip(SkipReason.SILENCED, f"silence {silence.id[:64]} of the Alertmanager is active")
+    if silences.trouble and (alerts or candidate.spec.respect_silences):
+        return Skip(SkipReason.SILENCED, f"whether it is silenced is not known: {silences.trouble}")
     return None
