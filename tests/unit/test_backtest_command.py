@@ -83,20 +83,42 @@ def test_changes_come_in_the_order_of_time(tmp_path: Path, capsys: pytest.Captur
     assert times == sorted(times)
 
 
-def test_gzip_is_recognised_by_its_content_and_lines_come_in_any_order(
+def test_times_of_fractions_of_a_second_are_written_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = line(pod="cart-2", uid="uid-2", v=[100] * 121)
-    run("--series", write(tmp_path / "a.jsonl", line(), other), "-o", "jsonl")
+    moments = [BEGIN + 30 * i + 0.125 for i in range(121)]
+    assert run("--series", write(tmp_path / "a.jsonl", line(t=moments)), "-o", "jsonl") == 0
+    assert {one["time"] % 1 for one in objects(capsys.readouterr().out)} == {0.125}
+
+
+def test_an_interval_of_fractions_of_a_second_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl", "--interval", "12s500ms") == 0
+    assert objects(capsys.readouterr().out)
+
+
+def test_gzip_is_recognised_by_its_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl")
     plain = capsys.readouterr().out
-    packed = write(tmp_path / "b.gz", other, line())
+    packed = write(tmp_path / "b.gz", line())
     Path(packed).rename(tmp_path / "b.jsonl")
     run("--series", str(tmp_path / "b.jsonl"), "-o", "jsonl")
 
-    def ordered(text: str) -> list[str]:
-        return sorted(text.splitlines())
+    assert capsys.readouterr().out == plain
 
-    assert ordered(capsys.readouterr().out) == ordered(plain)
+
+@pytest.mark.parametrize("output", ["jsonl", "table"])
+def test_the_order_of_lines_changes_no_byte_of_what_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    """All begin at one moment and leak alike, so that their changes come at the same moments."""
+    lines = [line(pod=f"cart-{pod}", uid=f"uid-{pod}", signal=signal) for pod in "123" for signal in ("fds", "pool")]
+    lines.append(line(limit=2000))  # nothing but its limit tells it from the first
+    shown = set()
+    for turn in (0, 3, 5):
+        run("--series", write(tmp_path / "a.jsonl", *lines[turn:], *reversed(lines[:turn])), "-o", output)
+        shown.add(capsys.readouterr().out)
+
+    assert len(shown) == 1
 
 
 def test_unsorted_and_repeated_times_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

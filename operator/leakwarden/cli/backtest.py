@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}")
     if recording.skipped:
         lines = f"{recording.skipped} of {recording.lines} lines were skipped"
         _say(lines if args.prometheus is None else f"{recording.skipped} parts could not be read")

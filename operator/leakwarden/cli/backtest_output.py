@@ -48,7 +48,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
 def _number(value: float) -> float | int | None:
     if not np.isfinite(value):
         return None
-    rounded = round(value, 3)
+    rounded = round(float(value), 3)  # numpy's own numbers are none that can be encoded
     return int(rounded) if rounded == int(rounded) else rounded
 
 

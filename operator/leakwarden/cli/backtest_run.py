@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,9 +28,12 @@ def replay_all(
     recorded: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
 ) -> list[tuple[int, Change]]:
     """(place in `recorded`, change), by time. Of a series without a single reading nothing is ever known."""
-    series = [rules.measured(one) for one in recorded]
+    # By what they are, not as they came: sums over siblings, and which of two changes of one moment comes first, would
+    # else depend on the order of lines.
+    places = sorted(range(len(recorded)), key=lambda place: _order(recorded[place]))
+    series = [rules.measured(recorded[place]) for place in places]
     silent = [
-        (i, s, JudgementReason.CONSTANT_ZERO if np.any(recorded[i].v == 0) else JudgementReason.NO_SERIES)
+        (i, s, JudgementReason.CONSTANT_ZERO if np.any(recorded[places[i]].v == 0) else JudgementReason.NO_SERIES)
         for i, s in enumerate(series)
         if rules.of(s.signal) is not None and np.all(np.isnan(s.v))
     ]
@@ -70,7 +74,14 @@ def replay_all(
                         continue
     changes += [(i, Change(float(s.t[0]), i, UNKNOWN, str(why), np.inf, np.inf)) for i, s, why in silent]
     changes.sort(key=lambda item: (item[1].time, item[0]))
-    return changes
+    return [(places[i], change) for i, change in changes]
+
+
+def _order(s: Series) -> tuple[str | float, ...]:
+    """The same for two series only where all that counts is the same."""
+    limit = np.inf if s.limit is None else s.limit
+    content = (0 if values is None else zlib.crc32(values.tobytes()) for values in (s.t, s.v, s.rate, s.gc))
+    return (s.namespace, s.workload, s.pod, s.signal, s.uid, s.start, float(s.t[0]), limit, *content)
 
 
 def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int) -> list[_Job]:
