@@ -6,6 +6,7 @@ import argparse
 import gzip
 import io
 import json
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakwarden.cli import backtest
+from leakwarden.cli import backtest, backtest_run
 from leakwarden.cli.backtest_output import table
 from leakwarden.cli.backtest_policy import rules_of
 from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, UNKNOWN
@@ -471,8 +472,6 @@ def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
 def test_two_processes_find_what_one_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from leakwarden.cli import backtest_run
-
     recording = write(tmp_path / "a.jsonl", *(line(workload=f"w{i}", pod=f"w{i}-1") for i in range(4)))
     run("--series", recording, "-o", "jsonl", "--jobs", "1")
     alone = capsys.readouterr().out
@@ -480,3 +479,38 @@ def test_two_processes_find_what_one_finds(
     run("--series", recording, "-o", "jsonl", "--jobs", "2")
 
     assert capsys.readouterr().out == alone
+
+
+def test_a_process_of_the_replay_that_is_killed_ends_it_with_a_word_and_without_waiting_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the kernel does where memory runs out."""
+    told: list[str] = []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        assert len(told) < 60, "nobody noticed"
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
+    t = np.arange(BEGIN, BEGIN + 3600.0, 30)
+    recorded = [Series("fds", "shop", f"w{i}", f"w{i}-1", "", BEGIN, 100.0, t, t - BEGIN) for i in range(4)]
+    with pytest.raises(backtest_run.Unreplayable, match="--jobs 1"):
+        backtest_run.replay_all(recorded, rules_of(None), 30.0, 2, progress)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_long_work_is_told_from_its_third_second_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    moment = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    progress = backtest.Progress()
+    told = []
+    for moment in (0.5, 1.5, 2.5, 4.0, 12.0, 13.0):
+        progress(f"after {moment}")
+        told.append(capsys.readouterr().err != "")
+
+    assert told == ([False, False, True, True, True, True] if terminal else [False, False, True, False, False, True])

@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from leakwarden.cli.backtest_input import Unreadable
     from leakwarden.cli.backtest_options import seconds
     from leakwarden.cli.backtest_policy import BadPolicy, load, rules_of
+    from leakwarden.cli.backtest_run import Unreplayable
 
     progress = Progress()
     try:
@@ -110,7 +111,11 @@ def run(args: argparse.Namespace) -> int:
     if not recording.series and not recording.skipped and not recording.empty:
         return _refuse(f"{args.series}: holds no series that can be replayed")
     series = recording.series
-    changes = _replay(series, rules, interval, args.jobs, progress)
+    try:
+        changes = _replay(series, rules, interval, args.jobs, progress)
+    except Unreplayable as error:
+        progress.close()
+        return _refuse(str(error))
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
@@ -184,15 +189,15 @@ class Progress:
         import time
 
         self._clock = time.monotonic
-        self._began = self._told = self._clock()
+        self._next = self._clock() + 2
         self._open = False
 
     def __call__(self, text: str) -> None:
         now = self._clock()
         terminal = sys.stderr.isatty()
-        if now - self._began < 2 or now - self._told < (0.5 if terminal else 10):
+        if now < self._next:
             return
-        self._told = now
+        self._next = now + (0.5 if terminal else 10)
         if terminal:
             sys.stderr.write(f"\r\033[K{text}")
             self._open = True
