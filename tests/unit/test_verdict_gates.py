@@ -66,6 +66,31 @@ def test_a_burst_that_rises_for_forty_minutes_and_holds_is_no_leak() -> None:
     assert worst(judged(burst)) < LEAKING
 
 
+def after_three_quiet_hours(minutes: int, top: float, seed: int) -> Series:
+    """At a fifth of the limit for three hours, then up to `top` in a straight line, at a steady request rate."""
+    rng = np.random.default_rng(seed)
+    level = np.concatenate([np.full(360, 200.0), np.linspace(200, 1000 * top, 2 * minutes)])
+    climb = series(np.round(level + 5 * rng.normal(size=len(level))))
+    return replace(climb, rate=100 + 2 * rng.normal(size=len(level)))
+
+
+@pytest.mark.parametrize("minutes", [50, 60, 75])
+def test_a_leak_that_is_over_within_the_hour_is_acted_upon_in_time_though_all_was_quiet_before(minutes: int) -> None:
+    leak = after_three_quiet_hours(minutes, 1.0, seed=minutes)
+
+    told = [c.time for c in judged(leak) if c.verdict == EXHAUSTING]
+
+    assert told
+    assert leak.t[-1] - told[0] > 300
+
+
+@pytest.mark.parametrize("minutes", [16, 20, 24])
+def test_a_burst_that_rises_as_straight_for_some_minutes_is_not_acted_upon(minutes: int) -> None:
+    burst = after_three_quiet_hours(minutes, 0.93, seed=minutes)
+
+    assert worst(judged(burst)) < EXHAUSTING
+
+
 @pytest.mark.parametrize("period", [12, 17])
 def test_memory_under_a_sawtooth_is_exhausted_when_its_peaks_meet_the_limit(period: int) -> None:
     """What is live has reached half of the limit when its garbage, as much again, meets it. Between two peaks the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.climb import climbed_for
 from leakwarden.core.detector_state import State
 from leakwarden.core.gates import Gates
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
@@ -129,6 +130,7 @@ def _weigh(
         adjusted = _spliced(adjusted, beyond(lo[use], quantum[use], explained), use)
         left = lo.copy()
         left[use] -= explained.part
+    lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
     group = c["group"][rows]
     history = now - state.origin[group] > 26 * 3600
     readings = WIDTHS[k] / np.where(np.isnan(c["step"][rows]), WIDTHS[0], c["step"][rows])
@@ -137,7 +139,7 @@ def _weigh(
         daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
         actual=c["level"][rows],
         convicted=state.convicted[group],
-        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0,
+        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0, lasting=lasting,
         collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
         wobble=state.fall[group, k], quantum=quantum, held=held(gates, raw, quantum, readings),
         known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
@@ -148,6 +150,18 @@ def _weigh(
         jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
         passed.leak[found[jumps]] = False
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
+
+
+def _climbed_before(state: State, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
+    """Whether what one-minute buckets show has been going on in a straight line for longer than they can see."""
+    before = np.zeros(len(rows), np.bool_)
+    some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
+    if len(some):
+        lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.c["limit"][rows[some]][:, None]
+        buckets, slope = climbed_for(lo, gates.climb_buckets, gates.climb_straight)
+        ratio = slope * WIDTHS[0] / WIDTHS[1] / raw.slope[some]
+        before[some] = (buckets > 0) & (ratio < gates.climb_alike) & (ratio > 1 / gates.climb_alike)
+    return before
 
 
 def _spliced(raw: Growth, part: Growth, use: Ints) -> Growth:

@@ -114,12 +114,12 @@ def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats) -> Bools:
 
 def judge_windows(
     gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats, held: Bools,
+    daily: Bools, memory: Bools, collected: Bools, backed: Bools, lasting: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats, held: Bools,
 ) -> Passed:  # fmt: skip
     """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
     is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
     day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
+    the next wider window shows the same. `lasting`: the climb is longer than the window can see. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
     `quantum`: the least change. `held`: see there. `known`: the highest level it came back from, `fall`: how deep."""
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
@@ -215,7 +215,7 @@ def judge_windows(
     near &= ~shared | (growth > gates.shared_clear * raw.noise) | (actual > gates.shared_level)
     sure = trusted | (growth > gates.sure_clear * raw.noise)
     if width_index == 0:
-        sure &= backed | (height >= gates.sure_level)
+        sure &= backed | lasting | (height >= gates.sure_level)
     any_line = height >= gates.sure_any[width_index]
     sure &= any_line | (growth > gates.sure_line[width_index] * raw.noise)
     brim = height >= gates.level_unvetoed
