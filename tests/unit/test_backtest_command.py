@@ -469,14 +469,18 @@ def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
     assert "heap" in shown.err
 
 
-def test_two_processes_find_what_one_finds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("jobs", ["2", "4"])
+def test_several_processes_find_what_one_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: str
 ) -> None:
-    recording = write(tmp_path / "a.jsonl", *(line(workload=f"w{i}", pod=f"w{i}-1") for i in range(4)))
+    """Of signals that begin at different moments, too: what is said must not depend on the number of processors."""
+    lines = [line(workload=f"w{i}", pod=f"w{i}-1") for i in range(3)]
+    lines += [{**one, "signal": "heap", "t": [t + 17 for t in one["t"]]} for one in lines]
+    recording = write(tmp_path / "a.jsonl", *lines)
     run("--series", recording, "-o", "jsonl", "--jobs", "1")
     alone = capsys.readouterr().out
     monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
-    run("--series", recording, "-o", "jsonl", "--jobs", "2")
+    run("--series", recording, "-o", "jsonl", "--jobs", jobs)
 
     assert capsys.readouterr().out == alone
 
@@ -495,7 +499,7 @@ def test_a_process_of_the_replay_that_is_killed_ends_it_with_a_word_and_without_
 
     monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
     t = np.arange(BEGIN, BEGIN + 3600.0, 30)
-    recorded = [Series("fds", "shop", f"w{i}", f"w{i}-1", "", BEGIN, 100.0, t, t - BEGIN) for i in range(4)]
+    recorded = [Series("fds", "shop", f"w{i}", f"w{i}-1", "", BEGIN, 100.0, t, t - BEGIN) for i in range(3)]
     with pytest.raises(backtest_run.Unreplayable, match="--jobs 1"):
         backtest_run.replay_all(recorded, rules_of(None), 30.0, 2, progress)
 

@@ -82,18 +82,18 @@ def _order(s: Series) -> tuple[str | float, ...]:
 
 
 def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int) -> list[_Job]:
-    """Whole workloads, a signal each (siblings are compared within one), in parts of at most `_BATCH` readings."""
-    groups: dict[tuple[str, str, str], list[int]] = {}
+    """Whole workloads, in parts of at most `_BATCH` readings: siblings are compared within one, and all signals of one
+    are judged at the same moments, which are counted from its first reading."""
+    groups: dict[tuple[Standard, str, str], list[int]] = {}
     for i, s in enumerate(series):
-        if rules.of(s.signal) is not None:
-            groups.setdefault((s.signal, s.namespace, s.workload), []).append(i)
+        standard = rules.of(s.signal)
+        if standard is not None:
+            groups.setdefault((standard, s.namespace, s.workload), []).append(i)
     size = min(_BATCH, max(share, 1))
     batches: list[tuple[Standard, list[int]]] = []
     filled: dict[Standard, int] = {}
     counts: list[int] = []
-    for (measured, _, _), members in groups.items():
-        standard = rules.of(measured)
-        assert standard is not None
+    for (standard, _, _), members in groups.items():
         readings = sum(len(series[i].t) for i in members)
         at = filled.get(standard)
         if at is None or (counts[at] + readings > size and counts[at] > 0):
