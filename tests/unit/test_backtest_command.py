@@ -469,6 +469,36 @@ def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
     assert "heap" in shown.err
 
 
+@pytest.mark.parametrize("signal", ["HTTPErrors", "http_errors", "LatencyP99", "p99"])
+def test_without_a_policy_a_symptom_is_never_a_leak_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str
+) -> None:
+    rising = [i / 121 for i in range(121)]
+    assert run("--series", write(tmp_path / "a.jsonl", line(signal=signal, limit=1, v=rising)), "-o", "jsonl") == 0
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"from symptoms alone nothing follows: {signal}: left out" in shown.err
+
+
+def test_a_policy_of_another_namespace_judges_the_recording_all_the_same_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for namespace in ("shop", "elsewhere"):
+        policy = tmp_path / f"{namespace}.yaml"
+        policy.write_text(
+            POLICY.replace("exhaustsWithin: 1m", "exhaustsWithin: 1h").replace(": shop", f": {namespace}")
+        )
+        assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy), "-o", "jsonl") == 0
+        shown = capsys.readouterr()
+        said[namespace] = shown.err
+        assert "Exhausting" in shown.out
+
+    assert said["shop"] == ""
+    assert "calm is of namespace elsewhere; what is recorded of shop is judged as if it were in it" in said["elsewhere"]
+
+
 @pytest.mark.parametrize("jobs", ["2", "4"])
 def test_several_processes_find_what_one_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: str
