@@ -312,6 +312,13 @@ def test_the_table_shows_when_and_how_a_pod_leaked(tmp_path: Path, capsys: pytes
     assert "web-1" not in shown
 
 
+def test_a_day_of_readings_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = line(t=[BEGIN + 60 * i for i in range(1440)], v=[100] * 1440)
+    run("--series", write(tmp_path / "a.jsonl", day))
+
+    assert " UTC (24h)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("columns", [None, "80", "200", "10"])
 def test_the_table_fits_a_terminal_and_has_no_colour(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str | None
