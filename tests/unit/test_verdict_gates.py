@@ -91,6 +91,25 @@ def test_a_burst_that_rises_as_straight_for_some_minutes_is_not_acted_upon(minut
     assert worst(judged(burst)) < EXHAUSTING
 
 
+@pytest.mark.parametrize(("peak", "noise"), [(3, 0.08), (18, 0.08), (21, 0.03)])
+def test_a_leak_of_a_day_is_told_whatever_the_traffic_does_in_its_last_hours(peak: int, noise: float) -> None:
+    """Evening traffic takes away as much as leaks, and a morning's seems to explain it all; only without the traffic there
+    is a line."""
+    rng = np.random.default_rng(peak)
+    hours = np.arange(4800) / 120
+    slow = np.interp(hours, np.arange(0, 41, 0.5), rng.normal(size=82))
+    rate = 100 * (1 + 0.6 * np.cos(2 * np.pi * (hours - peak) / 24)) * (1 + 0.02 * rng.normal(size=len(hours)))
+    busy = 0.0035 * rate * np.exp(noise * slow + 0.03 * rng.normal(size=len(hours)))
+    level = busy + 0.65 * hours / 30
+    end = int(np.flatnonzero(level >= 1)[0])
+    leak = replace(series(np.round(10_000 * level[:end]), limit=10_000.0), rate=rate[:end])
+
+    told = [c.time for c in judged(leak) if c.verdict >= LEAKING]
+
+    assert told
+    assert leak.t[-1] - told[0] > 1200
+
+
 @pytest.mark.parametrize("period", [12, 17])
 def test_memory_under_a_sawtooth_is_exhausted_when_its_peaks_meet_the_limit(period: int) -> None:
     """What is live has reached half of the limit when its garbage, as much again, meets it. Between two peaks the

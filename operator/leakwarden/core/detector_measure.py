@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
@@ -11,8 +13,8 @@ from leakwarden.core.gates import Gates
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
 from leakwarden.core.staircase import staircase
-from leakwarden.core.trend import Growth, Trend, beyond, measure
-from leakwarden.core.verdict import Passed, Reason, held, judge_windows
+from leakwarden.core.trend import Growth, Trend, Z, beyond, measure
+from leakwarden.core.verdict import Beside, Passed, Reason, held, judge_windows
 
 _S = len(WIDTHS)
 
@@ -124,32 +126,54 @@ def _weigh(
     raw = measure(lo, hi, quantum)
     adjusted = Growth.of(raw)
     use = np.flatnonzero(rated | apart)
-    left = lo
+    left, above, unsure = lo, hi, np.zeros(len(rows))
     if len(use):
         explained = explain_by_load(lo[use], load[use], quantum[use])
         adjusted = _spliced(adjusted, beyond(lo[use], quantum[use], explained), use)
-        left = lo.copy()
+        left, above = lo.copy(), hi.copy()
         left[use] -= explained.part
+        above[use] -= explained.part
+        unsure[use] = explained.slope_error
     lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
     group = c["group"][rows]
     history = now - state.origin[group] > 26 * 3600
     readings = WIDTHS[k] / np.where(np.isnan(c["step"][rows]), WIDTHS[0], c["step"][rows])
-    passed = judge_windows(
-        gates, k, raw, adjusted, rated=rated, apart=apart, history=history,
-        daily=_higher_than_yesterday(k, lo), memory=c["memory"][rows] & (np.isnan(c["gc"][rows]) | blind),
-        actual=c["level"][rows],
-        convicted=state.convicted[group],
-        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0, lasting=lasting,
-        collected=c["memory"][rows] & ~np.isnan(c["gc"][rows]),
-        wobble=state.fall[group, k], quantum=quantum, held=held(gates, raw, quantum, readings),
-        known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]), fall=state.fall[group, k:].max(axis=1),
+    memory = c["memory"][rows]
+    counted = ~np.isnan(c["gc"][rows])
+    beside = Beside(
+        rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
+        memory=memory & (~counted | blind), collected=memory & counted,
+        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0, lasting=lasting, convicted=state.convicted[group],
+        actual=c["level"][rows], known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]),
+        fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
+        held=held(gates, raw, quantum, readings),
     )  # fmt: skip
+    passed = judge_windows(gates, k, raw, adjusted, beside)
+    if k in gates.cleared:
+        hidden = rated & ~memory & ~(passed.leak & passed.near) & (raw.level >= gates.level_backed)
+        some = np.flatnonzero(hidden)
+        if len(some):
+            clean = measure(left[some], above[some], quantum[some])
+            # Without its load a high-water mark stands still no more; it did.
+            clean = replace(clean, slope_low=clean.slope_low - Z * unsure[some], still=raw.still[some])
+            shown, which = _judge_what_load_leaves(gates, k, clean, lo[some] - left[some], beside.pick(some))
+            passed.adopt(shown, some, which)
     # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
     found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
     if gates.staircase[k] > 0 and len(found):
         jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
         passed.leak[found[jumps]] = False
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
+
+
+def _judge_what_load_leaves(gates: Gates, k: int, clean: Trend, part: Floats, beside: Beside) -> tuple[Passed, Bools]:
+    """Over hours the load's own ups and downs hide a leak, and the line of what the load leaves, `clean`, shows it. Not
+    of memory, whose garbage goes along with the load in ways of its own. `part`: what the load explains."""
+    shown = judge_windows(gates, k, clean, Growth.of(clean), replace(beside, wobble=np.zeros(len(part))))
+    narrow = clean.slope_low > gates.cleared_narrow * clean.slope
+    # No second chance where the load has hardly changed.
+    moved = np.nanmax(part, axis=1) - np.nanmin(part, axis=1) > gates.cleared_part * clean.slope * clean.span
+    return shown, shown.leak & shown.near & narrow & moved
 
 
 def _climbed_before(state: State, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
@@ -197,8 +221,8 @@ def _note(
     c["w_best"][rows, k], c["w_low"][rows, k], c["w_high"][rows, k] = (
         passed.seconds, passed.seconds_low, passed.seconds_high,
     )  # fmt: skip
-    c["w_slope_low"][rows, k] = raw.slope_low * limit * 3600 / width
-    c["w_slope_high"][rows, k] = raw.slope_high * limit * 3600 / width
+    c["w_slope_low"][rows, k] = passed.slope_low * limit * 3600 / width
+    c["w_slope_high"][rows, k] = passed.slope_high * limit * 3600 / width
     c["w_calmest"][rows, k] = passed.reason
     why = np.where(rated, int(Reason.GrowsBeyondLoad), int(Reason.SteadyGrowth))
     why = np.where(~rated & apart, int(Reason.GrowsApart), why)

@@ -39,6 +39,12 @@ class Gates:
     # unless the load leaves at least this share of the growth (bench: pool_at_maximum).
     coarse_readings: int = 12
     coarse_unexplained: float = 0.6
+    # Widths at which what the load leaves is judged as a line of its own, and the least share of its slope that must be
+    # sure: of 1,224 leaks 12 more are told (bench: slow, by_traffic, error_bursts), at 0.23 a queue is mistaken (congestion).
+    cleared: tuple[int, ...] = (2, 3, 4, 5)
+    cleared_narrow: float = 0.5
+    # ... where what the load explains moves by at least this share of the growth; without it noise would be a second chance.
+    cleared_part: float = 0.2
     # Siblings that show the same are no veto, but mornings and steps that all pods see grow by less than ten times
     # their noise; above this level whatever grows is told (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 10.0
@@ -120,6 +126,8 @@ class Gates:
     sure_level: float = 0.94
     # ... unless the latest so many three-minute buckets are one straight climb of about the same speed (core/climb.py):
     # bursts of the bench rise for 24 minutes at most, and show 19 where half an hour is held against a line (quick).
+    # Neither counts a height where the workload has come back from nearly as high (cron).
+    sure_known: float = 0.80
     climb_buckets: int = 11
     climb_straight: float = 20.0
     climb_alike: float = 1.5

@@ -20,7 +20,7 @@ _FIRST, _SECOND = (index.astype(np.intp) for index in np.triu_indices(SLOTS, k=4
 _LAG = (_SECOND - _FIRST).astype(np.float32)
 _TIME = np.arange(SLOTS, dtype=np.float64)
 # The two-sided 95 % quantile of the normal distribution.
-_Z = 1.96
+Z = 1.96
 _PART = 512  # windows whose pairs are drawn at a time: as many as fit into the processor's cache
 
 
@@ -166,7 +166,7 @@ def _line(y: Floats, quantum: Floats) -> _Line:
     power = np.sum(resid**2, axis=1)
     rho = np.sum(resid[:, 1:] * resid[:, :-1], axis=1) / np.maximum(power, 1e-18)
     rho = np.clip(np.where(power > 1e-12, rho, 0.0), 0.0, 0.8)
-    low, high = _interval(pairs, count, n, rho, _Z)
+    low, high = _interval(pairs, count, n, rho, Z)
     return _Line(
         valid, n, first, span, slope, np.where(some, low, -np.inf), np.where(some, high, np.inf), offset, noise,
         _curve(y, valid, first, span),
@@ -176,7 +176,7 @@ def _line(y: Floats, quantum: Floats) -> _Line:
 def beyond(lo: Floats, quantum: Floats, explained: Explained) -> Growth:
     """The growth of floors `lo` that the load leaves unexplained."""
     line = _line(lo - explained.part, quantum)
-    return Growth(line.slope, line.slope_low - _Z * explained.slope_error, line.late)
+    return Growth(line.slope, line.slope_low - Z * explained.slope_error, line.late)
 
 
 def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:

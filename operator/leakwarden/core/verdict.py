@@ -7,12 +7,12 @@ before it could be believed. The numbers are in core/gates.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
 
-from leakwarden.core.cascade import WIDTHS, Bools
+from leakwarden.core.cascade import WIDTHS, Bools, Ints
 from leakwarden.core.gates import Gates
 from leakwarden.core.readings import Floats
 from leakwarden.core.trend import Growth, Trend
@@ -75,6 +75,13 @@ class Passed:
     seconds: Floats  # to exhaustion: best estimate; inf where it does not grow
     seconds_low: Floats
     seconds_high: Floats
+    slope_low: Floats  # share of the limit per bucket
+    slope_high: Floats
+
+    def adopt(self, other: Passed, rows: Ints, which: Bools) -> None:
+        """Take over what `other` says of `which` of its windows; `rows`: where each of them is among these."""
+        for of in fields(self):
+            getattr(self, of.name)[rows[which]] = getattr(other, of.name)[which]
 
 
 def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
@@ -112,23 +119,42 @@ def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats) -> Bools:
     return calm & (quantum > gates.coarse) & (raw.level < 1 - quantum / 2)
 
 
-def judge_windows(
-    gates: Gates, width_index: int, raw: Trend, adjusted: Growth, *, rated: Bools, apart: Bools, history: Bools,
-    daily: Bools, memory: Bools, collected: Bools, backed: Bools, lasting: Bools, convicted: Bools, actual: Floats, known: Floats, fall: Floats, wobble: Floats, quantum: Floats, held: Bools,
-) -> Passed:  # fmt: skip
-    """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known. `rated`: the load
-    is known; `apart`: siblings are. `history`: the workload has been seen for over a day. `daily`: also higher than a
-    day before. `memory`: memory without GC counts, or whose GC has not run; `collected`: memory with GC counts. `backed`:
-    the next wider window shows the same. `lasting`: the climb is longer than the window can see. `convicted`: a process of this workload was Exhausting before. `actual`: the latest ceiling. `wobble`: the deepest fall at this width.
-    `quantum`: the least change. `held`: see there. `known`: the highest level it came back from, `fall`: how deep."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of each window beside its trend; shares of the limit."""
+
+    rated: Bools  # the load is known
+    apart: Bools  # else: siblings are
+    history: Bools  # the workload has been seen for over a day
+    daily: Bools  # also higher than a day before
+    memory: Bools  # memory without GC counts, or whose GC has not run
+    collected: Bools  # memory with GC counts
+    backed: Bools  # the next wider window shows the same
+    lasting: Bools  # the climb is longer than the window can see
+    convicted: Bools  # a process of this workload was Exhausting before
+    actual: Floats  # the latest ceiling
+    known: Floats  # the highest level that the workload came back from
+    fall: Floats  # ... and how deep it fell
+    wobble: Floats  # the deepest fall at this width
+    quantum: Floats  # the least change
+    held: Bools  # see `held`
+
+    def pick(self, rows: Ints) -> Beside:
+        return Beside(*(getattr(self, of.name)[rows] for of in fields(self)))
+
+
+def judge_windows(gates: Gates, width_index: int, raw: Trend, adjusted: Growth, beside: Beside) -> Passed:
+    """`adjusted` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known."""
+    rated, apart, convicted, quantum, held = beside.rated, beside.apart, beside.convicted, beside.quantum, beside.held
+    memory, collected, actual, known = beside.memory, beside.collected, beside.actual, beside.known
     width = WIDTHS[width_index]
     growth = raw.slope * raw.span
     enough = raw.n >= gates.readings[width_index]
     clear = enough & (raw.slope_low > 0) & (growth > gates.clear_of_noise[width_index] * raw.noise)
     # Little growth near the limit is easily noise; it takes a straight line (bench: living_high).
-    straight = np.where(backed, 14.0, gates.clear_of_noise_little[width_index])
+    straight = np.where(beside.backed, 14.0, gates.clear_of_noise_little[width_index])
     clear &= (growth > gates.little) | (growth > straight * raw.noise)
-    clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * wobble)
+    clear &= (growth > 2.5 * quantum) & (growth > gates.beyond_wobble * beside.wobble)
     steady = (raw.step > gates.least_quarter) | (raw.slope_low > gates.narrow * raw.slope)
     steady &= raw.drawdown < gates.gives_back
     # A high-water mark stands still between its records; small pools do so because they count in large steps.
@@ -167,17 +193,17 @@ def judge_windows(
         firm | held, 0.0, np.maximum(np.maximum(level - raw.floor, raw.garbage - raw.slope) - gates.air, 0.0)
     )
     height = np.where(memory | collected | rated, level, level - 0.75 * airy)
-    margin = np.minimum(gates.beyond_fall * fall, gates.beyond_rest * (1 - known))
+    margin = np.minimum(gates.beyond_fall * beside.fall, gates.beyond_rest * (1 - known))
     # The line may run ahead of what was seen; nothing is novel for where a line points.
     novel = np.minimum(raw.floor, actual) > known + margin
     short = width_index <= 1
-    trusted = np.where(rated, unexplained, (apart & unexplained) | (history & (short | daily)))
+    trusted = np.where(rated, unexplained, (apart & unexplained) | (beside.history & (short | beside.daily)))
     hasty = gates.level_unexplained[width_index]
     soon = (1 - height) * width <= gates.imminent * raw.slope
     unexplained_level = np.where(soon, min(gates.level_imminent, hasty), hasty)
     # Garbage that doubles what is live stands high every morning (bench: gc_sawtooth).
     unexplained_level = np.where(collected, gates.level_collected, unexplained_level)
-    trusted_level = np.where(backed & (width_index == 0), gates.level_backed, gates.level[width_index])
+    trusted_level = np.where(beside.backed & (width_index == 0), gates.level_backed, gates.level[width_index])
     trusted_level = trusted_level + np.where(rated | (apart & unexplained), 0.0, gates.level_history)
     needed = np.where(trusted, trusted_level, unexplained_level)
     needed = np.where(held, np.minimum(needed, gates.level_held[width_index]), needed)
@@ -215,7 +241,9 @@ def judge_windows(
     near &= ~shared | (growth > gates.shared_clear * raw.noise) | (actual > gates.shared_level)
     sure = trusted | (growth > gates.sure_clear * raw.noise)
     if width_index == 0:
-        sure &= backed | lasting | (height >= gates.sure_level)
+        unlike_before = known < gates.sure_known
+        sure &= beside.backed | beside.lasting | (unlike_before & (height >= gates.sure_level))
+    sure &= ~(shared & collected) | (actual > gates.shared_level)
     any_line = height >= gates.sure_any[width_index]
     sure &= any_line | (growth > gates.sure_line[width_index] * raw.noise)
     brim = height >= gates.level_unvetoed
@@ -227,4 +255,4 @@ def judge_windows(
     reason = np.where(clear & ~novel, int(Reason.WithinKnownRange), reason)
     reason = np.where(clear & ~keeps_on, int(Reason.SlowsDown), reason)
     reason = np.where(clear & vetoed, int(Reason.FollowsLoad), reason)
-    return Passed(leak, near, sure, suspect, reason, best, low, high)
+    return Passed(leak, near, sure, suspect, reason, best, low, high, raw.slope_low.copy(), raw.slope_high.copy())
