@@ -350,6 +350,15 @@ def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
     assert "Stale" not in {one["reason"] for one in found}
 
 
+@pytest.mark.parametrize("apart", [100_000_000, 250_000_000_000])
+def test_readings_that_lie_years_apart_are_judged_each_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], apart: int
+) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line(t=[BEGIN, BEGIN + apart], v=[1, 2])), "-o", "jsonl") == 0
+
+    assert [(one["time"], one["verdict"]) for one in objects(capsys.readouterr().out)] == [(BEGIN, "Unknown")]
+
+
 def test_a_leak_is_told_once_however_often_its_readings_are_missing() -> None:
     t = BEGIN + 60.0 * np.arange(600, dtype=np.float64)
     one = Series("descriptors", "shop", "cart", "cart-1", "u", BEGIN - 5.0, 1000.0, t, np.full(600, 500.0))
