@@ -46,8 +46,20 @@ class _ClosedOutput(io.TextIOBase):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
 
 
+class _ClosedInput(io.RawIOBase):
+    """Standard input where the caller closed it (`<&-`): whoever reads fails."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object, /) -> NoReturn:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def _streams() -> None:
     """Python has None for a stream that was closed before it began, which every command would have to think of."""
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(_ClosedInput()))
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     if sys.stdout is None:

@@ -6,6 +6,7 @@ import argparse
 import gzip
 import io
 import json
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leakwarden.cli import backtest
+from leakwarden.cli import backtest, backtest_run
 from leakwarden.cli.backtest_output import table
 from leakwarden.cli.backtest_policy import rules_of
 from leakwarden.core.detector import EXHAUSTING, HEALTHY, LEAKING, UNKNOWN
@@ -83,20 +84,42 @@ def test_changes_come_in_the_order_of_time(tmp_path: Path, capsys: pytest.Captur
     assert times == sorted(times)
 
 
-def test_gzip_is_recognised_by_its_content_and_lines_come_in_any_order(
+def test_times_of_fractions_of_a_second_are_written_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = line(pod="cart-2", uid="uid-2", v=[100] * 121)
-    run("--series", write(tmp_path / "a.jsonl", line(), other), "-o", "jsonl")
+    moments = [BEGIN + 30 * i + 0.125 for i in range(121)]
+    assert run("--series", write(tmp_path / "a.jsonl", line(t=moments)), "-o", "jsonl") == 0
+    assert {one["time"] % 1 for one in objects(capsys.readouterr().out)} == {0.125}
+
+
+def test_an_interval_of_fractions_of_a_second_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl", "--interval", "12s500ms") == 0
+    assert objects(capsys.readouterr().out)
+
+
+def test_gzip_is_recognised_by_its_content(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line()), "-o", "jsonl")
     plain = capsys.readouterr().out
-    packed = write(tmp_path / "b.gz", other, line())
+    packed = write(tmp_path / "b.gz", line())
     Path(packed).rename(tmp_path / "b.jsonl")
     run("--series", str(tmp_path / "b.jsonl"), "-o", "jsonl")
 
-    def ordered(text: str) -> list[str]:
-        return sorted(text.splitlines())
+    assert capsys.readouterr().out == plain
 
-    assert ordered(capsys.readouterr().out) == ordered(plain)
+
+@pytest.mark.parametrize("output", ["jsonl", "table"])
+def test_the_order_of_lines_changes_no_byte_of_what_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    """All begin at one moment and leak alike, so that their changes come at the same moments."""
+    lines = [line(pod=f"cart-{pod}", uid=f"uid-{pod}", signal=signal) for pod in "123" for signal in ("fds", "pool")]
+    lines.append(line(limit=2000))  # nothing but its limit tells it from the first
+    shown = set()
+    for turn in (0, 3, 5):
+        run("--series", write(tmp_path / "a.jsonl", *lines[turn:], *reversed(lines[:turn])), "-o", output)
+        shown.add(capsys.readouterr().out)
+
+    assert len(shown) == 1
 
 
 def test_unsorted_and_repeated_times_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,6 +312,13 @@ def test_the_table_shows_when_and_how_a_pod_leaked(tmp_path: Path, capsys: pytes
     assert "web-1" not in shown
 
 
+def test_a_day_of_readings_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = line(t=[BEGIN + 60 * i for i in range(1440)], v=[100] * 1440)
+    run("--series", write(tmp_path / "a.jsonl", day))
+
+    assert " UTC (24h)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("columns", [None, "80", "200", "10"])
 def test_the_table_fits_a_terminal_and_has_no_colour(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str | None
@@ -318,6 +348,15 @@ def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
     found = [one for one in objects(capsys.readouterr().out) if one["time"] <= coarse["t"][-1]]
     assert "Exhausting" in {one["verdict"] for one in found}
     assert "Stale" not in {one["reason"] for one in found}
+
+
+@pytest.mark.parametrize("apart", [100_000_000, 250_000_000_000])
+def test_readings_that_lie_years_apart_are_judged_each_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], apart: int
+) -> None:
+    assert run("--series", write(tmp_path / "a.jsonl", line(t=[BEGIN, BEGIN + apart], v=[1, 2])), "-o", "jsonl") == 0
+
+    assert [(one["time"], one["verdict"]) for one in objects(capsys.readouterr().out)] == [(BEGIN, "Unknown")]
 
 
 def test_a_leak_is_told_once_however_often_its_readings_are_missing() -> None:
@@ -446,15 +485,82 @@ def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
     assert "heap" in shown.err
 
 
-def test_two_processes_find_what_one_finds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("signal", ["HTTPErrors", "http_errors", "LatencyP99", "p99"])
+def test_without_a_policy_a_symptom_is_never_a_leak_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str
 ) -> None:
-    from leakwarden.cli import backtest_run
+    rising = [i / 121 for i in range(121)]
+    assert run("--series", write(tmp_path / "a.jsonl", line(signal=signal, limit=1, v=rising)), "-o", "jsonl") == 0
 
-    recording = write(tmp_path / "a.jsonl", *(line(workload=f"w{i}", pod=f"w{i}-1") for i in range(4)))
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"from symptoms alone nothing follows: {signal}: left out" in shown.err
+
+
+def test_a_policy_of_another_namespace_judges_the_recording_all_the_same_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for namespace in ("shop", "elsewhere"):
+        policy = tmp_path / f"{namespace}.yaml"
+        policy.write_text(
+            POLICY.replace("exhaustsWithin: 1m", "exhaustsWithin: 1h").replace(": shop", f": {namespace}")
+        )
+        assert run("--series", write(tmp_path / "a.jsonl", line()), "--policy", str(policy), "-o", "jsonl") == 0
+        shown = capsys.readouterr()
+        said[namespace] = shown.err
+        assert "Exhausting" in shown.out
+
+    assert said["shop"] == ""
+    assert "calm is of namespace elsewhere; what is recorded of shop is judged as if it were in it" in said["elsewhere"]
+
+
+@pytest.mark.parametrize("jobs", ["2", "4"])
+def test_several_processes_find_what_one_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: str
+) -> None:
+    """Of signals that begin at different moments, too: what is said must not depend on the number of processors."""
+    lines = [line(workload=f"w{i}", pod=f"w{i}-1") for i in range(3)]
+    lines += [{**one, "signal": "heap", "t": [t + 17 for t in one["t"]]} for one in lines]
+    recording = write(tmp_path / "a.jsonl", *lines)
     run("--series", recording, "-o", "jsonl", "--jobs", "1")
     alone = capsys.readouterr().out
     monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
-    run("--series", recording, "-o", "jsonl", "--jobs", "2")
+    run("--series", recording, "-o", "jsonl", "--jobs", jobs)
 
     assert capsys.readouterr().out == alone
+
+
+def test_a_process_of_the_replay_that_is_killed_ends_it_with_a_word_and_without_waiting_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the kernel does where memory runs out."""
+    told: list[str] = []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        assert len(told) < 60, "nobody noticed"
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
+    t = np.arange(BEGIN, BEGIN + 3600.0, 30)
+    recorded = [Series("fds", "shop", f"w{i}", f"w{i}-1", "", BEGIN, 100.0, t, t - BEGIN) for i in range(3)]
+    with pytest.raises(backtest_run.Unreplayable, match="--jobs 1"):
+        backtest_run.replay_all(recorded, rules_of(None), 30.0, 2, progress)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_long_work_is_told_from_its_third_second_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    moment = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    progress = backtest.Progress()
+    told = []
+    for moment in (0.5, 1.5, 2.5, 4.0, 12.0, 13.0):
+        progress(f"after {moment}")
+        told.append(capsys.readouterr().err != "")
+
+    assert told == ([False, False, True, True, True, True] if terminal else [False, False, True, False, False, True])

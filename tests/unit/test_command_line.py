@@ -1,4 +1,4 @@
-"""What all commands share: a standard output that the caller closed, or that takes nothing more."""
+"""What all commands share: standard streams that the caller closed, or that take nothing more."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ def test_what_cannot_be_written_to_a_closed_output_is_one_line_and_exit_code_two
 def test_a_full_device_is_told_as_well(tmp_path: Path) -> None:
     done = shell("LEAKWARDEN crd >/dev/full", tmp_path)
     assert (done.returncode, done.stderr) == (2, "leakwarden: No space left on device\n")
+
+
+def test_a_full_device_is_told_where_more_is_written_than_is_buffered(tmp_path: Path) -> None:
+    line = {"signal": "fds", "namespace": "n", "workload": "w", "uid": "", "start": 0, "limit": 9, "t": [1], "v": [1]}
+    lines = "".join(json.dumps({**line, "pod": f"w-{i}"}) + "\n" for i in range(100))
+    (tmp_path / "series.jsonl").write_text(lines)
+    done = shell("LEAKWARDEN backtest --series series.jsonl -o jsonl >/dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "leakwarden backtest: standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["check -", "audit -", "report -f -", "backtest --series -"])
+def test_what_cannot_be_read_from_a_closed_input_is_one_line_and_exit_code_two(command: str, tmp_path: Path) -> None:
+    done = shell(f"LEAKWARDEN {command} <&-", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "Bad file descriptor" in done.stderr
 
 
 def test_with_both_closed_the_exit_code_remains(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ From Prometheus the pods of all workloads are judged, or of each --workload: a p
 not applied. Which workload a pod is of comes from kube-state-metrics where Prometheus has it, else from the pod's name;
 the pod's containers are pod/container where several have readings. Only reading is done, in windows of at most 6 hours.
 
+Of a recording all is judged as the policy judges what it selects; neither selector nor namespace is applied.
+
 A line of the series is one life of one process:
   {"signal": "descriptors", "namespace": "shop", "workload": "cart", "pod": "cart-1", "uid": "...",
    "start": 1700000000, "limit": 1024, "t": [1700000030, ...], "v": [12, null, ...], "rate": [...], "gc": [...]}
@@ -59,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register the subcommand. Imports nothing: --help must be quick."""
     parser = subparsers.add_parser(
         "backtest",
-        help="replay recorded series: what would a policy have done?",
+        help="replay the past: what would a policy have done?",
         description=_ABOUT,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from leakwarden.cli.backtest_input import Unreadable
     from leakwarden.cli.backtest_options import seconds
     from leakwarden.cli.backtest_policy import BadPolicy, load, rules_of
+    from leakwarden.cli.backtest_run import Unreplayable
 
     progress = Progress()
     try:
@@ -110,7 +113,13 @@ def run(args: argparse.Namespace) -> int:
     if not recording.series and not recording.skipped and not recording.empty:
         return _refuse(f"{args.series}: holds no series that can be replayed")
     series = recording.series
-    changes = _replay(series, rules, interval, args.jobs, progress)
+    if args.prometheus is None and policy is not None:
+        _tell_strangers(series, policy)
+    try:
+        changes = _replay(series, rules, interval, args.jobs, progress)
+    except Unreplayable as error:
+        progress.close()
+        return _refuse(str(error))
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
@@ -118,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}")
     if recording.skipped:
         lines = f"{recording.skipped} of {recording.lines} lines were skipped"
         _say(lines if args.prometheus is None else f"{recording.skipped} parts could not be read")
@@ -153,6 +162,17 @@ def _read(args: argparse.Namespace, policy: Policy | None, progress: Progress) -
     return found.recording
 
 
+def _tell_strangers(series: Sequence[Series], policy: Policy) -> None:
+    """A recording is taken to be what the policy is for; where it plainly is not, that is worth a word."""
+    others = sorted({one.namespace for one in series} - {policy.namespace})
+    if others and policy.namespace:
+        more = " and others" if len(others) > 3 else ""
+        _say(
+            f"{policy.name or 'the policy'} is of namespace {policy.namespace}; what is recorded of"
+            f" {', '.join(others[:3])}{more} is judged as if it were in it"
+        )
+
+
 def _replay(
     series: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Progress
 ) -> list[tuple[int, Change]]:
@@ -160,7 +180,7 @@ def _replay(
 
     left_out = rules.left_out(series)
     if left_out:
-        _say(f"the policy does not judge {', '.join(left_out)}: left out")
+        _say(left_out)
     return replay_all(series, rules, interval, jobs, progress)
 
 
@@ -184,15 +204,15 @@ class Progress:
         import time
 
         self._clock = time.monotonic
-        self._began = self._told = self._clock()
+        self._next = self._clock() + 2
         self._open = False
 
     def __call__(self, text: str) -> None:
         now = self._clock()
         terminal = sys.stderr.isatty()
-        if now - self._began < 2 or now - self._told < (0.5 if terminal else 10):
+        if now < self._next:
             return
-        self._told = now
+        self._next = now + (0.5 if terminal else 10)
         if terminal:
             sys.stderr.write(f"\r\033[K{text}")
             self._open = True

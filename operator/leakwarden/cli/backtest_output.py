@@ -48,7 +48,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
 def _number(value: float) -> float | int | None:
     if not np.isfinite(value):
         return None
-    rounded = round(value, 3)
+    rounded = round(float(value), 3)  # numpy's own numbers are none that can be encoded
     return int(rounded) if rounded == int(rounded) else rounded
 
 
@@ -103,7 +103,7 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int
     workloads = len({(s.namespace, s.workload) for s in series})
     lines = [
         f"{len(series)} series of {workloads} workload{'' if workloads == 1 else 's'},"
-        f" {_when(begin)} to {_when(end)} UTC ({format_duration(end - begin)})",
+        f" {_when(begin)} to {_when(end)} UTC ({_span(end - begin)})",
         "worst verdict: " + ", ".join(f"{VERDICTS[code]} {counts[code]}" for code in reversed(range(len(VERDICTS)))),
     ]
     shown = sorted((i for i in worst if worst[i] >= LEAKING), key=lambda i: (-worst[i], by_series[i][0].time))
@@ -124,6 +124,11 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int
         lines.append(f"and {len(shown) - _MOST} more; -o jsonl has all")
     lines += ["", "  ".join(f"{_MARKS[code]} {VERDICTS[code]}" for code in range(len(VERDICTS)))]
     return "\n".join(lines) + "\n"
+
+
+def _span(seconds: float) -> str:
+    """To the nearest hour where hours are all that is said: a day of readings ends a minute before its 24th."""
+    return format_duration(seconds if seconds < 36_000 else round(seconds / 3600) * 3600)
 
 
 def _worsenings(own: Iterable[Change]) -> list[Change]:

@@ -31,6 +31,8 @@ _ALSO = {
     "Heap": ("go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
     "DBPool": ("pool", "db", "go_sql_open_connections"),
     "WorkingSet": ("memory", "rss"),
+    "HTTPErrors": ("errors", "5xx", "502", "error_ratio"),
+    "LatencyP99": ("latency", "p99"),
 }
 
 
@@ -49,11 +51,20 @@ class Rules:
     acts: bool = False
 
     def of(self, signal: str) -> Standard | None:
-        """None where the policy does not judge this signal."""
-        return Standard() if self.by_name is None else self.by_name.get(_plain(signal))
+        """None where the policy does not judge this signal, and for a symptom: its growth is no leak."""
+        if self.by_name is not None:
+            return self.by_name.get(_plain(signal))
+        kind, _ = self.known.get(_plain(signal), (None, None))
+        return None if kind in SYMPTOMS else Standard()
 
-    def left_out(self, series: Sequence[Series]) -> list[str]:
-        return sorted({s.signal for s in series if self.of(s.signal) is None})
+    def left_out(self, series: Sequence[Series]) -> str:
+        """Which signals are not judged, and why, in words; empty where all are."""
+        names = ", ".join(sorted({s.signal for s in series if self.of(s.signal) is None}))
+        if not names:
+            return ""
+        if self.by_name is None:
+            return f"from symptoms alone nothing follows: {names}: left out"
+        return f"the policy does not judge {names}: left out"
 
     def consequence(self, signal: str) -> str:
         """What follows from Exhausting."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import numpy as np
@@ -20,16 +24,25 @@ _BATCH = 4_000_000
 # Below this a second process costs more than it saves.
 _WORTH_IT = 1_500_000
 
+
+class Unreplayable(Exception):
+    """The replay came to no end; the message is fit for people."""
+
+
 _Job = tuple[tuple[int, ...], list[Series], Standard, float]
 
 
 def replay_all(
     recorded: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
 ) -> list[tuple[int, Change]]:
-    """(place in `recorded`, change), by time. Of a series without a single reading nothing is ever known."""
-    series = [rules.measured(one) for one in recorded]
+    """(place in `recorded`, change), by time. Of a series without a single reading nothing is ever known.
+    Raises Unreplayable where a process of it is killed."""
+    # By what they are, not as they came: sums over siblings, and which of two changes of one moment comes first, would
+    # else depend on the order of lines.
+    places = sorted(range(len(recorded)), key=lambda place: _order(recorded[place]))
+    series = [rules.measured(recorded[place]) for place in places]
     silent = [
-        (i, s, JudgementReason.CONSTANT_ZERO if np.any(recorded[i].v == 0) else JudgementReason.NO_SERIES)
+        (i, s, JudgementReason.CONSTANT_ZERO if np.any(recorded[places[i]].v == 0) else JudgementReason.NO_SERIES)
         for i, s in enumerate(series)
         if rules.of(s.signal) is not None and np.all(np.isnan(s.v))
     ]
@@ -55,37 +68,32 @@ def replay_all(
 
             changes += _work(batch, tell)
     else:
-        # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
-        context = multiprocessing.get_context("spawn")
-        shared = context.Array("d", len(batches))
-        with context.Pool(min(processes, len(batches)), _share, (shared,)) as pool:
-            pending = pool.imap_unordered(_numbered, enumerate(batches))
-            for _ in batches:
-                while True:
-                    told(shared[:])
-                    try:
-                        changes += pending.next(timeout=0.5)
-                        break
-                    except multiprocessing.TimeoutError:
-                        continue
+        changes += _side_by_side(batches, min(processes, len(batches)), told)
     changes += [(i, Change(float(s.t[0]), i, UNKNOWN, str(why), np.inf, np.inf)) for i, s, why in silent]
     changes.sort(key=lambda item: (item[1].time, item[0]))
-    return changes
+    return [(places[i], change) for i, change in changes]
+
+
+def _order(s: Series) -> tuple[str | float, ...]:
+    """The same for two series only where all that counts is the same."""
+    limit = np.inf if s.limit is None else s.limit
+    content = (0 if values is None else zlib.crc32(values.tobytes()) for values in (s.t, s.v, s.rate, s.gc))
+    return (s.namespace, s.workload, s.pod, s.signal, s.uid, s.start, float(s.t[0]), limit, *content)
 
 
 def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int) -> list[_Job]:
-    """Whole workloads, a signal each (siblings are compared within one), in parts of at most `_BATCH` readings."""
-    groups: dict[tuple[str, str, str], list[int]] = {}
+    """Whole workloads, in parts of at most `_BATCH` readings: siblings are compared within one, and all signals of one
+    are judged at the same moments, which are counted from its first reading."""
+    groups: dict[tuple[Standard, str, str], list[int]] = {}
     for i, s in enumerate(series):
-        if rules.of(s.signal) is not None:
-            groups.setdefault((s.signal, s.namespace, s.workload), []).append(i)
+        standard = rules.of(s.signal)
+        if standard is not None:
+            groups.setdefault((standard, s.namespace, s.workload), []).append(i)
     size = min(_BATCH, max(share, 1))
     batches: list[tuple[Standard, list[int]]] = []
     filled: dict[Standard, int] = {}
     counts: list[int] = []
-    for (signal, _, _), members in groups.items():
-        standard = rules.of(signal)
-        assert standard is not None
+    for (standard, _, _), members in groups.items():
         readings = sum(len(series[i].t) for i in members)
         at = filled.get(standard)
         if at is None or (counts[at] + readings > size and counts[at] > 0):
@@ -97,12 +105,40 @@ def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int
     return [(tuple(places), [series[i] for i in places], standard, interval) for standard, places in batches]
 
 
+def _side_by_side(
+    batches: Sequence[_Job], processes: int, told: Callable[[Sequence[float]], None]
+) -> list[tuple[int, Change]]:
+    # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
+    context = multiprocessing.get_context("spawn")
+    shares = context.RawArray("d", len(batches))  # without a lock, which a process that is killed would take with it
+    changes: list[tuple[int, Change]] = []
+    with ProcessPoolExecutor(processes, context, _begin, (shares,)) as pool:
+        try:
+            pending = {pool.submit(_numbered, each) for each in enumerate(batches)}
+            while pending:
+                told(shares[:])
+                done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                for each in done:
+                    changes += each.result()
+        except BrokenProcessPool:
+            raise Unreplayable(
+                "a process of the replay was killed, mostly because memory ran out; --jobs 1 needs less, and so do parts"
+                " of the input"
+            ) from None
+        except BaseException:
+            for child in multiprocessing.active_children():  # else leaving waits until they have done all of their work
+                child.terminate()
+            raise
+    return changes
+
+
 _shares: Any = None  # of each process: an array shared by all, the share done of each batch
 
 
-def _share(shares: Any) -> None:
+def _begin(shares: Any) -> None:
     global _shares
     _shares = shares
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all; one that ends says nothing about it
 
 
 def _numbered(numbered: tuple[int, _Job]) -> list[tuple[int, Change]]:

@@ -14,6 +14,9 @@ from leakwarden.core.threshold import held_above
 # s; the operator reads every minute or more often. A recording may be coarser than anything it would ever read: then
 # three of its intervals must be missing, or each reading would be stale before the next.
 _USUAL = 60.0
+# s; of readings further apart than two hours even the detector's widest buckets, of four, hold too few to judge. Without
+# an end, two readings that lie years apart are replayed tick by tick from the one to the other.
+_MOST = 6 * 3600.0
 
 
 def patience(life: Sequence[Series], max_age: float) -> float:
@@ -21,7 +24,7 @@ def patience(life: Sequence[Series], max_age: float) -> float:
     # A missing scrape makes a gap of two steps, so the shorter gaps tell the step.
     gaps = [np.diff(line.t) for line in life]
     step = max((float(np.quantile(each, 0.25)) for each in gaps if each.size), default=0.0)
-    return max_age if step <= _USUAL else max(max_age, 3 * step)
+    return max_age if step <= _USUAL else max(max_age, min(3 * step, _MOST))
 
 
 def levels(life: Sequence[Series], standard: Standard, max_gap: float) -> list[Ints]:
