@@ -350,6 +350,23 @@ def test_a_recording_coarser_than_the_operator_reads_is_judged_at_its_own_pace(
     assert "Stale" not in {one["reason"] for one in found}
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_what_is_recorded_later_and_finer_changes_nothing_of_what_was_said_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
+) -> None:
+    moments = [*range(BEGIN, BEGIN + 36_000, 300), *range(BEGIN + 36_000, BEGIN + 72_000, 30)]
+    values = [100 + 880 * (t - BEGIN) // 72_000 for t in moments]
+    until = BEGIN + 72_000 * share
+    short = sum(1 for t in moments if t <= until)
+    shown = []
+    for name, many in (("whole", len(moments)), ("cut", short)):
+        one = write(tmp_path / name, line(t=moments[:many], v=values[:many]))
+        run("--series", one, "-o", "jsonl")
+        shown.append([each for each in objects(capsys.readouterr().out) if each["time"] <= until])
+
+    assert shown[0] == shown[1] != []
+
+
 @pytest.mark.parametrize("apart", [100_000_000, 250_000_000_000])
 def test_readings_that_lie_years_apart_are_judged_each_for_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], apart: int

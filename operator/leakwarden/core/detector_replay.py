@@ -55,8 +55,9 @@ def replay(
     for done, tick in enumerate(flat.ticks):
         now = tick * interval
         run.step(int(tick), now)
-        if done % 256 == 255:
+        if done % 16 == 15:
             progress(done / len(flat.ticks))
+        if done % 256 == 255:
             run.forget(now)
     progress(1.0)
     run.changes.sort(key=lambda change: (change.time, change.series))
@@ -72,12 +73,13 @@ class _Flat:
         lives: dict[Key, list[int]] = {}
         for i in used:
             lives.setdefault(_key(series[i]), []).append(i)
-        self.patience = np.zeros(len(series))
         standing: dict[int, Ints] = {}
+        patient: dict[int, Floats] = {}
         for members in lives.values():
             life = [series[i] for i in members]
-            self.patience[members] = patient = patience(life, standard.max_age)
-            standing.update(zip(members, levels(life, standard, patient), strict=True))
+            gaps = patience(life, standard.max_age)
+            patient.update(zip(members, gaps, strict=True))
+            standing.update(zip(members, levels(life, standard, gaps), strict=True))
         missing = [np.full(len(series[i].t), np.nan) for i in used]
         who = np.concatenate([np.full(len(series[i].t), i, np.int64) for i in used])
         t = np.concatenate([series[i].t - base[i] for i in used])
@@ -87,10 +89,11 @@ class _Flat:
         there = ~np.isnan(v)
         who, t, v, rate, gc = who[there], t[there], v[there], rate[there], gc[there]
         level = np.concatenate([standing[i] for i in used])[there]
+        wait = np.concatenate([patient[i] for i in used])[there]
         tick = np.ceil(t / interval - 1e-9).astype(np.int64)
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
-        self.standing = level[order]
+        self.standing, self.patience = level[order], wait[order]
         # Only ticks with readings in the last while: a recording with a hole of a year has nothing to say there.
         seen = np.unique(tick)
         self.linger = max(_LINGER, float(self.patience.max()) + 2 * interval)
@@ -146,6 +149,7 @@ class _Run:
         self.series_of: Ints = np.zeros(0, np.int64)
         self.told: Ints = np.zeros(0, np.int64)
         self.standing: Ints = np.zeros(0, np.int64)
+        self.patience: Floats = np.zeros(0)
         self.changes: list[Change] = []
 
     def step(self, tick: int, now: float) -> None:
@@ -158,11 +162,11 @@ class _Run:
                 self._add(new, flat.t[part], who)
             rows = self.row_of[who]
             advance(self.state, Points(rows, flat.t[part], flat.v[part], flat.rate[part], flat.gc[part]), now)
-            self.standing[rows] = flat.standing[part]  # of each row the last: the newest
+            # Of each row the last: the newest.
+            self.standing[rows], self.patience[rows] = flat.standing[part], flat.patience[part]
         if len(self.state):
-            max_age = flat.patience[self.series_of]
-            judged = judge(self.state, Context(self.standard.exhausts_within, max_age), now)
-            stale = now - self.state.c["last"][: len(self.state)] > max_age
+            judged = judge(self.state, Context(self.standard.exhausts_within, self.patience), now)
+            stale = now - self.state.c["last"][: len(self.state)] > self.patience
             self._tell(judged, stale, now)
 
     def _add(self, new: Ints, t: Floats, who: Ints) -> None:
@@ -174,6 +178,7 @@ class _Run:
                 self.series_of = np.append(self.series_of, i)
                 self.told = np.append(self.told, -1)
                 self.standing = np.append(self.standing, int(Standing.NOT_ASKED))
+                self.patience = np.append(self.patience, self.standard.max_age)
 
     def _tell(self, judged: Judged, stale: Any, now: float) -> None:
         by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
@@ -210,3 +215,4 @@ class _Run:
         self.row_of[mine] = place[self.row_of[mine]]
         self.state.keep([int(i) for i in keep])
         self.series_of, self.told, self.standing = self.series_of[keep], self.told[keep], self.standing[keep]
+        self.patience = self.patience[keep]

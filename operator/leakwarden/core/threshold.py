@@ -17,11 +17,11 @@ class Breach:
     level: float
 
 
-def held_above(t: Floats, v: Floats, level: float, max_gap: float) -> Floats:
+def held_above(t: Floats, v: Floats, level: float, max_gap: float | Floats) -> Floats:
     """For each reading, for how long up to it the readings have been above `level` without interruption; 0 where it is
     not. `t` in seconds, ascending; `v` without NaN.
 
-    A gap longer than `max_gap` seconds starts the time anew: nobody knows what happened meanwhile, and after
+    A gap longer than `max_gap` seconds (one number, or one a gap) starts the time anew: nobody knows what happened meanwhile, and after
     an outage of Prometheus a `for` clause that carries over fires on data it has not seen.
     """
     above = v > level
