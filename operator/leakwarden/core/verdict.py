@@ -234,12 +234,15 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, adjusted: Growth, 
     reach |= straight_line
     leak = clear & steady & keeps_on & reach & ~vetoed
     near &= novel
+    if width_index == 0:
+        # Who has given back as much within minutes before may do so again; memory does so with each collection.
+        near &= beside.backed | beside.lasting | memory | collected | (beside.wobble < gates.gave_back)
     few = (quantum > gates.coarse) & (raw.n < gates.coarse_readings)
     if width_index >= 2:
         near &= ~few | held | (adjusted.slope_low > gates.coarse_unexplained * raw.slope)
-    shared = apart & ~rated & ~trusted
+    shared = apart & ~rated & ~unexplained
     near &= ~shared | (growth > gates.shared_clear * raw.noise) | (actual > gates.shared_level)
-    sure = trusted | (growth > gates.sure_clear * raw.noise)
+    sure = (trusted & (rated | short)) | (growth > gates.sure_clear * raw.noise)
     if width_index == 0:
         unlike_before = known < gates.sure_known
         sure &= beside.backed | beside.lasting | (unlike_before & (height >= gates.sure_level))
