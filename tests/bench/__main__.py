@@ -20,8 +20,8 @@ REPORTING_SEEDS = "2038-2045"
 
 def seeds(text: str) -> range:
     """`7` or `7-12`, both ends included."""
-    first, _, last = text.partition("-")
-    chosen = range(int(first), int(last or first) + 1)
+    first, dash, last = text.partition("-")
+    chosen = range(int(first), int(last if dash else first) + 1)
     if not chosen:
         raise ValueError(text)
     return chosen

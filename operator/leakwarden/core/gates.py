@@ -1,6 +1,6 @@
 """The thresholds of the verdict (core/verdict.py), each with what it holds apart.
 
-They were set on tuning seeds of the bench (`python -m tests.bench --seed N`), never on its reporting seeds or its unseen
+They were set on tuning seeds of the bench (`python -m tests.bench --seeds N`), never on its reporting seeds or its unseen
 families.
 """
 
