@@ -77,5 +77,5 @@ def test_seeds_are_one_or_a_range_with_both_its_ends() -> None:
     assert list(seeds("7")) == [7]
     assert list(seeds("7-9")) == [7, 8, 9]
     for wrong in ("9-7", "", "a", "1-"):
-        with pytest.raises(ValueError, match="9-7|invalid literal"):
+        with pytest.raises(ValueError, match=r"9-7|invalid literal"):
             seeds(wrong)
