@@ -31,6 +31,6 @@ def climbed_for(y: Floats, least: int, straight: float) -> tuple[Ints, Floats]:
     slope = (stx - st * sx / n) / across
     error = np.sqrt(np.maximum(sxx - sx * sx / n - slope * slope * across, 0.0) / n)
     many = np.arange(1, SLOTS + 1)
-    good = (many >= least) & (n >= 0.8 * many) & (slope > 0) & (slope * (many - 1) > straight * error)
+    good = (many >= least) & (n >= 0.8 * many) & (slope * (many - 1) > straight * error)
     longest = np.where(good.any(axis=1), SLOTS - np.argmax(good[:, ::-1], axis=1), 0)
     return longest, np.where(longest > 0, slope[np.arange(len(y)), longest - 1], 0.0)
