@@ -10,7 +10,7 @@ import pytest
 
 from leakwarden.core.gates import Gates
 from leakwarden.core.trend import Growth, Trend
-from leakwarden.core.verdict import Beside, Passed, judge_windows
+from leakwarden.core.verdict import Beside, Passed, hidden_by_load, judge_windows, judge_without_load
 
 MINUTES, HOURS = 0, 3  # places in WIDTHS: buckets of one minute, and of 27
 
@@ -113,6 +113,54 @@ def test_a_day_of_history_alone_is_acted_upon_over_hours_only_if_the_line_is_cle
     assert not judged(HOURS, climb(clear=12), **alone).sure[0]
     assert judged(HOURS, climb(clear=16), **alone).sure[0]
     assert judged(HOURS, climb(clear=12)).sure[0]
+
+
+def shown(clean: Trend, *, still: float = 0.0, moved: float = 0.5, unsure: float = 0.0, **known: Any) -> bool:
+    """Whether a leak shows in what the load leaves, of a window in which the load explains a fall by `moved`."""
+    part = np.linspace(moved, 0.0, 24)[None, :]
+    held_still, error = np.array([still]), np.array([unsure])
+    _, which = judge_without_load(Gates(), HOURS, clean, held_still, part, error, beside(clean, **known))
+    return bool(which[0])
+
+
+def test_what_the_load_leaves_shows_a_leak_that_the_load_hides() -> None:
+    assert shown(climb())
+    assert shown(climb(), wobble=0.9)  # the load's own falls
+
+
+def test_it_shows_none_where_the_load_has_hardly_changed() -> None:
+    assert not shown(climb(growth=0.5), moved=0.05)
+
+
+def test_it_shows_none_where_the_slope_is_unsure_by_itself_or_for_the_load() -> None:
+    slope = 0.5 / 23
+
+    assert not shown(climb(slope_low=0.4 * slope))
+    assert not shown(climb(), unsure=0.3 * slope)
+
+
+def test_a_high_water_mark_that_stood_still_is_none_without_its_load_either() -> None:
+    assert not shown(climb(), still=0.4)
+
+
+@pytest.mark.parametrize(
+    ("width", "level", "known", "hidden"),
+    [
+        (HOURS, 0.90, {}, True), (MINUTES, 0.90, {}, False), (HOURS, 0.60, {}, False), (HOURS, 0.90, {"rated": False}, False),
+        (HOURS, 0.90, {"memory": True}, False), (HOURS, 0.90, {"collected": True}, False),
+    ],
+)  # fmt: skip
+def test_a_load_may_hide_what_stands_high_over_hours_and_is_no_memory(
+    width: int, level: float, known: dict[str, bool], hidden: bool
+) -> None:
+    quiet = climb(level=level, slope_low=-1.0)
+    passed = judged(width, quiet, **known)
+
+    assert hidden_by_load(Gates(), width, quiet, passed, beside(quiet, **known))[0] == hidden
+
+
+def test_what_is_told_already_is_not_hidden() -> None:
+    assert not hidden_by_load(Gates(), HOURS, climb(), judged(HOURS, climb()), beside(climb()))[0]
 
 
 def test_windows_adopt_what_others_say_of_some_of_them_and_nothing_else() -> None:

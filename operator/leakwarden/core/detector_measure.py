@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from leakwarden.core.cascade import SLOTS, WIDTHS, Bools, Ints
@@ -13,8 +11,8 @@ from leakwarden.core.gates import Gates
 from leakwarden.core.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.readings import Floats
 from leakwarden.core.staircase import staircase
-from leakwarden.core.trend import Growth, Trend, Z, beyond, measure
-from leakwarden.core.verdict import Beside, Passed, Reason, held, judge_windows
+from leakwarden.core.trend import Growth, Trend, beyond, measure
+from leakwarden.core.verdict import Beside, Passed, Reason, held, hidden_by_load, judge_windows, judge_without_load
 
 _S = len(WIDTHS)
 
@@ -149,31 +147,18 @@ def _weigh(
         held=held(gates, raw, quantum, readings),
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
-    if k in gates.cleared:
-        hidden = rated & ~memory & ~(passed.leak & passed.near) & (raw.level >= gates.level_backed)
-        some = np.flatnonzero(hidden)
-        if len(some):
-            clean = measure(left[some], above[some], quantum[some])
-            # Without its load a high-water mark stands still no more; it did.
-            clean = replace(clean, slope_low=clean.slope_low - Z * unsure[some], still=raw.still[some])
-            shown, which = _judge_what_load_leaves(gates, k, clean, lo[some] - left[some], beside.pick(some))
-            passed.adopt(shown, some, which)
+    some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
+    if len(some):
+        clean = measure(left[some], above[some], quantum[some])
+        part = lo[some] - left[some]
+        shown, which = judge_without_load(gates, k, clean, raw.still[some], part, unsure[some], beside.pick(some))
+        passed.adopt(shown, some, which)
     # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
     found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
     if gates.staircase[k] > 0 and len(found):
         jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
         passed.leak[found[jumps]] = False
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
-
-
-def _judge_what_load_leaves(gates: Gates, k: int, clean: Trend, part: Floats, beside: Beside) -> tuple[Passed, Bools]:
-    """Over hours the load's own ups and downs hide a leak, and the line of what the load leaves, `clean`, shows it. Not
-    of memory, whose garbage goes along with the load in ways of its own. `part`: what the load explains."""
-    shown = judge_windows(gates, k, clean, Growth.of(clean), replace(beside, wobble=np.zeros(len(part))))
-    narrow = clean.slope_low > gates.cleared_narrow * clean.slope
-    # No second chance where the load has hardly changed.
-    moved = np.nanmax(part, axis=1) - np.nanmin(part, axis=1) > gates.cleared_part * clean.slope * clean.span
-    return shown, shown.leak & shown.near & narrow & moved
 
 
 def _climbed_before(state: State, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:

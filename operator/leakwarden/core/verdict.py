@@ -7,7 +7,7 @@ before it could be believed. The numbers are in core/gates.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from leakwarden.core.cascade import WIDTHS, Bools, Ints
 from leakwarden.core.gates import Gates
 from leakwarden.core.readings import Floats
-from leakwarden.core.trend import Growth, Trend
+from leakwarden.core.trend import Growth, Trend, Z
 
 
 class Reason(IntEnum):
@@ -259,3 +259,26 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, adjusted: Growth, 
     reason = np.where(clear & ~keeps_on, int(Reason.SlowsDown), reason)
     reason = np.where(clear & vetoed, int(Reason.FollowsLoad), reason)
     return Passed(leak, near, sure, suspect, reason, best, low, high, raw.slope_low.copy(), raw.slope_high.copy())
+
+
+def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, beside: Beside) -> Bools:
+    """Windows in which the load's own ups and downs may hide a leak. Not of memory, whose garbage goes along with the load
+    in ways of its own."""
+    told = passed.leak & passed.near
+    may = beside.rated & ~beside.memory & ~beside.collected & ~told & (raw.level >= gates.level_backed)
+    return may & (width_index in gates.cleared)
+
+
+def judge_without_load(
+    gates: Gates, width_index: int, clean: Trend, still: Floats, part: Floats, unsure: Floats, beside: Beside
+) -> tuple[Passed, Bools]:
+    """The same of `clean`, the trend of what the load leaves, and which windows it shows a leak in. `still`: of the raw
+    trend. `part`: (rows, 24) what the load explains, whose slope has the error `unsure`."""
+    # Without its load a high-water mark stands still no more; it did.
+    clean = replace(clean, slope_low=clean.slope_low - Z * unsure, still=still)
+    # What fell with the load was no coming back.
+    shown = judge_windows(gates, width_index, clean, Growth.of(clean), replace(beside, wobble=np.zeros(len(part))))
+    narrow = clean.slope_low > gates.cleared_narrow * clean.slope
+    # No second chance where the load has hardly changed.
+    moved = np.nanmax(part, axis=1) - np.nanmin(part, axis=1) > gates.cleared_part * clean.slope * clean.span
+    return shown, shown.leak & shown.near & narrow & moved
