@@ -17,17 +17,11 @@ def broken(flat: int, rising: int) -> Floats:
 
 
 def test_a_climb_is_as_long_as_its_line_whatever_was_before() -> None:
-    buckets, slope = climbed_for(broken(9, 15), least=11, straight=200.0)
-
-    assert buckets[0] in (15, 16)
-    assert np.isclose(slope[0], 0.4 / 15, rtol=0.02)
+    assert climbed_for(broken(9, 15), least=11, straight=200.0)[0] in (15, 16)
 
 
 def test_a_short_rise_after_a_quiet_time_is_no_long_climb() -> None:
-    buckets, slope = climbed_for(broken(16, 8), least=11, straight=20.0)
-
-    assert buckets[0] == 0
-    assert slope[0] == 0.0
+    assert climbed_for(broken(16, 8), least=11, straight=20.0)[0] == 0
 
 
 def test_a_fall_a_stand_and_a_step_are_no_climb() -> None:
@@ -35,7 +29,7 @@ def test_a_fall_a_stand_and_a_step_are_no_climb() -> None:
     stand = np.full(24, 0.7)
     step = np.where(np.arange(24) < 18, 0.3, 0.8)
 
-    assert climbed_for(np.stack([fall, stand, step]), least=11, straight=20.0)[0].tolist() == [0, 0, 0]
+    assert climbed_for(np.stack([fall, stand, step]), least=11, straight=20.0).tolist() == [0, 0, 0]
 
 
 def test_of_a_climb_a_fifth_may_be_missing_but_not_more() -> None:
@@ -44,7 +38,7 @@ def test_of_a_climb_a_fifth_may_be_missing_but_not_more() -> None:
     few[[14, 17, 20]] = np.nan
     many[1::2] = np.nan
 
-    buckets, _ = climbed_for(np.stack([few, many]), least=11, straight=20.0)
+    buckets = climbed_for(np.stack([few, many]), least=11, straight=20.0)
 
     assert buckets.tolist() == [24, 0]
 
@@ -56,10 +50,8 @@ def test_of_a_climb_a_fifth_may_be_missing_but_not_more() -> None:
 def test_neither_units_nor_anything_read_decides_more_than_how_long(values: list[float], scale: float) -> None:
     y = np.array([values])
 
-    buckets, slope = climbed_for(y, least=11, straight=20.0)
-    again, steeper = climbed_for(y * scale, least=11, straight=20.0)
+    buckets = climbed_for(y, least=11, straight=20.0)
+    again = climbed_for(y * scale, least=11, straight=20.0)
 
     assert buckets[0] == 0 or 11 <= buckets[0] <= 24
-    assert (slope[0] > 0) == (buckets[0] > 0)
     assert again.tolist() == buckets.tolist()
-    assert np.allclose(steeper, slope * scale)

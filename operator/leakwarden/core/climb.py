@@ -11,8 +11,8 @@ from leakwarden.core.cascade import SLOTS, Ints
 from leakwarden.core.readings import Floats
 
 
-def climbed_for(y: Floats, least: int, straight: float) -> tuple[Ints, Floats]:
-    """(rows,) how many of the latest buckets of (rows, 24) floors lie on one rising line, and its slope a bucket.
+def climbed_for(y: Floats, least: int, straight: float) -> Ints:
+    """(rows,) how many of the latest buckets of (rows, 24) floors lie on one rising line.
 
     As many as possible, and `least` or none (0): the growth over them must be `straight` times the error (root mean
     square) of their least-squares line. A level that is flat for a quarter of its buckets before it rises shows 17. A
@@ -32,5 +32,4 @@ def climbed_for(y: Floats, least: int, straight: float) -> tuple[Ints, Floats]:
     error = np.sqrt(np.maximum(sxx - sx * sx / n - slope * slope * across, 0.0) / n)
     many = np.arange(1, SLOTS + 1)
     good = (many >= least) & (n >= 0.8 * many) & (slope * (many - 1) > straight * error)
-    longest = np.where(good.any(axis=1), SLOTS - np.argmax(good[:, ::-1], axis=1), 0)
-    return longest, np.where(longest > 0, slope[np.arange(len(y)), longest - 1], 0.0)
+    return np.where(good.any(axis=1), SLOTS - np.argmax(good[:, ::-1], axis=1), 0)

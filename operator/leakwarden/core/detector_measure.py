@@ -167,9 +167,7 @@ def _climbed_before(state: State, gates: Gates, rows: Ints, current: Ints, raw: 
     some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
     if len(some):
         lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.c["limit"][rows[some]][:, None]
-        buckets, slope = climbed_for(lo, gates.climb_buckets, gates.climb_straight)
-        ratio = slope * WIDTHS[0] / WIDTHS[1] / raw.slope[some]
-        before[some] = (buckets > 0) & (ratio < gates.climb_alike) & (ratio > 1 / gates.climb_alike)
+        before[some] = climbed_for(lo, gates.climb_buckets, gates.climb_straight) > 0
     return before
 
 

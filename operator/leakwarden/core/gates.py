@@ -127,13 +127,12 @@ class Gates:
     # their noise (steps, noisy). Minutes that no wider window backs must be higher than a burst (bursts).
     sure_clear: float = 14.0
     sure_level: float = 0.94
-    # ... unless the latest so many three-minute buckets are one straight climb of about the same speed (core/climb.py):
+    # ... unless the latest so many three-minute buckets are one straight climb (core/climb.py):
     # bursts of the bench rise for 24 minutes at most, and show up to 22 where 36 minutes are held against a line (quick).
     # Neither counts a height where the workload has come back from nearly as high (cron).
     sure_known: float = 0.80
     climb_buckets: int = 12
     climb_straight: float = 25.0
-    climb_alike: float = 1.5
     # What acts is a clean line: an hour of two bursts, or of a queue that grows with the load, is up to 18 times its
     # noise, hours and days of few steps up to ten; above these levels any line will do (bench: bursts, congestion, steps).
     sure_line: tuple[float, ...] = (20.0, 20.0, 10.0, 10.0, 10.0, 10.0)
