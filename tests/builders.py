@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from leakwarden.core.policy import Policy, format_time, parse_policy
-from leakwarden.core.readings import Points, Sampled, SeriesKey
-from leakwarden.core.workload import Container, Pod, PodContainer, Probe, Snapshot, Workload
+from leakwarden.core.model.policy import Policy, format_time, parse_policy
+from leakwarden.core.model.readings import Points, Sampled, SeriesKey
+from leakwarden.core.model.workload import Container, Pod, PodContainer, Probe, Snapshot, Workload
 
 NOW = 1_790_000_000.0  # 2026-09-21; any moment would do
 

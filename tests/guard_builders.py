@@ -9,13 +9,13 @@ from typing import Any
 from leakwarden.api.v1alpha1.leakreport import LeakReportSpec, LeakReportStatus, Phase, PodReference, Reference
 from leakwarden.api.v1alpha1.policy import Action, ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
-from leakwarden.core.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate, Situation, Surroundings
-from leakwarden.core.judgement import Interval, Judgement, Verdict
-from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.planning import Decision, plan
-from leakwarden.core.policy import format_time
-from leakwarden.core.workload import Pod
+from leakwarden.core.model.judgement import Interval, Judgement, Verdict
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.policy import format_time
+from leakwarden.core.model.workload import Pod
+from leakwarden.core.planning.planning import Decision, plan
 from tests.builders import NOW, enforcing, pod, policy, workload
 
 EVERYTHING = frozenset(ActionType)

@@ -12,7 +12,7 @@ from e2e.faults.background import Background
 from e2e.harness.kube import KubectlError, Object, kubectl
 from leakwarden.adapters.cluster import Session
 from leakwarden.adapters.cluster.session import Reply
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 POLICIES = "apis/leakwarden.dev/v1alpha1"
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from e2e.faults.api import Api
 from e2e.faults.background import Background
 from e2e.harness.kube import Object
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 LIMIT = 200
 HEALTHY = 20.0

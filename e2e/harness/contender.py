@@ -17,8 +17,8 @@ import time
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
-from leakwarden.core.workload import Workload
-from leakwarden.ports import ClusterUnavailable, Outcome
+from leakwarden.core.model.workload import Workload
+from leakwarden.engine.ports import ClusterUnavailable, Outcome
 
 LEASE = "leakwarden"
 MARK = "mark"

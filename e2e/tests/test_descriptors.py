@@ -32,8 +32,8 @@ from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.evidence.descriptors import PodDescriptors
 from leakwarden.adapters.evidence.pods import named
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
-from leakwarden.core.workload import Pod
-from leakwarden.ports import Attempt, DescriptorsFound, Outcome
+from leakwarden.core.model.workload import Pod
+from leakwarden.engine.ports import Attempt, DescriptorsFound, Outcome
 
 pytestmark = pytest.mark.long
 

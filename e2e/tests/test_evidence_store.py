@@ -15,14 +15,14 @@ import pytest
 from e2e.cluster import binaries
 from e2e.cluster.commands import Programs
 from e2e.cluster.toolchain import find_go
-from leakwarden.adapters.evidence.bucket import Bucket, Place
-from leakwarden.adapters.evidence.sigv4 import Credentials
+from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation
+from leakwarden.adapters.evidence.sigv4 import SigningCredentials
 from leakwarden.adapters.evidence.store import NotStored
-from leakwarden.cli.evidence import Refused
-from leakwarden.cli.evidence_bucket import fetch
+from leakwarden.cli.evidence.bucket import fetch
+from leakwarden.cli.evidence.command import NotGiven
 from tests.profiles.building import VERSIONS, archived
 
-KEYS = Credentials("operator", "a/secret+of%40the test")
+KEYS = SigningCredentials("operator", "a/secret+of%40the test")
 BUCKET = "profiles"
 REPORT = "shop/api-6d9-1790000000"
 
@@ -56,11 +56,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait()
 
 
-def bucket(server: str, keys: Credentials = KEYS, name: str = BUCKET) -> Bucket:
-    async def own() -> Credentials:
+def bucket(server: str, keys: SigningCredentials = KEYS, name: str = BUCKET) -> Bucket:
+    async def own() -> SigningCredentials:
         return keys
 
-    return Bucket(Place(name, server, "eu-1", "leakwarden"), own)
+    return Bucket(BucketLocation(name, server, "eu-1", "leakwarden"), own)
 
 
 def profiles() -> dict[str, bytes]:
@@ -91,19 +91,19 @@ async def test_what_the_operator_keeps_a_person_fetches_with_credentials_of_thei
     monkeypatch.setenv("AWS_PROFILE", "team")
     assert await fetch(BUCKET, places["heap-2.pb.gz"].removeprefix(f"s3://{BUCKET}/"), server, "eu-1")
     monkeypatch.setenv("AWS_PROFILE", "other")
-    with pytest.raises(Refused, match=r"40[34]"):
+    with pytest.raises(NotGiven, match=r"40[34]"):
         await fetch(BUCKET, places["heap-2.pb.gz"].removeprefix(f"s3://{BUCKET}/"), server, "eu-1")
 
 
 @pytest.mark.parametrize(
     ("keys", "name", "words"),
     [
-        (Credentials(KEYS.access_key, "wrong"), BUCKET, "403"),
-        (Credentials("nobody", KEYS.secret_key), BUCKET, "40[34]"),
+        (SigningCredentials(KEYS.access_key, "wrong"), BUCKET, "403"),
+        (SigningCredentials("nobody", KEYS.secret_key), BUCKET, "40[34]"),
         (KEYS, "missing", "404"),
     ],
 )
-async def test_a_real_servers_refusals_are_told(server: str, keys: Credentials, name: str, words: str) -> None:
+async def test_a_real_servers_refusals_are_told(server: str, keys: SigningCredentials, name: str, words: str) -> None:
     async with bucket(server, keys, name) as opened:
         with pytest.raises(NotStored, match=words):
             await opened.keep(REPORT, {"heap-1.pb.gz": b"x"})

@@ -14,7 +14,7 @@ import pytest
 from e2e.harness.browser import Browser, Page, a_browser, ensure_browser
 from leakwarden.core.page.document import page as page_of
 from tests.profiles.building import archived
-from tests.unit.report_examples import EXAMPLES, FIXTURE, example
+from tests.unit.page.report_examples import EXAMPLES, FIXTURE, example
 
 PHONE, DESK = 360, 1440
 # Text that is cut on purpose says so with an ellipsis; nothing else may reach out of what holds it.

@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from leakwarden import __version__
-from leakwarden.cli import audit, backtest, capabilities, check, crd, evidence, explain, report, run, suspects
+from leakwarden.cli import capabilities, check, crd, explain, run
+from leakwarden.cli.audit import command as audit
+from leakwarden.cli.backtest import command as backtest
+from leakwarden.cli.evidence import command as evidence
+from leakwarden.cli.evidence import suspects
+from leakwarden.cli.report import command as report
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:

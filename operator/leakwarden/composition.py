@@ -12,25 +12,25 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from leakwarden import __version__
-from leakwarden.adapters.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
 from leakwarden.adapters.endpoints import HttpEndpoints
 from leakwarden.adapters.events import EventRecorder
 from leakwarden.adapters.evidence import wiring as evidence_wiring
-from leakwarden.adapters.kubelet import KubeletSource
-from leakwarden.adapters.prometheus import PrometheusSource
-from leakwarden.adapters.sources import SourcesError, load_alertmanagers, load_sources
+from leakwarden.adapters.handlers import PolicyWatch
+from leakwarden.adapters.kubelet.source import KubeletSource
+from leakwarden.adapters.prometheus.alertmanager import AlertmanagerSilences
+from leakwarden.adapters.prometheus.client import PrometheusSource
+from leakwarden.adapters.prometheus.endpoints_file import SourcesError, load_alertmanagers, load_sources
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
-from leakwarden.auditor import Auditor
-from leakwarden.engine import Engine
-from leakwarden.handlers import PolicyWatch
-from leakwarden.lookout import Lookout
-from leakwarden.policies import Policies
-from leakwarden.ports import ClusterUnavailable, Metrics
-from leakwarden.reader import Reader
+from leakwarden.engine.auditor import Auditor
+from leakwarden.engine.guard_context import GuardContext
+from leakwarden.engine.policy_store import PolicyStore
+from leakwarden.engine.ports import ClusterUnavailable, Metrics
+from leakwarden.engine.reader import Reader
+from leakwarden.engine.tick import Engine
 from leakwarden.replica import Replica
 from leakwarden.settings import Settings
 from leakwarden.ticking import Runner, look_for_garbage_rarely
@@ -60,7 +60,7 @@ async def _wait_for_api(session: Session) -> None:
         await asyncio.sleep(2)
 
 
-def _hosts(cluster: ApiCluster, policies: Policies) -> Mapping[str, str]:
+def _hosts(cluster: ApiCluster, policies: PolicyStore) -> Mapping[str, str]:
     """Node name -> address of the nodes that run pods of a policy's namespace."""
     namespaces = {policy.namespace for policy in policies.all()}
     return {
@@ -117,7 +117,7 @@ def _election(settings: Settings, session: Session) -> LeaseElection | None:
 
 async def _operate(settings: Settings) -> int:
     session = await Session.open(str(settings.kubeconfig) if settings.kubeconfig else None)
-    policies = Policies()
+    policies = PolicyStore()
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
     cluster = ApiCluster(session, namespaces)
@@ -139,7 +139,7 @@ async def _operate(settings: Settings) -> int:
             policies=policies,
             cluster=changing,
             reader=reader,
-            lookout=Lookout(reader.source_of, silences, settings.limits, time.time()),
+            lookout=GuardContext(reader.source_of, silences, settings.limits, time.time()),
             auditor=Auditor(endpoints),
             recorder=recorder,
             permitted=settings.actions,

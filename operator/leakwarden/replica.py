@@ -20,7 +20,7 @@ from typing import Any
 
 from leakwarden.adapters.cluster.lease import LeaseElection
 from leakwarden.adapters.events import EventRecorder
-from leakwarden.handlers import PolicyWatch
+from leakwarden.adapters.handlers import PolicyWatch
 from leakwarden.ticking import Runner
 
 log = logging.getLogger("leakwarden")

@@ -20,7 +20,7 @@ from pydantic import (
 from leakwarden.api.scalars import parse_amount, parse_duration
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.election import Timing
-from leakwarden.core.limits import Limits
+from leakwarden.core.guards.limits import Limits
 
 PREFIX = "LEAKWARDEN_"
 

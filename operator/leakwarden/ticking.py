@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from leakwarden.adapters.telemetry import Telemetry
-from leakwarden.engine import Engine, Tick
+from leakwarden.engine.tick import Engine, Tick
 
 log = logging.getLogger("leakwarden")
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from leakwarden.core.cascade import Bools
-from leakwarden.core.readings import Floats
-from leakwarden.core.recording import Series
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.detection.rollups import Bools
+from leakwarden.core.model.readings import Floats
 
 STEP = 60.0
 _LOOKBACK = 300.0

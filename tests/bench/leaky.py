@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from leakwarden.core.readings import Floats
+from leakwarden.core.model.readings import Floats
 from tests.bench.shapes import HOUR, Scene
 
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leakwarden.core.detector import EXHAUSTING, LEAKING
-from leakwarden.core.detector_replay import Change, replay
-from leakwarden.core.standard import Standard
+from leakwarden.core.detection.detector import EXHAUSTING, LEAKING
+from leakwarden.core.detection.replay import Change, replay
+from leakwarden.core.signals.criteria import Standard
 from tests.bench.baselines import BASELINES
 from tests.bench.shapes import Labelled
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from leakwarden.core.readings import Floats
-from leakwarden.core.recording import Series
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.model.readings import Floats
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -23,14 +23,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from leakwarden.adapters.prometheus import PrometheusSource
-from leakwarden.adapters.sources import Endpoint
-from leakwarden.core.growth import GrowthFinding
-from leakwarden.core.judgement import Verdict
-from leakwarden.core.policy import Policy
-from leakwarden.core.readings import Answer, Query, Sampled
-from leakwarden.core.workload import Snapshot
-from leakwarden.reader import Reader
+from leakwarden.adapters.prometheus.client import PrometheusSource
+from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.core.detection.growth import GrowthFinding
+from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.readings import Answer, Query, Sampled
+from leakwarden.core.model.workload import Snapshot
+from leakwarden.engine.reader import Reader
 from leakwarden.ticking import look_for_garbage_rarely
 from tests.builders import NOW, container, pod, policy, workload
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
-from leakwarden.core.election import Election, Kind, Lease, Look, Stop, Timing, Wait, Write
+from leakwarden.core.election import Election, Kind, Lease, ReadLease, Stop, Timing, Wait, Write
 
 
 class Fault(StrEnum):
@@ -156,7 +156,7 @@ class World:
                 # A clock's last digit must not turn one wait into many.
                 true = contender.true(until) + 1e-6
                 self.at(true, self.wakes(contender, partial(self.ring, contender, contender.alarms)))
-            case (Look() | Write()) as step:
+            case (ReadLease() | Write()) as step:
                 self.ask(contender, step)
 
     def ring(self, contender: Contender, alarm: int) -> None:
@@ -183,7 +183,7 @@ class World:
 
     # A request's way, as the adapter sends it.
 
-    def ask(self, contender: Contender, step: Look | Write) -> None:
+    def ask(self, contender: Contender, step: ReadLease | Write) -> None:
         number = contender.asked = next(self.order)
         sent = contender.local(self.now)
         patience = self.timing.renew_deadline / 2
@@ -208,12 +208,12 @@ class World:
     def receive(self, step: Write) -> None:
         self.serve(step)
 
-    def serve(self, step: Look | Write) -> tuple[int, Lease | None]:
+    def serve(self, step: ReadLease | Write) -> tuple[int, Lease | None]:
         """What the API server does: versions are the conditions of writes. Status 0: it is down."""
         if self.during(Fault.DOWN):
             return 0, None
         match step:
-            case Look():
+            case ReadLease():
                 return (200, self.lease) if self.lease else (404, None)
             case Write(kind, wanted):
                 if kind is Kind.CREATE and self.lease is not None:
@@ -226,11 +226,13 @@ class World:
                 self.writes.append((self.now, kind, wanted.holder))
                 return 200, self.lease
 
-    def heard(self, contender: Contender, step: Look | Write, sent: float, status: int, lease: Lease | None) -> None:
+    def heard(
+        self, contender: Contender, step: ReadLease | Write, sent: float, status: int, lease: Lease | None
+    ) -> None:
         at = contender.local(self.now)
         election = contender.election
         rest = at + self.timing.retry * self.chance.uniform(0.8, 1)
-        if isinstance(step, Look) and status in (200, 404):
+        if isinstance(step, ReadLease) and status in (200, 404):
             after = election.saw(lease, at, rest)
         elif isinstance(step, Write) and status == 200 and lease is not None:
             after = election.wrote(lease, sent, at, rest)

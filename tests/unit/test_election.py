@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leakwarden.core.election import MAX_PATIENCE, Election, Kind, Lease, Look, Stop, Timing, Wait, Write
+from leakwarden.core.election import MAX_PATIENCE, Election, Kind, Lease, ReadLease, Stop, Timing, Wait, Write
 from tests.unit.election_world import Fault, Mishap, World, overlaps
 
 D, DEADLINE, RETRY = 15.0, 10.0, 2.0
@@ -137,7 +137,7 @@ def test_a_leader_counts_from_when_it_sent_its_renewal() -> None:
 
 def test_a_leader_that_cannot_renew_stops_for_good() -> None:
     election = leader(100.0).unsure(102.0)
-    assert election.next(102.0) == Look()
+    assert election.next(102.0) == ReadLease()
     match election.next(110.0):
         case Stop(why):
             assert "10 s" in why
@@ -164,7 +164,7 @@ def test_a_leader_renews_on_the_version_it_wrote_last() -> None:
 def test_after_a_lost_answer_it_looks_and_renews_what_it_finds_in_its_own_name() -> None:
     election = leader(100.0).unsure(102.0)
     assert election.next(101.0) == Wait(102.0)
-    assert election.next(102.0) == Look()
+    assert election.next(102.0) == ReadLease()
     found = election.saw(Lease("me", D, 4, "9"), 102.1, 104.1)
     assert found.leads_until == 110.0, "what was found says nothing of when it was written"
     assert found.next(102.1) == Write(Kind.RENEW, Lease("me", D, 4, "9"))
@@ -173,7 +173,7 @@ def test_after_a_lost_answer_it_looks_and_renews_what_it_finds_in_its_own_name()
 def test_a_lease_in_anothers_name_is_taken_after_its_duration_by_ones_own_clock() -> None:
     election = Election("me").saw(other(), 50.0, 52.0)
     assert election.next(51.0) == Wait(52.0)
-    assert election.next(52.0) == Look()
+    assert election.next(52.0) == ReadLease()
     still = election.saw(other(), 64.5, 66.5)
     assert still.next(64.6) == Wait(65.0), "it wakes when the Lease expires, not at its next look"
     assert still.next(65.0) == Write(Kind.ACQUIRE, Lease("me", D, 4, "7"))
@@ -191,7 +191,7 @@ def test_a_released_lease_is_taken_at_once() -> None:
 
 def test_a_lease_of_longer_duration_is_respected_but_not_for_ever() -> None:
     longer = Election("me").saw(other(duration=60.0), 0.0, 0.0)
-    assert longer.next(59.9) == Look()
+    assert longer.next(59.9) == ReadLease()
     assert longer.next(60.0) == Write(Kind.ACQUIRE, Lease("me", D, 4, "7"))
     absurd = Election("me").saw(other(duration=1e9), 0.0, 0.0)
     assert isinstance(absurd.next(MAX_PATIENCE), Write)
@@ -217,7 +217,7 @@ def test_a_creation_whose_answer_was_lost_does_not_lead_sooner() -> None:
 def test_a_failed_write_leads_to_a_look_before_anything_else_is_written() -> None:
     election = Election("me").saw(other(holder=""), 50.0, 52.0).unsure(50.3)
     assert election.next(50.1) == Wait(50.3)
-    assert election.next(1000.0) == Look()
+    assert election.next(1000.0) == ReadLease()
 
 
 def test_who_resigned_does_not_lead_and_releases_what_is_its_own() -> None:
@@ -241,7 +241,7 @@ def test_a_late_confirmation_does_not_bring_back_who_resigned() -> None:
 
 
 def test_a_newcomer_looks_first_and_leads_nothing() -> None:
-    assert Election("me").next(0.0) == Look()
+    assert Election("me").next(0.0) == ReadLease()
     assert not Election("me").leads(math.inf)
 
 

@@ -14,8 +14,8 @@ import aiohttp
 from yarl import URL
 
 from leakwarden import __version__
-from leakwarden.core.workload import Pod
-from leakwarden.ports import EndpointAnswer
+from leakwarden.core.model.workload import Pod
+from leakwarden.engine.ports import EndpointAnswer
 
 TIMEOUT = 2.0  # s, for connection, answer and the part of the body that is read
 BODY = 1024  # bytes; the kubelet reads the body too, so an answer whose body never comes is no answer

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from leakwarden.adapters.cluster.fence import Fence
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.api.names import REPORTING_CONTROLLER
-from leakwarden.ports import Announcement, ClusterUnavailable, ObjectRef
+from leakwarden.engine.ports import Announcement, ClusterUnavailable, ObjectRef
 
 log = logging.getLogger("leakwarden.events")
 

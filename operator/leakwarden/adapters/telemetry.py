@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from leakwarden import __version__
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.leakreport import Phase
-from leakwarden.engine import Engine, Tick
+from leakwarden.engine.tick import Engine, Tick
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

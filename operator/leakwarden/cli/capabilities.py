@@ -12,7 +12,7 @@ from leakwarden.cli import liveness
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
-    from leakwarden.core.policy import Policy
+    from leakwarden.core.model.policy import Policy
 
 COMPLETE, MISSING, UNKNOWN = 0, 1, 2  # exit codes
 PATIENCE = 2.0  # s without an answer, after which it is said what is waited for
@@ -20,11 +20,11 @@ PAGE = 100  # policies at once; with their statuses they are a few kB each
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 
-class Refused(Exception):
+class PoliciesRefused(Exception):
     """The API server answered, but not with policies; the message is one line for people."""
 
 
-class Looked(NamedTuple):
+class PoliciesRead(NamedTuple):
     """Policies, each with when its status was written, epoch s; `now` by the API server's clock."""
 
     policies: list[tuple[Policy, float]]
@@ -50,14 +50,14 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.ports import ClusterUnavailable
+    from leakwarden.engine.ports import ClusterUnavailable
 
     for option, value in (("POLICY", arguments.policy), ("--namespace", arguments.namespace)):
         if value is not None and _NAME.fullmatch(value) is None:
             return _fail(f"{option} {value[:60]!r} is not a name that Kubernetes allows")
     try:
         looked = asyncio.run(_read(arguments))
-    except (ClusterUnavailable, Refused) as error:
+    except (ClusterUnavailable, PoliciesRefused) as error:
         return _fail(str(error))
     where = f"namespace {arguments.namespace}" if arguments.namespace else "any namespace"
     if not looked.policies:
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell(looked, arguments.output)
 
 
-def _tell(looked: Looked, output: str) -> int:
-    from leakwarden.cli.audit_report import printable
+def _tell(looked: PoliciesRead, output: str) -> int:
+    from leakwarden.cli.audit.report import printable
     from leakwarden.cli.capabilities_report import as_json, describe, table
 
     described = [describe(policy, written, looked.now) for policy, written in looked.policies]
@@ -85,13 +85,13 @@ def _tell(looked: Looked, output: str) -> int:
 
 
 def _fail(message: str) -> int:
-    from leakwarden.cli.audit_report import printable
+    from leakwarden.cli.audit.report import printable
 
     print(f"leakwarden capabilities: {printable(message)}", file=sys.stderr)
     return UNKNOWN
 
 
-async def _read(arguments: argparse.Namespace) -> Looked:
+async def _read(arguments: argparse.Namespace) -> PoliciesRead:
     """The policies asked for, by namespace and name. Raises ClusterUnavailable, Refused."""
     from leakwarden.adapters.cluster import Session
 
@@ -107,8 +107,10 @@ async def _read(arguments: argparse.Namespace) -> Looked:
         now = session.server_time.now
     finally:
         await session.close()
-    return Looked(
-        sorted(wanted, key=lambda found: found[0].key), now, operator or liveness.Liveness(liveness.State.UNKNOWN)
+    return PoliciesRead(
+        sorted(wanted, key=lambda found: found[0].key),
+        now,
+        operator or liveness.Liveness(liveness.OperatorState.UNKNOWN),
     )
 
 
@@ -116,7 +118,7 @@ async def _list(session: Session, namespace: str | None) -> list[tuple[Policy, f
     import json
 
     from leakwarden.api import names
-    from leakwarden.core.policy import parse_policy
+    from leakwarden.core.model.policy import parse_policy
 
     within = f"/namespaces/{namespace}" if namespace else ""
     path = f"/apis/{names.GROUP}/{names.VERSION}{within}/{names.POLICY_PLURAL}"
@@ -126,13 +128,15 @@ async def _list(session: Session, namespace: str | None) -> list[tuple[Policy, f
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
         reply = await session.ask("GET", path, query=query)
         if not reply.ok:
-            raise Refused(refusal(names.POLICY_PLURAL, reply.status, namespace, session.server))
+            raise PoliciesRefused(refusal(names.POLICY_PLURAL, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
             found += [(parse_policy(item), liveness.written_at(item)) for item in page["items"]]
             token = str((page.get("metadata") or {}).get("continue") or "")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise Refused(f"{session.server} did not answer with a list of policies; is it an API server?") from None
+            raise PoliciesRefused(
+                f"{session.server} did not answer with a list of policies; is it an API server?"
+            ) from None
         if not token:
             return found
 

@@ -6,17 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakwarden.api.v1alpha1.conditions import Reason
+from leakwarden.api.v1alpha1.conditions import ConditionReason
 from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
-from leakwarden.cli.audit_report import printable
+from leakwarden.cli.audit.report import printable
 from leakwarden.cli.liveness import Liveness, age
-from leakwarden.core.policy import Policy, format_time
+from leakwarden.core.model.policy import Policy, format_time
 
 HEADINGS = ("WORKLOAD", "SIGNAL", "STATE", "WHAT TO DO")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SignalEntry:
     """One signal of one workload. `state` is Available, Unknown, or why it is missing; `text` the fix, or the cause."""
 
     signal: str
@@ -29,14 +29,14 @@ class Shown:
     """One workload. `more` is how many missing things the status had no room for."""
 
     name: str
-    available: tuple[Entry, ...]
-    missing: tuple[Entry, ...]
-    unknown: tuple[Entry, ...]
+    available: tuple[SignalEntry, ...]
+    missing: tuple[SignalEntry, ...]
+    unknown: tuple[SignalEntry, ...]
     more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedPolicy:
     """One policy, and when its status was `written`. `trouble` says why its status tells nothing, or not all; empty where
     it does. `lacks` is what the policy as a whole asks for and does not have, each in one line."""
 
@@ -59,11 +59,11 @@ class Described:
         return f"{self.namespace}/{self.name}"
 
 
-def describe(policy: Policy, written: float, now: float) -> Described:
+def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
     """What the policy's status says, which was `written` then, epoch s. Nothing is judged here, and nothing read but the status."""
     status = policy.status
     workloads = tuple(_shown(policy, workload) for workload in status.workloads)
-    return Described(
+    return DescribedPolicy(
         policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads),
         written, age(written, now), _lacks(policy),
     )  # fmt: skip
@@ -75,7 +75,7 @@ def _stalled(policy: Policy) -> Condition | None:
 
 def _lacks(policy: Policy) -> tuple[str, ...]:
     stalled = _stalled(policy)
-    return (stalled.message,) if stalled is not None and stalled.reason == Reason.SILENCES_UNREAD else ()
+    return (stalled.message,) if stalled is not None and stalled.reason == ConditionReason.SILENCES_UNREAD else ()
 
 
 def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
@@ -99,21 +99,23 @@ def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
 
 
 def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
-    missing = tuple(Entry(one.signal, one.reason, one.fix) for one in workload.missing)
+    missing = tuple(SignalEntry(one.signal, one.reason, one.fix) for one in workload.missing)
     more = max(0, workload.missing_total - len(missing))
     told = {*workload.available, *(entry.signal for entry in missing)}
     causes = {signal.name: signal for signal in policy.status.signals}
     # Where the list of the missing is cut, the rest cannot be told from what is unknown.
     rest = [] if more else [name for name in causes if name not in told]
-    unknown = tuple(Entry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
-    return Shown(workload.name, tuple(Entry(name, "Available") for name in workload.available), missing, unknown, more)
+    unknown = tuple(SignalEntry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
+    return Shown(
+        workload.name, tuple(SignalEntry(name, "Available") for name in workload.available), missing, unknown, more
+    )
 
 
 def _cause(reason: str, message: str) -> str:
     return ": ".join(part for part in (reason, message) if part) or "no reading for the moment"
 
 
-def table(policies: Sequence[Described]) -> str:
+def table(policies: Sequence[DescribedPolicy]) -> str:
     """A block a policy, a row a signal; the notes, which hold for all, once at the end."""
     blocks = [_block(policy) for policy in policies]
     notes = list(dict.fromkeys(printable(note) for policy in policies for note in policy.notes))
@@ -126,7 +128,7 @@ def table(policies: Sequence[Described]) -> str:
     return "\n\n".join(blocks)
 
 
-def _block(policy: Described) -> str:
+def _block(policy: DescribedPolicy) -> str:
     rows = [HEADINGS]
     for workload in policy.workloads:
         name = workload.name
@@ -149,7 +151,7 @@ def _block(policy: Described) -> str:
     return "\n".join(lines)
 
 
-def as_json(policies: Sequence[Described], operator: Liveness) -> str:
+def as_json(policies: Sequence[DescribedPolicy], operator: Liveness) -> str:
     return json.dumps(
         {
             "operator": {"state": str(operator.state), "message": operator.message},

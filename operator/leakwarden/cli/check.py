@@ -24,9 +24,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.api import names
-    from leakwarden.cli.audit_report import printable
-    from leakwarden.cli.manifest_files import read
-    from leakwarden.core.policy import parse_policy
+    from leakwarden.cli.audit.files import read
+    from leakwarden.cli.audit.report import printable
+    from leakwarden.core.model.policy import parse_policy
 
     reading = read(arguments.files)
     for problem in reading.problems:
@@ -57,6 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    from leakwarden.cli.audit_report import printable
+    from leakwarden.cli.audit.report import printable
 
     print(f"leakwarden check: {printable(line)}", file=sys.stderr)

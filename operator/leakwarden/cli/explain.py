@@ -13,8 +13,8 @@ from leakwarden.cli import liveness
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
-    from leakwarden.core.leakreport import LeakReport
-    from leakwarden.core.policy import Policy
+    from leakwarden.core.model.leakreport import LeakReport
+    from leakwarden.core.model.policy import Policy
 
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
 PATIENCE = 2.0  # s without an answer, after which it is said what is waited for
@@ -25,7 +25,7 @@ _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
-class Looked(NamedTuple):
+class ClusterView(NamedTuple):
     """What was read, and when the status of each policy, by its name, was written; `now` by the API server's clock."""
 
     policies: list[Policy]
@@ -53,9 +53,9 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.cli.capabilities import Refused
-    from leakwarden.core.policy import format_time
-    from leakwarden.ports import ClusterUnavailable
+    from leakwarden.cli.capabilities import PoliciesRefused
+    from leakwarden.core.model.policy import format_time
+    from leakwarden.engine.ports import ClusterUnavailable
 
     target = _TARGET.fullmatch(arguments.target)
     if target is None:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     namespace, workload = target.group(1), target.group(3)
     try:
         looked = asyncio.run(_read(arguments, namespace))
-    except (ClusterUnavailable, Refused) as error:
+    except (ClusterUnavailable, PoliciesRefused) as error:
         return _fail(str(error))
     policies, reports, written, now, operator = looked
     judged = [(policy, held) for policy in policies for held in policy.status.workloads if held.name == workload]
@@ -118,10 +118,10 @@ def _report(report: LeakReport) -> dict[str, Any]:
 
 
 def _text(told: dict[str, Any]) -> str:
-    from leakwarden.cli.audit_report import printable
+    from leakwarden.cli.audit.report import printable
 
     operator = told["operator"]
-    lines = [f"warning: {operator['message']}", ""] if operator["state"] == liveness.State.STOPPED else []
+    lines = [f"warning: {operator['message']}", ""] if operator["state"] == liveness.OperatorState.STOPPED else []
     for policy in told["policies"]:
         mode = policy["mode"] or "invalid: " + policy["error"]
         when = f" (status {policy['age']})" if policy["age"] else ""
@@ -154,9 +154,9 @@ def _text(told: dict[str, Any]) -> str:
         lines += ["", "it leaks, but no LeakReport of it is open, and without one nothing is done"]
     elif not told["open"] and all(policy["verdict"] == "Unknown" or policy["error"] for policy in told["policies"]):
         lines += ["", "no leak is open, but whether it leaks is not known: nothing is done without readings"]
-    elif not told["open"] and operator["state"] != liveness.State.STOPPED:
+    elif not told["open"] and operator["state"] != liveness.OperatorState.STOPPED:
         lines += ["", "no leak is open, so nothing is due"]
-    if operator["state"] == liveness.State.UNKNOWN:
+    if operator["state"] == liveness.OperatorState.UNKNOWN:
         lines += ["", operator["message"]]
     return "\n".join(printable(line) for line in lines)
 
@@ -169,16 +169,16 @@ def _actions(report: dict[str, Any]) -> list[str]:
 
 
 def _fail(message: str) -> int:
-    from leakwarden.cli.audit_report import printable
+    from leakwarden.cli.audit.report import printable
 
     print(f"leakwarden explain: {printable(message)}", file=sys.stderr)
     return UNKNOWN
 
 
-async def _read(arguments: argparse.Namespace, namespace: str) -> Looked:
+async def _read(arguments: argparse.Namespace, namespace: str) -> ClusterView:
     from leakwarden.adapters.cluster import Session
-    from leakwarden.core.leakreport import parse_report
-    from leakwarden.core.policy import parse_policy
+    from leakwarden.core.model.leakreport import parse_report
+    from leakwarden.core.model.policy import parse_policy
 
     session = await Session.open(arguments.kubeconfig, arguments.context)
     try:
@@ -194,7 +194,7 @@ async def _read(arguments: argparse.Namespace, namespace: str) -> Looked:
     finally:
         await session.close()
     found = [parse_report(item) for item in reports]
-    return Looked(parsed, [report for report in found if report is not None], written, now, operator)
+    return ClusterView(parsed, [report for report in found if report is not None], written, now, operator)
 
 
 async def _both(session: Session, namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -208,7 +208,7 @@ async def _both(session: Session, namespace: str) -> tuple[list[dict[str, Any]],
 async def _items(session: Session, namespace: str, plural: str) -> list[dict[str, Any]]:
     """All objects of a kind. Raises ClusterUnavailable, Refused."""
     from leakwarden.api import names
-    from leakwarden.cli.capabilities import PAGE, Refused, refusal
+    from leakwarden.cli.capabilities import PAGE, PoliciesRefused, refusal
 
     path = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{namespace}/{plural}"
     found: list[dict[str, Any]] = []
@@ -217,7 +217,7 @@ async def _items(session: Session, namespace: str, plural: str) -> list[dict[str
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
         reply = await session.ask("GET", path, query=query)
         if not reply.ok:
-            raise Refused(refusal(plural, reply.status, namespace, session.server))
+            raise PoliciesRefused(refusal(plural, reply.status, namespace, session.server))
         try:
             page = json.loads(reply.body)
             if not all(isinstance(item, dict) for item in page["items"]):
@@ -225,6 +225,8 @@ async def _items(session: Session, namespace: str, plural: str) -> list[dict[str
             found += page["items"]
             token = str((page.get("metadata") or {}).get("continue") or "")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise Refused(f"{session.server} did not answer with a list of {plural}; is it an API server?") from None
+            raise PoliciesRefused(
+                f"{session.server} did not answer with a list of {plural}; is it an API server?"
+            ) from None
         if not token:
             return found

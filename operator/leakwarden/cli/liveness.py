@@ -24,7 +24,7 @@ _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _LEASE = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
-class State(StrEnum):
+class OperatorState(StrEnum):
     WORKING = "Working"
     STOPPED = "Stopped"
     UNKNOWN = "Unknown"
@@ -34,12 +34,12 @@ class State(StrEnum):
 class Liveness:
     """`message` is one line for people; empty where there is nothing to say."""
 
-    state: State
+    state: OperatorState
     message: str = ""
 
     @property
     def stopped(self) -> bool:
-        return self.state is State.STOPPED
+        return self.state is OperatorState.STOPPED
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _lease(text: str) -> str:
 
 def written_at(item: Mapping[str, Any]) -> float:
     """When the status of an object from the API server was last written, epoch s; 0 where that is not told."""
-    from leakwarden.core.policy import parse_time
+    from leakwarden.core.model.policy import parse_time
 
     metadata = item.get("metadata")
     entries = metadata.get("managedFields") if isinstance(metadata, Mapping) else None
@@ -85,11 +85,11 @@ def age(written: float, now: float) -> str:
 async def liveness(session: Session, lease: str, newest: float) -> Liveness:
     """`newest` is when the newest of the statuses was written. Asks for the Lease only where that is not enough."""
     from leakwarden.api.scalars import format_duration
-    from leakwarden.core.policy import parse_time
-    from leakwarden.ports import ClusterUnavailable
+    from leakwarden.core.model.policy import parse_time
+    from leakwarden.engine.ports import ClusterUnavailable
 
     if newest and session.server_time.now - newest <= STALE_AFTER:
-        return Liveness(State.WORKING)
+        return Liveness(OperatorState.WORKING)
     namespace, _, name = lease.partition("/")
     try:
         reply = await session.ask(
@@ -111,14 +111,16 @@ async def liveness(session: Session, lease: str, newest: float) -> Liveness:
         return _unknown(f"its Lease {lease} does not say when it was renewed")
     silent = session.server_time.now - renewed
     if silent <= STALE_AFTER:
-        return Liveness(State.WORKING)
+        return Liveness(OperatorState.WORKING)
     since = f"its Lease {lease} was last renewed {format_duration(silent)} ago"
-    return Liveness(State.STOPPED, f"the operator does not work: {since}; nothing is done, and what follows is of then")
+    return Liveness(
+        OperatorState.STOPPED, f"the operator does not work: {since}; nothing is done, and what follows is of then"
+    )
 
 
 def _unknown(cause: str) -> Liveness:
     told = "; what is shown is of when the status was written"
-    return Liveness(State.UNKNOWN, f"whether the operator still works is not known: {cause}{told}")
+    return Liveness(OperatorState.UNKNOWN, f"whether the operator still works is not known: {cause}{told}")
 
 
 def _missing_right(namespace: str, name: str) -> str:

@@ -58,7 +58,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadLease:
     """Read the Lease."""
 
 
@@ -84,7 +84,7 @@ class Stop:
     why: str
 
 
-Step: TypeAlias = Look | Write | Wait | Stop
+Step: TypeAlias = ReadLease | Write | Wait | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Election:
             return self._renew()  # a write of ours that succeeded, but whose answer was lost
         if now < self.rest_until:
             return Wait(min(time for time in self._due() if time > now))
-        return self._renew() if self.known and self._mine else Look()
+        return self._renew() if self.known and self._mine else ReadLease()
 
     def saw(self, lease: Lease | None, at: float, rest_until: float) -> Election:
         """The answer to a look, which came at `at`; None: there is no Lease."""

@@ -12,9 +12,9 @@ from leakwarden.adapters.cluster.cache import AutoscalerSink, Cache, PodSink, Se
 from leakwarden.adapters.cluster.reflector import Reflector
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
-from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
-from leakwarden.ports import Attempt, ReportView
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
+from leakwarden.engine.ports import Attempt, ReportView
 
 __all__ = ["STALE_AFTER", "ApiCluster", "Pace", "ReflectorStats", "Session"]
 
@@ -22,10 +22,10 @@ __all__ = ["STALE_AFTER", "ApiCluster", "Pace", "ReflectorStats", "Session"]
 # that went silent (70 s each) and the waits between them.
 STALE_AFTER = 180.0
 
-DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.Deployment)
-REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ReplicaSet, metadata_only=True)
-PODS = Resource("api/v1", "pods", wire.Pod)
-AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.Autoscaler)
+DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.ApiDeployment)
+REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ApiReplicaSet, metadata_only=True)
+PODS = Resource("api/v1", "pods", wire.ApiPod)
+AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.ApiAutoscaler)
 
 
 class ApiCluster:

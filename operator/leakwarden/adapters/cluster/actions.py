@@ -24,8 +24,8 @@ from leakwarden.api.names import (
     RESTARTED_AT_ANNOTATION,
     VERSION,
 )
-from leakwarden.core.workload import Disruption, Pod, Workload
-from leakwarden.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
+from leakwarden.core.model.workload import Disruption, Pod, Workload
+from leakwarden.engine.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
@@ -144,7 +144,7 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
         reply = await session.ask("GET", path, query=query)
         must(reply, f"list poddisruptionbudgets.policy in namespace {pod.namespace}")
         try:
-            page = msgspec.json.decode(reply.body, type=wire.BudgetList)
+            page = msgspec.json.decode(reply.body, type=wire.ApiBudgetList)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ClusterUnavailable("the list of PodDisruptionBudgets could not be read") from None
         found += [

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from leakwarden.adapters.cluster import facts, wire
-from leakwarden.core.workload import Pod, Workload
+from leakwarden.core.model.workload import Pod, Workload
 
 
 class Cache:
@@ -49,7 +49,7 @@ class Cache:
         found.sort(key=lambda pod: (pod.created, pod.name))
         return tuple(found)
 
-    def put_workload(self, uid: str, item: wire.Deployment) -> bool:
+    def put_workload(self, uid: str, item: wire.ApiDeployment) -> bool:
         self._workloads[uid] = facts.workload(item)
         self._dirty.add(uid)
         return True
@@ -58,7 +58,7 @@ class Cache:
         if self._workloads.pop(uid, None) is not None:
             self._dirty.add(uid)
 
-    def put_set(self, uid: str, item: wire.ReplicaSet) -> bool:
+    def put_set(self, uid: str, item: wire.ApiReplicaSet) -> bool:
         deployment = facts.owning_deployment(item)
         before = self._deployment_of.get(uid)
         if deployment != before:
@@ -92,7 +92,7 @@ class Cache:
         if deployment is not None:
             self._dirty.add(deployment)
 
-    def put_pod(self, uid: str, item: wire.Pod) -> bool:
+    def put_pod(self, uid: str, item: wire.ApiPod) -> bool:
         owner = facts.owning_replica_set(item)
         if owner is None:
             return False
@@ -152,7 +152,7 @@ class AutoscalerSink:
     def held(self) -> Mapping[tuple[str, str], str]:
         return dict(self._of.values())
 
-    def put(self, uid: str, item: wire.Autoscaler) -> bool:
+    def put(self, uid: str, item: wire.ApiAutoscaler) -> bool:
         found = facts.autoscaled(item)
         if found is None:
             return False

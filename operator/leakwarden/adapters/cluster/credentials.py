@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_KUBECONFIG = "~/.kube/config"
@@ -35,7 +35,7 @@ class Connection:
         return f"Connection({self.server})"
 
 
-class Source(Protocol):
+class ConnectionSource(Protocol):
     """Reads a Connection. Blocking, since files and credential plugins are: call it in a thread."""
 
     def load(self) -> Connection:
@@ -119,7 +119,7 @@ class Kubeconfig:
         return _authorization(self._configuration) if self._configuration else self.load().authorization
 
 
-def discover(kubeconfig: str | None = None, context: str | None = None) -> Source:
+def discover(kubeconfig: str | None = None, context: str | None = None) -> ConnectionSource:
     """The usual order: what was asked for, KUBECONFIG, the pod's service account, ~/.kube/config.
 
     Raises ClusterUnavailable when there is none of them.

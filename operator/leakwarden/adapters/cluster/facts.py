@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from leakwarden.adapters.cluster import wire
-from leakwarden.core.workload import Container, Pod, PodContainer, PreStop, Probe, Workload
+from leakwarden.core.model.workload import Container, Pod, PodContainer, PreStop, Probe, Workload
 
 # What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
@@ -21,7 +21,7 @@ RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 MAX_ANNOTATION = 1024
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
-_TEMPLATE = msgspec.json.Decoder(wire.Template)
+_TEMPLATE = msgspec.json.Decoder(wire.ApiTemplate)
 
 _QUANTITY = re.compile(
     r"^([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?$", re.ASCII
@@ -48,15 +48,15 @@ def parse_quantity(value: int | float | str | None) -> float | None:
     return float(number + (exponent or "")) * _FACTOR.get(suffix or "", 1.0)
 
 
-def workload(item: wire.Deployment) -> Workload:
+def workload(item: wire.ApiDeployment) -> Workload:
     """A Deployment as the core knows it. Raises msgspec.ValidationError when its pod template does not fit."""
     meta = item.metadata
-    spec = item.spec or wire.DeploymentSpec()
-    status = item.status or wire.DeploymentStatus()
-    rolling = (spec.strategy and spec.strategy.rolling_update) or wire.RollingUpdate()
+    spec = item.spec or wire.ApiDeploymentSpec()
+    status = item.status or wire.ApiDeploymentStatus()
+    rolling = (spec.strategy and spec.strategy.rolling_update) or wire.ApiRollingUpdate()
     raw = bytes(spec.template).removeprefix(b"null")
     template = _TEMPLATE.decode(raw).spec if raw else None
-    template = template or wire.TemplateSpec()
+    template = template or wire.ApiTemplateSpec()
     return Workload(
         namespace=sys.intern(meta.namespace or ""),
         name=meta.name,
@@ -85,7 +85,7 @@ def workload(item: wire.Deployment) -> Workload:
     )
 
 
-def _rolled_out(conditions: Sequence[wire.DeploymentCondition]) -> float | None:
+def _rolled_out(conditions: Sequence[wire.ApiDeploymentCondition]) -> float | None:
     """When the last rollout was complete. Replacing single pods does not change it."""
     for condition in conditions:
         if condition.type == "Progressing" and condition.reason == "NewReplicaSetAvailable":
@@ -93,7 +93,7 @@ def _rolled_out(conditions: Sequence[wire.DeploymentCondition]) -> float | None:
     return None
 
 
-def autoscaled(item: wire.Autoscaler) -> tuple[tuple[str, str], str] | None:
+def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
     """The Deployment (namespace, name) that an autoscaler scales, and who that is in words; None for other kinds.
 
     KEDA works through a HorizontalPodAutoscaler of its own, on which it names its ScaledObject.
@@ -107,19 +107,19 @@ def autoscaled(item: wire.Autoscaler) -> tuple[tuple[str, str], str] | None:
     return (meta.namespace or "", target.name), who
 
 
-def owning_deployment(item: wire.ReplicaSet) -> str | None:
+def owning_deployment(item: wire.ApiReplicaSet) -> str | None:
     """The UID of the Deployment that controls the ReplicaSet."""
     return _controller(item.metadata.owner_references, "Deployment")
 
 
-def owning_replica_set(item: wire.Pod) -> str | None:
+def owning_replica_set(item: wire.ApiPod) -> str | None:
     """The UID of the ReplicaSet that controls the pod; None for pods of anything else, which are not kept."""
     return _controller(item.metadata.owner_references, "ReplicaSet")
 
 
-def pod(item: wire.Pod, workload_uid: str | None) -> Pod:
+def pod(item: wire.ApiPod, workload_uid: str | None) -> Pod:
     meta = item.metadata
-    status = item.status or wire.PodStatus()
+    status = item.status or wire.ApiPodStatus()
     return Pod(
         namespace=sys.intern(meta.namespace or ""),
         name=meta.name,
@@ -136,7 +136,7 @@ def pod(item: wire.Pod, workload_uid: str | None) -> Pod:
     )
 
 
-def _running(status: wire.ContainerStatus) -> PodContainer:
+def _running(status: wire.ApiContainerStatus) -> PodContainer:
     running = status.state.running if status.state else None
     return PodContainer(
         name=sys.intern(status.name),
@@ -146,7 +146,7 @@ def _running(status: wire.ContainerStatus) -> PodContainer:
     )
 
 
-def _container(item: wire.Container) -> Container:
+def _container(item: wire.ApiContainer) -> Container:
     limit = parse_quantity(((item.resources and item.resources.limits) or {}).get("memory"))
     hook = item.lifecycle.pre_stop if item.lifecycle else None
     return Container(
@@ -162,7 +162,7 @@ def _container(item: wire.Container) -> Container:
     )
 
 
-def _runtime_env(item: wire.Container, limit: float | None) -> Mapping[str, str]:
+def _runtime_env(item: wire.ApiContainer, limit: float | None) -> Mapping[str, str]:
     """The Go runtime's settings. A value that comes from elsewhere is kept as an empty string: set, not readable here.
 
     The exception is the container's own memory limit, which is in the spec (and which Go services do use
@@ -186,7 +186,7 @@ def _runtime_env(item: wire.Container, limit: float | None) -> Mapping[str, str]
     return found
 
 
-def _probe(item: wire.Probe | None) -> Probe | None:
+def _probe(item: wire.ApiProbe | None) -> Probe | None:
     if item is None:
         return None
     kind: Literal["http", "tcp", "grpc", "exec"]
@@ -214,7 +214,7 @@ def _probe(item: wire.Probe | None) -> Probe | None:
     )
 
 
-def _pre_stop(hook: wire.Handler) -> PreStop:
+def _pre_stop(hook: wire.ApiHandler) -> PreStop:
     if hook.sleep is not None:
         return PreStop(kind="sleep", seconds=hook.sleep.seconds or 0)
     if hook.exec is not None:
@@ -229,7 +229,7 @@ def _sleeping(command: Sequence[str]) -> int | None:
     return int(match[1]) if match else None
 
 
-def _controller(owners: Sequence[wire.Owner] | None, kind: str) -> str | None:
+def _controller(owners: Sequence[wire.ApiOwner] | None, kind: str) -> str | None:
     for owner in owners or ():
         if owner.controller and owner.kind == kind and owner.uid:
             return sys.intern(owner.uid)

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.workload import Disruption, Pod, Snapshot, Workload
-from leakwarden.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
+from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
 
 # Seconds. A change with less time left than this would rather end unknown than done; renewals come every 2 s, so
 # only a leader that is losing its Lease has so little.

@@ -30,8 +30,8 @@ from leakwarden.adapters.cluster.fence import Fence, boottime
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.adapters.cluster.wire import Wire
 from leakwarden.api.names import FIELD_MANAGER
-from leakwarden.core.election import Election, Kind, Lease, Look, Stop, Timing, Wait, Write
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.core.election import Election, Kind, Lease, ReadLease, Stop, Timing, Wait, Write
+from leakwarden.engine.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.lease")
 
@@ -126,7 +126,7 @@ class LeaseElection:
                         return why
                     case Wait(until):
                         await self._rest(until - self._clock())
-                    case Look():
+                    case ReadLease():
                         await self._look()
                     case Write():
                         await self._write(step)

@@ -23,8 +23,17 @@ import msgspec
 from leakwarden.adapters.cluster import wire
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource, Sink
 from leakwarden.adapters.cluster.session import Reply, Session, retry_after
-from leakwarden.adapters.cluster.stream import Denied, Expired, Lines, Refused, check, raw_list, uid_of, version_of
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.adapters.cluster.stream import (
+    Denied,
+    Expired,
+    Lines,
+    RequestRefused,
+    check,
+    raw_list,
+    uid_of,
+    version_of,
+)
+from leakwarden.engine.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
 
@@ -53,7 +62,7 @@ class Reflector(Generic[T]):
         self._item = msgspec.json.Decoder(resource.item)
         page: Any = msgspec.defstruct(
             "Page",
-            [("metadata", wire.ListMeta | None, None), ("items", list[resource.item] | None, None)],  # type: ignore[name-defined]
+            [("metadata", wire.ApiListMeta | None, None), ("items", list[resource.item] | None, None)],  # type: ignore[name-defined]
             gc=False,
         )
         self._page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page)
@@ -117,9 +126,9 @@ class Reflector(Generic[T]):
                 self._relists_expired += 1
                 self._version = ""
                 failed = True
-            except (ClusterUnavailable, Refused) as error:
+            except (ClusterUnavailable, RequestRefused) as error:
                 failed = True
-                wait = error.wait if isinstance(error, Refused) else None
+                wait = error.wait if isinstance(error, RequestRefused) else None
                 self._denied = isinstance(error, Denied)
                 self._failed(str(error))
             except Exception as error:
@@ -163,7 +172,7 @@ class Reflector(Generic[T]):
             if not token:
                 break
         if not version:
-            raise Refused(f"the list of {self._resource.plural} carried no resourceVersion")
+            raise RequestRefused(f"the list of {self._resource.plural} carried no resourceVersion")
         for uid in self._known - seen:
             self._drop(uid)
         self._version = version
@@ -173,9 +182,9 @@ class Reflector(Generic[T]):
         self.synced.set()
         self._recovered()
 
-    def _take(self, body: bytes, seen: set[str]) -> wire.ListMeta:
+    def _take(self, body: bytes, seen: set[str]) -> wire.ApiListMeta:
         """One page into the sink. An item that does not fit is counted, and the others are kept."""
-        meta: wire.ListMeta | None
+        meta: wire.ApiListMeta | None
         try:
             page = self._page.decode(body)
             meta = page.metadata
@@ -187,8 +196,8 @@ class Reflector(Generic[T]):
             for part in raw.items or ():
                 self._put_raw(part, seen)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Refused(f"the list of {self._resource.plural} is not JSON") from None
-        return meta or wire.ListMeta()
+            raise RequestRefused(f"the list of {self._resource.plural} is not JSON") from None
+        return meta or wire.ApiListMeta()
 
     async def _watch(self) -> None:
         """One watch, to its end. Raises Expired, Refused, ClusterUnavailable."""
@@ -221,7 +230,7 @@ class Reflector(Generic[T]):
 
     def _event(self, line: bytes) -> None:
         try:
-            event = msgspec.json.decode(line, type=wire.WatchEvent)
+            event = msgspec.json.decode(line, type=wire.ApiWatchEvent)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Half a line when the stream was cut, or garbage: what it said is unknown, so look again.
             raise Expired from None
@@ -243,7 +252,9 @@ class Reflector(Generic[T]):
                 if code == 410:
                     raise Expired
                 wait = status.details.retry_after_seconds if status.details else None
-                raise Refused(f"the watch of {self._resource.plural} ended with {code}", float(wait) if wait else None)
+                raise RequestRefused(
+                    f"the watch of {self._resource.plural} ended with {code}", float(wait) if wait else None
+                )
             case _:
                 self._malformed += 1
 

@@ -16,25 +16,25 @@ from leakwarden.adapters.cluster.actions import APPLY_PATCH, encode, must
 from leakwarden.adapters.cluster.resource import Resource
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.api.names import API_VERSION, FIELD_MANAGER, GROUP, REPORT_KIND, REPORT_PLURAL, VERSION
-from leakwarden.core.leakreport import LeakReport, parse_report
-from leakwarden.ports import ClusterUnavailable, Forbidden, StatusConflict
+from leakwarden.core.model.leakreport import LeakReport, parse_report
+from leakwarden.engine.ports import ClusterUnavailable, Forbidden, StatusConflict
 
-REPORTS = Resource(f"apis/{GROUP}/{VERSION}", REPORT_PLURAL, wire.Report)
+REPORTS = Resource(f"apis/{GROUP}/{VERSION}", REPORT_PLURAL, wire.ApiReport)
 _NAME = f"{REPORT_PLURAL}.{GROUP}"
 PAGE = 500
 
-_REPORT = msgspec.json.Decoder(wire.Report)
+_REPORT = msgspec.json.Decoder(wire.ApiReport)
 
 
 class _Page(wire.Wire):
-    metadata: wire.ListMeta | None = None
-    items: list[wire.Report] | None = None
+    metadata: wire.ApiListMeta | None = None
+    items: list[wire.ApiReport] | None = None
 
 
 _PAGE = msgspec.json.Decoder(_Page)
 
 
-def _parsed(item: wire.Report) -> LeakReport | None:
+def _parsed(item: wire.ApiReport) -> LeakReport | None:
     meta = item.metadata
     return parse_report(
         {
@@ -69,7 +69,7 @@ class ReportStore:
             self._shown = dict(self._held)
         return self._shown
 
-    def put(self, uid: str, item: wire.Report) -> bool:
+    def put(self, uid: str, item: wire.ApiReport) -> bool:
         """What the API server shows. False for a report whose identity cannot be read, and for one we deleted."""
         report = _parsed(item)
         if report is None:
@@ -99,7 +99,7 @@ class ReportStore:
         if known:
             self._deleted.add(uid)
 
-    def listed(self, items: list[wire.Report]) -> None:
+    def listed(self, items: list[wire.ApiReport]) -> None:
         """A complete and most recent list: what is not in it is gone."""
         seen = {item.metadata.uid for item in items}
         for uid in set(self._held) - seen:
@@ -112,12 +112,12 @@ class ReportStore:
         self._shown = None
 
 
-async def fetch(session: Session, namespace: str | None) -> list[wire.Report]:
+async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]:
     """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache).
 
     Raises ClusterUnavailable, Forbidden.
     """
-    found: list[wire.Report] = []
+    found: list[wire.ApiReport] = []
     token = ""
     while True:
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}

@@ -17,9 +17,9 @@ import aiohttp
 from yarl import URL
 
 from leakwarden import __version__
-from leakwarden.adapters.cluster.credentials import Connection, Source, discover
+from leakwarden.adapters.cluster.credentials import Connection, ConnectionSource, discover
 from leakwarden.adapters.cluster.servertime import ServerTime
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
 
@@ -57,7 +57,9 @@ class Session:
     requests for that server (and no other), re-reads them each minute, and on a 401 reloads them and asks once more.
     """
 
-    def __init__(self, source: Source, *, timeout: float = TOTAL_TIMEOUT, reread_every: float = REREAD_EVERY) -> None:
+    def __init__(
+        self, source: ConnectionSource, *, timeout: float = TOTAL_TIMEOUT, reread_every: float = REREAD_EVERY
+    ) -> None:
         self._source = source
         self._timeout = timeout
         self._reread_every = reread_every

@@ -15,7 +15,7 @@ class Expired(Exception):
     """410: the version or the continue token is too old to go on from."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """An answer that is an error. Carries what may be shown, and how long the server wants us to wait."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
@@ -23,7 +23,7 @@ class Refused(Exception):
         self.wait = wait
 
 
-class Denied(Refused):
+class Denied(RequestRefused):
     """401 or 403: asking again changes nothing until somebody gives the right back."""
 
 
@@ -44,7 +44,7 @@ def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | Non
             message = f"the API server does not serve {resource.full_name} (404); apply the files in crds/"
         case code:
             message = f"the API server answered {code} to {verb} {resource.full_name}{where}"
-    raise Refused(message, reply.retry_after)
+    raise RequestRefused(message, reply.retry_after)
 
 
 class Lines:
@@ -58,7 +58,7 @@ class Lines:
         if b"\n" not in chunk:
             self._rest += chunk
             if len(self._rest) > MAX_BODY:
-                raise Refused("a watch event was too large to be one")
+                raise RequestRefused("a watch event was too large to be one")
             return []
         self._rest += chunk
         *lines, rest = bytes(self._rest).split(b"\n")
@@ -66,12 +66,12 @@ class Lines:
         return [line for line in lines if line.strip()]
 
 
-def raw_list(body: bytes) -> wire.RawList:
+def raw_list(body: bytes) -> wire.ApiRawList:
     """Raises Refused when it is no list at all."""
     try:
-        return msgspec.json.decode(body, type=wire.RawList)
+        return msgspec.json.decode(body, type=wire.ApiRawList)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Refused("the answer to a list is not a Kubernetes list") from None
+        raise RequestRefused("the answer to a list is not a Kubernetes list") from None
 
 
 def uid_of(raw: msgspec.Raw) -> str | None:
@@ -83,7 +83,7 @@ def uid_of(raw: msgspec.Raw) -> str | None:
 
 def version_of(raw: msgspec.Raw) -> str | None:
     try:
-        meta = msgspec.json.decode(raw, type=wire.Bookmark).metadata
+        meta = msgspec.json.decode(raw, type=wire.ApiBookmark).metadata
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return meta.resource_version if meta is not None else None

@@ -17,14 +17,14 @@ class Wire(msgspec.Struct, rename="camel", gc=False):
     """Short-lived: decoded, converted to core facts, dropped."""
 
 
-class Owner(Wire):
+class ApiOwner(Wire):
     kind: str | None = None
     name: str | None = None
     uid: str | None = None
     controller: bool | None = None
 
 
-class Meta(Wire):
+class ApiMeta(Wire):
     uid: str
     name: str
     namespace: str | None = None
@@ -34,10 +34,10 @@ class Meta(Wire):
     generation: int | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    owner_references: list[Owner] | None = None
+    owner_references: list[ApiOwner] | None = None
 
 
-class BareMeta(Wire):
+class ApiBareMeta(Wire):
     """Identity alone: for ReplicaSets, where labels and annotations of 10 revisions each would cost most memory."""
 
     uid: str
@@ -45,32 +45,32 @@ class BareMeta(Wire):
     namespace: str | None = None
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
-    owner_references: list[Owner] | None = None
+    owner_references: list[ApiOwner] | None = None
 
 
-class HttpGet(Wire):
+class ApiHttpGet(Wire):
     path: str | None = None
     port: int | str | None = None
     scheme: str | None = None
 
 
-class PortOnly(Wire):
+class ApiPortOnly(Wire):
     port: int | str | None = None
 
 
-class Exec(Wire):
+class ApiExec(Wire):
     command: list[str] | None = None
 
 
-class Sleep(Wire):
+class ApiSleep(Wire):
     seconds: int | None = None
 
 
-class Probe(Wire):
-    http_get: HttpGet | None = None
-    tcp_socket: PortOnly | None = None
-    grpc: PortOnly | None = None
-    exec: Exec | None = None
+class ApiProbe(Wire):
+    http_get: ApiHttpGet | None = None
+    tcp_socket: ApiPortOnly | None = None
+    grpc: ApiPortOnly | None = None
+    exec: ApiExec | None = None
     initial_delay_seconds: int | None = None
     period_seconds: int | None = None
     timeout_seconds: int | None = None
@@ -78,146 +78,146 @@ class Probe(Wire):
     success_threshold: int | None = None
 
 
-class Handler(Wire):
-    sleep: Sleep | None = None
-    exec: Exec | None = None
-    http_get: HttpGet | None = None
-    tcp_socket: PortOnly | None = None
+class ApiHandler(Wire):
+    sleep: ApiSleep | None = None
+    exec: ApiExec | None = None
+    http_get: ApiHttpGet | None = None
+    tcp_socket: ApiPortOnly | None = None
 
 
-class Lifecycle(Wire):
-    pre_stop: Handler | None = None
+class ApiLifecycle(Wire):
+    pre_stop: ApiHandler | None = None
 
 
-class ContainerPort(Wire):
+class ApiContainerPort(Wire):
     name: str | None = None
     container_port: int | None = None
 
 
-class ResourceField(Wire):
+class ApiResourceField(Wire):
     container_name: str | None = None
     resource: str | None = None
     divisor: int | float | str | None = None
 
 
-class EnvSource(Wire):
-    resource_field_ref: ResourceField | None = None
+class ApiEnvSource(Wire):
+    resource_field_ref: ApiResourceField | None = None
 
 
-class EnvVar(Wire):
+class ApiEnvVar(Wire):
     name: str | None = None
     value: str | None = None
-    value_from: EnvSource | None = None
+    value_from: ApiEnvSource | None = None
 
 
-class Resources(Wire):
+class ApiResources(Wire):
     limits: dict[str, int | float | str | None] | None = None
 
 
-class Container(Wire):
+class ApiContainer(Wire):
     name: str
     image: str | None = None
-    ports: list[ContainerPort] | None = None
-    env: list[EnvVar] | None = None
-    resources: Resources | None = None
-    liveness_probe: Probe | None = None
-    readiness_probe: Probe | None = None
-    startup_probe: Probe | None = None
-    lifecycle: Lifecycle | None = None
+    ports: list[ApiContainerPort] | None = None
+    env: list[ApiEnvVar] | None = None
+    resources: ApiResources | None = None
+    liveness_probe: ApiProbe | None = None
+    readiness_probe: ApiProbe | None = None
+    startup_probe: ApiProbe | None = None
+    lifecycle: ApiLifecycle | None = None
 
 
-class TemplateSpec(Wire):
-    containers: list[Container] | None = None
+class ApiTemplateSpec(Wire):
+    containers: list[ApiContainer] | None = None
     termination_grace_period_seconds: int | None = None
 
 
-class Template(Wire):
-    spec: TemplateSpec | None = None
+class ApiTemplate(Wire):
+    spec: ApiTemplateSpec | None = None
 
 
-class RollingUpdate(Wire):
+class ApiRollingUpdate(Wire):
     max_unavailable: int | str | None = None
     max_surge: int | str | None = None
 
 
-class Strategy(Wire):
+class ApiStrategy(Wire):
     type: str | None = None
-    rolling_update: RollingUpdate | None = None
+    rolling_update: ApiRollingUpdate | None = None
 
 
-class DeploymentSpec(Wire):
+class ApiDeploymentSpec(Wire):
     replicas: int | None = None
     paused: bool | None = None
-    strategy: Strategy | None = None
+    strategy: ApiStrategy | None = None
     min_ready_seconds: int | None = None
     progress_deadline_seconds: int | None = None
     # Raw, so that its hash covers all of the template, also what is not decoded.
     template: msgspec.Raw = msgspec.Raw(b"")
 
 
-class DeploymentCondition(Wire):
+class ApiDeploymentCondition(Wire):
     type: str | None = None
     reason: str | None = None
     last_update_time: datetime | None = None
 
 
-class DeploymentStatus(Wire):
+class ApiDeploymentStatus(Wire):
     observed_generation: int | None = None
     updated_replicas: int | None = None
     ready_replicas: int | None = None
     unavailable_replicas: int | None = None
-    conditions: list[DeploymentCondition] | None = None
+    conditions: list[ApiDeploymentCondition] | None = None
 
 
-class Deployment(Wire):
-    metadata: Meta
-    spec: DeploymentSpec | None = None
-    status: DeploymentStatus | None = None
+class ApiDeployment(Wire):
+    metadata: ApiMeta
+    spec: ApiDeploymentSpec | None = None
+    status: ApiDeploymentStatus | None = None
 
 
-class ReplicaSet(Wire):
-    metadata: BareMeta
+class ApiReplicaSet(Wire):
+    metadata: ApiBareMeta
 
 
-class PodSpec(Wire):
+class ApiPodSpec(Wire):
     node_name: str | None = None
 
 
-class Running(Wire):
+class ApiRunning(Wire):
     started_at: datetime | None = None
 
 
-class ContainerState(Wire):
-    running: Running | None = None
+class ApiContainerState(Wire):
+    running: ApiRunning | None = None
 
 
-class ContainerStatus(Wire):
+class ApiContainerStatus(Wire):
     name: str
     ready: bool | None = None
     restart_count: int | None = None
-    state: ContainerState | None = None
+    state: ApiContainerState | None = None
 
 
-class Condition(Wire):
+class ApiCondition(Wire):
     type: str | None = None
     status: str | None = None
 
 
-class PodStatus(Wire):
+class ApiPodStatus(Wire):
     phase: str | None = None
     pod_ip: str | None = msgspec.field(name="podIP", default=None)
     host_ip: str | None = msgspec.field(name="hostIP", default=None)
-    conditions: list[Condition] | None = None
-    container_statuses: list[ContainerStatus] | None = None
+    conditions: list[ApiCondition] | None = None
+    container_statuses: list[ApiContainerStatus] | None = None
 
 
-class Pod(Wire):
-    metadata: BareMeta
-    spec: PodSpec | None = None
-    status: PodStatus | None = None
+class ApiPod(Wire):
+    metadata: ApiBareMeta
+    spec: ApiPodSpec | None = None
+    status: ApiPodStatus | None = None
 
 
-class ReportMeta(Wire):
+class ApiReportMeta(Wire):
     """As strings, since the core reads reports from the plain object, as it reads policies."""
 
     uid: str
@@ -227,121 +227,121 @@ class ReportMeta(Wire):
     creation_timestamp: str | None = None
 
 
-class Report(Wire):
+class ApiReport(Wire):
     """A LeakReport; what is inside is the API models' to judge."""
 
-    metadata: ReportMeta
+    metadata: ApiReportMeta
     spec: dict[str, Any] | None = None
     status: dict[str, Any] | None = None
 
 
-class ListMeta(Wire):
+class ApiListMeta(Wire):
     resource_version: str | None = None
     continue_: str | None = msgspec.field(name="continue", default=None)
 
 
-class RawList(Wire):
+class ApiRawList(Wire):
     """A page whose items are decoded one by one, for when one of them does not fit."""
 
-    metadata: ListMeta | None = None
+    metadata: ApiListMeta | None = None
     items: list[msgspec.Raw] | None = None
 
 
-class WatchEvent(Wire):
+class ApiWatchEvent(Wire):
     type: str
     object: msgspec.Raw = msgspec.Raw(b"")
 
 
-class Cause(Wire):
+class ApiCause(Wire):
     reason: str | None = None
     message: str | None = None
 
 
-class StatusDetails(Wire):
-    causes: list[Cause] | None = None
+class ApiStatusDetails(Wire):
+    causes: list[ApiCause] | None = None
     retry_after_seconds: int | None = None
 
 
-class Status(Wire):
+class ApiStatus(Wire):
     """The API server's error object. Its message is for our eyes only: it may quote what a tenant wrote."""
 
     code: int | None = None
     reason: str | None = None
     message: str | None = None
-    details: StatusDetails | None = None
+    details: ApiStatusDetails | None = None
 
 
-class OnlyMeta(Wire):
+class ApiOnlyMeta(Wire):
     """Any object, for its identity."""
 
-    metadata: Meta
+    metadata: ApiMeta
 
 
-class BookmarkMeta(Wire):
+class ApiBookmarkMeta(Wire):
     resource_version: str | None = None
 
 
-class Bookmark(Wire):
-    metadata: BookmarkMeta | None = None
+class ApiBookmark(Wire):
+    metadata: ApiBookmarkMeta | None = None
 
 
-class LabelRequirement(Wire):
+class ApiLabelRequirement(Wire):
     key: str
     operator: str
     values: list[str] | None = None
 
 
-class LabelSelector(Wire):
+class ApiLabelSelector(Wire):
     match_labels: dict[str, str] | None = None
-    match_expressions: list[LabelRequirement] | None = None
+    match_expressions: list[ApiLabelRequirement] | None = None
 
 
-class ScaleTarget(Wire):
+class ApiScaleTarget(Wire):
     kind: str | None = None
     name: str | None = None
 
 
-class AutoscalerSpec(Wire):
-    scale_target_ref: ScaleTarget | None = None
+class ApiAutoscalerSpec(Wire):
+    scale_target_ref: ApiScaleTarget | None = None
 
 
-class Autoscaler(Wire):
+class ApiAutoscaler(Wire):
     """A HorizontalPodAutoscaler."""
 
-    metadata: Meta
-    spec: AutoscalerSpec | None = None
+    metadata: ApiMeta
+    spec: ApiAutoscalerSpec | None = None
 
 
-class BudgetSpec(Wire):
-    selector: LabelSelector | None = None
+class ApiBudgetSpec(Wire):
+    selector: ApiLabelSelector | None = None
 
 
-class BudgetStatus(Wire):
+class ApiBudgetStatus(Wire):
     disruptions_allowed: int | None = None
 
 
-class Budget(Wire):
+class ApiBudget(Wire):
     """A PodDisruptionBudget."""
 
-    metadata: Meta
-    spec: BudgetSpec | None = None
-    status: BudgetStatus | None = None
+    metadata: ApiMeta
+    spec: ApiBudgetSpec | None = None
+    status: ApiBudgetStatus | None = None
 
 
-class BudgetList(Wire):
-    metadata: ListMeta | None = None
-    items: list[Budget] | None = None
+class ApiBudgetList(Wire):
+    metadata: ApiListMeta | None = None
+    items: list[ApiBudget] | None = None
 
 
-def decode_status(body: bytes) -> Status:
+def decode_status(body: bytes) -> ApiStatus:
     """The Status in an error reply; empty when the body is something else (a proxy's page, say)."""
     try:
-        return msgspec.json.decode(body, type=Status)
+        return msgspec.json.decode(body, type=ApiStatus)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Status()
+        return ApiStatus()
 
 
-def selects(selector: LabelSelector | None, labels: dict[str, str]) -> bool:
+def selects(selector: ApiLabelSelector | None, labels: dict[str, str]) -> bool:
     """Whether a policy/v1 label selector matches: an absent one matches nothing, an empty one everything.
 
     An operator this version does not know counts as a match: the answer explains who may forbid an eviction,
@@ -354,7 +354,7 @@ def selects(selector: LabelSelector | None, labels: dict[str, str]) -> bool:
     return all(_holds(requirement, labels) for requirement in selector.match_expressions or ())
 
 
-def _holds(requirement: LabelRequirement, labels: dict[str, str]) -> bool:
+def _holds(requirement: ApiLabelRequirement, labels: dict[str, str]) -> bool:
     value = labels.get(requirement.key)
     match requirement.operator:
         case "In":

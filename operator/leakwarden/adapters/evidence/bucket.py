@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from leakwarden import __version__
-from leakwarden.adapters.evidence.sigv4 import Credentials, encoded_path, signed_headers
+from leakwarden.adapters.evidence.sigv4 import SigningCredentials, encoded_path, signed_headers
 from leakwarden.adapters.evidence.store import NotStored, location
 
 TIMEOUT = 30.0  # s for one object
@@ -30,7 +30,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketLocation:
     """Which bucket. `endpoint` is https://HOST[:PORT] of the server, without a path."""
 
     name: str
@@ -46,7 +46,10 @@ class Bucket:
     """
 
     def __init__(
-        self, place: Place, credentials: Callable[[], Awaitable[Credentials]], clock: Callable[[], float] = time.time
+        self,
+        place: BucketLocation,
+        credentials: Callable[[], Awaitable[SigningCredentials]],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._place = place
         self._credentials = credentials
@@ -116,21 +119,21 @@ async def _limited(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def mounted(directory: Path) -> Callable[[], Awaitable[Credentials]]:
+def mounted(directory: Path) -> Callable[[], Awaitable[SigningCredentials]]:
     """Credentials from a mounted Secret with the keys accessKey, secretKey and, where there is one, sessionToken: read
     anew each time, so that a rotation needs no restart. Raises NotStored when called."""
 
-    def read() -> Credentials:
+    def read() -> SigningCredentials:
         def value(name: str) -> str:
             return (directory / name).read_text(encoding="utf-8").strip()
 
         try:
             token = value("sessionToken") if (directory / "sessionToken").exists() else ""
-            return Credentials(value("accessKey"), value("secretKey"), token)
+            return SigningCredentials(value("accessKey"), value("secretKey"), token)
         except (OSError, UnicodeDecodeError):
             raise NotStored("the bucket's credentials cannot be read; is the Secret's form right?") from None
 
-    async def load() -> Credentials:
+    async def load() -> SigningCredentials:
         return await asyncio.to_thread(read)
 
     return load

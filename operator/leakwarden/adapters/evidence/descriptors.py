@@ -13,11 +13,18 @@ from itertools import pairwise
 
 from leakwarden.adapters.cluster import Session
 from leakwarden.adapters.evidence.pods import PodUnread, fetch_pod
-from leakwarden.adapters.evidence.reader_container import Container, LivePod, State, Unfit, container, target_of
+from leakwarden.adapters.evidence.reader_container import (
+    ContainerState,
+    LivePod,
+    ReaderContainer,
+    Unfit,
+    container,
+    target_of,
+)
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
-from leakwarden.core.descriptors.census import DENIED, Unreadable, read
-from leakwarden.core.workload import Pod
-from leakwarden.ports import Cluster, DescriptorsFound, Outcome
+from leakwarden.core.descriptors.census import DENIED, CensusUnreadable, read
+from leakwarden.core.model.workload import Pod
+from leakwarden.engine.ports import Cluster, DescriptorsFound, Outcome
 
 log = logging.getLogger("leakwarden.evidence")
 
@@ -83,7 +90,7 @@ class PodDescriptors:
                 raise _Missing(DescriptorReason.NOT_ADDED, attempt.message)
 
     async def _answer(self, pod: Pod, found: DescriptorsFound) -> DescriptorsFound:
-        state = State()
+        state = ContainerState()
         try:
             async with asyncio.timeout(self.timeout):
                 while state.terminated is None:
@@ -97,7 +104,7 @@ class PodDescriptors:
             raise _Missing(DescriptorReason.NO_ANSWER, f"the reader ended with exit code {code} and left no answer")
         try:
             census = read(text)
-        except Unreadable as error:
+        except CensusUnreadable as error:
             raise _Missing(DescriptorReason.UNREADABLE, str(error)) from None
         if isinstance(census, str):
             if census == DENIED:
@@ -107,7 +114,7 @@ class PodDescriptors:
             raise _Missing(DescriptorReason.UNSEEN, f"it sees no process of container {found.target}")
         return replace(found, census=census)
 
-    def _late(self, state: State) -> _Missing:
+    def _late(self, state: ContainerState) -> _Missing:
         if state.running is not None:
             return _Missing(DescriptorReason.NO_ANSWER, f"the reader did not end within {self.timeout:g}s")
         said = (state.waiting.reason if state.waiting else None) or ""
@@ -115,5 +122,5 @@ class PodDescriptors:
         return _Missing(DescriptorReason.NOT_STARTED, f"the reader did not start within {self.timeout:g}s{why}")
 
 
-def _report_of(held: Container) -> str:
+def _report_of(held: ReaderContainer) -> str:
     return next((value for name, value in pairwise(held.args or ()) if name == "--report"), "")

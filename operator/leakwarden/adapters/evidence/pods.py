@@ -9,11 +9,11 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from leakwarden.adapters.cluster import Session
-from leakwarden.adapters.cluster.wire import ContainerPort, Meta, PodStatus, Wire
+from leakwarden.adapters.cluster.wire import ApiContainerPort, ApiMeta, ApiPodStatus, Wire
 from leakwarden.api.names import PPROF_PORT_ANNOTATION
+from leakwarden.core.model.workload import Pod
 from leakwarden.core.profile.port import Ports
-from leakwarden.core.workload import Pod
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 WITHIN = 10.0  # s for one answer
 
@@ -27,7 +27,7 @@ class PodUnread(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PodFacts:
     """What a capture needs of a pod. `pod` has its present addresses."""
 
     pod: Pod
@@ -37,7 +37,7 @@ class Facts:
 
 class _Container(Wire):
     name: str
-    ports: list[ContainerPort] | None = None
+    ports: list[ApiContainerPort] | None = None
 
 
 class _Spec(Wire):
@@ -45,14 +45,14 @@ class _Spec(Wire):
 
 
 class _Pod(Wire):
-    metadata: Meta
+    metadata: ApiMeta
     spec: _Spec | None = None
-    status: PodStatus | None = None
+    status: ApiPodStatus | None = None
 
 
 class _Named(Protocol):
     @property
-    def metadata(self) -> Meta: ...
+    def metadata(self) -> ApiMeta: ...
 
 
 Shape = TypeVar("Shape", bound=_Named)
@@ -77,12 +77,12 @@ async def fetch_pod(session: Session, pod: Pod, shape: type[Shape]) -> Shape:
     return found
 
 
-async def read_pod(session: Session, pod: Pod) -> Facts:
+async def read_pod(session: Session, pod: Pod) -> PodFacts:
     """What a capture needs of the pod that `fetch_pod` gets. Raises PodUnread."""
     found = await fetch_pod(session, pod, _Pod)
-    status = found.status or PodStatus()
+    status = found.status or ApiPodStatus()
     containers = (found.spec.containers if found.spec else None) or []
-    return Facts(
+    return PodFacts(
         replace(pod, pod_ip=status.pod_ip or "", host_ip=status.host_ip or ""),
         (found.metadata.annotations or {}).get(PPROF_PORT_ANNOTATION),
         {each.name: [(port.name or "", port.container_port or 0) for port in each.ports or ()] for each in containers},

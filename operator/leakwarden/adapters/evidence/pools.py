@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from leakwarden.core.profile.pool import described
 from leakwarden.core.profile.pool_queries import pool_of, pool_queries
-from leakwarden.ports import CaptureRequest, Metrics
+from leakwarden.engine.ports import CaptureRequest, Metrics
 
 WINDOW = 2 * 3600.0  # s; a leak that does not show in two hours is not what is about to be acted on
 

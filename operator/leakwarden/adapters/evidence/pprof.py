@@ -16,9 +16,9 @@ import aiohttp
 
 from leakwarden.adapters.evidence.ways import CHUNK, NoAnswer, Target, Way, cause_of, refused, refused_by
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
-from leakwarden.core.profile.pprof import Limits, Profile, ProfileError, decode
+from leakwarden.core.profile.pprof import DecodeLimits, Profile, ProfileError, decode
 from leakwarden.core.profile.suspects import Capture
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable
 
 TIMEOUT = 15.0  # s for one profile; one of 100,000 goroutines takes under one
 BUDGET = 60.0  # s for all of them, the pause included
@@ -28,7 +28,7 @@ PAUSE = 10.0
 # More goroutines than this are not profiled: collecting them costs the service memory and a pause in proportion.
 # (In the form debug=2, which is never asked for, 15,000 stopped a service for 9.5 s: cockroachdb/cockroach#14602.)
 MAX_GOROUTINES = 50_000
-LIMITS = Limits()
+LIMITS = DecodeLimits()
 # What the values of each kind are called.
 _COLUMNS = {"goroutine": "goroutine", "heap": "inuse_space", "goroutineleak": "goroutineleak"}
 INDEX = 256 * 1024  # bytes of the index page; Go's own has 2 KB
@@ -76,7 +76,7 @@ class PprofClient:
         budget: float = BUDGET,
         pause: float = PAUSE,
         max_goroutines: int = MAX_GOROUTINES,
-        limits: Limits = LIMITS,
+        limits: DecodeLimits = LIMITS,
     ) -> None:
         self._ways = ways
         self._timeout = timeout

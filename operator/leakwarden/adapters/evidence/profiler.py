@@ -21,12 +21,12 @@ from leakwarden.adapters.evidence.ways import Target
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus, ProfileStatus
-from leakwarden.core.policy import format_time
+from leakwarden.core.model.policy import format_time
 from leakwarden.core.profile.evidence import Suspect
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.suspects import suspects
 from leakwarden.core.profile.telling import growing, summary, told
-from leakwarden.ports import CaptureRequest
+from leakwarden.engine.ports import CaptureRequest
 
 log = logging.getLogger("leakwarden.evidence")
 

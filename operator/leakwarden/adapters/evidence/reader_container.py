@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leakwarden.adapters.cluster.wire import Meta, Wire
-from leakwarden.ports import READER_CONTAINER
+from leakwarden.adapters.cluster.wire import ApiMeta, Wire
+from leakwarden.engine.ports import READER_CONTAINER
 
 MESSAGE = "/dev/termination-log"  # Kubernetes' default, which the kubelet mounts writable for whatever user it is
 COMMAND = ("python3", "-IB", "-m", "leakwarden.adapters.procfs")
@@ -25,7 +25,7 @@ class Unfit(Exception):
     """No reader can be made for this pod; the message is one line for people."""
 
 
-class Capabilities(Wire):
+class ContainerCapabilities(Wire):
     add: list[str] | None = None
     drop: list[str] | None = None
 
@@ -34,10 +34,10 @@ class Security(Wire):
     privileged: bool | None = None
     run_as_user: int | None = None
     run_as_group: int | None = None
-    capabilities: Capabilities | None = None
+    capabilities: ContainerCapabilities | None = None
 
 
-class Container(Wire):
+class ReaderContainer(Wire):
     name: str
     args: list[str] | None = None
     security_context: Security | None = None
@@ -49,9 +49,9 @@ class Os(Wire):
 
 class Spec(Wire, rename={"host_pid": "hostPID", "security_context": "securityContext", "init_containers": "initContainers",
                          "ephemeral_containers": "ephemeralContainers"}):  # fmt: skip
-    containers: list[Container] | None = None
-    init_containers: list[Container] | None = None
-    ephemeral_containers: list[Container] | None = None
+    containers: list[ReaderContainer] | None = None
+    init_containers: list[ReaderContainer] | None = None
+    ephemeral_containers: list[ReaderContainer] | None = None
     security_context: Security | None = None
     host_pid: bool | None = None
     os: Os | None = None
@@ -66,7 +66,7 @@ class User(Wire):
     linux: LinuxUser | None = None
 
 
-class Running(Wire):
+class ContainerRunning(Wire):
     pass
 
 
@@ -79,39 +79,39 @@ class Terminated(Wire):
     message: str | None = None
 
 
-class State(Wire):
+class ContainerState(Wire):
     waiting: Waiting | None = None
-    running: Running | None = None
+    running: ContainerRunning | None = None
     terminated: Terminated | None = None
 
 
-class Status(Wire):
+class EphemeralStatus(Wire):
     name: str
-    state: State | None = None
+    state: ContainerState | None = None
     user: User | None = None
 
 
 class Statuses(Wire):
-    container_statuses: list[Status] | None = None
-    ephemeral_container_statuses: list[Status] | None = None
+    container_statuses: list[EphemeralStatus] | None = None
+    ephemeral_container_statuses: list[EphemeralStatus] | None = None
 
 
 class LivePod(Wire):
     """A pod as far as a reader is to be made for it, and found in it."""
 
-    metadata: Meta
+    metadata: ApiMeta
     spec: Spec | None = None
     status: Statuses | None = None
 
-    def reader(self) -> Container | None:
+    def reader(self) -> ReaderContainer | None:
         """The reader that it holds already."""
         added = (self.spec.ephemeral_containers if self.spec else None) or []
         return next((each for each in added if each.name == READER_CONTAINER), None)
 
-    def state(self) -> State:
+    def state(self) -> ContainerState:
         """The reader's, empty where the kubelet has said nothing yet."""
         said = (self.status.ephemeral_container_statuses if self.status else None) or []
-        return next((each.state for each in said if each.name == READER_CONTAINER and each.state), State())
+        return next((each.state for each in said if each.name == READER_CONTAINER and each.state), ContainerState())
 
 
 def target_of(pod: LivePod, wanted: str) -> str:
@@ -166,7 +166,7 @@ def _security(pod: LivePod, spec: Spec, target: str) -> dict[str, Any]:
     user = _user(own, spec.security_context or Security(), status)
     dropped: Sequence[str] = ("ALL",)
     if user.uid == 0:
-        capabilities = own.capabilities or Capabilities()
+        capabilities = own.capabilities or ContainerCapabilities()
         if capabilities.add:
             raise Unfit(f"container {target} runs as root with capabilities that the reader is not given")
         dropped = capabilities.drop or ()
@@ -182,11 +182,11 @@ def _security(pod: LivePod, spec: Spec, target: str) -> dict[str, Any]:
     }
 
 
-def _statuses(pod: LivePod) -> Sequence[Status]:
+def _statuses(pod: LivePod) -> Sequence[EphemeralStatus]:
     return (pod.status.container_statuses if pod.status else None) or ()
 
 
-def _user(own: Security, pods: Security, status: Status) -> _Found:
+def _user(own: Security, pods: Security, status: EphemeralStatus) -> _Found:
     """Who the container runs as: what the runtime says, else what the pod asks for. The image's own user, where nothing
     else is said, nobody but the runtime knows."""
     linux = status.user.linux if status.user else None

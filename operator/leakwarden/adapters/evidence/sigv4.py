@@ -18,7 +18,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class SigningCredentials:
     """An access key. The secret parts do not show when one of these is printed."""
 
     access_key: str
@@ -36,7 +36,7 @@ def signed_headers(
     host: str,
     path: str,
     body: bytes,
-    credentials: Credentials,
+    credentials: SigningCredentials,
     region: str,
     now: float,
     headers: Mapping[str, str] | None = None,

@@ -17,8 +17,8 @@ from yarl import URL
 from leakwarden import __version__
 from leakwarden.adapters.endpoints import refusal
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
-from leakwarden.core.workload import Pod
-from leakwarden.ports import ClusterUnavailable
+from leakwarden.core.model.workload import Pod
+from leakwarden.engine.ports import ClusterUnavailable
 
 CONNECT_TIMEOUT = 5.0  # s
 CHUNK = 64 * 1024

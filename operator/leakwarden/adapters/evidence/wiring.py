@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from leakwarden.adapters.cluster import Session
-from leakwarden.adapters.evidence.bucket import Bucket, Place, mounted
+from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation, mounted
 from leakwarden.adapters.evidence.descriptors import PodDescriptors
 from leakwarden.adapters.evidence.pools import Pools
 from leakwarden.adapters.evidence.pprof import PprofClient
@@ -19,7 +19,7 @@ from leakwarden.adapters.evidence.served import route
 from leakwarden.adapters.evidence.store import Nowhere, Store
 from leakwarden.adapters.evidence.volume import Volume
 from leakwarden.adapters.evidence.ways import Straight, ThroughApiServer, Way
-from leakwarden.ports import Cluster, Metrics
+from leakwarden.engine.ports import Cluster, Metrics
 from leakwarden.settings import Settings
 
 
@@ -65,7 +65,7 @@ async def wire(
         )
         store, routes = volume, [route(volume)]
     elif settings.evidence_bucket and settings.evidence_bucket_credentials is not None:
-        place = Place(
+        place = BucketLocation(
             settings.evidence_bucket,
             settings.evidence_bucket_endpoint,
             settings.evidence_bucket_region,

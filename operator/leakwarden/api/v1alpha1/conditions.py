@@ -17,7 +17,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
 
 
-class Reason(StrEnum):
+class ConditionReason(StrEnum):
     """Why a condition is what it is. The docstring of each member is what the README says."""
 
     # Ready
@@ -49,39 +49,39 @@ class Reason(StrEnum):
     CLUSTER_NOT_SYNCED = "ClusterNotSynced"
 
 
-REASON_MEANINGS: dict[Reason, str] = {
-    Reason.RECONCILED: "The policy is understood and in force.",
-    Reason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
+REASON_MEANINGS: dict[ConditionReason, str] = {
+    ConditionReason.RECONCILED: "The policy is understood and in force.",
+    ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
     " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
-    Reason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
-    Reason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
-    Reason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
-    Reason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
+    ConditionReason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
+    ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
+    ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
     " missing CRD. Nothing is done: without its record an action could be done twice.",
-    Reason.RIGHTS_MISSING: "The operator's account may not do, or read, something that this policy needs; the message names"
+    ConditionReason.RIGHTS_MISSING: "The operator's account may not do, or read, something that this policy needs; the message names"
     " the verb and the resource. The rest of the policy is in force. It is said until the right is there and was needed"
     " again.",
-    Reason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
+    ConditionReason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
     " alertmanager), so that nobody knows what is silenced. Targets are judged, and nothing is done; configure one, or"
     " leave the field out.",
-    Reason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
+    ConditionReason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
-    Reason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
+    ConditionReason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
     " spec.remediation.actions has helps them or may be done; said until their leaks are over.",
-    Reason.NO_LEAK: "Every pod that could be judged shows no leak.",
-    Reason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
-    Reason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
-    Reason.NOT_JUDGED: "Readings are missing, stale or too few, so nothing can be said, and nothing is done.",
-    Reason.NO_FINDINGS: "The audit found nothing at severity Error.",
-    Reason.FINDINGS: "The audit found something at severity Error; status.workloads lists findings with hints.",
-    Reason.AUDIT_DISABLED: "spec.audit.enabled is false.",
-    Reason.ALL_SIGNALS_FRESH: "Every signal has fresh readings for every target.",
-    Reason.SIGNALS_MISSING: "Some signals have no readings for some targets; status.signals says which and what would"
+    ConditionReason.NO_LEAK: "Every pod that could be judged shows no leak.",
+    ConditionReason.LEAK_SUSPECTED: "A level was exceeded or growth was seen, but not for long enough to be sure.",
+    ConditionReason.LEAK_DETECTED: "At least one pod is Leaking or Exhausting; the message names the worst.",
+    ConditionReason.NOT_JUDGED: "Readings are missing, stale or too few, so nothing can be said, and nothing is done.",
+    ConditionReason.NO_FINDINGS: "The audit found nothing at severity Error.",
+    ConditionReason.FINDINGS: "The audit found something at severity Error; status.workloads lists findings with hints.",
+    ConditionReason.AUDIT_DISABLED: "spec.audit.enabled is false.",
+    ConditionReason.ALL_SIGNALS_FRESH: "Every signal has fresh readings for every target.",
+    ConditionReason.SIGNALS_MISSING: "Some signals have no readings for some targets; status.signals says which and what would"
     " provide them. The signals that are there are judged.",
-    Reason.NO_DATA: "The source answered but had no readings at all for the targets. Nothing is done.",
-    Reason.QUERY_FAILED: "The source could not be queried: unreachable, refused, too slow or an error. Nothing is done"
+    ConditionReason.NO_DATA: "The source answered but had no readings at all for the targets. Nothing is done.",
+    ConditionReason.QUERY_FAILED: "The source could not be queried: unreachable, refused, too slow or an error. Nothing is done"
     " on the signals concerned.",
-    Reason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old. Nothing is done.",
+    ConditionReason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old. Nothing is done.",
 }
 
 

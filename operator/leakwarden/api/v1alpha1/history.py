@@ -7,7 +7,7 @@ from pydantic import Field
 from leakwarden.api.v1alpha1.schema import Duration, Model
 
 
-class History(Model):
+class ReportHistory(Model):
     """Reports of episodes that have ended. One that a cooldown, a budget or the circuit breaker still needs is kept
     beyond both bounds; one that has not ended is not deleted for its age."""
 

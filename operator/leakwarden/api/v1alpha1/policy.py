@@ -14,8 +14,8 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.action import Action, ActionType
 from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
-from leakwarden.api.v1alpha1.gates import Maintenance, PauseRequest, Veto
-from leakwarden.api.v1alpha1.history import History
+from leakwarden.api.v1alpha1.history import ReportHistory
+from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
 from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, rules
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
@@ -28,12 +28,12 @@ __all__ = [
     "Budget",
     "CircuitBreaker",
     "Evidence",
-    "History",
     "Maintenance",
     "Mode",
     "PauseRequest",
     "PolicySpec",
     "Remediation",
+    "ReportHistory",
     "Role",
     "Selector",
     "SelectorOperator",
@@ -291,7 +291,9 @@ class PolicySpec(Model):
     evidence: Evidence = Field(
         default_factory=Evidence, description="What is taken from a leaking pod before it is acted on."
     )
-    history: History = Field(default_factory=History, description="How many LeakReports are kept, and how long.")
+    history: ReportHistory = Field(
+        default_factory=ReportHistory, description="How many LeakReports are kept, and how long."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

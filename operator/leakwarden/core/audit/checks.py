@@ -9,7 +9,7 @@ from leakwarden.api.v1alpha1.policy import Audit
 from leakwarden.core.audit import disruption, endpoints, probe_timing, probes, resources, rollout, termination
 from leakwarden.core.audit.findings import RANK, Check, Finding
 from leakwarden.core.audit.subject import EndpointObservation, Subject, main_containers
-from leakwarden.core.workload import Disruption, Workload
+from leakwarden.core.model.workload import Disruption, Workload
 
 CHECKS: tuple[Check, ...] = (
     # probes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import EndpointObservation, ProbeName, Subject, main_containers, port_number, probes
-from leakwarden.core.workload import Pod, Workload
+from leakwarden.core.model.workload import Pod, Workload
 
 
 class EndpointTarget(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.probes import failing_for, kill_after
 from leakwarden.core.audit.subject import Subject, probes
-from leakwarden.core.workload import Probe
+from leakwarden.core.model.workload import Probe
 
 # A stall of a few seconds (CPU throttling, a busy node, a slow disk) is no reason to lose a process and the
 # requests in flight; Kubernetes' own defaults allow 21 s (3 failures, 10 s apart, 1 s timeout).

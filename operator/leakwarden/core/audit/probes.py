@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import Subject, port_number, probes
-from leakwarden.core.workload import Container, Probe
+from leakwarden.core.model.workload import Container, Probe
 
 
 def liveness_missing(subject: Subject) -> Iterator[Defect]:

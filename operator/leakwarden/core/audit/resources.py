@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import Subject
-from leakwarden.core.workload import Container
+from leakwarden.core.model.workload import Container
 
 # runtime.parseByteCount: a decimal integer with an optional suffix; no fractions, no SI units, no spaces.
 _BYTE_COUNT = re.compile(r"([0-9]+)(B|KiB|MiB|GiB|TiB)?", re.ASCII)

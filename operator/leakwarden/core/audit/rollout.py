@@ -8,7 +8,7 @@ from fractions import Fraction
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.probe_timing import startup_budget
 from leakwarden.core.audit.subject import Subject
-from leakwarden.core.workload import Workload
+from leakwarden.core.model.workload import Workload
 
 _SURGE = "strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"
 

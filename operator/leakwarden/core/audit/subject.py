@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leakwarden.api.v1alpha1.policy import Audit
-from leakwarden.core.workload import Container, Disruption, Probe, Workload
+from leakwarden.core.model.workload import Container, Disruption, Probe, Workload
 
 # Injected or bolted on by others: their probes and limits are not the developer's to change.
 SIDECARS = frozenset(

@@ -46,7 +46,7 @@ class Census(NamedTuple):
         return sum(count for kind, count in self.kinds.items() if kind in ("udp", "unix", "socket") or _TCP.match(kind))
 
 
-class Unreadable(Exception):
+class CensusUnreadable(Exception):
     """What came from the pod is no document of the reader; the message is one line, without its text."""
 
 
@@ -79,9 +79,9 @@ def read(document: str) -> Census | str:
     try:
         found = json.loads(document)
     except (ValueError, RecursionError):
-        raise Unreadable("what the reader left is not its document") from None
+        raise CensusUnreadable("what the reader left is not its document") from None
     if not isinstance(found, dict) or found.get("v") != VERSION:
-        raise Unreadable("what the reader left is not its document, or of another version")
+        raise CensusUnreadable("what the reader left is not its document, or of another version")
     error = found.get("error")
     if error in (DENIED, NONE):
         return str(error)
@@ -96,7 +96,7 @@ def read(document: str) -> Census | str:
             files=tuple((_text(name, _NAME), _number(n)) for name, n in _pairs(found["files"], FILES)),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise Unreadable("a field of the reader's document is not what it should be") from None
+        raise CensusUnreadable("a field of the reader's document is not what it should be") from None
 
 
 def _pairs(found: Any, most: int) -> list[Any]:

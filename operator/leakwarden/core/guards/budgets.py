@@ -9,10 +9,10 @@ from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.judgement import Verdict
-from leakwarden.core.ledger import last_burst
-from leakwarden.core.policy import format_time, parse_time
-from leakwarden.core.workload import Workload
+from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.policy import format_time, parse_time
+from leakwarden.core.model.workload import Workload
+from leakwarden.core.records.action_counts import last_burst
 
 
 def _share(value: int | str | None, of: int, up: bool) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Mode, SignalType
+from leakwarden.core.guards.maintenance import objection
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.maintenance import objection
-from leakwarden.core.silences import NOBODY_TO_ASK, covers
+from leakwarden.core.guards.silences import NOBODY_TO_ASK, covers
 
 
 def suspended(candidate: Candidate, _: Situation) -> Skip | None:

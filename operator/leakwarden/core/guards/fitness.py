@@ -5,7 +5,7 @@ from __future__ import annotations
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import ActionType, SignalType
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.ownership import owner
+from leakwarden.core.guards.ownership import owner
 
 
 def at_max_replicas(candidate: Candidate, _: Situation) -> Skip | None:

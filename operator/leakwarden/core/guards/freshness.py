@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.core.detection.history import incarnation_start
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.history import incarnation_start
 
 
 def cluster_not_synced(_: Candidate, situation: Situation) -> Skip | None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionStatus
-from leakwarden.core.evaluation import PodEvaluation, WorkloadEvaluation
-from leakwarden.core.judgement import Judgement
-from leakwarden.core.leakreport import LeakReport
-from leakwarden.core.ledger import Ledger
-from leakwarden.core.limits import Limits
-from leakwarden.core.policy import Policy
-from leakwarden.core.silences import Silences
+from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.guards.limits import Limits
+from leakwarden.core.guards.silences import Silences
+from leakwarden.core.model.judgement import Judgement
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.policy import Policy
+from leakwarden.core.records.action_counts import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.ladder import is_overdue
-from leakwarden.core.ledger import changes, is_under_way
-from leakwarden.core.policy import format_time, parse_time
+from leakwarden.core.model.policy import format_time, parse_time
+from leakwarden.core.records.action_counts import changes, is_under_way
+from leakwarden.core.records.escalation import is_overdue
 
 BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again after this, not every tick
 # A canary speaks for its siblings this long, s: longer ago it ran another image, or under another load.

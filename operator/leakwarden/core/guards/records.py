@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState
-from leakwarden.core.circuit import open_circuit
 from leakwarden.core.guards.model import Candidate, Situation, Skip
-from leakwarden.core.policy import format_time
+from leakwarden.core.model.policy import format_time
+from leakwarden.core.records.circuit import open_circuit
 
 
 def circuit_open(candidate: Candidate, situation: Situation) -> Skip | None:

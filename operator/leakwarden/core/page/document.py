@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leakwarden import __version__
-from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page import sections
 from leakwarden.core.page.flame import Flame
 from leakwarden.core.page.markup import Markup, join, raw, tag

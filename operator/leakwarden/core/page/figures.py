@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from leakwarden.api.scalars import format_duration
 from leakwarden.api.v1alpha1.leakreport import Range
-from leakwarden.core.policy import parse_time
+from leakwarden.core.model.policy import parse_time
 
 UNKNOWN = "unknown"
 SHARE = "of requests"  # the unit of a share of 1, which reads as percent

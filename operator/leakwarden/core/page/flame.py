@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from leakwarden.core.profile.ownership import Owner, Ownership
+from leakwarden.core.profile.ownership import CodeOwner, Ownership
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.stacks import Stack, groups
 
@@ -30,7 +30,7 @@ class Box:
     share: float
     value: int
     change: int | None
-    owner: Owner
+    owner: CodeOwner
     suspect: bool
 
 

@@ -6,7 +6,7 @@ from leakwarden.core.page.figures import amount, duration
 from leakwarden.core.page.flame import Box, Flame
 from leakwarden.core.page.markup import Child, Markup, tag
 from leakwarden.core.page.story import short
-from leakwarden.core.profile.ownership import Owner
+from leakwarden.core.profile.ownership import CodeOwner
 from leakwarden.core.profile.pprof import Frame
 
 ROW = 20
@@ -86,11 +86,11 @@ def _legend(flame: Flame) -> Markup:
 
 
 def _box(flame: Flame, box: Box, greatest: int) -> Markup:
-    kind = {Owner.TEAM: "team", Owner.LIBRARY: "library", Owner.STANDARD: "standard"}[box.owner]
+    kind = {CodeOwner.TEAM: "team", CodeOwner.LIBRARY: "library", CodeOwner.STANDARD: "standard"}[box.owner]
     colour = kind if box.change is None else _colour(box.change, greatest)
-    emphasis = f"{' own' if box.owner is Owner.TEAM else ''}{' suspect' if box.suspect else ''}"
+    emphasis = f"{' own' if box.owner is CodeOwner.TEAM else ''}{' suspect' if box.suspect else ''}"
     parts = ["\N{BLACK RIGHT-POINTING TRIANGLE}" if box.suspect else "", short(box.frame.function)]
-    if box.owner is Owner.TEAM and box.frame.line:
+    if box.owner is CodeOwner.TEAM and box.frame.line:
         parts.append(_place(box.frame))
     if box.change:
         parts.append(_change(flame, box.change))

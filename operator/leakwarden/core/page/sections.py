@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.leakreport import GuardStatus
-from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page import chart, figures, flame_svg, pictures
 from leakwarden.core.page.flame import Flame
 from leakwarden.core.page.markup import Child, Markup, tag

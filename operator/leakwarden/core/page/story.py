@@ -9,7 +9,7 @@ from enum import StrEnum
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus, SuspectStatus
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, Phase, VerdictStatus
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
-from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page.figures import UNKNOWN, amount, clock, growth, moment, wait
 from leakwarden.core.profile.shapes import CATALOGUE
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakwarden.api.v1alpha1.leakreport import Measurement
-from leakwarden.core.leakreport import LeakReport
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page import chart, figures
 from leakwarden.core.page.markup import clean
 from leakwarden.core.page.story import Answer, Step, Story, Tone, held, place, shape, short, tell
@@ -24,7 +24,7 @@ _ASCII = str.maketrans({
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TerminalStyle:
     """What the terminal can show: colours, characters beyond ASCII, and how many columns it has."""
 
     colours: bool = False
@@ -36,7 +36,7 @@ class Look:
         return max(40, min(WIDEST, self.columns))
 
 
-def screen(report: LeakReport, look: Look) -> str:
+def screen(report: LeakReport, look: TerminalStyle) -> str:
     """Lines for people, without a line end at the last; the same values give the same text."""
     story = tell(report)
     lines = [
@@ -51,30 +51,30 @@ def screen(report: LeakReport, look: Look) -> str:
     return text if look.unicode else text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def _paint(text: str, tone: Tone | None, look: Look, bold: bool = False) -> str:
+def _paint(text: str, tone: Tone | None, look: TerminalStyle, bold: bool = False) -> str:
     codes = [code for code in ("1" if bold else "", _SGR[tone] if tone else "") if code]
     return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if look.colours and codes and text else text
 
 
-def _wrap(text: str, look: Look, indent: int = 0, most: int = 6) -> list[str]:
+def _wrap(text: str, look: TerminalStyle, indent: int = 0, most: int = 6) -> list[str]:
     """Lines that fit, each indented; names that are too long are cut where they must be."""
     room = look.width - indent
     wrapped = textwrap.wrap(clean(text), room, break_on_hyphens=False, max_lines=most, placeholder=" ...")
     return [" " * indent + line for line in wrapped]
 
 
-def _row(name: str, text: str, look: Look, tone: Tone | None = None, bold: bool = False) -> list[str]:
+def _row(name: str, text: str, look: TerminalStyle, tone: Tone | None = None, bold: bool = False) -> list[str]:
     """A name in its column and the text beside it."""
     lines = _wrap(text, look, _TABLE) or [" " * _TABLE]
     first = f"{clean(name)[: _TABLE - 1]:<{_TABLE}}"
     return [first + _paint(lines[0][_TABLE:], tone, look, bold), *lines[1:]]
 
 
-def _title(text: str, look: Look) -> list[str]:
+def _title(text: str, look: TerminalStyle) -> list[str]:
     return ["", *(_paint(line, None, look, bold=True) for line in _wrap(text, look))]
 
 
-def _head(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
+def _head(report: LeakReport, story: Story, look: TerminalStyle) -> Iterator[str]:
     name = f"{report.namespace}/{report.name}" if report.namespace else report.name
     yield f"{_paint(f'{story.tone.mark} {story.outcome}', story.tone, look, bold=True)}"
     yield from _wrap(story.headline, look)
@@ -86,7 +86,7 @@ def _head(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
         yield from _answer(answer, look)
 
 
-def _answer(answer: Answer, look: Look) -> Iterator[str]:
+def _answer(answer: Answer, look: TerminalStyle) -> Iterator[str]:
     text = f"{answer.text}  {answer.place}".rstrip()
     tone = None if answer.tone is Tone.CALM else answer.tone
     yield from _row(answer.question, text, look, tone, bold=True)
@@ -94,7 +94,7 @@ def _answer(answer: Answer, look: Look) -> Iterator[str]:
         yield from _wrap(answer.detail, look, _TABLE)
 
 
-def _course(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
+def _course(report: LeakReport, story: Story, look: TerminalStyle) -> Iterator[str]:
     what = chart.course(report.status, story.steps)
     if not what.points:
         return
@@ -111,7 +111,7 @@ def _course(report: LeakReport, story: Story, look: Look) -> Iterator[str]:
         yield from _row("a restart buys", f"about {figures.duration(bought)}", look)
 
 
-def _plot(what: chart.Course, look: Look) -> Iterator[str]:
+def _plot(what: chart.Course, look: TerminalStyle) -> Iterator[str]:
     values = [value for _, value in what.points]
     limit = what.limit if what.limit_drawn else None
     top, low = max([*values, limit or 0.0]), min([0.0, *values])
@@ -169,7 +169,7 @@ def _mark_lines(what: chart.Course, margin: int, width: int) -> Iterator[str]:
     )
 
 
-def _suspects(report: LeakReport, look: Look) -> Iterator[str]:
+def _suspects(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
     found = report.status.evidence
     if found is None:
         return
@@ -196,7 +196,7 @@ def _suspects(report: LeakReport, look: Look) -> Iterator[str]:
         yield from _wrap(f"open descriptors were not read: {reader.reason}: {reader.message}", look, 2)
 
 
-def _comparison(report: LeakReport, look: Look) -> Iterator[str]:
+def _comparison(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
     found = report.status.verification
     if found is None:
         return
@@ -217,7 +217,7 @@ def _measured(measured: Measurement, unit: str) -> str:
     return "; ".join([*parts, *measured.symptoms])
 
 
-def _guards(report: LeakReport, look: Look) -> Iterator[str]:
+def _guards(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
     if not report.status.guards:
         return
     answers = sorted(report.status.guards, key=lambda guard: guard.passed)
@@ -232,7 +232,7 @@ def _guards(report: LeakReport, look: Look) -> Iterator[str]:
         yield from _row(f"{Tone.GOOD.mark} passed", ", ".join(passing), look)
 
 
-def _steps(story: Story, look: Look) -> Iterator[str]:
+def _steps(story: Story, look: TerminalStyle) -> Iterator[str]:
     if not story.steps:
         return
     yield from _title("What was done, and when (UTC)", look)
@@ -240,7 +240,7 @@ def _steps(story: Story, look: Look) -> Iterator[str]:
         yield from _step(step, look)
 
 
-def _step(step: Step, look: Look) -> Iterator[str]:
+def _step(step: Step, look: TerminalStyle) -> Iterator[str]:
     when = f"{figures.day(step.at)} {figures.clock(step.at)}"
     text = f"{step.tone.mark} {step.title}" + (f": {step.detail}" if step.detail else "")
     yield from _row(when, text, look, None if step.tone is Tone.CALM else step.tone)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from leakwarden.core.profile.ownership import Owner, Ownership
+from leakwarden.core.profile.ownership import CodeOwner, Ownership
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Group, Stack
@@ -27,7 +27,7 @@ class Confidence(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CallSite:
     """A call, the stack that it stands in, and the team's calls above it."""
 
     frame: Frame
@@ -35,8 +35,8 @@ class Place:
     callers: Stack
 
     @classmethod
-    def on(cls, stack: Stack, at: int, ownership: Ownership) -> Place:
-        return cls(stack[at], stack, tuple(f for f in stack[at + 1 :] if ownership.of(f) is Owner.TEAM))
+    def on(cls, stack: Stack, at: int, ownership: Ownership) -> CallSite:
+        return cls(stack[at], stack, tuple(f for f in stack[at + 1 :] if ownership.of(f) is CodeOwner.TEAM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Suspect:
     def at(
         cls,
         shape: Shape,
-        place: Place,
+        place: CallSite,
         count: int,
         growth: float | None,
         confidence: Confidence,
@@ -89,7 +89,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class UnrankedSuspect:
     """A suspect that is not ranked yet."""
 
     suspect: Suspect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from leakwarden.core.profile.evidence import Confidence, Place, Suspect
+from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect
 from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.retention import HeldSite, Through, by_calls, by_library, obtained, since, sites
@@ -66,10 +66,10 @@ class Heap:
         """`shared`: what outlives the call that made it counts too; more is seen, and less certainly."""
         return by_calls(shape.packages, shape.acquires, self._ownership, frozenset() if shared else shape.shared)
 
-    def place(self, site: HeldSite) -> Place:
-        return Place.on(site.stack, 0, self._ownership)
+    def place(self, site: HeldSite) -> CallSite:
+        return CallSite.on(site.stack, 0, self._ownership)
 
-    def creator(self, shape: Shape, library: str) -> tuple[Place, str, Confidence] | None:
+    def creator(self, shape: Shape, library: str) -> tuple[CallSite, str, Confidence] | None:
         """Who obtains what goroutines of a library keep, why we think so, and how sure that can be at most."""
         strict = self.sites(self.through(shape) if shape.acquires else by_library(library))
         loose = self.sites(self.through(shape, shared=True)) if shape.shared else []
@@ -90,15 +90,15 @@ class Heap:
             return self.place(best), reason, Confidence.MEDIUM if len(strict) == 1 else Confidence.LOW
         return self._caught(shape)
 
-    def _caught(self, shape: Shape) -> tuple[Place, str, Confidence] | None:
+    def _caught(self, shape: Shape) -> tuple[CallSite, str, Confidence] | None:
         """Without a trace in the heap: who was making such a call when the goroutines were looked at."""
         through = self.through(shape, shared=True)
-        seen: dict[Frame, list[tuple[int, Place]]] = {}
+        seen: dict[Frame, list[tuple[int, CallSite]]] = {}
         for profile in self._goroutines:
             for group in groups(profile).values():
                 at = innermost(group.stack, self._ownership)
                 if at and through(group.stack[:at]):
-                    place = Place.on(group.stack, at, self._ownership)
+                    place = CallSite.on(group.stack, at, self._ownership)
                     seen.setdefault(place.frame, []).append((group.count, place))
         if not seen:
             return None
@@ -124,7 +124,7 @@ def held_suspects(heap: Heap, seconds: float, growing: frozenset[str]) -> list[S
     return [suspect for _, suspect in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def _held(shape: Shape, site: HeldSite, place: Place, seconds: float, known: bool) -> Suspect | None:
+def _held(shape: Shape, site: HeldSite, place: CallSite, seconds: float, known: bool) -> Suspect | None:
     # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
     plain = site.sampled >= WELL_SEEN and site.gained > 0
     least = SEEN_FILES if shape is FILE else SEEN

@@ -82,7 +82,7 @@ _CLOSURE = re.compile(r"(\.(func|gowrap|deferwrap)\d+(\.\d+)*)+$")
 _FORGES = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
 
 
-class Owner(Enum):
+class CodeOwner(Enum):
     TEAM = "team"
     LIBRARY = "library"
     STANDARD = "standard"
@@ -124,9 +124,9 @@ class Ownership:
             (f.file for p in profiles for s in p.samples for f in s.stack if package(f.function) == "main" and f.file),
             "",
         )
-        self._known: dict[tuple[str, str], Owner] = {}
+        self._known: dict[tuple[str, str], CodeOwner] = {}
 
-    def of(self, frame: Frame) -> Owner:
+    def of(self, frame: Frame) -> CodeOwner:
         path = package(frame.function)
         directory = frame.file.rpartition("/")[0]
         key = (path, directory)
@@ -134,18 +134,18 @@ class Ownership:
             owner = self._known[key] = self._judge(path, directory)
         return owner
 
-    def _judge(self, path: str, directory: str) -> Owner:
+    def _judge(self, path: str, directory: str) -> CodeOwner:
         if path == "main":
-            return Owner.TEAM
+            return CodeOwner.TEAM
         first = path.partition("/")[0]
         if first in _STANDARD or (not directory and "." not in first):
-            return Owner.STANDARD
+            return CodeOwner.STANDARD
         if self._modules:
             mine = any(path == m or path.startswith(m + "/") for m in self._modules)
-            return Owner.TEAM if mine else Owner.LIBRARY
+            return CodeOwner.TEAM if mine else CodeOwner.LIBRARY
         if "@" in directory or "/vendor/" in directory:
-            return Owner.LIBRARY
-        return Owner.TEAM if self._beside_main(path, directory) else Owner.LIBRARY
+            return CodeOwner.LIBRARY
+        return CodeOwner.TEAM if self._beside_main(path, directory) else CodeOwner.LIBRARY
 
     def _beside_main(self, path: str, directory: str) -> bool:
         main = self._main.rpartition("/")[0]

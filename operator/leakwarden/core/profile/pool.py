@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from leakwarden.core.readings import Floats, Points
+from leakwarden.core.model.readings import Floats, Points
 
 LEAST_POINTS = 12
 BUCKETS = 24

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from leakwarden.api.v1alpha1.signal import SignalType
+from leakwarden.core.model.readings import Answer, Points, Query, Sampled
 from leakwarden.core.profile.pool import Pool
-from leakwarden.core.readings import Answer, Points, Query, Sampled
-from leakwarden.core.signals import CATALOGUE, CONTEXT
+from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT
 
 _IN_USE, _QUERIES, _REQUESTS = "pool/in-use", "pool/queries", "pool/requests"
 # Names of client_golang's collector, and of sqlstats'.

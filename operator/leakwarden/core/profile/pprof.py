@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from leakwarden.core.profile.wire import BYTES, VARINT, ProfileError, fields, numbers, signed
 
-__all__ = ["Frame", "Limits", "Profile", "ProfileError", "Sample", "decode"]
+__all__ = ["DecodeLimits", "Frame", "Profile", "ProfileError", "StackSample", "decode"]
 
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecodeLimits:
     """What is read at most. The defaults hold the profile of a service with a million goroutines (a stack counts
     once, however many are in it); what fills them with nonsense costs 7 s of one core."""
 
@@ -44,7 +44,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class StackSample:
     stack: tuple[Frame, ...]  # the innermost call first, inlined calls expanded
     values: tuple[int, ...]  # one a sample type
     labels: tuple[tuple[str, str], ...] = ()  # pprof.Do's, which goroutines inherit; sorted
@@ -53,7 +53,7 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Profile:
     types: tuple[tuple[str, str], ...]  # (name, unit) of the values, e.g. ("inuse_objects", "count")
-    samples: tuple[Sample, ...]
+    samples: tuple[StackSample, ...]
     period: int = 0  # of a heap profile: bytes between two samples, on average
     taken: float = 0.0  # epoch s; 0 where not told
 
@@ -62,9 +62,9 @@ class Profile:
         return next((n for n, (kind, _) in enumerate(self.types) if kind == name), None)
 
 
-def decode(data: bytes, limits: Limits | None = None) -> Profile:
+def decode(data: bytes, limits: DecodeLimits | None = None) -> Profile:
     """The profile in `data`. Raises ProfileError, and nothing else, whatever the bytes are."""
-    limits = limits or Limits()
+    limits = limits or DecodeLimits()
     if len(data) > limits.compressed and data[:2] == _GZIP:
         raise ProfileError(f"it is larger than {limits.compressed} bytes")
     raw = _inflate(data, limits.inflated) if data[:2] == _GZIP else data
@@ -105,7 +105,7 @@ def _inflate(data: bytes, limit: int) -> bytes:
 class _Decoder:
     """One pass sorts the top-level fields; then what refers to others is resolved, each thing once."""
 
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: DecodeLimits) -> None:
         self._data = data
         self._limits = limits
         self._strings: list[str] = []
@@ -194,7 +194,7 @@ class _Decoder:
             raise ProfileError("it refers to a function that it does not have")
         return Frame(*function, max(0, signed(values.get(2, 0))))
 
-    def _sample(self, a: int, b: int, expected: int) -> Sample:
+    def _sample(self, a: int, b: int, expected: int) -> StackSample:
         stack: list[Frame] = []
         values: list[int] = []
         labels: list[tuple[str, str]] = []
@@ -223,4 +223,4 @@ class _Decoder:
             raise ProfileError(f"its stacks have more than {self._limits.calls} calls")
         if len(values) != expected:
             raise ProfileError("a sample has not as many values as there are types")
-        return Sample(tuple(stack), tuple(values), tuple(sorted(labels)))
+        return StackSample(tuple(stack), tuple(values), tuple(sorted(labels)))

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from leakwarden.core.profile.ownership import Owner, Ownership, package
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, package
 from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
 from leakwarden.core.profile.stacks import Stack, innermost
 
@@ -104,7 +104,7 @@ def by_calls(
     def through(below: Stack) -> bool:
         # Libraries between the team and Go are passed over: a wrapper's call is the team's.
         end = len(below)
-        while end and ownership.of(below[end - 1]) is Owner.LIBRARY:
+        while end and ownership.of(below[end - 1]) is CodeOwner.LIBRARY:
             end -= 1
         run = end
         while run and package(below[run - 1].function) in packages:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from leakwarden.core.profile.evidence import Candidate, Confidence, Place, Suspect
+from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect, UnrankedSuspect
 from leakwarden.core.profile.held import Heap, held_suspects
-from leakwarden.core.profile.ownership import Owner, Ownership, enclosing, package, receiver
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.shapes import (
     BODY,
@@ -84,7 +84,7 @@ def suspects(
         return held_suspects(heap, capture.seconds, growing)[:limit]
     counts = _count(capture, ownership, heap)
     total = sum(c.last for c in counts.values())
-    named: list[Candidate] = []
+    named: list[UnrankedSuspect] = []
     for counted in counts.values():
         accused = (
             "goroutines" in growing
@@ -126,8 +126,8 @@ def _shape(group: Group, ownership: Ownership, heap: Heap) -> Shape | None:
     shape = shape_of(group)
     if shape is None:
         return None
-    team = [f.function for f in group.stack if ownership.of(f) is Owner.TEAM]
-    if not team and not shape.acquires and all(ownership.of(f) is Owner.STANDARD for f in group.stack):
+    team = [f.function for f in group.stack if ownership.of(f) is CodeOwner.TEAM]
+    if not team and not shape.acquires and all(ownership.of(f) is CodeOwner.STANDARD for f in group.stack):
         return None  # Go's own: idle connections of clients, writers beside readers, dialling
     if shape in (RECEIVE, SELECTING) and team:
         waiting = {team[0], enclosing(team[0])}
@@ -174,13 +174,13 @@ def _locate(
     sure: Confidence,
     why: list[str],
     growth: float | None,
-) -> Candidate:
+) -> UnrankedSuspect:
     group = c.stack[1]
     at = innermost(group.stack, ownership)
     if c.shape.victim:
         sure = max(sure, Confidence.MEDIUM, key=lambda s: s.rank)
         why.append("who waits here may only suffer from what another line does")
-    place, concluded = Place.on(group.stack, len(group.stack) - 1 if at is None else at, ownership), at is None
+    place, concluded = CallSite.on(group.stack, len(group.stack) - 1 if at is None else at, ownership), at is None
     if at is not None:
         if capture.leaked is not None and not c.leaked and c.shape in (TICKER, CONTEXT, SELECTING, RECEIVE):
             why.append("the runtime can still wake them: something refers to what they wait for")
@@ -198,21 +198,21 @@ def _locate(
         concluded=concluded,
         labels=tuple(sorted((c.labels or {}).items())),
     )
-    return Candidate(suspect, c.shape, group, concluded=concluded)
+    return UnrankedSuspect(suspect, c.shape, group, concluded=concluded)
 
 
 def _holders(
-    named: Sequence[Candidate], counts: dict[tuple[str, object], _Counts], ownership: Ownership
-) -> list[Candidate]:
+    named: Sequence[UnrankedSuspect], counts: dict[tuple[str, object], _Counts], ownership: Ownership
+) -> list[UnrankedSuspect]:
     """Goroutines that wait for something else inside a method of the type whose lock others wait for."""
     wanted = {
         receiver(f.function)
         for candidate in named
         if candidate.shape is MUTEX
         for f in candidate.group.stack
-        if ownership.of(f) is Owner.TEAM
+        if ownership.of(f) is CodeOwner.TEAM
     } - {""}
-    found: list[Candidate] = []
+    found: list[UnrankedSuspect] = []
     for c in counts.values():
         group = c.stack[1]
         at = innermost(group.stack, ownership)
@@ -227,15 +227,15 @@ def _holders(
         why = [
             f"others wait for a lock of {receiver(group.stack[at].function)}, and this goroutine is inside a method of it"
         ]
-        suspect = Suspect.at(c.shape, Place.on(group.stack, at, ownership), c.count, None, Confidence.MEDIUM, why)
-        found.append(Candidate(suspect, c.shape, group, holder=True))
+        suspect = Suspect.at(c.shape, CallSite.on(group.stack, at, ownership), c.count, None, Confidence.MEDIUM, why)
+        found.append(UnrankedSuspect(suspect, c.shape, group, holder=True))
     return found
 
 
-def _ranked(named: Sequence[Candidate]) -> list[Suspect]:
+def _ranked(named: Sequence[UnrankedSuspect]) -> list[Suspect]:
     """Causes before those who may only suffer, then by certainty, growth and number."""
 
-    def order(c: Candidate) -> tuple[bool, bool, int, bool, float, int]:
+    def order(c: UnrankedSuspect) -> tuple[bool, bool, int, bool, float, int]:
         s = c.suspect
         return c.shape.victim, not c.holder, s.confidence.rank, c.concluded, -(s.growth_per_s or 0.0), -s.count
 

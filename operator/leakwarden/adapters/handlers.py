@@ -1,0 +1,163 @@
+"""The kopf edge: a routing table. It keeps the set of policies current and wakes the engine, nothing else.
+
+`on.event` only: it leaves nothing on the user's object, neither annotations nor finalizers, so that a policy
+can be deleted whether or not the operator runs.
+
+kopf lives in a thread and a loop of its own: when it stops it cancels every task of its loop that it did not
+know at its start, and an action between intent and outcome is not its to cancel.
+
+It also ends at the first list or watch that is refused (403, seen on 1.45 when the right was taken away). It is then
+begun anew here, after a wait: a process that ended for that would be restarted into the same refusal, again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import kopf
+
+from leakwarden.api import names
+from leakwarden.engine.policy_store import PolicyStore
+
+log = logging.getLogger("leakwarden.handlers")
+
+BACKOFF = 1.0  # s before kopf is begun anew; doubled with every failure in a row
+BACKOFF_MAX = 30.0  # s
+_WELL_AFTER = 60.0  # s without a failure after which the next one is the first again
+
+
+def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove: Callable[[str], None]) -> None:
+    """Route the policy's events to `put` and `remove`."""
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.POLICY_PLURAL, registry=registry, id="policy")
+    async def policy(*, event: kopf.RawEvent, **_: Any) -> None:
+        body = event["object"]
+        if event["type"] == "DELETED":
+            remove(body["metadata"]["uid"])
+        else:
+            put(body)
+
+    @kopf.on.login(registry=registry, id="login")
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+def operator_settings() -> kopf.OperatorSettings:
+    """What we need of kopf, and what we keep it from doing."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True  # no CRD or namespace watching: rights we do not ask for
+    settings.posting.enabled = False  # Events are our recorder's
+    settings.watching.chunk_size = 500
+    # Seconds. Its own patience is a minute, in which nothing would be said; ours begins it anew for as long as it takes.
+    settings.networking.error_backoffs = (1, 2)
+    settings.peering.standalone = True
+    return settings
+
+
+class PolicyWatch:
+    """Runs kopf in a thread; hands every change to `policies` in the loop that started it."""
+
+    def __init__(
+        self,
+        policies: PolicyStore,
+        wake: Callable[[], None],
+        namespaces: Sequence[str] | None,
+        backoff: float = BACKOFF,
+    ) -> None:
+        self._backoff = backoff
+        self._policies = policies
+        self._wake = wake
+        self._namespaces = namespaces
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # kopf's, while it runs
+        self._thread = threading.Thread(target=self._watch, name="kopf", daemon=True)
+        self.ended = asyncio.Event()
+        self.failure = ""  # the class of what ended it, where that was not `stop`
+        self.trouble = ""  # why the policies cannot be followed now, in one line for people; or empty
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self, grace: float = 10.0) -> None:
+        self._stop.set()
+        if self._running is not None:
+            loop, flag = self._running
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                loop.call_soon_threadsafe(flag.set)
+        await asyncio.to_thread(self._thread.join, grace)
+
+    def _watch(self) -> None:
+        failures = 0
+        try:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                try:
+                    asyncio.run(self._operate())
+                    cause = "it ended by itself"
+                except Exception as error:
+                    cause = why(error)
+                if self._stop.is_set():
+                    return
+                failures = 1 if time.monotonic() - began > _WELL_AFTER else failures + 1
+                self._tell(cause)
+                self._stop.wait(min(self._backoff * 2.0 ** (failures - 1), BACKOFF_MAX) * random.uniform(0.8, 1.2))  # noqa: S311
+        except BaseException as error:  # whatever ends it, the process must hear of it
+            self.failure = type(error).__name__
+        finally:
+            self._call(self.ended.set)
+
+    def _tell(self, cause: str) -> None:
+        # Once a cause, not once a retry.
+        if cause != self.trouble:
+            log.warning("cannot follow the policies; those known stay in force", extra={"cause": cause})
+        self.trouble = cause
+
+    async def _operate(self) -> None:
+        # A flag of its own loop: for a threading.Event kopf waits in a thread, which outlives whatever ends kopf, and
+        # asyncio.run would wait for that thread for ever.
+        flag = asyncio.Event()
+        self._running = asyncio.get_running_loop(), flag
+        if self._stop.is_set():
+            return
+        registry = kopf.OperatorRegistry()
+        register(registry, self._put, lambda uid: self._call(self._policies.remove, uid))
+        await kopf.operator(
+            registry=registry,
+            settings=operator_settings(),
+            standalone=True,
+            clusterwide=self._namespaces is None,
+            namespaces=self._namespaces or (),
+            stop_flag=flag,
+        )
+
+    def _put(self, body: Any) -> None:
+        if self.trouble:
+            log.info("following the policies again")
+        self.trouble = ""
+
+        def take() -> None:
+            if self._policies.put(body):
+                self._wake()
+
+        self._call(take)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """In the engine's loop, which may be gone already when the process ends."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def why(error: Exception) -> str:
+    """One line for people; the API server's own words stay out, but for which right is missing."""
+    code = getattr(error, "code", None) or getattr(error, "status", None)
+    if code == 403:
+        return f"the operator's account may not list or watch {names.POLICY_PLURAL}.{names.GROUP} (403)"
+    return f"{type(error).__name__}{f' ({code})' if isinstance(code, int) else ''}"

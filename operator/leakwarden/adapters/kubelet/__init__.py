@@ -1,0 +1,1 @@
+"""The kubelets as a source of readings, where there is no Prometheus."""

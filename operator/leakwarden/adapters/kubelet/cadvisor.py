@@ -1,0 +1,154 @@
+"""The kubelet's /metrics/cadvisor, reduced to what is needed of it, and a bounded memory of it.
+
+A node's answer is a few megabytes of which a hundredth counts, so lines are sorted out by their names
+before they are parsed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
+
+from leakwarden.core.model.readings import Points, SeriesKey
+from leakwarden.core.signals.catalogue import CATALOGUE, Families, real_limit
+
+FORGET_AFTER = 600.0  # s; a container that was not seen for this long is gone
+LIMIT_AGE = 300.0  # s; as for Prometheus
+RING = 1440  # buckets kept of a series at the most: a day at one minute
+# Two minutes ahead of us is a node whose clock cannot be used; kept, such readings would stay the newest for ever.
+CLOCK_SKEW = 120.0  # s
+
+
+class MetricSample(NamedTuple):
+    family: str
+    key: SeriesKey
+    t: float  # epoch s
+    v: float
+
+
+def _families() -> dict[str, tuple[str, str] | None]:
+    """What is read: the name of each family, and the label that picks one of its series."""
+    found: dict[str, tuple[str, str] | None] = {}
+    for row in CATALOGUE.values():
+        if row.kubelet is not None:
+            found[row.kubelet.value] = None
+            if row.kubelet.limit is not None:
+                found[row.kubelet.limit] = row.kubelet.limit_label
+    return found
+
+
+_FAMILIES = _families()
+
+
+def parse(text: str, now: float) -> list[MetricSample]:
+    """The samples of containers, stamped as cAdvisor did, or `now`. Raises ValueError for what is no exposition."""
+    samples = []
+    for family in text_string_to_metric_families("\n".join(_needed(text)) + "\n"):
+        picked = _FAMILIES.get(family.name)
+        for sample in family.samples:
+            labels = sample.labels
+            container, pod, namespace = (labels.get(name, "") for name in ("container", "pod", "namespace"))
+            # Without a container it is the pod's own cgroup or its pause container.
+            if container in ("", "POD") or not pod or not namespace or not math.isfinite(sample.value):
+                continue
+            if picked is not None and labels.get(picked[0]) != picked[1]:
+                continue
+            t = float(sample.timestamp) if sample.timestamp is not None else now
+            if t <= now + CLOCK_SKEW:
+                samples.append(
+                    MetricSample(family.name, SeriesKey(namespace, pod, container), min(t, now), sample.value)
+                )
+    return samples
+
+
+def _needed(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        name = line.partition("{")[0]
+        if name in _FAMILIES:
+            yield line
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """The floor of one bucket. `end` epoch s; `known` when its first sample reached us."""
+
+    end: float
+    floor: float
+    known: float
+
+
+@dataclass(slots=True)
+class _Ring:
+    seen: float  # epoch s of the newest sample
+    latest: float
+    buckets: deque[_Bucket] = field(default_factory=lambda: deque(maxlen=RING))
+
+
+@dataclass(slots=True)
+class Memory:
+    """The floors of what was seen, by family and series, `step` seconds a bucket, `lookback` seconds back."""
+
+    step: float
+    lookback: float = FORGET_AFTER
+    _rings: dict[str, dict[SeriesKey, _Ring]] = field(default_factory=dict)
+
+    def add(self, samples: Iterable[MetricSample], now: float) -> None:
+        for sample in samples:
+            rings = self._rings.setdefault(sample.family, {})
+            ring = rings.get(sample.key)
+            if ring is None:
+                ring = rings[sample.key] = _Ring(seen=-math.inf, latest=sample.v)
+            # The kubelet repeats a sample until cAdvisor has looked again, every 10 to 20 s. Of a container that was
+            # restarted it has two for a while, of which the older is over.
+            if sample.t <= ring.seen:
+                continue
+            ring.seen, ring.latest = sample.t, sample.v
+            end = math.ceil(sample.t / self.step) * self.step
+            if ring.buckets and ring.buckets[-1].end == end:
+                ring.buckets[-1].floor = min(ring.buckets[-1].floor, sample.v)
+            else:
+                ring.buckets.append(_Bucket(end, sample.v, now))
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        for rings in self._rings.values():
+            for key in [key for key, ring in rings.items() if ring.seen < now - FORGET_AFTER]:
+                del rings[key]
+            for ring in rings.values():
+                while ring.buckets and ring.buckets[0].end < now - self.lookback:
+                    ring.buckets.popleft()
+
+    def keys(self, family: str) -> Iterable[SeriesKey]:
+        return self._rings.get(family, {}).keys()
+
+    def points(self, family: str, key: SeriesKey, since: float, now: float, drop_zeros: bool) -> Points | None:
+        """Complete buckets that end after `since`, or became known after it: cAdvisor's samples reach us late."""
+        ring = self._rings[family][key]
+        new = [b for b in ring.buckets if b.end <= now and max(b.end, b.known) > since]
+        if drop_zeros:
+            new = [bucket for bucket in new if bucket.floor != 0]
+        if not new:
+            return None
+        return Points(
+            t=np.array([b.end for b in new], dtype=np.float64), v=np.array([b.floor for b in new], dtype=np.float64)
+        )
+
+    def complete(self, family: str, keys: Iterable[SeriesKey], now: float) -> bool:
+        """Whether any of these series has, or had, a bucket that has ended."""
+        rings = self._rings.get(family, {})
+        return any(not rings[key].buckets or rings[key].buckets[0].end <= now for key in keys)
+
+    def all_zero(self, family: str, keys: Iterable[SeriesKey]) -> bool:
+        """Whether nothing but zeros was ever seen of these series."""
+        rings = self._rings.get(family, {})
+        return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
+
+    def limit(self, families: Families, key: SeriesKey, now: float) -> float | None:
+        ring = self._rings.get(families.limit or "", {}).get(key)
+        return real_limit(ring.latest) if ring is not None and ring.seen >= now - LIMIT_AGE else None

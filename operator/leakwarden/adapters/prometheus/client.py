@@ -1,0 +1,302 @@
+"""Readings from Prometheus, through prometheus-api-client: one query a signal for all pods.
+
+The library waits for ever, follows redirects, retries and puts the server's answer into its errors.
+It takes a session, though, and ours bounds every request in time and size, follows nothing, decodes
+straight from the bytes and raises errors that hold no more than a class and a status code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.cookiejar
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+import urllib3
+from prometheus_api_client import PrometheusConnect
+from urllib3.exceptions import ReadTimeoutError
+from urllib3.util.retry import Retry
+
+from leakwarden import __version__
+from leakwarden.adapters.prometheus.credentials import CredentialsUnreadable, EndpointCredentials
+from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.adapters.prometheus.response import (
+    BadResponse,
+    Choices,
+    PartialResponse,
+    RawSeries,
+    Scope,
+    decode,
+    error_type,
+    join,
+)
+from leakwarden.core.model.readings import Answer, Query, QueryFailed
+from leakwarden.core.promql import literal_regex, matcher
+from leakwarden.core.signals.catalogue import Labels, render, row_of
+from leakwarden.engine.ports import QuestionFailed
+
+MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
+WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
+LIMIT_AGE = 300.0  # s; a limit changes with a deployment, and one missed scrape must not lose it
+MAX_NAMESPACES = 100  # in a matcher; beyond, all are read and ours are picked here
+MAX_POINTS = 11_000  # Prometheus refuses a range of more
+_LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, which proxies may forbid
+_CHUNK = 1 << 16
+_ERROR_BODY = 1 << 16
+
+
+class ReadFailed(Exception):
+    """A request that gave no answer: a CamelCase reason and one line without anything the server wrote."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class _Reply:
+    """As much of a response as the library looks at."""
+
+    status_code = 200
+
+    def __init__(self, series: list[RawSeries]) -> None:
+        self._series = series
+
+    def json(self) -> dict[str, Any]:
+        return {"data": {"result": self._series}}
+
+
+class _Session(requests.Session):
+    """Every request with fresh credentials, a deadline and a size cap; no redirects, cookies, proxies or netrc."""
+
+    def __init__(self, endpoint: Endpoint, max_bytes: int) -> None:
+        super().__init__()
+        self.trust_env = False  # a netrc or proxy of the environment would see or replace the credentials
+        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._endpoint = endpoint
+        self._credentials = EndpointCredentials(endpoint)
+        self._max_bytes = max_bytes
+
+    def request(self, **asked: Any) -> _Reply:  # type: ignore[override]
+        """As the library calls it: `url` and `params` count, the rest is ours. Raises ReadFailed, and requests' errors."""
+        url, params = asked["url"], asked["params"]
+        before = self._credentials.authorization()
+        status, body = self._send(url, params, before)
+        if status == 401:
+            # A token that was rotated this very moment: once more, if the file says something else now.
+            self._credentials.forget()
+            renewed = self._credentials.authorization()
+            if renewed != before:
+                status, body = self._send(url, params, renewed)
+        if status != 200:
+            raise _refusal(status, body)
+        try:
+            return _Reply(decode(body))
+        except BadResponse:
+            raise ReadFailed("BadResponse", "its answer is not one of the Prometheus query API") from None
+        except PartialResponse:
+            raise ReadFailed("PartialResponse", "it answered with a part only: some of its stores are away") from None
+
+    def _send(self, url: str, params: Mapping[str, Any], authorization: str | None) -> tuple[int, bytes]:
+        verify, certificate = self._credentials.tls()
+        if self._credentials.tls_changed():
+            self.close()  # open connections were made with the old files
+        headers = {**self._endpoint.headers, "User-Agent": f"leakwarden/{__version__}"}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        short = len(str(params["query"])) <= _LONGEST_URL
+        timeout = self._endpoint.timeout
+        deadline = time.monotonic() + timeout
+        with super().request(
+            "GET" if short else "POST",
+            url,
+            params=params if short else None,
+            data=None if short else params,
+            headers=headers,
+            verify=verify,
+            cert=certificate,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            body = bytearray()
+            cap = self._max_bytes if response.status_code == 200 else _ERROR_BODY
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > cap:
+                    if response.status_code != 200:
+                        break
+                    raise ReadFailed("TooLarge", f"its answer is larger than {self._max_bytes >> 20} MiB")
+                # The library's timeout is for each piece; a server that drips must not hold a thread.
+                if time.monotonic() > deadline:
+                    raise ReadFailed("Timeout", f"it did not finish its answer within {timeout:g}s")
+            return response.status_code, bytes(body)
+
+
+def _refusal(status: int, body: bytes) -> ReadFailed:
+    if 300 <= status < 400:
+        return ReadFailed("BadResponse", f"it redirects (HTTP {status}), which is not followed; correct its url")
+    if status in (401, 403):
+        return ReadFailed("Unauthorized", f"it refuses the credentials (HTTP {status})")
+    if error_type(body) in ("timeout", "canceled"):
+        return ReadFailed("Timeout", f"it gave the query up after its own time limit (HTTP {status})")
+    if status in (400, 422):
+        return ReadFailed("BadQuery", f"it does not accept the query (HTTP {status})")
+    if status == 429 or status >= 500:
+        return ReadFailed("ServerError", f"it answered HTTP {status}")
+    return ReadFailed("BadResponse", f"it answered HTTP {status}; is its url that of a Prometheus?")
+
+
+def _explained(error: Exception, timeout: float) -> ReadFailed:
+    """Any failure of a request, in our words only."""
+    if isinstance(error, ReadFailed):
+        return error
+    if isinstance(error, CredentialsUnreadable):
+        return ReadFailed("CredentialsUnreadable", str(error))
+    inner = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
+        return ReadFailed("Timeout", f"it did not answer within {timeout:g}s")
+    if isinstance(error, requests.exceptions.SSLError):
+        return ReadFailed("Unreachable", "the TLS connection failed; check caFile, certFile and the server's name")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return ReadFailed("BadResponse", "its answer broke off or cannot be unpacked")
+    if isinstance(error, requests.ConnectionError):
+        return ReadFailed("Unreachable", "it cannot be reached")
+    return ReadFailed("BadResponse", f"reading it failed ({type(error).__name__})")
+
+
+class PrometheusSource:
+    """The Metrics port on one endpoint. `bucket` is the resolution of floors in seconds.
+
+    Points lie on multiples of the step, so that every moment is asked for once however ticks fall. Where
+    nothing new is due the newest moment is read again: the answer still tells whether the source is well.
+    """
+
+    kind = "Prometheus"
+
+    def __init__(self, endpoint: Endpoint, *, bucket: float, max_bytes: int = MAX_BYTES) -> None:
+        self.name = endpoint.name
+        self.pod_labels = (endpoint.namespace_label, endpoint.pod_label)
+        self._endpoint = endpoint
+        self._bucket = bucket
+        self._labels = Labels(endpoint.namespace_label, endpoint.pod_label, endpoint.container_label)
+        self._session = _Session(endpoint, max_bytes)
+        if endpoint.tls.insecure_skip_verify:
+            # The configuration asks for it; a warning to stderr at every query would say nothing new.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._client = PrometheusConnect(
+            url=endpoint.url, session=self._session, retry=Retry(0, read=False), timeout=endpoint.timeout
+        )
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"prometheus-{endpoint.name}")
+        self._choices: dict[str, Choices] = {}
+
+    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+        """An answer for each key, within three times the endpoint's timeout. Never raises."""
+        loop = asyncio.get_running_loop()
+        futures = {
+            loop.run_in_executor(self._threads, self._answer, query, since, now, step): query for query in queries
+        }
+        if not futures:
+            return {}
+        done, late = await asyncio.wait(futures, timeout=3 * self._endpoint.timeout)
+        answers: dict[str, Answer] = {}
+        for future in late:
+            future.cancel()
+            answers[futures[future].key] = self._failed(ReadFailed("Timeout", "the queries took too long together"))
+        for future in done:
+            answers[futures[future].key] = future.result()
+        return answers
+
+    async def labels(self, query: str, at: float) -> list[dict[str, str]]:
+        """The label sets that an instant query finds, for metrics that say it all in their labels. `query` is whole
+        PromQL, never a user's. Raises ReadFailed."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._label_sets, query, at)
+        except Exception as error:
+            raise _explained(error, self._endpoint.timeout) from None
+
+    async def values(self, query: str, at: float) -> Sequence[float]:
+        """The values that an instant query yields. `query` is whole, confined PromQL. Raises QuestionFailed."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._instant, query, at)
+        except Exception as error:
+            told = _explained(error, self._endpoint.timeout)
+            raise QuestionFailed(f"Prometheus {self.name}: {told.message}") from None
+
+    async def close(self) -> None:
+        """Let go of threads and connections; a request under way ends by its own timeout."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
+
+    def _answer(self, query: Query, since: float, now: float, step: float) -> Answer:
+        try:
+            return self._read(query, since, now, step)
+        except Exception as error:  # a failure is an answer: one query must not stop a tick
+            return self._failed(_explained(error, self._endpoint.timeout))
+
+    def _failed(self, error: ReadFailed) -> QueryFailed:
+        return QueryFailed(error.reason, f"Prometheus {self.name}: {error.message}")
+
+    def _read(self, query: Query, since: float, now: float, step: float) -> Answer:
+        step = max(1.0, math.ceil(step))
+        last = math.floor(now / step) * step
+        first = max((math.floor(since / step) + 1) * step, last - (MAX_POINTS - 1) * step)
+        first = min(first, last)
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s"}
+        values: list[RawSeries] = self._client.custom_query_range(
+            self._promql(query, query.value),
+            start_time=datetime.fromtimestamp(first, UTC),
+            end_time=datetime.fromtimestamp(last, UTC),
+            step=f"{step:.0f}",
+            params=asked,
+        )
+        limits: list[RawSeries] = []
+        if query.limit is not None and values:
+            limits = self._client.custom_query(
+                self._promql(query, query.limit), params={**asked, "time": f"{last:.0f}"}
+            )
+        row = row_of(query.key)
+        scope = Scope(
+            labels=self._labels,
+            namespaces=query.namespaces,
+            since=since,
+            until=now,
+            namespace=next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else None,
+            drop_zeros=row is not None and row.never_zero,
+        )
+        return join(values, limits, scope, self._choices.setdefault(query.key, Choices()))
+
+    def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        return [series.metric for series in found]
+
+    def _instant(self, query: str, at: float) -> list[float]:
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        # A series without a number (a native histogram) is an answer all the same, and none that says zero.
+        return [float(series.value[1]) if series.value is not None else math.nan for series in found]
+
+    def _promql(self, query: Query, template: str) -> str:
+        if query.confined:
+            return template
+        return render(
+            template,
+            matchers=self._matchers(query.namespaces),
+            bucket=self._bucket,
+            max_age=LIMIT_AGE,
+            labels=self._labels,
+        )
+
+    def _matchers(self, namespaces: frozenset[str]) -> str:
+        label = self._labels.namespace
+        if len(namespaces) == 1:
+            return matcher(label, "=", next(iter(namespaces)))
+        if len(namespaces) > MAX_NAMESPACES:
+            return matcher(label, "!=", "")
+        return matcher(label, "=~", "|".join(literal_regex(each) for each in sorted(namespaces)))

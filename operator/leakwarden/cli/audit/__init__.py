@@ -1,0 +1,1 @@
+"""`leakwarden audit`: manifests from files, judged by the checks of core/audit."""

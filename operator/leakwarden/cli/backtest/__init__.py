@@ -1,0 +1,1 @@
+"""`leakwarden backtest`: recorded series, judged as the operator would have judged them."""

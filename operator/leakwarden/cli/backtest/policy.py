@@ -1,0 +1,138 @@
+"""What a policy says about the signals of recorded series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.signals.catalogue import CATALOGUE
+from leakwarden.core.signals.criteria import Standard, standard_of
+
+if TYPE_CHECKING:
+    from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
+    from leakwarden.core.model.policy import Policy
+
+
+class BadPolicy(Exception):
+    """The policy file cannot be used; the message is fit for people."""
+
+
+# What recordings call the built-in signals, besides the policy's own name for one, its type and the names that its
+# exporters have for it.
+_ALSO = {
+    "Descriptors": ("fds", "open_fds", "filedescriptors"),
+    "Sockets": ("socket",),
+    "Goroutines": ("goroutine",),
+    "Heap": ("go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
+    "DBPool": ("pool", "db", "go_sql_open_connections"),
+    "WorkingSet": ("memory", "rss"),
+    "HTTPErrors": ("errors", "5xx", "502", "error_ratio"),
+    "LatencyP99": ("latency", "p99"),
+}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
+    `name` of the policy. `known`: type and role by plain name; what is not in it is taken for a leak's."""
+
+    by_name: Mapping[str, Standard] | None
+    known: Mapping[str, tuple[SignalType, Role]]
+    name: str = ""
+    acts: bool = False
+
+    def of(self, signal: str) -> Standard | None:
+        """None where the policy does not judge this signal, and for a symptom: its growth is no leak."""
+        if self.by_name is not None:
+            return self.by_name.get(_plain(signal))
+        kind, _ = self.known.get(_plain(signal), (None, None))
+        return None if kind in SYMPTOMS else Standard()
+
+    def left_out(self, series: Sequence[Series]) -> str:
+        """Which signals are not judged, and why, in words; empty where all are."""
+        names = ", ".join(sorted({s.signal for s in series if self.of(s.signal) is None}))
+        if not names:
+            return ""
+        if self.by_name is None:
+            return f"from symptoms alone nothing follows: {names}: left out"
+        return f"the policy does not judge {names}: left out"
+
+    def consequence(self, signal: str) -> str:
+        """What follows from Exhausting."""
+        _, role = self.known.get(_plain(signal), (None, Role.LEAK))
+        if role is not Role.LEAK:
+            return f"only reported, its role is {role}"
+        return "would have acted" if self.acts else "would be acted on in mode Enforce"
+
+    def measured(self, series: Series) -> Series:
+        """As the operator reads it: where a living process is never at zero, a zero is no reading."""
+        kind, _ = self.known.get(_plain(series.signal), (None, None))
+        row = CATALOGUE.get(kind) if kind is not None else None
+        if row is None or not row.never_zero or not np.any(series.v == 0):
+            return series
+        return replace(series, v=np.where(series.v == 0, np.nan, series.v))
+
+
+def rules_of(policy: Policy | None) -> Rules:
+    """The rules of a policy that `load` read, the defaults without one."""
+    if policy is None or policy.spec is None:
+        names = ((kind, role, name) for kind, role in DEFAULT_ROLES.items() for name in _names(kind))
+        return Rules(None, {name: (kind, role) for kind, role, name in names})
+    spec = policy.spec
+    signals = dict(_named(spec))
+    return Rules(
+        {name: standard_of(signal, spec.source.max_age) for name, signal in signals.items()},
+        {name: (signal.type, signal.effective_role) for name, signal in signals.items()},
+        policy.name,
+        str(spec.mode) == "Enforce",
+    )
+
+
+def load(file: str) -> Policy:
+    """The one policy in `file`, with its spec; its namespace is empty where the file has none. Raises BadPolicy."""
+    from leakwarden.api import names
+    from leakwarden.cli.audit.files import read
+    from leakwarden.core.model.policy import parse_policy
+
+    reading = read([file])
+    if reading.problems:
+        raise BadPolicy(reading.problems[0])
+    found = [document.body for document in reading.documents if document.kind == names.POLICY_KIND]
+    if len(found) != 1:
+        raise BadPolicy(f"{file}: holds {len(found)} {names.POLICY_KIND} objects; exactly one is needed")
+    if found[0].get("apiVersion") != names.API_VERSION:
+        raise BadPolicy(f"{file}: apiVersion is {found[0].get('apiVersion')!r}; it must be {names.API_VERSION}")
+    metadata = found[0].get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    kept = {k: v for k, v in metadata.items() if k in ("name", "namespace")}
+    policy = parse_policy({"metadata": kept, "spec": found[0].get("spec")})
+    if policy.spec is None:
+        raise BadPolicy(f"{file}: {policy.error}")
+    return policy
+
+
+def _names(kind: SignalType) -> list[str]:
+    row = CATALOGUE.get(kind)
+    exported = [alias.value for alias in row.aliases] if row is not None else []
+    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()), *exported)]
+
+
+def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
+    """Each signal that is replayed under the plain names that recordings may call it; the first of a name counts."""
+    taken: set[str] = set()
+    for signal in spec.signals:
+        if signal.type in SYMPTOMS:
+            continue  # their readings are no leak's, and no action would have followed from them
+        for name in (_plain(signal.name), *_names(signal.type)):
+            if name not in taken:
+                taken.add(name)
+                yield name, signal

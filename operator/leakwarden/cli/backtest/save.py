@@ -1,0 +1,43 @@
+"""Write series as `--series` reads them: JSON lines, compressed where the name ends in .gz."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from io import BufferedIOBase
+
+import msgspec
+
+from leakwarden.cli.backtest.input import InputUnreadable
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.model.readings import Floats
+
+
+def save(name: str, series: Sequence[Series], progress: Callable[[str], None]) -> None:
+    """Raises Unreadable where it cannot be written."""
+    try:
+        # Level 6 takes a third of the time of the library's default, and a few per cent more room.
+        with gzip.open(name, "wb", compresslevel=6) if name.endswith(".gz") else open(name, "wb") as stream:
+            _write(stream, series, lambda done: progress(f"writing {name}: {done} of {len(series)} series"))
+    except OSError as error:
+        raise InputUnreadable(f"{name}: {error.strerror or error}") from None
+
+
+def _write(stream: BufferedIOBase, series: Sequence[Series], tell: Callable[[int], None]) -> None:
+    encoder = msgspec.json.Encoder()  # writes NaN as null, which is what a missing scrape is
+    for done, one in enumerate(series):
+        tell(done)
+        line = {
+            "signal": one.signal,
+            "namespace": one.namespace,
+            "workload": one.workload,
+            "pod": one.pod,
+            "uid": one.uid,
+            "start": one.start,
+            "limit": one.limit,
+            "t": one.t.tolist(),
+            "v": one.v.tolist(),
+        }
+        beside: tuple[tuple[str, Floats | None], ...] = (("rate", one.rate), ("gc", one.gc))
+        line |= {key: values.tolist() for key, values in beside if values is not None}
+        stream.write(encoder.encode(line) + b"\n")

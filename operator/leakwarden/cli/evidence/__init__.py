@@ -1,0 +1,1 @@
+"""`leakwarden evidence` and `leakwarden suspects`: stored and freshly taken profiles."""

@@ -1,0 +1,163 @@
+"""`leakwarden suspects`: which line of a Go service leaks? From profiles on disk, without a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakwarden.core.profile.evidence import Suspect
+    from leakwarden.core.profile.pprof import Profile
+    from leakwarden.core.profile.suspects import Capture
+
+
+PATH = "/debug/pprof"
+
+
+class NoProfiles(Exception):
+    """There is nothing to name suspects from; the message is one line for people."""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "suspects",
+        help="name the lines of a Go service that leak, from its profiles",
+        description="Name the lines that leak, from profiles as /debug/pprof gives them: two goroutine profiles some"
+        " seconds apart, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
+        " read from the files. With --pod they are taken from a running pod first, through the API server, which needs"
+        " the right to get pods and pods/proxy. Exit code 0: nothing is suspected; 1: something is; 2: a file or the pod"
+        " cannot be read.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="profiles of one process (.pb.gz, not text)")
+    parser.add_argument("--pod", metavar="NAMESPACE/POD", help="take the profiles of this pod, ten seconds apart")
+    parser.add_argument(
+        "--port", type=int, help="with --pod: the port of /debug/pprof (default: as the operator finds it)"
+    )
+    parser.add_argument("--path", help=f"with --pod: the path above the profiles (default: {PATH})")
+    parser.add_argument("--save", metavar="DIR", help="with --pod: keep the profiles here")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+    parser.add_argument(
+        "--growing",
+        action="append",
+        default=[],
+        choices=["goroutines", "descriptors", "connections", "memory"],
+        help="what is known to grow for minutes, e.g. from a dashboard: then less growth between the profiles is enough",
+    )
+    parser.add_argument(
+        "--module", action="append", default=[], metavar="PATH", help="a module of your own, where main's is not all"
+    )
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.core.profile.pprof import ProfileError
+    from leakwarden.core.profile.suspects import suspects
+
+    if bool(arguments.files) == bool(arguments.pod):
+        return _fail("give profiles, or a pod with --pod to take them from")
+    if refusal := _misused(arguments):
+        return _fail(refusal)
+    try:
+        capture = _taken(arguments) if arguments.pod else _read(arguments.files)
+        found = suspects(capture, growing=frozenset(arguments.growing), modules=arguments.module)
+    except (ProfileError, NoProfiles) as error:
+        return _fail(str(error))
+    if len(capture.goroutines) == 1:
+        print(
+            "leakwarden suspects: one goroutine profile shows no growth; give two, some seconds apart", file=sys.stderr
+        )
+    print(_json(found) if arguments.output == "json" else _text(found))
+    return 1 if found else 0
+
+
+def _misused(arguments: argparse.Namespace) -> str:
+    """What is wrong with the options that go with --pod, or nothing."""
+    for option in ("port", "path", "save"):
+        if arguments.files and getattr(arguments, option) is not None:
+            return f"--{option} says how profiles are taken with --pod; leave it out"
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
+        return f"--port is {arguments.port}; 1 to 65535 is allowed"
+    if arguments.path is not None and not arguments.path.startswith("/"):
+        return f"--path is {arguments.path[:60]!r}; it must begin with /, as {PATH} does"
+    return ""
+
+
+def _fail(message: str) -> int:
+    print(f"leakwarden suspects: {message}", file=sys.stderr)
+    return 2
+
+
+def _taken(arguments: argparse.Namespace) -> Capture:
+    """Profiles of a running pod. Raises NoProfiles."""
+    from leakwarden.cli.evidence.suspects_pod import take
+
+    return take(arguments)
+
+
+def _read(names: list[str]) -> Capture:
+    """Profiles from files. Raises NoProfiles, ProfileError."""
+    from leakwarden.core.profile.pprof import DecodeLimits, ProfileError, decode
+
+    profiles = []
+    for name in names:
+        try:
+            with Path(name).open("rb") as source:
+                # One byte more than is decoded at most, so that what is too large is refused and not cut.
+                profiles.append(decode(source.read(DecodeLimits().inflated + 1)))
+        except OSError as error:
+            raise NoProfiles(f"{name}: {error.strerror}") from None
+        except ProfileError as error:
+            raise NoProfiles(f"{name}: not a profile: {error}") from None
+    return _capture(profiles)
+
+
+def _capture(profiles: list[Profile]) -> Capture:
+    """Sort profiles by kind and time. Raises ProfileError where they cannot belong together."""
+    from leakwarden.core.profile.pprof import ProfileError
+    from leakwarden.core.profile.suspects import Capture
+
+    def of(column: str) -> list[Profile]:
+        return sorted((p for p in profiles if p.column(column) is not None), key=lambda p: p.taken)
+
+    goroutines, heaps, leaked = of("goroutine"), of("inuse_space"), of("goroutineleak")
+    if not goroutines:
+        raise ProfileError("none of the files is a goroutine profile")
+    if len(goroutines) + len(heaps) + len(leaked) < len(profiles):
+        raise ProfileError("only goroutine, heap and goroutineleak profiles tell of leaks")
+    seconds = goroutines[-1].taken - goroutines[0].taken
+    if len(goroutines) > 1 and seconds <= 0:
+        raise ProfileError("the goroutine profiles are of one moment: give two, some seconds apart")
+    return Capture(goroutines, heaps, leaked[-1] if leaked else None, seconds)
+
+
+def _text(found: list[Suspect]) -> str:
+    if not found:
+        return "nothing is suspected"
+    blocks = []
+    for suspect in found:
+        lines = [
+            f"{suspect.confidence.value:<6}  {suspect.headline}",
+            *(f"        because  {reason}" for reason in suspect.reasons),
+            *(f"        under    {key}={value}" for key, value in suspect.labels[:4]),
+            *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
+            f"        why      {suspect.why}",
+            f"        fix      {suspect.fix}",
+            *(
+                f"        {'stack' if n == 0 else '':<8} {f.function}  {f.file}:{f.line}"
+                for n, f in enumerate(suspect.stack[:8])
+            ),
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _json(found: list[Suspect]) -> str:
+    return json.dumps(
+        [{**asdict(s), "confidence": s.confidence.value, "headline": s.headline} for s in found], indent=2
+    )

@@ -1,0 +1,1 @@
+"""`leakwarden report`: a LeakReport as a page or on the terminal."""

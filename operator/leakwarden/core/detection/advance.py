@@ -1,0 +1,88 @@
+"""Fold new readings into the detector's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from leakwarden.core.detection.rollups import Ints
+from leakwarden.core.detection.state import DetectorState
+from leakwarden.core.model.readings import Floats
+
+_PART = 200_000  # readings folded at a time
+
+
+@dataclass(frozen=True, slots=True)
+class NewReadings:
+    """New readings, in any order. `row` as `DetectorState.row` gave it; `rate` requests/s and `gc` completed cycles, or NaN."""
+
+    row: Ints
+    t: Floats
+    v: Floats
+    rate: Floats
+    gc: Floats
+
+
+def advance(state: DetectorState, points: NewReadings, now: float) -> None:
+    """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, NaN
+    values are missing scrapes and ignored."""
+    c = state.c
+    good = ~np.isnan(points.v) & (points.t <= now) & (points.t > c["last"][points.row])
+    if not good.any():
+        return
+    row, t, rest = points.row, points.t, (points.v, points.rate, points.gc)
+    if not good.all():
+        row, t, rest = row[good], t[good], (points.v[good], points.rate[good], points.gc[good])
+    # Sorting is half of the work, and a source that answers series by series has done it.
+    if np.any((row[1:] < row[:-1]) | (row[1:] == row[:-1]) & (t[1:] < t[:-1])):
+        order = np.lexsort((t, row))
+        row, t, rest = row[order], t[order], (rest[0][order], rest[1][order], rest[2][order])
+    # A part at a time: what fits into the processor's cache is folded three times as fast.
+    edges = np.flatnonzero(np.append(row[1:] != row[:-1], True)) + 1
+    wanted = np.searchsorted(edges, np.arange(_PART, edges[-1] + _PART, _PART))
+    cuts = np.unique(edges[np.minimum(wanted, len(edges) - 1)])
+    for begin, end in pairwise([0, *cuts.tolist()]):
+        part = slice(begin, end)
+        _fold(state, row[part], t[part], rest[0][part], rest[1][part], rest[2][part])
+
+
+def _fold(state: DetectorState, row: Ints, t: Floats, v: Floats, rate: Floats, gc: Floats) -> None:
+    """Readings sorted by row and time, later than all before."""
+    c = state.c
+    same = np.append(False, row[1:] == row[:-1])
+    again = same & np.append(False, t[1:] == t[:-1])
+    if again.any():
+        row, t, v, rate, gc, same = (a[~again] for a in (row, t, v, rate, gc, same))
+    starts = np.flatnonzero(~same)
+    ends = np.append(starts[1:], len(row)) - 1
+    who = row[starts]
+
+    def before(values: Floats, column: str) -> Floats:
+        earlier = np.empty_like(values)
+        earlier[1:] = values[:-1]
+        earlier[starts] = c[column][who]
+        return earlier
+
+    floor = v
+    # A collection gives back memory and nothing else: a pool's connections are in use whether it has run or not.
+    gc = np.where(c["memory"][row], gc, np.nan)
+    counts = ~np.isnan(gc)
+    if counts.any():  # only the reading right after a collection shows what is live
+        collected = before(gc, "gc")
+        floor = np.where(~counts | (gc != collected) & ~np.isnan(collected), v, np.inf)
+        c["gc"][who] = np.where(np.isnan(gc[ends]), c["gc"][who], gc[ends])
+    gap = (t - before(t, "last"))[ends]
+    usual = np.where(np.isfinite(gap), gap, np.nan)
+    step = c["step"][who]
+    # The scrape interval, followed slowly and never up by an outage.
+    c["step"][who] = np.where(
+        np.isnan(step), usual, np.where(np.isnan(usual), step, 0.8 * step + 0.2 * np.minimum(usual, 2 * step))
+    )
+    change = np.abs(v - before(v, "value"))
+    change[~(change > 0)] = np.inf  # nor is NaN, of a first reading, above zero
+    c["quantum"][who] = np.minimum(c["quantum"][who], np.minimum.reduceat(change, starts))
+    c["last"][who], c["value"][who] = t[ends], v[ends]
+    c["seen"][who] += ends - starts + 1
+    state.cascade.fold(row, t - state.origin[c["group"][row]], floor, v, rate)

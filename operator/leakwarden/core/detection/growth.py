@@ -1,0 +1,44 @@
+"""What the detector found on one series, in words a person can check."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from leakwarden.core.model.judgement import Interval, Verdict
+
+# The detector's reasons (core/detection/verdict.py) as they end a sentence that begins with value and limit.
+EXPLANATIONS = {
+    "NoLimit": "there is no limit to judge its growth by: an absolute threshold.above would be one",
+    "TooFewReadings": "the process is too young for its growth to be judged",
+    "Stale": "its readings are missing or too old",
+    "Steady": "no growth that stands out of the noise",
+    "FarFromLimit": "far from its limit",
+    "FollowsLoad": "it follows the load",
+    "SlowsDown": "it grows ever slower, as a warm-up, a cache or a pool does",
+    "WithinKnownRange": "within a range that this workload has come back from",
+    "FellBack": "it came down by itself",
+    "GrowsFarFromLimit": "it grows steadily, far from its limit yet",
+    "Unconfirmed": "all signs of a leak, not yet for long enough",
+    "GrowthStopped": "it grew like a leak and has stopped for now",
+    "SteadyGrowth": "it climbs steadily, and nothing explains it",
+    "GrowsBeyondLoad": "it climbs steadily, beyond what the request rate explains",
+    "GrowsApart": "it climbs steadily while its sibling pods do not",
+    "GrowsDayOverDay": "it is higher at the same hour every day",
+    "CollectionsRare": "it climbs close to the limit without a garbage collection to judge by",
+    "ExhaustsSoon": "it climbs steadily and will soon reach its limit",
+}
+
+
+class GrowthFinding(NamedTuple):
+    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is what the growth was
+    judged against, which may be a policy's threshold where there is no other."""
+
+    verdict: Verdict
+    reason: str
+    per_hour: Interval | None = None
+    left: Interval | None = None
+    limit: float | None = None
+
+    @property
+    def explanation(self) -> str:
+        return EXPLANATIONS[self.reason]

@@ -1,0 +1,240 @@
+"""Measure the windows in which a bucket has been completed, and note what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leakwarden.core.detection.climb import climbed_for
+from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
+from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.detection.staircase import staircase
+from leakwarden.core.detection.state import DetectorState
+from leakwarden.core.detection.thresholds import Gates
+from leakwarden.core.detection.trend import ResidualTrend, Trend, beyond, measure
+from leakwarden.core.detection.verdict import (
+    Passed,
+    VerdictReason,
+    WindowContext,
+    held,
+    hidden_by_load,
+    judge_windows,
+    judge_without_load,
+)
+from leakwarden.core.model.readings import Floats
+
+_S = len(WIDTHS)
+
+
+def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, current: Ints, now: float) -> None:
+    c = state.c
+    window = state.cascade.rings[k].window(rows, current)
+    limit = c["limit"][rows][:, None]
+    lo, hi = window.lo / limit, window.hi / limit
+    latest, least = _extremes(lo)
+    _remember(state, k, rows, lo, latest, least)
+    if k == 0:
+        # The latest complete minutes, or at slow scrape intervals the latest reading.
+        recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
+        c["level"][rows] = np.where(np.isfinite(recent), recent, c["value"][rows] / limit[:, 0])
+    counted = ~np.isnan(c["gc"][rows])
+    floors = np.count_nonzero(~np.isnan(lo), axis=1)
+    ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
+    # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
+    blind = counted & (floors < gates.readings[k]) & (ceilings >= gates.readings[k])
+    if blind.any():
+        lo[blind], floors[blind] = hi[blind], ceilings[blind]
+        latest[blind], least[blind] = _extremes(lo[blind])
+    likely = (floors >= gates.readings[k]) & (c["level"][rows] >= gates.suspect_level)
+    likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
+    calm = rows[~likely]
+    c["w_streak"][calm, k] = 0
+    c["w_suspect"][calm, k] = False
+    c["w_reason"][calm, k] = int(VerdictReason.Steady)
+    c["w_best"][calm, k] = np.inf
+    some_rows = np.flatnonzero(likely)
+    if len(some_rows):
+        lo, hi = (np.ascontiguousarray(part[some_rows]) for part in (lo, hi))
+        _weigh(state, gates, k, rows[some_rows], current[some_rows], lo, hi, blind[some_rows], now)
+
+
+def _extremes(lo: Floats) -> tuple[Floats, Floats]:
+    """The highest and the lowest of each window; -1 and infinite where there is none."""
+    missing = np.isnan(lo)
+    return np.where(missing, -1.0, lo).max(axis=1), np.where(missing, np.inf, lo).min(axis=1)
+
+
+def _remember(state: DetectorState, k: int, rows: Ints, lo: Floats, latest: Floats, least: Floats) -> None:
+    """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
+    width by itself, since the floors of short buckets fall by mere noise."""
+    # A fall that counts: a fifth of the level, or near the limit half of what was left.
+    smallest = np.maximum(0.01, 1.5 * _quantum(state, rows))
+    may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
+    # What is leaking wobbles on its way up; that is no coming back.
+    may &= ~(state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows]))
+    which = np.flatnonzero(may)
+    if not len(which):
+        return
+    lo = lo.T.take(which, axis=1).T
+    lowest_after = np.where(np.isnan(lo), np.inf, lo)
+    for slot in range(SLOTS - 2, -1, -1):  # all rows at once: numpy accumulates row by row, eight times slower
+        np.minimum(lowest_after[:, slot], lowest_after[:, slot + 1], out=lowest_after[:, slot])
+    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
+    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
+    depth = np.where(counts, fell, 0.0).max(axis=1)
+    group = state.c["group"][rows[which]]
+    np.maximum.at(state.known[:, k], group, high)
+    np.maximum.at(state.fall[:, k], group, depth)
+
+
+def _quantum(state: DetectorState, rows: Ints) -> Floats:
+    """The least change ever seen, as a share of the limit. Only where it matters: a tenth of the limit at most, since a
+    series that has hardly moved says nothing of its grain."""
+    quantum = state.c["quantum"][rows] / state.c["limit"][rows]
+    return np.where(quantum <= 0.1, quantum, 0.0)
+
+
+def _siblings(state: DetectorState, k: int, rows: Ints, current: Ints) -> Floats:
+    """(rows, 24) mean floor of the other pods of the same workload, NaN where fewer than two are there."""
+    group = state.c["group"]
+    mine = np.unique(group[rows])
+    members = np.flatnonzero(np.isin(group[: len(state)], mine))
+    at = np.searchsorted(mine, group[rows])
+    now_at = np.zeros(len(mine), np.int64)
+    now_at[at] = current
+    where = np.searchsorted(mine, group[members])
+    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.c["limit"][members][:, None]
+    there = ~np.isnan(lo)
+    total, count = np.zeros((len(mine), SLOTS)), np.zeros((len(mine), SLOTS))
+    np.add.at(total, where, np.where(there, lo, 0.0))
+    np.add.at(count, where, there.astype(np.float64))
+    own = lo[np.searchsorted(members, rows)]
+    others = count[at] - ~np.isnan(own)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(others >= 2, (total[at] - np.nan_to_num(own)) / others, np.nan)
+
+
+def _weigh(
+    state: DetectorState,
+    gates: Gates,
+    k: int,
+    rows: Ints,
+    current: Ints,
+    lo: Floats,
+    hi: Floats,
+    blind: Bools,
+    now: float,
+) -> None:
+    c = state.c
+    there = ~np.isnan(lo)
+    floors = np.maximum(there.sum(axis=1), 1)
+    load = np.ascontiguousarray(state.cascade.rings[k].mean_load(rows, current))
+    rated = (there & ~np.isnan(load)).sum(axis=1) >= MIN_KNOWN * floors
+    apart = np.zeros(len(rows), np.bool_)
+    unrated = np.flatnonzero(~rated)
+    if len(unrated):
+        others = _siblings(state, k, rows[unrated], current[unrated])
+        load[unrated] = others
+        apart[unrated] = (there[unrated] & ~np.isnan(others)).sum(axis=1) >= MIN_KNOWN * floors[unrated]
+    quantum = _quantum(state, rows)
+    raw = measure(lo, hi, quantum)
+    adjusted = ResidualTrend.of(raw)
+    use = np.flatnonzero(rated | apart)
+    left, above, unsure = lo, hi, np.zeros(len(rows))
+    if len(use):
+        explained = explain_by_load(lo[use], load[use], quantum[use])
+        adjusted = _spliced(adjusted, beyond(lo[use], quantum[use], explained), use)
+        left, above = lo.copy(), hi.copy()
+        left[use] -= explained.part
+        above[use] -= explained.part
+        unsure[use] = explained.slope_error
+    lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
+    group = c["group"][rows]
+    history = now - state.origin[group] > 26 * 3600
+    readings = WIDTHS[k] / np.where(np.isnan(c["step"][rows]), WIDTHS[0], c["step"][rows])
+    memory = c["memory"][rows]
+    counted = ~np.isnan(c["gc"][rows])
+    beside = WindowContext(
+        rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
+        memory=memory & (~counted | blind), collected=memory & counted,
+        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0, lasting=lasting, convicted=state.convicted[group],
+        actual=c["level"][rows], known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]),
+        fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
+        held=held(gates, raw, quantum, readings),
+    )  # fmt: skip
+    passed = judge_windows(gates, k, raw, adjusted, beside)
+    some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
+    if len(some):
+        clean = measure(left[some], above[some], quantum[some])
+        part = lo[some] - left[some]
+        shown, which = judge_without_load(gates, k, clean, raw.still[some], part, unsure[some], beside.pick(some))
+        passed.adopt(shown, some, which)
+    # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
+    found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
+    if gates.staircase[k] > 0 and len(found):
+        jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
+        passed.leak[found[jumps]] = False
+    _note(state, k, rows, raw, passed, rated, apart, blind, now)
+
+
+def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
+    """Whether what one-minute buckets show has been going on in a straight line for longer than they can see."""
+    before = np.zeros(len(rows), np.bool_)
+    some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
+    if len(some):
+        lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.c["limit"][rows[some]][:, None]
+        before[some] = climbed_for(lo, gates.climb_buckets, gates.climb_straight) > 0
+    return before
+
+
+def _spliced(raw: ResidualTrend, part: ResidualTrend, use: Ints) -> ResidualTrend:
+    slope, slope_low, late = raw.slope.copy(), raw.slope_low.copy(), raw.late.copy()
+    slope[use], slope_low[use], late[use] = part.slope, part.slope_low, part.late
+    return ResidualTrend(slope, slope_low, late)
+
+
+def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
+    """Whether every floor is above the one a day before, as far as the window holds pairs a day apart."""
+    lags = {4: (18,), 5: (6, 12, 18)}.get(k, ())
+    if not lags:
+        return np.ones(len(lo), np.bool_)  # the level it came back from says the same over shorter windows
+    least = np.full(len(lo), np.inf)
+    pairs = np.zeros(len(lo))
+    for lag in lags:
+        rise = lo[:, lag:] - lo[:, :-lag]
+        pairs += np.count_nonzero(~np.isnan(rise), axis=1)
+        least = np.minimum(least, np.where(np.isnan(rise), np.inf, rise).min(axis=1))
+    return (pairs >= 3) & (least > 0)
+
+
+def _note(
+    state: DetectorState,
+    k: int,
+    rows: Ints,
+    raw: Trend,
+    passed: Passed,
+    rated: Bools,
+    apart: Bools,
+    blind: Bools,
+    now: float,
+) -> None:
+    c = state.c
+    limit, width = c["limit"][rows], WIDTHS[k]
+    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
+    c["w_sure"][rows, k] = passed.sure
+    c["w_suspect"][rows, k] = passed.suspect
+    c["w_near"][rows, k] = passed.near
+    c["w_at"][rows, k] = now
+    c["w_best"][rows, k], c["w_low"][rows, k], c["w_high"][rows, k] = (
+        passed.seconds, passed.seconds_low, passed.seconds_high,
+    )  # fmt: skip
+    c["w_slope_low"][rows, k] = passed.slope_low * limit * 3600 / width
+    c["w_slope_high"][rows, k] = passed.slope_high * limit * 3600 / width
+    c["w_calmest"][rows, k] = passed.reason
+    why = np.where(rated, int(VerdictReason.GrowsBeyondLoad), int(VerdictReason.SteadyGrowth))
+    why = np.where(~rated & apart, int(VerdictReason.GrowsApart), why)
+    if k >= 4:
+        why = np.where(~rated & ~apart, int(VerdictReason.GrowsDayOverDay), why)
+    c["w_reason"][rows, k] = np.where(blind, int(VerdictReason.CollectionsRare), why)
+    grown = passed.leak & passed.near
+    c["top"][rows[grown]] = np.maximum(c["top"][rows[grown]], raw.floor[grown])

@@ -1,0 +1,67 @@
+"""How recorded readings stand to a policy's threshold, for whole series at once."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+
+import numpy as np
+
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.detection.rollups import Ints
+from leakwarden.core.model.readings import Floats
+from leakwarden.core.signals.criteria import Standard, Standing
+from leakwarden.core.signals.threshold import held_above
+
+# s; the operator reads every minute or more often. A recording may be coarser than anything it would ever read: then
+# three of its intervals must be missing, or each reading would be stale before the next.
+_USUAL = 60.0
+# s; of readings further apart than two hours even the detector's widest buckets, of four, hold too few to judge. Without
+# an end, two readings that lie years apart are replayed tick by tick from the one to the other.
+_MOST = 6 * 3600.0
+_SHORTER = 4  # one gap in so many is not longer than the step is taken to be
+
+
+def patience(life: Sequence[Series], max_age: float) -> list[Floats]:
+    """For each reading of each line of one life: seconds after it without another from which on nothing is said any
+    more, told by the readings up to it. `max_age` is the policy's."""
+    t = np.unique(np.concatenate([line.t for line in life]))
+    gaps = np.diff(t)
+    found = np.full(t.size, max_age)
+    # A missing scrape makes a gap of two steps, so the shorter gaps tell the step.
+    usual = np.cumsum(gaps <= _USUAL) * _SHORTER >= np.arange(1, t.size)
+    if not usual.all():
+        shortest: list[float] = []
+        for k, gap in enumerate(gaps.tolist()):
+            insort(shortest, gap)
+            if not usual[k]:
+                found[k + 1] = max(max_age, min(3 * shortest[k // _SHORTER], _MOST))
+    return [found[np.searchsorted(t, line.t)] for line in life]
+
+
+def levels(life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]) -> list[Ints]:
+    """The `Standing` of each reading of each line of one life; NaN readings count for nothing; `max_gap`: what
+    `patience` says. As in the operator, all readings before are compared with the limit of now."""
+    return [_of_line(line, own, life, standard, max_gap) for line, own in zip(life, max_gap, strict=True)]
+
+
+def _of_line(
+    line: Series, own_gap: Floats, life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]
+) -> Ints:
+    found = np.full(line.t.size, int(Standing.NOT_ASKED))
+    if standard.above is None or not line.t.size:
+        return found
+    level = standard.level(line.limit)
+    if level is None:
+        found[:] = Standing.NO_LIMIT
+        return found
+    before = [(other.t < line.t[0]) & ~np.isnan(other.v) for other in life]
+    there = ~np.isnan(line.v)
+    t = np.concatenate([*(other.t[seen] for other, seen in zip(life, before, strict=True)), line.t[there]])
+    v = np.concatenate([*(other.v[seen] for other, seen in zip(life, before, strict=True)), line.v[there]])
+    gap = np.concatenate([*(each[seen] for each, seen in zip(max_gap, before, strict=True)), own_gap[there]])
+    order = np.argsort(t, kind="stable")
+    held = held_above(t[order], v[order], level, gap[order][:-1])[t.size - int(there.sum()) :]
+    above = np.where(held >= standard.above_for, int(Standing.HELD), int(Standing.ABOVE))
+    found[there] = np.where(line.v[there] > level, above, int(Standing.BELOW))
+    return found

@@ -1,0 +1,97 @@
+"""Which leaking pods of a Deployment have a LeakReport of their own, where there are more of them than anybody reads.
+
+A release that leaks makes five hundred pods leak at once. They are all judged and all stand in the queue; but only so
+many reports are open at a time, of the pods that run out first. Nothing is lost with a report that is given up: an
+action, or a look into a pod, is written into its report before it is done, and such a report is never given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from leakwarden.api.v1alpha1.leakreport import Phase
+from leakwarden.core.episodes.steps import is_leak
+from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.planning.ordering import urgency
+
+# More than a person compares, and with the readings of each enough to see that all grow alike.
+OPEN_PER_WORKLOAD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`opened`: pods to open a report for, the most pressing first; `given_up`: open reports that make room for them."""
+
+    opened: Sequence[PodEvaluation]
+    given_up: Sequence[LeakReport]
+
+
+def _is_bound(report: LeakReport) -> bool:
+    """Whether it is the record of something that was done, to its Deployment or to its pod."""
+    evidence = report.status.evidence
+    looked_into = evidence is not None and evidence.descriptor_reader is not None
+    return bool(report.status.actions) or looked_into or report.status.phase is not Phase.DETECTED
+
+
+def _pressing(pod: PodEvaluation | None) -> tuple[float, float, str]:
+    if pod is None or pod.acting is None:
+        return (float("inf"), 1.0, pod.pod.name if pod is not None else "")
+    return urgency(pod)
+
+
+def _rank(pod: PodEvaluation | None, decided: Set[str]) -> int:
+    """An action waits for its report; it runs out; it leaks; it does not, at present."""
+    if pod is None or not is_leak(pod):
+        return 3
+    if pod.pod.uid in decided:
+        return 0
+    return 1 if pod.acting is not None else 2
+
+
+def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: Set[str]) -> Choice:
+    """For one Deployment. `reports` are its open ones; `decided` the UIDs of pods that an action is planned for.
+
+    A pod without a report takes the place of one that has none to spare only if it is worse off by kind: among equals
+    those stay that were first, or reports would come and go with every reading.
+    """
+    judged = {pod.pod.uid: pod for pod in target.pods}
+    open_reports = list(reports)
+    idle = [report for report in open_reports if not _is_bound(report)]
+    known = {report.spec.pod.uid for report in open_reports}
+    places: list[tuple[tuple[int, int, int, tuple[float, float, str]], PodEvaluation | LeakReport]] = []
+    for report in idle:
+        pod = judged.get(report.spec.pod.uid)
+        captured = 0 if report.status.evidence is not None else 1
+        places.append(((_rank(pod, decided), 0, captured, _pressing(pod)), report))
+    for pod in target.pods:
+        if is_leak(pod) and pod.pod.uid not in known:
+            places.append(((_rank(pod, decided), 1, 1, _pressing(pod)), pod))
+    places.sort(key=lambda each: each[0])
+    room = max(0, OPEN_PER_WORKLOAD - (len(open_reports) - len(idle)))
+    opened, given_up = [], []
+    for index, (key, each) in enumerate(places):
+        stays = index < room or key[0] == 0  # an action never waits because its report has no place
+        if isinstance(each, LeakReport):
+            if not stays:
+                given_up.append(each)
+        elif stays:
+            opened.append(each)
+    return Choice(opened, given_up[::-1])
+
+
+def unreported(target: WorkloadEvaluation, reported: Set[str]) -> int:
+    """How many leaking pods of the Deployment have no open report. `reported`: UIDs of pods that have."""
+    if target.conflicts_with:
+        return 0  # they are the older policy's to report
+    return sum(is_leak(pod) and pod.pod.uid not in reported for pod in target.pods)
+
+
+def open_by_workload(reports: Iterable[LeakReport]) -> Mapping[str, list[LeakReport]]:
+    """The open reports of each Deployment, by its UID."""
+    grouped: dict[str, list[LeakReport]] = {}
+    for report in reports:
+        if not report.ended:
+            grouped.setdefault(report.spec.workload.uid, []).append(report)
+    return grouped

@@ -1,0 +1,59 @@
+"""How a report's status reads, and which of its changes are worth a write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, SeriesStatus
+from leakwarden.core.episodes.parts import series_in_short
+from leakwarden.core.evaluation.evaluation import Readings
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.readings import Points, SeriesKey
+from leakwarden.core.signals.queries import answer_key
+
+_MOVING = {"message", "verdict", "series", "guards", "plan", "verification", "calm_since", "restart_buys_seconds"}
+
+
+def essence(status: LeakReportStatus) -> object:
+    """The status without readings and wording, which move with every tick."""
+    verdict, plan, verification = status.verdict, status.plan, status.verification
+    return (
+        verdict.verdict if verdict is not None else "",
+        [(guard.guard, guard.passed, guard.reason) for guard in status.guards],
+        (plan.action, plan.step) if plan is not None else None,
+        (verification.since, verification.new_pods) if verification is not None else None,
+        status.calm_since is None,
+        status.model_dump(exclude=_MOVING),
+    )
+
+
+def one_line(status: LeakReportStatus, action: str, message: str) -> str:
+    """What was seen, and what follows from it."""
+    seen = status.verdict.message if status.verdict is not None else ""
+    follows = f"{action} {message}" if action else message
+    return f"{seen}; {follows}".strip("; ")[:1024]
+
+
+class SeriesOf:
+    """The series of reports in short; each signal's series are grouped by pod once, and only if asked for."""
+
+    def __init__(self, policies: Mapping[str, Policy], readings: Mapping[str, Readings]) -> None:
+        self._policies = policies
+        self._readings = readings
+        self._grouped: dict[tuple[str, str], Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]] = {}
+
+    def of(self, report: LeakReport) -> SeriesStatus | None:
+        """None where nothing is known of the pod (any more)."""
+        uid = report.spec.policy.uid
+        policy, readings = self._policies.get(uid), self._readings.get(uid)
+        if policy is None or policy.spec is None or readings is None:
+            return None
+        signal = next((each for each in policy.spec.signals if each.name == report.spec.signal), None)
+        if signal is None:
+            return None
+        key = answer_key(signal, policy.namespace)
+        if (uid, key) not in self._grouped:
+            self._grouped[uid, key] = readings.history.by_pod(key)
+        found = self._grouped[uid, key].get(report.spec.pod.uid)
+        return series_in_short(max((points for _, points, _ in found), key=lambda each: each.t.size)) if found else None

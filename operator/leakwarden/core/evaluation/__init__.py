@@ -1,0 +1,1 @@
+"""What one tick thinks of one policy and its workloads."""

@@ -1,0 +1,28 @@
+"""Who else owns a Deployment's replicas or template: what we would change, they would change back."""
+
+from __future__ import annotations
+
+from leakwarden.core.model.workload import Workload
+
+# What the GitOps tools leave on the objects that they apply. Argo CD's older way, app.kubernetes.io/instance, is what
+# Helm writes as well and tells nothing.
+_ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+_FLUX_KUSTOMIZE = "kustomize.toolkit.fluxcd.io/name"
+_FLUX_HELM = "helm.toolkit.fluxcd.io/name"
+
+
+def gitops_owner(workload: Workload) -> str:
+    """The GitOps application that applies the Deployment, in words; empty where none does."""
+    for key in _ARGO:
+        if value := workload.annotations.get(key) or workload.labels.get(key):
+            return f"the Argo CD application {value.split(':')[0][:80]}"
+    if value := workload.labels.get(_FLUX_KUSTOMIZE):
+        return f"the Flux Kustomization {value}"
+    if value := workload.labels.get(_FLUX_HELM):
+        return f"the Flux HelmRelease {value}"
+    return ""
+
+
+def owner(workload: Workload) -> str:
+    """Whoever keeps the Deployment as it should be, in words: a GitOps application, or an operator's own object."""
+    return gitops_owner(workload) or (f"the {workload.owner} that controls it" if workload.owner else "")

@@ -1,0 +1,1 @@
+"""The values everything else is about: workloads, policies, readings, judgements and reports."""

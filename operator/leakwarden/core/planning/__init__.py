@@ -1,0 +1,1 @@
+"""Which action next, and in which order."""

@@ -1,0 +1,183 @@
+"""Evaluations -> a plan: at most one action a workload and tick, each with every guard's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
+from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.guards import IMPOSSIBLE, OF_THE_POD, Candidate, Situation, Skip, ask
+from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.policy import Policy, format_time, parse_time
+from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.planning.ordering import Turn, queue, urgency
+from leakwarden.core.records.escalation import spent
+
+# So many pods of a Deployment are considered where the first ones must wait for a reason of their own.
+CONSIDERED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`skips` is empty exactly when the action is to be carried out."""
+
+    candidate: Candidate
+    skips: tuple[Skip, ...]
+
+    @property
+    def go(self) -> bool:
+        return not self.skips
+
+    @property
+    def only_observing(self) -> bool:
+        """Whether nothing but the mode stands in the way: what would have been done."""
+        return [skip.reason for skip in self.skips] == [SkipReason.OBSERVING]
+
+    @property
+    def reasons(self) -> frozenset[SkipReason]:
+        return frozenset(skip.reason for skip in self.skips)
+
+
+def _rungs(
+    spec: PolicySpec, pod_uid: str, since: float, situation: Situation, workload_uid: str
+) -> list[tuple[Action, str]]:
+    """The ladder from the rung on that is next, each with what was passed over before it."""
+    records = situation.records.get(workload_uid, ())
+    actions = spec.remediation.actions
+    if situation.call(workload_uid, pod_uid) is not None:
+        escalating = [action for action in actions if action.type is ActionType.ESCALATE]
+        return [(action, "") for action in escalating or [Action(type=ActionType.ESCALATE)]]
+    passed = [spent(action, spec, pod_uid, records, since, situation.now) for action in actions]
+    left = [index for index, why in enumerate(passed) if not why]
+    if not left:
+        return [(action, "every action was tried and did not help; begun anew") for action in actions]
+    return [(actions[index], "; ".join(why for why in passed[:index] if why)) for index in left]
+
+
+def _decide_pod(
+    policy: Policy, spec: PolicySpec, target: WorkloadEvaluation, place: Turn, situation: Situation
+) -> Decision:
+    judgement = place.pod.acting
+    assert judgement is not None
+    since = _exhausting_since(place.pod, situation)
+
+    def consider(action: Action, passed: str) -> Decision:
+        why = "; ".join(part for part in (passed, place.why) if part)
+        candidate = Candidate(
+            policy, spec, target, place.pod, judgement, action, place.order, place.not_before, why
+        )  # fmt: skip
+        return Decision(candidate, ask(candidate, situation))
+
+    considered: list[Decision] = []
+    for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload.uid):
+        refused = [f"{each.candidate.action.type} is impossible: {_why(each)}" for each in considered]
+        decision = consider(action, "; ".join(why for why in (passed, *refused) if why))
+        if not decision.reasons & IMPOSSIBLE:
+            return decision
+        considered.append(decision)
+    cut = next((d for d in considered if SkipReason.TOO_FEW_REPLICAS in d.reasons), None)
+    if cut is None:
+        return considered[-1]
+    # It cannot spare a pod and cannot be given another: whether the policy says so or not, a person must know.
+    return consider(Action(type=ActionType.ESCALATE), f"{cut.candidate.action.type} is impossible: {_why(cut)}")
+
+
+def _why(decision: Decision) -> str:
+    return next(skip.message for skip in decision.skips if skip.reason in IMPOSSIBLE)
+
+
+def _exhausting_since(pod: PodEvaluation, situation: Situation) -> float:
+    """When the pod's open episode began, epoch s; now where there is none."""
+    for report in situation.reports:
+        if report.spec.pod.uid == pod.pod.uid and not report.ended:
+            return parse_time(report.status.exhausting_at or report.spec.detected_at) or situation.now
+    return situation.now
+
+
+def _decide(policy: Policy, spec: PolicySpec, target: WorkloadEvaluation, situation: Situation) -> Decision | None:
+    first: Decision | None = None
+    for place in queue(target, spec, situation.records.get(target.workload.uid, ()), situation.now)[:CONSIDERED]:
+        decision = _decide_pod(policy, spec, target, place, situation)
+        if decision.go:
+            return decision
+        first = first or decision
+        if not decision.reasons <= OF_THE_POD:
+            return first
+    return first
+
+
+def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[Decision]:
+    """What to do about every workload that has an Exhausting pod, the most urgent first.
+
+    Each decision is made in a world in which those before it are under way, so that together they exceed no budget.
+    """
+    due: list[tuple[tuple[float, float, str], Policy, PolicySpec, WorkloadEvaluation]] = []
+    for evaluation in evaluations:
+        for target in evaluation.workloads:
+            acting = [urgency(pod) for pod in target.pods if pod.acting is not None]
+            if acting and evaluation.policy.spec is not None:
+                due.append((min(acting), evaluation.policy, evaluation.policy.spec, target))
+    situation = _knowing(situation, [target for *_, target in due])
+    decisions = []
+    for _, policy, spec, target in sorted(due, key=lambda each: (each[0], each[1].key, each[3].workload.key)):
+        decision = _decide(policy, spec, target, situation)
+        if decision is None:
+            continue
+        decisions.append(decision)
+        if decision.go and decision.candidate.changes:
+            situation = _as_if_begun(decision, situation)
+    return decisions
+
+
+def _knowing(situation: Situation, targets: Sequence[WorkloadEvaluation]) -> Situation:
+    """The situation with what this tick's evaluations say: who runs out of something, and where they live."""
+    reported = {report.spec.workload.uid for report in situation.reports if report.status.exhausting_at}
+    new = {target.workload.uid: situation.now for target in targets if target.workload.uid not in reported}
+    places = {target.workload.uid: target.workload.namespace for target in targets}
+    return replace(situation, exhausting={**new, **situation.exhausting}, namespaces={**places, **situation.namespaces})
+
+
+def _as_if_begun(decision: Decision, situation: Situation) -> Situation:
+    candidate = decision.candidate
+    workload = candidate.target.workload
+    record = ActionStatus(
+        id=f"planned/{workload.uid}"[:64],
+        type=str(candidate.action.type),
+        workload=workload.name,
+        workload_uid=workload.uid,
+        pod=candidate.pod.pod.name,
+        pod_uid=candidate.pod.pod.uid,
+        phase=ActionPhase.PENDING,
+        intended_at=format_time(situation.now),
+    )
+    records = {**situation.records, workload.uid: [record, *situation.records.get(workload.uid, ())]}
+    return replace(situation, records=records)
+
+
+def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> Decision:
+    """The guards' answers for the cluster as it is now: readings take seconds, in which pods fail and people edit.
+
+    The judgement stands; what may have changed is the Deployment, the readiness of its pods and whether they exist.
+    """
+    candidate = decision.candidate
+    workload = snapshot.workloads.get(candidate.target.workload.uid)
+    now = {pod.uid: pod for pod in snapshot.pods_by_workload.get(candidate.target.workload.uid, ())}
+    if workload is None or candidate.pod.pod.uid not in now:
+        gone = Skip(SkipReason.ACTION_PENDING, "the pod or its Deployment is gone; judged anew by the next tick")
+        return replace(decision, skips=(gone,))
+    judged = {pod.pod.uid: pod for pod in candidate.target.pods}
+    pods = tuple(
+        replace(judged[uid], pod=pod) if uid in judged else PodEvaluation(pod, Verdict.UNKNOWN, None, None, ())
+        for uid, pod in now.items()
+        if not pod.terminating
+    )
+    acted_on = next((pod for pod in pods if pod.pod.uid == candidate.pod.pod.uid), None)
+    if acted_on is None:
+        return replace(decision, skips=(Skip(SkipReason.ACTION_PENDING, "the pod is on its way out already"),))
+    target = replace(candidate.target, workload=workload, pods=pods)
+    renewed = replace(candidate, target=target, pod=acted_on)
+    places = {workload.uid: workload.namespace, **situation.namespaces}
+    return Decision(renewed, ask(renewed, replace(situation, namespaces=places)))

@@ -1,0 +1,1 @@
+"""What was done before: actions, their counts, the circuit and the escalation they lead to."""

@@ -1,0 +1,97 @@
+"""Which replicas that were added for a while are due to be taken back, and whether they are still ours to take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from leakwarden.api.v1alpha1.policy import ActionType, Mode
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.policy import Policy, format_time, parse_time
+from leakwarden.core.model.workload import Snapshot, Workload
+
+_NOT_YET = "not taken back yet: "
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One scale-out that is over. `replicas` is what to set, None where nothing is to be set; `message` says why."""
+
+    report: LeakReport
+    record: ActionStatus
+    workload: Workload | None
+    replicas: int | None
+    message: str
+
+
+def is_out(record: ActionStatus) -> bool:
+    """Whether the record holds a replica that was, or may have been, added and was not taken back yet.
+
+    Interrupted: the operator died and nobody knows whether it was added; the replicas will tell.
+    """
+    return (
+        record.type == ActionType.SCALE_OUT
+        and record.phase in (ActionPhase.DONE, ActionPhase.INTERRUPTED)
+        and record.return_at is not None
+        and record.returned_at is None
+    )
+
+
+def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot: Snapshot, now: float) -> list[Return]:
+    """At most one for each Deployment: the newest scale-out goes first, since it stands on those before it.
+
+    `policies` by UID. Waits while the policy is suspended or observes, and while a rollout is under way; a policy that
+    is gone left its replica behind, which goes.
+    """
+    newest: dict[str, tuple[LeakReport, ActionStatus]] = {}
+    for report in reports:
+        for record in report.status.actions:
+            held = newest.get(record.workload_uid)
+            if is_out(record) and (held is None or parse_time(record.intended_at) > parse_time(held[1].intended_at)):
+                newest[record.workload_uid] = (report, record)
+    found = []
+    for report, record in newest.values():
+        policy = policies.get(report.spec.policy.uid)
+        held_back = policy is not None and (
+            policy.spec is None or policy.spec.suspend or policy.spec.mode is not Mode.ENFORCE
+        )
+        if not held_back and parse_time(record.return_at) <= now:
+            decided = _decide(report, record, snapshot)
+            if decided is not None:
+                found.append(decided)
+    return found
+
+
+def _decide(report: LeakReport, record: ActionStatus, snapshot: Snapshot) -> Return | None:
+    workload = snapshot.workloads.get(record.workload_uid)
+    if workload is None:
+        return Return(report, record, None, None, "the Deployment is gone")
+    if workload.replicas == record.replicas_before:
+        return Return(report, record, workload, None, f"back at {record.replicas_before} replicas")
+    if workload.replicas != record.replicas_after or record.replicas_before is None:
+        words = f"somebody set {workload.replicas} replicas meanwhile, which stand"
+        return Return(report, record, workload, None, words)
+    holder = (snapshot.autoscalers or {}).get((workload.namespace, workload.name))
+    if holder:
+        return Return(report, record, workload, None, f"{holder} owns the replicas now")
+    if workload.rollout_in_progress or workload.paused:
+        return None
+    return Return(report, record, workload, record.replicas_before, f"back to {record.replicas_before} replicas")
+
+
+def returned(record: ActionStatus, message: str, now: float) -> ActionStatus:
+    """The record once its replica is taken back, or given up."""
+    return record.model_copy(
+        update={"returned_at": format_time(now), "message": _said(record, f"taken back: {message}")}
+    )
+
+
+def not_returned(record: ActionStatus, why: str) -> ActionStatus:
+    """The record while its replica is due and could not be taken back; replaces what was said of an earlier try."""
+    return record.model_copy(update={"message": _said(record, f"{_NOT_YET}{why}")})
+
+
+def _said(record: ActionStatus, more: str) -> str:
+    before = record.message.partition(_NOT_YET)[0].removesuffix("; ")
+    return (f"{before}; {more}" if before else more)[:1024]

@@ -1,0 +1,1 @@
+"""What people read: conditions, Events and status, derived from one evaluation."""

@@ -1,0 +1,106 @@
+"""What a policy asks of one signal, and how its threshold and its growth are joined to one verdict.
+
+The operator judges pod by pod and `backtest` whole recordings at once; both take what is here, so that they say the
+same of the same readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from leakwarden.api.scalars import Amount, parse_amount, parse_duration
+from leakwarden.api.v1alpha1.signal import Signal
+from leakwarden.core.model.judgement import SEVERITY, Verdict
+
+
+class JudgementReason(StrEnum):
+    """Why a judgement is what it is, beside the detector's own reasons (core/detection/verdict.py)."""
+
+    WITHIN_LIMITS = "WithinLimits"
+    ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
+    THRESHOLD_HELD = "ThresholdHeld"
+    ALERT_FIRING = "AlertFiring"
+    WARMING_UP = "WarmingUp"  # of the source, or of what has not been judged at all yet
+    TOO_FEW_READINGS = "TooFewReadings"
+    STALE = "Stale"
+    NO_LIMIT = "NoLimit"
+    NO_SERIES = "NoSeries"
+    CONSTANT_ZERO = "ConstantZero"
+    TOO_LITTLE_TRAFFIC = "TooLittleTraffic"
+    NO_REQUEST_RATE = "NoRequestRate"
+    NOTHING_ASKED = "NothingAsked"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """`exhausts_within`, `max_age` and `above_for` in seconds; `above` None where there is no threshold. The defaults
+    are those of a policy that says nothing."""
+
+    exhausts_within: float = 3600.0
+    max_age: float = 120.0
+    growth: bool = True
+    above: Amount | None = None
+    above_for: float = 300.0
+
+    def level(self, limit: float | None) -> float | None:
+        """The threshold in the signal's unit; None where there is none, or a share of a limit that is not known."""
+        if self.above is None:
+            return None
+        if self.above.share is None:
+            return self.above.value
+        return None if limit is None else self.above.share * limit
+
+    def bound(self, limit: float | None) -> float | None:
+        """What growth is judged against. Goroutines, sockets and a pool without a maximum have no limit of their own;
+        the number from which the policy calls them exhausted is theirs."""
+        if limit is not None or self.above is None or self.above.value is None or self.above.value <= 0:
+            return limit
+        return self.above.value
+
+
+def standard_of(signal: Signal, max_age: str) -> Standard:
+    """`max_age` as the policy's spec.source.maxAge says it."""
+    threshold = signal.threshold
+    return Standard(
+        exhausts_within=parse_duration(signal.growth.exhausts_within),
+        max_age=parse_duration(max_age),
+        growth=signal.growth.enabled,
+        above=parse_amount(threshold.above) if threshold is not None else None,
+        above_for=parse_duration(threshold.for_) if threshold is not None else 0.0,
+    )
+
+
+class Standing(IntEnum):
+    """How the newest reading stands to the threshold."""
+
+    NOT_ASKED = 0
+    NO_LIMIT = 1  # a share of a limit that is not known
+    BELOW = 2
+    ABOVE = 3
+    HELD = 4  # above it for its time
+
+
+LEVEL_SAYS: Mapping[Standing, tuple[Verdict, JudgementReason]] = {
+    Standing.NO_LIMIT: (Verdict.UNKNOWN, JudgementReason.NO_LIMIT),
+    Standing.BELOW: (Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS),
+    Standing.ABOVE: (Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD),
+    Standing.HELD: (Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD),
+}
+# Neither a threshold nor growth is asked for: what nobody judged is not healthy.
+NOTHING_ASKED = (Verdict.UNKNOWN, JudgementReason.NOTHING_ASKED)
+
+
+def growth_speaks(level: Standing, growth: Verdict | None) -> bool:
+    """Whether growth says the verdict, or else the threshold does. `growth` None: it is not judged.
+
+    The more severe speaks; of equals the threshold, which is easier to check. What is Unknown speaks only where the
+    other is silent or Unknown too: a reading within its threshold is Healthy although growth still warms up.
+    """
+    if growth is None or level is Standing.NOT_ASKED:
+        return growth is not None
+    said, _ = LEVEL_SAYS[level]
+    if (growth is Verdict.UNKNOWN) != (said is Verdict.UNKNOWN):
+        return said is Verdict.UNKNOWN
+    return SEVERITY[growth] > SEVERITY[said]

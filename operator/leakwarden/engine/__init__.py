@@ -1,0 +1,1 @@
+"""The tick (tick.py) and what it calls: gather, decide, act, tell. Knows ports only, no client."""

@@ -1,0 +1,207 @@
+"""Feeds one source's readings to the detector and keeps its state between ticks.
+
+The detector's clock is the bucket: its shortest window is made of buckets of one minute, and it was tuned on
+readings at that resolution. Where readings come more often (`bucket` below 60 s) time is stretched so that a
+bucket is a minute to it; growth and times to exhaustion are turned back into real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from leakwarden.core.detection.detector import VERDICTS, Context, DetectorState, Key, NewReadings, advance, judge
+from leakwarden.core.detection.growth import GrowthFinding
+from leakwarden.core.detection.history import incarnation_start
+from leakwarden.core.detection.resampling import aligned, of_process
+from leakwarden.core.detection.rollups import Ints
+from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.model.judgement import Interval
+from leakwarden.core.model.readings import Floats, Sampled, SeriesKey
+from leakwarden.core.model.readings import Points as Series
+from leakwarden.core.model.workload import Snapshot, Workload, container_memory_limit
+from leakwarden.core.signals.criteria import Standard
+from leakwarden.core.signals.queries import limit_from_container
+
+MINUTE = 60.0
+# What policies ask of a signal, by its key and the workload's name with namespace.
+Standards: TypeAlias = Mapping[tuple[str, str], Standard]
+_DEFAULT = Standard()
+_REASONS = {int(reason): reason.name for reason in VerdictReason}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAndCollections:
+    """What explains growth: requests per second and completed GC cycles, by series; empty where not known."""
+
+    rate: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Life:
+    """A process that is a target's: `name` of the workload with namespace, `start` in epoch s."""
+
+    workload: Workload
+    name: str
+    uid: str
+    start: float
+    rate: Series | None
+    cycles: Series | None
+
+
+class _Lives:
+    """Whose the series of one tick are. Each is asked for once a signal, and looked up once."""
+
+    def __init__(self, snapshot: Snapshot, beside: LoadAndCollections) -> None:
+        self._workloads, self._beside = snapshot.workloads, beside
+        self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
+        self._known: dict[SeriesKey, _Life | None] = {}
+        self._last: tuple[Sequence[_Life], Floats, Ints, tuple[Floats, Floats]] | None = None
+
+    def of(self, key: SeriesKey) -> _Life | None:
+        """None where it is no target's."""
+        try:
+            return self._known[key]
+        except KeyError:
+            life = self._known[key] = self._look(key)
+            return life
+
+    def explaining(self, lives: Sequence[_Life], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
+        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
+        # As a rule all signals of a tick were read of the same processes at the same moments.
+        if self._last is not None:
+            same, moments, parts, values = self._last
+            if same == lives and np.array_equal(parts, sizes) and np.array_equal(moments, t):
+                return values
+        found = aligned([life.rate for life in lives], t, sizes), aligned([life.cycles for life in lives], t, sizes)
+        self._last = (lives, t.copy(), sizes, found)
+        return found
+
+    def _look(self, key: SeriesKey) -> _Life | None:
+        pod = self._pods.get((key.namespace, key.pod))
+        workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
+        if pod is None or workload is None:
+            return None
+        rate, cycles = of_process(self._beside.rate, key), of_process(self._beside.collections, key)
+        return _Life(workload, workload.key, pod.uid, incarnation_start(pod, key.container), rate, cycles)
+
+
+@dataclass(slots=True)
+class Detection:
+    """`bucket` in seconds. One for each source: two sources' readings of one thing are two things."""
+
+    bucket: float
+    _state: DetectorState = field(default_factory=DetectorState)
+
+    @property
+    def _stretch(self) -> float:
+        return MINUTE / self.bucket
+
+    def learn(
+        self,
+        answers: Mapping[str, Sampled],
+        snapshot: Snapshot,
+        beside: LoadAndCollections,
+        standards: Standards,
+        now: float,
+    ) -> None:
+        """Fold the points of each signal's answer in. What was read before is known and passed over, so overlaps do no
+        harm."""
+        lives = _Lives(snapshot, beside)
+        self._state.reserve(sum(len(answer.series) for answer in answers.values()))
+        for signal, answer in answers.items():
+            self._learn(signal, answer, lives, standards, now)
+
+    def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
+        # Ten thousands of series come by here each tick: whatever can be done to all at once is done below.
+        stretch = self._stretch
+        memory = limit_from_container(signal)
+        keys: list[Key] = []
+        known: list[_Life] = []
+        found: list[Series] = []
+        limits: list[float | None] = []
+        for key, series in answer.series.items():
+            life = lives.of(key)
+            if life is None or not series.t.size:
+                continue
+            limit = answer.limits.get(key)
+            if limit is None:
+                if memory:
+                    limit = container_memory_limit(life.workload, key.container)
+                limit = standards.get((signal, life.name), _DEFAULT).bound(limit)
+            keys.append(
+                Key(key.namespace, life.workload.name, key.pod, life.uid, key.container, signal, life.start * stretch)
+            )
+            known.append(life)
+            found.append(series)
+            limits.append(limit)
+        if not keys:
+            return
+        sizes = np.array([series.t.size for series in found])
+        t = np.concatenate([series.t for series in found])
+        v = np.concatenate([series.v for series in found])
+        rate, cycles = lives.explaining(known, t, sizes)
+        begins = np.cumsum(sizes) - sizes
+        starts = np.array([life.start for life in known])
+        if np.any(t[begins] < starts):  # what came before this process is another's
+            lived = t >= np.repeat(starts, sizes)
+            sizes = np.add.reduceat(lived, begins, dtype=np.int64)
+            t, v, rate, cycles = t[lived], v[lived], rate[lived], cycles[lived]
+            some = np.flatnonzero(sizes)
+            if not some.size:
+                return
+            sizes, keys, limits = sizes[some], [keys[i] for i in some], [limits[i] for i in some]
+            begins = np.cumsum(sizes) - sizes
+        t *= stretch
+        rows = self._state.rows(keys, np.array(limits, dtype=np.float64), t[begins])
+        advance(self._state, NewReadings(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
+
+    def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
+        """The findings by signal, pod UID and container."""
+        self._forget(snapshot)
+        keys = self._state.keys
+        if not keys:
+            return {}
+        stretch = self._stretch
+        asked = [
+            standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
+        ]
+        group = self._state.c["group"][: len(keys)]
+        soon = np.array([one.exhausts_within for one in asked])[group]
+        max_age = np.array([one.max_age for one in asked])[group]
+        judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
+        # As lists: taking numbers out of arrays one by one costs ten times as much.
+        growth = _intervals(judged.growth_low * stretch, judged.growth_high * stretch)
+        seconds = _intervals(judged.seconds_low / stretch, judged.seconds_high / stretch)
+        limits = [None if limit != limit else limit for limit in self._state.c["limit"][: len(keys)].tolist()]
+        told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, strict=True)
+        return {
+            (key.signal, key.uid, key.container): GrowthFinding(VERDICTS[code], _REASONS[reason], grows, left, limit)
+            for key, code, reason, grows, left, limit in told
+        }
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        """Drop rows of processes that are gone, once they are a quarter: dropping renumbers all others."""
+        living = {
+            (pod.uid, container.name): incarnation_start(pod, container.name) * self._stretch
+            for pods in snapshot.pods_by_workload.values()
+            for pod in pods
+            for container in pod.containers
+        }
+        uids = {uid for uid, _ in living}
+        kept = [
+            index
+            for index, key in enumerate(self._state.keys)
+            if key.uid in uids and living.get((key.uid, key.container), key.start) == key.start
+        ]
+        if len(kept) * 4 < len(self._state.keys) * 3:
+            self._state.keep(kept)
+
+
+def _intervals(low: Floats, high: Floats) -> list[Interval | None]:
+    pairs = zip(np.isfinite(low).tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Interval(a, b) if known else None for known, a, b in pairs]

@@ -1,0 +1,193 @@
+"""One action: intent, the change with its precondition, outcome. Any doubt before the change ends it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, Phase
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
+from leakwarden.core.episodes.parts import guard_answers, plan_status
+from leakwarden.core.episodes.steps import ended, is_full, with_intent, with_outcome
+from leakwarden.core.episodes.verification import before_action
+from leakwarden.core.guards import Situation, Skip
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.policy import Policy, format_time
+from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.planning.intent import intent
+from leakwarden.core.planning.planning import Decision, ask_again
+from leakwarden.core.records.record import finish
+from leakwarden.engine.policy_store import PolicyStore
+from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome, StatusConflict
+from leakwarden.engine.report_drafts import ReportDrafts
+from leakwarden.engine.report_keeper import ReportKeeper
+from leakwarden.engine.rights import BUDGETS, POLICY_AGAIN, Rights
+
+log = logging.getLogger("leakwarden.executor")
+
+# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. A look
+# into a pod comes between, and the actions before it, of an API server that may be slow.
+ACTS_WITHIN = 120.0
+
+_PHASES = {
+    Outcome.DONE: ActionPhase.DONE,
+    Outcome.GONE: ActionPhase.DONE,
+    Outcome.BLOCKED: ActionPhase.BLOCKED,
+    Outcome.CONFLICT: ActionPhase.FAILED,
+    Outcome.FORBIDDEN: ActionPhase.FAILED,
+    Outcome.FAILED: ActionPhase.FAILED,
+}
+
+_CARRIED_OUT = {
+    ActionType.EVICT_POD: "the pod was evicted",
+    ActionType.ROLLOUT_RESTART: "the rollout was restarted",
+    ActionType.SCALE_OUT: "one replica was added",
+    ActionType.ESCALATE: "a person is called; nothing was changed",
+}
+
+
+@dataclass(slots=True)
+class Executor:
+    """The only one for the whole cluster, so that budgets and cooldowns hold across policies.
+
+    `look` gives the newest snapshot and what guards know, with the records as they are by now. `judged` is when the
+    decisions were judged, epoch s.
+    """
+
+    policies: PolicyStore
+    cluster: Cluster
+    episodes: ReportKeeper
+    clock: Callable[[], float]
+    look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
+    judged: float
+    new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
+    rights: Rights = field(default_factory=Rights)
+
+    async def execute(self, decision: Decision, book: ReportDrafts) -> Decision:
+        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more."""
+        policy = self.policies.get(decision.candidate.policy.uid)
+        if policy is None or policy.generation != decision.candidate.policy.generation:
+            return decision  # removed or edited since it was judged; the next tick judges anew
+        if (age := self.clock() - self.judged) > ACTS_WITHIN:
+            old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
+            return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
+        snapshot, situation = self.look(book)
+        decision = ask_again(decision, snapshot, situation)
+        report = book.of_pod(decision.candidate.pod.pod.uid)
+        if not decision.go:
+            if report is not None:
+                book.revise(report, lambda status: _considered(status, decision, situation))
+            return decision
+        if report is None:
+            return _waits(decision, "its LeakReport is not written yet")
+        if doubt := await self._doubt(policy):
+            return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, doubt),))
+        record = intent(decision, self._id_for(report.status, decision.candidate.action.type), self.clock())
+        if is_full(report.status, record.id):
+            full = "as many actions as one report holds were tried; it goes on in another"
+            book.revise(report, lambda status: ended(status, Phase.INCONCLUSIVE, full, self.clock()))
+            return _waits(decision, full)
+        before = report.status
+        intended = with_intent(_considered(before, decision, situation), record)
+        intended = intended.model_copy(update={"verification": before_action(decision.candidate)})
+        try:
+            report = await self.episodes.write(book, book.draft(report, intended))
+        except (StatusConflict, ClusterUnavailable) as error:
+            # Whether it was written is not known after a lost answer; what is Pending is settled by the next tick.
+            book.draft(report, before)
+            log.warning(
+                "not acting: the intent could not be recorded", extra={"report": report.key, "error": str(error)}
+            )
+            return _waits(decision, "the intent could not be recorded")
+        done = await self._perform(decision, record)
+        report = book.revise(report, lambda status: with_outcome(status, done))
+        await self._record_outcome(book, report)
+        log.info(
+            "action finished",
+            extra={"report": report.key, "action": done.type, "workload": done.workload, "pod": done.pod,
+                   "phase": str(done.phase), "outcome_message": done.message},
+        )  # fmt: skip
+        return decision
+
+    async def _doubt(self, policy: Policy) -> str:
+        """Why the policy may not say any more what we know of it, asked of the API server itself: a watch can be cut, or
+        refused, for longer than a person who suspends a policy would wait. Empty where it is as we know it."""
+        try:
+            generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
+        except ClusterUnavailable as error:
+            if isinstance(error, Forbidden):
+                self.rights.lacks(policy, POLICY_AGAIN, f"{error}, so nothing is done")
+            log.warning(
+                "not acting: the policy could not be read again", extra={"policy": policy.key, "error": str(error)}
+            )
+            return f"the policy could not be read again before acting: {error}"
+        self.rights.has(policy, POLICY_AGAIN)
+        return "" if generation == policy.generation else "the policy has changed since it was read"
+
+    async def _perform(self, decision: Decision, record: ActionStatus) -> ActionStatus:
+        attempt = await self._change(decision)
+        policy, kind = decision.candidate.policy, str(decision.candidate.action.type)
+        match attempt.outcome:
+            case Outcome.FORBIDDEN:
+                self.rights.lacks(policy, kind, f"{kind}: {attempt.message}")
+            case Outcome.DONE:
+                self.rights.has(policy, kind)
+            case Outcome.BLOCKED if attempt.budget is None:
+                attempt = await self._with_budget(attempt, decision)
+        message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
+        said = message or _CARRIED_OUT[decision.candidate.action.type]
+        return finish(record, _PHASES[attempt.outcome], said, self.clock())
+
+    async def _with_budget(self, attempt: Attempt, decision: Decision) -> Attempt:
+        """The refusal with the name of the PodDisruptionBudget that it lacks, where that can be told."""
+        policy = decision.candidate.policy
+        try:
+            budgets = await self.cluster.disruption_budgets(decision.candidate.pod.pod)
+        except ClusterUnavailable as error:
+            if isinstance(error, Forbidden):
+                self.rights.lacks(policy, BUDGETS, f"{error}, so the PodDisruptionBudget that refuses is not named")
+            log.warning("PodDisruptionBudgets could not be read", extra={"policy": policy.key, "error": str(error)})
+            return attempt
+        self.rights.has(policy, BUDGETS)
+        spent = ", ".join(budget.name for budget in budgets if budget.disruptions_allowed <= 0)
+        return replace(attempt, message=f"{attempt.message}: {spent}") if spent else attempt
+
+    async def _change(self, decision: Decision) -> Attempt:
+        candidate = decision.candidate
+        workload = candidate.target.workload
+        match candidate.action.type:
+            case ActionType.EVICT_POD:
+                return await self.cluster.evict(candidate.pod.pod)
+            case ActionType.ROLLOUT_RESTART:
+                return await self.cluster.restart_rollout(workload, format_time(self.clock()))
+            case ActionType.SCALE_OUT:
+                return await self.cluster.scale(workload, workload.replicas + 1)
+            case ActionType.ESCALATE:
+                return Attempt(Outcome.DONE)
+
+    async def _record_outcome(self, book: ReportDrafts, report: LeakReport) -> None:
+        try:
+            await self.episodes.write(book, report)
+        except (StatusConflict, ClusterUnavailable) as error:
+            # The intent stands in the cluster, so nothing is repeated; told again at the end of this tick.
+            log.warning("an outcome was not recorded", extra={"report": report.key, "error": str(error)})
+
+    def _id_for(self, status: LeakReportStatus, kind: ActionType) -> str:
+        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history. What
+        the ladder has next is another: in its place the refusal would be forgotten, and tried again."""
+        newest = status.actions[0] if status.actions else None
+        again = newest is not None and newest.phase is ActionPhase.BLOCKED and newest.type == kind
+        return newest.id if newest is not None and again else self.new_id()
+
+
+def _considered(status: LeakReportStatus, decision: Decision, situation: Situation) -> LeakReportStatus:
+    answers = guard_answers(decision.candidate, situation)
+    return status.model_copy(update={"plan": plan_status(decision), "guards": answers})
+
+
+def _waits(decision: Decision, why: str) -> Decision:
+    return replace(decision, skips=(Skip(SkipReason.RECORDS_UNAVAILABLE, why),))

@@ -1,0 +1,45 @@
+"""The set of policies that exist, as the edge last heard of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.core.model.policy import Policy, parse_policy
+
+
+@dataclass(slots=True)
+class PolicyStore:
+    """By UID: a policy deleted and created anew under its name is another policy.
+
+    A policy that is gone but not yet forgotten can do no harm: its intent cannot be written, so nothing is done.
+    """
+
+    _by_uid: dict[str, Policy] = field(default_factory=dict)
+
+    def all(self) -> list[Policy]:
+        """Oldest first, so that the order of work is the order of precedence."""
+        return sorted(self._by_uid.values(), key=lambda policy: (policy.created, policy.key))
+
+    def get(self, uid: str) -> Policy | None:
+        return self._by_uid.get(uid)
+
+    def put(self, body: Mapping[str, Any]) -> bool:
+        """Take what the API server says; True if the spec changed, so that the engine should look at once."""
+        policy = parse_policy(body)
+        known = self._by_uid.get(policy.uid)
+        for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
+            del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
+        self._by_uid[policy.uid] = policy
+        return known is None or known.generation != policy.generation
+
+    def remove(self, uid: str) -> None:
+        self._by_uid.pop(uid, None)
+
+    def wrote(self, uid: str, resource_version: str, status: PolicyStatus) -> None:
+        """Remember our own write, which the watch will show again later."""
+        known = self._by_uid.get(uid)
+        if known is not None:
+            self._by_uid[uid] = replace(known, resource_version=resource_version, status=status)

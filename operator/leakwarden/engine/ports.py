@@ -1,0 +1,255 @@
+"""What the engine needs from the world, as Protocols, and the few errors that cross them.
+
+The engine knows these and nothing behind them; a test gives it small fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+from leakwarden.api.v1alpha1.evidence import Evidence
+from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
+from leakwarden.core.descriptors.census import Census
+from leakwarden.core.guards.silences import Silences
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.readings import Answer
+from leakwarden.core.model.readings import Query as Query  # adapters and tests know it as part of the port
+from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
+from leakwarden.core.rendering.announcement import Announcement as Announcement
+from leakwarden.core.rendering.announcement import ObjectRef as ObjectRef
+
+
+class Outcome(StrEnum):
+    """How an attempted change ended. Only DONE changed anything."""
+
+    DONE = "Done"
+    GONE = "Gone"  # 404, or 409 because the UID differs: someone else was faster
+    BLOCKED = "Blocked"  # 429: a PodDisruptionBudget forbids it now
+    CONFLICT = "Conflict"  # the object changed since it was read
+    FORBIDDEN = "Forbidden"  # RBAC: the message names the missing verb
+    FAILED = "Failed"  # anything else, including timeouts, after which it is not known whether it was done
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`budget` is the PodDisruptionBudget that refuses, where the API server named it."""
+
+    outcome: Outcome
+    message: str = ""
+    budget: str | None = None
+
+
+class StatusConflict(Exception):
+    """The policy or report changed (or is gone) since it was read; nothing was written."""
+
+
+class ClusterUnavailable(Exception):
+    """The API server did not answer, or refused; the message is fit for people."""
+
+
+class Forbidden(ClusterUnavailable):
+    """RBAC refuses, or the API server does not serve the kind: waiting does not help. The message names the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Every LeakReport, by UID. Our own writes are in it at once, what others write once the watch shows it.
+
+    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty.
+    """
+
+    reports: Mapping[str, LeakReport] = field(default_factory=dict)
+    synced: bool = True
+    trouble: str = ""
+
+
+# What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
+CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "policy_generation", "reports", "refresh_reports"})
+
+
+class Cluster(Protocol):
+    """The API server: a cached view of workloads, and the few changes we make (all but CLUSTER_READS)."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    async def evict(self, pod: Pod) -> Attempt:
+        """Eviction API with the pod's UID as precondition. Never falls back to DELETE."""
+        ...
+
+    async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
+        """Add a container to the running pod of that UID, where it stays; one of that name that is there already and is
+        the same is left as it is. Never changes one that is there."""
+        ...
+
+    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
+        """Set the restartedAt annotation to `at` (RFC 3339), only if resourceVersion still matches."""
+        ...
+
+    async def scale(self, workload: Workload, replicas: int) -> Attempt:
+        """Set spec.replicas through /scale, only if the Deployment's resourceVersion still matches."""
+        ...
+
+    async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
+        """The PodDisruptionBudgets of the pod's namespace whose selector matches it: who forbids an eviction.
+
+        None when the pod is gone. Raises ClusterUnavailable when they could not be read.
+        """
+        ...
+
+    async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
+        """The generation that a policy has now, asked of the API server itself; None where it is gone, or another one
+        has its name. Raises ClusterUnavailable when that could not be read."""
+        ...
+
+    async def write_status(
+        self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+    ) -> str:
+        """Replace a policy's status; returns the new resourceVersion. Raises StatusConflict, ClusterUnavailable."""
+        ...
+
+    def reports(self) -> ReportView: ...
+
+    async def refresh_reports(self) -> None:
+        """List all LeakReports at their most recent: a watch may lag behind what the last leader wrote.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def create_report(
+        self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
+    ) -> LeakReport:
+        """Create a report without a status. One of that name that exists already is returned as it is.
+
+        Raises ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def write_report_status(self, report: LeakReport, status: Mapping[str, Any]) -> str:
+        """Replace a report's status if its resourceVersion still matches; returns the new one.
+
+        Raises StatusConflict, ClusterUnavailable, Forbidden.
+        """
+        ...
+
+    async def delete_report(self, report: LeakReport) -> None:
+        """Delete the report of that UID; none is fine. Raises ClusterUnavailable, Forbidden."""
+        ...
+
+
+class Metrics(Protocol):
+    """One source of readings."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """`Prometheus` or `Kubelet`."""
+        ...
+
+    @property
+    def pod_labels(self) -> tuple[str, str]:
+        """What the source calls the labels that name a pod: its namespace's and its own."""
+        ...
+
+    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+        """An answer for every query's key, whatever happens: a failure is an answer, never an exception.
+
+        Points lie in (since, now], `step` seconds apart. Timeouts and size caps are the source's own.
+        """
+        ...
+
+
+class QuestionFailed(Exception):
+    """A query had no answer; the message is fit for people and holds nothing that the source wrote."""
+
+
+@runtime_checkable
+class Instant(Protocol):
+    """A source that answers PromQL about the present moment. Not every source of readings does."""
+
+    async def values(self, query: str, at: float) -> Sequence[float]:
+        """The values of the vector that `query` yields at `at` (epoch s). Raises QuestionFailed."""
+        ...
+
+
+class SilenceSource(Protocol):
+    """Where people ask for quiet."""
+
+    async def active(self) -> Silences:
+        """The active silences; what could not be read is a trouble of the answer, never an exception."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAnswer:
+    """What a probe endpoint answered: a status code, or why there is none (`error`, a short phrase)."""
+
+    path: str
+    code: int | None
+    error: str = ""
+
+
+class Endpoints(Protocol):
+    """Calls the probe endpoints of pods."""
+
+    async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known. `source` is the
+    name of the source that the policy reads, for what its metrics say of database pools; empty: the default one."""
+
+    report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
+    workload: Workload
+    pod: Pod
+    container: str  # empty where the signal does not name it
+    spec: Evidence
+    signal_type: str
+    goroutines: float | None = None
+    source: str = ""
+
+
+class Profiler(Protocol):
+    """Takes profiles of a pod and names suspects."""
+
+    async def capture(self, request: CaptureRequest) -> EvidenceStatus:
+        """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
+        ...
+
+
+READER_CONTAINER = "leakwarden-descriptors"  # the name of the one ephemeral container that a pod is given
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorsFound:
+    """What a process holds open, or why that is not known: `reason` with a message for people."""
+
+    target: str = ""  # the container that was looked into, where that is known
+    census: Census | None = None
+    reason: DescriptorReason | None = None
+    message: str = ""
+
+
+class DescriptorReader(Protocol):
+    """Looks into a pod by the ephemeral container READER_CONTAINER."""
+
+    async def read(self, pod: Pod, container: str, report: str) -> DescriptorsFound:
+        """Add the container, wait for its answer, give that. One that was added before for the same report
+        (NAMESPACE/NAME) is not added again; its answer is taken. `container` empty: the pod's main one.
+
+        Within its own timeout; a failure is an answer, never an exception.
+        """
+        ...
+
+
+class Recorder(Protocol):
+    async def announce(self, announcements: Sequence[Announcement]) -> None:
+        """Record Events; like ones become a series. Never raises: a lost Event must not stop a tick."""
+        ...

@@ -1,0 +1,90 @@
+"""This tick's LeakReports: what the cluster holds, and what they are about to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
+from leakwarden.api.v1alpha1.status import ActionStatus
+from leakwarden.core.episodes.steps import open_by_pod
+from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.engine.ports import Cluster, ReportView
+
+
+@dataclass(slots=True)
+class ReportDrafts:
+    """`trouble`: why reports cannot be read, or not be written just now; `refused`: which right to write them was
+    missing at the last try. While there is either nothing is acted on. `legacy`: records of before there were reports,
+    by policy UID."""
+
+    trouble: str = ""
+    refused: str = ""
+    legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)
+    _begun: dict[str, LeakReport] = field(default_factory=dict)  # by UID, as this tick found or created them
+    _held: dict[str, LeakReport] = field(default_factory=dict)
+    _drafts: dict[str, LeakReport] = field(default_factory=dict)
+    _open: dict[str, str] = field(default_factory=dict)  # pod UID -> report UID
+
+    @classmethod
+    def of(cls, view: ReportView, trouble: str = "", refused: str = "") -> ReportDrafts:
+        held = dict(view.reports)
+        opened = {pod: report.uid for pod, report in open_by_pod(held.values()).items()}
+        if not trouble and not view.synced:
+            trouble = view.trouble or "LeakReports were not listed yet"
+        return cls(trouble, refused, {}, dict(held), held, dict(held), opened)
+
+    @property
+    def reports(self) -> Sequence[LeakReport]:
+        """As they are about to be."""
+        return tuple(self._drafts.values())
+
+    def by_uid(self, uid: str) -> LeakReport | None:
+        """As it is about to be; None where there is none (any more)."""
+        return self._drafts.get(uid)
+
+    def held(self, uid: str) -> LeakReport:
+        return self._held[uid]
+
+    def of_pod(self, pod_uid: str) -> LeakReport | None:
+        """The open report of a pod."""
+        uid = self._open.get(pod_uid)
+        draft = self._drafts.get(uid) if uid is not None else None
+        return draft if draft is not None and not draft.ended else None
+
+    def draft(self, report: LeakReport, status: LeakReportStatus) -> LeakReport:
+        """Say it, without writing it yet."""
+        self._drafts[report.uid] = changed = replace(self._drafts[report.uid], status=status)
+        return changed
+
+    def revise(self, report: LeakReport, change: Callable[[LeakReportStatus], LeakReportStatus]) -> LeakReport:
+        return self.draft(report, change(self._drafts[report.uid].status))
+
+    def take(self, report: LeakReport) -> None:
+        """A report that was just created, or found to exist."""
+        self._begun[report.uid] = self._held[report.uid] = self._drafts[report.uid] = report
+        if not report.ended:
+            self._open.setdefault(report.spec.pod.uid, report.uid)
+
+    def drop(self, report: LeakReport) -> None:
+        self._held.pop(report.uid, None)
+        self._drafts.pop(report.uid, None)
+
+    def changed(self) -> Iterable[tuple[LeakReport, LeakReport]]:
+        """(held, draft) where they differ."""
+        return [
+            (held, self._drafts[uid]) for uid, held in self._held.items() if self._drafts[uid].status != held.status
+        ]
+
+    def written(self) -> Iterable[tuple[LeakReport, LeakReport]]:
+        """(as this tick began, as it was last written) where the two differ."""
+        return [(self._begun[uid], held) for uid, held in self._held.items() if held.status != self._begun[uid].status]
+
+    async def write(self, cluster: Cluster, report: LeakReport) -> LeakReport:
+        """Write the draft. Raises StatusConflict, ClusterUnavailable; what is held is then as before."""
+        draft = self._drafts[report.uid]
+        body = draft.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        version = await cluster.write_report_status(self._held[report.uid], body)
+        written = replace(draft, resource_version=version)
+        self._held[report.uid] = self._drafts[report.uid] = written
+        return written

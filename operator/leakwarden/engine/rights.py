@@ -1,0 +1,63 @@
+"""Rights that turned out to be missing when they were needed, so that a condition can name them.
+
+Nothing is decided by what stands here: whoever needs a right tries, and is refused again. It is kept in memory only, and
+known again after a restart as soon as the right is needed once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from leakwarden.api.v1alpha1.policy import ActionType, Mode, PolicySpec
+from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.workload import Snapshot
+
+# What is read besides what is watched, by what it is needed for.
+POLICY_AGAIN = "the policy, again before acting"
+BUDGETS = "the PodDisruptionBudgets, to name the one that refuses"
+# What is done after an action, and for each of them.
+TAKING_BACK = "the replicas, to take back what was added for a while"
+
+
+@dataclass(slots=True)
+class Rights:
+    _missing: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (policy UID, what for, about) -> in words
+
+    def lacks(self, policy: Policy, purpose: str, message: str, about: str = "") -> None:
+        """`about` tells apart what the right is needed for several times over."""
+        self._missing[policy.uid, purpose, about] = message
+
+    def has(self, policy: Policy, purpose: str) -> None:
+        self._missing.pop((policy.uid, purpose, ""), None)
+
+    def keep_about(self, purpose: str, wanted: Iterable[str]) -> None:
+        """Forget what of the purpose is wanted no more: it was done after all, or is past."""
+        known = set(wanted)
+        self._missing = {key: said for key, said in self._missing.items() if key[1] != purpose or key[2] in known}
+
+    def keep(self, policies: Iterable[Policy]) -> None:
+        """Forget policies that are gone."""
+        known = {policy.uid for policy in policies}
+        self._missing = {key: said for key, said in self._missing.items() if key[0] in known}
+
+    def missing(self, policy: Policy, snapshot: Snapshot) -> list[str]:
+        """What the policy, as it is now, cannot have done for want of a right; each in one line."""
+        spec = policy.spec
+        if spec is None:
+            return []
+        found = [
+            said for (uid, purpose, _), said in self._missing.items() if uid == policy.uid and _asks(spec, purpose)
+        ]
+        scales = any(action.type is ActionType.SCALE_OUT for action in spec.remediation.actions)
+        if scales and snapshot.autoscalers_denied:
+            found.append(f"{snapshot.autoscalers_denied}, so ScaleOut is refused")
+        return list(dict.fromkeys(found))
+
+
+def _asks(spec: PolicySpec, purpose: str) -> bool:
+    """Whether the policy still wants what the right was needed for."""
+    if spec.mode is not Mode.ENFORCE:
+        return False
+    wanted = {str(action.type) for action in spec.remediation.actions}
+    return purpose in wanted or purpose not in set(ActionType)

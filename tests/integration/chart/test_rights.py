@@ -1,0 +1,190 @@
+"""What the operator's account may do, for every combination of the values that grant something."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
+from leakwarden.engine.ports import READER_CONTAINER
+from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
+
+READING = {"get", "list", "watch"}
+TELLING = {
+    Right("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    Right("create", "leakwarden.dev/leakreports"),
+    Right("delete", "leakwarden.dev/leakreports"),
+    Right("patch", "leakwarden.dev/leakreports/status"),
+    Right("create", "events.k8s.io/events"),
+    Right("patch", "events.k8s.io/events"),
+}
+#: In the release's own namespace; two of them for one name only.
+ELECTING = {
+    Right("create", "coordination.k8s.io/leases", NAMESPACE),
+    Right("update", "coordination.k8s.io/leases", NAMESPACE),
+}
+ACTIONS = {
+    "evictPod": ("EvictPod", {Right("create", "/pods/eviction")}),
+    "rolloutRestart": ("RolloutRestart", {Right("patch", "apps/deployments")}),
+    "scaleOut": ("ScaleOut", {Right("patch", "apps/deployments/scale")}),
+}
+
+
+def changes(granted: set[Right]) -> set[Right]:
+    """Those of the rights that can change something; the election's are checked on the way."""
+    assert granted >= ELECTING
+    return {each for each in granted if each.verb not in READING} - ELECTING
+
+
+def allow(*names: str) -> dict[str, Any]:
+    return {"actions": {name: {"enabled": True} for name in names}}
+
+
+def test_installed_without_values_the_account_can_only_tell() -> None:
+    manifests = render()
+    assert changes(rights(manifests)) == TELLING
+    assert environment(manifests)["LEAKWARDEN_ACTIONS"] == ""
+
+
+@pytest.mark.parametrize("chosen", [c for c in product([False, True], repeat=len(ACTIONS)) if any(c)])
+def test_each_allowed_action_grants_its_own_verbs_and_no_others(chosen: tuple[bool, ...]) -> None:
+    names = [name for name, wanted in zip(ACTIONS, chosen, strict=True) if wanted]
+    manifests = render(allow(*names))
+    expected = TELLING.union(*(ACTIONS[name][1] for name in names))
+    assert changes(rights(manifests)) == expected
+    assert environment(manifests)["LEAKWARDEN_ACTIONS"] == ",".join(ACTIONS[name][0] for name in names)
+
+
+def test_looking_into_pods_grants_the_right_to_add_the_reader_and_no_right_to_logs_or_exec() -> None:
+    granted = rights(render({"evidence": {"descriptors": {"enabled": True}}})) - rights(render())
+    assert granted == {Right("patch", "/pods/ephemeralcontainers")}
+    assert rights(render({"evidence": {"enabled": False, "descriptors": {"enabled": True}}})) == rights(render())
+
+
+def test_everything_it_may_read_is_what_it_needs() -> None:
+    everything = allow(*ACTIONS)
+    reads = {each.resource for each in rights(render(everything)) if each.verb in READING}
+    assert reads == {
+        "leakwarden.dev/reliabilitypolicies",
+        "leakwarden.dev/reliabilitypolicies/status",
+        "leakwarden.dev/leakreports",
+        "apps/deployments",
+        "apps/deployments/scale",
+        "apps/replicasets",
+        "/pods",
+        "policy/poddisruptionbudgets",
+        "autoscaling/horizontalpodautoscalers",
+        "/nodes/metrics",
+        "coordination.k8s.io/leases",
+    }
+
+
+def test_one_lease_can_be_read_and_written_and_no_other() -> None:
+    for values, release in (({}, "leakwarden"), ({"watchNamespaces": ["shop"]}, "leakwarden"), ({}, "other")):
+        manifests = render(values, release=release)
+        [role] = [each for each in of_kind(manifests, "Role") if each["metadata"]["namespace"] == NAMESPACE]
+        create, keep = role["rules"]
+        assert create["verbs"] == ["create"], "the one verb that cannot be confined to a name"
+        assert keep["verbs"] == ["get", "update"]
+        assert keep["resourceNames"] == [environment(manifests)["LEAKWARDEN_LEASE_NAME"]]
+        assert create["resources"] == keep["resources"] == ["leases"]
+
+
+@pytest.mark.parametrize("values", [{}, allow(*ACTIONS), {"watchNamespaces": ["shop"]}])
+def test_no_rule_uses_a_wildcard(values: dict[str, Any]) -> None:
+    for right in rights(render(values)):
+        assert "*" not in right.verb + right.resource
+
+
+def test_without_the_kubelets_nothing_of_the_nodes_can_be_read() -> None:
+    assert Right("get", "/nodes/metrics") in rights(render())
+    assert not {each for each in rights(render({"kubelet": {"enabled": False}})) if "nodes" in each.resource}
+
+
+def test_with_a_prometheus_the_kubelets_are_not_read_and_their_right_is_not_granted() -> None:
+    granted = rights(render({"prometheus": [{"name": "main", "url": "http://prometheus.monitoring:9090"}]}))
+    assert rights(render()) - granted == {Right("get", "/nodes/metrics")}
+    assert granted <= rights(render())
+
+
+def test_watching_two_namespaces_grants_the_same_rights_in_these_two_only() -> None:
+    everywhere = rights(render(allow("evictPod")))
+    confined = rights(render({**allow("evictPod"), "watchNamespaces": ["shop", "bank"]}))
+    election = {each for each in everywhere if each.namespace == NAMESPACE}
+    assert {each for each in confined if each.namespace == NAMESPACE} == election
+    everywhere, confined = everywhere - election, confined - election
+    kubelets = Right("get", "/nodes/metrics")
+    assert {each for each in confined if not each.namespace} == {kubelets}
+    for namespace in ("shop", "bank"):
+        here = {Right(each.verb, each.resource) for each in confined if each.namespace == namespace}
+        assert here == everywhere - {kubelets}
+    assert {each.namespace for each in confined} == {"", "shop", "bank"}
+
+
+def test_watching_namespaces_without_the_kubelets_needs_no_cluster_wide_right() -> None:
+    manifests = render({"watchNamespaces": ["shop"], "kubelet": {"enabled": False}})
+    assert not of_kind(manifests, "ClusterRole")
+    assert not of_kind(manifests, "ClusterRoleBinding")
+    assert environment(manifests)["LEAKWARDEN_WATCH_NAMESPACES"] == "shop"
+
+
+def test_rights_for_people_are_not_rights_of_the_operator() -> None:
+    manifests = render({"rbac": {"aggregateToUserRoles": True}})
+    assert changes(rights(manifests)) == TELLING
+    assert len(of_kind(manifests, "ClusterRole")) == 3
+    assert len(of_kind(render(), "ClusterRole")) == 1
+
+
+def test_without_rbac_nothing_is_granted() -> None:
+    manifests = render({"rbac": {"create": False}})
+    assert not [each for each in manifests if each["apiVersion"].startswith("rbac.authorization.k8s.io/")]
+
+
+def test_patching_deployments_comes_with_an_admission_policy_for_exactly_this_account() -> None:
+    manifests = render(allow("rolloutRestart"))
+    policy = the(manifests, "ValidatingAdmissionPolicy")
+    binding = the(manifests, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    account = the(manifests, "ServiceAccount")["metadata"]["name"]
+    (condition,) = policy["spec"]["matchConditions"]
+    assert f"'system:serviceaccount:{NAMESPACE}:{account}'" in condition["expression"]
+
+
+def test_looking_into_pods_comes_with_an_admission_policy_for_exactly_this_account_and_image() -> None:
+    manifests = render({"evidence": {"descriptors": {"enabled": True}}})
+    policy = the(manifests, "ValidatingAdmissionPolicy")
+    assert the(manifests, "ValidatingAdmissionPolicyBinding")["spec"] == {
+        "policyName": policy["metadata"]["name"],
+        "validationActions": ["Deny"],
+    }
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["pods/ephemeralcontainers"], ["UPDATE"])
+    account = the(manifests, "ServiceAccount")["metadata"]["name"]
+    (condition,) = policy["spec"]["matchConditions"]
+    assert f"'system:serviceaccount:{NAMESPACE}:{account}'" in condition["expression"]
+    text = " ".join(each["expression"] for each in policy["spec"]["validations"])
+    assert f"c.image == '{environment(manifests)['LEAKWARDEN_EVIDENCE_DESCRIPTORS_IMAGE']}'" in text
+    assert f"c.command == {list(COMMAND)}" in text
+    assert f"c.name == '{READER_CONTAINER}'" in text
+    assert f"c.args[1] == '{MESSAGE}'" in text
+
+
+def test_without_its_admission_policy_the_right_is_the_same() -> None:
+    values = {"evidence": {"descriptors": {"enabled": True, "admissionPolicy": False}}}
+    assert not of_kind(render(values), "ValidatingAdmissionPolicy")
+    assert Right("patch", "/pods/ephemeralcontainers") in rights(render(values))
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {"evictPod": {"enabled": True}, "scaleOut": {"enabled": True}},
+        {"rolloutRestart": {"enabled": True, "admissionPolicy": False}},
+    ],
+)
+def test_no_admission_policy_is_created_where_it_is_not_wanted(actions: dict[str, Any]) -> None:
+    assert not of_kind(render({"actions": actions}), "ValidatingAdmissionPolicy")

@@ -1,0 +1,68 @@
+"""The generated CustomResourceDefinition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakwarden.api.crd import files, policy_crd
+
+ROOT = Path(__file__).parents[3]
+VERSION = policy_crd()["spec"]["versions"][0]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    if isinstance(schema.get("items"), dict):
+        yield from nodes(schema["items"], f"{path}[]")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+
+
+@pytest.mark.parametrize("name", sorted(files()))
+def test_the_committed_files_are_what_the_models_say(name: str) -> None:
+    assert (ROOT / "crds" / name).read_text(encoding="utf-8") == files()[name]
+
+
+def test_every_field_explains_itself() -> None:
+    silent = [
+        path for path, node in nodes(SCHEMA)
+        if path.endswith(tuple("abcdefghijklmnopqrstuvwxyzUID")) and path not in ("", ".metadata")
+        and not node.get("description")
+    ]  # fmt: skip
+    assert silent == []
+
+
+def test_the_schema_is_structural() -> None:
+    for path, node in nodes(SCHEMA):
+        assert "$ref" not in node, path
+        assert "anyOf" not in node, path
+        assert "title" not in node, path
+        assert ("type" in node) != bool(node.get("x-kubernetes-int-or-string")), path
+
+
+def test_every_string_and_list_of_the_spec_is_bounded_so_that_cel_rules_stay_cheap() -> None:
+    for path, node in nodes(SCHEMA["properties"]["spec"]):
+        if node.get("type") == "string" and "enum" not in node:
+            assert "maxLength" in node, path
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+
+
+def test_kubectl_get_shows_what_matters_at_a_glance() -> None:
+    shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
+    assert shown == ["Mode", "Ready", "Healthy", "Targets", "Last action", "Age"]
+
+
+def test_defaults_are_filled_in_where_a_person_reads_them_back() -> None:
+    spec = SCHEMA["properties"]["spec"]["properties"]
+    assert spec["mode"]["default"] == "Observe"
+    assert spec["remediation"]["default"] == {}
+    assert spec["remediation"]["properties"]["cooldown"]["default"] == "10m"
+    assert spec["remediation"]["properties"]["podCooldown"]["default"] == "30m"

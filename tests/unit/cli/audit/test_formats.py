@@ -1,0 +1,107 @@
+"""`leakwarden audit -o ...`: each format holds what its readers look for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from leakwarden.__main__ import main
+from leakwarden.core.audit import CHECKS
+from tests.unit.cli.audit.audit_manifests import BAD, GOOD, SINGLE
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
+    """Write a file into the working directory, which is an empty one; gives its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def _write(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name
+
+    return _write
+
+
+Write = Callable[[str, str], str]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_json_holds_place_findings_and_counts(write: Write, capsys: Captured) -> None:
+    main(["audit", write("x.yaml", f"{GOOD}---\n{BAD}"), "-o", "json"])
+    answer = json.loads(capsys.readouterr().out)
+    good, bad = answer["deployments"]
+    assert (bad["file"], bad["document"], bad["line"], bad["namespace"], bad["name"]) == (
+        "x.yaml",
+        2,
+        21,
+        "shop",
+        "bad",
+    )
+    assert good["findings"] == []
+    assert [(f["check"], f["severity"], f["container"]) for f in bad["findings"]] == [
+        ("GraceBelowDrain", "Error", "app")
+    ]
+    assert answer["summary"] == {"error": 1, "warning": 0, "info": 0}
+    assert answer["problems"] == []
+
+
+def test_sarif_is_what_code_scanning_reads(write: Write, capsys: Captured) -> None:
+    main(["audit", write("dir with space/x.yaml", f"{GOOD}---\n{BAD}---\n{SINGLE}"), "-o", "sarif"])
+    log = json.loads(capsys.readouterr().out)
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == [check.name for check in CHECKS]
+    assert [(r["ruleId"], r["level"]) for r in run["results"]] == [
+        ("GraceBelowDrain", "error"),
+        ("SingleReplica", "warning"),
+    ]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        (location,) = result["locations"]
+        assert location["physicalLocation"]["artifactLocation"]["uri"] == "dir%20with%20space/x.yaml"
+    lines = [r["locations"][0]["physicalLocation"]["region"]["startLine"] for r in run["results"]]
+    assert lines == [21, 41]
+    prints = [r["partialFingerprints"]["leakwarden/v1"] for r in run["results"]]
+    assert len(set(prints)) == 2
+
+
+def test_a_sarif_alert_stays_the_same_when_the_file_is_edited_above_it(write: Write, capsys: Captured) -> None:
+    fingerprints = []
+    for text in (BAD, f"# a line more\n{BAD}"):
+        main(["audit", write("x.yaml", text), "-o", "sarif"])
+        (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+        fingerprints.append(result["partialFingerprints"])
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_junit_counts_what_it_lists_and_fails_only_what_fails_the_run(write: Write, capsys: Captured) -> None:
+    main(["audit", write("x.yaml", f"{SINGLE}---\n{BAD}---\na: b: c"), "-o", "junit"])
+    root = ElementTree.fromstring(capsys.readouterr().out)
+    single, bad, unreadable = root.findall("testsuite")
+    assert single.findall(".//failure") == []
+    assert "replicas is 1" in (single.findtext(".//system-out") or "")
+    (failure,) = bad.findall(".//failure")
+    assert failure.get("type") == "Error"
+    assert unreadable.findall(".//error")
+    for suite in (single, bad, unreadable):
+        assert int(suite.get("tests", "")) == len(suite.findall("testcase"))
+        assert int(suite.get("failures", "")) == len(suite.findall(".//failure"))
+    assert root.get("failures") == "1"
+    assert root.get("errors") == "1"
+
+
+def test_what_a_manifest_says_cannot_drive_the_terminal_or_break_xml(write: Write, capsys: Captured) -> None:
+    evil = BAD.replace("name: bad,", 'name: "\\e[2J\\0<bad>",')
+    name = write("x.yaml", evil)
+    assert main(["audit", name]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+    assert main(["audit", name, "-o", "junit"]) == 1
+    assert "<bad>" in (ElementTree.fromstring(capsys.readouterr().out)[0].get("name") or "")

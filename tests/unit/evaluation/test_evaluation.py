@@ -1,0 +1,66 @@
+"""From judgements on signals to the verdict on a pod, and from policies to targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leakwarden.api.v1alpha1.policy import Signal
+from leakwarden.core.evaluation.evaluation import evaluate_pod, owners, targets
+from leakwarden.core.model.judgement import Judgement, Verdict
+from leakwarden.core.model.policy import format_time
+from tests.builders import NOW, pod, policy, snapshot, workload
+
+LEAK = Signal.model_validate({"name": "leak", "type": "Descriptors"})
+OTHER = Signal.model_validate({"name": "other", "type": "Goroutines"})
+SUPPORTING = Signal.model_validate({"name": "memory", "type": "WorkingSet"})
+SYMPTOM = Signal.model_validate({"name": "errors", "type": "Heap", "role": "Symptom"})
+
+
+def said(signal: Signal, verdict: Verdict, reason: str = "x") -> tuple[Signal, Judgement]:
+    return signal, Judgement(signal.name, verdict, reason, "", 1.0)
+
+
+EXHAUSTING, HEALTHY, UNKNOWN = Verdict.EXHAUSTING, Verdict.HEALTHY, Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("judged", "verdict", "acts"),
+    [
+        ([said(LEAK, EXHAUSTING), said(OTHER, HEALTHY)], EXHAUSTING, True),
+        ([said(LEAK, HEALTHY), said(SUPPORTING, EXHAUSTING)], Verdict.SUSPECT, False),
+        ([said(LEAK, HEALTHY), said(SYMPTOM, EXHAUSTING)], Verdict.SUSPECT, False),
+        ([said(LEAK, UNKNOWN, "NoSeries"), said(OTHER, HEALTHY)], HEALTHY, False),
+        ([said(LEAK, UNKNOWN, "NoSeries"), said(OTHER, UNKNOWN, "NotExported")], UNKNOWN, False),
+        ([said(LEAK, UNKNOWN, "Timeout"), said(OTHER, HEALTHY)], UNKNOWN, False),
+        ([said(LEAK, UNKNOWN, "Timeout"), said(OTHER, EXHAUSTING)], EXHAUSTING, True),
+        ([said(LEAK, UNKNOWN, "WarmingUp"), said(OTHER, HEALTHY)], HEALTHY, False),
+        ([said(LEAK, UNKNOWN, "WarmingUp")], UNKNOWN, False),
+        ([said(LEAK, UNKNOWN, "NoSeries"), said(SUPPORTING, HEALTHY)], UNKNOWN, False),
+        ([said(LEAK, Verdict.LEAKING)], Verdict.LEAKING, False),
+    ],
+    ids=[
+        "a leak signal decides", "a supporting signal never acts", "a symptom never acts",
+        "a signal the pod does not have is left out", "nothing to judge by is not healthy",
+        "a failed reading is not healthy", "one failed signal does not switch the others off",
+        "a signal that warms up waits for no other", "a young pod is unknown",
+        "supporting signals alone call nobody healthy", "leaking is reported only",
+    ],
+)  # fmt: skip
+def test_signals_together(judged: Any, verdict: Verdict, acts: bool) -> None:
+    found = evaluate_pod(pod(), judged)
+    assert found.verdict is verdict
+    assert (found.acting is not None) is acts
+
+
+def test_a_policy_selects_in_its_own_namespace_only() -> None:
+    world = snapshot([workload("api"), workload("other", namespace="elsewhere")], [])
+    assert [target.name for target in targets(policy(), world)] == ["api"]
+
+
+def test_the_oldest_policy_owns_a_deployment_whatever_the_order() -> None:
+    young = policy("a", metadata={"creationTimestamp": format_time(NOW)})
+    old = policy("b", metadata={"creationTimestamp": format_time(NOW - 99)})
+    world = snapshot([workload()], [])
+    assert owners([young, old], world) == owners([old, young], world) == {"uid-api": old}

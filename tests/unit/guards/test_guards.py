@@ -1,0 +1,393 @@
+"""Every guard by two fixtures: one it refuses, for its own reason and no other, and one it has no objection to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from leakwarden.api.v1alpha1.conditions import SKIP_MEANINGS, SkipReason
+from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult
+from leakwarden.core.guards import GUARDS, Candidate, Guard, Situation, Surroundings, ask
+from leakwarden.core.guards.limits import Limits
+from leakwarden.core.guards.silences import Matcher, Silence, Silences
+from leakwarden.core.model.workload import PreStop
+from tests.builders import NOW, container, enforcing, pod, workload
+from tests.guard_builders import (
+    QUIET,
+    candidate,
+    exhausting,
+    healthy,
+    record,
+    records,
+    report,
+    single,
+    situation,
+    target,
+    three,
+    unknown,
+)
+
+POOL = {"name": "pool", "type": "DBPool", "threshold": {"above": "90%"}}
+ALERT = {"name": "alert", "type": "Alert", "role": "Leak", "alert": {"name": "Leaks"}}
+SCALE = {"type": "ScaleOut", "maxReplicas": 4}
+RESTART = {"type": "RolloutRestart"}
+ESCALATE = {"type": "Escalate"}
+VETO = {"vetoes": [{"name": "sale", "query": "sale_running"}]}
+# NOW is a Monday, 14:13 in UTC.
+NIGHT = {"start": "22:00", "end": "06:00"}
+PROVEN = record(ago=3600, result=ActionResult.EFFECTIVE)
+
+
+def around(**changes: Any) -> Surroundings:
+    return replace(QUIET, **changes)
+
+
+def silence(*matchers: Matcher) -> Surroundings:
+    return around(silences=Silences((Silence("s1", matchers),)))
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return {**enforcing(), **changes}
+
+
+def elsewhere(count: int, namespace: str, ago: float, **changes: Any) -> list[Any]:
+    """Reports with one action each, on so many other Deployments."""
+    return [
+        report(f"w{n}", record(ago=ago, id=f"x{n}", workload_uid=f"uid-w{n}", **changes), namespace=namespace)
+        for n in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """What the guard refuses, and what it lets pass although it is close."""
+
+    no: tuple[Candidate, Situation]
+    nothing: tuple[Candidate, Situation]
+
+
+def fixtures(no: tuple[Any, Any], nothing: tuple[Any, Any]) -> Fixtures:
+    return Fixtures(no, nothing)
+
+
+FREE = situation()
+
+CASES: dict[SkipReason, Fixtures] = {
+    SkipReason.SUSPENDED: fixtures((candidate(spec=spec(suspend=True)), FREE), (candidate(), FREE)),
+    SkipReason.OBSERVING: fixtures((candidate(spec={"mode": "Observe"}), FREE), (candidate(), FREE)),
+    SkipReason.PAUSED: fixtures(
+        (candidate(spec=spec(pauseRequests=[{"name": "db", "reason": "migration"}])), FREE),
+        (candidate(spec=spec(pauseRequests=[])), FREE),
+    ),
+    SkipReason.CONFLICTED: fixtures((candidate(three("older")), FREE), (candidate(three()), FREE)),
+    SkipReason.OPTED_OUT: fixtures(
+        (candidate(three(annotations={"leakwarden.dev/skip": "we know"})), FREE),
+        (candidate(three(annotations={"leakwarden.dev/skip": "false"})), FREE),
+    ),
+    SkipReason.NOT_PERMITTED: fixtures(
+        (candidate(), situation(permitted=frozenset())), (candidate(action=ESCALATE), situation(permitted=frozenset()))
+    ),
+    SkipReason.OUTSIDE_MAINTENANCE: fixtures(
+        (candidate(spec=spec(maintenance={"allow": [NIGHT]})), FREE),
+        (candidate(spec=spec(maintenance={"deny": [NIGHT]})), FREE),
+    ),
+    SkipReason.VETOED: fixtures(
+        (candidate(spec=spec(**VETO)), FREE),  # not asked, which is no consent
+        (candidate(spec=spec(**VETO)), situation(around=around(vetoes={("uid-policy-shop", "sale"): ""}))),
+    ),
+    SkipReason.SILENCED: fixtures(
+        (candidate(), situation(around=silence(Matcher("namespace", "shop"), Matcher("severity", "critical")))),
+        (candidate(), situation(around=silence(Matcher("namespace", "other")))),
+    ),
+    SkipReason.CLUSTER_NOT_SYNCED: fixtures((candidate(), situation(cluster_fresh=False)), (candidate(), FREE)),
+    SkipReason.QUIET_AFTER_START: fixtures(
+        (candidate(), situation(around=around(started=NOW - 299))), (candidate(), situation(around=around(started=NOW - 301)))
+    ),
+    SkipReason.REFILLING: fixtures((candidate(resumed=NOW - 599), FREE), (candidate(resumed=NOW - 601), FREE)),
+    SkipReason.WARMING_UP: fixtures(
+        (candidate(three(rolled_out=NOW - 599)), FREE), (candidate(three(rolled_out=NOW - 601)), FREE)
+    ),
+    SkipReason.ROLLOUT_IN_PROGRESS: fixtures(
+        (candidate(three(updated_replicas=2)), FREE), (candidate(three(updated_replicas=3)), FREE)
+    ),
+    SkipReason.ACTION_PENDING: fixtures(
+        (candidate(), situation([record(ActionPhase.PENDING, ago=7200)])), (candidate(), situation([record(ago=7200)]))
+    ),
+    SkipReason.CANARY_PENDING: fixtures(
+        (candidate(spec=enforcing(actions=[{"type": "EvictPod", "timeout": "1h"}])),
+         situation([record(ago=1200, result=ActionResult.VERIFYING)])),
+        (candidate(spec=enforcing(actions=[{"type": "EvictPod", "timeout": "1h"}])),
+         situation([record(ago=1200, id="a2", result=ActionResult.VERIFYING), PROVEN])),
+    ),
+    SkipReason.OTHERS_IN_FLIGHT: fixtures(
+        (candidate(), situation(reports=elsewhere(1, "shop", 60, result=ActionResult.VERIFYING))),
+        (candidate(), situation(reports=elsewhere(1, "shop", 60, result=ActionResult.EFFECTIVE))),
+    ),
+    SkipReason.COOLDOWN_ACTIVE: fixtures(
+        (candidate(), situation([record(ago=599)])), (candidate(), situation([record(ago=601)]))
+    ),
+    SkipReason.POD_COOLDOWN_ACTIVE: fixtures(
+        (candidate(), situation([record(ago=1799, pod_uid="uid-api-1")])),
+        (candidate(), situation([record(ago=1801, pod_uid="uid-api-1")])),
+    ),
+    SkipReason.STAGGERED: fixtures(
+        (candidate(not_before=NOW + 60), FREE), (candidate(not_before=NOW + 60, action=SCALE), FREE)
+    ),
+    SkipReason.DISRUPTION_BUDGET: fixtures(
+        (candidate(), situation([record(ActionPhase.BLOCKED, ago=59, message="web-pdb forbids it")])),
+        (candidate(), situation([record(ActionPhase.BLOCKED, ago=61, message="web-pdb forbids it")])),
+    ),
+    SkipReason.CIRCUIT_OPEN: fixtures(
+        (candidate(), situation(records(3, 3600, 3600, result=ActionResult.INEFFECTIVE))),
+        (candidate(), situation(records(2, 3600, 3600, result=ActionResult.INEFFECTIVE))),
+    ),
+    SkipReason.EVIDENCE_MISSING: fixtures(
+        (candidate(spec=spec(evidence={"required": True})), FREE),
+        (candidate(spec=spec(evidence={"required": True})),
+         situation(reports=[report("api", evidence=EvidenceStatus(state=EvidenceState.CAPTURED))])),
+    ),
+    SkipReason.RECORDS_UNAVAILABLE: fixtures(
+        (candidate(), situation(records_trouble="may not list leakreports")), (candidate(), FREE)
+    ),
+    SkipReason.BUDGET_EXHAUSTED: fixtures(
+        (candidate(target([exhausting(pod("api-1")), unknown(pod("api-2")), healthy(pod("api-3"))])), FREE),
+        (candidate(target([exhausting(pod(f"api-{n}", ready=n != 1)) for n in (1, 2, 3)])), FREE),  # they leak together
+    ),
+    SkipReason.BELOW_MIN_READY: fixtures(
+        (candidate(target([exhausting(pod("api-1")), healthy(pod("api-2", ready=False)), healthy(pod("api-3"))]),
+                   enforcing(budget={"maxUnavailable": 2, "minReady": 2})), FREE),
+        (candidate(three(), enforcing(budget={"minReady": 2})), FREE),
+    ),
+    SkipReason.TOO_FEW_REPLICAS: fixtures(
+        (candidate(single()), FREE), (candidate(single(), enforcing(budget={"minReady": 0})), FREE)
+    ),
+    SkipReason.WORKLOAD_BUDGET_EXHAUSTED: fixtures(
+        (candidate(), situation(records(12, 7200, 4000, result=ActionResult.EFFECTIVE))),
+        (candidate(), situation(records(11, 7200, 4000, result=ActionResult.EFFECTIVE))),
+    ),
+    SkipReason.NAMESPACE_BUDGET_EXHAUSTED: fixtures(
+        (candidate(), situation(reports=elsewhere(10, "shop", 3000))),
+        (candidate(), situation(reports=elsewhere(10, "other", 3000))),
+    ),
+    SkipReason.CLUSTER_BUDGET_EXHAUSTED: fixtures(
+        (candidate(), situation(reports=elsewhere(20, "other", 3000))),
+        (candidate(), situation(reports=elsewhere(20, "other", 3601))),
+    ),
+    SkipReason.STORM_ACTIVE: fixtures(
+        (candidate(), situation(reports=[report(f"w{n}", exhausting_ago=60.0 * n) for n in range(10)])),
+        (candidate(), situation(reports=[report(f"w{n}", exhausting_ago=70.0 * n) for n in range(10)])),
+    ),
+    SkipReason.AT_MAX_REPLICAS: fixtures(
+        (candidate(action={"type": "ScaleOut", "maxReplicas": 3}), FREE), (candidate(action=SCALE), FREE)
+    ),
+    SkipReason.DROPS_REQUESTS: fixtures(
+        (candidate(three(containers=(container(pre_stop=PreStop("sleep", 30)),))), FREE),
+        (candidate(three(containers=(container(pre_stop=PreStop("sleep", 29)),))), FREE),
+    ),
+    SkipReason.WORSENS_LEAK: fixtures(
+        (candidate(target([exhausting(pod("api-1"), signal="pool")]), enforcing(POOL), SCALE), FREE),
+        (candidate(three(), enforcing(), SCALE), FREE),
+    ),
+    SkipReason.REPLICAS_OWNED: fixtures(
+        (candidate(action=SCALE), situation(around=Surroundings())),  # not known
+        (candidate(), situation(around=Surroundings())),
+    ),
+    SkipReason.TEMPLATE_OWNED: fixtures(
+        (candidate(three(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}), action=RESTART), FREE),
+        (candidate(three(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})), FREE),  # evicting is no drift
+    ),
+    SkipReason.ESCALATED: fixtures(
+        (candidate(action=ESCALATE), situation([record(type="Escalate", pod_uid="uid-api-1")])),
+        (candidate(action=ESCALATE), situation([record(type="Escalate", pod_uid="uid-api-0")])),
+    ),
+}  # fmt: skip
+
+
+# The others are no guard's answer but the engine's: a pod waits for its turn to be captured.
+OF_GUARDS = [reason for reason in SkipReason if reason is not SkipReason.EVIDENCE_PENDING]
+
+
+def guard_of(reason: SkipReason) -> Guard:
+    (found,) = [guard for guard in GUARDS if (skip := guard(*CASES[reason].no)) is not None and skip.reason is reason]
+    return found
+
+
+@pytest.mark.parametrize("reason", OF_GUARDS)
+def test_a_guard_says_no_for_its_own_reason_and_no_other_guard_objects(reason: SkipReason) -> None:
+    skips = ask(*CASES[reason].no)
+    assert [skip.reason for skip in skips] == [reason]
+    assert skips[0].message
+
+
+@pytest.mark.parametrize("reason", OF_GUARDS)
+def test_a_guard_says_nothing_where_it_is_close_but_not_reached(reason: SkipReason) -> None:
+    assert guard_of(reason)(*CASES[reason].nothing) is None
+
+
+def test_every_reason_has_a_guard_fixtures_and_a_meaning() -> None:
+    assert set(CASES) == set(OF_GUARDS)
+    assert set(SKIP_MEANINGS) == set(SkipReason)
+    assert len({guard_of(reason) for reason in CASES}) == len(GUARDS)
+    assert len({guard.__name__ for guard in GUARDS}) == len(GUARDS)
+
+
+@pytest.mark.parametrize("reason", OF_GUARDS)
+def test_calling_a_person_changes_nothing_so_only_consent_and_records_hold_it_back(reason: SkipReason) -> None:
+    held = {
+        SkipReason.SUSPENDED, SkipReason.OBSERVING, SkipReason.PAUSED, SkipReason.CONFLICTED, SkipReason.OPTED_OUT,
+        SkipReason.CLUSTER_NOT_SYNCED, SkipReason.RECORDS_UNAVAILABLE, SkipReason.ESCALATED,
+    }  # fmt: skip
+    found, known = CASES[reason].no
+    calling = replace(found, action=candidate(action=ESCALATE).action)
+    assert {skip.reason for skip in ask(calling, known)} == ({reason} & held)
+
+
+@pytest.mark.parametrize(
+    ("silences", "policy", "stopped"),
+    [
+        (None, spec(), False),  # no Alertmanager is configured: a cluster without one can be acted in
+        (None, enforcing(ALERT), False),
+        (None, spec(respectSilences=True), True),  # whoever asks for silences means some that exist
+        # One of two Alertmanagers does not answer; what the other says holds all the same.
+        (Silences((Silence("s", (Matcher("pod", "api-1"),)),), trouble="it cannot be reached"), spec(), True),
+        (Silences(trouble="it cannot be reached"), spec(), False),
+        (Silences(trouble="it cannot be reached"), spec(respectSilences=True), True),
+        (Silences(trouble="it cannot be reached"), enforcing(ALERT), True),
+        (Silences((Silence("s", (Matcher("pod", "api-.*", is_regex=True),)),)), spec(), True),
+        (Silences((Silence("s", (Matcher("deployment", "api"),)),)), spec(), True),
+        (Silences((Silence("s", (Matcher("severity", "info"),)),)), spec(), False),  # is about nobody
+        (Silences((Silence("s", (Matcher("namespace", "shop", is_equal=False),)),)), spec(), False),
+        (Silences((Silence("s", (Matcher("namespace", "shop"), Matcher("alertname", "Other"))),)), spec(), False),
+        # Expressions of RE2 that Python does not know, or reads otherwise: taken to hold, whichever way round.
+        *[
+            (
+                Silences((Silence("s", (Matcher("namespace", "shop"), Matcher("pod", value, True, equal))),)),
+                spec(),
+                True,
+            )
+            for value in (
+                "[[:alnum:]-]+",
+                "[^[:space:]]+",
+                r"\Qapi\E.*",
+                r"\pL.+",
+                "(?U)api.*",
+                "api{,3}",
+                "a{2000000000000}",
+            )
+            for equal in (True, False)
+        ],
+        (Silences((Silence("s", (Matcher("deployment", "ap", is_regex=True),)),)), spec(), False),  # the whole value
+    ],
+)
+def test_silences(silences: Silences | None, policy: dict[str, Any], stopped: bool) -> None:
+    asked = ask(candidate(spec=policy), situation(around=around(silences=silences)))
+    assert [skip.reason for skip in asked] == ([SkipReason.SILENCED] if stopped else [])
+
+
+def test_a_silence_of_one_alert_holds_for_actions_that_follow_from_it() -> None:
+    about = silence(Matcher("namespace", "shop"), Matcher("alertname", "Leaks"))
+    from_alert = candidate(target([exhausting(pod("api-1"), signal="alert"), healthy(pod("api-2")), healthy(pod("api-3"))]),
+                           enforcing(ALERT))  # fmt: skip
+    assert [skip.reason for skip in ask(from_alert, situation(around=about))] == [SkipReason.SILENCED]
+    assert not ask(candidate(), situation(around=about))
+
+
+@pytest.mark.parametrize(
+    ("changes", "scalers", "owner"),
+    [
+        ({}, {("shop", "api"): "the KEDA ScaledObject api"}, "the KEDA ScaledObject api"),
+        ({}, {("other", "api"): "the HorizontalPodAutoscaler api"}, ""),
+        (
+            {"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api"}},
+            {},
+            "Argo CD application shop",
+        ),
+        ({"labels": {"helm.toolkit.fluxcd.io/name": "api"}}, {}, "the Flux HelmRelease api"),
+        ({"owner": "MCPServer api"}, {}, "the MCPServer api that controls it"),
+    ],
+)
+def test_who_owns_the_replicas_is_named_and_never_fought(changes: dict[str, Any], scalers: Any, owner: str) -> None:
+    skips = ask(candidate(three(**changes), action=SCALE), situation(around=around(autoscalers=scalers)))
+    assert [skip.reason for skip in skips] == ([SkipReason.REPLICAS_OWNED] if owner else [])
+    assert not owner or owner in skips[0].message
+    assert not ask(candidate(three(**changes)), situation(around=around(autoscalers=scalers)))  # evicting is no fight
+
+
+@pytest.mark.parametrize(
+    ("changes", "stopped"),
+    [
+        ({"strategy": "Recreate"}, SkipReason.TOO_FEW_REPLICAS),
+        ({"max_unavailable": "100%"}, SkipReason.TOO_FEW_REPLICAS),
+        ({"max_unavailable": 2}, SkipReason.BUDGET_EXHAUSTED),
+        ({"max_unavailable": 0, "max_surge": 1}, None),
+        ({"replicas": 1, "updated_replicas": 1}, None),  # 25% of one: a new pod serves before the old one goes
+    ],
+)
+def test_a_rollout_counts_with_the_pods_that_it_takes_away_at_once(
+    changes: dict[str, Any], stopped: SkipReason | None
+) -> None:
+    one = single() if changes.get("replicas") == 1 else three(**changes)
+    skips = {skip.reason for skip in ask(candidate(one, action=RESTART), FREE)}
+    assert stopped in skips if stopped else not skips
+
+
+def test_a_process_that_the_kubelet_restarted_is_as_young_as_a_new_pod() -> None:
+    young = workload()
+    member = pod("api-1", created=NOW - 86_400)
+    restarted = replace(member, containers=(replace(member.containers[0], started=NOW - 30),))
+    one = replace(three(), workload=young, pods=(exhausting(restarted), *three().pods[1:]))
+    assert [skip.reason for skip in ask(candidate(one), FREE)] == [SkipReason.WARMING_UP]
+    off = enforcing(warmUp="0s")
+    assert not ask(candidate(one, off), FREE)
+
+
+def test_a_storm_of_actions_stops_everything_until_its_cooldown_is_over() -> None:
+    many = Surroundings(limits=Limits(namespace_actions=100, cluster_actions=100), autoscalers={})
+    storm = elsewhere(10, "other", 1700)
+    asked = ask(candidate(), situation(around=many, reports=storm))
+    assert [skip.reason for skip in asked] == [SkipReason.STORM_ACTIVE]
+    assert not ask(candidate(), situation(around=many, reports=elsewhere(10, "other", 1801)))
+    off = replace(many, limits=replace(many.limits, storm_enabled=False))
+    assert not ask(candidate(), situation(around=off, reports=storm))
+
+
+def test_a_record_of_which_nobody_knows_the_namespace_counts_in_every_namespace() -> None:
+    legacy = {f"uid-{n}": [record(ago=3000, id=f"l{n}", workload_uid=f"uid-{n}")] for n in range(10)}
+    asked = ask(candidate(), replace(FREE, records=legacy))
+    assert [skip.reason for skip in asked] == [SkipReason.NAMESPACE_BUDGET_EXHAUSTED]
+
+
+def test_a_refused_eviction_counts_in_no_budget_and_a_failed_one_in_all() -> None:
+    refused = records(12, 700, 3600, phase=ActionPhase.BLOCKED)
+    assert not ask(candidate(), situation(refused))
+    failed = records(12, 700, 3600, phase=ActionPhase.FAILED)
+    assert [skip.reason for skip in ask(candidate(), situation(failed))] == [SkipReason.WORKLOAD_BUDGET_EXHAUSTED]
+
+
+def test_a_canary_that_failed_does_not_speak_for_its_siblings() -> None:
+    slow = enforcing(actions=[{"type": "EvictPod", "timeout": "1h"}])
+    history = [
+        record(ago=1200, id="a3", result=ActionResult.VERIFYING),
+        record(ago=2400, id="a2", result=ActionResult.INEFFECTIVE),
+        record(ago=3600, id="a1", result=ActionResult.EFFECTIVE),
+    ]
+    assert [skip.reason for skip in ask(candidate(spec=slow), situation(history))] == [SkipReason.CANARY_PENDING]
+
+
+def test_every_pause_request_is_told_with_its_reason() -> None:
+    both = spec(pauseRequests=[{"name": "db", "reason": "migration"}, {"name": "sre", "reason": "incident 7"}])
+    (skip,) = ask(candidate(spec=both), FREE)
+    assert skip.message == "paused by db: migration; sre: incident 7"
+
+
+def test_pods_that_are_killed_at_once_are_spared_unless_the_audit_is_off_and_may_be_helped_by_another_replica() -> None:
+    abrupt = three(termination_grace=0)
+    assert [skip.reason for skip in ask(candidate(abrupt), FREE)] == [SkipReason.DROPS_REQUESTS]
+    assert [skip.reason for skip in ask(candidate(abrupt, action=RESTART), FREE)] == [SkipReason.DROPS_REQUESTS]
+    assert not ask(candidate(abrupt, action=SCALE), FREE)
+    assert not ask(candidate(abrupt, spec=spec(audit={"enabled": False})), FREE)
+    unknown_length = three(containers=(container(pre_stop=PreStop("exec", None)),))
+    assert not ask(candidate(unknown_length), FREE)

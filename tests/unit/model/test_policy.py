@@ -1,0 +1,126 @@
+"""What a policy may say, and what is said about one that may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leakwarden.api.v1alpha1.policy import Selector
+from leakwarden.core.model.policy import parse_policy, selects
+from tests.builders import body, policy
+
+
+def test_a_selector_is_all_that_a_policy_needs() -> None:
+    spec = policy().spec
+    assert spec is not None
+    assert spec.mode == "Observe"
+    assert [signal.name for signal in spec.signals] == ["descriptors", "goroutines", "heap", "db-pool", "working-set"]
+    assert [action.type for action in spec.remediation.actions] == ["EvictPod"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "allowed"),
+    [
+        ({"selector": {}}, "spec.selector", "at least one entry"),
+        ({"mode": "Kill"}, "spec.mode is 'Kill'", "'Observe' or 'Enforce'"),
+        ({"signals": [{"name": "a", "type": "Descriptors", "threshold": {"above": "80 percent"}}]},
+         "spec.signals[0].threshold.above is '80 percent'", "80%"),
+        ({"signals": [{"name": "a", "type": "Descriptors", "threshold": {"above": "80%", "for": "5 minutes"}}]},
+         "spec.signals[0].threshold.for is '5 minutes'", "write it like 90s"),
+        ({"signals": [{"name": "a", "type": "PromQL"}]}, "spec.signals[0]", "query is needed"),
+        ({"signals": [{"name": "a", "type": "PromQL", "query": "sum(", "threshold": {"above": "1"}}]},
+         "spec.signals[0].query is 'sum('", ""),
+        ({"signals": [{"name": "a", "type": "Heap"}, {"name": "a", "type": "Heap"}]}, "spec", "more than once"),
+        ({"mode": "Enforce", "signals": [{"name": "m", "type": "WorkingSet"}]}, "spec", "role Leak"),
+        ({"remediation": {"actions": [{"type": "ScaleOut"}]}}, "spec.remediation.actions[0]", "maxReplicas"),
+        ({"remediation": {"budget": {"maxUnavailable": "100%"}}}, "spec.remediation.budget", "1% to 99%"),
+        ({"remediation": {"budget": {"maxUnavailable": 0}}}, "spec.remediation.budget", "1 to 1000"),
+        ({"remediation": {"cooldown": "1s"}}, "spec.remediation.cooldown is '1s'", "at least 10s"),
+        ({"selctor": {}}, "spec.selctor", "no such field"),
+        ({"signals": []}, "spec.signals", "at least 1"),
+        ({"signals": 7}, "spec.signals is '7'", "it must be a list"),
+        ({"signals": ["a"]}, "spec.signals[0] is 'a'", "it must be a mapping"),
+        ({"selector": []}, "spec.selector", "it must be a mapping"),
+        ({"evidence": {"port": 99999}}, "spec.evidence.port is '99999'", "it must be less than or equal to 65535"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors"}]}, "spec.signals[0]", "need a threshold"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5"}}]},
+         "spec.signals[0]", "such as 5% or 0.05"),
+        ({"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5%"}, "role": "Leak"}]},
+         "spec.signals[0]", "Symptom or Supporting"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "95%"}}]},
+         "spec.signals[0]", "a number of seconds"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 0}]},
+         "spec.signals[0].minRequestRate is '0'", "0.01"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 2e6}]},
+         "spec.signals[0].minRequestRate is '2000000.0'", "1000000"),
+        ({"signals": [{"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": "1"}]},
+         "spec.signals[0].minRequestRate is '1'", "number"),
+        ({"signals": [{"name": "a", "type": "Heap", "minRequestRate": 1}]}, "spec.signals[0]", "only for types HTTPErrors"),
+        ({"mode": "Enforce", "signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": "5%"}}]},
+         "spec", "role Leak"),
+        ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+         "spec.selector.matchExpressions[0]", "at least one value"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(
+    spec: dict[str, Any], field: str, allowed: str
+) -> None:
+    parsed = parse_policy(body(spec=spec))
+    assert parsed.spec is None
+    assert field in parsed.error
+    assert allowed in parsed.error
+    assert "\n" not in parsed.error
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["selector", "matchLabels", "mode", "signals", "name", "type", "threshold", "above", "query",
+                         "remediation", "budget", "maxUnavailable", "actions", "x"]) | st.text(max_size=5),
+        inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(spec=JSON, status=JSON)
+def test_parsing_never_raises_whatever_the_object_holds(spec: Any, status: Any) -> None:
+    parsed = parse_policy({**body(), "spec": spec, "status": status})
+    assert (parsed.spec is None) == bool(parsed.error)
+
+
+@pytest.mark.parametrize("above", ["5%", "0.05", "0", "100%"])
+def test_an_error_ratio_is_a_share_in_percent_or_below_one_and_needs_one_request_a_second(above: str) -> None:
+    spec = policy(spec={"signals": [{"name": "a", "type": "HTTPErrors", "threshold": {"above": above}}]}).spec
+    assert spec is not None
+    assert spec.signals[0].effective_role == "Symptom"
+    assert spec.signals[0].least_request_rate == 1
+
+
+def test_a_policy_may_ask_for_more_traffic() -> None:
+    signal = {"name": "a", "type": "LatencyP99", "threshold": {"above": "1.5"}, "minRequestRate": 20}
+    spec = policy(spec={"signals": [signal]}).spec
+    assert spec is not None
+    assert spec.signals[0].least_request_rate == 20
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "expected"),
+    [
+        ({"matchLabels": {"a": "1"}}, {"a": "1", "b": "2"}, True),
+        ({"matchLabels": {"a": "1"}}, {"a": "2"}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, {"a": "2"}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1"]}]}, {}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}, {}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}, {"a": "1"}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {"a": ""}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {"a": ""}, False),
+        ({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}, {"a": "1"}, False),
+    ],
+)
+def test_selectors_mean_what_they_mean_in_kubernetes(
+    selector: dict[str, Any], labels: dict[str, str], expected: bool
+) -> None:
+    assert selects(Selector.model_validate(selector), labels) is expected

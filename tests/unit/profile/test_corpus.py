@@ -1,0 +1,70 @@
+"""Real profiles of real programs: how often the right line is named, and that healthy programs have none."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from leakwarden.core.profile.shapes import CATALOGUE
+from tests.profiles.building import VERSIONS
+from tests.profiles.scoring import Result, markdown, results
+from tests.profiles.truth import programs
+
+taken = cache(results)
+
+
+def every(held_out: bool) -> list[Result]:
+    return [r for version in VERSIONS for r in taken(version) if r.case.program.held_out is held_out]
+
+
+def wrong(found: list[Result]) -> list[str]:
+    return [f"{r.case.version} {r.case.program.name}" for r in found if not r.right]
+
+
+def test_every_program_was_run_with_every_version() -> None:
+    names = [program.name for program in programs()]
+    for version in VERSIONS:
+        assert sorted(r.case.program.name for r in taken(version)) == names
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_line_that_leaks_is_named_first(version: str) -> None:
+    leaking = [r for r in taken(version) if r.case.program.site is not None]
+    assert len(leaking) >= 24
+    right = sum(r.right for r in leaking) / len(leaking)
+    assert right >= 0.95, wrong(leaking)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nothing_is_named_for_a_healthy_program(version: str) -> None:
+    healthy = [r for r in taken(version) if r.case.program.site is None]
+    assert len(healthy) >= 6
+    assert wrong(healthy) == []
+
+
+def test_programs_that_nobody_tuned_on_are_named_nearly_as_well() -> None:
+    found = every(held_out=True)
+    assert sum(r.right for r in found) / len(found) >= 0.85, wrong(found)
+
+
+def test_every_shape_of_the_catalogue_has_a_program_that_shows_it() -> None:
+    shown = {program.site.shape for program in programs() if program.site is not None}
+    assert {shape.name for shape in CATALOGUE} <= shown
+
+
+def test_a_suspect_of_high_confidence_is_seldom_wrong() -> None:
+    sure = [
+        r
+        for version in VERSIONS
+        for r in taken(version)
+        if r.found and r.found[0].confidence.value == "High" and r.case.program.site is not None
+    ]
+    assert len(sure) >= 60
+    assert sum(r.right for r in sure) / len(sure) >= 0.95, wrong(sure)
+
+
+def test_the_readme_shows_this_score() -> None:
+    readme = (Path(__file__).parents[2] / "profiles" / "README.md").read_text(encoding="utf-8")
+    assert markdown({version: taken(version) for version in VERSIONS}) in readme

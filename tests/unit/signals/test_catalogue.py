@@ -1,0 +1,167 @@
+"""The catalogue of signals: every row can be asked, and only for the pods it is asked for."""
+
+from __future__ import annotations
+
+import promql_parser as parser
+import pytest
+
+from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
+from leakwarden.api.v1alpha1.status import FIX_LENGTH
+from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, LimitKind, Row, real_limit, render, row_of
+from leakwarden.core.signals.queries import fixed_limit, grows
+
+BUILT_IN = [kind for kind in SignalType if kind not in (SignalType.PROMQL, SignalType.ALERT)]
+TEMPLATES = [
+    *(pytest.param(row.value, id=f"{kind}-value") for kind, row in CATALOGUE.items()),
+    *(pytest.param(row.limit, id=f"{kind}-limit") for kind, row in CATALOGUE.items() if row.limit),
+    *(pytest.param(template, id=name) for name, template in CONTEXT.items()),
+]
+
+
+def rendered(template: str) -> str:
+    return render(
+        template, matchers='ns="shop"', bucket=60, max_age=300, labels=Labels(namespace="ns", pod="po", container="co")
+    )
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_every_built_in_signal_has_a_row(kind: SignalType) -> None:
+    assert CATALOGUE[kind].type is kind
+    assert row_of(str(kind)) is CATALOGUE[kind]
+
+
+def test_what_a_policy_brings_itself_has_none() -> None:
+    assert SignalType.PROMQL not in CATALOGUE
+    assert row_of("PromQL/shop/0123") is None
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_query_is_promql_that_reads_nothing_but_the_namespaces_asked_for(template: str) -> None:
+    query = rendered(template)
+    assert "<<" not in query
+    selectors: list[parser.VectorSelector] = []
+
+    def visit(node: parser.Expr) -> None:
+        if isinstance(node, parser.VectorSelector):
+            selectors.append(node)
+
+    parser.walk(parser.parse(query), visit)
+    assert selectors
+    for selector in selectors:
+        assert ("ns", "shop") in [(m.name, m.value) for m in selector.matchers.matchers]
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_signal_has_a_limit_query_exactly_where_another_series_says_its_limit(row: Row) -> None:
+    assert (row.limit is not None) == (row.limit_kind is LimitKind.METRIC)
+    assert all((alias.limit is not None) == (row.limit_kind is LimitKind.METRIC) for alias in row.aliases)
+    if row.kubelet is not None:
+        assert (row.kubelet.limit is not None) == (row.limit_kind is LimitKind.METRIC)
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_row_says_what_to_do_where_its_limit_is_missing_if_one_can_be(row: Row) -> None:
+    assert bool(row.limit_fix) == row.grows
+    assert max(len(row.fix), len(row.limit_fix)) <= FIX_LENGTH
+    assert row.limit_fix == "" or row.limit_fix.isprintable()
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.type))
+def test_a_row_says_in_one_line_what_to_do_where_it_is_missing(row: Row) -> None:
+    assert row.fix
+    assert row.fix.isprintable()
+    assert row.unit
+
+
+def test_memory_alone_never_acts() -> None:
+    assert {kind: row.role for kind, row in CATALOGUE.items()} == {kind: DEFAULT_ROLES[kind] for kind in CATALOGUE}
+    assert CATALOGUE[SignalType.WORKING_SET].role is Role.SUPPORTING
+
+
+def test_what_users_feel_is_a_symptom_and_its_growth_is_not_judged() -> None:
+    assert {kind for kind, row in CATALOGUE.items() if row.role is Role.SYMPTOM} == SYMPTOMS
+    assert {kind for kind, row in CATALOGUE.items() if not row.grows} == SYMPTOMS
+    assert [grows(str(kind)) for kind in sorted(SYMPTOMS)] == [False, False]
+    assert grows("Descriptors")
+    assert grows("PromQL/shop/0123")
+    assert not grows("context/rate")
+
+
+def test_of_all_limits_only_that_of_a_share_is_known_without_reading() -> None:
+    assert fixed_limit(SignalType.HTTP_ERRORS) == 1
+    assert [fixed_limit(kind) for kind in SignalType if kind is not SignalType.HTTP_ERRORS] == [None] * 9
+
+
+def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
+    query = rendered(CATALOGUE[SignalType.DESCRIPTORS].value)
+    assert query == (
+        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po) '
+        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po) '
+        'min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s])'
+    )
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(60, "[60s]"), (5, "[5s]"), (2.5, "[3s]"), (0.25, "[250ms]")])
+def test_a_bucket_is_never_shorter_than_asked(seconds: float, shown: str) -> None:
+    assert render("x[<<bucket>>]", matchers="", bucket=seconds, max_age=1, labels=Labels()) == f"x{shown}"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan"), 2.0**50, 2.0**63])
+def test_a_number_that_means_unlimited_is_no_limit(value: float) -> None:
+    assert real_limit(value) is None
+
+
+@pytest.mark.parametrize("value", [1.0, 1024.0, 1_048_576.0, 64 * 2.0**30])
+def test_any_other_is(value: float) -> None:
+    assert real_limit(value) == value
+
+
+# What the catalogue promises: for each signal its unit, where its limit comes from, its role and the names it is
+# exported by, each with its limit's.
+PROMISED = {
+    "Descriptors": ("descriptors", "Metric", "Leak", {
+        "process_open_fds": "process_max_fds",
+        "process_files_open_files": "process_files_max_files",
+        "container_file_descriptors": "container_ulimits_soft",
+    }),
+    "Sockets": ("sockets", "None", "Leak", {"container_sockets": None}),
+    "Goroutines": ("goroutines", "None", "Leak", {
+        "go_goroutines": None,
+        "go_sched_goroutines_goroutines": None,
+        "go_goroutine_count": None,
+        "process_runtime_go_goroutines": None,
+    }),
+    "Heap": ("bytes", "ContainerMemory", "Leak", {
+        "go_memstats_heap_inuse_bytes": None,
+        "go_memory_classes_heap_objects_bytes": None,
+        "process_runtime_go_mem_heap_inuse_bytes": None,
+    }),
+    "WorkingSet": ("bytes", "ContainerMemory", "Supporting", {"container_memory_working_set_bytes": None}),
+    "DBPool": ("connections", "Metric", "Leak", {
+        "go_sql_in_use_connections": "go_sql_max_open_connections",
+        "go_sql_stats_connections_in_use": "go_sql_stats_connections_max_open",
+        "db_sql_connection_open": "db_sql_connection_max_open",
+        "pgxpool_acquired_conns": "pgxpool_max_conns",
+        "hikaricp_connections_active": "hikaricp_connections_max",
+        "hikaricp_active_connections": "hikaricp_max_connections",
+        "db_client_connections_usage": "db_client_connections_max",
+    }),
+    "HTTPErrors": ("of requests", "Share", "Symptom", {}),
+    "LatencyP99": ("seconds", "None", "Symptom", {}),
+}  # fmt: skip
+
+
+def test_the_catalogue_has_every_signal_with_its_unit_limit_role_and_names() -> None:
+    found = {
+        str(kind): (row.unit, str(row.limit_kind), str(row.role), {a.value: a.limit for a in row.aliases})
+        for kind, row in CATALOGUE.items()
+    }
+    assert found == PROMISED
+
+
+@pytest.mark.parametrize("kind", ["HTTPErrors", "LatencyP99"])
+def test_a_symptom_is_computed_from_requests_of_each_pod(kind: str) -> None:
+    query = rendered(CATALOGUE[SignalType(kind)].value)
+    asked = {"HTTPErrors": 'http_requests_total{code=~"5..",ns="shop"}[240s]', "LatencyP99": "histogram_quantile(0.99,"}
+    assert asked[kind] in query
+    assert "by (ns, po" in query
