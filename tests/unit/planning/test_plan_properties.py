@@ -255,13 +255,13 @@ HARMLESS = {
 
 
 def test_every_guard_is_either_missed_or_known_to_be_harmless() -> None:
-    assert {guard.__name__ for guard in GUARDS} == {*WITHOUT, *HARMLESS}
+    assert {guard.name for guard in GUARDS} == {*WITHOUT, *HARMLESS}
 
 
 @pytest.mark.parametrize("name", WITHOUT)
 def test_without_a_guard_a_story_is_found_that_breaks_its_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule, where = WITHOUT[name]
-    left = [guard for guard in GUARDS if guard.__name__ != name]
+    left = [guard for guard in GUARDS if guard.name != name]
     assert len(left) == len(GUARDS) - 1
     monkeypatch.setattr(guards, "GUARDS", left)
     story = searched(rule, where)
