@@ -19,6 +19,7 @@ from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
+from leakwarden.core.records.place import Places
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
 from leakwarden.engine.executor import Executor
@@ -31,7 +32,7 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
 from leakwarden.engine.rights import Rights
-from leakwarden.engine.scale_in import ScaleIn
+from leakwarden.engine.scale_in import ScaleIn, due_now
 
 log = logging.getLogger("leakwarden.engine")
 
@@ -99,14 +100,17 @@ class Engine:
         readings, findings = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
         )
-        book = await self._episodes.gather()
+        places = Places.of(policies, snapshot)
+        book = await self._episodes.gather(places)
         # decide
         self.acting = True
         facts = self._judge(policies, snapshot, readings, findings)
-        self._remember(book, facts)
+        self._remember(book, facts, places)
         self._episodes.settle(book, facts)
+        returns = due_now(book, facts)
         if self.lookout is not None:
-            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now)
+            asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
+            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now, asking)
         situation = self._situation(book, snapshot)
         decisions = plan(facts.evaluations, situation)
         # act
@@ -125,9 +129,9 @@ class Engine:
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await executor.execute(decision, book)
-        if facts.fresh and not self.ending:
-            await ScaleIn(self.cluster, self._episodes, self.clock, self._rights).all(
-                book, facts.policies, facts.snapshot
+        if not self.ending:
+            await ScaleIn(self.policies, self.cluster, self._episodes, self.clock, self._look, self._rights).all(
+                book, facts, returns
             )
         # tell
         await self._episodes.tell(book, facts)
@@ -158,10 +162,11 @@ class Engine:
                 evaluations.append(evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now))
         return TickFacts({policy.uid: policy for policy in policies}, evaluations, snapshot, fresh, readings, now)
 
-    def _remember(self, book: ReportDrafts, facts: TickFacts) -> None:
+    def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
         for policy in facts.policies.values():
-            records = legacy_records(policy, book.reports)
+            records = places.of_policy(legacy_records(policy, book.reports), policy)
+            book.homes.update({record.workload_uid: policy.namespace for record in records})
             book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
 
     def _look(self, book: ReportDrafts) -> tuple[Snapshot, Situation]:
@@ -172,7 +177,10 @@ class Engine:
         records = by_workload(book.reports, book.legacy.values())
         around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         trouble = book.trouble or book.refused
-        return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
+        return Situation(
+            self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around,
+            namespaces=book.homes,
+        )  # fmt: skip
 
     @contextmanager
     def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:

@@ -173,8 +173,9 @@ CASES: dict[SkipReason, Fixtures] = {
         (candidate(), situation(reports=elsewhere(10, "other", 3000))),
     ),
     SkipReason.CLUSTER_BUDGET_EXHAUSTED: fixtures(
-        (candidate(), situation(reports=elsewhere(20, "other", 3000))),
-        (candidate(), situation(reports=elsewhere(20, "other", 3601))),
+        (candidate(), situation(reports=[*elsewhere(10, "other", 3000), *elsewhere(10, "third", 3000)])),
+        # Whatever one namespace has recorded, it takes no more than its own share from the others.
+        (candidate(), situation(reports=[*elsewhere(50, "other", 3000), *elsewhere(9, "third", 3000)])),
     ),
     SkipReason.STORM_ACTIVE: fixtures(
         (candidate(), situation(reports=[report(f"w{n}", exhausting_ago=60.0 * n) for n in range(10)])),

@@ -29,7 +29,7 @@ from leakwarden.core.model.policy import parse_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning import planning
 from leakwarden.core.planning.planning import Decision
-from leakwarden.engine import executor
+from leakwarden.engine import doubts, executor
 from leakwarden.engine import report_keeper as episodes
 from leakwarden.engine import tick as engine
 from leakwarden.engine.report_drafts import ReportDrafts
@@ -301,7 +301,7 @@ def _believes_what_the_watch_last_showed(monkeypatch: pytest.MonkeyPatch) -> Non
     async def no_doubt(*_: Any) -> str:
         return ""
 
-    monkeypatch.setattr(executor.Executor, "_doubt", no_doubt)
+    monkeypatch.setattr(doubts.Doubts, "of_policy", no_doubt)
 
 
 def _forgets_at_every_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def too_few_replicas(candidate: Candidate, _: Situation) -> str | None:
 def workload_budget(candidate: Candidate, situation: Situation) -> str | None:
     budget = candidate.spec.remediation.budget
     window = parse_duration(budget.window)
-    used = situation.ledger.used(situation.now - window, workload_uid=candidate.target.workload.uid)
+    used = situation.ledger.used_on(candidate.target.workload, situation.now - window)
     if candidate.changes and used >= budget.actions:
         return f"{used} actions on it within {format_duration(window)}, {budget.actions} may be"
     return None
@@ -137,7 +137,7 @@ def workload_budget(candidate: Candidate, situation: Situation) -> str | None:
 def namespace_budget(candidate: Candidate, situation: Situation) -> str | None:
     limits = situation.surroundings.limits
     namespace = candidate.target.workload.namespace
-    used = situation.ledger.used(situation.now - limits.window, namespace=namespace)
+    used = situation.ledger.used_in(namespace, situation.now - limits.window)
     if candidate.changes and used >= limits.namespace_actions:
         message = f"{used} actions in the namespace within {format_duration(limits.window)}"
         return f"{message}, {limits.namespace_actions} may be"
@@ -152,7 +152,7 @@ def namespace_budget(candidate: Candidate, situation: Situation) -> str | None:
 )
 def cluster_budget(candidate: Candidate, situation: Situation) -> str | None:
     limits = situation.surroundings.limits
-    used = situation.ledger.used(situation.now - limits.window)
+    used = situation.ledger.used_anywhere(situation.now - limits.window, of_one=limits.namespace_actions)
     if candidate.changes and used >= limits.cluster_actions:
         message = f"{used} actions in the cluster within {format_duration(limits.window)}"
         return f"{message}, {limits.cluster_actions} may be"

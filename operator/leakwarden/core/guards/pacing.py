@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.model.policy import format_time, parse_time
@@ -138,16 +137,20 @@ def _too_soon(
 
 @guard(
     SkipReason.DISRUPTION_BUDGET,
-    "A PodDisruptionBudget forbids the eviction now.",
+    "A PodDisruptionBudget forbids the eviction or the rollout now, or whether one does cannot be read.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
 def disruption_budget(candidate: Candidate, situation: Situation) -> str | None:
-    """After a refused eviction: wait before asking again."""
-    if candidate.action.type is not ActionType.EVICT_POD:
+    """After a refusal: wait before asking again."""
+    if not candidate.disturbs:
         return None
     for record in situation.of(candidate):
         asked = parse_time(record.finished_at)
-        if record.phase is ActionPhase.BLOCKED and situation.now - asked < BLOCKED_WAIT:
+        if (
+            record.type == candidate.action.type
+            and record.phase is ActionPhase.BLOCKED
+            and situation.now - asked < BLOCKED_WAIT
+        ):
             return record.message
     return None
