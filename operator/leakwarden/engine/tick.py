@@ -19,6 +19,7 @@ from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
+from leakwarden.core.records.place import Places
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
 from leakwarden.engine.executor import Executor
@@ -31,7 +32,7 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
 from leakwarden.engine.rights import Rights
-from leakwarden.engine.scale_in import ScaleIn
+from leakwarden.engine.scale_in import ScaleIn, due_now
 
 log = logging.getLogger("leakwarden.engine")
 
@@ -98,7 +99,14 @@ class Engine:
             new_id=self.new_id,
             rights=self._rights,
         )
-        self._scale_in = ScaleIn(self.cluster, self._episodes, self.clock, self._rights)
+        self._scale_in = ScaleIn(
+            self.policies,
+            self.cluster,
+            self._episodes,
+            clock=self.clock,
+            look=self._look,
+            rights=self._rights,
+        )
         self._publisher = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
@@ -120,14 +128,17 @@ class Engine:
         readings, findings = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
         )
-        book = await self._episodes.gather()
+        places = Places.of(policies, snapshot)
+        book = await self._episodes.gather(places)
         # decide
         self.acting = True
         facts = self._judge(policies, snapshot, readings, findings)
-        self._remember(book, facts)
+        self._remember(book, facts, places)
         self._episodes.settle(book, facts)
+        returns = due_now(book, facts)
         if self.lookout is not None:
-            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now)
+            asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
+            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now, asking)
         situation = self._situation(book, snapshot)
         decisions = plan(facts.evaluations, situation)
         # act
@@ -140,8 +151,8 @@ class Engine:
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
-        if facts.fresh and not self.ending:
-            await self._scale_in.all(book, facts.policies, facts.snapshot)
+        if not self.ending:
+            await self._scale_in.all(book, facts, returns)
         # tell
         await self._episodes.tell(book, facts)
         silences_read = self.lookout is not None and self.lookout.reads_silences
@@ -177,10 +188,11 @@ class Engine:
             {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
         )
 
-    def _remember(self, book: ReportDrafts, facts: TickFacts) -> None:
+    def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
         for policy in facts.policies.values():
-            records = legacy_records(policy, book.reports)
+            records = places.of_policy(legacy_records(policy, book.reports), policy)
+            book.homes.update({record.workload_uid: policy.namespace for record in records})
             book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
 
     def _look(self, book: ReportDrafts) -> tuple[Snapshot, Situation]:
@@ -199,6 +211,7 @@ class Engine:
             reports=book.reports,
             records_trouble=trouble,
             surroundings=around,
+            namespaces=book.homes,
         )
 
     @contextmanager

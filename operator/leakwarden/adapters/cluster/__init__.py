@@ -131,6 +131,9 @@ class ApiCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await actions.disruption_budgets(self._session, pod)
 
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        return await actions.replicas_set_by(self._session, workload)
+
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await actions.policy_generation(self._session, namespace, name, uid)
 

@@ -59,7 +59,9 @@ def spent(
         if is_overdue(record, spec, now):
             return f"{action.type} was not seen to help within {format_duration(patience)}"
         same_pod = record.pod_uid == pod_uid
-        if action.type is ActionType.SCALE_OUT and same_pod and record.phase is ActionPhase.DONE:
+        # One whose answer was lost may have added its replica, and another would be one too many.
+        added = record.phase in (ActionPhase.DONE, ActionPhase.INTERRUPTED)
+        if action.type is ActionType.SCALE_OUT and same_pod and added:
             return "the pod leaks on beside the replica that was added"
         refused = record.phase in (ActionPhase.BLOCKED, ActionPhase.FAILED)
         if same_pod and refused and now - since > patience:
