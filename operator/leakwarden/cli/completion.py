@@ -25,7 +25,9 @@ def add_parser(commands: Any, whole: argparse.ArgumentParser) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=" or ".join((", ".join(SHELLS[:-1]), SHELLS[-1])))
+    parser.add_argument(
+        "shell", choices=SHELLS, metavar="SHELL", help=" or ".join((", ".join(SHELLS[:-1]), SHELLS[-1]))
+    )
     parser.set_defaults(run=run, whole=whole)
 
 
