@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
     @property
     def mark(self) -> str:
-        """So that colour never says it alone."""
+        """A mark in addition to the colour, for people who cannot see the colour."""
         return {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "calm": "\N{BULLET}"}[self.value]
 
 
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
-    empty where an answer says it already."""
+    empty where an answer has it already."""
 
     outcome: str
     tone: Tone
