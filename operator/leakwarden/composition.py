@@ -1,4 +1,4 @@
-"""The composition root: settings -> clients -> engine -> kopf. The only place that knows every part."""
+"""The composition root: settings -> clients -> engine -> kopf. The only module that imports every part."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REPORTS_PATIENCE = 10.0  # s
 
 
 async def _wait_for_api(session: Session) -> None:
-    """Until the API server serves our kind: without it kopf would watch nothing and never say so."""
+    """Wait until the API server serves our kind: without it kopf would watch nothing, silently."""
     path = f"/apis/{names.API_VERSION}"
     told = ""
     while True:
@@ -132,7 +132,9 @@ async def _operate(settings: Settings) -> int:
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
         changing = FencedCluster(cluster, election.fence) if election else cluster
-        evidence = await evidence_wiring.wire(stack, settings, session, changing, sources, default)
+        evidence = await evidence_wiring.wire(
+            stack, settings, session, cluster=changing, sources=sources, default=default
+        )
         alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
         silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
         if silences is not None:
@@ -159,7 +161,7 @@ async def _operate(settings: Settings) -> int:
             return election is None or election.fence.holds()
 
         def ready() -> str:
-            """Whoever leads and whoever stands by alike: an update of the operator waits for it."""
+            """Asked of the leader and of the standby replica alike: an update of the operator waits for it."""
             if not cluster.snapshot().synced:
                 return "the cache is not complete"
             return election.trouble if election else ""
@@ -187,7 +189,7 @@ async def _operate(settings: Settings) -> int:
             labels[""] = default.pod_labels
         reads = functools.partial(parse_policy, asks=parser, labels=labels)
         watch = PolicyWatch(policies, runner.wake, namespaces, reads=reads)
-        replica = Replica(runner, watch, recorder, look_anew, election)
+        replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, replica.stop)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.maintenance import Veto
@@ -38,10 +38,21 @@ class GuardContext:
         """Whether an Alertmanager is configured at all; whether it answers is another question."""
         return self.silences is not None
 
-    async def gather(self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, now: float) -> Surroundings:
+    async def gather(
+        self,
+        evaluations: Sequence[PolicyEvaluation],
+        snapshot: Snapshot,
+        now: float,
+        taking_back: Set[str] = frozenset(),
+    ) -> Surroundings:
+        """`taking_back`: UIDs of the policies with a replica that is due to be taken back."""
         # A clock that was set back must not make a quiet time of hours out of one of minutes.
         self.started = min(self.started, now)
-        acting = [each for each in evaluations if any(p.acting is not None for w in each.workloads for p in w.pods)]
+        acting = [
+            each
+            for each in evaluations
+            if each.policy.uid in taking_back or any(p.acting is not None for w in each.workloads for p in w.pods)
+        ]
         questions = [
             (each.policy, veto)
             for each in acting

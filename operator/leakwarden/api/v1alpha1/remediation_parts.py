@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from leakwarden.api.scalars import cel_duration, parse_duration
-from leakwarden.api.v1alpha1.schema import Duration, Model, Within, rules
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
 
 class Verification(Model):
     """How it is found out whether an action helped."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.settle) || !has(self.timeout)"
-                f" || {cel_duration('self.timeout')} > {cel_duration('self.settle')}",
-                "timeout must be longer than settle",
-            )
-        )
+    RULES = (
+        Rule(
+            "!has(self.settle) || !has(self.timeout)"
+            f" || {cel_duration('self.timeout')} > {cel_duration('self.settle')}",
+            "timeout must be longer than settle",
+            lambda self: parse_duration(self.timeout) > parse_duration(self.settle),
+            lambda self: f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}",
+        ),
     )
+    model_config = ruled(RULES)
 
     settle: Annotated[Duration, Within("0s", "1d")] = Field(
         default="1m",
@@ -35,12 +36,6 @@ class Verification(Model):
         " failure. Longer than settle; the default is Kubernetes' own progressDeadlineSeconds. At most 1d."
         " Default 10m.",
     )
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if parse_duration(self.timeout) <= parse_duration(self.settle):
-            raise ValueError(f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}")
-        return self
 
 
 class CircuitBreaker(Model):
