@@ -364,7 +364,7 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
     monkeypatch.setattr("leakwarden.engine.tick.evaluate", evaluate)
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
-    assert world.engine.defects == 1
+    assert world.engine.defects.count == 1
 
 
 async def test_a_policy_never_forgets_a_cooldown_however_many_actions_it_takes() -> None:

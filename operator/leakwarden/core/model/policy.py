@@ -29,6 +29,7 @@ class Policy:
     error: str
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
 
     @property
     def key(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
@@ -109,26 +110,33 @@ def _decide(policy: Policy, spec: PolicySpec, target: WorkloadEvaluation, situat
     return first
 
 
-def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[Decision]:
+def plan(
+    evaluations: Sequence[PolicyEvaluation],
+    situation: Situation,
+    contained: Callable[[Policy], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> list[Decision]:
     """What to do about every workload that has an Exhausting pod, the most urgent first.
 
-    Each decision is made in a world in which those before it are under way, so that together they exceed no budget.
+    Each decision is made in a world in which those before it are under way, so that together they exceed no budget. Each
+    is made within `contained`, so that a defect that one policy brings to light costs no other.
     """
     due: list[tuple[tuple[float, float, str], Policy, PolicySpec, WorkloadEvaluation]] = []
     for evaluation in evaluations:
-        for target in evaluation.workloads:
-            acting = [urgency(pod) for pod in target.pods if pod.acting is not None]
-            if acting and evaluation.policy.spec is not None:
-                due.append((min(acting), evaluation.policy, evaluation.policy.spec, target))
+        with contained(evaluation.policy):
+            for target in evaluation.workloads:
+                acting = [urgency(pod) for pod in target.pods if pod.acting is not None]
+                if acting and evaluation.policy.spec is not None:
+                    due.append((min(acting), evaluation.policy, evaluation.policy.spec, target))
     situation = _knowing(situation, [target for *_, target in due])
     decisions = []
     for _, policy, spec, target in sorted(due, key=lambda each: (each[0], each[1].key, each[3].workload.key)):
-        decision = _decide(policy, spec, target, situation)
-        if decision is None:
-            continue
-        decisions.append(decision)
-        if decision.go and decision.candidate.changes:
-            situation = _as_if_begun(decision, situation)
+        with contained(policy):
+            decision = _decide(policy, spec, target, situation)
+            if decision is None:
+                continue
+            if decision.go and decision.candidate.changes:
+                situation = _as_if_begun(decision, situation)
+            decisions.append(decision)
     return decisions
 
 
