@@ -68,6 +68,8 @@ class Row:
     # constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
+    # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
+    memory: bool = False
 
     @property
     def role(self) -> Role:
@@ -188,6 +190,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.HEAP,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(
@@ -221,6 +224,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.WORKING_SET,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
@@ -252,6 +256,15 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
     )
 }
+
+
+_MEMORY = frozenset(str(kind).lower() for kind, row in CATALOGUE.items() if row.memory)
+
+
+def is_memory(signal: str) -> bool:
+    """Whether a signal is memory, by its type: case, hyphens and underscores of its name do not count. A policy's own
+    PromQL says nothing of what it measures, and its key holds the names of others."""
+    return signal.lower().replace("-", "").replace("_", "") in _MEMORY
 
 
 def row_of(key: str) -> Row | None:
