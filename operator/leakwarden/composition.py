@@ -129,7 +129,9 @@ async def _operate(settings: Settings) -> int:
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
         changing = FencedCluster(cluster, election.fence) if election else cluster
-        evidence = await evidence_wiring.wire(stack, settings, session, changing, sources, default)
+        evidence = await evidence_wiring.wire(
+            stack, settings, session, cluster=changing, sources=sources, default=default
+        )
         alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
         silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
         if silences is not None:
@@ -178,7 +180,7 @@ async def _operate(settings: Settings) -> int:
             await _wait_for_view(cluster)
 
         watch = PolicyWatch(policies, runner.wake, namespaces)
-        replica = Replica(runner, watch, recorder, look_anew, election)
+        replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, replica.stop)

@@ -58,8 +58,7 @@ _CARRIED_OUT = {
 class Executor:
     """The only one for the whole cluster, so that budgets and cooldowns hold across policies.
 
-    `look` gives the newest snapshot and what guards know, with the records as they are by now. `judged` is when the
-    decisions were judged, epoch s.
+    `look` gives the newest snapshot and what guards know, with the records as they are by now.
     """
 
     policies: PolicyStore
@@ -67,7 +66,6 @@ class Executor:
     episodes: ReportKeeper
     clock: Callable[[], float]
     look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
-    judged: float
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     rights: Rights = field(default_factory=Rights)
 
@@ -75,12 +73,13 @@ class Executor:
     def doubts(self) -> Doubts:
         return Doubts(self.cluster, self.rights)
 
-    async def execute(self, decision: Decision, book: ReportDrafts) -> Decision:
-        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more."""
+    async def execute(self, decision: Decision, book: ReportDrafts, judged: float) -> Decision:
+        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more. `judged` is when
+        the decision was judged, epoch s."""
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
             return decision  # removed or edited since it was judged; the next tick judges anew
-        if (age := self.clock() - self.judged) > ACTS_WITHIN:
+        if (age := self.clock() - judged) > ACTS_WITHIN:
             old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
         snapshot, situation = self.look(book)

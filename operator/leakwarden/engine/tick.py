@@ -72,14 +72,42 @@ class Engine:
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: ReportKeeper = field(init=False)
     _capture: EvidenceCapture = field(init=False)
-    _teller: Publisher = field(init=False)
+    _inspection: Inspection = field(init=False)
+    _executor: Executor = field(init=False)
+    _scale_in: ScaleIn = field(init=False)
+    _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         self._episodes = ReportKeeper(self.cluster, self.clock)
         self._capture = EvidenceCapture(self.profiler, self._episodes, self.clock, lambda: self.wake())
-        self._teller = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
+        self._inspection = Inspection(
+            self.descriptor_reader,
+            self.policies,
+            self.cluster,
+            episodes=self._episodes,
+            clock=self.clock,
+            look=self._look,
+        )
+        self._executor = Executor(
+            self.policies,
+            self.cluster,
+            self._episodes,
+            clock=self.clock,
+            look=self._look,
+            new_id=self.new_id,
+            rights=self._rights,
+        )
+        self._scale_in = ScaleIn(
+            self.policies,
+            self.cluster,
+            self._episodes,
+            clock=self.clock,
+            look=self._look,
+            rights=self._rights,
+        )
+        self._publisher = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -118,29 +146,21 @@ class Engine:
         self._episodes.consider(book, facts, decisions, situation)
         decisions = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
         if not self.ending:
-            within = self.descriptor_reader
-            await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
-                book, decisions
-            )
+            await self._inspection.one(book, decisions)
         self._rights.keep(policies)
-        executor = Executor(
-            self.policies, self.cluster, self._episodes, self.clock, self._look, facts.now, self.new_id, self._rights
-        )
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
-                decisions[index] = await executor.execute(decision, book)
+                decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
         if not self.ending:
-            await ScaleIn(self.policies, self.cluster, self._episodes, self.clock, self._look, self._rights).all(
-                book, facts, returns
-            )
+            await self._scale_in.all(book, facts, returns)
         # tell
         await self._episodes.tell(book, facts)
         silences_read = self.lookout is not None and self.lookout.reads_silences
         for evaluation in facts.evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
                 mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._teller.tell(evaluation, mine, book, facts.snapshot, silences_read)
-        await self._teller.announce_reports(book, facts)
+                await self._publisher.tell(evaluation, mine, book, facts.snapshot, silences_read)
+        await self._publisher.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]
         records += [record for legacy in book.legacy.values() for record in legacy]
@@ -159,8 +179,14 @@ class Engine:
         evaluations = []
         for policy in policies:
             with self._contained(policy, "it was not judged"):
-                evaluations.append(evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now))
-        return TickFacts({policy.uid: policy for policy in policies}, evaluations, snapshot, fresh, readings, now)
+                evaluations.append(
+                    evaluate(
+                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, findings=findings, now=now
+                    )
+                )
+        return TickFacts(
+            {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
+        )
 
     def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
@@ -178,9 +204,15 @@ class Engine:
         around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         trouble = book.trouble or book.refused
         return Situation(
-            self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around,
+            self.clock(),
+            _is_fresh(snapshot),
+            self.permitted,
+            records=records,
+            reports=book.reports,
+            records_trouble=trouble,
+            surroundings=around,
             namespaces=book.homes,
-        )  # fmt: skip
+        )
 
     @contextmanager
     def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:

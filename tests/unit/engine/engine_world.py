@@ -188,8 +188,8 @@ class World:
 
     def fresh_engine(self) -> Engine:
         return Engine(
-            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), Auditor(None),
-            self.recorder, EVERYTHING, lambda: self.now, profiler=self.profiler,
+            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), auditor=Auditor(None),
+            recorder=self.recorder, permitted=EVERYTHING, clock=lambda: self.now, profiler=self.profiler,
             descriptor_reader=self.descriptor_reader,
         )  # fmt: skip
 

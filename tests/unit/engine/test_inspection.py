@@ -28,7 +28,12 @@ from tests.unit.engine.engine_world import World
 from tests.unit.engine.test_capture import FAILED, Camera
 
 CENSUS = Census(
-    1, 1, 171, True, {"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 13, "file": 10}, (("CLOSE_WAIT", "10.0.0.9:80", 148),)
+    1,
+    1,
+    171,
+    whole=True,
+    kinds={"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 13, "file": 10},
+    ends=(("CLOSE_WAIT", "10.0.0.9:80", 148),),
 )
 SEEN = "161 sockets, 148 in CLOSE_WAIT to 10.0.0.9:80"
 BODY = SuspectStatus(shape="ResponseBodyNotClosed", function="main.f", confidence="High", explanation="Seen.")

@@ -197,7 +197,7 @@ async def policy_generation(session: Session, namespace: str, name: str, uid: st
 
 
 async def write_status(
-    session: Session, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+    session: Session, namespace: str, name: str, *, uid: str, resource_version: str, status: Mapping[str, Any]
 ) -> str:
     """Server-side apply, so that a field we no longer state goes away; forced, since no one else may own them.
 

@@ -44,7 +44,7 @@ def _since_it_helped(records: Sequence[ActionStatus], now: float) -> list[Action
 
 
 def spent(
-    action: Action, spec: PolicySpec, pod_uid: str, records: Sequence[ActionStatus], since: float, now: float
+    action: Action, spec: PolicySpec, pod_uid: str, *, records: Sequence[ActionStatus], since: float, now: float
 ) -> str:
     """Why the action is not tried again for now, in words; empty where it may be.
 
