@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -23,8 +24,10 @@ from leakwarden.adapters.kubelet.source import KubeletSource
 from leakwarden.adapters.prometheus.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.prometheus.client import PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import SourcesError, load_alertmanagers, load_sources
+from leakwarden.adapters.promql.process import ParserProcess
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
+from leakwarden.core.model.policy import parse_policy
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.policy_store import PolicyStore
@@ -179,7 +182,13 @@ async def _operate(settings: Settings) -> int:
             await cluster.begin_anew()
             await _wait_for_view(cluster)
 
-        watch = PolicyWatch(policies, runner.wake, namespaces)
+        parser = ParserProcess()
+        stack.callback(parser.close)
+        labels = {name: source.pod_labels for name, source in sources.items()}
+        if default is not None:
+            labels[""] = default.pod_labels
+        reads = functools.partial(parse_policy, asks=parser, labels=labels)
+        watch = PolicyWatch(policies, runner.wake, namespaces, reads=reads)
         replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -18,7 +18,7 @@ from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
-from leakwarden.core.promql import PromQLError, confine
+from leakwarden.core.promql import PromQLError, Question
 from leakwarden.engine.ports import Instant, Metrics, QuestionFailed, SilenceSource
 
 log = logging.getLogger("leakwarden.lookout")
@@ -76,10 +76,8 @@ class GuardContext:
             return f"it could not be asked: {source.name} does not know PromQL"
         namespace_label, pod_label = source.pod_labels
         try:
-            query = confine(
-                veto.query, policy.namespace, namespace_label=namespace_label, pod_label=pod_label, of_pods=False
-            )
-            values = await source.values(query, now)
+            question = Question(veto.query, policy.namespace, namespace_label, pod_label, of_pods=False)
+            values = await source.values(policy.ask(question).query, now)
         except (PromQLError, QuestionFailed) as error:
             return f"it could not be asked: {error}"
         except Exception:  # it promised not to; one policy must not stop the others
