@@ -12,7 +12,6 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
-PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 _AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(%|[kMGT]i?)?$", re.ASCII)
 AMOUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?(%|[kMGT]i?)?$"
 _FACTOR = {

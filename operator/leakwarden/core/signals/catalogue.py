@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.promql import matcher
@@ -63,7 +62,6 @@ class Row:
     kubelet: Families | None
     fix: str  # one line: what is not there and what to do, where a workload has no such readings
     limit_fix: str = ""  # one line: the same where it has readings but no limit
-    direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
     # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
     # constant 0 for what they do not measure.
     never_zero: bool = True
