@@ -39,6 +39,7 @@ class Replica:
         runner: Runner,
         watch: PolicyWatch,
         recorder: EventRecorder,
+        *,
         look_anew: Callable[[], Awaitable[None]],
         election: LeaseElection | None,
         ending_within: float = ENDING_WITHIN,

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from leakwarden.__main__ import parser
-from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, ConditionReason, SkipReason
+from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, ConditionReason, SkipReason
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS, DescriptorReason
+from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.core.model.policy import parse_policy
 
 ROOT = Path(__file__).parents[3]

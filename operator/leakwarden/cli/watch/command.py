@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from leakwarden.cli.errors import fail, say
 from leakwarden.cli.watch.options import Misused, add_watch_options, options_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from leakwarden.cli.watch.session import Proof
     from leakwarden.core.watch.outcome import Outcome
 
+COMMAND = "watch"
 _ABOUT = """\
 Watches one Go process by its own metrics, judges them as the operator does, and names the line that leaks from
 its profiles. It ends when a leak is proven or the time is over.
@@ -62,11 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
                 outcome, proof = asyncio.run(_watch(options, child))
             except NeverRead:
                 if child is not None and child.last_words():
-                    say("watch", f"the last it wrote: {child.last_words()[-400:]}")
+                    say(COMMAND, f"the last it wrote: {child.last_words()[-400:]}")
                 raise
     except (Misused, NotStarted, NeverRead) as error:
-        say("watch", str(error))
-        return 2
+        return fail(COMMAND, str(error))
     show(outcome, proof, options, child.name if child is not None else options.metrics.short, arguments.page)
     return int(outcome.code)
 
@@ -119,7 +120,7 @@ def show(outcome: Outcome, proof: Proof, options: WatchOptions, process: str, pa
             profiles = Profiles(list(capture.goroutines), list(capture.heaps), leaked)
             with open(page_file, "w", encoding="utf-8") as out:
                 out.write(page(report, draw(report, profiles), list(sentences(outcome))))
-            say("watch", f"wrote {page_file}")
+            say(COMMAND, f"wrote {page_file}")
     for sentence in sentences(outcome):
         print(printable(sentence))
     for suspect in proof.suspects[:1]:
@@ -128,7 +129,7 @@ def show(outcome: Outcome, proof: Proof, options: WatchOptions, process: str, pa
         because = "; ".join(dict.fromkeys(miss.message for miss in proof.taken.missed)) or "the profiles point at none"
         print(printable(f"line: not known: {because}"))
     if page_file and not outcome.leaks:
-        say("watch", f"{page_file} was not written: no leak was found")
+        say(COMMAND, f"{page_file} was not written: no leak was found")
 
 
 def page_refusal(file: str | None) -> str:
@@ -136,9 +137,3 @@ def page_refusal(file: str | None) -> str:
 
     refusal = writable(file) if file else ""
     return f"--page {file} {refusal}" if refusal else ""
-
-
-def say(command: str, message: str) -> None:
-    from leakwarden.cli.audit.report import printable
-
-    print(f"leakwarden {command}: {printable(message)}", file=sys.stderr)

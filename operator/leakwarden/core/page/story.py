@@ -105,7 +105,9 @@ def tell(report: LeakReport) -> Story:
         )
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)
-    return Story(outcome, tone, headline(report), "" if said else status.message, answers, steps(report))
+    return Story(
+        outcome, tone, headline(report), lead="" if said else status.message, answers=answers, steps=steps(report)
+    )
 
 
 def headline(report: LeakReport) -> str:
