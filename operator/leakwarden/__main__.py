@@ -37,11 +37,20 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-<<<<<<< HEAD
-    for command in (watch, run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd):
-=======
-    for command in (run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd, version):
->>>>>>> main
+    for command in (
+        watch,
+        run,
+        check,
+        audit,
+        capabilities,
+        explain,
+        report,
+        evidence,
+        suspects,
+        backtest,
+        crd,
+        version,
+    ):
         command.add_parser(commands)
     completion.add_parser(commands, top)
     return top

@@ -11,8 +11,8 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from leakwarden.cli.errors import fail, say
-from leakwarden.cli.watch.options import Misused, add_watch_options, options_of
+from leakwarden.cli.errors import CommandFailed, Misused, NeverRead, fail, say
+from leakwarden.cli.watch.options import add_watch_options, options_of
 
 if TYPE_CHECKING:
     from leakwarden.cli.watch.options import WatchOptions
@@ -51,8 +51,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.cli.watch.process import ChildProcess, NotStarted
-    from leakwarden.cli.watch.session import NeverRead
+    from leakwarden.cli.watch.process import ChildProcess
 
     try:
         options = options_of(arguments)
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 if child is not None and child.last_words():
                     say(COMMAND, f"the last it wrote: {child.last_words()[-400:]}")
                 raise
-    except (Misused, NotStarted, NeverRead) as error:
+    except CommandFailed as error:
         return fail(COMMAND, str(error))
     show(outcome, proof, options, child.name if child is not None else options.metrics.short, arguments.page)
     return int(outcome.code)

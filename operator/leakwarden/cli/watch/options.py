@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.cli.errors import Misused
 
 SHORTEST, LONGEST = 10.0, 24 * 3600.0  # s of a watch
 FASTEST, SLOWEST = 0.2, 60.0  # s between two scrapes
@@ -13,10 +14,6 @@ FASTEST, SLOWEST = 0.2, 60.0  # s between two scrapes
 # operator's own. So a longer watch is judged more slowly and is harder to mislead.
 _BUCKETS = 60
 _PPROF = "/debug/pprof"
-
-
-class Misused(Exception):
-    """Wrong usage; one line for people that names the option, its value and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from leakwarden.cli.errors import NotStarted
+
 GRACE = 5.0  # s between SIGTERM and SIGKILL
 _TAIL = 2000  # bytes of its output that are kept
-
-
-class NotStarted(Exception):
-    """The command cannot be run; one line for people."""
 
 
 class ChildProcess:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from leakwarden.adapters.evidence.pprof import Taken
 from leakwarden.adapters.metrics_page import MetricsPage, Unread
 from leakwarden.api.v1alpha1.signal import SignalType
+from leakwarden.cli.errors import NeverRead
 from leakwarden.cli.watch.options import WatchOptions
 from leakwarden.cli.watch.process import ChildProcess
 from leakwarden.cli.watch.profiles import named, take
@@ -22,10 +23,6 @@ COMING_UP = 20.0  # s in which a process that was started must answer
 PAUSE = 10.0  # s between two captures, as in the operator (adapters/evidence/pprof.py); less where little time is left
 LEAST_PAUSE = 3.0
 _IDLE = 9  # judging takes a tenth of one core at most
-
-
-class NeverRead(Exception):
-    """Not one scrape succeeded; one line for people."""
 
 
 @dataclass(frozen=True, slots=True)

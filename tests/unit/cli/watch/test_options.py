@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from leakwarden.cli.watch.options import Misused, WatchOptions, add_watch_options, options_of, place
+from leakwarden.cli.errors import Misused
+from leakwarden.cli.watch.options import WatchOptions, add_watch_options, options_of, place
 
 
 def options(*arguments: str) -> WatchOptions:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from leakwarden.cli.watch.process import ChildProcess, NotStarted
+from leakwarden.cli.errors import NotStarted
+from leakwarden.cli.watch.process import ChildProcess
 
 
 def running(pid: int) -> bool:
