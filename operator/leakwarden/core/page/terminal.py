@@ -80,7 +80,8 @@ def _head(report: LeakReport, story: Story, look: TerminalStyle) -> Iterator[str
     yield from _wrap(story.headline, look)
     if story.lead:
         yield from _wrap(story.lead, look)
-    yield from _wrap(f"LeakReport {name}", look)
+    if report.from_cluster:
+        yield from _wrap(f"LeakReport {name}", look)
     yield ""
     for answer in story.answers:
         yield from _answer(answer, look)

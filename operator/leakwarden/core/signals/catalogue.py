@@ -271,7 +271,7 @@ def row_of(key: str) -> Row | None:
 
 
 # The names under which servers count their requests.
-_REQUESTS = (
+REQUEST_COUNTERS = (
     "http_requests_total",
     "http_request_duration_seconds_count",
     "http_server_request_duration_seconds_count",  # OpenTelemetry
@@ -285,7 +285,7 @@ _REQUESTS = (
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
-    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in _REQUESTS),
+    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
 }
 
 
