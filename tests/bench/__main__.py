@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from tests.bench import report
+from tests.bench import record, report
 from tests.bench.corpus import ALL, draw
 from tests.bench.replaying import ACTED, TOLD, run
 from tests.bench.scoring import Scores
@@ -43,6 +43,9 @@ def main() -> int:
     parser.add_argument("--family", action="append", choices=[*ALL, *UNSEEN], help="only these; may be repeated")
     parser.add_argument("--no-baselines", action="store_true", help="the detector alone")
     parser.add_argument("--png", metavar="FILE", help="write the plot as PNG")
+    parser.add_argument(
+        "--record", action="store_true", help=f"keep the figures in {record.FILE.name}, which the documentation shows"
+    )
     args = parser.parse_args()
     began = time.monotonic()
 
@@ -50,6 +53,7 @@ def main() -> int:
         sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {text}\n")
 
     groups = []
+    recorded = []
     for title, families in (("known families", ALL), ("families never tuned on", UNSEEN)):
         chosen = {name: family for name, family in families.items() if not args.family or name in args.family}
         if not chosen:
@@ -62,7 +66,9 @@ def main() -> int:
             rated += sum(1 for trace in traces if trace.series.rate is not None)
             scores.add(traces, run(traces, baselines=not args.no_baselines, tell=tell))
         groups.append((title, scores.overall))
+        shown = report.usual(scores.overall)
         drawn = f"seed {args.seeds[0]}" if len(args.seeds) == 1 else f"seeds {args.seeds[0]} to {args.seeds[-1]}"
+        recorded.append(record.group(title, drawn, (len(chosen), lives, rated), shown))
         print(f"\n## {title}, {drawn}: {lives} lives of processes, {rated} with a request rate\n")
         print(report.table(scores.overall), end="\n\n")
         if not args.no_baselines:
@@ -72,6 +78,9 @@ def main() -> int:
     if args.png:
         report.png(args.png, groups)
         tell(f"wrote {args.png}")
+    if args.record:
+        record.save(recorded)
+        tell(f"wrote {record.FILE}")
     tell("done")
     return 0
 
