@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from tests.bench import record, report
+from tests.bench import held_out, record, report
 from tests.bench.corpus import ALL, draw
 from tests.bench.replaying import ACTED, TOLD, run
 from tests.bench.scoring import Scores
+from tests.bench.shapes import Labelled, Scene
 from tests.bench.unseen import FAMILIES as UNSEEN
 
 REPORTING_SEEDS = "2038-2045"
@@ -25,6 +28,10 @@ def seeds(text: str) -> range:
     if not chosen:
         raise ValueError(text)
     return chosen
+
+
+def _drawn(chosen: Mapping[str, Callable[[Scene], None]], args: argparse.Namespace, seed: int) -> list[Labelled]:
+    return draw(chosen, seed, args.workloads, rate_share=args.rated, step=args.step)
 
 
 def main() -> int:
@@ -41,6 +48,7 @@ def main() -> int:
     )
     parser.add_argument("--step", type=float, default=30.0, help="scrape interval in seconds (default: 30)")
     parser.add_argument("--family", action="append", choices=[*ALL, *UNSEEN], help="only these; may be repeated")
+    parser.add_argument("--held-out", metavar="FILE.py", help="phenomena of this file instead of the families")
     parser.add_argument("--no-baselines", action="store_true", help="the detector alone")
     parser.add_argument("--png", metavar="FILE", help="write the plot as PNG")
     parser.add_argument(
@@ -52,23 +60,31 @@ def main() -> int:
     def tell(text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {text}\n")
 
+    drawings: list[tuple[str, Callable[[int], list[Labelled]]]] = []
+    if args.held_out:
+        phenomena = held_out.load(args.held_out)
+        drawings.append(("held-out phenomena", lambda seed: held_out.draw(phenomena, seed, args.workloads)))
+    else:
+        for title, families in (("known families", ALL), ("families never tuned on", UNSEEN)):
+            chosen = {name: family for name, family in families.items() if not args.family or name in args.family}
+            if chosen:
+                drawings.append((title, partial(_drawn, chosen, args)))
     groups = []
     recorded = []
-    for title, families in (("known families", ALL), ("families never tuned on", UNSEEN)):
-        chosen = {name: family for name, family in families.items() if not args.family or name in args.family}
-        if not chosen:
-            continue
+    for title, drawing in drawings:
         scores, lives, rated = Scores(), 0, 0
+        kinds: set[str] = set()
         for seed in args.seeds:
-            traces = draw(chosen, seed, args.workloads, rate_share=args.rated, step=args.step)
+            traces = drawing(seed)
             tell(f"{title}, seed {seed}: {len(traces)} lives of processes")
             lives += len(traces)
+            kinds |= {trace.family for trace in traces}
             rated += sum(1 for trace in traces if trace.series.rate is not None)
             scores.add(traces, run(traces, baselines=not args.no_baselines, tell=tell))
         groups.append((title, scores.overall))
         shown = report.usual(scores.overall)
         drawn = f"seed {args.seeds[0]}" if len(args.seeds) == 1 else f"seeds {args.seeds[0]} to {args.seeds[-1]}"
-        recorded.append(record.group(title, drawn, (len(chosen), lives, rated), shown))
+        recorded.append(record.group(title, drawn, (len(kinds), lives, rated), shown))
         print(f"\n## {title}, {drawn}: {lives} lives of processes, {rated} with a request rate\n")
         print(report.table(scores.overall), end="\n\n")
         if not args.no_baselines:

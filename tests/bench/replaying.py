@@ -55,6 +55,8 @@ def _part(job: tuple[int, list[int], list[Labelled], bool]) -> dict[str, Alarms]
     if baselines:
         for rule, baseline in BASELINES.items():
             for i, s in enumerate(series):
+                if s.limit is None:
+                    continue  # all of them are shares of a limit
                 for setting, begins in baseline(s).items():
                     found.setdefault(f"{rule}: {setting}", {})[i] = begins
     return {name: {places[i]: times for i, times in alarms.items()} for name, alarms in found.items()}

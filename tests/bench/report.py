@@ -13,6 +13,16 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else "-"
 
 
+def _between(interval: tuple[float, float], form: str) -> str:
+    """A 95 % interval."""
+    low, high = interval
+    return f"[{format(low, form)}, {format(high, form)}]" if np.isfinite(low) else ""
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{_number(part / whole if whole else float('nan'), '.2f')} ({part}/{whole})"
+
+
 def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
     """The rules that are compared with, each by its settings, the usual one first."""
     sweeps: dict[str, dict[str, Score]] = {}
@@ -33,16 +43,17 @@ def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
 def table(scores: Mapping[str, Score]) -> str:
     """A detector a line."""
     lines = [
-        "| detector | recall, 5 min to spare | 20 to 45 min leaks, 3 min | half of life left | false alarms a healthy"
-        " pod-day | median lead | life used |",
-        "|---|---|---|---|---|---|---|",
+        "| detector | recall, 5 min to spare | 8 to 40 min leaks, 3 min | 20 to 45 min, 3 min | half of life left | false"
+        " alarms a healthy pod-day | median lead | life used (2 h and more) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, s in usual(scores).items():
         half = s.half / s.leaks if s.leaks else float("nan")
-        used = float(np.median(s.used)) if s.used else float("nan")
+        used = float(np.median(s.used_long)) if s.used_long else float("nan")
         lines.append(
-            f"| {name} | {_number(s.recall, '.3f')} ({s.caught}/{s.leaks}) | {_number(s.fast_recall, '.2f')}"
-            f" ({s.fast_caught}/{s.fast}) | {_number(half, '.2f')} | {_number(s.false_per_day, '.4f')}"
+            f"| {name} | {_number(s.recall, '.3f')} {_between(s.recall_interval, '.3f')} ({s.caught}/{s.leaks})"
+            f" | {_share(s.minutes_caught, s.minutes)} | {_share(s.fast_caught, s.fast)} | {_number(half, '.2f')}"
+            f" | {_number(s.false_per_day, '.4f')} {_between(s.false_interval, '.4f')}"
             f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(s.lead_hours, '.1f')} h | {_number(used, '.2f')} |"
         )
     return "\n".join(lines)

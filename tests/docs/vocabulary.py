@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS
+from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS
 from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.core.profile.shapes import CATALOGUE as SHAPES
 from tests.docs.tables import cell, code, table
 

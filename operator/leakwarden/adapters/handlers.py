@@ -36,6 +36,7 @@ from typing import Any
 import kopf
 
 from leakwarden.api import names
+from leakwarden.core.model.policy import Policy, parse_policy
 from leakwarden.engine.policy_store import PolicyStore
 
 log = logging.getLogger("leakwarden.handlers")
@@ -54,7 +55,8 @@ def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove
         if event["type"] == "DELETED":
             remove(body["metadata"]["uid"])
         else:
-            put(body)
+            # In a thread: to read it takes as long as its queries take to parse, and the watch goes on meanwhile.
+            await asyncio.to_thread(put, body)
 
     @kopf.on.login(registry=registry, id="login")
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -74,7 +76,8 @@ def operator_settings() -> kopf.OperatorSettings:
 
 
 class PolicyWatch:
-    """Runs kopf in a thread; hands every change to `policies` in the loop that started it."""
+    """Runs kopf in a thread; hands every change to `policies` in the loop that started it. `reads` makes a policy of what
+    the API server sent, outside of that loop; it never raises."""
 
     def __init__(
         self,
@@ -82,7 +85,9 @@ class PolicyWatch:
         wake: Callable[[], None],
         namespaces: Sequence[str] | None,
         backoff: float = BACKOFF,
+        reads: Callable[[Any], Policy] = parse_policy,
     ) -> None:
+        self._reads = reads
         self._backoff = backoff
         self._policies = policies
         self._wake = wake
@@ -154,9 +159,10 @@ class PolicyWatch:
         if self.trouble:
             log.info("following the policies again")
         self.trouble = ""
+        policy = self._reads(body)
 
         def take() -> None:
-            if self._policies.put(body):
+            if self._policies.take(policy):
                 self._wake()
 
         self._call(take)

@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             invalid += 1
         else:
             print(printable(f"{label}: valid"))
+            for veto, why in policy.vetoes_in_vain.items():
+                say("check", f"{label}: veto {veto} can never object: {why}")
     if not checked and not reading.problems:
         say(COMMAND, f"no {names.POLICY_KIND} in {' '.join(arguments.files)}: nothing was checked")
         return UNUSABLE

@@ -7,9 +7,10 @@ import argparse
 import pytest
 
 from leakwarden.__main__ import parser
-from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, SKIP_MEANINGS, ConditionReason, SkipReason
+from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, ConditionReason, SkipReason
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, DescriptorReason
 from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.settings import Settings
 from tests.docs import operating, vocabulary
 from tests.docs.__main__ import GENERATORS

@@ -50,7 +50,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
             target = (page.parent / link.partition("#")[0]).resolve()
             if not re.match(r"[a-z+]+:", link) and target.suffix == ".md" and target.is_file():
                 ahead.append(target)
-    assert {page for page in PAGES if page.startswith("docs/")} - {str(page.relative_to(ROOT)) for page in seen} == set()
+    assert {page for page in PAGES if page.startswith("docs/")} - {
+        str(page.relative_to(ROOT)) for page in seen
+    } == set()
 
 
 def test_the_metadata_that_an_index_shows_has_no_relative_link(tmp_path: Path) -> None:

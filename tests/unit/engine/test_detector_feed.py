@@ -20,6 +20,7 @@ def watch(
     detection: Detection,
     readings: Points,
     one: Pod | None = None,
+    *,
     limit: float | None = 1000.0,
     signal: str = "Descriptors",
     step: float = 30.0,

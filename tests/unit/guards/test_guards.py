@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from leakwarden.api.v1alpha1.conditions import SKIP_MEANINGS, SkipReason
+from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult
-from leakwarden.core.guards import GUARDS, Candidate, Guard, Situation, Surroundings, ask
+from leakwarden.core.guards import GUARDS, SKIP_MEANINGS, Candidate, Guard, Situation, Surroundings, ask
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Matcher, Silence, Silences
 from leakwarden.core.model.workload import PreStop
@@ -173,8 +173,9 @@ CASES: dict[SkipReason, Fixtures] = {
         (candidate(), situation(reports=elsewhere(10, "other", 3000))),
     ),
     SkipReason.CLUSTER_BUDGET_EXHAUSTED: fixtures(
-        (candidate(), situation(reports=elsewhere(20, "other", 3000))),
-        (candidate(), situation(reports=elsewhere(20, "other", 3601))),
+        (candidate(), situation(reports=[*elsewhere(10, "other", 3000), *elsewhere(10, "third", 3000)])),
+        # Whatever one namespace has recorded, it takes no more than its own share from the others.
+        (candidate(), situation(reports=[*elsewhere(50, "other", 3000), *elsewhere(9, "third", 3000)])),
     ),
     SkipReason.STORM_ACTIVE: fixtures(
         (candidate(), situation(reports=[report(f"w{n}", exhausting_ago=60.0 * n) for n in range(10)])),
@@ -229,9 +230,10 @@ def test_a_guard_says_nothing_where_it_is_close_but_not_reached(reason: SkipReas
 
 def test_every_reason_has_a_guard_fixtures_and_a_meaning() -> None:
     assert set(CASES) == set(OF_GUARDS)
+    assert all(guard_of(reason).reason is reason for reason in CASES)
     assert set(SKIP_MEANINGS) == set(SkipReason)
     assert len({guard_of(reason) for reason in CASES}) == len(GUARDS)
-    assert len({guard.__name__ for guard in GUARDS}) == len(GUARDS)
+    assert len({guard.name for guard in GUARDS}) == len(GUARDS)
 
 
 @pytest.mark.parametrize("reason", OF_GUARDS)

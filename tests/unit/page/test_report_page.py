@@ -157,6 +157,7 @@ def test_no_numbers_or_times_make_it_fail(
     times: list[int],
     values: list[float],
     value: float,
+    *,
     limit: float | None,
     unit: str,
     left: Any,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, ruled, rules
 
 # A scale-out that nobody gave a time to live is taken back after this.
 DEFAULT_TIME_TO_LIVE = "1h"
@@ -25,12 +24,19 @@ class ActionType(StrEnum):
 class Action(Model):
     """One thing that may be done about an Exhausting pod."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("(self.type == 'ScaleOut') == has(self.maxReplicas)", "maxReplicas is needed for ScaleOut and only there"),
-            ("self.type == 'ScaleOut' || !has(self.timeToLive)", "timeToLive is only for ScaleOut"),
-        )
+    RULES = (
+        Rule(
+            "(self.type == 'ScaleOut') == has(self.maxReplicas)",
+            "maxReplicas is needed for ScaleOut and only there",
+            lambda self: (self.type is ActionType.SCALE_OUT) == (self.max_replicas is not None),
+        ),
+        Rule(
+            "self.type == 'ScaleOut' || !has(self.timeToLive)",
+            "timeToLive is only for ScaleOut",
+            lambda self: self.type is ActionType.SCALE_OUT or self.time_to_live is None,
+        ),
     )
+    model_config = ruled(RULES)
 
     type: ActionType = Field(
         description="EvictPod: evict the leaking pod through the Eviction API, so that PodDisruptionBudgets hold and Git"
@@ -69,12 +75,3 @@ class Action(Model):
         if value is not None and parse_duration(value) < LEAST_TIMEOUT:
             raise ValueError(f"{value!r} is too short; at least 1m")
         return value
-
-    @model_validator(mode="after")
-    def _fields_fit_the_type(self) -> Self:
-        scales = self.type is ActionType.SCALE_OUT
-        if scales != (self.max_replicas is not None):
-            raise ValueError("maxReplicas is needed for ScaleOut and only there")
-        if self.time_to_live is not None and not scales:
-            raise ValueError("timeToLive is only for ScaleOut")
-        return self

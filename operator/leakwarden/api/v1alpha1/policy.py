@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.action import Action, ActionType
@@ -17,7 +17,7 @@ from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
 from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
-from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, ruled, rules
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
 
 __all__ = [
@@ -65,15 +65,18 @@ class SelectorOperator(StrEnum):
 class SelectorRequirement(Model):
     """One condition on the labels of a Deployment."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0"
-                " : !has(self.values) || size(self.values) == 0",
-                "values are needed for In and NotIn, and not allowed for Exists and DoesNotExist",
-            )
-        )
+    RULES = (
+        Rule(
+            "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0"
+            " : !has(self.values) || size(self.values) == 0",
+            "values are needed for In and NotIn, and not allowed for Exists and DoesNotExist",
+            lambda self: self.needs_values == bool(self.values),
+            lambda self: (
+                f"operator {self.operator} {'needs at least one value' if self.needs_values else 'takes no values'}"
+            ),
+        ),
     )
+    model_config = ruled(RULES)
 
     key: LabelKey = Field(min_length=1, description="The label's key.")
     operator: SelectorOperator = Field(description="How the label's value is compared with values.")
@@ -83,27 +86,25 @@ class SelectorRequirement(Model):
         description="The values to compare with: at least one for In and NotIn, none for Exists and DoesNotExist.",
     )
 
-    @model_validator(mode="after")
-    def _values_fit_the_operator(self) -> Self:
-        needs = self.operator in (SelectorOperator.IN, SelectorOperator.NOT_IN)
-        if needs != bool(self.values):
-            raise ValueError(f"operator {self.operator} {'needs at least one value' if needs else 'takes no values'}")
-        return self
+    @property
+    def needs_values(self) -> bool:
+        return self.operator in (SelectorOperator.IN, SelectorOperator.NOT_IN)
 
 
 class Selector(Model):
     """Which Deployments of the policy's namespace are its targets. Never empty: nothing is selected by omission."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "(has(self.matchLabels) && size(self.matchLabels) > 0)"
-                " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-                "selector must have at least one entry in matchLabels or matchExpressions;"
-                " an empty selector would mean every Deployment",
-            )
-        )
+    RULES = (
+        Rule(
+            "(has(self.matchLabels) && size(self.matchLabels) > 0)"
+            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            "selector must have at least one entry in matchLabels or matchExpressions;"
+            " an empty selector would mean every Deployment",
+            lambda self: bool(self.match_labels or self.match_expressions),
+            lambda _: "is empty; give at least one entry in matchLabels or matchExpressions",
+        ),
     )
+    model_config = ruled(RULES)
 
     match_labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
@@ -115,12 +116,6 @@ class Selector(Model):
         max_length=32,
         description="Further conditions on a Deployment's labels, all of which must hold.",
     )
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if not self.match_labels and not self.match_expressions:
-            raise ValueError("is empty; give at least one entry in matchLabels or matchExpressions")
-        return self
 
 
 class Source(Model):
@@ -234,15 +229,17 @@ _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEA
 class PolicySpec(Model):
     """What is watched, how it is judged and what may be done."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.mode) || self.mode != 'Enforce' || !has(self.signals) || self.signals.exists(s,"
-                f" has(s.role) ? s.role == 'Leak' : s.type in {_ACTING_TYPES})",
-                "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
-            )
-        )
+    RULES = (
+        Rule(
+            "!has(self.mode) || self.mode != 'Enforce' || !has(self.signals) || self.signals.exists(s,"
+            f" has(s.role) ? s.role == 'Leak' : s.type in {_ACTING_TYPES})",
+            "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
+            lambda self: (
+                self.mode is not Mode.ENFORCE or any(signal.effective_role is Role.LEAK for signal in self.signals)
+            ),
+        ),
     )
+    model_config = ruled(RULES)
 
     selector: Selector = Field(description="Which Deployments of this namespace are the policy's targets. Required.")
     mode: Mode = Field(
@@ -307,8 +304,6 @@ class PolicySpec(Model):
         types = [action.type for action in self.remediation.actions]
         if len(set(types)) != len(types):
             raise ValueError("remediation.actions names a type more than once; each may stand there once")
-        if self.mode is Mode.ENFORCE and all(signal.effective_role is not Role.LEAK for signal in self.signals):
-            raise ValueError("mode Enforce needs at least one signal with role Leak")
         return self
 
 

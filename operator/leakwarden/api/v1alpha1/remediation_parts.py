@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.schema import Duration, Model, rules
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, ruled
 
 
 class Verification(Model):
     """How it is found out whether an action helped."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.settle) || !has(self.timeout) || duration(self.timeout) > duration(self.settle)",
-                "timeout must be longer than settle",
-            )
-        )
+    RULES = (
+        Rule(
+            "!has(self.settle) || !has(self.timeout) || duration(self.timeout) > duration(self.settle)",
+            "timeout must be longer than settle",
+            lambda self: parse_duration(self.timeout) > parse_duration(self.settle),
+            lambda self: f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}",
+        ),
     )
+    model_config = ruled(RULES)
 
     settle: Duration = Field(
         default="1m",
@@ -32,12 +31,6 @@ class Verification(Model):
         description="After this long an action whose benefit could not be seen is Inconclusive, which counts as a"
         " failure. Longer than settle; the default is Kubernetes' own progressDeadlineSeconds. Default 10m.",
     )
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if parse_duration(self.timeout) <= parse_duration(self.settle):
-            raise ValueError(f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}")
-        return self
 
 
 class CircuitBreaker(Model):

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from leakwarden.api.scalars import AMOUNT_PATTERN, DURATION_PATTERN, parse_amount, parse_duration
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that one field alone cannot state. The API server evaluates `cel`, Python `holds`; one row is both."""
+
+    cel: str  # a CEL expression over `self`, true where the rule holds
+    message: str
+    holds: Callable[[Any], bool]  # the same question to the model
+    # Words that name the value, where Python can say more than a fixed message.
+    words: Callable[[Any], str] | None = None
+
+    def broken(self, value: Any) -> str:
+        """What to say to a person; empty where the rule holds."""
+        if self.holds(value):
+            return ""
+        return self.words(value) if self.words is not None else self.message
+
+
 class Model(BaseModel):
-    """Base of every API model. Frozen, since a policy is a value that decisions are made from."""
+    """Base of every API model. Frozen, since a policy is a value that decisions are made from. Its RULES stand in the
+    CRD as well, by `model_config = ruled(RULES)`."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        for rule in self.RULES:
+            if said := rule.broken(self):
+                raise ValueError(said)
+        return self
 
 
 class LenientModel(Model):
@@ -25,6 +54,11 @@ class LenientModel(Model):
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     """CEL rules (expression, message) for `json_schema_extra`."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+def ruled(table: tuple[Rule, ...]) -> ConfigDict:
+    """The configuration of a model whose RULES the API server enforces as well."""
+    return ConfigDict(json_schema_extra=rules(*((rule.cel, rule.message) for rule in table)))
 
 
 # Before the pattern, which says the same to the API server but in no words a person would use.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
-from leakwarden.api.scalars import parse_amount
-from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, rules
+from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, Rule, ruled, rules
 
 
 class SignalType(StrEnum):
@@ -102,49 +101,80 @@ class AlertMatch(Model):
     )
 
 
+def _is_share(threshold: Threshold | None) -> bool:
+    return threshold is not None and threshold.above.endswith("%")
+
+
+def _is_error_share(threshold: Threshold | None) -> bool:
+    return threshold is None or re.fullmatch(_ERROR_SHARE, threshold.above) is not None
+
+
+_SIGNAL_RULES = (
+    Rule(
+        "(self.type == 'PromQL') == has(self.query)",
+        "query is needed for type PromQL and only there",
+        lambda self: (self.type is SignalType.PROMQL) == (self.query is not None),
+    ),
+    Rule(
+        "(self.type == 'Alert') == has(self.alert)",
+        "alert is needed for type Alert and only there",
+        lambda self: (self.type is SignalType.ALERT) == (self.alert is not None),
+    ),
+    Rule(
+        "!has(self.limitQuery) || self.type == 'PromQL'",
+        "limitQuery is only for type PromQL",
+        lambda self: self.limit_query is None or self.type is SignalType.PROMQL,
+    ),
+    Rule(
+        "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
+        "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
+        lambda self: self.type is not SignalType.PROMQL or self.threshold is not None or self.limit_query is not None,
+    ),
+    Rule(
+        "self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold) || !self.threshold.above.endsWith('%')",
+        "a threshold in percent of a PromQL signal needs a limitQuery",
+        lambda self: (
+            self.type is not SignalType.PROMQL or self.limit_query is not None or not _is_share(self.threshold)
+        ),
+    ),
+    Rule(
+        "self.type != 'Alert' || !has(self.threshold)",
+        "an Alert signal takes no threshold: the alert has one",
+        lambda self: self.type is not SignalType.ALERT or self.threshold is None,
+    ),
+    Rule(
+        f"!(self.type in {_SYMPTOM_TYPES}) || has(self.threshold)",
+        "HTTPErrors and LatencyP99 need a threshold: their growth is not judged",
+        lambda self: self.type not in SYMPTOMS or self.threshold is not None,
+    ),
+    Rule(
+        f"!(self.type in {_SYMPTOM_TYPES}) || !has(self.role) || self.role != 'Leak'",
+        "HTTPErrors and LatencyP99 are symptoms, which never act alone; role must be Symptom or Supporting",
+        lambda self: self.type not in SYMPTOMS or self.role is not Role.LEAK,
+    ),
+    Rule(
+        f"!has(self.minRequestRate) || self.type in {_SYMPTOM_TYPES}",
+        "minRequestRate is only for types HTTPErrors and LatencyP99",
+        lambda self: self.min_request_rate is None or self.type in SYMPTOMS,
+    ),
+    Rule(
+        f"self.type != 'HTTPErrors' || !has(self.threshold) || self.threshold.above.matches('{_ERROR_SHARE}')",
+        "a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05",
+        lambda self: self.type is not SignalType.HTTP_ERRORS or _is_error_share(self.threshold),
+    ),
+    Rule(
+        "self.type != 'LatencyP99' || !has(self.threshold) || !self.threshold.above.endsWith('%')",
+        "a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit",
+        lambda self: self.type is not SignalType.LATENCY_P99 or not _is_share(self.threshold),
+    ),
+)
+
+
 class Signal(Model):
     """One measured thing and how it is judged."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("(self.type == 'PromQL') == has(self.query)", "query is needed for type PromQL and only there"),
-            ("(self.type == 'Alert') == has(self.alert)", "alert is needed for type Alert and only there"),
-            ("!has(self.limitQuery) || self.type == 'PromQL'", "limitQuery is only for type PromQL"),
-            (
-                "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
-                "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
-            ),
-            (
-                "self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold)"
-                " || !self.threshold.above.endsWith('%')",
-                "a threshold in percent of a PromQL signal needs a limitQuery",
-            ),
-            (
-                "self.type != 'Alert' || !has(self.threshold)",
-                "an Alert signal takes no threshold: the alert has one",
-            ),
-            (
-                f"!(self.type in {_SYMPTOM_TYPES}) || has(self.threshold)",
-                "HTTPErrors and LatencyP99 need a threshold: their growth is not judged",
-            ),
-            (
-                f"!(self.type in {_SYMPTOM_TYPES}) || !has(self.role) || self.role != 'Leak'",
-                "HTTPErrors and LatencyP99 are symptoms, which never act alone; role must be Symptom or Supporting",
-            ),
-            (
-                f"!has(self.minRequestRate) || self.type in {_SYMPTOM_TYPES}",
-                "minRequestRate is only for types HTTPErrors and LatencyP99",
-            ),
-            (
-                f"self.type != 'HTTPErrors' || !has(self.threshold) || self.threshold.above.matches('{_ERROR_SHARE}')",
-                "a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05",
-            ),
-            (
-                "self.type != 'LatencyP99' || !has(self.threshold) || !self.threshold.above.endsWith('%')",
-                "a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit",
-            ),
-        )
-    )
+    RULES = _SIGNAL_RULES
+    model_config = ruled(RULES)
 
     name: str = Field(
         min_length=1,
@@ -212,44 +242,6 @@ class Signal(Model):
     def least_request_rate(self) -> float:
         """Requests per second and pod."""
         return MIN_REQUEST_RATE if self.min_request_rate is None else self.min_request_rate
-
-    @model_validator(mode="after")
-    def _fields_fit_the_type(self) -> Self:
-        is_promql = self.type is SignalType.PROMQL
-        if is_promql != (self.query is not None):
-            raise ValueError("query is needed for type PromQL and only there")
-        if (self.type is SignalType.ALERT) != (self.alert is not None):
-            raise ValueError("alert is needed for type Alert and only there")
-        if self.limit_query is not None and not is_promql:
-            raise ValueError("limitQuery is only for type PromQL")
-        if self.type is SignalType.ALERT and self.threshold is not None:
-            raise ValueError("an Alert signal takes no threshold: the alert has one")
-        if is_promql:
-            if self.threshold is None and self.limit_query is None:
-                raise ValueError(
-                    "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against"
-                )
-            if self.threshold and self.limit_query is None and parse_amount(self.threshold.above).share is not None:
-                raise ValueError("a threshold in percent of a PromQL signal needs a limitQuery")
-        return self
-
-    @model_validator(mode="after")
-    def _symptoms_are_judged_as_such(self) -> Self:
-        if self.type not in SYMPTOMS:
-            if self.min_request_rate is not None:
-                raise ValueError("minRequestRate is only for types HTTPErrors and LatencyP99")
-            return self
-        if self.threshold is None:
-            raise ValueError("HTTPErrors and LatencyP99 need a threshold: their growth is not judged")
-        if self.role is Role.LEAK:
-            raise ValueError(
-                "HTTPErrors and LatencyP99 are symptoms, which never act alone; role must be Symptom or Supporting"
-            )
-        if self.type is SignalType.HTTP_ERRORS and re.fullmatch(_ERROR_SHARE, self.threshold.above) is None:
-            raise ValueError("a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05")
-        if self.type is SignalType.LATENCY_P99 and self.threshold.above.endswith("%"):
-            raise ValueError("a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit")
-        return self
 
 
 def default_signals() -> list[Signal]:

@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
     @property
     def mark(self) -> str:
-        """So that colour never says it alone."""
+        """A mark in addition to the colour, for people who cannot see the colour."""
         return {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "calm": "\N{BULLET}"}[self.value]
 
 
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
-    empty where an answer says it already."""
+    empty where an answer has it already."""
 
     outcome: str
     tone: Tone
@@ -100,7 +100,9 @@ def tell(report: LeakReport) -> Story:
     outcome, tone = OUTCOMES[status.phase]
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)
-    return Story(outcome, tone, headline(report), "" if said else status.message, answers, steps(report))
+    return Story(
+        outcome, tone, headline(report), lead="" if said else status.message, answers=answers, steps=steps(report)
+    )
 
 
 def headline(report: LeakReport) -> str:

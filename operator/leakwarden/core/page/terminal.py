@@ -64,7 +64,7 @@ def _wrap(text: str, look: TerminalStyle, indent: int = 0, most: int = 6) -> lis
 
 
 def _row(name: str, text: str, look: TerminalStyle, tone: Tone | None = None, bold: bool = False) -> list[str]:
-    """A name in its column and the text beside it."""
+    """A name in its column and the text next to it."""
     lines = _wrap(text, look, _TABLE) or [" " * _TABLE]
     first = f"{clean(name)[: _TABLE - 1]:<{_TABLE}}"
     return [first + _paint(lines[0][_TABLE:], tone, look, bold), *lines[1:]]
