@@ -14,7 +14,6 @@ DURATION_PATTERN = r"^(([0-9]{1,4}w)?[0-9]{1,5}d|[0-9]{1,4}w)?([0-9]{1,10}([.][0
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
-PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 _AMOUNT = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,15})?)(%|[kMGT]i?)?$", re.ASCII)
 # At most 15 digits: no limit that can be read comes near it.
 AMOUNT_PATTERN = r"^[0-9]{1,15}([.][0-9]{1,15})?(%|[kMGT]i?)?$"
