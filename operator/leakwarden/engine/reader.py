@@ -7,7 +7,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.growth import GrowthFinding
@@ -114,7 +114,7 @@ class Reader:
     ) -> None:
         with self.defects.contained("read for", *policies, about=source.name):
             readings = await self._read_source(source, policies, snapshot, now)
-            results.update({policy.uid: readings for policy in policies})
+            results.update({policy.uid: _of_namespace(readings, policy.namespace) for policy in policies})
 
     async def _read_source(
         self, source: Metrics, policies: Sequence[Policy], snapshot: Snapshot, now: float
@@ -225,6 +225,16 @@ class Reader:
             progress.until = now  # an answer without data is an answer: what comes after it is what is missing
         elif answer.reason in TOO_MUCH:
             progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)
+
+
+def _of_namespace(readings: Readings, namespace: str) -> Readings:
+    """The readings with the failures of that namespace only, for which the source did not answer although it did for others."""
+    failed = {
+        key: answer.failed[namespace]
+        for key, answer in readings.answers.items()
+        if isinstance(answer, Sampled) and namespace in answer.failed
+    }
+    return replace(readings, answers={**readings.answers, **failed}) if failed else readings
 
 
 def _wanted(policy: Policy) -> dict[str, float]:
