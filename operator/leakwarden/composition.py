@@ -120,7 +120,7 @@ def _election(settings: Settings, session: Session) -> LeaseElection | None:
 
 async def _operate(settings: Settings) -> int:
     session = await Session.open(str(settings.kubeconfig) if settings.kubeconfig else None)
-    policies = PolicyStore()
+    policies = PolicyStore(per_namespace=settings.namespace_policies)
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
     cluster = ApiCluster(session, namespaces)

@@ -147,8 +147,7 @@ class Engine:
         self._episodes.settle(book, facts)
         returns = self._due(book, facts)
         await self._look_around(facts, returns)
-        situation = self._situation(book, snapshot)
-        decisions = plan(facts.evaluations, situation, contained=partial(self.defects.contained, "planned"))
+        decisions, situation = await self._decide(book, facts, returns)
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
@@ -245,6 +244,31 @@ class Engine:
         with self.defects.contained("asked about", *facts.policies.values()):
             self._around = await self.lookout.gather(facts.evaluations, facts.snapshot, facts.now, asking)
 
+    async def _decide(
+        self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
+    ) -> tuple[list[Decision], Situation]:
+        """The plan, and what it was made by. Vetoes are asked last, for the actions to which everything else agrees: one that
+        objects may give another action its turn, whose vetoes are then asked."""
+        contained = partial(self.defects.contained, "planned")
+        situation = self._situation(book, facts.snapshot)
+        if self.lookout is None:
+            return plan(facts.evaluations, situation, contained), situation
+        vetoes = self.lookout.asking(facts.now)
+        known = {policy.uid: policy for policy in facts.policies.values()}
+        back = [known[uid] for each in returns if (uid := each.report.spec.policy.uid) in known]
+        with self.defects.contained("asked about", *facts.policies.values()):
+            await vetoes.ask(back)
+            for _ in range(len(known) + 1):
+                around = replace(situation.surroundings, vetoes=vetoes.answers, unasked_agree=True)
+                would = plan(facts.evaluations, replace(situation, surroundings=around), contained)
+                asking = vetoes.unasked(d.candidate.policy for d in would if d.go or waits_for_evidence_only(d))
+                if not asking or vetoes.over:
+                    break
+                await vetoes.ask(asking)
+        self._around = replace(self._around, vetoes=dict(vetoes.answers))
+        situation = self._situation(book, facts.snapshot)
+        return plan(facts.evaluations, situation, contained), situation
+
     async def _act(
         self, book: ReportDrafts, facts: TickFacts, decisions: list[Decision], returns: Sequence[Return]
     ) -> None:
@@ -291,6 +315,7 @@ class Engine:
             reports=book.reports,
             records_trouble=book.trouble,
             records_troubles=book.troubles,
+            looking_on={policy.uid for policy in self.policies.all() if policy.looks_on},
             surroundings=around,
             namespaces=book.homes,
         )

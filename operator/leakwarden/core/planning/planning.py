@@ -124,10 +124,11 @@ def plan(
     for evaluation in evaluations:
         with contained(evaluation.policy):
             for target in evaluation.workloads:
-                acting = [urgency(pod) for pod in target.pods if pod.acting is not None]
-                if acting and evaluation.policy.spec is not None:
-                    due.append((min(acting), evaluation.policy, evaluation.policy.spec, target))
-    situation = _knowing(situation, [target for *_, target in due])
+                full = [urgency(pod) for pod in target.pods if pod.acting is not None]
+                if full and evaluation.policy.spec is not None:
+                    due.append((min(full), evaluation.policy, evaluation.policy.spec, target))
+    acting = [target for _, policy, _, target in due if not policy.looks_on and not target.conflicts_with]
+    situation = _knowing(situation, acting, [target for *_, target in due])
     decisions = []
     for _, policy, spec, target in sorted(due, key=lambda each: (each[0], each[1].key, each[3].workload.key)):
         with contained(policy):
@@ -140,10 +141,13 @@ def plan(
     return decisions
 
 
-def _knowing(situation: Situation, targets: Sequence[WorkloadEvaluation]) -> Situation:
-    """The situation with what this tick's evaluations say: who runs out of something, and where they live."""
+def _knowing(
+    situation: Situation, acting: Sequence[WorkloadEvaluation], targets: Sequence[WorkloadEvaluation]
+) -> Situation:
+    """The situation with what this tick's evaluations say: which Deployments run out of something under a policy that acts,
+    and where all of them live."""
     reported = {report.spec.workload.uid for report in situation.reports if report.status.exhausting_at}
-    new = {target.workload.uid: situation.now for target in targets if target.workload.uid not in reported}
+    new = {target.workload.uid: situation.now for target in acting if target.workload.uid not in reported}
     places = {target.workload.uid: target.workload.namespace for target in targets}
     return replace(situation, exhausting={**new, **situation.exhausting}, namespaces={**places, **situation.namespaces})
 
