@@ -130,7 +130,12 @@ def plan(
     acting = [target for _, policy, _, target in due if not policy.looks_on and not target.conflicts_with]
     situation = _knowing(situation, acting, [target for *_, target in due])
     decisions = []
-    for _, policy, spec, target in sorted(due, key=lambda each: (each[0], each[1].key, each[3].workload.key)):
+    since = situation.now - situation.surroundings.limits.window
+    # Of namespaces the one that had fewer actions lately: else one that always has something urgent has every turn.
+    had = {each[1].namespace: situation.ledger.used_in(each[1].namespace, since) for each in due}
+    for _, policy, spec, target in sorted(
+        due, key=lambda each: (had[each[1].namespace], each[0], each[1].key, each[3].workload.key)
+    ):
         with contained(policy):
             decision = _decide(policy, spec, target, situation)
             if decision is None:
