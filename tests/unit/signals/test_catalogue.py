@@ -95,10 +95,47 @@ def test_of_all_limits_only_that_of_a_share_is_known_without_reading() -> None:
 def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
     query = rendered(CATALOGUE[SignalType.DESCRIPTORS].value)
     assert query == (
-        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po) '
-        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po) '
-        'min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s])'
+        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po, co) '
+        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po, co) '
+        '(min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s]) unless on (ns, po) '
+        '(min_over_time(process_open_fds{co="",ns="shop"}[60s]) or '
+        'min_over_time(process_files_open_files{co="",ns="shop"}[60s])))'
     )
+
+
+def test_the_limit_of_one_process_is_none_for_a_container_that_runs_several() -> None:
+    query = rendered(CATALOGUE[SignalType.DESCRIPTORS].limit or "")
+    assert query == (
+        'last_over_time(process_max_fds{ns="shop"}[300s]) or on (ns, po, co) '
+        'last_over_time(process_files_max_files{ns="shop"}[300s]) or on (ns, po, co) '
+        '(last_over_time(container_ulimits_soft{ulimit="max_open_files",co!="",co!="POD",ns="shop"}[300s]) '
+        'and on (ns, po, co) (last_over_time(container_processes{co!="",co!="POD",ns="shop"}[300s]) <= 1) '
+        "unless on (ns, po) "
+        '(last_over_time(process_max_fds{co="",ns="shop"}[300s]) or '
+        'last_over_time(process_files_max_files{co="",ns="shop"}[300s])))'
+    )
+
+
+@pytest.mark.parametrize("kind", [SignalType.GOROUTINES, SignalType.HEAP, SignalType.DB_POOL])
+def test_another_name_counts_where_the_container_has_none_before_it(kind: SignalType) -> None:
+    """By pod, a sidecar that exports the first name would hide the application, which exports the second."""
+    assert " or on (ns, po, co) " in rendered(CATALOGUE[kind].value)
+    assert " or on (ns, po) " not in rendered(CATALOGUE[kind].value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "highest", "believed"),
+    [
+        (SignalType.DESCRIPTORS, 1024.0, 1024.0, 1024.0),
+        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # of all processes, beside the limit of the first
+        (SignalType.DESCRIPTORS, None, 2000.0, None),
+        (SignalType.DB_POOL, 10.0, 12.0, 10.0),  # a pool's maximum can be lowered while it is used
+    ],
+)
+def test_a_reading_above_its_limit_shows_that_the_limit_is_of_something_else(
+    kind: SignalType, limit: float | None, highest: float, believed: float | None
+) -> None:
+    assert CATALOGUE[kind].believed(limit, highest) == believed
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(60, "[60s]"), (5, "[5s]"), (2.5, "[3s]"), (0.25, "[250ms]")])

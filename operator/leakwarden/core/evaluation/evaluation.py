@@ -11,8 +11,8 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
-from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.evaluation.symptoms import judge_symptom
 from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
@@ -65,8 +65,7 @@ class Readings:
     error: str
     answers: Mapping[str, Answer]  # by answer key
     history: ReadingHistory
-    # What the detector found, by answer key, pod UID and container.
-    growth: Mapping[tuple[str, str, str], GrowthFinding] = field(default_factory=dict)
+    growth: GrowthFindings = field(default_factory=GrowthFindings)
 
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
@@ -109,7 +108,7 @@ class AskedSignal:
     key: str  # the answer key of its query
     answer: Answer | None  # None: not read yet
     series: Mapping[str, Sequence[PodSeries]]  # by pod UID
-    growth: Mapping[tuple[str, str, str], GrowthFinding]  # by answer key, pod UID and container
+    growth: GrowthFindings
     # The requests per second by pod UID, and what was answered for them; of symptoms only.
     rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
     rate_answer: Answer | None = None
@@ -163,6 +162,7 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
     if not series or isinstance(answer, QueryFailed):
         # A failed query says nothing about now, whatever the history holds.
         return judge_absent(signal, answer)
+    growth = asked.growth.of(asked.key, workload.key, asked.standard)
     return worst(
         [
             judge_series(
@@ -170,7 +170,7 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
                 asked.standard,
                 each.points,
                 limit=_limit(signal, each.limit, workload, each.key.container),
-                growth=asked.growth.get((asked.key, pod.uid, each.key.container)),
+                growth=growth.get((asked.key, pod.uid, each.key.container)),
                 now=now,
                 unit=unit_of(signal.type),
             )
