@@ -21,6 +21,8 @@ from tests.integration.cluster.fake_api_server import FakeApiServer, Fault, Requ
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
 from tests.integration.prometheus.queries import limits_of, values_of
 
+pytestmark = pytest.mark.slow
+
 LIMIT_QUERY = limits_of(SignalType.DESCRIPTORS, "team")
 VALUE_QUERY = values_of(SignalType.DESCRIPTORS, "team", bucket=5)
 SIGNALS = [{"name": "descriptors", "type": "Descriptors", "threshold": {"above": "80%", "for": "10s"}}]

@@ -82,6 +82,8 @@ from tests.unit.engine.outage_scenes import (
 )
 from tests.unit.planning.plan_story import Rules
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 VALUES = yaml.safe_load((ROOT / "charts/leakwarden/values.yaml").read_text(encoding="utf-8"))
 SOON = {"cooldown": "10s", "podCooldown": "0s", "warmUp": "0s", "verification": {"settle": "1m", "timeout": "4m"}}

@@ -36,6 +36,8 @@ from leakwarden.engine.report_drafts import ReportDrafts
 from tests.unit.planning.plan_story import Rules, Step, Story
 from tests.unit.planning.plan_world import SKEW, PlanWorld
 
+pytestmark = pytest.mark.slow
+
 MONTHS = 100 * 86_400  # s; longer than any record is kept
 
 MOODS = ("exhausting", "calm", "leaking", "suspect", "blind", "holed")

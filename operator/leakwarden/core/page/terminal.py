@@ -64,7 +64,7 @@ def _wrap(text: str, look: TerminalStyle, indent: int = 0, most: int = 6) -> lis
 
 
 def _row(name: str, text: str, look: TerminalStyle, tone: Tone | None = None, bold: bool = False) -> list[str]:
-    """A name in its column and the text beside it."""
+    """A name in its column and the text next to it."""
     lines = _wrap(text, look, _TABLE) or [" " * _TABLE]
     first = f"{printable(name)[: _TABLE - 1]:<{_TABLE}}"
     return [first + _paint(lines[0][_TABLE:], tone, look, bold), *lines[1:]]
@@ -80,7 +80,8 @@ def _head(report: LeakReport, story: Story, look: TerminalStyle) -> Iterator[str
     yield from _wrap(story.headline, look)
     if story.lead:
         yield from _wrap(story.lead, look)
-    yield from _wrap(f"LeakReport {name}", look)
+    if report.from_cluster:
+        yield from _wrap(f"LeakReport {name}", look)
     yield ""
     for answer in story.answers:
         yield from _answer(answer, look)

@@ -74,6 +74,8 @@ class Row:
     # constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
+    # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
+    memory: bool = False
 
     @property
     def role(self) -> Role:
@@ -232,6 +234,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.HEAP,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(
@@ -265,6 +268,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.WORKING_SET,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
@@ -298,13 +302,22 @@ CATALOGUE: Mapping[SignalType, Row] = {
 }
 
 
+_MEMORY = frozenset(str(kind).lower() for kind, row in CATALOGUE.items() if row.memory)
+
+
+def is_memory(signal: str) -> bool:
+    """Whether a signal is memory, by its type: case, hyphens and underscores of its name do not count. A policy's own
+    PromQL says nothing of what it measures, and its key holds the names of others."""
+    return signal.lower().replace("-", "").replace("_", "") in _MEMORY
+
+
 def row_of(key: str) -> Row | None:
     """The row of a query's key; None for the queries that policies bring themselves."""
     return next((row for kind, row in CATALOGUE.items() if kind == key), None)
 
 
 # The names under which servers count their requests.
-_REQUESTS = (
+REQUEST_COUNTERS = (
     "http_requests_total",
     "http_request_duration_seconds_count",
     "http_server_request_duration_seconds_count",  # OpenTelemetry
@@ -318,7 +331,7 @@ _REQUESTS = (
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
-    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in _REQUESTS),
+    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
 }
 
 
