@@ -11,6 +11,7 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.evaluation import Readings, targets
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
+from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Snapshot
@@ -22,7 +23,7 @@ from leakwarden.engine.ports import Metrics
 
 log = logging.getLogger("leakwarden.reader")
 
-LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
+LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
@@ -174,8 +175,8 @@ def _lookback(policy: Policy) -> float:
     """Seconds of readings that the policy's thresholds need, and its patience after a hole."""
     signals = policy.spec.signals if policy.spec is not None else ()
     refill = parse_duration(policy.spec.source.refill) if policy.spec is not None else 0.0
-    held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
-    return max([LEAST_LOOKBACK, refill, *held])
+    held = [parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
+    return max([LEAST_LOOKBACK, refill, *(max(2 * each, each + REACH) for each in held)])
 
 
 def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:

@@ -4,7 +4,7 @@ the remediation, the status, the Events and the metrics, so that they cannot dis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
@@ -13,8 +13,9 @@ from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
+from leakwarden.core.evaluation.shared_cause import crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
-from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
+from leakwarden.core.evaluation.threshold_judgement import FULL, judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.policy import Policy, selects
 from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
@@ -112,6 +113,8 @@ class AskedSignal:
     # The requests per second by pod UID, and what was answered for them; of symptoms only.
     rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
     rate_answer: Answer | None = None
+    # Names of the Deployments of which the policy's status says that this signal has a cause that their pods share.
+    shared_before: Set[str] = frozenset()
 
     def of(self, pod: Pod) -> Sequence[PodSeries]:
         return self.series.get(pod.uid, ())
@@ -133,6 +136,12 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
                 growth=readings.growth,
                 rates=rates if signal.type in SYMPTOMS else {},
                 rate_answer=readings.answers.get(RATE),
+                shared_before={
+                    workload.name
+                    for workload in policy.status.workloads
+                    for pod in workload.unhealthy
+                    if pod.reason == JudgementReason.SHARED_CAUSE and pod.signal == signal.name
+                },
             )
         )
     return asked
@@ -176,6 +185,36 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
             )
             for each in series
         ]
+    )
+
+
+def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]) -> bool:
+    """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step."""
+    if asked.signal.type is SignalType.ALERT or asked.signal.type in SYMPTOMS:
+        return False  # an alert says since when it fires and nothing of what was before
+    crossings = []
+    for pod in pods:
+        found = []
+        for each in asked.of(pod):
+            level = _level_of(asked, _limit(asked.signal, each.limit, workload, each.key.container))
+            found.append(crossing(each.points, level) if level is not None else None)
+        crossings.append(next((one for one in found if one is not None), None))
+    return is_shared(crossings, workload.name in asked.shared_before)
+
+
+def _level_of(asked: AskedSignal, limit: float | None) -> float | None:
+    if asked.standard.above is not None:
+        return asked.standard.level(limit)
+    return None if limit is None else FULL * limit
+
+
+def _shared(judgement: Judgement, pods: int) -> Judgement:
+    why = f"many of its {pods} pods came to it at once, in a step and without growth before: a dependency, not a leak"
+    return replace(
+        judgement,
+        verdict=Verdict.SUSPECT,
+        reason=JudgementReason.SHARED_CAUSE,
+        message=f"{judgement.message}; {why}",
     )
 
 
@@ -230,12 +269,22 @@ def evaluate_workload(
     workload: Workload, asked: Sequence[AskedSignal], snapshot: Snapshot, *, max_age: float, now: float
 ) -> list[PodEvaluation]:
     """The workload's pods that run or are about to, the worst first."""
-    pods = []
-    for pod in snapshot.pods_by_workload.get(workload.uid, ()):
-        if pod.phase in ("Succeeded", "Failed") or pod.terminating:
-            continue
-        judged = [(each.signal, judge_signal(each, workload, pod, now)) for each in asked]
-        pods.append(_with_hole(evaluate_pod(pod, judged), asked, max_age))
+    running = [
+        pod
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+        if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
+    ]
+    judged = {pod.uid: [judge_signal(each, workload, pod, now) for each in asked] for pod in running}
+    for place, each in enumerate(asked):
+        exhausting = [pod for pod in running if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
+        if exhausting and has_shared_cause(each, workload, running):
+            for pod in exhausting:
+                judged[pod.uid][place] = _shared(judged[pod.uid][place], len(running))
+    signals = [each.signal for each in asked]
+    pods = [
+        _with_hole(evaluate_pod(pod, list(zip(signals, judged[pod.uid], strict=True))), asked, max_age)
+        for pod in running
+    ]
     return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
 
 

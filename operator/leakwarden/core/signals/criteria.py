@@ -21,6 +21,8 @@ class JudgementReason(StrEnum):
     WITHIN_LIMITS = "WithinLimits"
     ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
     THRESHOLD_HELD = "ThresholdHeld"
+    FULL = "Full"  # at its limit, whether it grows or not
+    SHARED_CAUSE = "SharedCause"
     ALERT_FIRING = "AlertFiring"
     WARMING_UP = "WarmingUp"  # of the source, or of what has not been judged at all yet
     TOO_FEW_READINGS = "TooFewReadings"
