@@ -19,7 +19,9 @@ LEVEL = 90.0
 POOL = {"name": "pool", "type": "DBPool", "threshold": {"above": "90%", "for": "5m"}}
 
 
-def course(step_at: float | None, low: float = 20.0, high: float = 98.0, takes: float = 60.0, span: float = 1800) -> Points:
+def course(
+    step_at: float | None, low: float = 20.0, high: float = 98.0, takes: float = 60.0, span: float = 1800
+) -> Points:
     """Readings each half minute up to now: `low`, and from `step_at` seconds ago on the way to `high`; None: never."""
     t = NOW - np.arange(span, -1, -30.0)
     since = t - (NOW - step_at) if step_at is not None else np.full(t.size, -1.0)
@@ -120,7 +122,9 @@ async def test_a_database_that_stays_slow_evicts_nobody_either_not_even_after_a_
     world.engine = world.fresh_engine()
     world.now += 3 * 3600
     world.cluster.now = world.now
-    show(world, [Points(each.t + 3 * 3600, each.v) for each in (course(5000), course(5000), course(5000), course(None))])
+    show(
+        world, [Points(each.t + 3 * 3600, each.v) for each in (course(5000), course(5000), course(5000), course(None))]
+    )
     await world.engine.tick()
     assert reasons(world) == {"SharedCause"}
     assert world.changes() == []

@@ -169,7 +169,9 @@ def test_what_is_full_is_never_healthy_whatever_its_growth(
 
 
 def test_what_is_nearly_full_is_judged_by_its_growth() -> None:
-    assert judge(GROWTH, points([949.0] * 30), growth=GrowthFinding(Verdict.HEALTHY, "Steady")).verdict is Verdict.HEALTHY
+    assert (
+        judge(GROWTH, points([949.0] * 30), growth=GrowthFinding(Verdict.HEALTHY, "Steady")).verdict is Verdict.HEALTHY
+    )
 
 
 def test_nothing_is_full_without_a_limit_or_where_growth_is_not_asked_for() -> None:

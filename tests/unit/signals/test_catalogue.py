@@ -8,7 +8,8 @@ import pytest
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.api.v1alpha1.status import FIX_LENGTH
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, LimitKind, Row, real_limit, render, row_of
-from leakwarden.core.signals.queries import fixed_limit, grows
+from leakwarden.core.signals.queries import fixed_limit, grows, needed_queries
+from tests.builders import policy
 
 BUILT_IN = [kind for kind in SignalType if kind not in (SignalType.PROMQL, SignalType.ALERT)]
 TEMPLATES = [
@@ -28,6 +29,19 @@ def rendered(template: str) -> str:
 def test_every_built_in_signal_has_a_row(kind: SignalType) -> None:
     assert CATALOGUE[kind].type is kind
     assert row_of(str(kind)) is CATALOGUE[kind]
+
+
+def test_a_pool_whose_metrics_have_names_of_their_own_is_asked_by_the_policys_query() -> None:
+    own = {"name": "mongo", "type": "DBPool", "query": "mongo_pool_used", "limitQuery": "mongo_pool_max"}
+    usual = {"name": "sql", "type": "DBPool"}
+    mine = policy(spec={"signals": [own, usual]})
+    queries = {query.key: query for query in needed_queries([mine])}
+    (key,) = set(queries) - {"DBPool"}
+    assert row_of(key) is None
+    assert (queries[key].value, queries[key].limit) == (
+        'mongo_pool_used{namespace="shop"}', 'mongo_pool_max{namespace="shop"}',
+    )  # fmt: skip
+    assert queries["DBPool"].value == CATALOGUE[SignalType.DB_POOL].value
 
 
 def test_what_a_policy_brings_itself_has_none() -> None:

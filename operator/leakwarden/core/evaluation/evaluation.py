@@ -71,9 +71,14 @@ class Readings:
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
     """The Deployments of the policy's own namespace that its selector matches, by name."""
-    if policy.spec is None:
+    return claimed(policy, snapshot) if policy.spec is not None else []
+
+
+def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected."""
+    selector = policy.claims
+    if selector is None:
         return []
-    selector = policy.spec.selector
     found = (
         workload for workload in snapshot.by_namespace.get(policy.namespace, ()) if selects(selector, workload.labels)
     )
@@ -81,10 +86,11 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
-    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old."""
+    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. One that cannot be
+    read acts on nothing, and leaves nothing to others."""
     owner: dict[str, Policy] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
-        for workload in targets(policy, snapshot):
+        for workload in claimed(policy, snapshot):
             owner.setdefault(workload.uid, policy)
     return owner
 
