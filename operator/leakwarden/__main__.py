@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from leakwarden import __version__
-from leakwarden.cli import capabilities, check, crd, explain, run
+from leakwarden.cli import capabilities, check, completion, crd, explain, run, version
 from leakwarden.cli.audit import command as audit
 from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.evidence import command as evidence
 from leakwarden.cli.evidence import suspects
 from leakwarden.cli.report import command as report
+from leakwarden.cli.watch import command as watch
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:
@@ -36,13 +37,27 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd):
+    for command in (
+        watch,
+        run,
+        check,
+        audit,
+        capabilities,
+        explain,
+        report,
+        evidence,
+        suspects,
+        backtest,
+        crd,
+        version,
+    ):
         command.add_parser(commands)
+    completion.add_parser(commands, top)
     return top
 
 
 class _ClosedOutput(io.TextIOBase):
-    """Standard output where the caller closed it (`>&-`): whoever writes fails, as programs do, and nobody else."""
+    """Standard output where the caller closed it (`>&-`): a command fails when it writes, and not before."""
 
     def writable(self) -> bool:
         return True
@@ -52,7 +67,7 @@ class _ClosedOutput(io.TextIOBase):
 
 
 class _ClosedInput(io.RawIOBase):
-    """Standard input where the caller closed it (`<&-`): whoever reads fails."""
+    """Standard input where the caller closed it (`<&-`): a command fails when it reads, and not before."""
 
     def readable(self) -> bool:
         return True

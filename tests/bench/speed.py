@@ -118,11 +118,11 @@ class MeteredReader(Reader):
     found: list[GrowthFinding] = field(default_factory=list)
 
     def _detect(
-        self, source: str, policies: Sequence[Policy], queries: Sequence[Query], answers: Mapping[str, Answer],
+        self, source: str, policies: Sequence[Policy], queries: Sequence[Query], *, answers: Mapping[str, Answer],
         snapshot: Snapshot, now: float,
     ) -> dict[tuple[str, str, str], GrowthFinding]:  # fmt: skip
         began = time.process_time()
-        found = Reader._detect(self, source, policies, queries, answers, snapshot, now)
+        found = Reader._detect(self, source, policies, queries, answers=answers, snapshot=snapshot, now=now)
         self.judging = time.process_time() - began
         self.found = list(found.values())
         return found

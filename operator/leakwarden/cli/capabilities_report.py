@@ -64,8 +64,8 @@ def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
     status = policy.status
     workloads = tuple(_shown(policy, workload) for workload in status.workloads)
     return DescribedPolicy(
-        policy.namespace, policy.name, status.source, workloads, tuple(status.notes), _trouble(policy, workloads),
-        written, age(written, now), _lacks(policy),
+        policy.namespace, policy.name, status.source, workloads=workloads, notes=tuple(status.notes), trouble=_trouble(policy, workloads),
+        written=written, age=age(written, now), lacks=_lacks(policy),
     )  # fmt: skip
 
 

@@ -113,7 +113,7 @@ class Reader:
             if isinstance(answer, Sampled):
                 history.append(query.key, answer, pods, now)
                 self._read_until[source.name, query.key] = now
-        growth = self._detect(source.name, policies, queries, answers, snapshot, now)
+        growth = self._detect(source.name, policies, queries, answers=answers, snapshot=snapshot, now=now)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
         return Readings(label, "", answers, history, growth)
 
@@ -122,6 +122,7 @@ class Reader:
         source: str,
         policies: Sequence[Policy],
         queries: Sequence[Query],
+        *,
         answers: Mapping[str, Answer],
         snapshot: Snapshot,
         now: float,

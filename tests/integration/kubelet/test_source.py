@@ -26,7 +26,7 @@ SECRET = "s3cr3t-of-the-kubelet"
 
 
 def line(
-    family: str, value: float, at: float | None, pod: str = "web-1", container: str = "app", extra: str = ""
+    family: str, value: float, at: float | None, *, pod: str = "web-1", container: str = "app", extra: str = ""
 ) -> str:
     labels = f'container="{container}",id="/k/{pod}",image="i",name="n",namespace="shop",pod="{pod}"{extra}'
     return f"{family}{{{labels}}} {value:g}" + (f" {at * 1000:.0f}" if at is not None else "")
@@ -38,14 +38,14 @@ def descriptors(value: float, at: float | None, pod: str = "web-1", limit: float
         [
             "# HELP container_file_descriptors Number of open file descriptors for the container.",
             "# TYPE container_file_descriptors gauge",
-            line("container_file_descriptors", 0, at, pod, container=""),
-            line("container_file_descriptors", 3, at, pod, container="POD"),
-            line("container_file_descriptors", value, at, pod),
+            line("container_file_descriptors", 0, at, pod=pod, container=""),
+            line("container_file_descriptors", 3, at, pod=pod, container="POD"),
+            line("container_file_descriptors", value, at, pod=pod),
             "# TYPE container_ulimits_soft gauge",
-            line("container_ulimits_soft", limit, at, pod, extra=',ulimit="max_open_files"'),
-            line("container_ulimits_soft", 7, at, pod, extra=',ulimit="max_processes"'),
+            line("container_ulimits_soft", limit, at, pod=pod, extra=',ulimit="max_open_files"'),
+            line("container_ulimits_soft", 7, at, pod=pod, extra=',ulimit="max_processes"'),
             "# TYPE container_fs_reads_total counter",
-            line("container_fs_reads_total", 12, at, pod),
+            line("container_fs_reads_total", 12, at, pod=pod),
         ]
     )
 
@@ -235,7 +235,7 @@ async def test_a_constant_zero_is_not_measured(cluster: Cluster) -> None:
 
 async def test_one_zero_among_measured_pods_is_no_reading(cluster: Cluster) -> None:
     cluster.nodes["node-1"].text = (
-        descriptors(10, START + 50) + "\n" + line("container_file_descriptors", 0, START + 50, "web-2")
+        descriptors(10, START + 50) + "\n" + line("container_file_descriptors", 0, START + 50, pod="web-2")
     )
     answer = await cluster.read(now=START + 61)
     assert isinstance(answer, Sampled)

@@ -19,6 +19,8 @@ from tests.integration.cluster.fake_api_objects import kubeconfig, service
 from tests.integration.cluster.fake_api_server import FakeApiServer, Fault, Request
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
 
+pytestmark = pytest.mark.slow
+
 LIMIT_QUERY = (
     'last_over_time(process_max_fds{namespace="team"}[300s]) or on (namespace, pod)'
     ' last_over_time(process_files_max_files{namespace="team"}[300s]) or on (namespace, pod)'

@@ -112,7 +112,10 @@ class Dying:
         await self.cluster.refresh_reports()
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        return ()
+        return await self.cluster.disruption_budgets(pod)
+
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        return await self.cluster.replicas_set_by(workload)
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self.cluster.policy_generation(namespace, name, uid)

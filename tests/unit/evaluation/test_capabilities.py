@@ -57,7 +57,9 @@ class Shop:
             if key == "Goroutines"
         }
         readings = Readings("Prometheus/main", "", answers, history, growth)
-        evaluation = evaluate(self.policy, snapshot(self.workloads, self.pods), True, readings, {}, {}, NOW)
+        evaluation = evaluate(
+            self.policy, snapshot(self.workloads, self.pods), True, readings=readings, owner={}, findings={}, now=NOW
+        )
         return build_status(evaluation, [], Records(), NOW)
 
 

@@ -25,7 +25,9 @@ def judge(
     spec: dict[str, Any], readings: Points, limit: float | None = 1000.0, growth: GrowthFinding | None = None
 ) -> Judgement:
     signal = Signal.model_validate(spec)
-    return judge_series(signal, standard_of(signal, "2m"), readings, limit, growth, NOW, unit="descriptors")
+    return judge_series(
+        signal, standard_of(signal, "2m"), readings, limit=limit, growth=growth, now=NOW, unit="descriptors"
+    )
 
 
 def test_a_level_held_for_long_enough_is_exhausting() -> None:
@@ -123,8 +125,10 @@ def test_a_young_process_with_growth_alone_is_unknown_and_says_so() -> None:
 def test_a_verdict_does_not_depend_on_the_date(values: list[float], shift: int) -> None:
     signal = Signal.model_validate(DESCRIPTORS)
     standard = standard_of(signal, "2m")
-    here = judge_series(signal, standard, points(values), 1e6, None, NOW, "")
-    there = judge_series(signal, standard, points(values, until=NOW + shift), 1e6, None, NOW + shift, "")
+    here = judge_series(signal, standard, points(values), limit=1e6, growth=None, now=NOW, unit="")
+    there = judge_series(
+        signal, standard, points(values, until=NOW + shift), limit=1e6, growth=None, now=NOW + shift, unit=""
+    )
     assert here.verdict == there.verdict
 
 

@@ -106,7 +106,12 @@ class PlanWorld:
         self.deployments = [
             # The same names in both namespaces: a name alone says nothing.
             Deployment(
-                space, f"api-{[s for s, *_ in story.deployments[:n]].count(space)}", team, replicas, [], replicas
+                space,
+                f"api-{[s for s, *_ in story.deployments[:n]].count(space)}",
+                team,
+                replicas=replicas,
+                members=[],
+                as_set=replicas,
             )
             for n, (space, team, replicas) in enumerate(story.deployments)
         ]
@@ -134,8 +139,8 @@ class PlanWorld:
             self.show(author, held.get(author.uid))
         self.began = self.now
         self.engine: Engine = Engine(
-            self.policies, self.cluster, self, Auditor(None), self.recorder,  # type: ignore[arg-type]
-            frozenset(ActionType(kind) for kind in self.rules.permitted), lambda: self.now,
+            self.policies, self.cluster, self, auditor=Auditor(None), recorder=self.recorder,  # type: ignore[arg-type]
+            permitted=frozenset(ActionType(kind) for kind in self.rules.permitted), clock=lambda: self.now,
             lookout=GuardContext(lambda _: Objecting(self), Quiet(self), self.rules.limits, self.now),
         )  # fmt: skip
 

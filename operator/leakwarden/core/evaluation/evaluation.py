@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.detection.growth import GrowthFinding
-from leakwarden.core.detection.history import ReadingHistory
+from leakwarden.core.detection.history import PodSeries, ReadingHistory
 from leakwarden.core.evaluation.symptoms import judge_symptom
 from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.policy import Policy, selects
-from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
 from leakwarden.core.model.workload import Pod, Snapshot, Workload, container_memory_limit
 from leakwarden.core.signals.criteria import JudgementReason, Standard, standard_of
 from leakwarden.core.signals.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
@@ -99,35 +100,65 @@ def says_which_alerts_fire(answer: Answer | None) -> bool:
     return isinstance(answer, Sampled) or (isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES)
 
 
-def _judge_signal(
-    signal: Signal,
-    standard: Standard,
-    workload: Workload,
-    pod: Pod,
-    readings: Readings,
-    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
-    now: float,
-) -> Judgement:
-    key = answer_key(signal, workload.namespace)
-    answer = readings.answers.get(key)
-    series = known.get(key, {}).get(pod.uid, [])
+@dataclass(frozen=True, slots=True)
+class AskedSignal:
+    """A signal of the policy with everything that was read for it in this tick."""
+
+    signal: Signal
+    standard: Standard
+    key: str  # the answer key of its query
+    answer: Answer | None  # None: not read yet
+    series: Mapping[str, Sequence[PodSeries]]  # by pod UID
+    growth: Mapping[tuple[str, str, str], GrowthFinding]  # by answer key, pod UID and container
+    # The requests per second by pod UID, and what was answered for them; of symptoms only.
+    rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
+    rate_answer: Answer | None = None
+
+    def of(self, pod: Pod) -> Sequence[PodSeries]:
+        return self.series.get(pod.uid, ())
+
+
+def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[AskedSignal]:
+    """The policy's signals in its order, each with its readings."""
+    rates = readings.history.by_pod(RATE) if any(signal.type in SYMPTOMS for signal in spec.signals) else {}
+    asked = []
+    for signal in spec.signals:
+        key = answer_key(signal, policy.namespace)
+        asked.append(
+            AskedSignal(
+                signal=signal,
+                standard=standard_of(signal, spec.source.max_age),
+                key=key,
+                answer=readings.answers.get(key),
+                series=readings.history.by_pod(key),
+                growth=readings.growth,
+                rates=rates if signal.type in SYMPTOMS else {},
+                rate_answer=readings.answers.get(RATE),
+            )
+        )
+    return asked
+
+
+def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -> Judgement:
+    """What one signal says about one pod: the worst of its containers' series."""
+    signal, answer, series = asked.signal, asked.answer, asked.of(pod)
     if signal.type is SignalType.ALERT and says_which_alerts_fire(answer):
-        fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= standard.max_age]
+        fresh = [
+            each.points for each in series if each.points.t.size and now - each.points.t[-1] <= asked.standard.max_age
+        ]
         if not fresh or float(fresh[0].v[-1]) == 0:
             return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, "the alert is not firing")
-    unit = unit_of(signal.type)
     if signal.type in SYMPTOMS:
-        rates = [points for _, points, _ in known.get(RATE, {}).get(pod.uid, [])]
         return judge_symptom(
             signal,
-            standard,
-            [points for _, points, _ in series],
-            answer,
-            rates,
-            readings.answers.get(RATE),
-            fixed_limit(signal.type),
-            now,
-            unit,
+            asked.standard,
+            [each.points for each in series],
+            answer=answer,
+            rates=[each.points for each in asked.rates.get(pod.uid, ())],
+            rate_answer=asked.rate_answer,
+            limit=fixed_limit(signal.type),
+            now=now,
+            unit=unit_of(signal.type),
         )
     if not series or isinstance(answer, QueryFailed):
         # A failed query says nothing about now, whatever the history holds.
@@ -136,14 +167,14 @@ def _judge_signal(
         [
             judge_series(
                 signal,
-                standard,
-                points,
-                _limit(signal, limit, workload, name.container),
-                readings.growth.get((key, pod.uid, name.container)),
-                now,
-                unit,
+                asked.standard,
+                each.points,
+                limit=_limit(signal, each.limit, workload, each.key.container),
+                growth=asked.growth.get((asked.key, pod.uid, each.key.container)),
+                now=now,
+                unit=unit_of(signal.type),
             )
-            for name, points, limit in series
+            for each in series
         ]
     )
 
@@ -184,27 +215,35 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     return PodEvaluation(pod, verdict, decisive, acting, everything)
 
 
-def _with_hole(
-    evaluated: PodEvaluation,
-    policy: Policy,
-    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
-    max_age: float,
-) -> PodEvaluation:
+def _with_hole(evaluated: PodEvaluation, asked: Sequence[AskedSignal], max_age: float) -> PodEvaluation:
     """Said of pods that may be acted on only. An alert has holes by its nature: it is silent while it does not fire."""
-    if evaluated.acting is None or policy.spec is None:
+    if evaluated.acting is None:
         return evaluated
-    signal = next(s for s in policy.spec.signals if s.name == evaluated.acting.signal)
-    if signal.type is SignalType.ALERT:
+    acting = next(each for each in asked if each.signal.name == evaluated.acting.signal)
+    if acting.signal.type is SignalType.ALERT:
         return evaluated
-    series = known[answer_key(signal, policy.namespace)].get(evaluated.pod.uid, [])
-    holes = [resumed for _, points, _ in series if (resumed := resumed_at(points, max_age)) is not None]
+    holes = [resumed for each in acting.of(evaluated.pod) if (resumed := resumed_at(each.points, max_age)) is not None]
     return replace(evaluated, resumed=max(holes)) if holes else evaluated
+
+
+def evaluate_workload(
+    workload: Workload, asked: Sequence[AskedSignal], snapshot: Snapshot, *, max_age: float, now: float
+) -> list[PodEvaluation]:
+    """The workload's pods that run or are about to, the worst first."""
+    pods = []
+    for pod in snapshot.pods_by_workload.get(workload.uid, ()):
+        if pod.phase in ("Succeeded", "Failed") or pod.terminating:
+            continue
+        judged = [(each.signal, judge_signal(each, workload, pod, now)) for each in asked]
+        pods.append(_with_hole(evaluate_pod(pod, judged), asked, max_age))
+    return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
 
 
 def evaluate(
     policy: Policy,
     snapshot: Snapshot,
     cluster_fresh: bool,
+    *,
     readings: Readings,
     owner: Mapping[str, Policy],
     findings: Mapping[str, tuple[Finding, ...]],
@@ -214,47 +253,26 @@ def evaluate(
     if policy.spec is None:
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
-    max_age = parse_duration(spec.source.max_age)
-    asked = [(signal, standard_of(signal, spec.source.max_age)) for signal in spec.signals]
-    known = {
-        answer_key(signal, policy.namespace): readings.history.by_pod(answer_key(signal, policy.namespace))
-        for signal in spec.signals
-    }
-    if any(signal.type in SYMPTOMS for signal in spec.signals):
-        known[RATE] = readings.history.by_pod(RATE)
+    asked = asked_signals(policy, spec, readings)
     evaluated = []
     for workload in targets(policy, snapshot):
-        pods = [
-            _with_hole(
-                evaluate_pod(
-                    pod,
-                    [(s, _judge_signal(s, standard, workload, pod, readings, known, now)) for s, standard in asked],
-                ),
-                policy,
-                known,
-                max_age,
-            )
-            for pod in snapshot.pods_by_workload.get(workload.uid, ())
-            if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
-        ]
-        verdict = max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN)
+        pods = evaluate_workload(workload, asked, snapshot, max_age=parse_duration(spec.source.max_age), now=now)
         acts = owner.get(workload.uid)
-        conflict = acts.name if acts is not None and acts.uid != policy.uid else ""
         evaluated.append(
             WorkloadEvaluation(
                 workload=workload,
-                verdict=verdict,
-                pods=tuple(sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))),
+                verdict=max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN),
+                pods=tuple(pods),
                 findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
-                conflicts_with=conflict,
+                conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
             )
         )
-    answers: dict[str, Answer] = {}
-    for signal in spec.signals:
-        answers[signal.name] = readings.answers.get(
-            answer_key(signal, policy.namespace), NoData("NotRead", "not read yet")
-        )
     return PolicyEvaluation(
-        policy, readings.source, readings.error, cluster_fresh,
-        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers, snapshot.trouble,
-    )  # fmt: skip
+        policy,
+        readings.source,
+        readings.error,
+        cluster_fresh=cluster_fresh,
+        workloads=tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))),
+        answers={each.signal.name: each.answer or NoData("NotRead", "not read yet") for each in asked},
+        cluster_trouble=snapshot.trouble,
+    )

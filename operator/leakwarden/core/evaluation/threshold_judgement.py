@@ -62,11 +62,11 @@ def _level(
         message = f"{shown}, above {border} for {format_duration(held)}"
         message += "" if long_enough else f" of {format_duration(standard.above_for)}"
     verdict, reason = LEVEL_SAYS[standing]
-    return standing, Judgement(signal.name, verdict, reason, message, value, limit)
+    return standing, Judgement(signal.name, verdict, reason, message=message, value=value, limit=limit)
 
 
 def _growth(
-    signal: Signal, standard: Standard, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
+    signal: Signal, standard: Standard, points: Points, *, limit: float | None, finding: GrowthFinding | None, unit: str
 ) -> Judgement | None:
     if not standard.growth or signal.type in SYMPTOMS:
         return None
@@ -88,7 +88,14 @@ def _growth(
         )
     bound = limit if limit is not None else finding.limit
     return Judgement(
-        signal.name, finding.verdict, finding.reason, message, value, bound, finding.per_hour, finding.left
+        signal.name,
+        finding.verdict,
+        finding.reason,
+        message=message,
+        value=value,
+        limit=bound,
+        growth_per_hour=finding.per_hour,
+        seconds_to_exhaustion=finding.left,
     )
 
 
@@ -96,6 +103,7 @@ def judge_series(
     signal: Signal,
     standard: Standard,
     points: Points,
+    *,
     limit: float | None,
     growth: GrowthFinding | None,
     now: float,
@@ -117,13 +125,13 @@ def judge_series(
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
     standing, by_level = _level(signal, standard, points, limit, unit)
-    by_growth = _growth(signal, standard, points, limit, growth, unit)
+    by_growth = _growth(signal, standard, points, limit=limit, finding=growth, unit=unit)
     if by_growth is not None and growth_speaks(standing, by_growth.verdict):
         return by_growth
     if by_level is None:
         verdict, reason = NOTHING_ASKED
         message = "neither a threshold nor growth is asked for, so nothing is judged"
-        return Judgement(signal.name, verdict, reason, message, float(points.v[-1]), limit)
+        return Judgement(signal.name, verdict, reason, message=message, value=float(points.v[-1]), limit=limit)
     if by_growth is not None and by_growth.seconds_to_exhaustion is not None:
         # The threshold says that it is time, growth how much time is left: both are wanted.
         return replace(

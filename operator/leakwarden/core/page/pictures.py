@@ -57,7 +57,7 @@ def comparison(found: VerificationStatus, unit: str) -> Markup:
     ]
     low, high = _scale([m for _, _, m in measured if m is not None])
     return tag(
-        "div", [_measurement(name, who, m, unit, low, high) for name, who, m in measured], class_="comparison"
+        "div", [_measurement(name, who, m, unit=unit, low=low, high=high) for name, who, m in measured], class_="comparison"
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _scale(measured: Sequence[Measurement]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _measurement(name: str, who: str, measured: Measurement | None, unit: str, low: float, high: float) -> Markup:
+def _measurement(name: str, who: str, measured: Measurement | None, *, unit: str, low: float, high: float) -> Markup:
     if measured is None:
         return tag("div", tag("h3", name), tag("p", f"{who}: not measured", class_="muted"), class_="card")
     pods = f"{measured.pods} pod{'' if measured.pods == 1 else 's'}" if measured.pods else ""

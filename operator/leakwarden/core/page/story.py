@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
     @property
     def mark(self) -> str:
-        """So that colour never says it alone."""
+        """A mark in addition to the colour, for people who cannot see the colour."""
         return {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "calm": "\N{BULLET}"}[self.value]
 
 
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
-    empty where an answer says it already."""
+    empty where an answer has it already."""
 
     outcome: str
     tone: Tone
@@ -97,9 +97,16 @@ _CAPTURES = {
 def tell(report: LeakReport) -> Story:
     status = report.status
     outcome, tone = OUTCOMES[status.phase]
+    if not report.from_cluster:
+        # A process that was only watched: nothing is planned, done or verified.
+        return Story(
+            "Leaking", Tone.BAD, headline(report), "", (_process(report), _line(status.evidence)), steps(report)
+        )
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)
-    return Story(outcome, tone, headline(report), "" if said else status.message, answers, steps(report))
+    return Story(
+        outcome, tone, headline(report), lead="" if said else status.message, answers=answers, steps=steps(report)
+    )
 
 
 def headline(report: LeakReport) -> str:
@@ -164,6 +171,11 @@ def _pod(report: LeakReport) -> Answer:
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
     detail = f"Deployment {spec.workload.name}{node}; policy {spec.policy.name}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
+
+
+def _process(report: LeakReport) -> Answer:
+    detail = "A process that was watched by its own metrics, without a cluster."
+    return Answer("Which process", report.spec.workload.name, report.spec.pod.name, detail, Tone.CALM)
 
 
 def _line(evidence: EvidenceStatus | None) -> Answer:
