@@ -30,6 +30,7 @@ GENERATORS: Generators = {
     "commands": operating.commands,
     "accuracy": bench.accuracy,
     "accuracy-table": bench.comparison,
+    "bench-tables": bench.everything,
     "profile-score": bench.profile_score,
     "demo-picture": pictures.demo_picture,
 }

@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
         " the namespace. Exit code 0: no leak is open;"
         " 1: one is; 2: it cannot be told.",
     )
-    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD")
+    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD", help="the Deployment, such as shop/checkout")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
