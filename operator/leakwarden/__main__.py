@@ -17,6 +17,7 @@ from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.evidence import command as evidence
 from leakwarden.cli.evidence import suspects
 from leakwarden.cli.report import command as report
+from leakwarden.cli.watch import command as watch
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:
@@ -36,7 +37,20 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd, version):
+    for command in (
+        watch,
+        run,
+        check,
+        audit,
+        capabilities,
+        explain,
+        report,
+        evidence,
+        suspects,
+        backtest,
+        crd,
+        version,
+    ):
         command.add_parser(commands)
     completion.add_parser(commands, top)
     return top

@@ -103,6 +103,22 @@ def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
     return "\n".join(lines + (["", *failures] if failures else []))
 
 
+def groups(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
+    """A group of components a line, the worst by false alarms first."""
+    lines = [
+        "| worlds that hold | recall | by Exhausting | false alarms a healthy pod-day | by Exhausting |",
+        "|---|---|---|---|---|",
+    ]
+    for name, s in sorted(leaking.items(), key=lambda item: -(item[1].false_per_day if item[1].healthy_days else 0)):
+        e = acting[name]
+        lines.append(
+            f"| {name} | {_number(s.recall, '.3f')} {_between(s.recall_interval, '.3f')} ({s.caught}/{s.leaks})"
+            f" | {_number(e.recall, '.3f')} | {_number(s.false_per_day, '.4f')} {_between(s.false_interval, '.4f')}"
+            f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(e.false_per_day, '.4f')} |"
+        )
+    return "\n".join(lines)
+
+
 def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -> str:
     """Recall (up) against false alarms a healthy pod-day (right, logarithmic): the upper left corner is where to be."""
     marks = "LE" + "abcdefgh"

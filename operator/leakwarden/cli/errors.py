@@ -24,6 +24,18 @@ class NoReport(CommandFailed):
     """There is no LeakReport to show."""
 
 
+class Misused(CommandFailed):
+    """An option has a value that is not allowed."""
+
+
+class NotStarted(CommandFailed):
+    """The process of --exec cannot be run."""
+
+
+class NeverRead(CommandFailed):
+    """The process that is to be watched gave no readings at all."""
+
+
 def say(command: str, message: str) -> None:
     """One line on standard error, without control characters: texts of others must not drive a terminal."""
     # Imported here, as everything in the commands is: `leakwarden --help` stays quick.

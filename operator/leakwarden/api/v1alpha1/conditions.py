@@ -94,6 +94,7 @@ class SkipReason(StrEnum):
     PAUSED = "Paused"
     CONFLICTED = "Conflicted"
     OPTED_OUT = "OptedOut"
+    POD_PROTECTED = "PodProtected"
     NOT_PERMITTED = "NotPermitted"
     OUTSIDE_MAINTENANCE = "OutsideMaintenance"
     VETOED = "Vetoed"

@@ -78,4 +78,6 @@ def _foot(report: LeakReport) -> Markup:
         f"policy {spec.policy.name}",
         f"signal {spec.signal} ({spec.signal_type})",
     ]
+    if not report.from_cluster:
+        names = [f"process {spec.workload.name}", f"scraped at {spec.pod.name}", names[-1]]
     return tag("footer", tag("p", join("; ".join(names), ".")), tag("p", f"Drawn by leakwarden {__version__}."))

@@ -98,6 +98,11 @@ _TITLES = {shape.name: shape.title for shape in CATALOGUE}
 def tell(report: LeakReport) -> Story:
     status = report.status
     outcome, tone = OUTCOMES[status.phase]
+    if not report.from_cluster:
+        # A process that was only watched: nothing is planned, done or verified.
+        return Story(
+            "Leaking", Tone.BAD, headline(report), "", (_process(report), _line(status.evidence)), steps(report)
+        )
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)
     return Story(
@@ -161,6 +166,11 @@ def _pod(report: LeakReport) -> Answer:
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
     detail = f"Deployment {spec.workload.name}{node}; policy {spec.policy.name}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
+
+
+def _process(report: LeakReport) -> Answer:
+    detail = "A process that was watched by its own metrics, without a cluster."
+    return Answer("Which process", report.spec.workload.name, report.spec.pod.name, detail, Tone.CALM)
 
 
 def _line(evidence: EvidenceStatus | None) -> Answer:

@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.promql import matcher
@@ -63,11 +62,12 @@ class Row:
     kubelet: Families | None
     fix: str  # one line: what is not there and what to do, where a workload has no such readings
     limit_fix: str = ""  # one line: the same where it has readings but no limit
-    direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
     # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
     # constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
+    # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
+    memory: bool = False
 
     @property
     def role(self) -> Role:
@@ -188,6 +188,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.HEAP,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(
@@ -221,6 +222,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.WORKING_SET,
+            memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
@@ -254,13 +256,22 @@ CATALOGUE: Mapping[SignalType, Row] = {
 }
 
 
+_MEMORY = frozenset(str(kind).lower() for kind, row in CATALOGUE.items() if row.memory)
+
+
+def is_memory(signal: str) -> bool:
+    """Whether a signal is memory, by its type: case, hyphens and underscores of its name do not count. A policy's own
+    PromQL says nothing of what it measures, and its key holds the names of others."""
+    return signal.lower().replace("-", "").replace("_", "") in _MEMORY
+
+
 def row_of(key: str) -> Row | None:
     """The row of a query's key; None for the queries that policies bring themselves."""
     return next((row for kind, row in CATALOGUE.items() if kind == key), None)
 
 
 # The names under which servers count their requests.
-_REQUESTS = (
+REQUEST_COUNTERS = (
     "http_requests_total",
     "http_request_duration_seconds_count",
     "http_server_request_duration_seconds_count",  # OpenTelemetry
@@ -274,7 +285,7 @@ _REQUESTS = (
 CONTEXT: Mapping[str, str] = {
     "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
     "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
-    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in _REQUESTS),
+    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
 }
 
 
