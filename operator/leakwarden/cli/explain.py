@@ -26,11 +26,11 @@ _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
 class ClusterView(NamedTuple):
-    """What was read, and when the status of each policy, by its name, was written; `now` by the API server's clock."""
+    """What was read from the cluster. Times in epoch seconds of the API server's clock."""
 
     policies: list[Policy]
     reports: list[LeakReport]
-    written: dict[str, float]
+    written: dict[str, float]  # when the status of each policy was written, by its name
     now: float
     operator: liveness.Liveness
 
