@@ -18,6 +18,7 @@ GENERATORS: Generators = {
     "evidence-reasons": vocabulary.evidence_reasons,
     "descriptor-reasons": vocabulary.descriptor_reasons,
     "verdict-reasons": vocabulary.verdict_reasons,
+    "judgement-reasons": vocabulary.judgement_reasons,
     "audit-checks": vocabulary.audit_checks,
     "leak-shapes": vocabulary.leak_shapes,
     "signals": signals.overview,

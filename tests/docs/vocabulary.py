@@ -11,6 +11,7 @@ from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.core.profile.shapes import CATALOGUE as SHAPES
+from leakwarden.core.signals.criteria import JudgementReason
 from tests.docs.tables import cell, code, table
 
 
@@ -36,7 +37,16 @@ def descriptor_reasons() -> str:
 
 def verdict_reasons() -> str:
     """The table that stands in the docstring of the detector's reasons."""
-    rows = re.findall(r"^ *\| (\w+) \| (\w+) \| (.+) \|$", VerdictReason.__doc__ or "", re.MULTILINE)
+    return _documented(VerdictReason)
+
+
+def judgement_reasons() -> str:
+    """The table that stands in the docstring of all other reasons of a judgement."""
+    return _documented(JudgementReason)
+
+
+def _documented(reasons: type) -> str:
+    rows = re.findall(r"^ *\| (\w+) \| (\w+) \| (.+) \|$", reasons.__doc__ or "", re.MULTILINE)
     shown = [(verdict, code(reason), text) for verdict, reason, text in rows if verdict != "verdict"]
     return table(("verdict", "reason", "what it means"), shown)
 
