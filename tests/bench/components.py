@@ -154,7 +154,7 @@ def warm_up(c: Clock, load: Floats, age: Floats) -> Floats:
 def cache_by_count(c: Clock, load: Floats, age: Floats) -> Floats:
     """New keys get rarer as more are known; full at its capacity."""
     seen = np.cumsum(load * (age > 0)) * c.step / HOUR
-    return np.minimum(1 - np.exp(-seen / c.log(0.3, 10)), c.within(0.5, 1.0))
+    return np.asarray(np.minimum(1 - np.exp(-seen / c.log(0.3, 10)), c.within(0.5, 1.0)))
 
 
 def cache_by_bytes(c: Clock, load: Floats, age: Floats) -> Floats:
@@ -265,7 +265,8 @@ def by_event(c: Clock, load: Floats, onset: float, life: float) -> Floats:
 def nightly(c: Clock, load: Floats, onset: float, life: float) -> Floats:
     """By a batch at night, an hour long; of lives of less than four days, by an hourly one."""
     every = DAY_HOURS if life > 4 * DAY_HOURS else max(life / 12, 2 * c.step / HOUR)
-    return _cumulative(c, (np.mod(c.hours + c.within(0, every), every) < every / 24) + 1e-6, onset, life)
+    by_night = np.mod(c.hours + c.within(0, every), every) < every / 24
+    return _cumulative(c, by_night.astype(np.float64) + 1e-6, onset, life)
 
 
 def by_health_check(c: Clock, load: Floats, onset: float, life: float) -> Floats:

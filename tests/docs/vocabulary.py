@@ -10,7 +10,7 @@ from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANIN
 from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.guards import GUARDS, SKIP_MEANINGS
-from leakwarden.core.profile.shapes import CATALOGUE as SHAPES
+from leakwarden.core.profile.catalogue import CATALOGUE as SHAPES
 from leakwarden.core.signals.criteria import JudgementReason
 from tests.docs.tables import cell, code, table
 

@@ -16,9 +16,9 @@ import numpy as np
 from leakwarden.core.detection.detector import VERDICTS, Context, DetectorState, Key, NewReadings, advance, judge
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import incarnation_start
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.resampling import aligned, of_process
 from leakwarden.core.detection.rollups import Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.judgement import Interval
 from leakwarden.core.model.readings import Floats, Sampled, SeriesKey
 from leakwarden.core.model.readings import Points as Series

@@ -48,7 +48,7 @@ def test_every_module_that_is_named_without_its_folder_exists_in_one(page: str) 
         ("leakwarden.api.v1alpha1.conditions", "SkipReason"),
         ("leakwarden.core.guards", "GUARDS"),
         ("tests.unit.guards.test_guards", "CASES"),
-        ("leakwarden.core.profile.shapes", "CATALOGUE"),
+        ("leakwarden.core.profile.catalogue", "CATALOGUE"),
     ],
 )
 def test_every_list_that_a_recipe_adds_to_is_there(module: str, name: str) -> None:

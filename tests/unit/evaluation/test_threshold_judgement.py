@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.policy import Signal
 from leakwarden.core.detection.growth import EXPLANATIONS, GrowthFinding
-from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.evaluation.threshold_judgement import judge_series
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.readings import Points

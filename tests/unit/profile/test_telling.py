@@ -13,9 +13,8 @@ from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, EvidenceStatus
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, SignalType
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import Profile
-from leakwarden.core.profile.shapes import CATALOGUE
 from leakwarden.core.profile.suspects import Capture, suspects
-from leakwarden.core.profile.telling import GROWING, SHAPE_NAMES, source_file, summary, told
+from leakwarden.core.profile.telling import GROWING, source_file, summary, told
 from tests.unit.profile.profile_builders import goroutines, heap
 
 READ_LOOP = ["runtime.selectgo@1", "net/http.(*persistConn).readLoop@2325"]
@@ -86,11 +85,6 @@ def test_whatever_names_a_pod_chooses_the_status_keeps_its_bounds(chosen: list[t
     status = EvidenceStatus(state="Captured", summary=summary(made), suspects=told(made))
     assert len(status.suspects) <= MAX_SUSPECTS
     assert EvidenceStatus.model_validate(status.model_dump(by_alias=True)) == status
-
-
-def test_every_shape_has_a_name_of_its_own() -> None:
-    assert set(SHAPE_NAMES) == {shape.name for shape in CATALOGUE}
-    assert len(set(SHAPE_NAMES.values())) == len(SHAPE_NAMES)
 
 
 def test_signals_that_say_what_grows_are_those_that_grow() -> None:

@@ -34,6 +34,11 @@ class SuspectStatus(LenientModel):
     count: int = Field(default=0, description="How many goroutines or objects are held there.")
     per_second: float | None = Field(default=None, description="How many more each second, between two captures.")
     confidence: str = Field(default="", max_length=16, description="High, Medium or Low.")
+    explains: float | None = Field(
+        default=None,
+        description="How much of the growth of goroutines, or of the heap, this line explains: 0 to 1. Absent where nothing"
+        " grew between the captures.",
+    )
     explanation: str = Field(default="", max_length=1024, description="What was seen, and the usual fix.")
 
 

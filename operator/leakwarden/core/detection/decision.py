@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.state import DetectorState, Rows, Widths
 from leakwarden.core.detection.thresholds import Gates
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Floats
 

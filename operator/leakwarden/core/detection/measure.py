@@ -5,21 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from leakwarden.core.detection.climb import climbed_for
+from leakwarden.core.detection.held import held
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
+from leakwarden.core.detection.questions import WindowContext
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.staircase import staircase
 from leakwarden.core.detection.state import DetectorState
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend, beyond, measure
-from leakwarden.core.detection.verdict import (
-    Passed,
-    VerdictReason,
-    WindowContext,
-    held,
-    hidden_by_load,
-    judge_windows,
-    judge_without_load,
-)
+from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_windows, judge_without_load
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
@@ -157,7 +152,7 @@ def _weigh(
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
-        backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, convicted=state.exhausted[group],
+        backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
         actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings),

@@ -21,10 +21,10 @@ from leakwarden.core.detection.detector import (
     advance,
     judge,
 )
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay_levels import levels, patience
 from leakwarden.core.detection.rollups import Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.catalogue import is_memory
 from leakwarden.core.signals.criteria import (

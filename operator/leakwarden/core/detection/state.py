@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import WIDTHS, Bools, Cascade, Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)

@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import Measurement
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.text import printable
 from leakwarden.core.page import chart, figures
-from leakwarden.core.page.story import Answer, Step, Story, Tone, held, place, shape, short, tell
+from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
 _ROWS = 6  # of the plot
@@ -182,7 +182,7 @@ def _suspects(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
         bar = full * max(1, round(longest * suspect.count / greatest)) if greatest > 0 and suspect.count > 0 else ""
         yield from _wrap(f"{short(suspect.function)}  {place(suspect)}", look, 2)
         sure = f"{suspect.confidence} confidence" if suspect.confidence else ""
-        yield from _wrap("; ".join(x for x in (shape(suspect), sure) if x), look, 4)
+        yield from _wrap("; ".join(x for x in (shape(suspect), explained(suspect), sure) if x), look, 4)
         yield f"    {_paint(bar, Tone.WARN, look)} {held(suspect)}".rstrip()
         yield from _wrap(suspect.explanation, look, 4)
     if not found.suspects:
