@@ -58,7 +58,7 @@ def profile_score() -> str:
     (named, leaking), (silent, healthy) = counted("leaking"), counted("healthy")
     return (
         f"The right line of code comes first in {named} of {leaking} captures of services built to leak, and in {silent} of"
-        f" {healthy} healthy ones nothing is suspected ([table](tests/profiles/README.md))."
+        f" {healthy} healthy ones nothing is suspected with more than low confidence ([table](tests/profiles/README.md))."
     )
 
 
