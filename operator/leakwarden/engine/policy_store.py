@@ -37,7 +37,7 @@ class PolicyStore:
             f"the namespace has more than {self.per_namespace} policies; the oldest {self.per_namespace} are in force, and"
             " this one is not (guards.namespacePolicies in the chart's values)"
         )
-        return replace(policy, spec=None, error=why, over_limit=True, confined={})
+        return replace(policy, spec=None, error=why, over_limit=True, confined={}, claims=None)
 
     def get(self, uid: str) -> Policy | None:
         return self._by_uid.get(uid)
@@ -47,8 +47,11 @@ class PolicyStore:
         return self.take(parse_policy(body))
 
     def take(self, policy: Policy) -> bool:
-        """The same for a policy that was read already. One that cannot be read replaces the one it was before."""
+        """The same for a policy that was read already. One that cannot be read replaces the one it was before, and keeps
+        what that one selected."""
         known = self._by_uid.get(policy.uid)
+        if policy.spec is None and known is not None and known.claims is not None:
+            policy = replace(policy, claims=known.claims)
         for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
             del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
         self._by_uid[policy.uid] = policy

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.evaluation import Readings, targets
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
+from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Snapshot
@@ -25,7 +26,7 @@ from leakwarden.engine.ports import Metrics
 
 log = logging.getLogger("leakwarden.reader")
 
-LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
+LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
@@ -56,7 +57,8 @@ class Reader:
     step: float
     defects: Defects = field(default_factory=Defects)
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
-    _detections: dict[str, Detection] = field(default_factory=dict)
+    _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
+    _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
     _progress: dict[tuple[str, str], _Progress] = field(default_factory=dict)  # by source and query
     _latest: float = 0.0  # the latest moment of a tick, epoch s
 
@@ -78,7 +80,7 @@ class Reader:
         """By policy UID. A source that fails costs only the policies that use it."""
         if now < self._latest - PUT_BACK:
             log.warning("the clock was put back; everything is read again", extra={"seconds": self._latest - now})
-            self._histories, self._detections, self._progress = {}, {}, {}
+            self._histories, self._detections, self._progress, self._rounds = {}, {}, {}, {}
             self._latest = now
         self._latest = max(self._latest, now)
         users: dict[str, list[Policy]] = {}
@@ -99,7 +101,7 @@ class Reader:
         await asyncio.gather(*(self._read_for(metrics[n], users[n], snapshot, now=now, results=results) for n in names))
         for gone in self._histories.keys() - names:
             self._histories.pop(gone)
-            self._detections.pop(gone, None)
+            self._detections = {key: each for key, each in self._detections.items() if key[0] != gone}
         self._progress = {key: each for key, each in self._progress.items() if key[0] in users}
         return results
 
@@ -127,8 +129,13 @@ class Reader:
             queries += context_queries(policies)
         asked = {query.key for query in queries}
         history.keep(asked)
+        rounds = rounds_of(_asked(policies, snapshot))
+        # What is asked a new thing of is read again: its growth is then judged from the beginning.
+        new = self._newly_asked(source.name, rounds)
         self._progress = {
-            (name, key): each for (name, key), each in self._progress.items() if name != source.name or key in asked
+            (name, key): each
+            for (name, key), each in self._progress.items()
+            if name != source.name or (key in asked and key not in new)
         }
         crowd = Counter(namespace for namespace, _ in pods)
         groups = self._groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
@@ -143,33 +150,45 @@ class Reader:
             if isinstance(answer, Sampled):
                 with self.defects.contained("kept", about=query.key):
                     history.append(query.key, answer, pods, now)
-        growth: Mapping[tuple[str, str, str], GrowthFinding] = {}
+        growth = GrowthFindings(())
         with self.defects.contained("judged by growth", *policies, about=source.name):
-            growth = self._detect(source.name, policies, queries, answers=answers, snapshot=snapshot, now=now)
+            growth = self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
         return Readings(label, "", answers, history, growth)
 
     def _detect(
         self,
         source: str,
-        policies: Sequence[Policy],
         queries: Sequence[Query],
         *,
         answers: Mapping[str, Answer],
+        rounds: Sequence[Standards],
         snapshot: Snapshot,
         now: float,
-    ) -> dict[tuple[str, str, str], GrowthFinding]:
-        detection = self._detections.setdefault(source, Detection(self.step, self.defects))
-        detection.keep({query.key for query in queries})
+    ) -> GrowthFindings:
         beside = LoadAndCollections(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
-        standards = _standards(policies, snapshot)
         grown = {
             query.key: answer
             for query in queries
             if isinstance(answer := answers.get(query.key), Sampled) and grows(query.key)
         }
-        detection.learn(grown, snapshot, beside, standards, now)
-        return detection.judge(snapshot, standards, now)
+        found = []
+        for number, standards in enumerate(rounds):
+            detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
+            detection.keep({query.key for query in queries})
+            learnt = grown if number == 0 else _asked_of(grown, standards, snapshot)
+            detection.learn(learnt, snapshot, beside, standards, now)
+            found.append((standards, detection.judge(snapshot, standards, now)))
+        for key in [each for each in self._detections if each[0] == source and each[1] >= len(rounds)]:
+            del self._detections[key]
+        return GrowthFindings(tuple(found))
+
+    def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
+        """Keys of the queries that are asked something in a later round for the first time."""
+        now = {(number, key) for number, standards in enumerate(rounds) if number for key, _ in standards}
+        before = self._rounds.get(source, set())
+        self._rounds[source] = now
+        return {key for _, key in now - before}
 
     async def _ask(self, source: Metrics, queries: Sequence[Query], since: float, now: float) -> Mapping[str, Answer]:
         try:
@@ -244,10 +263,10 @@ def _wanted(policy: Policy) -> dict[str, float]:
     refill = parse_duration(policy.spec.source.refill)
     wanted: dict[str, float] = {}
     for signal in policy.spec.signals:
-        held = 2 * parse_duration(signal.threshold.for_) if signal.threshold is not None else 0.0
+        held = parse_duration(signal.threshold.for_) if signal.threshold is not None else 0.0
         key = answer_key(signal, policy.namespace)
         standard_of(signal, policy.spec.source.max_age)
-        wanted[key] = max(LEAST_LOOKBACK, refill, held, wanted.get(key, 0.0))
+        wanted[key] = max(LEAST_LOOKBACK, refill, 2 * held, held + REACH if held else 0.0, wanted.get(key, 0.0))
     return wanted
 
 
@@ -261,9 +280,8 @@ def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
     return found
 
 
-def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Standard]:
-    """What is asked of each answer and workload, as the policy says that acts on it."""
-    standards: dict[tuple[str, str], Standard] = {}
+def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
+    """What is asked of each answer and workload; first what the policy says that acts on it."""
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
         if policy.spec is None:
             continue
@@ -272,8 +290,30 @@ def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str
         ]
         for workload in targets(policy, snapshot):
             for key, standard in asked:
-                standards.setdefault((key, workload.key), standard)
-    return standards
+                if standard.growth:
+                    yield key, workload.key, standard
+
+
+def _asked_of(answers: Mapping[str, Sampled], standards: Standards, snapshot: Snapshot) -> dict[str, Sampled]:
+    """Of each answer the series of the Deployments of which the standards ask something."""
+    names: dict[str, set[str]] = {}
+    for key, workload in standards:
+        names.setdefault(key, set()).add(workload)
+    wanted = set().union(*names.values())
+    homes = {
+        (pod.namespace, pod.name): workload.key
+        for workload in snapshot.workloads.values()
+        if workload.key in wanted
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+    }
+    found = {}
+    for key, workloads in names.items():
+        if key in answers:
+            kept = {
+                one: s for one, s in answers[key].series.items() if homes.get((one.namespace, one.pod)) in workloads
+            }
+            found[key] = Sampled(kept, answers[key].limits)
+    return found
 
 
 def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:

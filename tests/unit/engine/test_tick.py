@@ -287,9 +287,9 @@ async def test_the_younger_of_two_policies_says_conflicted_and_leaves_the_deploy
 
 async def test_an_invalid_policy_says_so_and_stops_no_other() -> None:
     world = World()
-    world.policies.put(body("broken", spec={"mode": "Kill"}, metadata={"creationTimestamp": format_time(NOW - 9999)}))
+    world.policies.put(body("broken", spec={"mode": "Kill"}, metadata={"creationTimestamp": format_time(NOW - 60)}))
     await world.engine.tick()
-    broken, _ = world.policies.all()
+    _, broken = world.policies.all()
     conditions = {c.type: (c.status, c.reason) for c in broken.status.conditions}
     assert conditions["Ready"] == ("False", "InvalidSpec")
     assert conditions["Stalled"] == ("True", "InvalidSpec")

@@ -50,9 +50,9 @@ from leakwarden.adapters.prometheus.response import (
     error_type,
     join,
 )
-from leakwarden.core.model.readings import Answer, Query, QueryFailed
+from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
 from leakwarden.core.promql import literal_regex, matcher
-from leakwarden.core.signals.catalogue import Labels, render, row_of
+from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
 from leakwarden.engine.fair_shares import in_turn
 from leakwarden.engine.ports import QuestionFailed
 
@@ -213,6 +213,14 @@ def _home(query: Query) -> str:
     return next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else ""
 
 
+def _believed(row: Row, answer: Answer) -> Answer:
+    if not isinstance(answer, Sampled):
+        return answer
+    highest = {key: float(points.v.max()) for key, points in answer.series.items()}
+    limits = {key: row.believed(limit, highest.get(key, -math.inf)) for key, limit in answer.limits.items()}
+    return replace(answer, limits={key: limit for key, limit in limits.items() if limit is not None})
+
+
 class PrometheusSource:
     """The Metrics port on one endpoint. `bucket` is the resolution of floors in seconds.
 
@@ -363,7 +371,8 @@ class PrometheusSource:
         )
         choices = self._choices.setdefault(query.key, Choices())
         choices.asked = time.monotonic()
-        return join(values, limits, scope, choices)
+        answer = join(values, limits, scope, choices)
+        return _believed(row, answer) if row is not None else answer
 
     def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}

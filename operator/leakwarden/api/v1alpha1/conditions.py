@@ -1,6 +1,6 @@
 """Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
-and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test compares the
-README's tables with both.
+and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test
+compares the tables of docs/reference/conditions.md with both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition is what it is. The docstring of each member is what the README says."""
+    """Why a condition is what it is. REASON_MEANINGS has the text that the reference shows."""
 
     # Ready
     RECONCILED = "Reconciled"
@@ -55,8 +55,9 @@ class ConditionReason(StrEnum):
 REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.RECONCILED: "The policy is understood and in force.",
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
-    " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
-    ConditionReason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
+    " no younger policy acts there meanwhile.",
+    ConditionReason.CONFLICTED: "An older policy selects the same Deployment, in mode Observe as well as in Enforce; this one leaves it alone.",
     ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
