@@ -42,8 +42,8 @@ MEMORY = (
     " or on (namespace, pod, container) last_over_time("
     'container_spec_memory_limit_bytes{container!="",container!="POD",namespace="shop"}[7260s])'
 )
-START = 'last_over_time(process_start_time_seconds{namespace="shop"}[60s])'
-CYCLES = 'last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s])'
+START = 'max by (namespace, pod, container) (last_over_time(process_start_time_seconds{namespace="shop"}[60s]))'
+CYCLES = 'max by (namespace, pod, container) (last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s]))'
 RATE = " or on (namespace, pod) ".join(
     f'sum by (namespace, pod) (rate({name}{{namespace="shop"}}[240s]))'
     for name in (
