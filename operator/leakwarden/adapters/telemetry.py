@@ -17,8 +17,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from leakwarden import __version__
+from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.leakreport import Phase
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.engine.tick import Engine, Tick
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -89,8 +91,12 @@ class Telemetry:
             ["reason"],
             registry=self.registry,
         )
+        # From 0 on, or rate() would miss the first.
+        for action in ActionType:
+            for phase in ActionPhase:
+                self.actions.labels(str(action), str(phase))
         for reason in SkipReason:
-            self.skips.labels(str(reason))  # from 0 on, or rate() would miss the first
+            self.skips.labels(str(reason))
         self._seen: set[tuple[str, str]] | None = None
         self.last_tick_ended = time.monotonic()
 
@@ -171,8 +177,10 @@ class EngineCollector(Collector):
             reports.add_metric([str(phase)], phases[phase])
         yield reports
         objects = GaugeMetricFamily("leakwarden_cache_objects", "Objects in the cache.", labels=["resource"])
-        relists = GaugeMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
-        restarts = GaugeMetricFamily("leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"])
+        relists = CounterMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
+        restarts = CounterMetricFamily(
+            "leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"]
+        )
         for resource, count, listed, restarted in self._caches():
             objects.add_metric([resource], count)
             relists.add_metric([resource], listed)

@@ -6,7 +6,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry
+from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.guards import ask
 from leakwarden.core.planning.planning import Decision
 from leakwarden.engine.tick import Tick
@@ -65,3 +67,19 @@ async def test_a_hundred_deployments_make_no_more_series_than_one() -> None:
     assert counters[0] == counters[1], "every reason has its series from the start, and nothing else has"
     assert len(counters[1]) == len(SkipReason)
     assert after.count("\nleakwarden_skipped_actions{") <= len(SkipReason)
+
+
+def test_every_action_and_outcome_is_counted_from_the_start() -> None:
+    """A counter that appears with its first action hides that action from rate()."""
+    text = generate_latest(Telemetry().registry).decode()
+    for action in ActionType:
+        for phase in ActionPhase:
+            assert f'leakwarden_actions_total{{action="{action}",phase="{phase}"}} 0.0' in text
+
+
+async def test_what_only_counts_up_is_a_counter() -> None:
+    world = World()
+    collector = EngineCollector(world.engine, lambda: [("pods", 3, 2, 1)], lambda: True)
+    kinds = {family.name: family.type for family in collector.collect()}
+    assert (kinds["leakwarden_cache_relists"], kinds["leakwarden_watch_restarts"]) == ("counter", "counter")
+    assert kinds["leakwarden_cache_objects"] == "gauge"

@@ -151,8 +151,14 @@ class ApiCluster:
         )
 
     async def refresh_reports(self) -> None:
-        found = [await reports.fetch(self._session, namespace) for namespace in self._namespaces]
-        self._reports.listed([item for items in found for item in items])
+        for namespace in self._namespaces:
+            self._reports.listing(namespace, begins=True)
+        try:
+            found = [await reports.fetch(self._session, namespace) for namespace in self._namespaces]
+            self._reports.listed([item for items in found for item in items])
+        finally:
+            for namespace in self._namespaces:
+                self._reports.listing(namespace, begins=False)
 
     async def create_report(
         self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]

@@ -124,25 +124,32 @@ class Cache:
             self._dirty.add(deployment)
 
 
-class WorkloadSink:
+class _Replacing:
+    """What a list or a watch shows replaces what is held, so a list is nothing special."""
+
+    def listing(self, namespace: str | None, begins: bool) -> None:
+        pass
+
+
+class WorkloadSink(_Replacing):
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_workload
         self.drop = cache.drop_workload
 
 
-class SetSink:
+class SetSink(_Replacing):
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_set
         self.drop = cache.drop_set
 
 
-class PodSink:
+class PodSink(_Replacing):
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_pod
         self.drop = cache.drop_pod
 
 
-class AutoscalerSink:
+class AutoscalerSink(_Replacing):
     """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words."""
 
     def __init__(self) -> None:

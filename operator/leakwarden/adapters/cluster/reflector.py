@@ -153,6 +153,13 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         """All pages of one list, and then what is no longer there. Raises Expired, Refused, ClusterUnavailable."""
+        self._sink.listing(self._namespace, begins=True)
+        try:
+            await self._list_all()
+        finally:
+            self._sink.listing(self._namespace, begins=False)
+
+    async def _list_all(self) -> None:
         seen: set[str] = set()
         token, version = "", ""
         while True:

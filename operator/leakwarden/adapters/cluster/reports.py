@@ -61,7 +61,10 @@ class ReportStore:
     def __init__(self) -> None:
         self._held: dict[str, LeakReport] = {}
         self._shown: Mapping[str, LeakReport] | None = None
+        self._changes = 0  # of our own, so far
+        self._changed: dict[str, int] = {}  # report UID -> the number of our last change to it
         self._deleted: set[str] = set()  # by us; the watch may still show them for a moment
+        self._listing: dict[str | None, int] = {}  # namespace -> changes of ours when its list began
 
     def view(self) -> Mapping[str, LeakReport]:
         """By UID. What was handed out never changes."""
@@ -69,12 +72,22 @@ class ReportStore:
             self._shown = dict(self._held)
         return self._shown
 
+    def listing(self, namespace: str | None, begins: bool) -> None:
+        if begins:
+            self._listing[namespace] = self._changes
+        else:
+            self._listing.pop(namespace, None)
+
     def put(self, uid: str, item: wire.ApiReport) -> bool:
         """What the API server shows. False for a report whose identity cannot be read, and for one we deleted."""
         report = _parsed(item)
         if report is None:
             self.drop(uid)
             return False
+        if self._from_a_newer_list(report):
+            self._deleted.discard(uid)
+            self._hold(report)
+            return True
         if uid in self._deleted:
             return True  # until the watch says so, too
         held = self._held.get(uid)
@@ -82,8 +95,15 @@ class ReportStore:
             self._hold(report)
         return True
 
+    def _from_a_newer_list(self, report: LeakReport) -> bool:
+        """Whether a list that began after our last change to the report shows it. It then is as it is, also where its
+        version is an older one: after a restore of etcd versions go back, and all that was held is history."""
+        began = self._listing.get(report.namespace, self._listing.get(None))
+        return began is not None and self._changed.get(report.uid, 0) <= began
+
     def drop(self, uid: str) -> None:
         self._deleted.discard(uid)
+        self._changed.pop(uid, None)
         if self._held.pop(uid, None) is not None:
             self._shown = None
 
@@ -92,12 +112,14 @@ class ReportStore:
         held = self._held.get(report.uid)
         if held is None or not _is_older(report.resource_version, held.resource_version):
             self._hold(report)
+        self._note(report.uid)
 
     def deleted(self, uid: str) -> None:
         known = uid in self._held
         self.drop(uid)
         if known:
             self._deleted.add(uid)
+            self._note(uid)
 
     def listed(self, items: list[wire.ApiReport]) -> None:
         """A complete and most recent list: what is not in it is gone."""
@@ -106,6 +128,10 @@ class ReportStore:
             self.drop(uid)
         for item in items:
             self.put(item.metadata.uid, item)
+
+    def _note(self, uid: str) -> None:
+        self._changes += 1
+        self._changed[uid] = self._changes
 
     def _hold(self, report: LeakReport) -> None:
         self._held[report.uid] = report

@@ -21,6 +21,10 @@ class Sink(Protocol[T_contra]):
 
     def drop(self, uid: str) -> None: ...
 
+    def listing(self, namespace: str | None, begins: bool) -> None:
+        """A complete list begins, or has ended; None: of all namespaces. What is put meanwhile comes from that list."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T]):
