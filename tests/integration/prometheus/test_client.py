@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leakwarden.adapters.prometheus.client import PrometheusSource
+from leakwarden.adapters.prometheus.client import ALL_OR_NOTHING, PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
@@ -99,9 +99,14 @@ async def test_a_signal_is_one_range_for_its_values_and_one_instant_for_its_limi
                 "end": f"{START + 3 * STEP:.0f}",
                 "step": "60",
                 "timeout": "5s",
+                **ALL_OR_NOTHING,
             },
         ),
-        ("GET", "/api/v1/query", {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s"}),
+        (
+            "GET",
+            "/api/v1/query",
+            {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s", **ALL_OR_NOTHING},
+        ),
     ]
 
 

@@ -69,17 +69,19 @@ async def test_a_hundred_deployments_make_no_more_series_than_one() -> None:
     assert after.count("\nleakwarden_skipped_actions{") <= len(SkipReason)
 
 
-def test_every_action_and_outcome_is_counted_from_the_start() -> None:
-    """A counter that appears with its first action hides that action from rate()."""
-    text = generate_latest(Telemetry().registry).decode()
+def test_every_action_and_outcome_is_counted_from_zero_on_or_the_first_would_be_missed_by_rate() -> None:
+    exported = generate_latest(Telemetry().registry).decode()
     for action in ActionType:
         for phase in ActionPhase:
-            assert f'leakwarden_actions_total{{action="{action}",phase="{phase}"}} 0.0' in text
+            assert f'leakwarden_actions_total{{action="{action}",phase="{phase}"}} 0.0' in exported
 
 
-async def test_what_only_counts_up_is_a_counter() -> None:
-    world = World()
-    collector = EngineCollector(world.engine, lambda: [("pods", 3, 2, 1)], lambda: True)
-    kinds = {family.name: family.type for family in collector.collect()}
-    assert (kinds["leakwarden_cache_relists"], kinds["leakwarden_watch_restarts"]) == ("counter", "counter")
-    assert kinds["leakwarden_cache_objects"] == "gauge"
+async def test_what_only_counts_up_is_a_counter_and_the_last_whole_tick_has_its_time() -> None:
+    world, telemetry = World(), Telemetry()
+    telemetry.watch(EngineCollector(world.engine, lambda: [("pods", 3, 2, 1)], lambda: True))
+    telemetry.ticked(await world.engine.tick())
+    exported = generate_latest(telemetry.registry).decode()
+    for name in ("leakwarden_cache_relists", "leakwarden_watch_restarts", "leakwarden_defects"):
+        assert f"# TYPE {name}_total counter" in exported
+    (since,) = [line.split()[1] for line in exported.splitlines() if line.startswith("leakwarden_last_whole_tick")]
+    assert float(since) > 0
