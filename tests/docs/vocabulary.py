@@ -65,6 +65,15 @@ def audit_checks() -> str:
 
 def leak_shapes() -> str:
     return table(
-        ("shape", "what it is", "why it leaks", "the usual repair"),
-        ((code(shape.name), cell(shape.title), cell(shape.why), cell(shape.fix)) for shape in SHAPES),
+        ("shape", "what it is", "why it leaks", "the usual repair", "its documentation"),
+        (
+            (
+                code(shape.name),
+                cell(shape.title),
+                cell(shape.why),
+                cell(shape.fix),
+                f"[docs]({shape.docs})" if shape.docs else "-",
+            )
+            for shape in SHAPES
+        ),
     )

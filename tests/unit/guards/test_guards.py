@@ -244,6 +244,20 @@ def test_a_guard_says_nothing_where_it_is_close_but_not_reached(reason: SkipReas
     assert guard_of(reason)(*CASES[reason].nothing) is None
 
 
+@pytest.mark.parametrize(
+    ("signal", "worsens"),
+    [
+        ({"name": "descriptors", "type": "PromQL", "query": "mongo_pool_used", "limitQuery": "mongo_pool_max",
+          "kind": "ConnectionPool"}, True),
+        ({"name": "descriptors", "type": "PromQL", "query": "queue_length", "limitQuery": "queue_size"}, False),
+        ({"name": "descriptors", "type": "DBPool", "query": "mongo_pool_used", "limitQuery": "mongo_pool_max"}, True),
+    ],
+)  # fmt: skip
+def test_whatever_is_a_connection_pool_is_not_scaled_out(signal: dict[str, Any], worsens: bool) -> None:
+    asked = ask(candidate(spec=enforcing(signal), action=SCALE), FREE)
+    assert (SkipReason.WORSENS_LEAK in {skip.reason for skip in asked}) is worsens
+
+
 def test_a_rollout_takes_the_protected_pod_away_as_well() -> None:
     asked = ask(candidate(protecting("api-2"), action=RESTART), FREE)
     assert [skip.reason for skip in asked] == [SkipReason.POD_PROTECTED]

@@ -51,7 +51,7 @@ def paused(candidate: Candidate, _: Situation) -> str | None:
 
 @guard(
     SkipReason.CONFLICTED,
-    "An older policy acts on this Deployment.",
+    "An older policy selects this Deployment, in mode Observe as well as in Enforce.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )

@@ -29,6 +29,9 @@ class Policy:
     error: str
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
+    # a younger one. None where nothing is known.
+    claims: Selector | None = None
 
     @property
     def key(self) -> str:
@@ -141,6 +144,14 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
     return kept[:MAX_ACTIONS]
 
 
+def _readable_selector(spec: Any) -> Selector | None:
+    """The selector of a spec that cannot be read as a whole."""
+    try:
+        return Selector.model_validate(spec["selector"])
+    except Exception:
+        return None
+
+
 def parse_policy(
     body: Mapping[str, Any],
     asks: Callable[[Question], Confined] = ask,
@@ -185,6 +196,7 @@ def parse_policy(
         error=error,
         status=status,
         confined=confined,
+        claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
     )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SuspectStatus
-from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.ownership import package
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
@@ -61,9 +61,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def summary(suspects: Sequence[Suspect]) -> str:
-    """The first suspect in one line; empty where nobody is suspected."""
-    return suspects[0].headline[:512] if suspects else ""
+def summary(found: Findings) -> str:
+    """The first suspect in one line, or that nothing grew and what was looked at."""
+    if found.suspects:
+        return found.suspects[0].headline[:512]
+    return f"nothing grew: {found.looked_at}"[:512] if found.looked_at else ""
 
 
 def source_file(function: str, path: str) -> str:
