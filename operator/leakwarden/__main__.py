@@ -17,6 +17,7 @@ from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.evidence import command as evidence
 from leakwarden.cli.evidence import suspects
 from leakwarden.cli.report import command as report
+from leakwarden.cli.soak import command as soak
 from leakwarden.cli.watch import command as watch
 
 # Exit codes, shared by all commands and listed in --help.
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (
         watch,
+        soak,
         run,
         check,
         audit,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from leakwarden.adapters.evidence.pprof import Taken
 from leakwarden.adapters.metrics_page import MetricsPage, Unread
@@ -49,13 +49,19 @@ class Progress:
 
 @dataclass(slots=True)
 class Session:
-    """`show` is called after each scrape. `stop` ends the watch early, and what was seen until then is judged."""
+    """`show` is called after each scrape. `stop` ends the watch early, and what was seen until then is judged.
+
+    `prepare` runs once the process answers; what was read before is forgotten. `requests` counts the requests that were
+    answered, where the process does not count them itself.
+    """
 
     options: WatchOptions
     page: MetricsPage
     child: ChildProcess | None
     show: Callable[[Progress], None]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    prepare: Callable[[], Awaitable[None]] | None = None
+    requests: Callable[[], float] | None = None
     _scrapes: list[Scrape] = field(default_factory=list)
     _missed: dict[str, int] = field(default_factory=dict)
     _attempts: int = 0
@@ -68,6 +74,11 @@ class Session:
     async def run(self) -> tuple[Outcome, Proof]:
         """Raises NeverRead."""
         await self._first()
+        if self.prepare is not None:
+            await self.prepare()
+            self._scrapes.clear()
+            self._attempts = 0
+            await self._first()
         began = time.monotonic()
         await self._watch(began)
         await self._judge()
@@ -85,7 +96,7 @@ class Session:
         until = time.monotonic() + (COMING_UP if self.child is not None else 0.0)
         while True:
             try:
-                self._scrapes.append(await self.page.scrape())
+                self._scrapes.append(await self._read())
                 self._attempts += 1
                 return
             except Unread as unread:
@@ -126,9 +137,16 @@ class Session:
     async def _scrape(self) -> None:
         self._attempts += 1
         try:
-            self._scrapes.append(await self.page.scrape())
+            self._scrapes.append(await self._read())
         except Unread as unread:
             self._missed[str(unread)] = self._missed.get(str(unread), 0) + 1
+
+    async def _read(self) -> Scrape:
+        """Raises Unread."""
+        scrape = await self.page.scrape()
+        if scrape.requests is None and self.requests is not None:
+            return replace(scrape, requests=self.requests())
+        return scrape
 
     async def _judge(self) -> None:
         began = time.monotonic()

@@ -160,7 +160,7 @@ def _judgement(track: Track, finding: GrowthFinding, bucket: float, now: float) 
         message = f"not enough seen: {LEAST_CYCLES} garbage collections tell live memory from garbage, and {done}"
         return unknown(signal, "TooFewCollections", message, value)
     standard = Standard(max_age=_MAX_AGE * bucket, above=FULL if track.limit else None, above_for=_FULL_FOR * bucket)
-    return judge_series(signal, standard, track.points, track.limit, finding, now, unit)
+    return judge_series(signal, standard, track.points, limit=track.limit, growth=finding, now=now, unit=unit)
 
 
 def least_growth(track: Track) -> float:
