@@ -33,7 +33,7 @@ def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
     return sweeps
 
 
-def _usual(scores: Mapping[str, Score]) -> dict[str, Score]:
+def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
     """The detector, and each rule as people arm it."""
     sweeps = _sweeps(scores)
     usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
@@ -47,7 +47,7 @@ def table(scores: Mapping[str, Score]) -> str:
         " alarms a healthy pod-day | median lead | life used (2 h and more) |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, s in _usual(scores).items():
+    for name, s in usual(scores).items():
         half = s.half / s.leaks if s.leaks else float("nan")
         used = float(np.median(s.used_long)) if s.used_long else float("nan")
         lines.append(
@@ -103,12 +103,28 @@ def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
     return "\n".join(lines + (["", *failures] if failures else []))
 
 
+def groups(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
+    """A group of components a line, the worst by false alarms first."""
+    lines = [
+        "| worlds that hold | recall | by Exhausting | false alarms a healthy pod-day | by Exhausting |",
+        "|---|---|---|---|---|",
+    ]
+    for name, s in sorted(leaking.items(), key=lambda item: -(item[1].false_per_day if item[1].healthy_days else 0)):
+        e = acting[name]
+        lines.append(
+            f"| {name} | {_number(s.recall, '.3f')} {_between(s.recall_interval, '.3f')} ({s.caught}/{s.leaks})"
+            f" | {_number(e.recall, '.3f')} | {_number(s.false_per_day, '.4f')} {_between(s.false_interval, '.4f')}"
+            f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(e.false_per_day, '.4f')} |"
+        )
+    return "\n".join(lines)
+
+
 def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -> str:
     """Recall (up) against false alarms a healthy pod-day (right, logarithmic): the upper left corner is where to be."""
     marks = "LE" + "abcdefgh"
     rows = [[" "] * wide for _ in range(high)]
     legend = []
-    for mark, (name, s) in zip(marks, _usual(scores).items(), strict=False):
+    for mark, (name, s) in zip(marks, usual(scores).items(), strict=False):
         if not (np.isfinite(s.recall) and np.isfinite(s.false_per_day)):
             continue  # some families alone have no leak or no healthy day, hence no place in the picture
         x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)

@@ -231,6 +231,11 @@ class Profiler(Protocol):
         """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
         ...
 
+    async def baseline(self, request: CaptureRequest) -> bool:
+        """Count what a healthy pod has at each stack, once a template; `request.report` is empty. Whether it is known
+        now; never raises."""
+        ...
+
 
 READER_CONTAINER = "leakwarden-descriptors"  # the name of the one ephemeral container that a pod is given
 

@@ -31,7 +31,7 @@ def test_the_interval_of_a_rate_holds_the_truth_though_alarms_come_in_clumps(clu
 
 
 def test_without_an_event_the_rate_is_below_three_point_seven_events() -> None:
-    assert intervals.rate([0.0] * 5, 1000.0) == (0.0, pytest.approx(0.00369, abs=1e-5))
+    assert intervals.rate([0.0] * 5, 1000.0) == pytest.approx((0.0, 0.00369), abs=1e-5)
 
 
 def test_without_trials_there_is_no_interval() -> None:

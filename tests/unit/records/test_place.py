@@ -65,7 +65,7 @@ def test_a_report_about_what_does_not_exist_any_more_still_counts() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"workload_uid": "uid-theirs"}, {"pod_uid": "uid-theirs-1"}])
-def test_a_record_counts_only_for_the_reports_own_deployment(changes: dict[str, str]) -> None:
+def test_a_record_counts_only_for_the_reports_own_deployment(changes: dict[str, Any]) -> None:
     mine, other = record(id="mine"), record(id="other", **changes)
     assert [each.id for each in PLACES.counted(report("api", mine, other)).status.actions] == ["mine"]
 
@@ -115,7 +115,7 @@ def _with(held: LeakReport, *actions: ActionStatus, **changes: Any) -> LeakRepor
 
 # What a forged report does to the whole engine: nothing.
 
-SCALED = {
+SCALED: dict[str, Any] = {
     "type": "ScaleOut", "replicas_before": 0, "replicas_after": 3, "return_at": format_time(NOW - 60),
 }  # fmt: skip
 

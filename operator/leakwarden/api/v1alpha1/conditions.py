@@ -53,8 +53,9 @@ class ConditionReason(StrEnum):
 REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.RECONCILED: "The policy is understood and in force.",
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
-    " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
-    ConditionReason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
+    " no younger policy acts there meanwhile.",
+    ConditionReason.CONFLICTED: "An older policy selects the same Deployment, in mode Observe as well as in Enforce; this one leaves it alone.",
     ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
@@ -94,6 +95,7 @@ class SkipReason(StrEnum):
     PAUSED = "Paused"
     CONFLICTED = "Conflicted"
     OPTED_OUT = "OptedOut"
+    POD_PROTECTED = "PodProtected"
     NOT_PERMITTED = "NotPermitted"
     OUTSIDE_MAINTENANCE = "OutsideMaintenance"
     VETOED = "Vetoed"

@@ -89,7 +89,7 @@ class SkipStatus(LenientModel):
 
     action: str = Field(default="", max_length=32, description="The action that was considered.")
     pod: str = Field(default="", max_length=253, description="The pod it would have been taken on.")
-    reasons: list[str] = Field(default_factory=list, max_length=40, description="Every guard that said no.")
+    reasons: list[str] = Field(default_factory=list, max_length=48, description="Every guard that said no.")
     message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
 
 

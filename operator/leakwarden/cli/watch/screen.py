@@ -9,8 +9,8 @@ from typing import IO
 from leakwarden.api.scalars import format_duration
 from leakwarden.cli.watch.session import Progress
 from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.text import printable
 from leakwarden.core.page.figures import amount
-from leakwarden.core.page.markup import clean
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.watch.judging import TrackJudgement, this_process
 
@@ -48,7 +48,7 @@ class LiveScreen:
         self._drawn = 0
 
     def __call__(self, progress: Progress) -> None:
-        lines = [f"{clean(self._title)}  {progress.elapsed:.0f}s of {format_duration(self._length)}"]
+        lines = [f"{printable(self._title)}  {progress.elapsed:.0f}s of {format_duration(self._length)}"]
         lines += [self._line(one) for one in progress.judged]
         requests = this_process(progress.scrapes)[-1].requests
         state = "taking profiles" if progress.capturing else "watching"
@@ -66,7 +66,7 @@ class LiveScreen:
         first, last = amount(float(track.points.v[0]), unit), amount(float(track.points.v[-1]), unit)
         colour = _SGR.get(one.judgement.verdict, "") if self._colours else ""
         verdict = f"\x1b[{colour}m{word(one)}\x1b[0m" if colour else word(one)
-        return f"  {clean(track.key.name)[:20]:<20} {course(track.points.v.tolist(), self._unicode)} {first:>9} to {last:<9} {verdict}"
+        return f"  {printable(track.key.name)[:20]:<20} {course(track.points.v.tolist(), self._unicode)} {first:>9} to {last:<9} {verdict}"
 
 
 class PlainLines:
@@ -95,7 +95,7 @@ class PlainLines:
 
 def _short(one: TrackJudgement) -> str:
     unit = CATALOGUE[one.track.key.kind].unit
-    return f"{clean(one.track.key.name)} {amount(float(one.track.points.v[-1]), unit)}, {word(one)}"
+    return f"{printable(one.track.key.name)} {amount(float(one.track.points.v[-1]), unit)}, {word(one)}"
 
 
 def screen_for(title: str, length: float, colours: bool, unicode: bool, live: bool) -> LiveScreen | PlainLines:

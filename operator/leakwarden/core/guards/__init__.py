@@ -32,6 +32,7 @@ GUARDS: list[Guard] = [
     consent.paused,
     consent.conflicted,
     consent.opted_out,
+    consent.pod_protected,
     consent.not_permitted,
     consent.outside_maintenance,
     consent.vetoed,

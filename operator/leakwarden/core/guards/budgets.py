@@ -7,7 +7,7 @@ import math
 from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import format_time, parse_time
@@ -38,10 +38,25 @@ def taken_away(action: Action, workload: Workload) -> int:
             return 0
 
 
+# s in which an eviction with an unknown end must have shown itself: no older view of the cluster is acted on.
+UNSEEN_FOR = 180.0
+
+
+def _takes_its_pod(record: ActionStatus, now: float) -> bool:
+    """Whether the record's pod is gone, or may be, although a watch that lags still shows it ready."""
+    if record.phase is ActionPhase.PENDING:
+        return True
+    if record.type != ActionType.EVICT_POD:
+        return False
+    unknown = record.phase in (ActionPhase.INTERRUPTED, ActionPhase.FAILED)
+    lately = now - parse_time(record.finished_at or record.intended_at) < UNSEEN_FOR
+    return record.phase is ActionPhase.DONE or (unknown and lately)
+
+
 def _serving(candidate: Candidate, situation: Situation) -> int:
-    """Pods of which it is known that they serve, and that nobody is about to take away; without the candidate's own
-    where the action is about that pod alone."""
-    gone = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+    """Pods of which it is known that they serve, and that nobody is about to take away or took away unseen; without the
+    candidate's own where the action is about that pod alone."""
+    gone = {record.pod_uid for record in situation.of(candidate) if _takes_its_pod(record, situation.now)}
     if candidate.action.type is ActionType.EVICT_POD:
         gone.add(candidate.pod.pod.uid)
     return sum(

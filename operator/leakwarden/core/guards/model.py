@@ -15,6 +15,7 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.judgement import Judgement
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.text import printable
 from leakwarden.core.records.action_counts import Ledger
 
 
@@ -137,7 +138,8 @@ class Guard:
 
     def __call__(self, candidate: Candidate, situation: Situation) -> Skip | None:
         why_not = self.question(candidate, situation)
-        return None if why_not is None else Skip(self.reason, why_not)
+        # The reasons of people are quoted in it: of pauses, annotations, windows.
+        return None if why_not is None else Skip(self.reason, printable(why_not))
 
 
 def guard(reason: SkipReason, meaning: str, *, about: About, waiting_helps: bool) -> Callable[[Question], Guard]:

@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, Phase, VerdictS
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page.figures import UNKNOWN, amount, clock, growth, moment, wait
-from leakwarden.core.profile.shapes import CATALOGUE
+from leakwarden.core.profile.catalogue import TITLES
 
 
 class Tone(StrEnum):
@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
     @property
     def mark(self) -> str:
-        """So that colour never says it alone."""
+        """A mark in addition to the colour, for people who cannot see the colour."""
         return {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "calm": "\N{BULLET}"}[self.value]
 
 
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
-    empty where an answer says it already."""
+    empty where an answer has it already."""
 
     outcome: str
     tone: Tone
@@ -92,7 +92,6 @@ _CAPTURES = {
     EvidenceState.FAILED: ("Capture of profiles failed", Tone.WARN),
     EvidenceState.SKIPPED: ("Profiles not captured", Tone.CALM),
 }
-_TITLES = {shape.name: shape.title for shape in CATALOGUE}
 
 
 def tell(report: LeakReport) -> Story:
@@ -150,7 +149,7 @@ def place(suspect: SuspectStatus) -> str:
 
 def shape(suspect: SuspectStatus) -> str:
     """The kind of leak in words: the catalogue's title, or `ResponseBodyNotClosed` taken apart."""
-    known = _TITLES.get(suspect.shape)
+    known = TITLES.get(suspect.shape)
     return known or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", suspect.shape).lower()
 
 
@@ -159,6 +158,12 @@ def held(suspect: SuspectStatus) -> str:
     pace = suspect.per_second
     more = "" if pace is None or not -1e15 < pace < 1e15 else f", {pace:+,.1f}/s".replace("-", "\N{MINUS SIGN}")
     return f"{suspect.count:,} held{more}" if suspect.count or more else ""
+
+
+def explained(suspect: SuspectStatus) -> str:
+    """`explains 94% of the growth`"""
+    part = suspect.explains
+    return "" if part is None or not 0 <= part <= 1 else f"explains {part:.0%} of the growth"
 
 
 def _pod(report: LeakReport) -> Answer:
@@ -181,7 +186,7 @@ def _line(evidence: EvidenceStatus | None) -> Answer:
     if evidence.suspects:
         first = evidence.suspects[0]
         sure = f"{first.confidence.lower()} confidence" if first.confidence else ""
-        detail = "; ".join(part for part in (shape(first), held(first), sure) if part)
+        detail = "; ".join(part for part in (shape(first), held(first), explained(first), sure) if part)
         return Answer(
             question, short(first.function) or "Not named", place(first), detail, Tone.BAD, code=bool(first.function)
         )

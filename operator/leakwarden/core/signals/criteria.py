@@ -21,6 +21,8 @@ class JudgementReason(StrEnum):
     WITHIN_LIMITS = "WithinLimits"
     ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
     THRESHOLD_HELD = "ThresholdHeld"
+    FULL = "Full"  # at its limit, whether it grows or not
+    SHARED_CAUSE = "SharedCause"
     ALERT_FIRING = "AlertFiring"
     WARMING_UP = "WarmingUp"  # of the source, or of what has not been judged at all yet
     TOO_FEW_READINGS = "TooFewReadings"
@@ -43,6 +45,12 @@ class Standard:
     growth: bool = True
     above: Amount | None = None
     above_for: float = 300.0
+
+    @property
+    def of_growth(self) -> tuple[float, float, float | None]:
+        """What the growth of readings is judged by; standards that agree in it share one finding."""
+        absolute = self.above.value if self.above is not None else None
+        return (self.exhausts_within, self.max_age, absolute)
 
     def level(self, limit: float | None) -> float | None:
         """The threshold in the signal's unit; None where there is none, or a share of a limit that is not known."""

@@ -36,7 +36,7 @@ from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.evaluation.threshold_judgement import judge_series, unknown
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.readings import Floats, Points
-from leakwarden.core.signals.catalogue import CATALOGUE
+from leakwarden.core.signals.catalogue import CATALOGUE, is_memory
 from leakwarden.core.signals.criteria import JudgementReason, Standard
 from leakwarden.core.watch.reach import LEAST
 from leakwarden.core.watch.scraped import Scrape, TrackKey
@@ -179,8 +179,8 @@ def _growth(followed: Sequence[Track], bucket: float, now: float) -> list[Growth
     stretch = WIDTHS[0] / bucket
     began = min(float(track.points.t[0]) for track in some)
     state = DetectorState()
-    rows = state.rows(
-        [Key("", track.key.name, "", "", "", str(track.key.kind), 0.0) for track in some],
+    rows = state.place(
+        [_key(track) for track in some],
         np.array([float(track.points.v.max()) / ASSUMED_LEVEL for track in some]),
         np.array([(float(track.points.t[0]) - began) * stretch for track in some]),
     )
@@ -188,6 +188,10 @@ def _growth(followed: Sequence[Track], bucket: float, now: float) -> list[Growth
     judged = _replayed(state, readings, (now - began) * stretch)
     by_key = {track.key: _finding(track, judged, int(row), stretch) for track, row in zip(some, rows, strict=True)}
     return [by_key.get(track.key, none) for track in followed]
+
+
+def _key(track: Track) -> Key:
+    return Key("", track.key.name, "", "", "", signal=str(track.key.kind), start=0.0, memory=is_memory(str(track.key.kind)))
 
 
 def _together(some: Sequence[Track], rows: Ints, began: float, stretch: float) -> NewReadings:
