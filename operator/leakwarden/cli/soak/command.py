@@ -172,7 +172,7 @@ def _result(
     process = child.name if child is not None else options.metrics.short
     said = list(gate_sentences(outcome, pressed))
     show(COMMAND, Shown(outcome, proof, said, process, options.metrics.short), arguments.page)
-    suspects = evidence(proof.taken, list(proof.suspects)).suspects if outcome.leaks else []
+    suspects = evidence(proof.taken, proof.findings).suspects if outcome.leaks else []
     code = gate_code(outcome, pressed)
     if arguments.junit:
         with open(arguments.junit, "w", encoding="utf-8") as out:

@@ -29,7 +29,7 @@ def junit(outcome: Outcome, pressed: Pressed, suspects: Sequence[SuspectStatus],
         else:
             ElementTree.SubElement(case, "skipped", message=said)
     case = ElementTree.SubElement(suite, "testcase", name="load", classname=printable(process))
-    if pressed.enough and not pressed.failing:
+    if outcome.leaks or (pressed.enough and not pressed.failing):
         ElementTree.SubElement(case, "system-out").text = printable(reach(pressed))
     else:
         ElementTree.SubElement(case, "error", type="Load", message=printable(reach(pressed)))

@@ -125,7 +125,7 @@ def show(command: str, shown: Shown, page_file: str | None) -> None:
 
     leaks, proof = shown.outcome.leaks, shown.proof
     if leaks:
-        told = evidence(proof.taken, list(proof.suspects))
+        told = evidence(proof.taken, proof.findings)
         report = report_of(leaks[0], shown.process, shown.address, told, time.time())
         print(screen(report, terminal_look()), end="\n\n")
         if page_file:
@@ -137,9 +137,9 @@ def show(command: str, shown: Shown, page_file: str | None) -> None:
             say(command, f"wrote {page_file}")
     for sentence in shown.said:
         print(printable(sentence))
-    for suspect in proof.suspects[:1]:
+    for suspect in proof.findings.suspects[:1]:
         print(printable(f"line: {suspect.headline}"))
-    if leaks and not proof.suspects:
+    if leaks and not proof.findings.suspects:
         because = "; ".join(dict.fromkeys(miss.message for miss in proof.taken.missed)) or "the profiles point at none"
         print(printable(f"line: not known: {because}"))
     if page_file and not leaks:

@@ -14,7 +14,8 @@ from leakwarden.cli.errors import NeverRead
 from leakwarden.cli.watch.options import WatchOptions
 from leakwarden.cli.watch.process import ChildProcess
 from leakwarden.cli.watch.profiles import named, take
-from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.evidence import Confidence, Findings
+from leakwarden.core.watch.accounting import accountable
 from leakwarden.core.watch.judging import LEAST_BUCKETS, TrackJudgement, judge_tracks, tracks
 from leakwarden.core.watch.outcome import Outcome
 from leakwarden.core.watch.scraped import Scrape
@@ -30,11 +31,11 @@ class Proof:
     """What profiles say."""
 
     taken: Taken = field(default_factory=Taken)
-    suspects: Sequence[Suspect] = ()
+    findings: Findings = field(default_factory=lambda: Findings((), ""))
 
     @property
     def names_the_line(self) -> bool:
-        return any(suspect.confidence is not Confidence.LOW for suspect in self.suspects)
+        return any(suspect.confidence is not Confidence.LOW for suspect in self.findings.suspects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,10 @@ class Session:
             self._capture = asyncio.create_task(self._profile(min(PAUSE, left)))
 
     async def _profile(self, pause: float) -> Proof:
-        kinds = {str(one.track.key.kind) for one in self._judged if one.leaks}
+        leaks = [one for one in self._judged if one.leaks]
         taken = await take(self.options.pprof, max(LEAST_PAUSE, pause), self._goroutines())
-        return Proof(taken, await asyncio.to_thread(named, taken, kinds))
+        findings = await asyncio.to_thread(named, taken, {str(one.track.key.kind) for one in leaks})
+        return Proof(taken, accountable(findings, leaks))
 
     def _goroutines(self) -> float | None:
         found = [value for key, value in self._scrapes[-1].values.items() if key.kind is SignalType.GOROUTINES]
