@@ -18,6 +18,7 @@ GENERATORS: Generators = {
     "evidence-reasons": vocabulary.evidence_reasons,
     "descriptor-reasons": vocabulary.descriptor_reasons,
     "verdict-reasons": vocabulary.verdict_reasons,
+    "judgement-reasons": vocabulary.judgement_reasons,
     "audit-checks": vocabulary.audit_checks,
     "leak-shapes": vocabulary.leak_shapes,
     "signals": signals.overview,
@@ -30,6 +31,7 @@ GENERATORS: Generators = {
     "commands": operating.commands,
     "accuracy": bench.accuracy,
     "accuracy-table": bench.comparison,
+    "bench-tables": bench.everything,
     "profile-score": bench.profile_score,
     "demo-picture": pictures.demo_picture,
 }

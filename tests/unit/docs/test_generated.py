@@ -11,6 +11,7 @@ from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, ConditionReason,
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, DescriptorReason
 from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.guards import SKIP_MEANINGS
+from leakwarden.core.signals.criteria import JudgementReason
 from leakwarden.settings import Settings
 from tests.docs import operating, vocabulary
 from tests.docs.__main__ import GENERATORS
@@ -49,6 +50,11 @@ def test_every_reason_has_a_meaning() -> None:
 def test_every_reason_of_the_detector_is_listed() -> None:
     listed = vocabulary.verdict_reasons()
     assert [reason.name for reason in VerdictReason if f"`{reason.name}`" not in listed] == []
+
+
+def test_every_other_reason_of_a_judgement_is_listed() -> None:
+    listed = vocabulary.judgement_reasons()
+    assert [str(reason) for reason in JudgementReason if f"`{reason}`" not in listed] == []
 
 
 def test_every_setting_has_a_description() -> None:

@@ -1,6 +1,6 @@
 """Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
-and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test compares the
-README's tables with both.
+and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test
+compares the tables of docs/reference/conditions.md with both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition is what it is. The docstring of each member is what the README says."""
+    """Why a condition is what it is. REASON_MEANINGS has the text that the reference shows."""
 
     # Ready
     RECONCILED = "Reconciled"

@@ -122,10 +122,10 @@ Question = Callable[[Candidate, Situation], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard. README, metrics, reports and the planning take what they need of it from here."""
+    """One guard. The reference, metrics, reports and the planning take what they need of it from here."""
 
     reason: SkipReason
-    meaning: str  # of the reason, for people: one or two sentences, as the README's table has them
+    meaning: str  # of the reason, for people: one or two sentences, as the reference shows them
     about: About
     # Whether its no can end without anybody changing the policy or the Deployment. Where it cannot, the policy's next
     # action is considered at once.
