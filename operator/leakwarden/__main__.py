@@ -14,6 +14,7 @@ from leakwarden import __version__
 from leakwarden.cli import capabilities, check, completion, crd, explain, run, version
 from leakwarden.cli.audit import command as audit
 from leakwarden.cli.backtest import command as backtest
+from leakwarden.cli.capacity import command as capacity
 from leakwarden.cli.evidence import command as evidence
 from leakwarden.cli.evidence import suspects
 from leakwarden.cli.report import command as report
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (
         watch,
         soak,
+        capacity,
         run,
         check,
         audit,
