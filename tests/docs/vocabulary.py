@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS
 from leakwarden.core.audit.checks import CHECKS
-from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.guards import GUARDS, SKIP_MEANINGS
 from leakwarden.core.profile.catalogue import CATALOGUE as SHAPES
 from leakwarden.core.signals.criteria import JudgementReason

@@ -9,7 +9,7 @@ import pytest
 from leakwarden.__main__ import parser
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS, ConditionReason, SkipReason
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, DescriptorReason
-from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.core.signals.criteria import JudgementReason
 from leakwarden.settings import Settings
