@@ -19,10 +19,10 @@ from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.backtest import prometheus as backtest_prometheus
-from leakwarden.cli.backtest.input import InputUnreadable
 from leakwarden.cli.backtest.policy import load
 from leakwarden.cli.backtest.prometheus import Read
 from leakwarden.cli.backtest.questions import Questions
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus, status
 from tests.integration.prometheus.queries import limits_of, values_of

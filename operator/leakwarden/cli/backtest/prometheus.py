@@ -17,9 +17,10 @@ from leakwarden.adapters.prometheus.client import PrometheusSource, ReadFailed
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.scalars import format_duration
 from leakwarden.cli.backtest.history import Part, RecordedHistory
-from leakwarden.cli.backtest.input import InputUnreadable, Recording
+from leakwarden.cli.backtest.input import Recording
 from leakwarden.cli.backtest.owners import Owners
 from leakwarden.cli.backtest.questions import CONTAINER_START, CONTEXT_KEY, MEMORY, START, Questions
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.resampling import values_beside
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey

@@ -15,7 +15,7 @@ from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy, format_time, parse_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.ordering import Turn, queue, urgency
-from leakwarden.core.records.escalation import spent
+from leakwarden.core.records.escalation import may_be_out, spent
 
 # So many pods of a Deployment are considered where the first ones must wait for a reason of their own.
 CONSIDERED = 5
@@ -54,7 +54,12 @@ def _rungs(
     passed = [spent(action, spec, pod_uid, records=records, since=since, now=situation.now) for action in actions]
     left = [index for index, why in enumerate(passed) if not why]
     if not left:
-        return [(action, "every action was tried and did not help; begun anew") for action in actions]
+        again = [action for action in actions if not may_be_out(action, pod_uid, records)]
+        if not again:
+            return [
+                (Action(type=ActionType.ESCALATE), "a replica may have been added, and another would be one too many")
+            ]
+        return [(action, "every action was tried and did not help; begun anew") for action in again]
     return [(actions[index], "; ".join(why for why in passed[:index] if why)) for index in left]
 
 
