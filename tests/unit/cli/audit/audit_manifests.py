@@ -9,9 +9,15 @@ metadata: {name: good, namespace: shop, labels: {app: good}}
 spec:
   replicas: 3
   minReadySeconds: 10
+  selector: {matchLabels: {app: good}}
   template:
     metadata: {labels: {app: good}}
     spec:
+      topologySpreadConstraints:
+      - maxSkew: 1
+        topologyKey: kubernetes.io/hostname
+        whenUnsatisfiable: ScheduleAnyway
+        labelSelector: {matchLabels: {app: good}}
       containers:
       - name: app
         image: shop/good:1
@@ -24,7 +30,7 @@ spec:
         lifecycle: {preStop: {sleep: {seconds: 5}}}
 """
 # One Error, and nothing else.
-BAD = GOOD.replace("good", "bad").replace("seconds: 5}", "seconds: 35}")
+BAD = GOOD.replace("good", "bad").replace("{sleep: {seconds: 5}}", "{exec: {command: [sleep, '35']}}")
 # One Warning, and nothing else.
 SINGLE = GOOD.replace("good", "single").replace("replicas: 3", "replicas: 1")
 
