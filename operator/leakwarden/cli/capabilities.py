@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +49,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from leakwarden.engine.ports import ClusterUnavailable
 
     for option, value in (("POLICY", arguments.policy), ("--namespace", arguments.namespace)):
@@ -93,6 +94,8 @@ def _fail(message: str) -> int:
 
 async def _read(arguments: argparse.Namespace) -> PoliciesRead:
     """The policies asked for, by namespace and name. Raises ClusterUnavailable, Refused."""
+    import asyncio
+
     from leakwarden.adapters.cluster import Session
 
     session = await Session.open(arguments.kubeconfig, arguments.context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import re
 import sys
@@ -53,6 +52,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from leakwarden.cli.capabilities import PoliciesRefused
     from leakwarden.core.model.policy import format_time
     from leakwarden.engine.ports import ClusterUnavailable
@@ -176,6 +177,8 @@ def _fail(message: str) -> int:
 
 
 async def _read(arguments: argparse.Namespace, namespace: str) -> ClusterView:
+    import asyncio
+
     from leakwarden.adapters.cluster import Session
     from leakwarden.core.model.leakreport import parse_report
     from leakwarden.core.model.policy import parse_policy

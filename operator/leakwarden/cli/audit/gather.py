@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from leakwarden.cli.audit.configuration import Baseline, Configuration
 from leakwarden.cli.audit.manifests import DescribedObject, Inventory
 from leakwarden.cli.audit.report import Audited, AuditResult
-from leakwarden.core.audit import CHECKS, Finding, Standard, audit, skipped_containers, standard
-from leakwarden.core.audit.asked import not_asked
+from leakwarden.core.audit import Finding, Standard, audit, skipped_containers, standard
+from leakwarden.core.audit.asked import Asked
 from leakwarden.core.audit.checks import ranked
 from leakwarden.core.audit.exceptions import Excepted, apply_exceptions, skip_reason
 
@@ -66,7 +66,7 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
             continue
         if one.workload is None:
             findings, excepted = _excepted(one, one.early, what)
-            result.audited.append(Audited(one.place, one.identity, findings, (), excepted, is_workload=False))
+            result.audited.append(Audited(one.place, one.identity, findings, (), excepted))
             continue
         held, why = _standard(one, what, default)
         if held is None:
@@ -74,13 +74,15 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
             continue
         made = audit(one.workload, held, (), one.disruptions, one.related)
         findings, excepted = _excepted(one, (*one.early, *made), what)
-        unasked = {
-            check.id: reason
-            for check in CHECKS
-            if (reason := not_asked(check, one.identity.kind, held, one.disruptions, one.related))
-        }
         result.audited.append(
-            Audited(one.place, one.identity, findings, skipped_containers(one.workload), excepted, unasked)
+            Audited(
+                one.place,
+                one.identity,
+                findings,
+                skipped_containers(one.workload),
+                excepted,
+                Asked(held, one.disruptions, one.related),
+            )
         )
     return result
 
@@ -113,4 +115,4 @@ def _excepted(
         known = [finding for finding in counted if what.baseline.holds(one.identity, finding)]
         excepted = (*excepted, *(Excepted(finding, "in the baseline") for finding in known))
         counted = tuple(finding for finding in counted if finding not in known)
-    return ranked(replace(finding) for finding in counted), excepted
+    return ranked(counted), excepted

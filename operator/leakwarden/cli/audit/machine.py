@@ -104,11 +104,12 @@ def _rest(suite: ElementTree.Element, one: Audited) -> int:
     said = {finding.check for finding in one.findings}
     skipped = 0
     excepted = {each.finding.check: each.reason for each in one.excepted}
+    unasked = one.unasked
     for check in CHECKS:
         if check.name in said:
             continue
         case = _case(suite, one, f"{check.id} {check.name}")
-        why = excepted.get(check.name) or one.unasked.get(check.id)
+        why = excepted.get(check.name) or unasked.get(check.id)
         if why:
             skipped += 1
             ElementTree.SubElement(case, "skipped", message=printable(why))

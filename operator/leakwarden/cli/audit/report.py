@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from leakwarden.cli.audit.files import DocumentPlace
     from leakwarden.core.audit import Finding, Severity, Skipped
+    from leakwarden.core.audit.asked import Asked
     from leakwarden.core.audit.exceptions import Excepted
     from leakwarden.core.audit.related import Identity
 
@@ -18,15 +19,23 @@ _RESET = "\033[0m"
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One object with its findings. `unasked` are the checks (id -> why) that could not be asked about it."""
+    """One object with its findings. `asked` is None for what is no workload, of which no check of CHECKS is asked."""
 
     place: DocumentPlace
     identity: Identity
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...] = ()
     excepted: tuple[Excepted, ...] = ()
-    unasked: dict[str, str] = field(default_factory=dict)
-    is_workload: bool = True
+    asked: Asked | None = None
+
+    @property
+    def is_workload(self) -> bool:
+        return self.asked is not None
+
+    @property
+    def unasked(self) -> dict[str, str]:
+        """The checks (id -> why) that could not be asked about it."""
+        return self.asked.not_asked(self.identity.kind) if self.asked else {}
 
     @property
     def key(self) -> str:

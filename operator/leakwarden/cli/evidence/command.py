@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import re
 import sys
@@ -54,6 +53,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from leakwarden.cli.audit.report import printable
     from leakwarden.engine.ports import ClusterUnavailable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import shutil
@@ -70,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> LeakReport:
     """Raises Unusable, ClusterUnavailable."""
+    import asyncio
+
     from leakwarden.cli.report.input import from_file
 
     if arguments.file is not None:
@@ -129,6 +130,8 @@ def _say(message: str) -> None:
 
 async def _ask(arguments: argparse.Namespace) -> LeakReport:
     """Raises Unusable, ClusterUnavailable."""
+    import asyncio
+
     from leakwarden.adapters.cluster import Session
 
     session = await Session.open(arguments.kubeconfig, arguments.context)

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.audit.findings import Check
 from leakwarden.core.audit.related import Related
 from leakwarden.core.audit.subject import Standard
 from leakwarden.core.model.workload import Disruption
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was known when a workload was audited, from which follows what could not be asked."""
+
+    standard: Standard
+    disruptions: tuple[Disruption, ...] | None
+    related: Related | None
+
+    def not_asked(self, kind: str) -> dict[str, str]:
+        """The ids of the checks that were not asked, each with the reason."""
+        reasons = {check.id: not_asked(check, kind, self.standard, self.disruptions, self.related) for check in CHECKS}
+        return {id_: reason for id_, reason in reasons.items() if reason}
 
 
 def not_asked(
