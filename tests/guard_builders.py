@@ -24,12 +24,21 @@ QUIET = Surroundings(autoscalers={})
 
 def exhausting(one: Pod, left: float | None = None, signal: str = "descriptors", value: float = 950) -> PodEvaluation:
     tte = Interval(left, left * 2) if left is not None else None
-    found = Judgement(signal, Verdict.EXHAUSTING, "ThresholdHeld", "too many", value, 1000, None, tte)
+    found = Judgement(
+        signal,
+        Verdict.EXHAUSTING,
+        "ThresholdHeld",
+        message="too many",
+        value=value,
+        limit=1000,
+        growth_per_hour=None,
+        seconds_to_exhaustion=tte,
+    )
     return PodEvaluation(one, Verdict.EXHAUSTING, found, found, (found,))
 
 
 def healthy(one: Pod, value: float | None = 10.0) -> PodEvaluation:
-    found = Judgement("descriptors", Verdict.HEALTHY, "WithinLimits", "fine", value, 1000)
+    found = Judgement("descriptors", Verdict.HEALTHY, "WithinLimits", message="fine", value=value, limit=1000)
     return PodEvaluation(one, Verdict.HEALTHY, found, None, (found,))
 
 
@@ -79,7 +88,9 @@ def report(
         detected_at=since or format_time(NOW),
     )
     status = LeakReportStatus(phase=Phase.DETECTED, actions=list(actions), exhausting_at=since, **changes)
-    return LeakReport(namespace, name, f"uid-report-{name}", "1", NOW, spec, status)
+    return LeakReport(
+        namespace, name, f"uid-report-{name}", resource_version="1", created=NOW, spec=spec, status=status
+    )
 
 
 def situation(records: Sequence[ActionStatus] = (), around: Surroundings = QUIET, **changes: Any) -> Situation:
@@ -104,7 +115,7 @@ def candidate(
     first = replace(one.pods[0], resumed=resumed)
     assert first.acting is not None
     act = Action.model_validate(action or {"type": "EvictPod"})
-    return Candidate(found, found.spec, one, first, first.acting, act, **changes)
+    return Candidate(found, found.spec, one, pod=first, judgement=first.acting, action=act, **changes)
 
 
 def evaluation(one: WorkloadEvaluation, spec: Mapping[str, Any] | None = None, name: str = "shop") -> PolicyEvaluation:

@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from e2e.cluster import binaries
+from e2e.cluster.choice import choose, provider_named
 from e2e.cluster.commands import Programs
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
-from e2e.cluster.provider import ClusterStatus, Provider, choose, provider_named
+from e2e.cluster.provider import ClusterStatus, Provider
 from e2e.images.oci import read_references
 
 

@@ -187,7 +187,7 @@ def _build_group(each: ToolGroup, go: str, position: str) -> None:
     try:
         with log.open("wb") as output:
             for name, package in each.programs.items():
-                _go_build(each, go, package, work / name, output.fileno(), log, begin)
+                _go_build(each, go, package, target=work / name, output=output.fileno(), log=log, begin=begin)
         work.chmod(0o755)
         if final.exists():
             shutil.rmtree(final)
@@ -197,7 +197,7 @@ def _build_group(each: ToolGroup, go: str, position: str) -> None:
     say(f"{position} {each.name}: built in {time.monotonic() - begin:.0f}s")
 
 
-def _go_build(each: ToolGroup, go: str, package: str, target: Path, output: int, log: Path, begin: float) -> None:
+def _go_build(each: ToolGroup, go: str, package: str, *, target: Path, output: int, log: Path, begin: float) -> None:
     command = [go, "build", "-v", "-mod=readonly", "-buildvcs=false", *each.flags(), "-o", str(target), package]
     environment = {
         **os.environ,

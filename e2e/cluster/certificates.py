@@ -90,7 +90,15 @@ def create(runner: Runner, directory: Path) -> None:
     configuration.write_text(_CONFIGURATION)
     for name, common_name in AUTHORITIES.items():
         if not (directory / f"{name}.crt").exists():
-            _request(runner, directory, name, f"/CN={common_name}", configuration, "authority", ())
+            _request(
+                runner,
+                directory,
+                name,
+                distinguished_name=f"/CN={common_name}",
+                configuration=configuration,
+                section="authority",
+                authority=(),
+            )
     for subject in SUBJECTS:
         if not (directory / f"{subject.name}.crt").exists():
             extensions = directory / f"{subject.name}.cnf"
@@ -98,7 +106,15 @@ def create(runner: Runner, directory: Path) -> None:
             signer = directory / subject.authority
             authority = ("-CA", f"{signer}.crt", "-CAkey", f"{signer}.key")
             name = subject.distinguished_name()
-            _request(runner, directory, subject.name, name, extensions, "leaf", authority)
+            _request(
+                runner,
+                directory,
+                subject.name,
+                distinguished_name=name,
+                configuration=extensions,
+                section="leaf",
+                authority=authority,
+            )
             extensions.unlink()
     private, public = directory / "service-account.key", directory / "service-account.pub"
     if not public.exists():
@@ -123,6 +139,7 @@ def _request(
     runner: Runner,
     directory: Path,
     name: str,
+    *,
     distinguished_name: str,
     configuration: Path,
     section: str,

@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from e2e.cluster.commands import Result, Runner
+from e2e.cluster.engine import container_engine, kind_kubeconfig
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kubectl import Kubectl, provide_tools
 from e2e.cluster.progress import say, step
-from e2e.cluster.provider import (
-    ClusterStatus,
-    ComponentStatus,
-    ShellEnvironment,
-    container_engine,
-    kind_kubeconfig,
-)
+from e2e.cluster.provider import ClusterStatus, ComponentStatus, ShellEnvironment
 
 CLUSTER = "leakwarden-e2e"
 CONTROL_PLANE = f"{CLUSTER}-control-plane"

@@ -130,7 +130,7 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         exchange = Exchange(
-            len(self.log) + 1, time.monotonic(), request.method, request.path, dict(request.query), body
+            len(self.log) + 1, time.monotonic(), request.method, path=request.path, query=dict(request.query), body=body
         )
         self.log.append(exchange)
         fault = next((each for each in self._faults if each.takes(exchange)), None)

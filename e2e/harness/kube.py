@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from e2e.cluster.choice import choose, provider_named
 from e2e.cluster.commands import Programs, Result
-from e2e.cluster.provider import Provider, choose, provider_named
+from e2e.cluster.provider import Provider
 
 Object = dict[str, Any]
 

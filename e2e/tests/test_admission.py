@@ -40,7 +40,7 @@ def test_a_policy_without_a_selector_is_refused_by_the_api_server(namespace: str
 def test_promql_without_a_query_is_refused_by_the_api_server(namespace: str) -> None:
     made = _a_policy(namespace)
     made["spec"]["signals"] = [signal("PromQL", "100")]
-    assert "query is needed for type PromQL" in _refusal(made)
+    assert "query is needed for type PromQL, and else only for DBPool" in _refusal(made)
 
 
 def test_enforcing_on_supporting_signals_alone_is_refused_by_the_api_server(namespace: str) -> None:

@@ -1,9 +1,10 @@
-"""The composition root: settings -> clients -> engine -> kopf. The only place that knows every part."""
+"""The composition root: settings -> clients -> engine -> kopf. The only module that imports every part."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -23,8 +24,10 @@ from leakwarden.adapters.kubelet.source import KubeletSource
 from leakwarden.adapters.prometheus.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.prometheus.client import PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import SourcesError, load_alertmanagers, load_sources
+from leakwarden.adapters.promql.process import ParserProcess
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
+from leakwarden.core.model.policy import parse_policy
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.policy_store import PolicyStore
@@ -41,7 +44,7 @@ REPORTS_PATIENCE = 10.0  # s
 
 
 async def _wait_for_api(session: Session) -> None:
-    """Until the API server serves our kind: without it kopf would watch nothing and never say so."""
+    """Wait until the API server serves our kind: without it kopf would watch nothing, silently."""
     path = f"/apis/{names.API_VERSION}"
     told = ""
     while True:
@@ -129,7 +132,9 @@ async def _operate(settings: Settings) -> int:
         endpoints = await stack.enter_async_context(HttpEndpoints())
         sources, default = await _sources(settings, session, lambda: _hosts(cluster, policies), stack)
         changing = FencedCluster(cluster, election.fence) if election else cluster
-        evidence = await evidence_wiring.wire(stack, settings, session, changing, sources, default)
+        evidence = await evidence_wiring.wire(
+            stack, settings, session, cluster=changing, sources=sources, default=default
+        )
         alertmanagers = load_alertmanagers(settings.sources_file) if settings.sources_file else ()
         silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
         if silences is not None:
@@ -156,7 +161,7 @@ async def _operate(settings: Settings) -> int:
             return election is None or election.fence.holds()
 
         def ready() -> str:
-            """Whoever leads and whoever stands by alike: an update of the operator waits for it."""
+            """Asked of the leader and of the standby replica alike: an update of the operator waits for it."""
             if not cluster.snapshot().synced:
                 return "the cache is not complete"
             return election.trouble if election else ""
@@ -177,8 +182,14 @@ async def _operate(settings: Settings) -> int:
             await cluster.begin_anew()
             await _wait_for_view(cluster)
 
-        watch = PolicyWatch(policies, runner.wake, namespaces)
-        replica = Replica(runner, watch, recorder, look_anew, election)
+        parser = ParserProcess()
+        stack.callback(parser.close)
+        labels = {name: source.pod_labels for name, source in sources.items()}
+        if default is not None:
+            labels[""] = default.pod_labels
+        reads = functools.partial(parse_policy, asks=parser, labels=labels)
+        watch = PolicyWatch(policies, runner.wake, namespaces, reads=reads)
+        replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, replica.stop)

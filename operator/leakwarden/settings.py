@@ -30,62 +30,107 @@ class SettingsError(Exception):
 
 
 class Settings(BaseModel):
-    """Each field is the variable LEAKWARDEN_<FIELD>; lists are separated by commas."""
+    """Each field is the variable LEAKWARDEN_<FIELD>; lists are separated by commas, durations are seconds or `1m30s`.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The text below a field is its description (docs/reference/settings.md is generated from it).
+    """
 
-    interval: float = Field(default=30.0, ge=1, le=3600)  # s between ticks
-    bucket: float = Field(default=60.0, ge=1, le=3600)  # s; the resolution readings are taken at
-    watch_namespaces: tuple[str, ...] = ()  # empty: all
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    interval: float = Field(default=30.0, ge=1, le=3600)
+    """Time from one tick to the next."""
+    bucket: float = Field(default=60.0, ge=1, le=3600)
+    """The resolution that readings are taken at."""
+    watch_namespaces: tuple[str, ...] = ()
+    """The namespaces to watch; empty: all."""
     sources_file: Path | None = None
-    actions: frozenset[ActionType] = frozenset()  # what RBAC allows; empty: observe only
+    """The file that lists the Prometheus endpoints and Alertmanagers."""
+    actions: frozenset[ActionType] = frozenset()
+    """The actions that RBAC allows; empty: observe only."""
     listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")
+    """Address and port of /healthz, /readyz and /metrics."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe lines that are logged."""
     log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
     kubelet_enabled: bool = True
+    """Whether the kubelets may be read, which is the default source where no Prometheus is configured."""
     kubelet_insecure_skip_verify: bool = True
+    """Whether a kubelet's certificate is accepted unchecked; most are self-signed."""
     kubelet_port: int = Field(default=10250, ge=1, le=65535)
-    # How profiles are taken, within what policies ask for; see adapters/evidence.
+    """The port of the kubelets."""
+
     evidence_enabled: bool = True
-    evidence_via: Literal["Pod", "Proxy", "Auto"] = "Pod"  # what network policies and RBAC allow
-    evidence_pause: float = Field(default=10.0, ge=1, le=60)  # s between the two captures
-    evidence_timeout: float = Field(default=15.0, ge=1, le=60)  # s for one profile
-    evidence_max_goroutines: int = Field(default=50_000, ge=1, le=1_000_000)  # above it the heap only
-    # The image that looks into pods, which holds Python and this package; empty: no pod is looked into.
+    """Whether profiles of a leaking pod are taken, where the policy does not decline."""
+    evidence_via: Literal["Pod", "Proxy", "Auto"] = "Pod"
+    """The way to a pod's profiles, as network policies and RBAC allow: straight, through the API server, or either."""
+    evidence_pause: float = Field(default=10.0, ge=1, le=60)
+    """Time between the two captures that show growth."""
+    evidence_timeout: float = Field(default=15.0, ge=1, le=60)
+    """The longest that one profile may take."""
+    evidence_max_goroutines: int = Field(default=50_000, ge=1, le=1_000_000)
+    """With more goroutines than this only the heap is profiled."""
     evidence_descriptors_image: str = Field(default="", pattern=r"^[A-Za-z0-9._:/@-]*$", max_length=512)
-    evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)  # s until it has answered
-    # Where raw profiles are kept: a directory, or a bucket, or neither.
+    """The image that looks into pods, which holds Python and this package; empty: no pod is looked into."""
+    evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)
+    """Time from the addition of the reader's container to its answer."""
     evidence_directory: Path | None = None
-    evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)  # bytes
-    evidence_directory_age: float = Field(default=30 * 86400.0, ge=3600)  # s
+    """The directory where raw profiles are kept; profiles go to a directory, to a bucket, or nowhere."""
+    evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)
+    """The most bytes that the directory may hold; the oldest profiles are deleted first."""
+    evidence_directory_age: float = Field(default=30 * 86400.0, ge=3600)
+    """How long a profile is kept in the directory."""
     evidence_bucket: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    """The S3 bucket where raw profiles are kept."""
     evidence_bucket_endpoint: str = Field(default="https://s3.amazonaws.com", pattern=r"^https?://[^/?#@\s]+$")
+    """The address of the bucket's server."""
     evidence_bucket_region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,64}$")
+    """The bucket's region."""
     evidence_bucket_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$", max_length=64)
-    # A directory with the files accessKey, secretKey and, where there is one, sessionToken.
+    """What the names of all objects begin with."""
     evidence_bucket_credentials: Path | None = Field(default=None, validate_default=True)
+    """A directory with the files accessKey, secretKey and, where there is one, sessionToken."""
+
     kubeconfig: Path | None = None
+    """A kubeconfig instead of the pod's service account."""
+
     # Guards of the whole installation; the chart's `guards`.
-    max_concurrent: int = Field(default=1, ge=1, le=100)  # Deployments with an action under way
+    max_concurrent: int = Field(default=1, ge=1, le=100)
+    """The most Deployments that may have an action under way at one time."""
     namespace_actions: int = Field(default=10, ge=1, le=10_000)
+    """The most actions in one namespace within the window."""
     cluster_actions: int = Field(default=20, ge=1, le=10_000)
-    budget_window: float = Field(default=3600.0, ge=60, le=7 * 86_400)  # s
+    """The most actions in the cluster within the window."""
+    budget_window: float = Field(default=3600.0, ge=60, le=7 * 86_400)
+    """The window of the two."""
     storm_enabled: bool = True
+    """Whether many actions or leaks at once stop all further actions for a time."""
     storm_actions: int = Field(default=10, ge=2, le=10_000)
+    """So many actions within the storm's window are a storm."""
     storm_workloads: int = Field(default=10, ge=2, le=10_000)
-    storm_window: float = Field(default=600.0, ge=10, le=86_400)  # s
-    storm_cooldown: float = Field(default=1800.0, ge=10, le=86_400)  # s
-    quiet_after_start: float = Field(default=300.0, ge=0, le=86_400)  # s
+    """So many Deployments that begin to run out within the storm's window are a storm."""
+    storm_window: float = Field(default=600.0, ge=10, le=86_400)
+    """The window in which a storm is looked for."""
+    storm_cooldown: float = Field(default=1800.0, ge=10, le=86_400)
+    """How long nothing is done after a storm."""
+    quiet_after_start: float = Field(default=300.0, ge=0, le=86_400)
+    """How long after its start, or after it took the lead, the operator only observes."""
+
     pod_name: str = "leakwarden"
+    """The pod's own name, from the downward API."""
     pod_namespace: str = "default"
-    # Only the holder of the Lease acts. Without it this process takes itself for the only one: on where several could
-    # run, which is in a cluster (see from_environment), and off for one that is run by hand.
+    """The pod's own namespace, from the downward API."""
     leader_election: bool = False
+    """Whether only the holder of the Lease acts. On by default in a cluster, where several replicas may run; off for an
+    operator that is started by hand, which takes itself for the only one."""
     lease_name: str = Field(default="leakwarden", pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
-    # s; client-go's defaults. A crashed leader is followed after lease_duration and up to lease_retry.
+    """The Lease by which a leader is elected, in the pod's own namespace."""
     lease_duration: float = Field(default=15.0, le=600)
+    """A crashed leader is followed so long after its last renewal, and up to lease_retry later; client-go's default."""
     lease_renew_deadline: float = 10.0
+    """A leader that could not renew for so long stops; client-go's default."""
     lease_retry: float = 2.0
+    """Time between two attempts to renew or to take the lead; client-go's default."""
 
     @property
     def lease_timing(self) -> Timing:

@@ -41,30 +41,37 @@ def _share(progress: Any) -> None:
     _progress = progress
 
 
-def _part(job: tuple[int, list[int], list[Labelled], bool]) -> dict[str, Alarms]:
-    number, places, traces, baselines = job
+def _part(job: tuple[int, list[int], list[Labelled], bool, float]) -> dict[str, Alarms]:
+    number, places, traces, baselines, interval = job
     series = [trace.series for trace in traces]
     found: dict[str, Alarms] = {}
 
     def tell(share: float) -> None:
         _progress[number] = share
 
-    changes = replay(series, Standard(), INTERVAL, progress=tell)
+    changes = replay(series, Standard(), interval, progress=tell)
     for name, least in DETECTOR.items():
         found[name] = episodes(changes, least)
     if baselines:
         for rule, baseline in BASELINES.items():
             for i, s in enumerate(series):
+                if s.limit is None:
+                    continue  # all of them are shares of a limit
                 for setting, begins in baseline(s).items():
                     found.setdefault(f"{rule}: {setting}", {})[i] = begins
     return {name: {places[i]: times for i, times in alarms.items()} for name, alarms in found.items()}
 
 
 def run(
-    traces: Sequence[Labelled], *, baselines: bool, tell: Callable[[str], None], jobs: int | None = None
+    traces: Sequence[Labelled],
+    *,
+    baselines: bool,
+    tell: Callable[[str], None],
+    jobs: int | None = None,
+    interval: float = INTERVAL,
 ) -> dict[str, Alarms]:
     """Alarm begins of every detector, by place in `traces`. One part a processor: the detector judges all series of a
-    part at once, so few large parts are the quickest."""
+    part at once, so few large parts are the quickest. `interval`: seconds between two evaluations."""
     by_workload: dict[str, list[int]] = {}
     for i, trace in enumerate(traces):
         by_workload.setdefault(trace.series.workload, []).append(i)
@@ -72,7 +79,7 @@ def run(
     parts: list[list[int]] = [[] for _ in range(workers)]
     for members in sorted(by_workload.values(), key=lambda members: -sum(len(traces[i].series.t) for i in members)):
         min(parts, key=lambda part: sum(len(traces[i].series.t) for i in part)).extend(members)
-    work = [(n, places, [traces[i] for i in places], baselines) for n, places in enumerate(parts)]
+    work = [(n, places, [traces[i] for i in places], baselines, interval) for n, places in enumerate(parts)]
     merged: dict[str, Alarms] = {}
     context = multiprocessing.get_context("spawn")
     progress = context.Array("d", len(work))

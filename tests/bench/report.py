@@ -13,6 +13,16 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else "-"
 
 
+def _between(interval: tuple[float, float], form: str) -> str:
+    """A 95 % interval."""
+    low, high = interval
+    return f"[{format(low, form)}, {format(high, form)}]" if np.isfinite(low) else ""
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{_number(part / whole if whole else float('nan'), '.2f')} ({part}/{whole})"
+
+
 def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
     """The rules that are compared with, each by its settings, the usual one first."""
     sweeps: dict[str, dict[str, Score]] = {}
@@ -23,7 +33,7 @@ def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
     return sweeps
 
 
-def _usual(scores: Mapping[str, Score]) -> dict[str, Score]:
+def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
     """The detector, and each rule as people arm it."""
     sweeps = _sweeps(scores)
     usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
@@ -33,16 +43,17 @@ def _usual(scores: Mapping[str, Score]) -> dict[str, Score]:
 def table(scores: Mapping[str, Score]) -> str:
     """A detector a line."""
     lines = [
-        "| detector | recall, 5 min to spare | 20 to 45 min leaks, 3 min | half of life left | false alarms a healthy"
-        " pod-day | median lead | life used |",
-        "|---|---|---|---|---|---|---|",
+        "| detector | recall, 5 min to spare | 8 to 40 min leaks, 3 min | 20 to 45 min, 3 min | half of life left | false"
+        " alarms a healthy pod-day | median lead | life used (2 h and more) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, s in _usual(scores).items():
+    for name, s in usual(scores).items():
         half = s.half / s.leaks if s.leaks else float("nan")
-        used = float(np.median(s.used)) if s.used else float("nan")
+        used = float(np.median(s.used_long)) if s.used_long else float("nan")
         lines.append(
-            f"| {name} | {_number(s.recall, '.3f')} ({s.caught}/{s.leaks}) | {_number(s.fast_recall, '.2f')}"
-            f" ({s.fast_caught}/{s.fast}) | {_number(half, '.2f')} | {_number(s.false_per_day, '.4f')}"
+            f"| {name} | {_number(s.recall, '.3f')} {_between(s.recall_interval, '.3f')} ({s.caught}/{s.leaks})"
+            f" | {_share(s.minutes_caught, s.minutes)} | {_share(s.fast_caught, s.fast)} | {_number(half, '.2f')}"
+            f" | {_number(s.false_per_day, '.4f')} {_between(s.false_interval, '.4f')}"
             f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(s.lead_hours, '.1f')} h | {_number(used, '.2f')} |"
         )
     return "\n".join(lines)
@@ -92,12 +103,28 @@ def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
     return "\n".join(lines + (["", *failures] if failures else []))
 
 
+def groups(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
+    """A group of components a line, the worst by false alarms first."""
+    lines = [
+        "| worlds that hold | recall | by Exhausting | false alarms a healthy pod-day | by Exhausting |",
+        "|---|---|---|---|---|",
+    ]
+    for name, s in sorted(leaking.items(), key=lambda item: -(item[1].false_per_day if item[1].healthy_days else 0)):
+        e = acting[name]
+        lines.append(
+            f"| {name} | {_number(s.recall, '.3f')} {_between(s.recall_interval, '.3f')} ({s.caught}/{s.leaks})"
+            f" | {_number(e.recall, '.3f')} | {_number(s.false_per_day, '.4f')} {_between(s.false_interval, '.4f')}"
+            f" ({s.false_alarms}/{s.healthy_days:.0f}) | {_number(e.false_per_day, '.4f')} |"
+        )
+    return "\n".join(lines)
+
+
 def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -> str:
     """Recall (up) against false alarms a healthy pod-day (right, logarithmic): the upper left corner is where to be."""
     marks = "LE" + "abcdefgh"
     rows = [[" "] * wide for _ in range(high)]
     legend = []
-    for mark, (name, s) in zip(marks, _usual(scores).items(), strict=False):
+    for mark, (name, s) in zip(marks, usual(scores).items(), strict=False):
         if not (np.isfinite(s.recall) and np.isfinite(s.false_per_day)):
             continue  # some families alone have no leak or no healthy day, hence no place in the picture
         x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.bench import intervals
 from tests.bench.shapes import DAY, Labelled
 
 # Seconds to spare that count as caught, by the leak's life: what an eviction within budgets needs.
 SPARE, SPARE_FAST = 300.0, 180.0
 FAST, LONG = 20 * 60.0, 45 * 60.0
+# Leaks of minutes, a tally of its own: they are told only where a suspect is read at a short step.
+MINUTES = (8 * 60.0, 40 * 60.0)
+EARLY = 2 * 3600.0  # of leaks as long as this it is asked how early they are told
 
 
 def _name(trace: Labelled) -> str:
@@ -31,8 +35,22 @@ class Score:
     used: list[float] = field(default_factory=list)
     healthy_days: float = 0.0
     false_alarms: int = 0
+    minutes: int = 0
+    minutes_caught: int = 0
+    used_long: list[float] = field(default_factory=list)  # share of its life that a leak of hours had used at the alarm
     missed: list[str] = field(default_factory=list)
     alarmed: list[str] = field(default_factory=list)
+    # By workload: leaks, those caught, and false alarms; the pods of one workload see the same.
+    clumps: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        clumps = list(self.clumps.values())
+        return intervals.share([clump[1] for clump in clumps], [clump[0] for clump in clumps])
+
+    @property
+    def false_interval(self) -> tuple[float, float]:
+        return intervals.rate([clump[2] for clump in self.clumps.values()], self.healthy_days)
 
     @property
     def recall(self) -> float:
@@ -52,6 +70,7 @@ class Score:
 
     def add(self, trace: Labelled, alarms: Sequence[float]) -> None:
         """`alarms`: the start of each alarm episode, epoch s, ascending."""
+        clump = self.clumps.setdefault(f"{trace.series.namespace}/{trace.series.workload}", [0.0, 0.0, 0.0])
         if trace.leaky:
             if trace.exhausts is None or trace.onset is None:
                 return
@@ -62,18 +81,26 @@ class Score:
             if life >= LONG:
                 self.leaks += 1
                 self.caught += lead >= SPARE
+                clump[0] += 1
+                clump[1] += lead >= SPARE
                 self.half += lead >= life / 2
                 if lead < SPARE:
                     self.missed.append(f"{_name(trace)} (life {life / 3600:.1f} h, lead {lead / 60:.0f} min)")
             elif life >= FAST:
                 self.fast += 1
                 self.fast_caught += lead >= SPARE_FAST
+            if MINUTES[0] <= life <= MINUTES[1]:
+                self.minutes += 1
+                self.minutes_caught += lead >= SPARE_FAST
+            if life >= EARLY:
+                self.used_long.append(1 - max(lead, 0.0) / life)
             if lead > 0:
                 self.leads.append(lead)
                 self.used.append(1 - lead / max(life, 1.0))
         else:
             self.healthy_days += len(trace.series.t) * float(np.median(np.diff(trace.series.t))) / DAY
             self.false_alarms += len(alarms)
+            clump[2] += len(alarms)
             if alarms:
                 hours = ", ".join(f"{(a - trace.series.t[0]) / 3600:.1f}" for a in alarms[:4])
                 self.alarmed.append(f"{_name(trace)} (after {hours} h)")

@@ -27,6 +27,7 @@ class Labelled:
     series: Series
     onset: float | None = None
     exhausts: float | None = None
+    parts: tuple[str, ...] = ()  # what a composed world is made of (worlds.py)
 
 
 def autocorrelated(rng: np.random.Generator, n: int, memory: float, sigma: float) -> Floats:

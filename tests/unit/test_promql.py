@@ -10,7 +10,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from leakwarden.core.promql import MAX_DEPTH, MAX_LENGTH, PromQLError, confine, literal_regex, matcher
+from leakwarden.core.promql import (
+    MAX_LENGTH,
+    MAX_MATCHERS,
+    MAX_NESTING,
+    MAX_REGEXES,
+    PromQLError,
+    confine,
+    literal_regex,
+    matcher,
+    why_it_never_objects,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +48,20 @@ from leakwarden.core.promql import MAX_DEPTH, MAX_LENGTH, PromQLError, confine, 
             'label_replace(x{namespace="shop"}, "zone", "$1", "node", "(.).*")',
         ),
         ('x # namespace="other"\n + y', 'x{namespace="shop"} + y{namespace="shop"}'),
+        # In backticks a string is raw: a backslash is a backslash.
+        ("x{pod=~`cart-\\w{5}`}", 'x{namespace="shop",pod=~"cart-\\\\w{5}"}'),
+        ('x{a=`"\\`}', 'x{a="\\"\\\\",namespace="shop"}'),
+        ("x > 10_000", 'x{namespace="shop"} > 10000'),
+        ("x > 0x1F_FF", 'x{namespace="shop"} > 8191'),
+        # The label pod is still there.
+        ("x or vector(0)", 'x{namespace="shop"} or vector(0)'),
+        ("x / on (pod) y", 'x{namespace="shop"} / on (pod) y{namespace="shop"}'),
+        ("x / ignoring (job) y", 'x{namespace="shop"} / ignoring (job) y{namespace="shop"}'),
+        ("x unless on (namespace) sum(y)", 'x{namespace="shop"} unless on (namespace) sum(y{namespace="shop"})'),
+        (
+            "x / on (namespace) group_left () sum by (namespace) (y)",
+            'x{namespace="shop"} / on (namespace) group_left () sum by (namespace) (y{namespace="shop"})',
+        ),
     ],
 )
 def test_every_selector_gets_the_namespace(query: str, confined: str) -> None:
@@ -97,8 +121,44 @@ def test_the_labels_names_are_those_of_the_endpoint() -> None:
         ("sum without (pod) (x)", "sum(...) drops the label pod"),
         ('x{"a label"="v"}', "the label name 'a label'"),
         ("x" * (MAX_LENGTH + 1), f"at most {MAX_LENGTH} are allowed"),
-        ("(" * (MAX_DEPTH + 1) + "x" + ")" * (MAX_DEPTH + 1), f"more than {MAX_DEPTH} levels"),
-        ("x" + "+x" * 500, f"more than {MAX_DEPTH} levels"),
+        ("(" * (MAX_NESTING + 1) + "x" + ")" * (MAX_NESTING + 1), f"at most {MAX_NESTING} levels"),
+        ("+".join(["a"] * 256), "255 operators"),
+        ("^".join(["a"] * 500), "499 operators"),
+        (" or ".join(["a"] * 200), "199 operators"),
+        ("-" * (MAX_NESTING + 1) + "x", f"{MAX_NESTING + 1} operators"),
+        ("x" + "+(x" * 33 + ")" * 33, "33 operators and brackets 33 deep"),
+        (
+            "x{" + ",".join(['a=~"b"'] * (MAX_REGEXES + 1)) + "}",
+            f"{MAX_REGEXES + 1} matchers with a regular expression",
+        ),
+        ("x{" + ",".join(['a!="b"'] * (MAX_MATCHERS + 1)) + "}", f"{MAX_MATCHERS + 1} label matchers"),
+        ("label_join(x, 'd', ''" + ", ((''))" * 70 + ")", "141 brackets"),
+        # Hidden from a count that does not know strings, comments and numbers as the parser does.
+        ('x{a="\\\\"}' + ' + x{a="\\\\"}' * 64, "64 operators"),
+        ("x # '\n" + '+ x # "\n' * 65, "65 operators"),
+        ("x" + "*0x1e-0x1e" * 40, "80 operators"),
+        # An offset that no calendar holds, and one that the parser's own numbers do not.
+        ("x offset 3000000y", "cannot be read"),
+        ("max by (pod) (max_over_time(x[5m:1m] offset 200000000y))", "cannot be read"),
+        # The label is lost further in.
+        ("histogram_quantile(0.99, sum by (le) (rate(x_bucket[5m])))", "write sum by (pod, le) (...)"),
+        ("sum(x) / sum(y)", "drops the label pod"),
+        ("x / sum(y)", "drops the label pod"),
+        ("x / on (namespace) y", "/ on (namespace) drops the label pod; match on (pod), or say group_left"),
+        ("x / ignoring (pod) y", "/ ignoring (pod) drops the label pod"),
+        ("sum(x) * on (namespace) group_left () y", "drops the label pod"),
+        ("y * on (namespace) group_right () sum(x)", "drops the label pod"),
+        ("sum(x) and y", "drops the label pod"),
+        ("sum(x) or sum(y)", "drops the label pod"),
+        ("clamp_max(sum(x), 5)", "drops the label pod"),
+        ("max_over_time(sum(x)[5m:1m])", "drops the label pod"),
+        ("sum by (pod) (sum(x))", "drops the label pod"),
+        ("topk(3, sum(x))", "drops the label pod"),
+        ("vector(scalar(x))", "vector() yields a value without the label pod"),
+        ("absent(x)", "absent() yields a value without the label pod"),
+        ("absent_over_time(x[5m])", "absent_over_time() yields a value without the label pod"),
+        ("x * on (namespace) group_left (pod) y", "group_left (pod) takes the label pod"),
+        ("x * on (node) group_right (namespace) y", "group_right (namespace) takes the label namespace"),
     ],
 )
 def test_what_cannot_be_a_pods_reading_is_refused_in_one_line(query: str, says: str) -> None:
@@ -116,7 +176,7 @@ _quoted = st.one_of(
     st.sampled_from(['"other"', "`x`"]),
     _texts.map(lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'),
     _texts.map(lambda text: "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"),
-    _texts.filter(lambda text: "`" not in text).map(lambda text: f"`{text}`"),
+    _texts.filter(lambda text: not set("`\\\r") & set(text)).map(lambda text: f"`{text}`"),
 )
 _matchers = st.builds(
     lambda name, op, value: name + op + value, _labels, st.sampled_from(["=", "!=", "=~", "!~"]), _quoted
@@ -253,3 +313,34 @@ def test_a_literal_in_a_regular_expression_is_no_pattern(text: str) -> None:
 def test_a_matcher_of_what_is_no_label_or_operator_is_refused(label: str, op: str) -> None:
     with pytest.raises(ValueError, match="not a label and an operator"):
         matcher(label, op, "v")
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("up == 0", "empty or zero whatever"),
+        ("0 == up", "empty or zero whatever"),
+        ("sum(up == 0)", "empty or zero whatever"),
+        ("(up == 0) or (x == 0)", "empty or zero whatever"),
+        ("(up == 0) and x", "empty or zero whatever"),
+        ('ALERTS{alertname="Slow",namespace="kube-system"}', "another namespace than shop"),
+        ('count(ALERTS{namespace!="shop"})', "another namespace than shop"),
+        ('x and on () y{namespace=~"kube-.*"}', "another namespace than shop"),
+        ('rate(x{namespace!~"sh.p"}[5m]) > 1', "another namespace than shop"),
+        ('kube_node_status_condition{condition="Ready",status="false"} == 1', "is about the cluster"),
+    ],
+)
+def test_a_veto_that_can_never_object_is_found(query: str, why: str) -> None:
+    assert why in why_it_never_objects(query, "shop")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "up == bool 0", "count(up == 0)", "up != 0", "up", "absent(up)", "x or (up == 0)", "(up == 0) + 1",
+        'ALERTS{namespace=~"sh.*"}', 'absent(up{namespace="other"})', "up unless (x == 0)", "up > 0", "-up", "x - 1",
+        'x or y{namespace="other"}', "(up == 0) >= bool 0",
+    ],
+)  # fmt: skip
+def test_of_a_veto_that_may_object_nothing_is_said(query: str) -> None:
+    assert why_it_never_objects(query, "shop") == ""

@@ -131,11 +131,11 @@ def policy_crd() -> dict[str, Any]:
         names.POLICY_KIND,
         names.POLICY_PLURAL,
         names.POLICY_SINGULAR,
-        names.POLICY_SHORT_NAMES,
-        PRINTER_COLUMNS,
-        "A ReliabilityPolicy watches the Deployments it selects for leaks, and may restart what leaks within its guards.",
-        structural_schema(PolicySpec, nested_defaults=True),
-        structural_schema(PolicyStatus, nested_defaults=False),
+        short_names=names.POLICY_SHORT_NAMES,
+        columns=PRINTER_COLUMNS,
+        description="A ReliabilityPolicy watches the Deployments it selects for leaks, and may restart what leaks within its guards.",
+        spec=structural_schema(PolicySpec, nested_defaults=True),
+        status=structural_schema(PolicyStatus, nested_defaults=False),
     )
 
 
@@ -145,12 +145,12 @@ def report_crd() -> dict[str, Any]:
         names.REPORT_KIND,
         names.REPORT_PLURAL,
         names.REPORT_SINGULAR,
-        names.REPORT_SHORT_NAMES,
-        REPORT_COLUMNS,
-        "A LeakReport is the story of one leaking pod: what was seen, what was decided, done and found. Leakwarden"
+        short_names=names.REPORT_SHORT_NAMES,
+        columns=REPORT_COLUMNS,
+        description="A LeakReport is the story of one leaking pod: what was seen, what was decided, done and found. Leakwarden"
         " writes it before and after every action; deleting one makes its cooldown and its share of the budget be forgotten.",
-        structural_schema(LeakReportSpec, nested_defaults=False),
-        structural_schema(LeakReportStatus, nested_defaults=False),
+        spec=structural_schema(LeakReportSpec, nested_defaults=False),
+        status=structural_schema(LeakReportStatus, nested_defaults=False),
     )
 
 
@@ -158,6 +158,7 @@ def _definition(
     kind: str,
     plural: str,
     singular: str,
+    *,
     short_names: Sequence[str],
     columns: Sequence[dict[str, Any]],
     description: str,

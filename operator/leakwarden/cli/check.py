@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
+from leakwarden.cli.errors import say
+
+COMMAND = "check"
 VALID, INVALID, UNUSABLE = 0, 1, 2  # exit codes
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "check",
+        COMMAND,
         help="check policy files without a cluster",
         description="Check ReliabilityPolicy files as the operator would, including what the API server cannot"
         " (PromQL). Exit code 0: all are valid; 1: some are not; 2: a file cannot be read, or none holds a policy.",
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     reading = read(arguments.files)
     for problem in reading.problems:
-        _say(problem)
+        say(COMMAND, problem)
     invalid = checked = 0
     for document in reading.documents:
         if document.kind != names.POLICY_KIND:
@@ -41,22 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
         metadata = metadata if isinstance(metadata, dict) else {}
         label = f"{document.place.file}: {metadata.get('namespace', 'default')}/{metadata.get('name', '(no name)')}"
         if version != names.API_VERSION:
-            _say(f"{label}: apiVersion is {version!r}; it must be {names.API_VERSION}")
+            say(COMMAND, f"{label}: apiVersion is {version!r}; it must be {names.API_VERSION}")
             invalid += 1
             continue
         policy = parse_policy({**document.body, "metadata": {"namespace": "default", **metadata}})
         if policy.error:
-            _say(f"{label}: {policy.error}")
+            say(COMMAND, f"{label}: {policy.error}")
             invalid += 1
         else:
             print(printable(f"{label}: valid"))
+            for veto, why in policy.vetoes_in_vain.items():
+                say("check", f"{label}: veto {veto} can never object: {why}")
     if not checked and not reading.problems:
-        _say(f"no {names.POLICY_KIND} in {' '.join(arguments.files)}: nothing was checked")
+        say(COMMAND, f"no {names.POLICY_KIND} in {' '.join(arguments.files)}: nothing was checked")
         return UNUSABLE
     return UNUSABLE if reading.problems else INVALID if invalid else VALID
-
-
-def _say(line: str) -> None:
-    from leakwarden.cli.audit.report import printable
-
-    print(f"leakwarden check: {printable(line)}", file=sys.stderr)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from leakwarden.cli.errors import fail, say
+
+COMMAND = "crd"
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "crd",
+        COMMAND,
         help="print or write the CustomResourceDefinitions",
         description="Print the CustomResourceDefinitions as YAML, or write one file each with -o.",
     )
@@ -27,8 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     generated = files()
     if arguments.output is None:
         if arguments.check:
-            print("leakwarden crd: --check needs -o DIR", file=sys.stderr)
-            return 2
+            return fail(COMMAND, "--check needs -o DIR")
         print("---\n".join(generated.values()), end="")
         return 0
     code = 0
@@ -39,6 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
             path.write_text(text, encoding="utf-8")
             print(path)
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"leakwarden crd: {path} is not what the models say; run `leakwarden crd -o DIR`", file=sys.stderr)
+            say(COMMAND, f"{path} is not what the models say; run `leakwarden crd -o DIR`")
             code = 1
     return code

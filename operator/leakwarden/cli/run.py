@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Any
+
+from leakwarden.cli.errors import fail
+
+COMMAND = "run"
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "run",
+        COMMAND,
         help="run the operator",
         description="Run the operator, in a cluster or against a kubeconfig. Configured by LEAKWARDEN_* variables;"
         " the chart's values set them all.",
@@ -24,8 +27,7 @@ def run(_: argparse.Namespace) -> int:
     try:
         settings = from_environment(os.environ)
     except SettingsError as error:
-        print(f"leakwarden run: {error}", file=sys.stderr)
-        return 2
+        return fail(COMMAND, str(error))
     from leakwarden.composition import run_operator
 
     return run_operator(settings, unknown_variables(os.environ))

@@ -16,13 +16,14 @@ import numpy as np
 from leakwarden.core.detection.detector import VERDICTS, Context, DetectorState, Key, NewReadings, advance, judge
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import incarnation_start
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.resampling import aligned, of_process
 from leakwarden.core.detection.rollups import Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.judgement import Interval
 from leakwarden.core.model.readings import Floats, Sampled, SeriesKey
 from leakwarden.core.model.readings import Points as Series
 from leakwarden.core.model.workload import Snapshot, Workload, container_memory_limit
+from leakwarden.core.signals.catalogue import is_memory
 from leakwarden.core.signals.criteria import Standard
 from leakwarden.core.signals.queries import limit_from_container
 
@@ -119,7 +120,7 @@ class Detection:
     def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
         # Ten thousands of series come by here each tick: whatever can be done to all at once is done below.
         stretch = self._stretch
-        memory = limit_from_container(signal)
+        of_container, memory = limit_from_container(signal), is_memory(signal)
         keys: list[Key] = []
         known: list[_Life] = []
         found: list[Series] = []
@@ -130,11 +131,20 @@ class Detection:
                 continue
             limit = answer.limits.get(key)
             if limit is None:
-                if memory:
+                if of_container:
                     limit = container_memory_limit(life.workload, key.container)
                 limit = standards.get((signal, life.name), _DEFAULT).bound(limit)
             keys.append(
-                Key(key.namespace, life.workload.name, key.pod, life.uid, key.container, signal, life.start * stretch)
+                Key(
+                    key.namespace,
+                    life.workload.name,
+                    key.pod,
+                    life.uid,
+                    key.container,
+                    signal,
+                    life.start * stretch,
+                    memory,
+                )
             )
             known.append(life)
             found.append(series)
@@ -157,7 +167,7 @@ class Detection:
             sizes, keys, limits = sizes[some], [keys[i] for i in some], [limits[i] for i in some]
             begins = np.cumsum(sizes) - sizes
         t *= stretch
-        rows = self._state.rows(keys, np.array(limits, dtype=np.float64), t[begins])
+        rows = self._state.place(keys, np.array(limits, dtype=np.float64), t[begins])
         advance(self._state, NewReadings(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
 
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
@@ -170,14 +180,14 @@ class Detection:
         asked = [
             standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
         ]
-        group = self._state.c["group"][: len(keys)]
+        group = self._state.rows.group[: len(keys)]
         soon = np.array([one.exhausts_within for one in asked])[group]
         max_age = np.array([one.max_age for one in asked])[group]
         judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
         # As lists: taking numbers out of arrays one by one costs ten times as much.
         growth = _intervals(judged.growth_low * stretch, judged.growth_high * stretch)
         seconds = _intervals(judged.seconds_low / stretch, judged.seconds_high / stretch)
-        limits = [None if limit != limit else limit for limit in self._state.c["limit"][: len(keys)].tolist()]
+        limits = [None if limit != limit else limit for limit in self._state.rows.limit[: len(keys)].tolist()]
         told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, strict=True)
         return {
             (key.signal, key.uid, key.container): GrowthFinding(VERDICTS[code], _REASONS[reason], grows, left, limit)

@@ -15,17 +15,20 @@ from leakwarden.core.episodes.parts import guard_answers, plan_status
 from leakwarden.core.episodes.steps import ended, is_full, with_intent, with_outcome
 from leakwarden.core.episodes.verification import before_action
 from leakwarden.core.guards import Situation, Skip
+from leakwarden.core.guards.budgets import taken_away
 from leakwarden.core.model.leakreport import LeakReport
-from leakwarden.core.model.policy import Policy, format_time
+from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.intent import intent
 from leakwarden.core.planning.planning import Decision, ask_again
 from leakwarden.core.records.record import finish
+from leakwarden.core.records.scale_in import ADDED
+from leakwarden.engine.doubts import Doubts
 from leakwarden.engine.policy_store import PolicyStore
-from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome, StatusConflict
+from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Outcome, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper
-from leakwarden.engine.rights import BUDGETS, POLICY_AGAIN, Rights
+from leakwarden.engine.rights import Rights
 
 log = logging.getLogger("leakwarden.executor")
 
@@ -35,10 +38,11 @@ ACTS_WITHIN = 120.0
 
 _PHASES = {
     Outcome.DONE: ActionPhase.DONE,
-    Outcome.GONE: ActionPhase.DONE,
+    Outcome.GONE: ActionPhase.FAILED,  # somebody else was faster: no success of ours, and nothing to verify
     Outcome.BLOCKED: ActionPhase.BLOCKED,
     Outcome.CONFLICT: ActionPhase.FAILED,
     Outcome.FORBIDDEN: ActionPhase.FAILED,
+    Outcome.UNKNOWN: ActionPhase.INTERRUPTED,
     Outcome.FAILED: ActionPhase.FAILED,
 }
 
@@ -54,8 +58,7 @@ _CARRIED_OUT = {
 class Executor:
     """The only one for the whole cluster, so that budgets and cooldowns hold across policies.
 
-    `look` gives the newest snapshot and what guards know, with the records as they are by now. `judged` is when the
-    decisions were judged, epoch s.
+    `look` gives the newest snapshot and what guards know, with the records as they are by now.
     """
 
     policies: PolicyStore
@@ -63,16 +66,20 @@ class Executor:
     episodes: ReportKeeper
     clock: Callable[[], float]
     look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
-    judged: float
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     rights: Rights = field(default_factory=Rights)
 
-    async def execute(self, decision: Decision, book: ReportDrafts) -> Decision:
-        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more."""
+    @property
+    def doubts(self) -> Doubts:
+        return Doubts(self.cluster, self.rights)
+
+    async def execute(self, decision: Decision, book: ReportDrafts, judged: float) -> Decision:
+        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more. `judged` is when
+        the decision was judged, epoch s."""
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
             return decision  # removed or edited since it was judged; the next tick judges anew
-        if (age := self.clock() - self.judged) > ACTS_WITHIN:
+        if (age := self.clock() - judged) > ACTS_WITHIN:
             old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
         snapshot, situation = self.look(book)
@@ -84,7 +91,7 @@ class Executor:
             return decision
         if report is None:
             return _waits(decision, "its LeakReport is not written yet")
-        if doubt := await self._doubt(policy):
+        if doubt := await self.doubts.of_policy(policy):
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, doubt),))
         record = intent(decision, self._id_for(report.status, decision.candidate.action.type), self.clock())
         if is_full(report.status, record.id):
@@ -113,48 +120,27 @@ class Executor:
         )  # fmt: skip
         return decision
 
-    async def _doubt(self, policy: Policy) -> str:
-        """Why the policy may not say any more what we know of it, asked of the API server itself: a watch can be cut, or
-        refused, for longer than a person who suspends a policy would wait. Empty where it is as we know it."""
-        try:
-            generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
-        except ClusterUnavailable as error:
-            if isinstance(error, Forbidden):
-                self.rights.lacks(policy, POLICY_AGAIN, f"{error}, so nothing is done")
-            log.warning(
-                "not acting: the policy could not be read again", extra={"policy": policy.key, "error": str(error)}
-            )
-            return f"the policy could not be read again before acting: {error}"
-        self.rights.has(policy, POLICY_AGAIN)
-        return "" if generation == policy.generation else "the policy has changed since it was read"
-
     async def _perform(self, decision: Decision, record: ActionStatus) -> ActionStatus:
-        attempt = await self._change(decision)
         policy, kind = decision.candidate.policy, str(decision.candidate.action.type)
+        attempt = await self._refusing_budget(decision) or await self._change(decision)
         match attempt.outcome:
             case Outcome.FORBIDDEN:
                 self.rights.lacks(policy, kind, f"{kind}: {attempt.message}")
             case Outcome.DONE:
                 self.rights.has(policy, kind)
             case Outcome.BLOCKED if attempt.budget is None:
-                attempt = await self._with_budget(attempt, decision)
+                attempt = await self.doubts.with_budget(attempt, policy, decision.candidate.pod.pod)
         message = "it was gone already" if attempt.outcome is Outcome.GONE else attempt.message
         said = message or _CARRIED_OUT[decision.candidate.action.type]
         return finish(record, _PHASES[attempt.outcome], said, self.clock())
 
-    async def _with_budget(self, attempt: Attempt, decision: Decision) -> Attempt:
-        """The refusal with the name of the PodDisruptionBudget that it lacks, where that can be told."""
-        policy = decision.candidate.policy
-        try:
-            budgets = await self.cluster.disruption_budgets(decision.candidate.pod.pod)
-        except ClusterUnavailable as error:
-            if isinstance(error, Forbidden):
-                self.rights.lacks(policy, BUDGETS, f"{error}, so the PodDisruptionBudget that refuses is not named")
-            log.warning("PodDisruptionBudgets could not be read", extra={"policy": policy.key, "error": str(error)})
-            return attempt
-        self.rights.has(policy, BUDGETS)
-        spent = ", ".join(budget.name for budget in budgets if budget.disruptions_allowed <= 0)
-        return replace(attempt, message=f"{attempt.message}: {spent}") if spent else attempt
+    async def _refusing_budget(self, decision: Decision) -> Attempt | None:
+        """A rollout takes pods away past the Eviction API, so PodDisruptionBudgets are asked here."""
+        candidate = decision.candidate
+        if candidate.action.type is not ActionType.ROLLOUT_RESTART:
+            return None
+        taken = taken_away(candidate.action, candidate.target.workload)
+        return await self.doubts.of_budgets(candidate.policy, candidate.pod.pod, taken)
 
     async def _change(self, decision: Decision) -> Attempt:
         candidate = decision.candidate
@@ -165,7 +151,7 @@ class Executor:
             case ActionType.ROLLOUT_RESTART:
                 return await self.cluster.restart_rollout(workload, format_time(self.clock()))
             case ActionType.SCALE_OUT:
-                return await self.cluster.scale(workload, workload.replicas + 1)
+                return await self.cluster.scale(workload, workload.replicas + ADDED)
             case ActionType.ESCALATE:
                 return Attempt(Outcome.DONE)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.maintenance import Veto
@@ -18,7 +18,7 @@ from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
-from leakwarden.core.promql import PromQLError, confine
+from leakwarden.core.promql import PromQLError, Question
 from leakwarden.engine.ports import Instant, Metrics, QuestionFailed, SilenceSource
 
 log = logging.getLogger("leakwarden.lookout")
@@ -38,10 +38,21 @@ class GuardContext:
         """Whether an Alertmanager is configured at all; whether it answers is another question."""
         return self.silences is not None
 
-    async def gather(self, evaluations: Sequence[PolicyEvaluation], snapshot: Snapshot, now: float) -> Surroundings:
+    async def gather(
+        self,
+        evaluations: Sequence[PolicyEvaluation],
+        snapshot: Snapshot,
+        now: float,
+        taking_back: Set[str] = frozenset(),
+    ) -> Surroundings:
+        """`taking_back`: UIDs of the policies with a replica that is due to be taken back."""
         # A clock that was set back must not make a quiet time of hours out of one of minutes.
         self.started = min(self.started, now)
-        acting = [each for each in evaluations if any(p.acting is not None for w in each.workloads for p in w.pods)]
+        acting = [
+            each
+            for each in evaluations
+            if each.policy.uid in taking_back or any(p.acting is not None for w in each.workloads for p in w.pods)
+        ]
         questions = [
             (each.policy, veto)
             for each in acting
@@ -65,10 +76,8 @@ class GuardContext:
             return f"it could not be asked: {source.name} does not know PromQL"
         namespace_label, pod_label = source.pod_labels
         try:
-            query = confine(
-                veto.query, policy.namespace, namespace_label=namespace_label, pod_label=pod_label, of_pods=False
-            )
-            values = await source.values(query, now)
+            question = Question(veto.query, policy.namespace, namespace_label, pod_label, of_pods=False)
+            values = await source.values(policy.ask(question).query, now)
         except (PromQLError, QuestionFailed) as error:
             return f"it could not be asked: {error}"
         except Exception:  # it promised not to; one policy must not stop the others

@@ -28,8 +28,14 @@ class PolicyStore:
 
     def put(self, body: Mapping[str, Any]) -> bool:
         """Take what the API server says; True if the spec changed, so that the engine should look at once."""
-        policy = parse_policy(body)
+        return self.take(parse_policy(body))
+
+    def take(self, policy: Policy) -> bool:
+        """The same for a policy that was read already. One that cannot be read replaces the one it was before, and keeps
+        what that one selected."""
         known = self._by_uid.get(policy.uid)
+        if policy.spec is None and known is not None and known.claims is not None:
+            policy = replace(policy, claims=known.claims)
         for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
             del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
         self._by_uid[policy.uid] = policy

@@ -24,14 +24,15 @@ from leakwarden.core.rendering.announcement import ObjectRef as ObjectRef
 
 
 class Outcome(StrEnum):
-    """How an attempted change ended. Only DONE changed anything."""
+    """How an attempted change ended. DONE changed something, and UNKNOWN may have."""
 
     DONE = "Done"
     GONE = "Gone"  # 404, or 409 because the UID differs: someone else was faster
     BLOCKED = "Blocked"  # 429: a PodDisruptionBudget forbids it now
     CONFLICT = "Conflict"  # the object changed since it was read
     FORBIDDEN = "Forbidden"  # RBAC: the message names the missing verb
-    FAILED = "Failed"  # anything else, including timeouts, after which it is not known whether it was done
+    UNKNOWN = "Unknown"  # the answer was lost, or the API server failed (5xx) after it may have been done
+    FAILED = "Failed"  # refused for another reason: nothing was done
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ class ReportView:
 
 
 # What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
-CLUSTER_READS = frozenset({"snapshot", "disruption_budgets", "policy_generation", "reports", "refresh_reports"})
+CLUSTER_READS = frozenset(
+    {"snapshot", "disruption_budgets", "replicas_set_by", "policy_generation", "reports", "refresh_reports"}
+)
 
 
 class Cluster(Protocol):
@@ -98,6 +101,11 @@ class Cluster(Protocol):
 
         None when the pod is gone. Raises ClusterUnavailable when they could not be read.
         """
+        ...
+
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        """The field managers that own spec.replicas now, asked of the API server itself; empty where nobody is named, or
+        the Deployment is gone or another one has its name. Raises ClusterUnavailable when that could not be read."""
         ...
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
@@ -221,6 +229,11 @@ class Profiler(Protocol):
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
+        ...
+
+    async def baseline(self, request: CaptureRequest) -> bool:
+        """Count what a healthy pod has at each stack, once a template; `request.report` is empty. Whether it is known
+        now; never raises."""
         ...
 
 

@@ -97,7 +97,14 @@ class Publisher:
             for record in report.status.actions
             if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
         }
-        return Records(view_of(policy, book.reports, legacy), everything, trouble, reported, missing, calls)
+        return Records(
+            view_of(policy, book.reports, legacy),
+            everything,
+            trouble,
+            reported=reported,
+            missing_rights=missing,
+            calls=calls,
+        )
 
     def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
         if after == policy.status:

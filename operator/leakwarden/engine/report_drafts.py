@@ -9,6 +9,7 @@ from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.episodes.steps import open_by_pod
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.records.place import Places
 from leakwarden.engine.ports import Cluster, ReportView
 
 
@@ -21,18 +22,20 @@ class ReportDrafts:
     trouble: str = ""
     refused: str = ""
     legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)  # workload UID of a legacy record -> its policy's namespace
     _begun: dict[str, LeakReport] = field(default_factory=dict)  # by UID, as this tick found or created them
     _held: dict[str, LeakReport] = field(default_factory=dict)
     _drafts: dict[str, LeakReport] = field(default_factory=dict)
     _open: dict[str, str] = field(default_factory=dict)  # pod UID -> report UID
 
     @classmethod
-    def of(cls, view: ReportView, trouble: str = "", refused: str = "") -> ReportDrafts:
-        held = dict(view.reports)
+    def of(cls, view: ReportView, places: Places, *, trouble: str = "", refused: str = "") -> ReportDrafts:
+        """Only with what belongs to its namespace: what does not is neither counted, nor written, nor deleted."""
+        held = {uid: places.counted(report) for uid, report in view.reports.items() if not places.foreign(report)}
         opened = {pod: report.uid for pod, report in open_by_pod(held.values()).items()}
         if not trouble and not view.synced:
             trouble = view.trouble or "LeakReports were not listed yet"
-        return cls(trouble, refused, {}, dict(held), held, dict(held), opened)
+        return cls(trouble, refused, _begun=dict(held), _held=held, _drafts=dict(held), _open=opened)
 
     @property
     def reports(self) -> Sequence[LeakReport]:

@@ -26,6 +26,7 @@ from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.ordering import urgency
 from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload
+from leakwarden.core.records.place import Places
 from leakwarden.core.signals.queries import unit_of
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Forbidden, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
@@ -67,12 +68,13 @@ class ReportKeeper:
     _refused: tuple[str, float] = ("", 0.0)  # the right that was missing when a report was last written, and when
     _absent_since: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
     _written: dict[str, float] = field(default_factory=dict)  # report UID -> epoch s
+    _foreign: frozenset[str] = frozenset()  # UIDs of reports that were warned of
 
     def take_over(self) -> None:
         """This process begins to act, or does again: others may have written what the watch has not shown yet."""
         self._refreshed = False
 
-    async def gather(self) -> ReportDrafts:
+    async def gather(self, places: Places) -> ReportDrafts:
         trouble = ""
         if not self._refreshed:
             try:
@@ -81,7 +83,20 @@ class ReportKeeper:
             except ClusterUnavailable as error:
                 trouble = str(error)
         refused, at = self._refused
-        return ReportDrafts.of(self.cluster.reports(), trouble, refused if self.clock() - at < REFUSED_FOR else "")
+        view = self.cluster.reports()
+        self._warn_of_foreign(view.reports.values(), places)
+        return ReportDrafts.of(
+            view, places, trouble=trouble, refused=refused if self.clock() - at < REFUSED_FOR else ""
+        )
+
+    def _warn_of_foreign(self, reports: Iterable[LeakReport], places: Places) -> None:
+        found = {report.uid: (report.key, kind) for report in reports if (kind := places.foreign(report))}
+        for uid, (key, kind) in found.items():
+            if uid not in self._foreign:
+                log.warning(
+                    "a report names a %s of another namespace; it counts for nothing", kind, extra={"report": key}
+                )
+        self._foreign = frozenset(found)
 
     # decide
 

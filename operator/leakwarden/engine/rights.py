@@ -15,7 +15,7 @@ from leakwarden.core.model.workload import Snapshot
 
 # What is read besides what is watched, by what it is needed for.
 POLICY_AGAIN = "the policy, again before acting"
-BUDGETS = "the PodDisruptionBudgets, to name the one that refuses"
+BUDGETS = "the PodDisruptionBudgets, which may forbid it"
 # What is done after an action, and for each of them.
 TAKING_BACK = "the replicas, to take back what was added for a while"
 

@@ -6,65 +6,124 @@ Dying in between does no harm: the next one finds the replicas where they were b
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from leakwarden.api.names import FIELD_MANAGER
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.status import ActionStatus
+from leakwarden.core.guards import Situation
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
-from leakwarden.core.records.scale_in import Return, due, is_out, not_returned, returned
-from leakwarden.engine.ports import Cluster, ClusterUnavailable, Outcome, StatusConflict
+from leakwarden.core.planning.taking_back import objection
+from leakwarden.core.records.scale_in import ADDED, Return, due, is_out, not_returned, returned
+from leakwarden.engine.doubts import Doubts
+from leakwarden.engine.policy_store import PolicyStore
+from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
-from leakwarden.engine.report_keeper import ReportKeeper
+from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
 from leakwarden.engine.rights import TAKING_BACK, Rights
 
 log = logging.getLogger("leakwarden.takeback")
 
 
+def due_now(book: ReportDrafts, facts: TickFacts) -> list[Return]:
+    """What is due by this tick's facts; nothing where reports cannot be read or the view of the cluster is old."""
+    if book.trouble or not facts.fresh:
+        return []
+    return due(book.reports, facts.policies, facts.snapshot, facts.now)
+
+
 @dataclass(slots=True)
 class ScaleIn:
+    """`look` gives the newest snapshot and what guards know."""
+
+    policies: PolicyStore
     cluster: Cluster
     episodes: ReportKeeper
     clock: Callable[[], float]
+    look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
     rights: Rights
 
-    async def all(self, book: ReportDrafts, policies: Mapping[str, Policy], snapshot: Snapshot) -> None:
+    async def all(self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]) -> None:
         if book.trouble:
             return
-        for each in due(book.reports, policies, snapshot, self.clock()):
-            await self._one(book, each, policies.get(each.report.spec.policy.uid))
+        for each in returns:
+            await self._one(book, facts, each)
         out = [record.id for report in book.reports for record in report.status.actions if is_out(record)]
         self.rights.keep_about(TAKING_BACK, out)
 
-    async def _one(self, book: ReportDrafts, due: Return, policy: Policy | None) -> None:
-        """`policy` is None where it is gone; who is left to be told then reads the report."""
-        if due.workload is not None and due.replicas is not None:
-            attempt = await self.cluster.scale(due.workload, due.replicas)
-            if attempt.outcome is Outcome.FORBIDDEN and policy is not None:
-                left = f"a replica of {due.workload.name} is not taken back: {attempt.message}"
-                self.rights.lacks(policy, TAKING_BACK, left, due.record.id)
-            if attempt.outcome not in (Outcome.DONE, Outcome.GONE):
-                why = attempt.message or str(attempt.outcome)
-                _revise(book, due, lambda record: not_returned(record, why))
-                log.warning(
-                    "a replica was not taken back; the next tick tries again",
-                    extra={"report": due.report.key, "outcome": str(attempt.outcome), "error": attempt.message},
-                )
+    async def _one(self, book: ReportDrafts, facts: TickFacts, each: Return) -> None:
+        message = each.message
+        if each.workload is not None and each.replicas is not None:
+            held = facts.policies.get(each.report.spec.policy.uid)
+            policy = self.policies.get(held.uid) if held is not None else None
+            if held is None or policy is None or policy.generation != held.generation:
+                return  # removed or edited since it was judged; the next tick decides again
+            if why_not := await self._why_not(book, facts, each, policy):
+                _revise(book, each, lambda record: not_returned(record, why_not))
                 return
+            try:
+                owners = await self.cluster.replicas_set_by(each.workload)
+            except ClusterUnavailable as error:
+                self._not_done(book, each, policy, _as_attempt(error))
+                return
+            if owners == {FIELD_MANAGER}:
+                attempt = await self._change(policy, each, facts.snapshot)
+                if attempt.outcome not in (Outcome.DONE, Outcome.GONE):
+                    self._not_done(book, each, policy, attempt)
+                    return
+            else:
+                # By the API server's own account, which knows better than a number that happens to be the same.
+                message = f"somebody else set {each.workload.replicas} replicas, which stand"
+        await self._record(book, each, message)
+
+    async def _why_not(self, book: ReportDrafts, facts: TickFacts, each: Return, policy: Policy) -> str:
+        _, situation = self.look(book)
+        return objection(each, policy, facts.target(each.report), situation) or await self._doubts.of_policy(policy)
+
+    @property
+    def _doubts(self) -> Doubts:
+        return Doubts(self.cluster, self.rights)
+
+    async def _change(self, policy: Policy, each: Return, snapshot: Snapshot) -> Attempt:
+        assert each.workload is not None
+        assert each.replicas is not None
+        for pod in snapshot.pods_by_workload.get(each.workload.uid, ())[:1]:
+            if refused := await self._doubts.of_budgets(policy, pod, ADDED):
+                return refused
+        return await self.cluster.scale(each.workload, each.replicas)
+
+    def _not_done(self, book: ReportDrafts, each: Return, policy: Policy, attempt: Attempt) -> None:
+        if attempt.outcome is Outcome.FORBIDDEN:
+            left = f"a replica of {each.record.workload} is not taken back: {attempt.message}"
+            self.rights.lacks(policy, TAKING_BACK, left, each.record.id)
+        why = attempt.message or str(attempt.outcome)
+        _revise(book, each, lambda record: not_returned(record, why))
+        log.warning(
+            "a replica was not taken back; the next tick tries again",
+            extra={"report": each.report.key, "outcome": str(attempt.outcome), "error": attempt.message},
+        )
+
+    async def _record(self, book: ReportDrafts, each: Return, message: str) -> None:
         now = self.clock()
-        _revise(book, due, lambda record: returned(record, due.message, now))
+        _revise(book, each, lambda record: returned(record, message, now))
         try:
-            await self.episodes.write(book, due.report)
+            await self.episodes.write(book, each.report)
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("that a replica was taken back was not recorded", extra={"error": str(error)})
 
 
-def _revise(book: ReportDrafts, due: Return, change: Callable[[ActionStatus], ActionStatus]) -> None:
+def _as_attempt(error: ClusterUnavailable) -> Attempt:
+    forbidden = isinstance(error, Forbidden)
+    return Attempt(Outcome.FORBIDDEN if forbidden else Outcome.FAILED, f"who set the replicas is not known: {error}")
+
+
+def _revise(book: ReportDrafts, each: Return, change: Callable[[ActionStatus], ActionStatus]) -> None:
     """The one record of the report that the return is about."""
 
     def revised(status: LeakReportStatus) -> LeakReportStatus:
-        actions = [change(action) if action.id == due.record.id else action for action in status.actions]
+        actions = [change(action) if action.id == each.record.id else action for action in status.actions]
         return status.model_copy(update={"actions": actions})
 
-    book.revise(due.report, revised)
+    book.revise(each.report, revised)

@@ -19,6 +19,7 @@ from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
+from leakwarden.core.records.place import Places
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
 from leakwarden.engine.executor import Executor
@@ -31,7 +32,7 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
 from leakwarden.engine.rights import Rights
-from leakwarden.engine.scale_in import ScaleIn
+from leakwarden.engine.scale_in import ScaleIn, due_now
 
 log = logging.getLogger("leakwarden.engine")
 
@@ -71,14 +72,42 @@ class Engine:
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
     _episodes: ReportKeeper = field(init=False)
     _capture: EvidenceCapture = field(init=False)
-    _teller: Publisher = field(init=False)
+    _inspection: Inspection = field(init=False)
+    _executor: Executor = field(init=False)
+    _scale_in: ScaleIn = field(init=False)
+    _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
         self._episodes = ReportKeeper(self.cluster, self.clock)
         self._capture = EvidenceCapture(self.profiler, self._episodes, self.clock, lambda: self.wake())
-        self._teller = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
+        self._inspection = Inspection(
+            self.descriptor_reader,
+            self.policies,
+            self.cluster,
+            episodes=self._episodes,
+            clock=self.clock,
+            look=self._look,
+        )
+        self._executor = Executor(
+            self.policies,
+            self.cluster,
+            self._episodes,
+            clock=self.clock,
+            look=self._look,
+            new_id=self.new_id,
+            rights=self._rights,
+        )
+        self._scale_in = ScaleIn(
+            self.policies,
+            self.cluster,
+            self._episodes,
+            clock=self.clock,
+            look=self._look,
+            rights=self._rights,
+        )
+        self._publisher = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -99,14 +128,17 @@ class Engine:
         readings, findings = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
         )
-        book = await self._episodes.gather()
+        places = Places.of(policies, snapshot)
+        book = await self._episodes.gather(places)
         # decide
         self.acting = True
         facts = self._judge(policies, snapshot, readings, findings)
-        self._remember(book, facts)
+        self._remember(book, facts, places)
         self._episodes.settle(book, facts)
+        returns = due_now(book, facts)
         if self.lookout is not None:
-            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now)
+            asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
+            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now, asking)
         situation = self._situation(book, snapshot)
         decisions = plan(facts.evaluations, situation)
         # act
@@ -114,29 +146,21 @@ class Engine:
         self._episodes.consider(book, facts, decisions, situation)
         decisions = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
         if not self.ending:
-            within = self.descriptor_reader
-            await Inspection(within, self.policies, self.cluster, self._episodes, self.clock, self._look).one(
-                book, decisions
-            )
+            await self._inspection.one(book, decisions)
         self._rights.keep(policies)
-        executor = Executor(
-            self.policies, self.cluster, self._episodes, self.clock, self._look, facts.now, self.new_id, self._rights
-        )
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
-                decisions[index] = await executor.execute(decision, book)
-        if facts.fresh and not self.ending:
-            await ScaleIn(self.cluster, self._episodes, self.clock, self._rights).all(
-                book, facts.policies, facts.snapshot
-            )
+                decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
+        if not self.ending:
+            await self._scale_in.all(book, facts, returns)
         # tell
         await self._episodes.tell(book, facts)
         silences_read = self.lookout is not None and self.lookout.reads_silences
         for evaluation in facts.evaluations:
             with self._contained(evaluation.policy, "its status was not told"):
                 mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._teller.tell(evaluation, mine, book, facts.snapshot, silences_read)
-        await self._teller.announce_reports(book, facts)
+                await self._publisher.tell(evaluation, mine, book, facts.snapshot, silences_read)
+        await self._publisher.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]
         records += [record for legacy in book.legacy.values() for record in legacy]
@@ -155,13 +179,20 @@ class Engine:
         evaluations = []
         for policy in policies:
             with self._contained(policy, "it was not judged"):
-                evaluations.append(evaluate(policy, snapshot, fresh, readings[policy.uid], owner, findings, now))
-        return TickFacts({policy.uid: policy for policy in policies}, evaluations, snapshot, fresh, readings, now)
+                evaluations.append(
+                    evaluate(
+                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, findings=findings, now=now
+                    )
+                )
+        return TickFacts(
+            {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
+        )
 
-    def _remember(self, book: ReportDrafts, facts: TickFacts) -> None:
+    def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
         for policy in facts.policies.values():
-            records = legacy_records(policy, book.reports)
+            records = places.of_policy(legacy_records(policy, book.reports), policy)
+            book.homes.update({record.workload_uid: policy.namespace for record in records})
             book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
 
     def _look(self, book: ReportDrafts) -> tuple[Snapshot, Situation]:
@@ -172,7 +203,16 @@ class Engine:
         records = by_workload(book.reports, book.legacy.values())
         around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         trouble = book.trouble or book.refused
-        return Situation(self.clock(), _is_fresh(snapshot), self.permitted, records, book.reports, trouble, around)
+        return Situation(
+            self.clock(),
+            _is_fresh(snapshot),
+            self.permitted,
+            records=records,
+            reports=book.reports,
+            records_trouble=trouble,
+            surroundings=around,
+            namespaces=book.homes,
+        )
 
     @contextmanager
     def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:

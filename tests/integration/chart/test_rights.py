@@ -11,6 +11,8 @@ from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
 from leakwarden.engine.ports import READER_CONTAINER
 from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
 
+pytestmark = pytest.mark.slow
+
 READING = {"get", "list", "watch"}
 TELLING = {
     Right("patch", "leakwarden.dev/reliabilitypolicies/status"),

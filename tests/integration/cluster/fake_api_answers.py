@@ -52,6 +52,7 @@ def status(
     code: int,
     message: str,
     reason: str = "",
+    *,
     details: Json | None = None,
     headers: Mapping[str, str] | None = None,
     ok: bool = False,

@@ -196,10 +196,10 @@ class FakeApiServer:
                 request.method,
                 request.path,
                 dict(request.query),
-                request.headers.get("Content-Type", ""),
-                request.headers.get("Accept", ""),
-                request.headers.get("Authorization", ""),
-                body,
+                content_type=request.headers.get("Content-Type", ""),
+                accept=request.headers.get("Accept", ""),
+                authorization=request.headers.get("Authorization", ""),
+                body=body,
             )
         )
         if (
@@ -349,7 +349,7 @@ class FakeApiServer:
                 "message": f"The disruption budget {budget} needs 2 healthy pods and has 2",
             }
             text = "Cannot evict pod as it would violate the pod's disruption budget."
-            return status(429, text, "TooManyRequests", {"causes": [cause]})
+            return status(429, text, "TooManyRequests", details={"causes": [cause]})
         self.delete("pods", meta["namespace"], meta["name"])
         return status(201, "", "", ok=True)
 

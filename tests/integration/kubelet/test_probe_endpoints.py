@@ -25,7 +25,20 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def pod(address: str = "127.0.0.1", host: str = "10.0.0.1") -> Pod:
-    return Pod("shop", "web-1", "u", "w", 0.0, "node", host, address, "Running", True, False, ())
+    return Pod(
+        "shop",
+        "web-1",
+        "u",
+        workload_uid="w",
+        created=0.0,
+        node="node",
+        host_ip=host,
+        pod_ip=address,
+        phase="Running",
+        ready=True,
+        terminating=False,
+        containers=(),
+    )
 
 
 @contextlib.asynccontextmanager

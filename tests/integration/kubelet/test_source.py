@@ -26,26 +26,29 @@ SECRET = "s3cr3t-of-the-kubelet"
 
 
 def line(
-    family: str, value: float, at: float | None, pod: str = "web-1", container: str = "app", extra: str = ""
+    family: str, value: float, at: float | None, *, pod: str = "web-1", container: str = "app", extra: str = ""
 ) -> str:
     labels = f'container="{container}",id="/k/{pod}",image="i",name="n",namespace="shop",pod="{pod}"{extra}'
     return f"{family}{{{labels}}} {value:g}" + (f" {at * 1000:.0f}" if at is not None else "")
 
 
-def descriptors(value: float, at: float | None, pod: str = "web-1", limit: float = 200) -> str:
+def descriptors(
+    value: float, at: float | None, pod: str = "web-1", limit: float = 200, processes: float | None = 1
+) -> str:
     """A container as cAdvisor tells it, with what is to be left out around it."""
     return "\n".join(
         [
             "# HELP container_file_descriptors Number of open file descriptors for the container.",
             "# TYPE container_file_descriptors gauge",
-            line("container_file_descriptors", 0, at, pod, container=""),
-            line("container_file_descriptors", 3, at, pod, container="POD"),
-            line("container_file_descriptors", value, at, pod),
+            line("container_file_descriptors", 0, at, pod=pod, container=""),
+            line("container_file_descriptors", 3, at, pod=pod, container="POD"),
+            line("container_file_descriptors", value, at, pod=pod),
             "# TYPE container_ulimits_soft gauge",
-            line("container_ulimits_soft", limit, at, pod, extra=',ulimit="max_open_files"'),
-            line("container_ulimits_soft", 7, at, pod, extra=',ulimit="max_processes"'),
+            line("container_ulimits_soft", limit, at, pod=pod, extra=',ulimit="max_open_files"'),
+            line("container_ulimits_soft", 7, at, pod=pod, extra=',ulimit="max_processes"'),
+            *([] if processes is None else [line("container_processes", processes, at, pod=pod)]),
             "# TYPE container_fs_reads_total counter",
-            line("container_fs_reads_total", 12, at, pod),
+            line("container_fs_reads_total", 12, at, pod=pod),
         ]
     )
 
@@ -150,6 +153,26 @@ async def test_a_container_is_read_with_its_limit_and_nothing_around_it(cluster:
     assert node.authorizations == ["Bearer t0ken"]
 
 
+@pytest.mark.parametrize(
+    ("value", "processes"),
+    [
+        (150, 2),  # a Go service below tini
+        (190, 33),  # nginx with 32 workers
+        (150, None),  # nobody says how many there are
+        (250, 1),  # more than the limit allows one process to have
+    ],
+)
+async def test_descriptors_of_several_processes_have_no_limit(
+    cluster: Cluster, value: float, processes: float | None
+) -> None:
+    """The kubelet adds up the descriptors of all processes, and tells the limit of the first one."""
+    cluster.nodes["node-1"].text = descriptors(value, START + 50, processes=processes)
+    answer = await cluster.read(now=START + 61)
+    assert isinstance(answer, Sampled), answer
+    assert answer.series[WEB].v.tolist() == [value]
+    assert answer.limits == {}
+
+
 async def test_a_bucket_holds_the_floor_of_what_was_seen_in_it(cluster: Cluster) -> None:
     for at, value in ((10, 30), (25, 12), (40, 55), (70, 80), (100, 60)):
         cluster.nodes["node-1"].text = descriptors(value, START + at)
@@ -235,7 +258,7 @@ async def test_a_constant_zero_is_not_measured(cluster: Cluster) -> None:
 
 async def test_one_zero_among_measured_pods_is_no_reading(cluster: Cluster) -> None:
     cluster.nodes["node-1"].text = (
-        descriptors(10, START + 50) + "\n" + line("container_file_descriptors", 0, START + 50, "web-2")
+        descriptors(10, START + 50) + "\n" + line("container_file_descriptors", 0, START + 50, pod="web-2")
     )
     answer = await cluster.read(now=START + 61)
     assert isinstance(answer, Sampled)

@@ -14,6 +14,7 @@ from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, S
 from leakwarden.core.signals.catalogue import CATALOGUE, Labels, render
 from leakwarden.engine.ports import Metrics
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
+from tests.integration.prometheus.queries import limits_of, values_of
 
 STEP = 60.0
 START = 1_700_000_040.0  # a multiple of the step
@@ -71,16 +72,8 @@ def values(answer: Answer, key: SeriesKey = WEB) -> list[float]:
     return [float(v) for v in answer.series[key].v]
 
 
-DESCRIPTORS = (
-    'min_over_time(process_open_fds{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(process_files_open_files{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(container_file_descriptors{container!="",container!="POD",namespace="shop"}[60s])'
-)
-DESCRIPTOR_LIMITS = (
-    'last_over_time(process_max_fds{namespace="shop"}[300s]) or on (namespace, pod) '
-    'last_over_time(process_files_max_files{namespace="shop"}[300s]) or on (namespace, pod) '
-    'last_over_time(container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="shop"}[300s])'
-)
+DESCRIPTORS = values_of(SignalType.DESCRIPTORS, "shop")
+DESCRIPTOR_LIMITS = limits_of(SignalType.DESCRIPTORS, "shop")
 
 
 async def test_a_signal_is_one_range_for_its_values_and_one_instant_for_its_limits(
@@ -151,7 +144,7 @@ async def test_the_labels_are_called_as_the_endpoint_calls_them(fake: FakePromet
     assert values(await ask(source, builtin(SignalType.SOCKETS))) == [1, 2, 3]
     assert fake.queries() == ['min_over_time(container_sockets{c!="",c!="POD",kubernetes_namespace="shop"}[60s])']
     await ask(source, builtin(SignalType.GOROUTINES))
-    assert "or on (kubernetes_namespace, kubernetes_pod_name)" in fake.queries()[-1]
+    assert "or on (kubernetes_namespace, kubernetes_pod_name, " in fake.queries()[-1]
     await source.close()
 
 

@@ -15,7 +15,16 @@ NOW = datetime(2013, 5, 24, tzinfo=UTC).timestamp()
 
 
 def test_the_published_example_of_a_get() -> None:
-    signed = signed_headers("GET", HOST, "/test.txt", b"", KEYS, "us-east-1", NOW, {"Range": "bytes=0-9"})
+    signed = signed_headers(
+        "GET",
+        HOST,
+        "/test.txt",
+        body=b"",
+        credentials=KEYS,
+        region="us-east-1",
+        now=NOW,
+        headers={"Range": "bytes=0-9"},
+    )
     assert signed["Authorization"] == (
         "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
         "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
@@ -27,7 +36,9 @@ def test_the_published_example_of_a_get() -> None:
 def test_the_published_example_of_a_put() -> None:
     headers = {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"}
     path = encoded_path("/test$file.text")
-    signed = signed_headers("PUT", HOST, path, b"Welcome to Amazon S3.", KEYS, "us-east-1", NOW, headers)
+    signed = signed_headers(
+        "PUT", HOST, path, body=b"Welcome to Amazon S3.", credentials=KEYS, region="us-east-1", now=NOW, headers=headers
+    )
     assert path == "/test%24file.text"
     assert signed["Authorization"].endswith(
         "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
@@ -36,7 +47,7 @@ def test_the_published_example_of_a_put() -> None:
 
 def test_a_session_token_is_sent_and_signed() -> None:
     keys = SigningCredentials(KEYS.access_key, KEYS.secret_key, "a-token")
-    signed = signed_headers("GET", HOST, "/test.txt", b"", keys, "us-east-1", NOW)
+    signed = signed_headers("GET", HOST, "/test.txt", body=b"", credentials=keys, region="us-east-1", now=NOW)
     assert signed["x-amz-security-token"] == "a-token"
     assert "x-amz-security-token" in signed["Authorization"]
 

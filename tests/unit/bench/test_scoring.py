@@ -18,7 +18,19 @@ def life(minutes: float, *, leaky: bool, onset: float = 0.0) -> Labelled:
     """A process that is watched for `minutes`; a leaky one begins to leak after `onset` of them and is exhausted at the
     end."""
     t = BEGIN + np.arange(0, minutes * 60 + 1, 30.0)
-    s = Series("descriptors", "seed-1", "cart", "cart-1", "uid-1", BEGIN, 100.0, t, np.full(len(t), 50.0), None, None)
+    s = Series(
+        "descriptors",
+        "seed-1",
+        "cart",
+        pod="cart-1",
+        uid="uid-1",
+        start=BEGIN,
+        limit=100.0,
+        t=t,
+        v=np.full(len(t), 50.0),
+        rate=None,
+        gc=None,
+    )
     if not leaky:
         return Labelled("flat", False, s)
     return Labelled("quick", True, s, BEGIN + onset * 60, float(t[-1]))

@@ -229,7 +229,7 @@ def test_a_document_is_cut_to_the_room_there_is_and_the_largest_numbers_stay(lim
     }
     ends = tuple(("CLOSE_WAIT", f"10.0.0.{n}:80", 9000 - n) for n in range(ENDS))
     files = tuple((f"/tmp/{'name' * 20}{n}", 800 - n) for n in range(FILES))
-    data = written(Census(1, 1, 99_000, False, kinds, ends, files), limit)
+    data = written(Census(1, 1, 99_000, whole=False, kinds=kinds, ends=ends, files=files), limit)
     assert len(data) <= limit
     found = read(data.decode())
     assert isinstance(found, Census)
@@ -242,7 +242,12 @@ def test_that_nothing_could_be_read_comes_back_too(why: str) -> None:
     assert read(refused(why).decode()) == why
 
 
-GOOD = json.loads(written(Census(1, 1, 2, True, {"file": 2}, (("CLOSE_WAIT", "10.0.0.1:80", 1),), (("/a", 1),)), 4096))
+GOOD = json.loads(
+    written(
+        Census(1, 1, 2, whole=True, kinds={"file": 2}, ends=(("CLOSE_WAIT", "10.0.0.1:80", 1),), files=(("/a", 1),)),
+        4096,
+    )
+)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from leakwarden.core.descriptors.census import Census
 from leakwarden.core.descriptors.telling import lines, strengthened, summary
 
 BODY = Census(
-    1, 1, 171, True,
-    {"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 12, "file": 3, "pipe": 2, "eventfd": 1, "epoll": 1, "tcp LISTEN": 1},
-    (("CLOSE_WAIT", "10.0.0.9:80", 148), ("ESTABLISHED", ":8080", 9), ("ESTABLISHED", "10.0.0.7:5432", 3), ("LISTEN", ":8080", 1)),
-    (("/dev/null", 3),),
+    1, 1, 171, whole=True,
+    kinds={"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 12, "file": 3, "pipe": 2, "eventfd": 1, "epoll": 1, "tcp LISTEN": 1},
+    ends=(("CLOSE_WAIT", "10.0.0.9:80", 148), ("ESTABLISHED", ":8080", 9), ("ESTABLISHED", "10.0.0.7:5432", 3), ("LISTEN", ":8080", 1)),
+    files=(("/dev/null", 3),),
 )  # fmt: skip
 FILES = Census(
-    1, 1, 171, True, {"file": 163, "tcp LISTEN": 2}, (), (("/tmp/spool-* (deleted)", 160), ("/dev/null", 3)),
+    1, 1, 171, whole=True, kinds={"file": 163, "tcp LISTEN": 2}, ends=(), files=(("/tmp/spool-* (deleted)", 160), ("/dev/null", 3)),
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_descriptors_of_another_kind_say_nothing_about_a_suspect(shape: str, cen
 
 def test_whatever_is_told_fits_into_the_status() -> None:
     kinds = {"file": 9, **{f"tcp STATE_{letter}A": 5 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
-    long = Census(1, 1, 999, False, kinds, (), (("/" + "n" * 159, 3),) * 8)
+    long = Census(1, 1, 999, whole=False, kinds=kinds, ends=(), files=(("/" + "n" * 159, 3),) * 8)
     told = EvidenceStatus(
         state=EvidenceState.CAPTURED,
         summary=summary(long),

@@ -66,11 +66,11 @@ def test_readings_already_seen_are_ignored() -> None:
     state = DetectorState()
     row = state.row(key("a"), 1000, BEGIN)
     advance(state, points(row, t, v), t[-1])
-    seen = int(state.c["seen"][row])
+    seen = int(state.rows.seen[row])
 
     advance(state, points(row, t, v * 2), t[-1])
 
-    assert int(state.c["seen"][row]) == seen
+    assert int(state.rows.seen[row]) == seen
 
 
 def test_forgetting_a_row_keeps_what_the_others_know() -> None:
@@ -123,8 +123,8 @@ def test_missing_values_change_nothing() -> None:
     advance(whole, points(row, t, v), t[-1])
     advance(gappy, points(row, np.append(t, missing), np.append(v, np.full(len(t), np.nan))), missing[-1])
 
-    assert gappy.c["seen"][row] == whole.c["seen"][row]
-    assert gappy.c["last"][row] == whole.c["last"][row]
+    assert gappy.rows.seen[row] == whole.rows.seen[row]
+    assert gappy.rows.last[row] == whole.rows.last[row]
     for one, other in zip(whole.cascade.rings, gappy.cascade.rings, strict=True):
         assert np.array_equal(one.lo, other.lo)
         assert np.array_equal(one.ids, other.ids)
@@ -139,10 +139,10 @@ def test_rows_added_at_once_are_those_added_one_by_one() -> None:
     for each in zip(keys, limits, firsts, strict=True):
         one_by_one.row(*each)
     given = np.array([np.nan if limit is None else limit for limit in limits])
-    rows = at_once.rows(keys[::-1], given[::-1], np.array(firsts[::-1], float))
+    rows = at_once.place(keys[::-1], given[::-1], np.array(firsts[::-1], float))
     assert rows.tolist() == list(range(200))
-    assert np.array_equal(at_once.rows(keys, given, np.full(200, BEGIN - 999.0)), rows[::-1]), "known by then"
-    assert np.array_equal(at_once.c["limit"][rows[::-1]], one_by_one.c["limit"][:200], equal_nan=True)
-    assert np.isfinite(at_once.c["limit"][:200]).sum() == 40
-    group = at_once.c["group"][0]
-    assert at_once.origin[group] == one_by_one.origin[one_by_one.c["group"][0]] == BEGIN
+    assert np.array_equal(at_once.place(keys, given, np.full(200, BEGIN - 999.0)), rows[::-1]), "known by then"
+    assert np.array_equal(at_once.rows.limit[rows[::-1]], one_by_one.rows.limit[:200], equal_nan=True)
+    assert np.isfinite(at_once.rows.limit[:200]).sum() == 40
+    group = at_once.rows.group[0]
+    assert at_once.origin[group] == one_by_one.origin[one_by_one.rows.group[0]] == BEGIN

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leakwarden.core.detection.questions import WindowContext
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend
-from leakwarden.core.detection.verdict import Passed, WindowContext, hidden_by_load, judge_windows, judge_without_load
+from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_windows, judge_without_load
 
 MINUTES, HOURS = 0, 3  # places in WIDTHS: buckets of one minute, and of 27
 
@@ -30,7 +31,7 @@ def beside(trend: Trend, **known: Any) -> WindowContext:
     """A known load, and nothing else out of the ordinary."""
     values: dict[str, Any] = {
         "rated": True, "apart": False, "history": False, "daily": True, "memory": False, "collected": False,
-        "backed": False, "lasting": False, "convicted": False, "actual": trend.level[0], "known": 0.0, "fall": 0.0,
+        "backed": False, "lasting": False, "exhausted": False, "actual": trend.level[0], "known": 0.0, "fall": 0.0,
         "wobble": 0.0, "quantum": 0.0001, "held": False,
     } | known  # fmt: skip
     return WindowContext(**{name: np.array([value]) for name, value in values.items()})

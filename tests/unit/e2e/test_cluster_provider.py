@@ -11,11 +11,13 @@ import pytest
 
 from e2e.cluster import existing, kind, kubectl
 from e2e.cluster.__main__ import main
+from e2e.cluster.choice import choose
 from e2e.cluster.commands import Result
+from e2e.cluster.engine import kind_kubeconfig
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.existing import ExistingCluster
 from e2e.cluster.kind import KindCluster
-from e2e.cluster.provider import ShellEnvironment, choose, kind_kubeconfig
+from e2e.cluster.provider import ShellEnvironment
 
 
 class Recorder:

@@ -206,6 +206,7 @@ def test_however_it_ends_the_load_is_stopped_and_a_line_says_why(
     outcome: list[str] | BaseException,
     code: int,
     says: str,
+    *,
     stopped: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -10,7 +10,7 @@ POLICY = f"/apis/leakwarden.dev/v1alpha1{HERE}/reliabilitypolicies/guarded/statu
 
 
 def _exchange(method: str, path: str, body: object = None) -> Exchange:
-    return Exchange(1, 0.0, method, path, {}, b"" if body is None else json.dumps(body).encode())
+    return Exchange(1, 0.0, method, path=path, query={}, body=b"" if body is None else json.dumps(body).encode())
 
 
 def test_a_step_says_what_is_written_and_not_to_whom() -> None:

@@ -112,7 +112,10 @@ class Dying:
         await self.cluster.refresh_reports()
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        return ()
+        return await self.cluster.disruption_budgets(pod)
+
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        return await self.cluster.replicas_set_by(workload)
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self.cluster.policy_generation(namespace, name, uid)
@@ -146,6 +149,9 @@ class Dying:
 
 
 class Camera:
+    async def baseline(self, request: CaptureRequest) -> bool:
+        return True
+
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         return EvidenceStatus(state=EvidenceState.CAPTURED, summary="reader.go:40: body not closed")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from leakwarden.api.names import FIELD_MANAGER
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import PolicyStatus
@@ -48,6 +49,8 @@ class FakeCluster:
     synced: bool = True
     trouble: str = ""
     now: float = NOW
+    budgets: Sequence[Disruption] | Exception = ()
+    replicas_owner: str | Exception = FIELD_MANAGER  # of spec.replicas, as the API server has it
 
     def snapshot(self) -> Snapshot:
         known = self.world.autoscalers if self.world.autoscalers is not None else {}
@@ -70,7 +73,14 @@ class FakeCluster:
         return self.outcome
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        return ()
+        if isinstance(self.budgets, Exception):
+            raise self.budgets
+        return self.budgets
+
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        if isinstance(self.replicas_owner, Exception):
+            raise self.replicas_owner
+        return frozenset({self.replicas_owner})
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         if isinstance(self.generation, Exception):
@@ -178,8 +188,8 @@ class World:
 
     def fresh_engine(self) -> Engine:
         return Engine(
-            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), Auditor(None),
-            self.recorder, EVERYTHING, lambda: self.now, profiler=self.profiler,
+            self.policies, self.cluster, Reader({"main": self.metrics}, self.metrics, 30.0), auditor=Auditor(None),
+            recorder=self.recorder, permitted=EVERYTHING, clock=lambda: self.now, profiler=self.profiler,
             descriptor_reader=self.descriptor_reader,
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ def watch(
     detection: Detection,
     readings: Points,
     one: Pod | None = None,
+    *,
     limit: float | None = 1000.0,
     signal: str = "Descriptors",
     step: float = 30.0,
@@ -152,3 +153,25 @@ def test_what_the_process_before_showed_is_not_held_against_its_successor(starte
 
     assert {finding.reason for (_, uid, _), finding in found.items() if uid == restarted.uid} == seen
     assert found["Descriptors", beside.uid, "app"].verdict in (Verdict.SUSPECT, Verdict.LEAKING, Verdict.EXHAUSTING)
+
+
+@pytest.mark.parametrize("namespace", ["members", "memcached", "heapster", "bytes"])
+def test_the_name_of_a_namespace_changes_no_verdict(namespace: str) -> None:
+    """A signal's key holds the namespace of a policy's own PromQL; what fills up to soft limits is told by the type."""
+    elsewhere, there = (
+        watch(Detection(60.0), climb(120), signal=f"PromQL/{name}/0f", standards={(f"PromQL/{name}/0f", "shop/api"): Standard()})
+        for name in ("orders", namespace)
+    )  # fmt: skip
+
+    assert [finding.verdict for finding in there] == [finding.verdict for finding in elsewhere]
+
+
+def test_memory_is_told_from_other_signals_by_its_type() -> None:
+    """It may be filling up to a soft limit, so it is believed nearer to the hard one."""
+    first = []
+    for signal in ("Descriptors", "Heap"):
+        found = watch(Detection(60.0), climb(180), signal=signal, standards={(signal, "shop/api"): Standard()})
+        told = (Verdict.LEAKING, Verdict.EXHAUSTING)
+        first.append(next((i for i, one in enumerate(found) if one.verdict in told), len(found)))
+
+    assert first[0] < first[1]

@@ -13,6 +13,7 @@ from leakwarden.core.descriptors.census import Census
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.model.policy import parse_policy
 from leakwarden.core.model.workload import Pod
+from leakwarden.core.records.place import Places
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.ports import (
     READER_CONTAINER,
@@ -27,7 +28,12 @@ from tests.unit.engine.engine_world import World
 from tests.unit.engine.test_capture import FAILED, Camera
 
 CENSUS = Census(
-    1, 1, 171, True, {"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 13, "file": 10}, (("CLOSE_WAIT", "10.0.0.9:80", 148),)
+    1,
+    1,
+    171,
+    whole=True,
+    kinds={"tcp CLOSE_WAIT": 148, "tcp ESTABLISHED": 13, "file": 10},
+    ends=(("CLOSE_WAIT", "10.0.0.9:80", 148),),
 )
 SEEN = "161 sockets, 148 in CLOSE_WAIT to 10.0.0.9:80"
 BODY = SuspectStatus(shape="ResponseBodyNotClosed", function="main.f", confidence="High", explanation="Seen.")
@@ -164,7 +170,7 @@ async def test_that_it_failed_is_recorded_with_its_reason_and_stops_nothing(
 @pytest.mark.parametrize("error", [StatusConflict("changed"), ClusterUnavailable("away")])
 async def test_what_cannot_be_recorded_is_not_done(error: Exception) -> None:
     world, lens = scene(evidence={**ASKED, "cooldown": "10m"})
-    await world.engine._episodes.gather()
+    await world.engine._episodes.gather(Places({}, {}, {}))
     real = world.cluster.write_report_status
 
     async def refusing(report: Any, status: Any) -> str:

@@ -82,6 +82,8 @@ from tests.unit.engine.outage_scenes import (
 )
 from tests.unit.planning.plan_story import Rules
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 VALUES = yaml.safe_load((ROOT / "charts/leakwarden/values.yaml").read_text(encoding="utf-8"))
 SOON = {"cooldown": "10s", "podCooldown": "0s", "warmUp": "0s", "verification": {"settle": "1m", "timeout": "4m"}}
@@ -479,6 +481,9 @@ async def test_evidence_is_taken_gently_and_from_one_pod_at_a_time() -> None:
     taken = 0
 
     class Counting(Camera):
+        async def baseline(self, request: Any) -> bool:
+            return True
+
         async def capture(self, request: Any) -> Any:
             nonlocal taken
             taken += 1
@@ -495,8 +500,8 @@ async def test_a_sawtooth_and_a_full_page_cache_are_no_leaks() -> None:
     steps = np.arange(2880, dtype=np.float64)
     cycle = steps / 720
     start = 1_700_000_000.0
-    heap = Series("heap", "shop", "api", "api-1", "u", start, 1000.0, start + 30.0 * steps,
-                  100 + 800 * np.mod(cycle, 1.0), gc=np.floor(cycle))  # fmt: skip
+    heap = Series("heap", "shop", "api", pod="api-1", uid="u", start=start, limit=1000.0, t=start + 30.0 * steps,
+                  v=100 + 800 * np.mod(cycle, 1.0), gc=np.floor(cycle))  # fmt: skip
     changes = replay([heap], Standard(), 30.0)
     assert changes
     assert max(change.verdict for change in changes) < LEAKING

@@ -97,8 +97,8 @@ async def life(world: World, elects: bool = True) -> AsyncIterator[tuple[Replica
         cast("Runner", FakeRunner(world)),
         cast("PolicyWatch", FakeWatch(world)),
         cast("EventRecorder", FakeRecorder(world)),
-        world.look_anew,
-        cast("LeaseElection", FakeElection(world)) if elects else None,
+        look_anew=world.look_anew,
+        election=cast("LeaseElection", FakeElection(world)) if elects else None,
         ending_within=0.5,
     )
     living = asyncio.create_task(replica.run())

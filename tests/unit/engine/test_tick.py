@@ -356,10 +356,10 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
     world = World()
     world.policies.put(body("cursed", metadata={"creationTimestamp": format_time(NOW - 9999), "namespace": "other"}))
 
-    def evaluate(policy: Policy, *rest: Any) -> Any:
+    def evaluate(policy: Policy, *rest: Any, **named: Any) -> Any:
         if policy.name == "cursed":
             raise RuntimeError("a defect")
-        return evaluate_truly(policy, *rest)
+        return evaluate_truly(policy, *rest, **named)
 
     monkeypatch.setattr("leakwarden.engine.tick.evaluate", evaluate)
     await world.engine.tick()

@@ -68,7 +68,9 @@ def report(
     phase = Phase.DETECTED if ended is None else Phase.RECOVERED_ANYWAY
     end = None if ended is None else format_time(NOW - ended)
     told = LeakReportStatus(phase=phase, ended_at=end, actions=list(actions), **status)
-    return LeakReport("shop", name, f"uid-report-{name}", "1", detected, spec, told)
+    return LeakReport(
+        "shop", name, f"uid-report-{name}", resource_version="1", created=detected, spec=spec, status=told
+    )
 
 
 def shop(**history: Any) -> Any:

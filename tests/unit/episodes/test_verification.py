@@ -29,7 +29,9 @@ ACTED = NOW - 300.0
 def judged(
     one: Pod, verdict: Verdict, value: float | None, growth: Interval | None = None, errors: bool = False
 ) -> PodEvaluation:
-    found = Judgement("descriptors", verdict, "Some", "said so", value, 1000, growth)
+    found = Judgement(
+        "descriptors", verdict, "Some", message="said so", value=value, limit=1000, growth_per_hour=growth
+    )
     symptom = Judgement("errors", Verdict.EXHAUSTING if errors else Verdict.HEALTHY, "Some", "12% of requests", 0.12)
     acting = found if verdict is Verdict.EXHAUSTING else None
     return PodEvaluation(one, verdict, found, acting, (found, symptom))

@@ -31,6 +31,7 @@ def judge(
     share: Sequence[float],
     rate: Sequence[float],
     signal: Mapping[str, Any] = ERRORS,
+    *,
     answer: Answer | None = SOME,
     rate_answer: Answer | None = SOME,
     until: float = NOW,
@@ -40,7 +41,17 @@ def judge(
     parsed = Signal.model_validate(signal)
     limit = 1.0 if parsed.type == "HTTPErrors" else None
     unit = "of requests" if parsed.type == "HTTPErrors" else "seconds"
-    return judge_symptom(parsed, standard_of(parsed, "2m"), series, answer, rates, rate_answer, limit, NOW, unit)
+    return judge_symptom(
+        parsed,
+        standard_of(parsed, "2m"),
+        series,
+        answer=answer,
+        rates=rates,
+        rate_answer=rate_answer,
+        limit=limit,
+        now=NOW,
+        unit=unit,
+    )
 
 
 def test_a_share_of_failures_that_holds_is_told_in_percent() -> None:
@@ -112,7 +123,15 @@ def evaluated(signals: Sequence[Mapping[str, Any]], readings: Mapping[str, Sampl
         history.append(key, answer, {(one.namespace, one.name): one}, NOW)
     enforced = policy(spec=enforcing(*signals))
     owner = {"uid-api": enforced}
-    return evaluate(enforced, world, True, Readings("Prometheus/main", "", readings, history), owner, {}, NOW)
+    return evaluate(
+        enforced,
+        world,
+        True,
+        readings=Readings("Prometheus/main", "", readings, history),
+        owner=owner,
+        findings={},
+        now=NOW,
+    )
 
 
 def acted(evaluation: PolicyEvaluation) -> bool:
@@ -162,7 +181,7 @@ calm = st.lists(st.floats(0, 800), max_size=30)
     role=st.sampled_from(["Symptom", "Supporting"]),
 )
 def test_no_plan_ever_acts_on_symptoms_alone(
-    errors: list[float], latency: list[float], rate: list[float], memory: list[float], leak: list[float], role: str
+    errors: list[float], latency: list[float], rate: list[float], *, memory: list[float], leak: list[float], role: str
 ) -> None:
     signals: list[Mapping[str, Any]] = [
         DESCRIPTORS,
@@ -200,7 +219,17 @@ def test_a_symptoms_verdict_does_not_depend_on_the_date(data: list[tuple[float, 
     def at(moment: float) -> Judgement:
         share, rate = (points(column, until=moment) for column in zip(*data, strict=True))
         signal = Signal.model_validate(ERRORS)
-        return judge_symptom(signal, standard_of(signal, "2m"), [share], SOME, [rate], SOME, 1.0, moment, "of requests")
+        return judge_symptom(
+            signal,
+            standard_of(signal, "2m"),
+            [share],
+            answer=SOME,
+            rates=[rate],
+            rate_answer=SOME,
+            limit=1.0,
+            now=moment,
+            unit="of requests",
+        )
 
     assert at(NOW).verdict == at(NOW + shift).verdict
 
@@ -209,5 +238,15 @@ def test_empty_points_are_no_reading() -> None:
     nothing = Points(points([]).t, points([]).v)
     signal = Signal.model_validate(ERRORS)
     standard = standard_of(signal, "2m")
-    found = judge_symptom(signal, standard, [nothing], SOME, [points([20] * 5)], SOME, 1.0, NOW, "of requests")
+    found = judge_symptom(
+        signal,
+        standard,
+        [nothing],
+        answer=SOME,
+        rates=[points([20] * 5)],
+        rate_answer=SOME,
+        limit=1.0,
+        now=NOW,
+        unit="of requests",
+    )
     assert found.verdict is Verdict.UNKNOWN

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.policy import Signal
 from leakwarden.core.detection.growth import EXPLANATIONS, GrowthFinding
-from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.evaluation.threshold_judgement import judge_series
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.readings import Points
@@ -25,7 +25,9 @@ def judge(
     spec: dict[str, Any], readings: Points, limit: float | None = 1000.0, growth: GrowthFinding | None = None
 ) -> Judgement:
     signal = Signal.model_validate(spec)
-    return judge_series(signal, standard_of(signal, "2m"), readings, limit, growth, NOW, unit="descriptors")
+    return judge_series(
+        signal, standard_of(signal, "2m"), readings, limit=limit, growth=growth, now=NOW, unit="descriptors"
+    )
 
 
 def test_a_level_held_for_long_enough_is_exhausting() -> None:
@@ -123,8 +125,10 @@ def test_a_young_process_with_growth_alone_is_unknown_and_says_so() -> None:
 def test_a_verdict_does_not_depend_on_the_date(values: list[float], shift: int) -> None:
     signal = Signal.model_validate(DESCRIPTORS)
     standard = standard_of(signal, "2m")
-    here = judge_series(signal, standard, points(values), 1e6, None, NOW, "")
-    there = judge_series(signal, standard, points(values, until=NOW + shift), 1e6, None, NOW + shift, "")
+    here = judge_series(signal, standard, points(values), limit=1e6, growth=None, now=NOW, unit="")
+    there = judge_series(
+        signal, standard, points(values, until=NOW + shift), limit=1e6, growth=None, now=NOW + shift, unit=""
+    )
     assert here.verdict == there.verdict
 
 
@@ -148,3 +152,30 @@ def test_a_threshold_in_percent_or_of_zero_is_no_limit() -> None:
         spec = {"name": "g", "type": "Goroutines", "threshold": {"above": above}}
         assert standard_of(Signal.model_validate(spec), "2m").bound(None) == bound
         assert standard_of(Signal.model_validate(spec), "2m").bound(1000.0) == 1000.0
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(6, Verdict.EXHAUSTING), (3, Verdict.SUSPECT)])
+@pytest.mark.parametrize(
+    "growth",
+    [GrowthFinding(Verdict.HEALTHY, "GrowthStopped"), GrowthFinding(Verdict.UNKNOWN, "TooFewReadings"), None],
+)
+def test_what_is_full_is_never_healthy_whatever_its_growth(
+    minutes: int, verdict: Verdict, growth: GrowthFinding | None
+) -> None:
+    full = [10.0] * 20 + [960.0] * (2 * minutes + 1)
+    found = judge(GROWTH, points(full), growth=growth)
+    assert (found.verdict, found.reason) == (verdict, "Full")
+    assert "960 of 1000" in found.message
+
+
+def test_what_is_nearly_full_is_judged_by_its_growth() -> None:
+    assert (
+        judge(GROWTH, points([949.0] * 30), growth=GrowthFinding(Verdict.HEALTHY, "Steady")).verdict is Verdict.HEALTHY
+    )
+
+
+def test_nothing_is_full_without_a_limit_or_where_growth_is_not_asked_for() -> None:
+    steady = GrowthFinding(Verdict.HEALTHY, "Steady")
+    assert judge(GROWTH, points([960.0] * 30), limit=None, growth=steady).verdict is not Verdict.EXHAUSTING
+    only = {"name": "d", "type": "Descriptors", "threshold": {"above": "99%"}, "growth": {"enabled": False}}
+    assert judge(only, points([960.0] * 30), growth=None).verdict is Verdict.HEALTHY

@@ -14,6 +14,7 @@ from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.evaluation import Readings
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.guards.silences import Matcher, Silence, Silences
 from leakwarden.core.model.judgement import Interval, Verdict
 from leakwarden.core.model.policy import Policy, format_time
@@ -106,7 +107,12 @@ class PlanWorld:
         self.deployments = [
             # The same names in both namespaces: a name alone says nothing.
             Deployment(
-                space, f"api-{[s for s, *_ in story.deployments[:n]].count(space)}", team, replicas, [], replicas
+                space,
+                f"api-{[s for s, *_ in story.deployments[:n]].count(space)}",
+                team,
+                replicas=replicas,
+                members=[],
+                as_set=replicas,
             )
             for n, (space, team, replicas) in enumerate(story.deployments)
         ]
@@ -134,8 +140,8 @@ class PlanWorld:
             self.show(author, held.get(author.uid))
         self.began = self.now
         self.engine: Engine = Engine(
-            self.policies, self.cluster, self, Auditor(None), self.recorder,  # type: ignore[arg-type]
-            frozenset(ActionType(kind) for kind in self.rules.permitted), lambda: self.now,
+            self.policies, self.cluster, self, auditor=Auditor(None), recorder=self.recorder,  # type: ignore[arg-type]
+            permitted=frozenset(ActionType(kind) for kind in self.rules.permitted), clock=lambda: self.now,
             lookout=GuardContext(lambda _: Objecting(self), Quiet(self), self.rules.limits, self.now),
         )  # fmt: skip
 
@@ -167,7 +173,10 @@ class PlanWorld:
                 found[key, member.uid, "app"] = GrowthFinding(verdict, REASONS[verdict], Interval(1.0, 2.0), soon)
         answer = Sampled(series, dict.fromkeys(series, 1000.0))
         history.append(key, answer, pods, now)
-        return {policy.uid: Readings("Prometheus/main", "", {key: answer}, history, found) for policy in policies}
+        return {
+            policy.uid: Readings("Prometheus/main", "", {key: answer}, history, GrowthFindings(everywhere=found))
+            for policy in policies
+        }
 
     # What the cluster has.
 

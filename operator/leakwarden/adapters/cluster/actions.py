@@ -1,7 +1,7 @@
 """The few changes we make, each with a precondition, each asked for exactly once.
 
-An answer that was lost is FAILED: whether the change was made is then not known, and asking again could make it
-twice. The API server's own texts stay here; only names are taken from them, after a check that they are names.
+An answer that was lost is UNKNOWN, as is a failure of the API server itself (5xx): whether the change was made is then
+not known, and asking again could make it twice. The API server's own texts stay here; only names are taken from them, after a check that they are names.
 """
 
 from __future__ import annotations
@@ -161,6 +161,28 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
             return tuple(sorted(found, key=lambda budget: budget.name))
 
 
+async def replicas_set_by(session: Session, workload: Workload) -> frozenset[str]:
+    """See ports.Cluster. A change through /scale moves the ownership of spec.replicas to its field manager, with any
+    client: the API server keeps that (metadata.managedFields), whoever writes."""
+    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
+    reply = await session.ask("GET", path, accept=METADATA_ONLY)
+    if reply.status == 404:
+        return frozenset()
+    must(reply, f"get deployments.apps in namespace {workload.namespace}")
+    meta = _meta(reply.body)
+    entries = meta.get("managedFields")
+    if meta.get("uid") != workload.uid or not isinstance(entries, list):
+        return frozenset()
+    return frozenset(str(entry.get("manager", "")) for entry in entries if _owns_replicas(entry))
+
+
+def _owns_replicas(entry: Any) -> bool:
+    try:
+        return "f:replicas" in entry["fieldsV1"]["f:spec"]
+    except (TypeError, KeyError):
+        return False
+
+
 async def policy_generation(session: Session, namespace: str, name: str, uid: str) -> int | None:
     """See ports.Cluster."""
     path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}"
@@ -175,7 +197,7 @@ async def policy_generation(session: Session, namespace: str, name: str, uid: st
 
 
 async def write_status(
-    session: Session, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
+    session: Session, namespace: str, name: str, *, uid: str, resource_version: str, status: Mapping[str, Any]
 ) -> str:
     """Server-side apply, so that a field we no longer state goes away; forced, since no one else may own them.
 
@@ -215,7 +237,7 @@ async def _change(
             content_type=content_type,
         )
     except ClusterUnavailable as error:
-        return Attempt(Outcome.FAILED, f"{error}; whether it was done is not known")
+        return Attempt(Outcome.UNKNOWN, f"{error}; whether it was done is not known")
 
 
 def _outcome(reply: Reply, right: str, namespace: str, what: str) -> Attempt:
@@ -236,6 +258,9 @@ def _outcome(reply: Reply, right: str, namespace: str, what: str) -> Attempt:
             )
         case 429:
             return Attempt(Outcome.FAILED, "the API server is too busy (429)")
+        case code if code >= 500:
+            # 504, say, comes while the change is still under way behind it.
+            return Attempt(Outcome.UNKNOWN, f"the API server answered {code}; whether it was done is not known")
         case code:
             return Attempt(Outcome.FAILED, f"the API server answered {code}")
 

@@ -37,19 +37,21 @@ class ApiCluster:
         self._reports = reports.ReportStore()
         # Apart from the others: without the right to reports the operator still watches, judges and says what it lacks.
         self._report_reflectors = [
-            Reflector(session, reports.REPORTS, self._reports, namespace, pace) for namespace in self._namespaces
+            Reflector(session, reports.REPORTS, self._reports, namespace=namespace, pace=pace)
+            for namespace in self._namespaces
         ]
         # Apart, too: where they cannot be read nobody is scaled out, and everything else goes on.
         self._autoscalers = AutoscalerSink()
         self._scaler_reflectors = [
-            Reflector(session, AUTOSCALERS, self._autoscalers, namespace, pace) for namespace in self._namespaces
+            Reflector(session, AUTOSCALERS, self._autoscalers, namespace=namespace, pace=pace)
+            for namespace in self._namespaces
         ]
         for namespace in self._namespaces:
             # ReplicaSets before pods, since most pods then find their Deployment at once; any order comes out right.
             self._reflectors += [
-                Reflector(session, DEPLOYMENTS, WorkloadSink(self._cache), namespace, pace),
-                Reflector(session, REPLICA_SETS, SetSink(self._cache), namespace, pace),
-                Reflector(session, PODS, PodSink(self._cache), namespace, pace),
+                Reflector(session, DEPLOYMENTS, WorkloadSink(self._cache), namespace=namespace, pace=pace),
+                Reflector(session, REPLICA_SETS, SetSink(self._cache), namespace=namespace, pace=pace),
+                Reflector(session, PODS, PodSink(self._cache), namespace=namespace, pace=pace),
             ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -127,13 +129,18 @@ class ApiCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await actions.disruption_budgets(self._session, pod)
 
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        return await actions.replicas_set_by(self._session, workload)
+
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await actions.policy_generation(self._session, namespace, name, uid)
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
-        return await actions.write_status(self._session, namespace, name, uid, resource_version, status)
+        return await actions.write_status(
+            self._session, namespace, name, uid=uid, resource_version=resource_version, status=status
+        )
 
     def reports(self) -> ReportView:
         said = [stats.trouble for reflector in self._report_reflectors if (stats := reflector.stats()).trouble]
@@ -150,7 +157,7 @@ class ApiCluster:
     async def create_report(
         self, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
     ) -> LeakReport:
-        return await reports.create(self._session, self._reports, namespace, name, labels, spec)
+        return await reports.create(self._session, self._reports, namespace, name=name, labels=labels, spec=spec)
 
     async def write_report_status(self, report: LeakReport, status: Mapping[str, Any]) -> str:
         return await reports.write_status(self._session, self._reports, report, status)

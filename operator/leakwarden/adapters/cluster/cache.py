@@ -143,7 +143,7 @@ class PodSink:
 
 
 class AutoscalerSink:
-    """Who scales which Deployment. `held` by the Deployment's namespace and name, in words."""
+    """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words."""
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[tuple[str, str], str]] = {}  # by the autoscaler's UID

@@ -1,6 +1,15 @@
-"""Where the API server is and who we are there, as the `kubernetes` package reads it.
+"""Where the API server is and which identity we have there, as the `kubernetes` package reads it.
 
-Only `kubernetes.config` is used, and imported when it is needed: the typed models cost 700 ms of CPU.
+This is the only door to the `kubernetes` package. What it does for us is what it does best: it reads a kubeconfig with
+its contexts, certificates, tokens and credential plugins, or the service account of a pod.
+
+Why no more of it is used:
+
+- Its models decode 10,000 Deployments and 20,000 pods in 6.5 s of CPU and 641 MiB; the structs of wire.py, which name
+  only the fields we need, take 0.5 s and 88 MiB (both measured). Importing the models alone costs 700 ms of CPU, so
+  `kubernetes.config` is imported when it is needed.
+- Its client blocks, and has no bound on the size of an answer. session.py sends the requests, with a deadline, a bound
+  and the preconditions (UID, resourceVersion) by which an action is done once.
 """
 
 from __future__ import annotations
@@ -39,7 +48,7 @@ class ConnectionSource(Protocol):
     """Reads a Connection. Blocking, since files and credential plugins are: call it in a thread."""
 
     def load(self) -> Connection:
-        """Everything anew. Raises ClusterUnavailable with one line for people."""
+        """Read everything again. Raises ClusterUnavailable with one line for people."""
         ...
 
     def renewed(self) -> str:

@@ -27,7 +27,7 @@ NOT_LEADING = "this replica does not lead (any more); nothing was sent"
 
 
 def boottime() -> float:
-    """Seconds on a clock that nobody sets and that goes on while the machine sleeps, unlike time.monotonic."""
+    """Seconds on a clock that cannot be set and that, unlike time.monotonic, goes on while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -104,6 +104,9 @@ class FencedCluster:
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
         return await self._cluster.disruption_budgets(pod)
 
+    async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
+        return await self._cluster.replicas_set_by(workload)
+
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self._cluster.policy_generation(namespace, name, uid)
 
@@ -147,9 +150,11 @@ class FencedCluster:
             await self._cluster.delete_report(report)
 
     async def _attempt(self, change: Callable[[], Awaitable[Attempt]]) -> Attempt:
-        """FAILED without leadership: the intent stays Pending in the cluster, and the next leader settles it."""
+        """Without leadership the intent stays Pending in the cluster, and the next leader settles it."""
         try:
             async with self._fence.passing():
                 return await change()
-        except (NotLeading, LeadershipLost) as error:
+        except NotLeading as error:
             return Attempt(Outcome.FAILED, str(error))
+        except LeadershipLost as error:
+            return Attempt(Outcome.UNKNOWN, str(error))

@@ -48,6 +48,7 @@ class Reflector(Generic[T]):
         session: Session,
         resource: Resource[T],
         sink: Sink[T],
+        *,
         namespace: str | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,

@@ -135,7 +135,13 @@ async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]
 
 
 async def create(
-    session: Session, store: ReportStore, namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]
+    session: Session,
+    store: ReportStore,
+    namespace: str,
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    spec: Mapping[str, Any],
 ) -> LeakReport:
     body = {
         "apiVersion": API_VERSION,

@@ -145,10 +145,12 @@ class Session:
     ) -> Reply:
         """One request, answered with any status. Raises ClusterUnavailable when there was no answer.
 
-        Nothing is retried here but what the server refused unread (401): after a lost answer nobody knows
+        Nothing is retried here but what the server refused unread (401): after a lost answer it is not known
         whether a change was made.
         """
-        async with self._sending(method, path, query, body, content_type, accept, self._total(timeout)) as response:
+        async with self._sending(
+            method, path, query, body=body, content_type=content_type, accept=accept, timeout=self._total(timeout)
+        ) as response:
             return await _read(response)
 
     @asynccontextmanager
@@ -157,7 +159,9 @@ class Session:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A watch. No total timeout; `idle_timeout` seconds without a byte end it with ClusterUnavailable."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
-        async with self._sending("GET", path, query, None, JSON, accept, timeout) as response:
+        async with self._sending(
+            "GET", path, query, body=None, content_type=JSON, accept=accept, timeout=timeout
+        ) as response:
             yield response
 
     def _total(self, timeout: float | None) -> aiohttp.ClientTimeout:
@@ -169,6 +173,7 @@ class Session:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
+        *,
         body: bytes | None,
         content_type: str,
         accept: str,
@@ -243,7 +248,7 @@ class Session:
                 log.warning("credentials could not be re-read", extra={"cause": str(error)})
 
     async def _reload(self, generation: int) -> bool:
-        """After a 401: read everything anew, once for all requests that met it. False when that cannot help."""
+        """After a 401: read the credentials again, once for all requests that met it. False when that cannot help."""
         async with self._renewing:
             if self._generation != generation:
                 return True

@@ -1,8 +1,19 @@
 """Readings from Prometheus, through prometheus-api-client: one query a signal for all pods.
 
-The library waits for ever, follows redirects, retries and puts the server's answer into its errors.
-It takes a session, though, and ours bounds every request in time and size, follows nothing, decodes
-straight from the bytes and raises errors that hold no more than a class and a status code.
+This is the only door to prometheus-api-client. What the library does for us: it knows the endpoints of the query API,
+puts a query's parameters together, and takes the result out of the answer.
+
+Why no more of it is used:
+
+- Left to itself it has no deadline and no bound on size, follows redirects, retries, takes proxies and credentials from
+  the environment, and puts the server's own words into its errors, from where they would reach status and logs. It
+  accepts a session, so `_Session` replaces all of this: a deadline, a cap in bytes, no redirect, and errors that hold
+  a class and a status code.
+- It decodes an answer into dicts and its metric classes into pandas frames. Two hours of 10,000 pods are some 20 MB of
+  JSON; decoded into structs (response.py) they cost a fraction of the time and memory. `_Reply` is as much of a
+  response as the library looks at, and carries the structs through it.
+- It has no notion of a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
+  so `decode` refuses it.
 """
 
 from __future__ import annotations
@@ -13,6 +24,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,9 +47,9 @@ from leakwarden.adapters.prometheus.response import (
     error_type,
     join,
 )
-from leakwarden.core.model.readings import Answer, Query, QueryFailed
+from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
 from leakwarden.core.promql import literal_regex, matcher
-from leakwarden.core.signals.catalogue import Labels, render, row_of
+from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
 from leakwarden.engine.ports import QuestionFailed
 
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
@@ -170,6 +182,14 @@ def _explained(error: Exception, timeout: float) -> ReadFailed:
     return ReadFailed("BadResponse", f"reading it failed ({type(error).__name__})")
 
 
+def _believed(row: Row, answer: Answer) -> Answer:
+    if not isinstance(answer, Sampled):
+        return answer
+    highest = {key: float(points.v.max()) for key, points in answer.series.items()}
+    limits = {key: row.believed(limit, highest.get(key, -math.inf)) for key, limit in answer.limits.items()}
+    return replace(answer, limits={key: limit for key, limit in limits.items() if limit is not None})
+
+
 class PrometheusSource:
     """The Metrics port on one endpoint. `bucket` is the resolution of floors in seconds.
 
@@ -269,7 +289,8 @@ class PrometheusSource:
             namespace=next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else None,
             drop_zeros=row is not None and row.never_zero,
         )
-        return join(values, limits, scope, self._choices.setdefault(query.key, Choices()))
+        answer = join(values, limits, scope, self._choices.setdefault(query.key, Choices()))
+        return _believed(row, answer) if row is not None else answer
 
     def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}

@@ -1,5 +1,6 @@
 """Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
-and the log line alike. The README's table is checked against this module by a test.
+and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test
+compares the tables of docs/reference/conditions.md with both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class ConditionType(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition is what it is. The docstring of each member is what the README says."""
+    """Why a condition is what it is. REASON_MEANINGS has the text that the reference shows."""
 
     # Ready
     RECONCILED = "Reconciled"
@@ -52,8 +53,9 @@ class ConditionReason(StrEnum):
 REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.RECONCILED: "The policy is understood and in force.",
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
-    " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
-    ConditionReason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
+    " no younger policy acts there meanwhile.",
+    ConditionReason.CONFLICTED: "An older policy selects the same Deployment, in mode Observe as well as in Enforce; this one leaves it alone.",
     ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
@@ -86,13 +88,14 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
 
 
 class SkipReason(StrEnum):
-    """Why an action was not taken. Each is one guard's answer."""
+    """Why an action was not taken. Each is one guard's answer; the guard's record says what it means."""
 
     SUSPENDED = "Suspended"
     OBSERVING = "Observing"
     PAUSED = "Paused"
     CONFLICTED = "Conflicted"
     OPTED_OUT = "OptedOut"
+    POD_PROTECTED = "PodProtected"
     NOT_PERMITTED = "NotPermitted"
     OUTSIDE_MAINTENANCE = "OutsideMaintenance"
     VETOED = "Vetoed"
@@ -126,58 +129,3 @@ class SkipReason(StrEnum):
     EVIDENCE_MISSING = "EvidenceMissing"
     EVIDENCE_PENDING = "EvidencePending"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
-
-
-SKIP_MEANINGS: dict[SkipReason, str] = {
-    SkipReason.SUSPENDED: "spec.suspend is true.",
-    SkipReason.OBSERVING: "spec.mode is Observe; the action named would have been taken.",
-    SkipReason.PAUSED: "spec.pauseRequests holds at least one request; the message names them with their reasons.",
-    SkipReason.CONFLICTED: "An older policy acts on this Deployment.",
-    SkipReason.OPTED_OUT: "The Deployment carries the annotation leakwarden.dev/skip; its value is the reason.",
-    SkipReason.NOT_PERMITTED: "The installation does not allow this action (actions.* in the chart's values).",
-    SkipReason.OUTSIDE_MAINTENANCE: "Now is outside spec.maintenance.allow, or within spec.maintenance.deny.",
-    SkipReason.VETOED: "A query of spec.vetoes has an answer that is neither empty nor zero, or no answer.",
-    SkipReason.SILENCED: "An active silence of the Alertmanager covers the namespace, Deployment or pod; or, for policies"
-    " that use alerts or have spec.respectSilences, it is not known whether one does. With spec.respectSilences that is so"
-    " for good while no Alertmanager is configured.",
-    SkipReason.CLUSTER_NOT_SYNCED: "The operator's view of the cluster is not complete or too old.",
-    SkipReason.QUIET_AFTER_START: "The operator started, or took the lead, less than guards.quietAfterStart (chart values) ago.",
-    SkipReason.REFILLING: "The pod's readings had a hole less than spec.source.refill ago; what was averaged over it is wrong.",
-    SkipReason.WARMING_UP: "The pod, its process or the Deployment's last rollout is younger than spec.remediation.warmUp.",
-    SkipReason.ROLLOUT_IN_PROGRESS: "The Deployment is rolling out or is paused; its pods are about to change anyway.",
-    SkipReason.ACTION_PENDING: "An action on this Deployment has not ended yet, or whether the pod's own one helped"
-    " is not known yet.",
-    SkipReason.CANARY_PENDING: "Whether the first action on this Deployment helped is not known yet; no other pod is touched"
-    " before.",
-    SkipReason.OTHERS_IN_FLIGHT: "Actions on other Deployments are under way or not verified yet, as many as guards.maxConcurrent"
-    " (chart values) allows.",
-    SkipReason.COOLDOWN_ACTIVE: "The last action on this Deployment is younger than spec.remediation.cooldown.",
-    SkipReason.POD_COOLDOWN_ACTIVE: "The last action for this pod is younger than spec.remediation.podCooldown.",
-    SkipReason.STAGGERED: "Another pod of the Deployment was acted on; this one's turn comes later, so that replicas that leak"
-    " together get out of step.",
-    SkipReason.BUDGET_EXHAUSTED: "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
-    SkipReason.BELOW_MIN_READY: "Fewer pods than spec.remediation.budget.minReady would be left to serve.",
-    SkipReason.TOO_FEW_REPLICAS: "The Deployment has too few replicas to spare one (spec.remediation.budget.minReady); it is"
-    " scaled out first where spec.remediation.actions has ScaleOut, else a person is called.",
-    SkipReason.WORKLOAD_BUDGET_EXHAUSTED: "The Deployment has had spec.remediation.budget.actions within its window.",
-    SkipReason.NAMESPACE_BUDGET_EXHAUSTED: "The namespace has had guards.namespaceActions (chart values) within guards.window.",
-    SkipReason.CLUSTER_BUDGET_EXHAUSTED: "The cluster has had guards.clusterActions (chart values) within guards.window.",
-    SkipReason.STORM_ACTIVE: "Many actions, or many Deployments that began to run out, within a short time: one cause, which"
-    " restarts do not remove. Nothing is done anywhere until guards.storm.cooldown (chart values) is over.",
-    SkipReason.REPLICAS_OWNED: "An autoscaler, a GitOps application or another controller owns the replicas (or whether one"
-    " does is not known), so ScaleOut is refused.",
-    SkipReason.TEMPLATE_OWNED: "A GitOps application or another controller owns the pod template, so RolloutRestart is refused.",
-    SkipReason.ESCALATED: "A person was called for this pod already; nothing else is tried.",
-    SkipReason.DISRUPTION_BUDGET: "A PodDisruptionBudget forbids the eviction now.",
-    SkipReason.AT_MAX_REPLICAS: "The Deployment already has maxReplicas replicas.",
-    SkipReason.DROPS_REQUESTS: "Pods of the Deployment are killed before they can finish their requests:"
-    " terminationGracePeriodSeconds is 0, or preStop uses all of it up. Nothing that takes pods away is done;"
-    " spec.audit.enabled: false waives it.",
-    SkipReason.WORSENS_LEAK: "Scaling out would open more connections to a database whose pool is exhausted.",
-    SkipReason.CIRCUIT_OPEN: "The last actions on this Deployment did not help; after"
-    " spec.remediation.circuitBreaker.sleepWindow one more is tried.",
-    SkipReason.EVIDENCE_MISSING: "spec.evidence.required is true and no profile of this pod could be taken yet.",
-    SkipReason.EVIDENCE_PENDING: "Profiles of this pod are being taken, or of others before it. Everything else goes on"
-    " meanwhile; the action waits no longer than three minutes for that.",
-    SkipReason.RECORDS_UNAVAILABLE: "Its LeakReport cannot be read or written (yet), and nothing is done unrecorded.",
-}

@@ -34,7 +34,21 @@ class SuspectStatus(LenientModel):
     count: int = Field(default=0, description="How many goroutines or objects are held there.")
     per_second: float | None = Field(default=None, description="How many more each second, between two captures.")
     confidence: str = Field(default="", max_length=16, description="High, Medium or Low.")
+    explains: float | None = Field(
+        default=None,
+        description="How much of the growth of goroutines, or of the heap, this line explains: 0 to 1. Absent where nothing"
+        " grew between the captures.",
+    )
     explanation: str = Field(default="", max_length=1024, description="What was seen, and the usual fix.")
+
+
+class BaselineStatus(LenientModel):
+    """What a healthy pod of the same template had, which growth is counted from."""
+
+    taken_at: str = Field(json_schema_extra={"format": "date-time"}, description="When it was counted.")
+    goroutines: int = Field(default=0, description="Goroutines at the sites that are kept.")
+    heap_bytes: int = Field(default=0, description="Bytes in use at the sites that are kept.")
+    sites: int = Field(default=0, description="How many sites, lines with their callers, are kept: 256 at most.")
 
 
 class ProfileStatus(LenientModel):
@@ -84,7 +98,9 @@ class EvidenceStatus(LenientModel):
     attempted_at: str | None = Field(
         default=None, json_schema_extra={"format": "date-time"}, description="When the capture began."
     )
-    summary: str = Field(default="", max_length=512, description="The first suspect in one line.")
+    summary: str = Field(
+        default="", max_length=512, description="The first suspect in one line; where nothing grew, what was looked at."
+    )
     suspects: list[SuspectStatus] = Field(
         default_factory=list, max_length=MAX_SUSPECTS, description="Suspects, the most likely first."
     )
@@ -96,6 +112,11 @@ class EvidenceStatus(LenientModel):
     )
     descriptor_reader: DescriptorReaderStatus | None = Field(
         default=None, description="The ephemeral container that reads them, where one was to be added."
+    )
+    baseline: BaselineStatus | None = Field(
+        default=None,
+        description="The healthy pod that growth is counted from; absent where none was counted before the leak, and growth"
+        " is then that between the two captures.",
     )
     profiles: list[ProfileStatus] = Field(
         default_factory=list, max_length=MAX_PROFILES, description="The profiles that were taken."

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import zoneinfo
 from enum import StrEnum
-from typing import Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from leakwarden.api.v1alpha1.schema import Model, rules
+from leakwarden.api.v1alpha1.schema import Model, Rule, ruled
 
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
@@ -36,9 +35,14 @@ class PauseRequest(Model):
 class MaintenanceWindow(Model):
     """A span of the day on some days of the week. Where end is not after start it ends on the next day."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(("self.start != self.end", "start and end must differ; for a whole day leave out both"))
+    RULES = (
+        Rule(
+            "self.start != self.end",
+            "start and end must differ; for a whole day leave out both",
+            lambda self: self.start != self.end,
+        ),
     )
+    model_config = ruled(RULES)
 
     days: list[Day] = Field(
         default_factory=lambda: list(Day),
@@ -79,12 +83,6 @@ class MaintenanceWindow(Model):
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"{value!r} is not a time zone; write one like Europe/Berlin or UTC") from None
         return value
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.start == self.end:
-            raise ValueError("start and end must differ; for a whole day leave out both")
-        return self
 
 
 class Maintenance(Model):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from leakwarden.core.model.text import printable as printable  # the other commands take it from here
+
 if TYPE_CHECKING:
     from leakwarden.cli.audit.files import DocumentPlace
     from leakwarden.core.audit import Finding, Severity, Skipped
@@ -67,13 +69,6 @@ class AuditResult:
 
     def at_least(self, severity: Severity) -> bool:
         return any(finding.at_least(severity) for each in self.audited for finding in each.findings)
-
-
-def printable(text: str) -> str:
-    """Without control characters: what stands in a manifest must not drive a terminal, nor break XML."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def summary(result: AuditResult) -> str:

@@ -74,9 +74,11 @@ class Rules:
         return "would have acted" if self.acts else "would be acted on in mode Enforce"
 
     def measured(self, series: Series) -> Series:
-        """As the operator reads it: where a living process is never at zero, a zero is no reading."""
+        """As the operator reads it: it is memory if its type is, and where a living process is never at zero, a zero is
+        no reading."""
         kind, _ = self.known.get(_plain(series.signal), (None, None))
         row = CATALOGUE.get(kind) if kind is not None else None
+        series = replace(series, memory=row is not None and row.memory)
         if row is None or not row.never_zero or not np.any(series.v == 0):
             return series
         return replace(series, v=np.where(series.v == 0, np.nan, series.v))

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leakwarden.cli.evidence.shared import NotGiven
+
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
     from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus, ProfileStatus
@@ -18,10 +20,6 @@ SERVICE = "leakwarden/leakwarden-evidence"  # as README installs it
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _LAST = re.compile(r"((?:goroutine|heap|goroutineleak)(?:-[0-9])?)[.][0-9a-f]{32}[.]pb[.]gz$", re.ASCII)
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9._/-]+)", re.ASCII)
-
-
-class NotGiven(Exception):
-    """Something was not given; the message is one line for people."""
 
 
 def add_parser(commands: Any) -> None:

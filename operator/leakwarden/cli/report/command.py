@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import re
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from leakwarden.cli.errors import NoReport, fail, say
+
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
     from leakwarden.core.model.leakreport import LeakReport
 
-WRITTEN, UNUSABLE, INCOMPLETE = 0, 2, 3  # exit codes
-PATIENCE = 2.0  # s without an answer, after which it is said what is waited for
+COMMAND = "report"
+WRITTEN, INCOMPLETE = 0, 3  # exit codes; 2 where there is nothing to show
+PATIENCE = 2.0  # s without an answer, after which the command says for what it waits
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 _ABOUT = """\
@@ -32,7 +36,7 @@ _EXIT = (
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "report",
+        COMMAND,
         help="show one leak from detection to outcome, as an HTML page",
         description=_ABOUT,
         epilog=_EXIT,
@@ -51,26 +55,24 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.cli.report.input import Profiles, Unusable, read_profiles
+    from leakwarden.cli.report.input import Profiles, read_profiles
     from leakwarden.engine.ports import ClusterUnavailable
 
     for option, value in (("NAME", arguments.name), ("--namespace", arguments.namespace)):
         if value is not None and _NAME.fullmatch(value) is None:
-            return _fail(f"{option} {value[:60]!r} is not a name that Kubernetes allows")
+            return fail(COMMAND, f"{option} {value[:60]!r} is not a name that Kubernetes allows")
     if arguments.name is None and arguments.file is None:
-        return _fail("give the NAME of a LeakReport, or a file with -f")
+        return fail(COMMAND, "give the NAME of a LeakReport, or a file with -f")
     try:
         profiles = read_profiles(arguments.profiles) if arguments.profiles else Profiles()
         report = _report(arguments)
-    except (Unusable, ClusterUnavailable) as error:
-        return _fail(str(error))
+    except (NoReport, ClusterUnavailable) as error:
+        return fail(COMMAND, str(error))
     return _show(arguments, report, profiles)
 
 
 def _report(arguments: argparse.Namespace) -> LeakReport:
-    """Raises Unusable, ClusterUnavailable."""
-    import asyncio
-
+    """Raises NoReport, ClusterUnavailable."""
     from leakwarden.cli.report.input import from_file
 
     if arguments.file is not None:
@@ -84,22 +86,22 @@ def _show(arguments: argparse.Namespace, report: LeakReport, profiles: Any) -> i
     from leakwarden.core.page.terminal import screen
 
     for problem in profiles.problems:
-        _say(f"left out: {problem}")
+        say(COMMAND, f"left out: {problem}")
     code = INCOMPLETE if profiles.problems else WRITTEN
     if not arguments.terminal:
         file = arguments.output or _file_name(report.name)
         if not file:
-            return _fail(f"the report's name {report.name[:60]!r} is no name for a file; give one with -o")
+            return fail(COMMAND, f"the report's name {report.name[:60]!r} is no name for a file; give one with -o")
         text = page(report, draw(report, profiles))
         if file == "-":
             sys.stdout.write(text)
             return code
         if refusal := writable(file):
-            return _fail(f"{file}: {refusal}")
+            return fail(COMMAND, f"{file}: {refusal}")
         with open(file, "w", encoding="utf-8") as out:
             out.write(text)
-        _say(f"wrote {file}")
-    print(screen(report, _look()))
+        say(COMMAND, f"wrote {file}")
+    print(screen(report, look()))
     return code
 
 
@@ -108,7 +110,7 @@ def _file_name(name: str) -> str:
     return f"{name}.html" if _NAME.fullmatch(name) else ""
 
 
-def _look() -> Any:
+def look() -> Any:
     from leakwarden.core.page.terminal import TerminalStyle
 
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
@@ -117,21 +119,8 @@ def _look() -> Any:
     return TerminalStyle(live and not os.environ.get("NO_COLOR"), encoding.startswith("utf"), columns)
 
 
-def _fail(message: str) -> int:
-    _say(message)
-    return UNUSABLE
-
-
-def _say(message: str) -> None:
-    from leakwarden.cli.audit.report import printable
-
-    print(f"leakwarden report: {printable(message)}", file=sys.stderr)
-
-
 async def _ask(arguments: argparse.Namespace) -> LeakReport:
-    """Raises Unusable, ClusterUnavailable."""
-    import asyncio
-
+    """Raises NoReport, ClusterUnavailable."""
     from leakwarden.adapters.cluster import Session
 
     session = await Session.open(arguments.kubeconfig, arguments.context)
@@ -139,7 +128,7 @@ async def _ask(arguments: argparse.Namespace) -> LeakReport:
         reading = asyncio.create_task(_read(session, arguments.name, arguments.namespace))
         done, _ = await asyncio.wait([reading], timeout=PATIENCE)
         if not done:
-            _say(f"waiting for {session.server}")
+            say(COMMAND, f"waiting for {session.server}")
         return await reading
     finally:
         await session.close()
@@ -149,7 +138,6 @@ async def _read(session: Session, name: str, namespace: str | None) -> LeakRepor
     import json
 
     from leakwarden.api import names
-    from leakwarden.cli.report.input import Unusable
     from leakwarden.core.model.leakreport import parse_report
 
     base = f"/apis/{names.GROUP}/{names.VERSION}"
@@ -159,19 +147,19 @@ async def _read(session: Session, name: str, namespace: str | None) -> LeakRepor
         path, query = f"{base}/{names.REPORT_PLURAL}", {"fieldSelector": f"metadata.name={name}"}
     reply = await session.ask("GET", path, query=query)
     if not reply.ok:
-        raise Unusable(_refusal(reply.status, name, namespace, session.server))
+        raise NoReport(_refusal(reply.status, name, namespace, session.server))
     try:
         answer = json.loads(reply.body)
         bodies = [answer] if namespace else list(answer["items"])
         # A server that knows no field selector for the kind answers with all of them.
         found = [report for body in bodies if (report := parse_report(body)) is not None and report.name == name]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise Unusable(f"{session.server} did not answer with a LeakReport; is it an API server?") from None
+        raise NoReport(f"{session.server} did not answer with a LeakReport; is it an API server?") from None
     if not found:
-        raise Unusable(f"there is no LeakReport {name} in {f'namespace {namespace}' if namespace else 'any namespace'}")
+        raise NoReport(f"there is no LeakReport {name} in {f'namespace {namespace}' if namespace else 'any namespace'}")
     if len(found) > 1:
         where = ", ".join(sorted(report.namespace for report in found)[:5])
-        raise Unusable(f"there is a LeakReport {name} in each of {where}: say which with -n")
+        raise NoReport(f"there is a LeakReport {name} in each of {where}: say which with -n")
     return found[0]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leakwarden.api import names
+from leakwarden.cli.errors import NoReport
 from leakwarden.core.model.leakreport import LeakReport, parse_report
 from leakwarden.core.page.document import Drawn
 from leakwarden.core.page.figures import moment
@@ -18,10 +19,6 @@ from leakwarden.core.profile.pprof import DecodeLimits, Profile, ProfileError, d
 
 SUFFIXES = (".pb", ".pb.gz", ".pprof")
 MOST_FILES = 64
-
-
-class Unusable(Exception):
-    """There is no report to show; one line for people."""
 
 
 @dataclass(slots=True)
@@ -35,27 +32,27 @@ class Profiles:
 
 
 def from_file(file: str, name: str | None, namespace: str | None) -> LeakReport:
-    """The report in a YAML or JSON file, or the one so named where there are several. Raises Unusable."""
+    """The report in a YAML or JSON file, or the one so named where there are several. Raises NoReport."""
     from leakwarden.cli.audit.files import read
 
     reading = read([file])
     if reading.problems:
-        raise Unusable(reading.problems[0])
+        raise NoReport(reading.problems[0])
     bodies = [body for document in reading.documents for body in _items(document.body)]
     found = []
     for body in bodies:
         if body.get("kind") == names.REPORT_KIND and str(body.get("apiVersion")) == names.API_VERSION:
             report = parse_report(body)
             if report is None:
-                raise Unusable(f"{file}: a LeakReport in it does not say whose leak it is (spec)")
+                raise NoReport(f"{file}: a LeakReport in it does not say whose leak it is (spec)")
             if name in (None, report.name) and namespace in (None, report.namespace):
                 found.append(report)
     if not found:
         wanted = f" named {name}" if name else ""
         within = f" in namespace {namespace}" if namespace else ""
-        raise Unusable(f"{file}: holds no LeakReport{wanted}{within} of {names.API_VERSION}")
+        raise NoReport(f"{file}: holds no LeakReport{wanted}{within} of {names.API_VERSION}")
     if len(found) > 1:
-        raise Unusable(f"{file}: holds {len(found)} such LeakReports: {_listed(found)}; give the NAME and -n of one")
+        raise NoReport(f"{file}: holds {len(found)} such LeakReports: {_listed(found)}; give the NAME and -n of one")
     return found[0]
 
 
@@ -70,10 +67,10 @@ def _listed(reports: Sequence[LeakReport]) -> str:
 
 
 def read_profiles(folder: str) -> Profiles:
-    """Every profile below a folder. Raises Unusable where there is no such folder."""
+    """Every profile below a folder. Raises NoReport where there is no such folder."""
     root, found = Path(folder), Profiles()
     if not root.is_dir():
-        raise Unusable(f"--profiles {folder}: is not a directory")
+        raise NoReport(f"--profiles {folder}: is not a directory")
     files = sorted(p for p in root.rglob("*") if p.name.lower().endswith(SUFFIXES) and p.is_file())
     for path in files[:MOST_FILES]:
         try:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from leakwarden.api.names import IGNORE_ANNOTATION, SKIP_ANNOTATION
 from leakwarden.core.audit.checks import found, ranked
 from leakwarden.core.audit.findings import Finding
 from leakwarden.core.audit.objects import EXCEPTION_UNFIT, exception_unfit
 
-IGNORE = "leakwarden.dev/ignore"
-SKIP = "leakwarden.dev/skip"
 MAX_ENTRIES = 100  # of one annotation
 
 _ENTRY = re.compile(
@@ -55,11 +54,11 @@ def parse_annotation(text: str) -> tuple[list[AuditException], list[str]]:
     wrong: list[str] = []
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) > MAX_ENTRIES:
-        wrong.append(f"{IGNORE} has {len(lines)} entries, and {MAX_ENTRIES} are read")
+        wrong.append(f"{IGNORE_ANNOTATION} has {len(lines)} entries, and {MAX_ENTRIES} are read")
     for line in lines[:MAX_ENTRIES]:
         match = _ENTRY.fullmatch(line)
         if match is None:
-            wrong.append(f"{IGNORE}: {line.strip()[:60]!r} is not 'CHECK: reason; until YEAR-MONTH-DAY'")
+            wrong.append(f"{IGNORE_ANNOTATION}: {line.strip()[:60]!r} is not 'CHECK: reason; until YEAR-MONTH-DAY'")
             continue
         reason, until = match["rest"], None
         head, _, tail = reason.rpartition(";")
@@ -68,10 +67,10 @@ def parse_annotation(text: str) -> tuple[list[AuditException], list[str]]:
             try:
                 until = date.fromisoformat(ended["until"])
             except ValueError:
-                wrong.append(f"{IGNORE}: {match['check']}: {ended['until']!r} is not a day like 2027-03-01")
+                wrong.append(f"{IGNORE_ANNOTATION}: {match['check']}: {ended['until']!r} is not a day like 2027-03-01")
                 continue
         if not reason.strip():
-            wrong.append(f"{IGNORE}: {match['check']} has no reason")
+            wrong.append(f"{IGNORE_ANNOTATION}: {match['check']} has no reason")
             continue
         read.append(AuditException(match["check"], reason.strip()[:300], until, match["container"] or ""))
     return read, wrong
@@ -84,7 +83,7 @@ def apply_exceptions(
 
     What the API server refuses cannot be excepted: no decision makes it work.
     """
-    read, wrong = parse_annotation(annotations[IGNORE]) if annotations.get(IGNORE) else ([], [])
+    read, wrong = parse_annotation(annotations[IGNORE_ANNOTATION]) if annotations.get(IGNORE_ANNOTATION) else ([], [])
     current = []
     for each in (*read, *others):
         if each.until is not None and each.until < today:
@@ -105,5 +104,5 @@ def apply_exceptions(
 
 def skip_reason(annotations: Mapping[str, str]) -> str | None:
     """Why the whole object is left out of the audit: the value of `leakwarden.dev/skip`; None where it is not."""
-    value = annotations.get(SKIP)
+    value = annotations.get(SKIP_ANNOTATION)
     return None if value is None or value.strip().lower() == "false" else value.strip()[:300] or "no reason given"

@@ -68,57 +68,15 @@ def help_uri(check: Check) -> str:
 
 
 def reference() -> str:
-    """The text of docs/reference/checks.md."""
-    made = [
-        "# The checks",
-        "",
-        "Generated from the checks themselves: `leakwarden checks --markdown > docs/reference/checks.md`.",
-        "An id never changes and is never given to another check.",
-        "",
-        "| id | check | what is wrong |",
-        "|---|---|---|",
-    ]
-    checks = every_check()
-    made += [f"| [{c.id}](#{c.id.lower()}-{c.name.lower()}) | {c.name} | {page(c).title} |" for c in checks]
+    """The pages of all checks, by group."""
+    made: list[str] = []
     group = ""
-    for check in checks:
+    for check in every_check():
         if check.id[2] != group:
             group = check.id[2]
             made += ["", f"## {_TITLES[group]}"]
         made += ["", page(check).markdown]
-    made += ["", _EXCEPTIONS]
-    return "\n".join(made)
-
-
-_EXCEPTIONS = """\
-## Exceptions
-
-A finding that somebody has decided to live with is excepted with a reason, and if need be with an end:
-
-```yaml
-metadata:
-  annotations:
-    leakwarden.dev/ignore: |
-      LW203: drains in the mesh; until 2027-03-01
-      LW304 [app]: runs once by design
-```
-
-`leakwarden.dev/skip: "true"` leaves the whole object out, which is said. In `.leakwarden.yaml`:
-
-```yaml
-profile: default            # or strict, which also fails on warnings and infos
-failOn: warning             # error, warning, info or never
-drainTime: 30s              # how long requests take after SIGTERM
-paths: [deploy/]
-severities: {LW304: info, MinReadySecondsZero: "off"}
-exceptions:
-- {check: LW203, object: "shop/*", reason: drains in the mesh, until: 2027-03-01}
-baseline: .leakwarden-baseline.json
-```
-
-An exception that is over, that has no reason or that cannot be read is a finding itself (LW905). What the API server
-refuses (LW901, LW902) cannot be excepted. A baseline (`leakwarden audit --write-baseline FILE`) holds what was there at
-the adoption; findings in it do not count, and new ones do."""
+    return "\n".join(made).strip("\n")
 
 
 def _fenced(text: str) -> str:

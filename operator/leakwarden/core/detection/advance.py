@@ -28,8 +28,8 @@ class NewReadings:
 def advance(state: DetectorState, points: NewReadings, now: float) -> None:
     """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, NaN
     values are missing scrapes and ignored."""
-    c = state.c
-    good = ~np.isnan(points.v) & (points.t <= now) & (points.t > c["last"][points.row])
+    of_row = state.rows
+    good = ~np.isnan(points.v) & (points.t <= now) & (points.t > of_row.last[points.row])
     if not good.any():
         return
     row, t, rest = points.row, points.t, (points.v, points.rate, points.gc)
@@ -50,7 +50,7 @@ def advance(state: DetectorState, points: NewReadings, now: float) -> None:
 
 def _fold(state: DetectorState, row: Ints, t: Floats, v: Floats, rate: Floats, gc: Floats) -> None:
     """Readings sorted by row and time, later than all before."""
-    c = state.c
+    of_row = state.rows
     same = np.append(False, row[1:] == row[:-1])
     again = same & np.append(False, t[1:] == t[:-1])
     if again.any():
@@ -59,30 +59,30 @@ def _fold(state: DetectorState, row: Ints, t: Floats, v: Floats, rate: Floats, g
     ends = np.append(starts[1:], len(row)) - 1
     who = row[starts]
 
-    def before(values: Floats, column: str) -> Floats:
+    def before(values: Floats, column: Floats) -> Floats:
         earlier = np.empty_like(values)
         earlier[1:] = values[:-1]
-        earlier[starts] = c[column][who]
+        earlier[starts] = column[who]
         return earlier
 
     floor = v
     # A collection gives back memory and nothing else: a pool's connections are in use whether it has run or not.
-    gc = np.where(c["memory"][row], gc, np.nan)
+    gc = np.where(of_row.memory[row], gc, np.nan)
     counts = ~np.isnan(gc)
     if counts.any():  # only the reading right after a collection shows what is live
-        collected = before(gc, "gc")
+        collected = before(gc, of_row.gc)
         floor = np.where(~counts | (gc != collected) & ~np.isnan(collected), v, np.inf)
-        c["gc"][who] = np.where(np.isnan(gc[ends]), c["gc"][who], gc[ends])
-    gap = (t - before(t, "last"))[ends]
+        of_row.gc[who] = np.where(np.isnan(gc[ends]), of_row.gc[who], gc[ends])
+    gap = (t - before(t, of_row.last))[ends]
     usual = np.where(np.isfinite(gap), gap, np.nan)
-    step = c["step"][who]
+    step = of_row.step[who]
     # The scrape interval, followed slowly and never up by an outage.
-    c["step"][who] = np.where(
+    of_row.step[who] = np.where(
         np.isnan(step), usual, np.where(np.isnan(usual), step, 0.8 * step + 0.2 * np.minimum(usual, 2 * step))
     )
-    change = np.abs(v - before(v, "value"))
+    change = np.abs(v - before(v, of_row.value))
     change[~(change > 0)] = np.inf  # nor is NaN, of a first reading, above zero
-    c["quantum"][who] = np.minimum(c["quantum"][who], np.minimum.reduceat(change, starts))
-    c["last"][who], c["value"][who] = t[ends], v[ends]
-    c["seen"][who] += ends - starts + 1
-    state.cascade.fold(row, t - state.origin[c["group"][row]], floor, v, rate)
+    of_row.quantum[who] = np.minimum(of_row.quantum[who], np.minimum.reduceat(change, starts))
+    of_row.last[who], of_row.value[who] = t[ends], v[ends]
+    of_row.seen[who] += ends - starts + 1
+    state.cascade.fold(row, t - state.origin[of_row.group[row]], floor, v, rate)

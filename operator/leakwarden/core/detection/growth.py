@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from leakwarden.core.model.judgement import Interval, Verdict
 
-# The detector's reasons (core/detection/verdict.py) as they end a sentence that begins with value and limit.
+# The detector's reasons (core/detection/reasons.py) as they end a sentence that begins with value and limit.
 EXPLANATIONS = {
     "NoLimit": "there is no limit to judge its growth by: an absolute threshold.above would be one",
     "TooFewReadings": "the process is too young for its growth to be judged",

@@ -6,8 +6,9 @@ process: a restarted container has another life, and joining two lives draws slo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,12 +29,21 @@ class _Series:
     limit: float | None
 
 
+class PodSeries(NamedTuple):
+    """One series of a pod's present incarnation."""
+
+    key: SeriesKey
+    points: Points
+    limit: float | None  # in the signal's unit; None where the source gave none
+
+
 @dataclass(slots=True)
 class ReadingHistory:
     """Readings of one source. `lookback` in seconds bounds every series."""
 
     lookback: float
     _signals: dict[str, dict[SeriesKey, _Series]] = field(default_factory=dict)
+    _grouped: dict[str, Mapping[str, Sequence[PodSeries]]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self._signals)
@@ -45,6 +55,7 @@ class ReadingHistory:
     def append(self, signal: str, answer: Sampled, pods: Mapping[tuple[str, str], Pod], now: float) -> None:
         """Add an answer's points for the pods that exist; forget pods that do not, and points out of the lookback."""
         kept = self._signals.setdefault(signal, {})
+        self._grouped.pop(signal, None)
         for key in [key for key in kept if (key.namespace, key.pod) not in pods]:
             del kept[key]
         for key, new in answer.series.items():
@@ -56,18 +67,14 @@ class ReadingHistory:
             lived = _merge(before, new, incarnation_start(pod, key.container))
             kept[key] = _Series(pod.uid, _recent(lived, now - self.lookback), answer.limits.get(key))
 
-    def of_pod(self, signal: str, pod: Pod) -> Iterator[tuple[SeriesKey, Points, float | None]]:
-        """The series of one pod's present incarnation with their limits."""
-        for key, series in self._signals.get(signal, {}).items():
-            if key.namespace == pod.namespace and key.pod == pod.name and series.uid == pod.uid:
-                yield key, series.points, series.limit
-
-    def by_pod(self, signal: str) -> dict[str, list[tuple[SeriesKey, Points, float | None]]]:
-        """All series of a signal, grouped by the pod's UID."""
-        grouped: dict[str, list[tuple[SeriesKey, Points, float | None]]] = {}
-        for key, series in self._signals.get(signal, {}).items():
-            grouped.setdefault(series.uid, []).append((key, series.points, series.limit))
-        return grouped
+    def by_pod(self, signal: str) -> Mapping[str, Sequence[PodSeries]]:
+        """All series of a signal, grouped by the pod's UID. Grouped once for an answer, however many policies ask."""
+        if signal not in self._grouped:
+            grouped: dict[str, list[PodSeries]] = {}
+            for key, series in self._signals.get(signal, {}).items():
+                grouped.setdefault(series.uid, []).append(PodSeries(key, series.points, series.limit))
+            self._grouped[signal] = grouped
+        return self._grouped[signal]
 
 
 def incarnation_start(pod: Pod, container: str) -> float:

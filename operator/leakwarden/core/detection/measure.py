@@ -5,38 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from leakwarden.core.detection.climb import climbed_for
+from leakwarden.core.detection.held import held
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
+from leakwarden.core.detection.questions import WindowContext
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.staircase import staircase
 from leakwarden.core.detection.state import DetectorState
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend, beyond, measure
-from leakwarden.core.detection.verdict import (
-    Passed,
-    VerdictReason,
-    WindowContext,
-    held,
-    hidden_by_load,
-    judge_windows,
-    judge_without_load,
-)
+from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_windows, judge_without_load
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
 
 
 def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, current: Ints, now: float) -> None:
-    c = state.c
+    of_row, of_width = state.rows, state.widths
     window = state.cascade.rings[k].window(rows, current)
-    limit = c["limit"][rows][:, None]
+    limit = of_row.limit[rows][:, None]
     lo, hi = window.lo / limit, window.hi / limit
     latest, least = _extremes(lo)
     _remember(state, k, rows, lo, latest, least)
     if k == 0:
         # The latest complete minutes, or at slow scrape intervals the latest reading.
         recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
-        c["level"][rows] = np.where(np.isfinite(recent), recent, c["value"][rows] / limit[:, 0])
-    counted = ~np.isnan(c["gc"][rows])
+        of_row.level[rows] = np.where(np.isfinite(recent), recent, of_row.value[rows] / limit[:, 0])
+    counted = ~np.isnan(of_row.gc[rows])
     floors = np.count_nonzero(~np.isnan(lo), axis=1)
     ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
     # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
@@ -44,13 +39,13 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, curr
     if blind.any():
         lo[blind], floors[blind] = hi[blind], ceilings[blind]
         latest[blind], least[blind] = _extremes(lo[blind])
-    likely = (floors >= gates.readings[k]) & (c["level"][rows] >= gates.suspect_level)
+    likely = (floors >= gates.readings[k]) & (of_row.level[rows] >= gates.suspect_level)
     likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
     calm = rows[~likely]
-    c["w_streak"][calm, k] = 0
-    c["w_suspect"][calm, k] = False
-    c["w_reason"][calm, k] = int(VerdictReason.Steady)
-    c["w_best"][calm, k] = np.inf
+    of_width.streak[calm, k] = 0
+    of_width.suspect[calm, k] = False
+    of_width.reason[calm, k] = int(VerdictReason.Steady)
+    of_width.best[calm, k] = np.inf
     some_rows = np.flatnonzero(likely)
     if len(some_rows):
         lo, hi = (np.ascontiguousarray(part[some_rows]) for part in (lo, hi))
@@ -70,7 +65,7 @@ def _remember(state: DetectorState, k: int, rows: Ints, lo: Floats, latest: Floa
     smallest = np.maximum(0.01, 1.5 * _quantum(state, rows))
     may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
     # What is leaking wobbles on its way up; that is no coming back.
-    may &= ~(state.c["w_suspect"][rows, k:].any(axis=1) | ~np.isnan(state.c["latched"][rows]))
+    may &= ~(state.widths.suspect[rows, k:].any(axis=1) | ~np.isnan(state.rows.latched[rows]))
     which = np.flatnonzero(may)
     if not len(which):
         return
@@ -82,7 +77,7 @@ def _remember(state: DetectorState, k: int, rows: Ints, lo: Floats, latest: Floa
     counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
-    group = state.c["group"][rows[which]]
+    group = state.rows.group[rows[which]]
     np.maximum.at(state.known[:, k], group, high)
     np.maximum.at(state.fall[:, k], group, depth)
 
@@ -90,20 +85,20 @@ def _remember(state: DetectorState, k: int, rows: Ints, lo: Floats, latest: Floa
 def _quantum(state: DetectorState, rows: Ints) -> Floats:
     """The least change ever seen, as a share of the limit. Only where it matters: a tenth of the limit at most, since a
     series that has hardly moved says nothing of its grain."""
-    quantum = state.c["quantum"][rows] / state.c["limit"][rows]
+    quantum = state.rows.quantum[rows] / state.rows.limit[rows]
     return np.where(quantum <= 0.1, quantum, 0.0)
 
 
 def _siblings(state: DetectorState, k: int, rows: Ints, current: Ints) -> Floats:
     """(rows, 24) mean floor of the other pods of the same workload, NaN where fewer than two are there."""
-    group = state.c["group"]
+    group = state.rows.group
     mine = np.unique(group[rows])
     members = np.flatnonzero(np.isin(group[: len(state)], mine))
     at = np.searchsorted(mine, group[rows])
     now_at = np.zeros(len(mine), np.int64)
     now_at[at] = current
     where = np.searchsorted(mine, group[members])
-    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.c["limit"][members][:, None]
+    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.rows.limit[members][:, None]
     there = ~np.isnan(lo)
     total, count = np.zeros((len(mine), SLOTS)), np.zeros((len(mine), SLOTS))
     np.add.at(total, where, np.where(there, lo, 0.0))
@@ -125,7 +120,7 @@ def _weigh(
     blind: Bools,
     now: float,
 ) -> None:
-    c = state.c
+    of_row, of_width = state.rows, state.widths
     there = ~np.isnan(lo)
     floors = np.maximum(there.sum(axis=1), 1)
     load = np.ascontiguousarray(state.cascade.rings[k].mean_load(rows, current))
@@ -149,16 +144,16 @@ def _weigh(
         above[use] -= explained.part
         unsure[use] = explained.slope_error
     lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
-    group = c["group"][rows]
+    group = of_row.group[rows]
     history = now - state.origin[group] > 26 * 3600
-    readings = WIDTHS[k] / np.where(np.isnan(c["step"][rows]), WIDTHS[0], c["step"][rows])
-    memory = c["memory"][rows]
-    counted = ~np.isnan(c["gc"][rows])
+    readings = WIDTHS[k] / np.where(np.isnan(of_row.step[rows]), WIDTHS[0], of_row.step[rows])
+    memory = of_row.memory[rows]
+    counted = ~np.isnan(of_row.gc[rows])
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
-        backed=c["w_streak"][rows, min(k + 1, _S - 1)] > 0, lasting=lasting, convicted=state.convicted[group],
-        actual=c["level"][rows], known=np.maximum(state.known[group, k:].max(axis=1), c["plateau"][rows]),
+        backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
+        actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings),
     )  # fmt: skip
@@ -182,7 +177,7 @@ def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Int
     before = np.zeros(len(rows), np.bool_)
     some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
     if len(some):
-        lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.c["limit"][rows[some]][:, None]
+        lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.rows.limit[rows[some]][:, None]
         before[some] = climbed_for(lo, gates.climb_buckets, gates.climb_straight) > 0
     return before
 
@@ -218,23 +213,23 @@ def _note(
     blind: Bools,
     now: float,
 ) -> None:
-    c = state.c
-    limit, width = c["limit"][rows], WIDTHS[k]
-    c["w_streak"][rows, k] = np.where(passed.leak, c["w_streak"][rows, k] + 1, 0)
-    c["w_sure"][rows, k] = passed.sure
-    c["w_suspect"][rows, k] = passed.suspect
-    c["w_near"][rows, k] = passed.near
-    c["w_at"][rows, k] = now
-    c["w_best"][rows, k], c["w_low"][rows, k], c["w_high"][rows, k] = (
+    of_row, of_width = state.rows, state.widths
+    limit, width = of_row.limit[rows], WIDTHS[k]
+    of_width.streak[rows, k] = np.where(passed.leak, of_width.streak[rows, k] + 1, 0)
+    of_width.sure[rows, k] = passed.sure
+    of_width.suspect[rows, k] = passed.suspect
+    of_width.near[rows, k] = passed.near
+    of_width.at[rows, k] = now
+    of_width.best[rows, k], of_width.low[rows, k], of_width.high[rows, k] = (
         passed.seconds, passed.seconds_low, passed.seconds_high,
     )  # fmt: skip
-    c["w_slope_low"][rows, k] = passed.slope_low * limit * 3600 / width
-    c["w_slope_high"][rows, k] = passed.slope_high * limit * 3600 / width
-    c["w_calmest"][rows, k] = passed.reason
+    of_width.slope_low[rows, k] = passed.slope_low * limit * 3600 / width
+    of_width.slope_high[rows, k] = passed.slope_high * limit * 3600 / width
+    of_width.calmest[rows, k] = passed.reason
     why = np.where(rated, int(VerdictReason.GrowsBeyondLoad), int(VerdictReason.SteadyGrowth))
     why = np.where(~rated & apart, int(VerdictReason.GrowsApart), why)
     if k >= 4:
         why = np.where(~rated & ~apart, int(VerdictReason.GrowsDayOverDay), why)
-    c["w_reason"][rows, k] = np.where(blind, int(VerdictReason.CollectionsRare), why)
+    of_width.reason[rows, k] = np.where(blind, int(VerdictReason.CollectionsRare), why)
     grown = passed.leak & passed.near
-    c["top"][rows[grown]] = np.maximum(c["top"][rows[grown]], raw.floor[grown])
+    of_row.top[rows[grown]] = np.maximum(of_row.top[rows[grown]], raw.floor[grown])

@@ -10,7 +10,7 @@ from leakwarden.core.model.readings import Floats
 @dataclass(frozen=True, slots=True)
 class Series:
     """`start` and `t` epoch seconds; `limit` in the unit of `v`, None where none is known; `rate` requests/s;
-    `gc` completed GC cycles. All arrays have the length of `t`; a missing scrape is NaN."""
+    `gc` completed GC cycles. `memory`: whether it is memory; None: as the type of that name says. All arrays have the length of `t`; a missing scrape is NaN."""
 
     signal: str
     namespace: str
@@ -23,3 +23,4 @@ class Series:
     v: Floats
     rate: Floats | None = None
     gc: Floats | None = None
+    memory: bool | None = None

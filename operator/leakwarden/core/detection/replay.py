@@ -21,11 +21,12 @@ from leakwarden.core.detection.detector import (
     advance,
     judge,
 )
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay_levels import levels, patience
 from leakwarden.core.detection.rollups import Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.model.readings import Floats
+from leakwarden.core.signals.catalogue import is_memory
 from leakwarden.core.signals.criteria import (
     LEVEL_SAYS,
     NOTHING_ASKED,
@@ -139,7 +140,8 @@ class _Flat:
 
 
 def _key(s: Series) -> Key:
-    return Key(s.namespace, s.workload, s.pod, s.uid, "", s.signal, s.start)
+    memory = is_memory(s.signal) if s.memory is None else s.memory
+    return Key(s.namespace, s.workload, s.pod, s.uid, "", s.signal, s.start, memory)
 
 
 def _counts(lengths: Ints) -> Ints:
@@ -183,7 +185,7 @@ class _Run:
             self.standing[rows], self.patience[rows] = flat.standing[part], flat.patience[part]
         if len(self.state):
             judged = judge(self.state, Context(self.standard.exhausts_within, self.patience), now)
-            stale = now - self.state.c["last"][: len(self.state)] > self.patience
+            stale = now - self.state.rows.last[: len(self.state)] > self.patience
             self._tell(judged, stale, now)
 
     def _add(self, new: Ints, t: Floats, who: Ints) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from leakwarden.core.detection.rollups import WIDTHS, Cascade, Ints
-from leakwarden.core.detection.verdict import VerdictReason
+from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.detection.rollups import WIDTHS, Bools, Cascade, Ints
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
@@ -26,29 +26,93 @@ class Key(NamedTuple):
     container: str
     signal: str
     start: float  # epoch s of the process's start
+    # Whether the signal is memory, which fills up to soft limits and is emptied by collections: its type says so.
+    memory: bool = False
 
 
-def is_memory(signal: str) -> bool:
-    """Whether a signal is memory, which fills up to soft limits and is emptied by collections."""
-    name = signal.lower()
-    return any(word in name for word in ("heap", "mem", "working", "rss", "bytes"))
+def _column(empty: float, kind: type) -> Mapping[str, Any]:
+    return {"empty": empty, "kind": kind}
 
 
-_COLUMNS: dict[str, tuple[float, type]] = {
-    # of each row
-    "group": (0, np.int64), "limit": (np.nan, np.float64), "memory": (False, np.bool_),
-    "last": (-np.inf, np.float64), "value": (np.nan, np.float64), "gc": (np.nan, np.float64),
-    "step": (np.nan, np.float64), "quantum": (np.inf, np.float64), "seen": (0, np.int64), "level": (np.nan, np.float64),
-    "latched": (np.nan, np.float64), "proof": (np.nan, np.float64), "hold": (0.0, np.float64),
-    "top": (0.0, np.float64), "base": (0.0, np.float64), "why": (int(VerdictReason.SteadyGrowth), np.int64),
-    "ended": (0, np.int64), "plateau": (0.0, np.float64), "acute": (False, np.bool_), "sure": (False, np.bool_),
-}  # fmt: skip
-PER_WIDTH: dict[str, tuple[float, type]] = {
-    "done": (-1, np.int64), "streak": (0, np.int64), "near": (False, np.bool_), "suspect": (False, np.bool_), "at": (0.0, np.float64),
-    "best": (np.inf, np.float64), "low": (np.inf, np.float64), "high": (np.inf, np.float64),
-    "slope_low": (np.nan, np.float64), "slope_high": (np.nan, np.float64), "reason": (int(VerdictReason.Steady), np.int64),
-    "calmest": (int(VerdictReason.Steady), np.int64), "sure": (False, np.bool_),
-}  # fmt: skip
+# What an empty row holds.
+_MISSING, _ZERO = _column(np.nan, np.float64), _column(0.0, np.float64)
+_ENDLESS, _NEVER = _column(np.inf, np.float64), _column(-np.inf, np.float64)
+_COUNT, _NOT_YET, _NO = _column(0, np.int64), _column(-1, np.int64), _column(False, np.bool_)
+_STEADY = _column(int(VerdictReason.Steady), np.int64)
+_STEADY_GROWTH = _column(int(VerdictReason.SteadyGrowth), np.int64)
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Arrays that are all as long as there is room for rows."""
+
+    @classmethod
+    def of(cls, room: int) -> Self:
+        """So many empty rows."""
+        shape = cls._shape(room)
+        return cls(*(np.full(shape, each.metadata["empty"], each.metadata["kind"]) for each in fields(cls)))
+
+    @staticmethod
+    def _shape(room: int) -> tuple[int, ...]:
+        return (room,)
+
+    def grow(self, room: int) -> None:
+        more = type(self).of(room - len(getattr(self, fields(self)[0].name)))
+        for each in fields(self):
+            setattr(self, each.name, np.concatenate([getattr(self, each.name), getattr(more, each.name)]))
+
+    def pick(self, index: Ints | slice) -> Self:
+        """Of some rows: views for a slice, copies for an index."""
+        return type(self)(*(getattr(self, each.name)[index] for each in fields(self)))
+
+
+@dataclass(slots=True)
+class Rows(_Columns):
+    """One entry a row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
+
+    group: Ints = field(metadata=_COUNT)  # place of the workload and signal in `DetectorState.groups`
+    limit: Floats = field(metadata=_MISSING)  # in the signal's unit
+    memory: Bools = field(metadata=_NO)
+    last: Floats = field(metadata=_NEVER)  # time of the latest reading
+    value: Floats = field(metadata=_MISSING)  # of the latest reading, in the signal's unit
+    gc: Floats = field(metadata=_MISSING)  # completed collections at the latest reading
+    step: Floats = field(metadata=_MISSING)  # the scrape interval, seconds
+    quantum: Floats = field(metadata=_ENDLESS)  # the least change ever seen, in the signal's unit
+    seen: Ints = field(metadata=_COUNT)  # readings
+    level: Floats = field(metadata=_MISSING)  # the latest ceiling
+    latched: Floats = field(metadata=_MISSING)  # since when it is Leaking
+    proof: Floats = field(metadata=_MISSING)  # when a window last showed the leak
+    hold: Floats = field(metadata=_ZERO)  # seconds for which a leak is believed without another proof
+    top: Floats = field(metadata=_ZERO)  # the highest floor of the leak
+    base: Ints = field(metadata=_COUNT)  # the width that showed the leak
+    why: Ints = field(metadata=_STEADY_GROWTH)  # the leak's reason
+    ended: Ints = field(metadata=_COUNT)  # how the latest leak ended: 0 there was none, 1 it fell back, 2 it stopped
+    plateau: Floats = field(metadata=_ZERO)  # the highest level at which growth has stopped by itself
+    acute: Bools = field(metadata=_NO)  # Exhausting
+    sure: Bools = field(metadata=_NO)  # a window of this leak was clear enough to act on
+
+
+@dataclass(slots=True)
+class Widths(_Columns):
+    """One entry a row and width of bucket: what the latest complete window of that width said."""
+
+    done: Ints = field(metadata=_NOT_YET)  # the bucket up to which it was measured
+    streak: Ints = field(metadata=_COUNT)  # evaluations in a row that showed a leak
+    near: Bools = field(metadata=_NO)
+    suspect: Bools = field(metadata=_NO)
+    at: Floats = field(metadata=_ZERO)  # when it was measured
+    best: Floats = field(metadata=_ENDLESS)  # seconds to exhaustion from then on: best, low and high estimate
+    low: Floats = field(metadata=_ENDLESS)
+    high: Floats = field(metadata=_ENDLESS)
+    slope_low: Floats = field(metadata=_MISSING)  # growth in the signal's unit an hour
+    slope_high: Floats = field(metadata=_MISSING)
+    reason: Ints = field(metadata=_STEADY)  # should it be a leak
+    calmest: Ints = field(metadata=_STEADY)  # should it be none
+    sure: Bools = field(metadata=_NO)
+
+    @staticmethod
+    def _shape(room: int) -> tuple[int, ...]:
+        return (room, _S)
 
 
 class DetectorState:
@@ -61,16 +125,13 @@ class DetectorState:
         self._groups: dict[tuple[str, str, str], int] = {}
         self.cascade = Cascade()
         self._room = 0
-        self.c: dict[str, NDArray[Any]] = {}  # a column a name: (rows,) or (rows, widths)
-        for name, (empty, kind) in _COLUMNS.items():
-            self.c[name] = np.full(0, empty, kind)
-        for name, (empty, kind) in PER_WIDTH.items():
-            self.c["w_" + name] = np.full((0, _S), empty, kind)
+        self.rows = Rows.of(0)
+        self.widths = Widths.of(0)
         # Of each workload and signal: the origin of its buckets, the highest level it came back from, and how deep.
         self.origin = np.zeros(0)
         self.known = np.zeros((0, _S))
         self.fall = np.zeros((0, _S))
-        self.convicted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
+        self.exhausted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -79,9 +140,9 @@ class DetectorState:
         """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
         change at any time; zero, negative and infinite ones are none."""
         limits = np.array([np.nan if limit is None else limit])
-        return int(self.rows([key], limits, np.array([first]))[0])
+        return int(self.place([key], limits, np.array([first]))[0])
 
-    def rows(self, keys: Sequence[Key], limits: Floats, firsts: Floats) -> Ints:
+    def place(self, keys: Sequence[Key], limits: Floats, firsts: Floats) -> Ints:
         """The rows of many processes at once; as `row`, with NaN where there is no limit."""
         known = len(self.keys)
         at = np.array([self._rows.setdefault(key, len(self._rows)) for key in keys], dtype=np.int64)
@@ -89,11 +150,11 @@ class DetectorState:
             self._add(list(islice(self._rows, known, None)))
             first = np.full(len(self.origin), np.inf)
             new = np.flatnonzero(at >= known)
-            np.minimum.at(first, self.c["group"][at[new]], firsts[new])
+            np.minimum.at(first, self.rows.group[at[new]], firsts[new])
             begun = np.isnan(self.origin) & np.isfinite(first)
             self.origin[begun] = first[begun]
         usable = np.isfinite(limits) & (limits > 0)
-        self.c["limit"][at] = np.where(usable, limits, np.nan)
+        self.rows.limit[at] = np.where(usable, limits, np.nan)
         return at
 
     def reserve(self, rows: int) -> None:
@@ -113,10 +174,9 @@ class DetectorState:
             self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
             self.known = np.concatenate([self.known, np.zeros((more, _S))])
             self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
-            self.convicted = np.concatenate([self.convicted, np.zeros(more, np.bool_)])
-        self.c["group"][known : known + len(new)] = group
-        of_memory = {signal: is_memory(signal) for signal in {key.signal for key in new}}
-        self.c["memory"][known : known + len(new)] = [of_memory[key.signal] for key in new]
+            self.exhausted = np.concatenate([self.exhausted, np.zeros(more, np.bool_)])
+        self.rows.group[known : known + len(new)] = group
+        self.rows.memory[known : known + len(new)] = [key.memory for key in new]
 
     def _group(self, name: tuple[str, str, str]) -> int:
         at = self._groups.get(name)
@@ -126,11 +186,8 @@ class DetectorState:
         return at
 
     def _grow(self, room: int) -> None:
-        more = room - self._room
-        for name, (empty, kind) in _COLUMNS.items():
-            self.c[name] = np.concatenate([self.c[name], np.full(more, empty, kind)])
-        for name, (empty, kind) in PER_WIDTH.items():
-            self.c["w_" + name] = np.concatenate([self.c["w_" + name], np.full((more, _S), empty, kind)])
+        self.rows.grow(room)
+        self.widths.grow(room)
         self.cascade.grow(room)
         self._room = room
 
@@ -140,7 +197,6 @@ class DetectorState:
         index = np.asarray(rows, dtype=np.int64)
         self.keys = [self.keys[i] for i in index]
         self._rows = {key: i for i, key in enumerate(self.keys)}
-        for name in self.c:
-            self.c[name] = self.c[name][index]
+        self.rows, self.widths = self.rows.pick(index), self.widths.pick(index)
         self.cascade.keep(index)
         self._room = len(index)

@@ -1,4 +1,4 @@
-"""The thresholds of the verdict (core/detection/verdict.py), each with what it holds apart.
+"""The thresholds of the questions (core/detection/questions.py), each with what it holds apart.
 
 They were set on tuning seeds of the bench (`python -m tests.bench --seeds N`), never on its reporting seeds or its unseen
 families.
@@ -23,6 +23,8 @@ class Gates:
     # wobbles by 2 % of the limit: five times that; at 6 % it is mistaken, at 14 % leaks near the limit are missed).
     little: float = 0.10
     clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 16.0, 16.0, 10.0, 10.0)
+    clear_backed: float = 14.0  # ... instead, where the next wider window shows the same
+    clear_quanta: float = 2.5  # growth over the least change of a reading
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
     least_quarter: float = 0.15
     # ... or an interval of the slope that begins at this share of it: one odd quarter among noise is no step.
@@ -45,6 +47,11 @@ class Gates:
     cleared_narrow: float = 0.5
     # ... where what the load explains moves by at least this share of the growth; without it noise would be a second chance.
     cleared_part: float = 0.2
+    # The share of the growth that load must leave for it to be unexplained, the share that must be sure, and the share
+    # that is enough near the limit, since what leaks along with the traffic is half explained by it.
+    left_half: float = 0.5
+    left_sure: float = 0.2
+    left_near: float = 0.3
     # Siblings that show the same are no veto, but mornings and steps that all pods see grow by less than 14 times
     # their noise; above this level whatever grows is told (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0
@@ -79,6 +86,9 @@ class Gates:
     firm_readings: int = 12
     firm_drawdown: float = 0.05
     firm_growth: float = 0.40
+    firm_clear: float = 15.0
+    # What comes and goes counts by this share less.
+    fleeting: float = 0.75
     # Variance over mean of connections that come and go: 1 by Poisson's law, 0.34 and more in the bench's healthy pools
     # (169 windows of six seeds that climbed like a leak), 0.32 and less in 19 of 20 windows of its leaking ones.
     held: float = 0.25
@@ -95,7 +105,7 @@ class Gates:
     # much must be gone, and memory is left out; unless a process of the workload has gone all the way before.
     # A cache that fills is as straight: six of seventeen false alarms were caches at 0.70, three at 0.76.
     early_level: float = 0.76
-    early_convicted: float = 0.50
+    early_exhausted: float = 0.50
     early_reach: float = 2.0
     early_late: float = 0.80
     early_readings: int = 10
@@ -106,6 +116,7 @@ class Gates:
     early_unexplained: float = 0.5
     # Memory without GC counts may be filling up to a soft limit, usually 70 to 93 % of the hard one.
     level_memory: float = 0.935
+    garbage_seen: float = 0.02  # share of the level that garbage must be to be seen
     # What lies above the floor of a long bucket is the climb itself where it is hardly more than the growth of one;
     # as long as there are few floors (`coarse_readings`), their line cannot tell it from garbage (gomemlimit_plateau).
     bare: float = 0.03

@@ -68,12 +68,11 @@ def guard_answers(candidate: Candidate, situation: Situation) -> list[GuardStatu
     answers = []
     for guard in GUARDS[:MAX_GUARDS]:
         skip = guard(candidate, situation)
-        name = getattr(guard, "__name__", "guard")
         if skip is None:
-            answers.append(GuardStatus(guard=name, passed=True))
+            answers.append(GuardStatus(guard=guard.name, passed=True))
         else:
             message = skip.message[:GUARD_MESSAGE]
-            answers.append(GuardStatus(guard=name, passed=False, reason=str(skip.reason), message=message))
+            answers.append(GuardStatus(guard=guard.name, passed=False, reason=str(skip.reason), message=message))
     return answers
 
 

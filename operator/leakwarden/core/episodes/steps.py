@@ -229,8 +229,11 @@ def _calm(status: LeakReportStatus, report: LeakReport, pod: Pod, now: float, pa
 
 def _verified(status: LeakReportStatus, outlook: Outlook) -> LeakReportStatus:
     record, held = status.actions[0] if status.actions else None, status.verification
-    if record is None or held is None:
+    if record is None:
         return ended(status, Phase.INCONCLUSIVE, "what was done is not recorded here any more", outlook.now)
+    if held is None:
+        lost = "what the pods were like before the action is not recorded here any more"
+        return _concluded(status, Conclusion(Phase.INCONCLUSIVE, lost), outlook)
     if not outlook.exists:
         gone = "the Deployment was deleted or replaced before it could be seen whether the action helped"
         return _concluded(status, Conclusion(Phase.INCONCLUSIVE, gone), outlook)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, SeriesStatus
 from leakwarden.core.episodes.parts import series_in_short
 from leakwarden.core.evaluation.evaluation import Readings
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
-from leakwarden.core.model.readings import Points, SeriesKey
 from leakwarden.core.signals.queries import answer_key
 
 _MOVING = {"message", "verdict", "series", "guards", "plan", "verification", "calm_since", "restart_buys_seconds"}
@@ -41,7 +40,6 @@ class SeriesOf:
     def __init__(self, policies: Mapping[str, Policy], readings: Mapping[str, Readings]) -> None:
         self._policies = policies
         self._readings = readings
-        self._grouped: dict[tuple[str, str], Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]] = {}
 
     def of(self, report: LeakReport) -> SeriesStatus | None:
         """None where nothing is known of the pod (any more)."""
@@ -52,8 +50,5 @@ class SeriesOf:
         signal = next((each for each in policy.spec.signals if each.name == report.spec.signal), None)
         if signal is None:
             return None
-        key = answer_key(signal, policy.namespace)
-        if (uid, key) not in self._grouped:
-            self._grouped[uid, key] = readings.history.by_pod(key)
-        found = self._grouped[uid, key].get(report.spec.pod.uid)
-        return series_in_short(max((points for _, points, _ in found), key=lambda each: each.t.size)) if found else None
+        found = readings.history.by_pod(answer_key(signal, policy.namespace)).get(report.spec.pod.uid)
+        return series_in_short(max((each.points for each in found), key=lambda each: each.t.size)) if found else None

@@ -4,19 +4,21 @@ the remediation, the status, the Events and the metrics, so that they cannot dis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
+from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
-from leakwarden.core.detection.growth import GrowthFinding
-from leakwarden.core.detection.history import ReadingHistory
+from leakwarden.core.detection.history import PodSeries, ReadingHistory
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
+from leakwarden.core.evaluation.shared_cause import crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
-from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
+from leakwarden.core.evaluation.threshold_judgement import FULL, judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.policy import Policy, selects
-from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
 from leakwarden.core.model.workload import Pod, Snapshot, Workload, container_memory_limit
 from leakwarden.core.signals.criteria import JudgementReason, Standard, standard_of
 from leakwarden.core.signals.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
@@ -64,15 +66,19 @@ class Readings:
     error: str
     answers: Mapping[str, Answer]  # by answer key
     history: ReadingHistory
-    # What the detector found, by answer key, pod UID and container.
-    growth: Mapping[tuple[str, str, str], GrowthFinding] = field(default_factory=dict)
+    growth: GrowthFindings = field(default_factory=GrowthFindings)
 
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
     """The Deployments of the policy's own namespace that its selector matches, by name."""
-    if policy.spec is None:
+    return claimed(policy, snapshot) if policy.spec is not None else []
+
+
+def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected."""
+    selector = policy.claims
+    if selector is None:
         return []
-    selector = policy.spec.selector
     found = (
         workload for workload in snapshot.by_namespace.get(policy.namespace, ()) if selects(selector, workload.labels)
     )
@@ -80,10 +86,11 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
-    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old."""
+    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. One that cannot be
+    read acts on nothing, and leaves nothing to others."""
     owner: dict[str, Policy] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
-        for workload in targets(policy, snapshot):
+        for workload in claimed(policy, snapshot):
             owner.setdefault(workload.uid, policy)
     return owner
 
@@ -99,52 +106,121 @@ def says_which_alerts_fire(answer: Answer | None) -> bool:
     return isinstance(answer, Sampled) or (isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES)
 
 
-def _judge_signal(
-    signal: Signal,
-    standard: Standard,
-    workload: Workload,
-    pod: Pod,
-    readings: Readings,
-    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
-    now: float,
-) -> Judgement:
-    key = answer_key(signal, workload.namespace)
-    answer = readings.answers.get(key)
-    series = known.get(key, {}).get(pod.uid, [])
+@dataclass(frozen=True, slots=True)
+class AskedSignal:
+    """A signal of the policy with everything that was read for it in this tick."""
+
+    signal: Signal
+    standard: Standard
+    key: str  # the answer key of its query
+    answer: Answer | None  # None: not read yet
+    series: Mapping[str, Sequence[PodSeries]]  # by pod UID
+    growth: GrowthFindings
+    # The requests per second by pod UID, and what was answered for them; of symptoms only.
+    rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
+    rate_answer: Answer | None = None
+    # Names of the Deployments of which the policy's status says that this signal has a cause that their pods share.
+    shared_before: Set[str] = frozenset()
+
+    def of(self, pod: Pod) -> Sequence[PodSeries]:
+        return self.series.get(pod.uid, ())
+
+
+def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[AskedSignal]:
+    """The policy's signals in its order, each with its readings."""
+    rates = readings.history.by_pod(RATE) if any(signal.type in SYMPTOMS for signal in spec.signals) else {}
+    asked = []
+    for signal in spec.signals:
+        key = answer_key(signal, policy.namespace)
+        asked.append(
+            AskedSignal(
+                signal=signal,
+                standard=standard_of(signal, spec.source.max_age),
+                key=key,
+                answer=readings.answers.get(key),
+                series=readings.history.by_pod(key),
+                growth=readings.growth,
+                rates=rates if signal.type in SYMPTOMS else {},
+                rate_answer=readings.answers.get(RATE),
+                shared_before={
+                    workload.name
+                    for workload in policy.status.workloads
+                    for pod in workload.unhealthy
+                    if pod.reason == JudgementReason.SHARED_CAUSE and pod.signal == signal.name
+                },
+            )
+        )
+    return asked
+
+
+def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -> Judgement:
+    """What one signal says about one pod: the worst of its containers' series."""
+    signal, answer, series = asked.signal, asked.answer, asked.of(pod)
     if signal.type is SignalType.ALERT and says_which_alerts_fire(answer):
-        fresh = [points for _, points, _ in series if points.t.size and now - points.t[-1] <= standard.max_age]
+        fresh = [
+            each.points for each in series if each.points.t.size and now - each.points.t[-1] <= asked.standard.max_age
+        ]
         if not fresh or float(fresh[0].v[-1]) == 0:
             return Judgement(signal.name, Verdict.HEALTHY, JudgementReason.WITHIN_LIMITS, "the alert is not firing")
-    unit = unit_of(signal.type)
     if signal.type in SYMPTOMS:
-        rates = [points for _, points, _ in known.get(RATE, {}).get(pod.uid, [])]
         return judge_symptom(
             signal,
-            standard,
-            [points for _, points, _ in series],
-            answer,
-            rates,
-            readings.answers.get(RATE),
-            fixed_limit(signal.type),
-            now,
-            unit,
+            asked.standard,
+            [each.points for each in series],
+            answer=answer,
+            rates=[each.points for each in asked.rates.get(pod.uid, ())],
+            rate_answer=asked.rate_answer,
+            limit=fixed_limit(signal.type),
+            now=now,
+            unit=unit_of(signal.type),
         )
     if not series or isinstance(answer, QueryFailed):
         # A failed query says nothing about now, whatever the history holds.
         return judge_absent(signal, answer)
+    growth = asked.growth.of(asked.key, workload.key, asked.standard)
     return worst(
         [
             judge_series(
                 signal,
-                standard,
-                points,
-                _limit(signal, limit, workload, name.container),
-                readings.growth.get((key, pod.uid, name.container)),
-                now,
-                unit,
+                asked.standard,
+                each.points,
+                limit=_limit(signal, each.limit, workload, each.key.container),
+                growth=growth.get((asked.key, pod.uid, each.key.container)),
+                now=now,
+                unit=unit_of(signal.type),
             )
-            for name, points, limit in series
+            for each in series
         ]
+    )
+
+
+def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]) -> bool:
+    """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step."""
+    if asked.signal.type is SignalType.ALERT or asked.signal.type in SYMPTOMS:
+        return False  # an alert says since when it fires and nothing of what was before
+    crossings = []
+    for pod in pods:
+        found = []
+        for each in asked.of(pod):
+            level = _level_of(asked, _limit(asked.signal, each.limit, workload, each.key.container))
+            found.append(crossing(each.points, level) if level is not None else None)
+        crossings.append(next((one for one in found if one is not None), None))
+    return is_shared(crossings, workload.name in asked.shared_before)
+
+
+def _level_of(asked: AskedSignal, limit: float | None) -> float | None:
+    if asked.standard.above is not None:
+        return asked.standard.level(limit)
+    return None if limit is None else FULL * limit
+
+
+def _shared(judgement: Judgement, pods: int) -> Judgement:
+    why = f"many of its {pods} pods came to it at once, in a step and without growth before: a dependency, not a leak"
+    return replace(
+        judgement,
+        verdict=Verdict.SUSPECT,
+        reason=JudgementReason.SHARED_CAUSE,
+        message=f"{judgement.message}; {why}",
     )
 
 
@@ -184,27 +260,45 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
     return PodEvaluation(pod, verdict, decisive, acting, everything)
 
 
-def _with_hole(
-    evaluated: PodEvaluation,
-    policy: Policy,
-    known: Mapping[str, Mapping[str, Sequence[tuple[SeriesKey, Points, float | None]]]],
-    max_age: float,
-) -> PodEvaluation:
+def _with_hole(evaluated: PodEvaluation, asked: Sequence[AskedSignal], max_age: float) -> PodEvaluation:
     """Said of pods that may be acted on only. An alert has holes by its nature: it is silent while it does not fire."""
-    if evaluated.acting is None or policy.spec is None:
+    if evaluated.acting is None:
         return evaluated
-    signal = next(s for s in policy.spec.signals if s.name == evaluated.acting.signal)
-    if signal.type is SignalType.ALERT:
+    acting = next(each for each in asked if each.signal.name == evaluated.acting.signal)
+    if acting.signal.type is SignalType.ALERT:
         return evaluated
-    series = known[answer_key(signal, policy.namespace)].get(evaluated.pod.uid, [])
-    holes = [resumed for _, points, _ in series if (resumed := resumed_at(points, max_age)) is not None]
+    holes = [resumed for each in acting.of(evaluated.pod) if (resumed := resumed_at(each.points, max_age)) is not None]
     return replace(evaluated, resumed=max(holes)) if holes else evaluated
+
+
+def evaluate_workload(
+    workload: Workload, asked: Sequence[AskedSignal], snapshot: Snapshot, *, max_age: float, now: float
+) -> list[PodEvaluation]:
+    """The workload's pods that run or are about to, the worst first."""
+    running = [
+        pod
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+        if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
+    ]
+    judged = {pod.uid: [judge_signal(each, workload, pod, now) for each in asked] for pod in running}
+    for place, each in enumerate(asked):
+        exhausting = [pod for pod in running if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
+        if exhausting and has_shared_cause(each, workload, running):
+            for pod in exhausting:
+                judged[pod.uid][place] = _shared(judged[pod.uid][place], len(running))
+    signals = [each.signal for each in asked]
+    pods = [
+        _with_hole(evaluate_pod(pod, list(zip(signals, judged[pod.uid], strict=True))), asked, max_age)
+        for pod in running
+    ]
+    return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
 
 
 def evaluate(
     policy: Policy,
     snapshot: Snapshot,
     cluster_fresh: bool,
+    *,
     readings: Readings,
     owner: Mapping[str, Policy],
     findings: Mapping[str, tuple[Finding, ...]],
@@ -214,47 +308,26 @@ def evaluate(
     if policy.spec is None:
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
-    max_age = parse_duration(spec.source.max_age)
-    asked = [(signal, standard_of(signal, spec.source.max_age)) for signal in spec.signals]
-    known = {
-        answer_key(signal, policy.namespace): readings.history.by_pod(answer_key(signal, policy.namespace))
-        for signal in spec.signals
-    }
-    if any(signal.type in SYMPTOMS for signal in spec.signals):
-        known[RATE] = readings.history.by_pod(RATE)
+    asked = asked_signals(policy, spec, readings)
     evaluated = []
     for workload in targets(policy, snapshot):
-        pods = [
-            _with_hole(
-                evaluate_pod(
-                    pod,
-                    [(s, _judge_signal(s, standard, workload, pod, readings, known, now)) for s, standard in asked],
-                ),
-                policy,
-                known,
-                max_age,
-            )
-            for pod in snapshot.pods_by_workload.get(workload.uid, ())
-            if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
-        ]
-        verdict = max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN)
+        pods = evaluate_workload(workload, asked, snapshot, max_age=parse_duration(spec.source.max_age), now=now)
         acts = owner.get(workload.uid)
-        conflict = acts.name if acts is not None and acts.uid != policy.uid else ""
         evaluated.append(
             WorkloadEvaluation(
                 workload=workload,
-                verdict=verdict,
-                pods=tuple(sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))),
+                verdict=max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN),
+                pods=tuple(pods),
                 findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
-                conflicts_with=conflict,
+                conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
             )
         )
-    answers: dict[str, Answer] = {}
-    for signal in spec.signals:
-        answers[signal.name] = readings.answers.get(
-            answer_key(signal, policy.namespace), NoData("NotRead", "not read yet")
-        )
     return PolicyEvaluation(
-        policy, readings.source, readings.error, cluster_fresh,
-        tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))), answers, snapshot.trouble,
-    )  # fmt: skip
+        policy,
+        readings.source,
+        readings.error,
+        cluster_fresh=cluster_fresh,
+        workloads=tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))),
+        answers={each.signal.name: each.answer or NoData("NotRead", "not read yet") for each in asked},
+        cluster_trouble=snapshot.trouble,
+    )

@@ -22,6 +22,7 @@ def judge_symptom(
     signal: Signal,
     standard: Standard,
     series: Sequence[Points],
+    *,
     answer: Answer | None,
     rates: Sequence[Points],
     rate_answer: Answer | None,
@@ -58,4 +59,6 @@ def judge_symptom(
     if not counted:
         message = f"no reading yet from a time with {least:g} requests a second"
         return unknown(signal, JudgementReason.TOO_LITTLE_TRAFFIC, message)
-    return worst([judge_series(signal, standard, each, limit, None, now, unit) for each in counted])
+    return worst(
+        [judge_series(signal, standard, each, limit=limit, growth=None, now=now, unit=unit) for each in counted]
+    )

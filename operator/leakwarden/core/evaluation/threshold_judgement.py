@@ -62,11 +62,11 @@ def _level(
         message = f"{shown}, above {border} for {format_duration(held)}"
         message += "" if long_enough else f" of {format_duration(standard.above_for)}"
     verdict, reason = LEVEL_SAYS[standing]
-    return standing, Judgement(signal.name, verdict, reason, message, value, limit)
+    return standing, Judgement(signal.name, verdict, reason, message=message, value=value, limit=limit)
 
 
 def _growth(
-    signal: Signal, standard: Standard, points: Points, limit: float | None, finding: GrowthFinding | None, unit: str
+    signal: Signal, standard: Standard, points: Points, *, limit: float | None, finding: GrowthFinding | None, unit: str
 ) -> Judgement | None:
     if not standard.growth or signal.type in SYMPTOMS:
         return None
@@ -88,20 +88,67 @@ def _growth(
         )
     bound = limit if limit is not None else finding.limit
     return Judgement(
-        signal.name, finding.verdict, finding.reason, message, value, bound, finding.per_hour, finding.left
+        signal.name,
+        finding.verdict,
+        finding.reason,
+        message=message,
+        value=value,
+        limit=bound,
+        growth_per_hour=finding.per_hour,
+        seconds_to_exhaustion=finding.left,
     )
+
+
+# Of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
+FULL = 0.95
+
+
+def _full(signal: Signal, standard: Standard, points: Points, limit: float | None, *, unit: str) -> Judgement | None:
+    """What stays at its limit is exhausted, whether it grew there within memory or not; None where it is not at it.
+
+    A part of what growth is judged by: what is full grows no more, and is not well for that.
+    """
+    if not standard.growth or signal.type in SYMPTOMS or limit is None or not points.t.size:
+        return None
+    held = breach(points, FULL * limit, max_gap=standard.max_age).held
+    value = float(points.v[-1])
+    if not value > FULL * limit:
+        return None
+    patience = standard.above_for if standard.above is not None else Standard().above_for
+    message = f"{_shown(value, limit, unit)}, at its limit for {format_duration(held)}"
+    if held >= patience:
+        return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message, value, limit)
+    message += f" of {format_duration(patience)}"
+    return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message, value, limit)
 
 
 def judge_series(
     signal: Signal,
     standard: Standard,
     points: Points,
+    *,
     limit: float | None,
     growth: GrowthFinding | None,
     now: float,
     unit: str,
 ) -> Judgement:
-    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard."""
+    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard. What is
+    full is never less than Suspect."""
+    judged = _by_level_and_growth(signal, standard, points, limit=limit, growth=growth, now=now, unit=unit)
+    full = _full(signal, standard, points, limit, unit=unit) if judged.reason != JudgementReason.STALE else None
+    return full if full is not None and SEVERITY[full.verdict] > SEVERITY[judged.verdict] else judged
+
+
+def _by_level_and_growth(
+    signal: Signal,
+    standard: Standard,
+    points: Points,
+    *,
+    limit: float | None,
+    growth: GrowthFinding | None,
+    now: float,
+    unit: str,
+) -> Judgement:
     if points.t.size == 0:
         return unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
     age = now - float(points.t[-1])
@@ -117,13 +164,13 @@ def judge_series(
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
     standing, by_level = _level(signal, standard, points, limit, unit)
-    by_growth = _growth(signal, standard, points, limit, growth, unit)
+    by_growth = _growth(signal, standard, points, limit=limit, finding=growth, unit=unit)
     if by_growth is not None and growth_speaks(standing, by_growth.verdict):
         return by_growth
     if by_level is None:
         verdict, reason = NOTHING_ASKED
         message = "neither a threshold nor growth is asked for, so nothing is judged"
-        return Judgement(signal.name, verdict, reason, message, float(points.v[-1]), limit)
+        return Judgement(signal.name, verdict, reason, message=message, value=float(points.v[-1]), limit=limit)
     if by_growth is not None and by_growth.seconds_to_exhaustion is not None:
         # The threshold says that it is time, growth how much time is left: both are wanted.
         return replace(

@@ -1,16 +1,29 @@
-"""Guards: each a small named function that may say no to a candidate, with its reason.
+"""Guards: each a small named question that may refuse a candidate, with its reason.
 
 GUARDS is the list. All of them are asked, so that a person reads every reason at once; their order does
-not matter to the outcome. Adding one is a function, a line in the list and two tests.
+not matter to the outcome. Adding one is its reason (SkipReason), its record with the question (`@guard` in the module
+that suits it), a line in the list and two fixtures in tests/unit/guards/test_guards.py.
 """
 
 from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.core.guards import budgets, consent, fitness, freshness, pacing, records
-from leakwarden.core.guards.model import Candidate, Guard, Situation, Skip, Surroundings
+from leakwarden.core.guards.model import About, Candidate, Guard, Situation, Skip, Surroundings
 
-__all__ = ["GUARDS", "IMPOSSIBLE", "OF_THE_POD", "Candidate", "Guard", "Situation", "Skip", "Surroundings", "ask"]
+__all__ = [
+    "GUARDS",
+    "IMPOSSIBLE",
+    "OF_THE_POD",
+    "SKIP_MEANINGS",
+    "About",
+    "Candidate",
+    "Guard",
+    "Situation",
+    "Skip",
+    "Surroundings",
+    "ask",
+]
 
 GUARDS: list[Guard] = [
     # Do people want it?
@@ -19,6 +32,7 @@ GUARDS: list[Guard] = [
     consent.paused,
     consent.conflicted,
     consent.opted_out,
+    consent.pod_protected,
     consent.not_permitted,
     consent.outside_maintenance,
     consent.vetoed,
@@ -58,22 +72,20 @@ GUARDS: list[Guard] = [
 ]
 
 # Answers that waiting does not change; then the policy's next action is considered.
-IMPOSSIBLE = frozenset(
-    {
-        SkipReason.NOT_PERMITTED,
-        SkipReason.AT_MAX_REPLICAS,
-        SkipReason.DROPS_REQUESTS,
-        SkipReason.WORSENS_LEAK,
-        SkipReason.TOO_FEW_REPLICAS,
-        SkipReason.REPLICAS_OWNED,
-        SkipReason.TEMPLATE_OWNED,
-    }
-)
+IMPOSSIBLE = frozenset(guard.reason for guard in GUARDS if not guard.waiting_helps)
 
 # Answers that hold for one pod only; then the next pod of the Deployment is considered.
-OF_THE_POD = frozenset(
-    {SkipReason.WARMING_UP, SkipReason.REFILLING, SkipReason.POD_COOLDOWN_ACTIVE, SkipReason.SILENCED}
-)
+OF_THE_POD = frozenset(guard.reason for guard in GUARDS if guard.about is About.POD)
+
+# Reasons that are no guard's answer but the engine's.
+_OF_THE_ENGINE = {
+    SkipReason.EVIDENCE_PENDING: "Profiles of this pod are being taken, or of others before it. Everything else goes on"
+    " meanwhile; the action waits no longer than three minutes for that.",
+}
+
+_MEANINGS = {**{guard.reason: guard.meaning for guard in GUARDS}, **_OF_THE_ENGINE}
+# What each reason means, in the order of SkipReason: the table of docs/reference/conditions.md.
+SKIP_MEANINGS: dict[SkipReason, str] = {reason: _MEANINGS[reason] for reason in SkipReason}
 
 
 def ask(candidate: Candidate, situation: Situation) -> tuple[Skip, ...]:

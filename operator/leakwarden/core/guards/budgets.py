@@ -7,8 +7,8 @@ import math
 from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase
-from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
+from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import format_time, parse_time
 from leakwarden.core.model.workload import Workload
@@ -38,10 +38,25 @@ def taken_away(action: Action, workload: Workload) -> int:
             return 0
 
 
+# s in which an eviction with an unknown end must have shown itself: no older view of the cluster is acted on.
+UNSEEN_FOR = 180.0
+
+
+def _takes_its_pod(record: ActionStatus, now: float) -> bool:
+    """Whether the record's pod is gone, or may be, although a watch that lags still shows it ready."""
+    if record.phase is ActionPhase.PENDING:
+        return True
+    if record.type != ActionType.EVICT_POD:
+        return False
+    unknown = record.phase in (ActionPhase.INTERRUPTED, ActionPhase.FAILED)
+    lately = now - parse_time(record.finished_at or record.intended_at) < UNSEEN_FOR
+    return record.phase is ActionPhase.DONE or (unknown and lately)
+
+
 def _serving(candidate: Candidate, situation: Situation) -> int:
-    """Pods of which it is known that they serve, and that nobody is about to take away; without the candidate's own
-    where the action is about that pod alone."""
-    gone = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+    """Pods of which it is known that they serve, and that nobody is about to take away or took away unseen; without the
+    candidate's own where the action is about that pod alone."""
+    gone = {record.pod_uid for record in situation.of(candidate) if _takes_its_pod(record, situation.now)}
     if candidate.action.type is ActionType.EVICT_POD:
         gone.add(candidate.pod.pod.uid)
     return sum(
@@ -50,7 +65,13 @@ def _serving(candidate: Candidate, situation: Situation) -> int:
     )
 
 
-def budget_exhausted(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.BUDGET_EXHAUSTED,
+    "As many pods as spec.remediation.budget.maxUnavailable allows are unavailable already.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def budget_exhausted(candidate: Candidate, situation: Situation) -> str | None:
     """Counts what is unavailable now whatever the cause, and what the action takes. Leaking pods that still serve do
     not count: replicas leak together, and such a breaker would block the normal case."""
     if not candidate.disturbs:
@@ -63,11 +84,17 @@ def budget_exhausted(candidate: Candidate, situation: Situation) -> Skip | None:
     if unavailable + taken > allowed:
         others = "other pods" if evicts else "pods"
         told = f"{unavailable} {others} of {workload.replicas} are unavailable or unknown, it takes {taken} more"
-        return Skip(SkipReason.BUDGET_EXHAUSTED, f"{told}, and maxUnavailable is {allowed}")
+        return f"{told}, and maxUnavailable is {allowed}"
     return None
 
 
-def below_min_ready(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.BELOW_MIN_READY,
+    "Fewer pods than spec.remediation.budget.minReady would be left to serve.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def below_min_ready(candidate: Candidate, situation: Situation) -> str | None:
     minimum = candidate.spec.remediation.budget.min_ready
     if not candidate.disturbs or _left(candidate) < minimum:
         return None  # `too_few_replicas` says so, and that waiting does not help
@@ -76,7 +103,7 @@ def below_min_ready(candidate: Candidate, situation: Situation) -> Skip | None:
     )
     left = max(0, _serving(candidate, situation) - taken)
     if left < minimum:
-        return Skip(SkipReason.BELOW_MIN_READY, f"{left} pods would be left to serve, at least {minimum} must be")
+        return f"{left} pods would be left to serve, at least {minimum} must be"
     return None
 
 
@@ -85,46 +112,76 @@ def _left(candidate: Candidate) -> int:
     return workload.replicas - taken_away(candidate.action, workload)
 
 
-def too_few_replicas(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.TOO_FEW_REPLICAS,
+    "The Deployment has too few replicas to spare one (spec.remediation.budget.minReady); it is"
+    " scaled out first where spec.remediation.actions has ScaleOut, else a person is called.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def too_few_replicas(candidate: Candidate, _: Situation) -> str | None:
     """A Deployment that cannot spare a pod is scaled out first, or a person is called; it is never simply cut."""
     minimum = candidate.spec.remediation.budget.min_ready
     if candidate.disturbs and _left(candidate) < minimum:
         replicas = candidate.target.workload.replicas
-        message = f"of {replicas} replicas {max(_left(candidate), 0)} would be left, at least {minimum} must serve"
-        return Skip(SkipReason.TOO_FEW_REPLICAS, message)
+        return f"of {replicas} replicas {max(_left(candidate), 0)} would be left, at least {minimum} must serve"
     return None
 
 
-def workload_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.WORKLOAD_BUDGET_EXHAUSTED,
+    "The Deployment has had spec.remediation.budget.actions within its window.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def workload_budget(candidate: Candidate, situation: Situation) -> str | None:
     budget = candidate.spec.remediation.budget
     window = parse_duration(budget.window)
-    used = situation.ledger.used(situation.now - window, workload_uid=candidate.target.workload.uid)
+    used = situation.ledger.used_on(candidate.target.workload, situation.now - window)
     if candidate.changes and used >= budget.actions:
-        message = f"{used} actions on it within {format_duration(window)}, {budget.actions} may be"
-        return Skip(SkipReason.WORKLOAD_BUDGET_EXHAUSTED, message)
+        return f"{used} actions on it within {format_duration(window)}, {budget.actions} may be"
     return None
 
 
-def namespace_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.NAMESPACE_BUDGET_EXHAUSTED,
+    "The namespace has had guards.namespaceActions (chart values) within guards.window.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def namespace_budget(candidate: Candidate, situation: Situation) -> str | None:
     limits = situation.surroundings.limits
     namespace = candidate.target.workload.namespace
-    used = situation.ledger.used(situation.now - limits.window, namespace=namespace)
+    used = situation.ledger.used_in(namespace, situation.now - limits.window)
     if candidate.changes and used >= limits.namespace_actions:
         message = f"{used} actions in the namespace within {format_duration(limits.window)}"
-        return Skip(SkipReason.NAMESPACE_BUDGET_EXHAUSTED, f"{message}, {limits.namespace_actions} may be")
+        return f"{message}, {limits.namespace_actions} may be"
     return None
 
 
-def cluster_budget(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.CLUSTER_BUDGET_EXHAUSTED,
+    "The cluster has had guards.clusterActions (chart values) within guards.window.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def cluster_budget(candidate: Candidate, situation: Situation) -> str | None:
     limits = situation.surroundings.limits
-    used = situation.ledger.used(situation.now - limits.window)
+    used = situation.ledger.used_anywhere(situation.now - limits.window, of_one=limits.namespace_actions)
     if candidate.changes and used >= limits.cluster_actions:
         message = f"{used} actions in the cluster within {format_duration(limits.window)}"
-        return Skip(SkipReason.CLUSTER_BUDGET_EXHAUSTED, f"{message}, {limits.cluster_actions} may be")
+        return f"{message}, {limits.cluster_actions} may be"
     return None
 
 
-def storm_active(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.STORM_ACTIVE,
+    "Many actions, or many Deployments that began to run out, within a short time: one cause, which"
+    " restarts do not remove. Nothing is done anywhere until guards.storm.cooldown (chart values) is over.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def storm_active(candidate: Candidate, situation: Situation) -> str | None:
     """Many at once have one cause, and it is not theirs: restarting them all would be a second outage."""
     limits = situation.surroundings.limits
     if not candidate.changes or not limits.storm_enabled:
@@ -144,6 +201,5 @@ def storm_active(candidate: Candidate, situation: Situation) -> Skip | None:
     for burst, what in bursts:
         if burst is not None and situation.now < burst + limits.storm_cooldown:
             until = format_time(burst + limits.storm_cooldown)
-            message = f"{what} within {format_duration(limits.storm_window)}; nothing is done anywhere until {until}"
-            return Skip(SkipReason.STORM_ACTIVE, message)
+            return f"{what} within {format_duration(limits.storm_window)}; nothing is done anywhere until {until}"
     return None

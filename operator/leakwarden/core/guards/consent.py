@@ -4,71 +4,141 @@ from __future__ import annotations
 
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import Mode, SignalType
+from leakwarden.api.v1alpha1.policy import ActionType, Mode, SignalType
 from leakwarden.core.guards.maintenance import objection
-from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.guards.silences import NOBODY_TO_ASK, covers
 
 
-def suspended(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.SUSPENDED,
+    "spec.suspend is true.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def suspended(candidate: Candidate, _: Situation) -> str | None:
     if candidate.spec.suspend:
-        return Skip(SkipReason.SUSPENDED, "spec.suspend is true")
+        return "spec.suspend is true"
     return None
 
 
-def observing(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.OBSERVING,
+    "spec.mode is Observe; the action named would have been taken.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def observing(candidate: Candidate, _: Situation) -> str | None:
     if candidate.spec.mode is not Mode.ENFORCE:
-        return Skip(SkipReason.OBSERVING, "spec.mode is Observe")
+        return "spec.mode is Observe"
     return None
 
 
-def paused(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.PAUSED,
+    "spec.pauseRequests holds at least one request; the message names them with their reasons.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def paused(candidate: Candidate, _: Situation) -> str | None:
     requests = candidate.spec.pause_requests
     if not requests:
         return None
     told = "; ".join(f"{request.name}: {request.reason}" for request in requests[:3])
     more = f"; and {len(requests) - 3} more" if len(requests) > 3 else ""
-    return Skip(SkipReason.PAUSED, f"paused by {told}{more}")
+    return f"paused by {told}{more}"
 
 
-def conflicted(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.CONFLICTED,
+    "An older policy selects this Deployment, in mode Observe as well as in Enforce.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def conflicted(candidate: Candidate, _: Situation) -> str | None:
     if candidate.target.conflicts_with:
-        return Skip(
-            SkipReason.CONFLICTED, f"the older policy {candidate.target.conflicts_with} acts on this Deployment"
-        )
+        return f"the older policy {candidate.target.conflicts_with} acts on this Deployment"
     return None
 
 
-def opted_out(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.OPTED_OUT,
+    "The Deployment carries the annotation leakwarden.dev/skip; its value is the reason.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def opted_out(candidate: Candidate, _: Situation) -> str | None:
     value = candidate.target.workload.annotations.get(names.SKIP_ANNOTATION)
     if value is not None and value != "false":
-        return Skip(SkipReason.OPTED_OUT, f"annotation {names.SKIP_ANNOTATION}: {value[:100] or 'no reason given'}")
+        return f"annotation {names.SKIP_ANNOTATION}: {value[:100] or 'no reason given'}"
     return None
 
 
-def not_permitted(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.POD_PROTECTED,
+    "The pod, or for RolloutRestart one of the Deployment's pods, carries karpenter.sh/do-not-disrupt or"
+    ' cluster-autoscaler.kubernetes.io/safe-to-evict: "false".',
+    about=About.POD,
+    waiting_helps=False,
+)
+def pod_protected(candidate: Candidate, _: Situation) -> str | None:
+    """What the autoscalers of nodes are told to leave alone runs for somebody who cannot bear that it is taken away."""
+    if not candidate.disturbs:
+        return None
+    evicts = candidate.action.type is ActionType.EVICT_POD
+    taken = (candidate.pod,) if evicts else candidate.target.pods
+    return next((f"pod {one.pod.name}: {one.pod.protected}" for one in taken if one.pod.protected), None)
+
+
+@guard(
+    SkipReason.NOT_PERMITTED,
+    "The installation does not allow this action (actions.* in the chart's values).",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def not_permitted(candidate: Candidate, situation: Situation) -> str | None:
     if candidate.changes and candidate.action.type not in situation.permitted:
-        return Skip(SkipReason.NOT_PERMITTED, f"this installation does not allow {candidate.action.type}")
+        return f"this installation does not allow {candidate.action.type}"
     return None
 
 
-def outside_maintenance(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.OUTSIDE_MAINTENANCE,
+    "Now is outside spec.maintenance.allow, or within spec.maintenance.deny.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def outside_maintenance(candidate: Candidate, situation: Situation) -> str | None:
     why = objection(candidate.spec.maintenance, situation.now) if candidate.changes else ""
-    return Skip(SkipReason.OUTSIDE_MAINTENANCE, why) if why else None
+    return why if why else None
 
 
-def vetoed(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.VETOED,
+    "A query of spec.vetoes has an answer that is neither empty nor zero, or no answer.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def vetoed(candidate: Candidate, situation: Situation) -> str | None:
     """A veto that was not answered is a veto: what cannot be known is no consent."""
     if not candidate.changes:
         return None
     for veto in candidate.spec.vetoes:
         why = situation.surroundings.vetoes.get((candidate.policy.uid, veto.name), "it was not asked yet")
         if why:
-            return Skip(SkipReason.VETOED, f"veto {veto.name}: {why}")
+            return f"veto {veto.name}: {why}"
     return None
 
 
-def silenced(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.SILENCED,
+    "An active silence of the Alertmanager covers the namespace, Deployment or pod; or, for policies"
+    " that use alerts or have spec.respectSilences, it is not known whether one does. With spec.respectSilences that is so"
+    " for good while no Alertmanager is configured.",
+    about=About.POD,
+    waiting_helps=True,
+)
+def silenced(candidate: Candidate, situation: Situation) -> str | None:
     """Where no Alertmanager is configured there may be no silences at all, so nothing is held back; but a policy that says
     that silences are to be respected means some that exist, and what cannot be known is no consent."""
     silences = situation.surroundings.silences
@@ -76,7 +146,7 @@ def silenced(candidate: Candidate, situation: Situation) -> Skip | None:
         return None
     if silences is None:
         unknown = f"spec.respectSilences is true, and whether it is silenced is not known: {NOBODY_TO_ASK}"
-        return Skip(SkipReason.SILENCED, unknown) if candidate.spec.respect_silences else None
+        return unknown if candidate.spec.respect_silences else None
     alerts = {
         s.name: s.alert.name for s in candidate.spec.signals if s.type is SignalType.ALERT and s.alert is not None
     }
@@ -84,7 +154,7 @@ def silenced(candidate: Candidate, situation: Situation) -> Skip | None:
     about = {"namespace": workload.namespace, "deployment": workload.name, "pod": candidate.pod.pod.name}
     for silence in silences.active:
         if covers(silence, about, alerts.get(candidate.judgement.signal, "")):
-            return Skip(SkipReason.SILENCED, f"silence {silence.id[:64]} of the Alertmanager is active")
+            return f"silence {silence.id[:64]} of the Alertmanager is active"
     if silences.trouble and (alerts or candidate.spec.respect_silences):
-        return Skip(SkipReason.SILENCED, f"whether it is silenced is not known: {silences.trouble}")
+        return f"whether it is silenced is not known: {silences.trouble}"
     return None

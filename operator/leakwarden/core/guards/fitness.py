@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import ActionType, SignalType
-from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.guards.ownership import owner
 
 
-def at_max_replicas(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.AT_MAX_REPLICAS,
+    "The Deployment already has maxReplicas replicas.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def at_max_replicas(candidate: Candidate, _: Situation) -> str | None:
     maximum = candidate.action.max_replicas
     if candidate.action.type is ActionType.SCALE_OUT and candidate.target.workload.replicas >= (maximum or 0):
-        return Skip(SkipReason.AT_MAX_REPLICAS, f"{candidate.target.workload.replicas} replicas, maxReplicas {maximum}")
+        return f"{candidate.target.workload.replicas} replicas, maxReplicas {maximum}"
     return None
 
 
-def drops_requests(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.DROPS_REQUESTS,
+    "Pods of the Deployment are killed before they can finish their requests:"
+    " terminationGracePeriodSeconds is 0, or preStop uses all of it up. Nothing that takes pods away is done;"
+    " spec.audit.enabled: false waives it.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def drops_requests(candidate: Candidate, _: Situation) -> str | None:
     """A pod that gets SIGKILL as soon as it may know that it is to go cuts off every request in flight: the errors that
     acting is to prevent. Where less is certain (a drain that is merely short) the audit says so, and the leak weighs
     more. Who switches the audit off does not ask for this either."""
@@ -23,24 +37,36 @@ def drops_requests(candidate: Candidate, _: Situation) -> Skip | None:
         return None
     grace = candidate.target.workload.termination_grace
     if grace == 0:
-        return Skip(SkipReason.DROPS_REQUESTS, "terminationGracePeriodSeconds is 0: its pods are killed at once")
+        return "terminationGracePeriodSeconds is 0: its pods are killed at once"
     for container in candidate.target.workload.containers:
         length = container.pre_stop.seconds if container.pre_stop is not None else None
         if length is not None and length >= grace:
             told = f"preStop of {container.name} takes {length} s of terminationGracePeriodSeconds {grace}"
-            return Skip(SkipReason.DROPS_REQUESTS, f"{told}: no time is left to finish requests")
+            return f"{told}: no time is left to finish requests"
     return None
 
 
-def worsens_leak(candidate: Candidate, _: Situation) -> Skip | None:
-    kinds = {signal.name: signal.type for signal in candidate.spec.signals}
-    is_pool = kinds.get(candidate.judgement.signal) is SignalType.DB_POOL
-    if candidate.action.type is ActionType.SCALE_OUT and is_pool:
-        return Skip(SkipReason.WORSENS_LEAK, "another replica would open more connections to the same database")
+@guard(
+    SkipReason.WORSENS_LEAK,
+    "Scaling out would open more connections to a database whose pool is exhausted.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def worsens_leak(candidate: Candidate, _: Situation) -> str | None:
+    pools = {signal.name for signal in candidate.spec.signals if signal.is_connection_pool}
+    if candidate.action.type is ActionType.SCALE_OUT and candidate.judgement.signal in pools:
+        return "another replica would open more connections to the same database"
     return None
 
 
-def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.REPLICAS_OWNED,
+    "An autoscaler, a GitOps application or another controller owns the replicas (or whether one"
+    " does is not known), so ScaleOut is refused.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def replicas_owned(candidate: Candidate, situation: Situation) -> str | None:
     """Whoever owns the replicas would take the new one away, or take ours for the wish of a person."""
     if candidate.action.type is not ActionType.SCALE_OUT:
         return None
@@ -48,23 +74,34 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> Skip | None:
     scalers = situation.surroundings.autoscalers
     if scalers is None:
         why = situation.surroundings.autoscalers_denied
-        told = f"whether an autoscaler owns the replicas is not known{f': {why}' if why else ''}"
-        return Skip(SkipReason.REPLICAS_OWNED, told)
+        return f"whether an autoscaler owns the replicas is not known{f': {why}' if why else ''}"
     holder = scalers.get((workload.namespace, workload.name)) or owner(workload)
-    return Skip(SkipReason.REPLICAS_OWNED, f"{holder} owns the replicas") if holder else None
+    return f"{holder} owns the replicas" if holder else None
 
 
-def template_owned(candidate: Candidate, _: Situation) -> Skip | None:
+@guard(
+    SkipReason.TEMPLATE_OWNED,
+    "A GitOps application or another controller owns the pod template, so RolloutRestart is refused.",
+    about=About.WORKLOAD,
+    waiting_helps=False,
+)
+def template_owned(candidate: Candidate, _: Situation) -> str | None:
     """A restart through the pod template would be drift, and be reverted: a second rollout."""
     if candidate.action.type is not ActionType.ROLLOUT_RESTART:
         return None
     holder = owner(candidate.target.workload)
-    return Skip(SkipReason.TEMPLATE_OWNED, f"{holder} owns the pod template") if holder else None
+    return f"{holder} owns the pod template" if holder else None
 
 
-def escalated(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.ESCALATED,
+    "A person was called for this pod already; nothing else is tried.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def escalated(candidate: Candidate, situation: Situation) -> str | None:
     """A person is called once an episode, not at every tick."""
     if candidate.action.type is not ActionType.ESCALATE:
         return None
     call = situation.call(candidate.target.workload.uid, candidate.pod.pod.uid)
-    return Skip(SkipReason.ESCALATED, f"a person was called at {call.intended_at}: {candidate.why}") if call else None
+    return f"a person was called at {call.intended_at}: {candidate.why}" if call else None

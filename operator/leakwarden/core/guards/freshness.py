@@ -5,67 +5,88 @@ from __future__ import annotations
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.core.detection.history import incarnation_start
-from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.guards.model import About, Candidate, Situation, guard
 
 
-def cluster_not_synced(_: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.CLUSTER_NOT_SYNCED,
+    "The operator's view of the cluster is not complete or too old.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def cluster_not_synced(_: Candidate, situation: Situation) -> str | None:
     if not situation.cluster_fresh:
-        return Skip(SkipReason.CLUSTER_NOT_SYNCED, "the operator's view of the cluster is incomplete or too old")
+        return "the operator's view of the cluster is incomplete or too old"
     return None
 
 
-def quiet_after_start(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.QUIET_AFTER_START,
+    "The operator started, or took the lead, less than guards.quietAfterStart (chart values) ago.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def quiet_after_start(candidate: Candidate, situation: Situation) -> str | None:
     """An upgrade of the operator, or a new leader, must not be the moment at which much happens at once."""
     left = situation.surroundings.started + situation.surroundings.limits.quiet_after_start - situation.now
     if candidate.changes and left > 0:
-        return Skip(
-            SkipReason.QUIET_AFTER_START,
-            f"the operator began to lead just now; it looks on for {format_duration(left)} more",
-        )
+        return f"the operator began to lead just now; it looks on for {format_duration(left)} more"
     return None
 
 
-def refilling(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.REFILLING,
+    "The pod's readings had a hole less than spec.source.refill ago; what was averaged over it is wrong.",
+    about=About.POD,
+    waiting_helps=True,
+)
+def refilling(candidate: Candidate, situation: Situation) -> str | None:
     """After a hole in the readings averages are too low, and growth is drawn across what nobody saw."""
     resumed = candidate.pod.resumed
     if not candidate.changes or resumed is None:
         return None
     left = resumed + parse_duration(candidate.spec.source.refill) - situation.now
     if left > 0:
-        return Skip(
-            SkipReason.REFILLING, f"its readings had a hole and are whole again; {format_duration(left)} to wait"
-        )
+        return f"its readings had a hole and are whole again; {format_duration(left)} to wait"
     return None
 
 
-def warming_up(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.WARMING_UP,
+    "The pod, its process or the Deployment's last rollout is younger than spec.remediation.warmUp.",
+    about=About.POD,
+    waiting_helps=True,
+)
+def warming_up(candidate: Candidate, situation: Situation) -> str | None:
     """A process that was restarted by the kubelet is as young as a new pod."""
     warm_up = parse_duration(candidate.spec.remediation.warm_up)
     if not candidate.changes or warm_up == 0:
         return None
     age = situation.now - incarnation_start(candidate.pod.pod, "")
     if age < warm_up:
-        return Skip(
-            SkipReason.WARMING_UP,
-            f"the pod is {format_duration(max(age, 0))} old; it is left alone for its first {format_duration(warm_up)}",
+        return (
+            f"the pod is {format_duration(max(age, 0))} old; it is left alone for its first {format_duration(warm_up)}"
         )
     rolled_out = candidate.target.workload.rolled_out
     if rolled_out is not None and situation.now - rolled_out < warm_up:
         ago = format_duration(max(situation.now - rolled_out, 0))
-        return Skip(
-            SkipReason.WARMING_UP,
-            f"the last rollout ended {ago} ago; nothing is done for {format_duration(warm_up)} after it",
-        )
+        return f"the last rollout ended {ago} ago; nothing is done for {format_duration(warm_up)} after it"
     return None
 
 
-def rollout_in_progress(candidate: Candidate, _situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.ROLLOUT_IN_PROGRESS,
+    "The Deployment is rolling out or is paused; its pods are about to change anyway.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def rollout_in_progress(candidate: Candidate, _situation: Situation) -> str | None:
     workload = candidate.target.workload
     if not candidate.changes:
         return None
     if workload.paused:
-        return Skip(SkipReason.ROLLOUT_IN_PROGRESS, "the Deployment's rollout is paused")
+        return "the Deployment's rollout is paused"
     if workload.rollout_in_progress:
         done = f"{workload.updated_replicas} of {workload.replicas} replicas updated"
-        return Skip(SkipReason.ROLLOUT_IN_PROGRESS, f"the Deployment is rolling out, {done}")
+        return f"the Deployment is rolling out, {done}"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
@@ -14,6 +15,7 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.judgement import Judgement
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.text import printable
 from leakwarden.core.records.action_counts import Ledger
 
 
@@ -108,4 +110,42 @@ class Skip:
     message: str
 
 
-Guard = Callable[[Candidate, Situation], Skip | None]
+class About(Enum):
+    """What a guard's no is about: whether the next pod of the Deployment may be considered in its place."""
+
+    POD = "pod"
+    WORKLOAD = "workload"
+
+
+Question = Callable[[Candidate, Situation], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One guard. The reference, metrics, reports and the planning take what they need of it from here."""
+
+    reason: SkipReason
+    meaning: str  # of the reason, for people: one or two sentences, as the reference shows them
+    about: About
+    # Whether its no can end without anybody changing the policy or the Deployment. Where it cannot, the policy's next
+    # action is considered at once.
+    waiting_helps: bool
+    question: Question  # why not, in one line for people; None where it lets the action pass
+
+    @property
+    def name(self) -> str:
+        return self.question.__name__
+
+    def __call__(self, candidate: Candidate, situation: Situation) -> Skip | None:
+        why_not = self.question(candidate, situation)
+        # The reasons of people are quoted in it: of pauses, annotations, windows.
+        return None if why_not is None else Skip(self.reason, printable(why_not))
+
+
+def guard(reason: SkipReason, meaning: str, *, about: About, waiting_helps: bool) -> Callable[[Question], Guard]:
+    """Makes a guard of the question below it. Nothing has a default: each author decides each."""
+
+    def made(question: Question) -> Guard:
+        return Guard(reason, meaning, about, waiting_helps, question)
+
+    return made

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
-from leakwarden.core.guards.model import Candidate, Situation, Skip
+from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.model.policy import format_time, parse_time
 from leakwarden.core.records.action_counts import changes, is_under_way
 from leakwarden.core.records.escalation import is_overdue
@@ -18,19 +17,31 @@ BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again afte
 CANARY_SPEAKS_FOR = 86_400.0
 
 
-def action_pending(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.ACTION_PENDING,
+    "An action on this Deployment has not ended yet, or whether the pod's own one helped is not known yet.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def action_pending(candidate: Candidate, situation: Situation) -> str | None:
     """Nor is a person called for a pod whose own action may still be seen to help, as a scale-out may: the pod stays."""
     for record in situation.of(candidate):
         subject = f"{record.type} of {record.pod or record.workload}"
         if candidate.changes and record.phase is ActionPhase.PENDING:
-            return Skip(SkipReason.ACTION_PENDING, f"{subject} has not ended")
+            return f"{subject} has not ended"
         mine = record.pod_uid == candidate.pod.pod.uid and record.result is ActionResult.VERIFYING
         if mine and not is_overdue(record, candidate.spec, situation.now):
-            return Skip(SkipReason.ACTION_PENDING, f"whether {subject} helped is not known yet")
+            return f"whether {subject} helped is not known yet"
     return None
 
 
-def canary_pending(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.CANARY_PENDING,
+    "Whether the first action on this Deployment helped is not known yet; no other pod is touched before.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def canary_pending(candidate: Candidate, situation: Situation) -> str | None:
     """The first pod's outcome is seen before the next pod is touched; once one action helped, its siblings need not
     wait for each other's proof."""
     if not candidate.changes:
@@ -42,7 +53,7 @@ def canary_pending(candidate: Candidate, situation: Situation) -> Skip | None:
     if _proven(records, situation.now):
         return None
     subject = canary.pod or canary.workload
-    return Skip(SkipReason.CANARY_PENDING, f"whether {canary.type} of {subject} helped is not known yet")
+    return f"whether {canary.type} of {subject} helped is not known yet"
 
 
 def _proven(records: Sequence[ActionStatus], now: float) -> bool:
@@ -54,59 +65,92 @@ def _proven(records: Sequence[ActionStatus], now: float) -> bool:
     return False
 
 
-def staggered(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.STAGGERED,
+    "Another pod of the Deployment was acted on; this one's turn comes later, so that replicas that leak"
+    " together get out of step.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def staggered(candidate: Candidate, situation: Situation) -> str | None:
     """Replicas that leak together are taken one by one, far enough apart that they do not run out together again."""
     left = candidate.not_before - situation.now
     if candidate.disturbs and left > 0 and cooldown_active(candidate, situation) is None:
         due = format_time(candidate.not_before)
-        return Skip(SkipReason.STAGGERED, f"its turn comes at {due}, in {format_duration(left)}: {candidate.why}")
+        return f"its turn comes at {due}, in {format_duration(left)}: {candidate.why}"
     return None
 
 
-def others_in_flight(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.OTHERS_IN_FLIGHT,
+    "Actions on other Deployments are under way or not verified yet, as many as guards.maxConcurrent"
+    " (chart values) allows.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def others_in_flight(candidate: Candidate, situation: Situation) -> str | None:
     if not candidate.changes:
         return None
     others = situation.ledger.others_in_flight(candidate.target.workload.uid)
     allowed = situation.surroundings.limits.max_concurrent
     if others >= allowed:
-        return Skip(
-            SkipReason.OTHERS_IN_FLIGHT, f"actions on {others} other Deployments are under way, {allowed} may be"
-        )
+        return f"actions on {others} other Deployments are under way, {allowed} may be"
     return None
 
 
-def cooldown_active(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.COOLDOWN_ACTIVE,
+    "The last action on this Deployment is younger than spec.remediation.cooldown.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def cooldown_active(candidate: Candidate, situation: Situation) -> str | None:
     """Counts from the intent of whatever may have changed something: a crash never shortens it."""
     cooldown = parse_duration(candidate.spec.remediation.cooldown)
-    return _too_soon(candidate, situation, situation.of(candidate), cooldown, SkipReason.COOLDOWN_ACTIVE)
+    return _too_soon(candidate, situation, situation.of(candidate), cooldown)
 
 
-def pod_cooldown_active(candidate: Candidate, situation: Situation) -> Skip | None:
+@guard(
+    SkipReason.POD_COOLDOWN_ACTIVE,
+    "The last action for this pod is younger than spec.remediation.podCooldown.",
+    about=About.POD,
+    waiting_helps=True,
+)
+def pod_cooldown_active(candidate: Candidate, situation: Situation) -> str | None:
     cooldown = parse_duration(candidate.spec.remediation.pod_cooldown)
     mine = [record for record in situation.of(candidate) if record.pod_uid == candidate.pod.pod.uid]
-    return _too_soon(candidate, situation, mine, cooldown, SkipReason.POD_COOLDOWN_ACTIVE)
+    return _too_soon(candidate, situation, mine, cooldown)
 
 
 def _too_soon(
-    candidate: Candidate, situation: Situation, records: Sequence[ActionStatus], cooldown: float, reason: SkipReason
-) -> Skip | None:
+    candidate: Candidate, situation: Situation, records: Sequence[ActionStatus], cooldown: float
+) -> str | None:
     for record in records:
         if not candidate.changes or not changes(record):
             continue  # nothing was changed; `disruption_budget` paces refused evictions
         left = parse_time(record.intended_at) + cooldown - situation.now
         if left > 0:
             subject = f"{record.type} of {record.pod or record.workload}"
-            message = f"{subject} was decided at {record.intended_at}; next action in {format_duration(left)}"
-            return Skip(reason, message)
+            return f"{subject} was decided at {record.intended_at}; next action in {format_duration(left)}"
     return None
 
 
-def disruption_budget(candidate: Candidate, situation: Situation) -> Skip | None:
-    """After a refused eviction: wait before asking again."""
-    if candidate.action.type is not ActionType.EVICT_POD:
+@guard(
+    SkipReason.DISRUPTION_BUDGET,
+    "A PodDisruptionBudget forbids the eviction or the rollout now, or whether one does cannot be read.",
+    about=About.WORKLOAD,
+    waiting_helps=True,
+)
+def disruption_budget(candidate: Candidate, situation: Situation) -> str | None:
+    """After a refusal: wait before asking again."""
+    if not candidate.disturbs:
         return None
     for record in situation.of(candidate):
         asked = parse_time(record.finished_at)
-        if record.phase is ActionPhase.BLOCKED and situation.now - asked < BLOCKED_WAIT:
-            return Skip(SkipReason.DISRUPTION_BUDGET, record.message)
+        if (
+            record.type == candidate.action.type
+            and record.phase is ActionPhase.BLOCKED
+            and situation.now - asked < BLOCKED_WAIT
+        ):
+            return record.message
     return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
-from leakwarden.core.promql import PromQLError, confine
+from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +28,48 @@ class Policy:
     spec: PolicySpec | None
     error: str
     status: PolicyStatus
+    confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
+    # a younger one. None where nothing is known.
+    claims: Selector | None = None
 
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    def ask(self, question: Question) -> Confined:
+        """The question as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
+        known = self.confined.get(question)
+        return known if known is not None else ask(question)
+
+    @property
+    def vetoes_in_vain(self) -> Mapping[str, str]:
+        """Vetoes that can never object, with the reason, by name."""
+        told = {question.query: each.never_objects for question, each in self.confined.items() if not question.of_pods}
+        vetoes = self.spec.vetoes if self.spec is not None else ()
+        return {veto.name: why for veto in vetoes if (why := told.get(veto.query, ""))}
+
+
+# The first and the last second that a time can be written of, epoch s.
+_CALENDAR = (
+    datetime(1, 1, 1, tzinfo=UTC).timestamp(),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp(),
+)
 
 
 def parse_time(text: str | None) -> float:
     """Epoch seconds of an RFC 3339 time; 0 where there is none or it can't be read."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
 def format_time(epoch: float) -> str:
-    """RFC 3339 in UTC, whole seconds, as metav1.Time is written."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 in UTC, whole seconds, as metav1.Time is written. A time beyond the calendar is its first or last second."""
+    within = min(max(epoch, _CALENDAR[0]), _CALENDAR[1])
+    # Not by strftime, which writes a year below 1000 with fewer digits.
+    return datetime.fromtimestamp(within, UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _location(parts: tuple[int | str, ...]) -> str:
@@ -83,21 +108,31 @@ def _describe(error: ValidationError, limit: int = 5) -> str:
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 
-def _promql_errors(spec: PolicySpec, namespace: str) -> str:
+# What a source calls the labels that name a pod: its namespace's and its own.
+USUAL_LABELS = ("namespace", "pod")
+
+
+def questions(spec: PolicySpec, namespace: str, labels: tuple[str, str]) -> Iterator[tuple[str, Question]]:
+    """Every question that the spec asks, each with the field that it stands in."""
     for index, signal in enumerate(spec.signals):
-        for field, query in (("query", signal.query), ("limitQuery", signal.limit_query)):
-            if query is None:
-                continue
-            try:
-                confine(query, namespace)
-            except PromQLError as error:
-                return f"spec.signals[{index}].{field} is {query[:60]!r}: {error}"
+        for field_name, query in (("query", signal.query), ("limitQuery", signal.limit_query)):
+            if query is not None:
+                yield f"spec.signals[{index}].{field_name}", Question(query, namespace, *labels)
     for index, veto in enumerate(spec.vetoes):
+        yield f"spec.vetoes[{index}].query", Question(veto.query, namespace, *labels, of_pods=False)
+
+
+def _confined(
+    spec: PolicySpec, namespace: str, labels: tuple[str, str], asks: Callable[[Question], Confined]
+) -> tuple[dict[Question, Confined], str]:
+    """All questions confined, or what is wrong with the first that cannot be."""
+    found: dict[Question, Confined] = {}
+    for where, question in questions(spec, namespace, labels):
         try:
-            confine(veto.query, namespace, of_pods=False)
+            found[question] = asks(question)
         except PromQLError as error:
-            return f"spec.vetoes[{index}].query is {veto.query[:60]!r}: {error}"
-    return ""
+            return {}, f"{where} is {question.query[:60]!r}: {error}"
+    return found, ""
 
 
 def _readable_actions(status: Any) -> list[ActionStatus]:
@@ -109,20 +144,40 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
     return kept[:MAX_ACTIONS]
 
 
-def parse_policy(body: Mapping[str, Any]) -> Policy:
-    """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`."""
+def _readable_selector(spec: Any) -> Selector | None:
+    """The selector of a spec that cannot be read as a whole."""
+    try:
+        return Selector.model_validate(spec["selector"])
+    except Exception:
+        return None
+
+
+def parse_policy(
+    body: Mapping[str, Any],
+    asks: Callable[[Question], Confined] = ask,
+    labels: Mapping[str, tuple[str, str]] | None = None,
+) -> Policy:
+    """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`.
+
+    `asks` confines its queries; the operator does that in a process of its own. `labels` are what each source calls the
+    labels that name a pod, by the source's name; the usual ones where it is not in there.
+    """
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     namespace = str(metadata.get("namespace", ""))
     spec: PolicySpec | None = None
+    confined: dict[Question, Confined] = {}
     error = ""
     try:
         spec = PolicySpec.model_validate(body.get("spec") or {})
+        called = (labels or {}).get(spec.source.prometheus or "", USUAL_LABELS)
+        confined, error = _confined(spec, namespace, called, asks)
     except ValidationError as invalid:
         error = _describe(invalid)
-    except (RecursionError, TypeError, OverflowError):
+    except Exception:
+        # A spec that cannot be read must not leave the one before it in force.
         error = "spec cannot be read: it is not of the shape that the schema describes"
-    if spec is not None and (error := _promql_errors(spec, namespace)):
+    if error:
         spec = None
     try:
         status = PolicyStatus.model_validate(body.get("status") or {})
@@ -140,6 +195,8 @@ def parse_policy(body: Mapping[str, Any]) -> Policy:
         spec=spec,
         error=error,
         status=status,
+        confined=confined,
+        claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
     )
 
 

@@ -58,7 +58,7 @@ def course(status: LeakReportStatus, steps: Sequence[Step]) -> Course:
     limit = verdict.limit if verdict and verdict.limit and 0 < verdict.limit < 1e18 else None
     marks = tuple(step for step in steps if step.mark)
     origin, cone = _cone(points, verdict, limit)
-    return Course(points, unit, limit, origin, cone, marks)
+    return Course(points, unit, limit, origin=origin, cone=cone, marks=marks)
 
 
 def _cone(
@@ -109,7 +109,7 @@ def picture(what: Course, width: int, height: int, label: str, class_: str) -> M
     marks = [step for step in what.marks if t0 <= step.at <= t1]
     lanes = _lanes([((s.at - t0) / (t1 - t0) * plot, _name(s)) for s in marks], plot)
     rows = min(_MOST_LANES, max((row for row, _ in lanes), default=-1) + 1)
-    frame = _Frame(left, 8 + rows * _LANE, plot, height - 38, t0, t1, v0, v1)
+    frame = _Frame(left, 8 + rows * _LANE, plot, height=height - 38, t0=t0, t1=t1, v0=v0, v1=v1)
     total = round(frame.top + frame.height + 30)
     return tag(
         "svg",

@@ -82,7 +82,7 @@ def goroutines(
     if not captures:
         return None
     stacks = [[(_with_operation(g.operation, g.stack), g.count) for g in groups(p).values()] for p in captures]
-    return _flame(title, "goroutines", captures, stacks, ownership, suspects)
+    return _flame(title, "goroutines", captures, stacks=stacks, ownership=ownership, suspects=suspects)
 
 
 def heap(
@@ -96,7 +96,9 @@ def heap(
     if not usable:
         return None
     stacks = [[(sample.stack, sample.values[column]) for sample in profile.samples] for profile, column in usable]
-    return _flame(title, "bytes", [profile for profile, _ in usable], stacks, ownership, suspects)
+    return _flame(
+        title, "bytes", [profile for profile, _ in usable], stacks=stacks, ownership=ownership, suspects=suspects
+    )
 
 
 def _with_operation(operation: str, stack: Stack) -> Stack:
@@ -107,6 +109,7 @@ def _flame(
     title: str,
     unit: str,
     captures: Sequence[Profile],
+    *,
     stacks: Sequence[list[tuple[Stack, int]]],
     ownership: Ownership,
     suspects: Collection[tuple[str, int]],
@@ -139,10 +142,10 @@ def _flame(
         title,
         unit,
         total,
-        sum(n for _, n in earlier) if compared else None,
-        taken if taken > 0 else None,
-        _laid_out(root, total, compared, ownership, suspects),
-        heaviest,
+        before=sum(n for _, n in earlier) if compared else None,
+        seconds=taken if taken > 0 else None,
+        boxes=_laid_out(root, total, compared, ownership, suspects),
+        heaviest=heaviest,
     )
 
 
@@ -173,6 +176,17 @@ def _laid_out(
         change = node.value - node.before if compared else None
         suspect = (frame.function, frame.line) in suspects
         owner = ownership.of(frame)
-        found.append(Box(frame, depth, start / total, node.value / total, node.value, change, owner, suspect))
+        found.append(
+            Box(
+                frame,
+                depth,
+                start / total,
+                share=node.value / total,
+                value=node.value,
+                change=change,
+                owner=owner,
+                suspect=suspect,
+            )
+        )
         push(node, depth + 1, start)
     return tuple(found)

@@ -9,7 +9,7 @@ from leakwarden.api.v1alpha1.evidence_status import SuspectStatus
 from leakwarden.api.v1alpha1.leakreport import Measurement, VerificationStatus
 from leakwarden.core.page.figures import LARGEST, amount, growth
 from leakwarden.core.page.markup import Child, Markup, tag
-from leakwarden.core.page.story import held, place, shape, short
+from leakwarden.core.page.story import explained, held, place, shape, short
 
 
 def suspect_list(suspects: Sequence[SuspectStatus]) -> Markup:
@@ -21,7 +21,13 @@ def suspect_list(suspects: Sequence[SuspectStatus]) -> Markup:
 def _suspect(suspect: SuspectStatus, greatest: int) -> Markup:
     part = max(0.0, min(1.0, suspect.count / greatest)) if greatest > 0 else 0.0
     facts = ", ".join(
-        x for x in (shape(suspect), f"{suspect.confidence} confidence" if suspect.confidence else "") if x
+        x
+        for x in (
+            shape(suspect),
+            explained(suspect),
+            f"{suspect.confidence} confidence" if suspect.confidence else "",
+        )
+        if x
     )
     return tag(
         "li",
@@ -51,7 +57,7 @@ def comparison(found: VerificationStatus, unit: str) -> Markup:
     ]
     low, high = _scale([m for _, _, m in measured if m is not None])
     return tag(
-        "div", [_measurement(name, who, m, unit, low, high) for name, who, m in measured], class_="comparison"
+        "div", [_measurement(name, who, m, unit=unit, low=low, high=high) for name, who, m in measured], class_="comparison"
     )  # fmt: skip
 
 
@@ -66,7 +72,7 @@ def _scale(measured: Sequence[Measurement]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _measurement(name: str, who: str, measured: Measurement | None, unit: str, low: float, high: float) -> Markup:
+def _measurement(name: str, who: str, measured: Measurement | None, *, unit: str, low: float, high: float) -> Markup:
     if measured is None:
         return tag("div", tag("h3", name), tag("p", f"{who}: not measured", class_="muted"), class_="card")
     pods = f"{measured.pods} pod{'' if measured.pods == 1 else 's'}" if measured.pods else ""

@@ -6,6 +6,7 @@ from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.planning.planning import Decision
+from leakwarden.core.records.scale_in import ADDED
 
 
 def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
@@ -26,6 +27,6 @@ def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
         phase=ActionPhase.PENDING,
         intended_at=format_time(now),
         replicas_before=replicas if scales else None,
-        replicas_after=replicas + 1 if scales else None,
+        replicas_after=replicas + ADDED if scales else None,
         return_at=format_time(now + candidate.action.lives_for) if scales else None,
     )

@@ -50,7 +50,7 @@ def _rungs(
     if situation.call(workload_uid, pod_uid) is not None:
         escalating = [action for action in actions if action.type is ActionType.ESCALATE]
         return [(action, "") for action in escalating or [Action(type=ActionType.ESCALATE)]]
-    passed = [spent(action, spec, pod_uid, records, since, situation.now) for action in actions]
+    passed = [spent(action, spec, pod_uid, records=records, since=since, now=situation.now) for action in actions]
     left = [index for index, why in enumerate(passed) if not why]
     if not left:
         return [(action, "every action was tried and did not help; begun anew") for action in actions]
@@ -67,7 +67,7 @@ def _decide_pod(
     def consider(action: Action, passed: str) -> Decision:
         why = "; ".join(part for part in (passed, place.why) if part)
         candidate = Candidate(
-            policy, spec, target, place.pod, judgement, action, place.order, place.not_before, why
+            policy, spec, target, pod=place.pod, judgement=judgement, action=action, order=place.order, not_before=place.not_before, why=why
         )  # fmt: skip
         return Decision(candidate, ask(candidate, situation))
 

@@ -6,6 +6,7 @@ operator, or another replica taking over, changes no count.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,13 +14,15 @@ from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import parse_time
+from leakwarden.core.model.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class CountedAction:
-    """An action that changed something, or may have. `namespace` is empty where it is not known."""
+    """An action that changed something, or may have."""
 
-    namespace: str
+    namespace: str  # empty where it is not known
+    workload: str  # the Deployment's name: one that is made again under it has not got a new budget
     workload_uid: str
     at: float  # epoch s; when it was decided, so that a crash never makes it younger
     in_flight: bool
@@ -36,7 +39,10 @@ def is_under_way(record: ActionStatus) -> bool:
 
 
 class Ledger:
-    """`records` by workload UID; `namespaces` says where a workload lives whose record stands in no report."""
+    """All actions. Reports and records must have been put in their place (core/records/place.py) before.
+
+    `records` by workload UID; `namespaces` says where a workload lives whose record stands in no report.
+    """
 
     def __init__(
         self,
@@ -44,36 +50,56 @@ class Ledger:
         records: Mapping[str, Sequence[ActionStatus]],
         namespaces: Mapping[str, str],
     ) -> None:
-        entries: dict[str, CountedAction] = {}
+        # An identifier is unique within its namespace only: nobody can make another's action be forgotten.
+        entries: dict[tuple[str, str], CountedAction] = {}
         for report in reports:
-            for record in report.status.actions:
+            for index, record in enumerate(report.status.actions):
                 if changes(record):
-                    entries[record.id] = _entry(record, report.namespace)
+                    # Only the newest action of an open episode can be under way, whatever a report says of others.
+                    going_on = index == 0 and not report.ended and is_under_way(record)
+                    entries[report.namespace, record.id] = _entry(record, report.namespace, going_on)
+        seen = {identifier for _, identifier in entries}
         for uid, kept in records.items():
+            namespace = namespaces.get(uid, "")
             for record in kept:
-                if changes(record) and record.id not in entries:
-                    entries[record.id] = _entry(record, namespaces.get(uid, ""))
+                known = (namespace, record.id) in entries or (not namespace and record.id in seen)
+                if changes(record) and not known:
+                    entries[namespace, record.id] = _entry(record, namespace, is_under_way(record))
         self._entries = tuple(entries.values())
 
     def times(self) -> list[float]:
         return sorted(entry.at for entry in self._entries)
 
-    def used(self, since: float, namespace: str | None = None, workload_uid: str | None = None) -> int:
-        """Actions decided at or after `since`. One of which nobody knows the namespace counts in every namespace."""
+    def used_in(self, namespace: str, since: float) -> int:
+        """Actions in the namespace decided at or after `since`, epoch s. One whose namespace is not known counts in
+        every namespace."""
+        return sum(entry.at >= since and entry.namespace in (namespace, "") for entry in self._entries)
+
+    def used_on(self, workload: Workload, since: float) -> int:
+        """Actions on the Deployment decided at or after `since`, epoch s, and on earlier ones of its name."""
         return sum(
             entry.at >= since
-            and (namespace is None or entry.namespace in (namespace, ""))
-            and (workload_uid is None or entry.workload_uid == workload_uid)
+            and (
+                entry.workload_uid == workload.uid
+                or (entry.namespace, entry.workload) == (workload.namespace, workload.name)
+            )
             for entry in self._entries
         )
+
+    def used_anywhere(self, since: float, of_one: int) -> int:
+        """Actions in the cluster decided at or after `since`, epoch s. No namespace counts for more than `of_one`, which
+        is what one may have: whatever its reports say, the others keep their share."""
+        by_namespace = Counter(entry.namespace for entry in self._entries if entry.at >= since)
+        return sum(min(count, of_one) for count in by_namespace.values())
 
     def others_in_flight(self, workload_uid: str) -> int:
         """How many other workloads have an action under way."""
         return len({e.workload_uid for e in self._entries if e.in_flight and e.workload_uid != workload_uid})
 
 
-def _entry(record: ActionStatus, namespace: str) -> CountedAction:
-    return CountedAction(namespace, record.workload_uid, parse_time(record.intended_at), is_under_way(record))
+def _entry(record: ActionStatus, namespace: str, in_flight: bool) -> CountedAction:
+    decided = parse_time(record.intended_at)
+    return CountedAction(namespace, record.workload, record.workload_uid, decided, in_flight)
 
 
 def last_burst(times: Sequence[float], count: int, window: float) -> float | None:

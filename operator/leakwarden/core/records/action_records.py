@@ -73,7 +73,7 @@ def view_of(policy: Policy, reports: Iterable[LeakReport], legacy: Sequence[Acti
     mine = [
         record.model_copy(update={"report": report.name})
         for report in reports
-        if report.spec.policy.uid == policy.uid
+        if report.spec.policy.uid == policy.uid and report.namespace == policy.namespace
         for record in report.status.actions
     ]
     return newest_first([*mine, *legacy])[:MAX_ACTIONS]

@@ -44,7 +44,7 @@ def _since_it_helped(records: Sequence[ActionStatus], now: float) -> list[Action
 
 
 def spent(
-    action: Action, spec: PolicySpec, pod_uid: str, records: Sequence[ActionStatus], since: float, now: float
+    action: Action, spec: PolicySpec, pod_uid: str, *, records: Sequence[ActionStatus], since: float, now: float
 ) -> str:
     """Why the action is not tried again for now, in words; empty where it may be.
 
@@ -59,7 +59,9 @@ def spent(
         if is_overdue(record, spec, now):
             return f"{action.type} was not seen to help within {format_duration(patience)}"
         same_pod = record.pod_uid == pod_uid
-        if action.type is ActionType.SCALE_OUT and same_pod and record.phase is ActionPhase.DONE:
+        # One whose answer was lost may have added its replica, and another would be one too many.
+        added = record.phase in (ActionPhase.DONE, ActionPhase.INTERRUPTED)
+        if action.type is ActionType.SCALE_OUT and same_pod and added:
             return "the pod leaks on beside the replica that was added"
         refused = record.phase in (ActionPhase.BLOCKED, ActionPhase.FAILED)
         if same_pod and refused and now - since > patience:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from leakwarden.api.v1alpha1.policy import ActionType, Mode
+from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time, parse_time
 from leakwarden.core.model.workload import Snapshot, Workload
 
 _NOT_YET = "not taken back yet: "
+ADDED = 1  # replicas that one ScaleOut adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Return:
 def is_out(record: ActionStatus) -> bool:
     """Whether the record holds a replica that was, or may have been, added and was not taken back yet.
 
-    Interrupted: the operator died and nobody knows whether it was added; the replicas will tell.
+    Interrupted: the operator died, or the answer was lost, and nobody knows whether it was added; the replicas show it.
     """
     return (
         record.type == ActionType.SCALE_OUT
@@ -41,8 +42,8 @@ def is_out(record: ActionStatus) -> bool:
 def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot: Snapshot, now: float) -> list[Return]:
     """At most one for each Deployment: the newest scale-out goes first, since it stands on those before it.
 
-    `policies` by UID. Waits while the policy is suspended or observes, and while a rollout is under way; a policy that
-    is gone left its replica behind, which goes.
+    `policies` by UID. Reports must have been put in their place (core/records/place.py) before. What would change
+    replicas is still subject to the policy and its guards (core/planning/taking_back.py).
     """
     newest: dict[str, tuple[LeakReport, ActionStatus]] = {}
     for report in reports:
@@ -52,18 +53,15 @@ def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot:
                 newest[record.workload_uid] = (report, record)
     found = []
     for report, record in newest.values():
-        policy = policies.get(report.spec.policy.uid)
-        held_back = policy is not None and (
-            policy.spec is None or policy.spec.suspend or policy.spec.mode is not Mode.ENFORCE
-        )
-        if not held_back and parse_time(record.return_at) <= now:
-            decided = _decide(report, record, snapshot)
-            if decided is not None:
-                found.append(decided)
+        if parse_time(record.return_at) > now:
+            continue
+        decided = _decide(report, record, policies.get(report.spec.policy.uid), snapshot)
+        if decided is not None:
+            found.append(decided)
     return found
 
 
-def _decide(report: LeakReport, record: ActionStatus, snapshot: Snapshot) -> Return | None:
+def _decide(report: LeakReport, record: ActionStatus, policy: Policy | None, snapshot: Snapshot) -> Return | None:
     workload = snapshot.workloads.get(record.workload_uid)
     if workload is None:
         return Return(report, record, None, None, "the Deployment is gone")
@@ -72,19 +70,21 @@ def _decide(report: LeakReport, record: ActionStatus, snapshot: Snapshot) -> Ret
     if workload.replicas != record.replicas_after or record.replicas_before is None:
         words = f"somebody set {workload.replicas} replicas meanwhile, which stand"
         return Return(report, record, workload, None, words)
+    if workload.replicas - record.replicas_before != ADDED:
+        words = f"an action adds {ADDED} replica, and this record says otherwise; {workload.replicas} replicas stand"
+        return Return(report, record, workload, None, words)
+    if policy is None:
+        return Return(report, record, workload, None, "the policy is gone, so nobody wants it; the replica stands")
     holder = (snapshot.autoscalers or {}).get((workload.namespace, workload.name))
     if holder:
         return Return(report, record, workload, None, f"{holder} owns the replicas now")
-    if workload.rollout_in_progress or workload.paused:
-        return None
     return Return(report, record, workload, record.replicas_before, f"back to {record.replicas_before} replicas")
 
 
 def returned(record: ActionStatus, message: str, now: float) -> ActionStatus:
     """The record once its replica is taken back, or given up."""
-    return record.model_copy(
-        update={"returned_at": format_time(now), "message": _said(record, f"taken back: {message}")}
-    )
+    said = _said(record, f"taken back: {message}")
+    return record.model_copy(update={"returned_at": format_time(now), "message": said})
 
 
 def not_returned(record: ActionStatus, why: str) -> ActionStatus:

@@ -69,13 +69,11 @@ def ready(
         named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
         more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
         return ("False", ConditionReason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
+    in_vain = "".join(f"; veto {name} can never object: {why}" for name, why in policy.vetoes_in_vain.items())
     if not evaluation.workloads:
-        return ("True", ConditionReason.NO_TARGETS, "no Deployment of this namespace matches the selector")
-    return (
-        "True",
-        ConditionReason.RECONCILED,
-        f"{counted(len(evaluation.workloads), 'Deployment')} selected, mode {policy.spec.mode}",
-    )
+        return ("True", ConditionReason.NO_TARGETS, f"no Deployment of this namespace matches the selector{in_vain}")
+    told = f"{counted(len(evaluation.workloads), 'Deployment')} selected, mode {policy.spec.mode}"
+    return ("True", ConditionReason.RECONCILED, f"{told}{in_vain}")
 
 
 def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:

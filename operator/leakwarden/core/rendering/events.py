@@ -51,15 +51,24 @@ def workload_ref(workload: Workload) -> ObjectRef:
 
 
 def _both(
-    policy: Policy, workload: Workload | None, reason: str, action: str, note: str, warning: bool
+    policy: Policy, workload: Workload | None, reason: str, *, action: str, note: str, warning: bool
 ) -> list[Announcement]:
     """On the workload, where its owners look, and on the policy, where its authors look."""
     note = note[:NOTE_LENGTH]
     told = [
-        Announcement(policy_ref(policy), workload_ref(workload) if workload else None, reason, action, note, warning)
+        Announcement(
+            policy_ref(policy),
+            workload_ref(workload) if workload else None,
+            reason,
+            action=action,
+            note=note,
+            warning=warning,
+        )
     ]
     if workload is not None:
-        told.append(Announcement(workload_ref(workload), policy_ref(policy), reason, action, note, warning))
+        told.append(
+            Announcement(workload_ref(workload), policy_ref(policy), reason, action=action, note=note, warning=warning)
+        )
     return told
 
 
@@ -75,7 +84,7 @@ def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> li
         if not warning and was != "False":
             continue  # that all is well is news only where it was not
         note = f"{condition.reason}: {condition.message}"
-        told += _both(policy, None, reason, "Evaluate", note, warning)
+        told += _both(policy, None, reason, action="Evaluate", note=note, warning=warning)
     return told
 
 
@@ -101,9 +110,16 @@ def _verdicts(
             return []  # on its way down; said again only when it is Healthy
         note = f"{worst.name}: {worst.signal}: {worst.message}" if worst else f"{workload.name} is {now}"
         note += _suspected(suspects, worst.name if worst else "")
-        return _both(policy, workload, event[0], "Judge", note, event[1])
+        return _both(policy, workload, event[0], action="Judge", note=note, warning=event[1])
     if now is Verdict.HEALTHY and SEVERITY[was] >= SEVERITY[Verdict.LEAKING]:
-        return _both(policy, workload, "LeakGone", "Judge", f"all {after.pods} pods are judged Healthy", False)
+        return _both(
+            policy,
+            workload,
+            "LeakGone",
+            action="Judge",
+            note=f"all {after.pods} pods are judged Healthy",
+            warning=False,
+        )
     return []
 
 
@@ -123,9 +139,9 @@ def _skips(
         note = f"mode Observe: would {skip.action} {skip.pod}"
         if SkipReason.NOT_PERMITTED in skip.reasons:
             note += f"; in mode Enforce the installation would have to allow {skip.action}, too"
-        return _both(policy, workload, "WouldAct", skip.action, note, False)
+        return _both(policy, workload, "WouldAct", action=skip.action, note=note, warning=False)
     note = f"{skip.action} {skip.pod} skipped: {', '.join(loud)}: {skip.message}"
-    return _both(policy, workload, "RemediationSkipped", skip.action or "Remediate", note, False)
+    return _both(policy, workload, "RemediationSkipped", action=skip.action or "Remediate", note=note, warning=False)
 
 
 _DONE_EVENTS = {
@@ -158,19 +174,38 @@ def _action(
             case ActionPhase.DONE:
                 note = f"{after.type} {subject}: {after.signal}: {after.reason}{_suspected(suspects, after.pod)}"
                 reason, warning = _DONE_EVENTS.get(after.type, ("Remediated", False))
-                told += _both(policy, workload, reason, after.type, note, warning)
+                told += _both(policy, workload, reason, action=after.type, note=note, warning=warning)
             case ActionPhase.BLOCKED:
-                told += _both(policy, workload, "EvictionBlocked", after.type, f"{subject}: {after.message}", True)
+                told += _both(
+                    policy,
+                    workload,
+                    "EvictionBlocked",
+                    action=after.type,
+                    note=f"{subject}: {after.message}",
+                    warning=True,
+                )
             case ActionPhase.FAILED:
-                told += _both(policy, workload, "RemediationFailed", after.type, f"{subject}: {after.message}", True)
+                told += _both(
+                    policy,
+                    workload,
+                    "RemediationFailed",
+                    action=after.type,
+                    note=f"{subject}: {after.message}",
+                    warning=True,
+                )
             case ActionPhase.INTERRUPTED:
                 told += _both(
-                    policy, workload, "RemediationInterrupted", after.type, f"{subject}: {after.message}", True
+                    policy,
+                    workload,
+                    "RemediationInterrupted",
+                    action=after.type,
+                    note=f"{subject}: {after.message}",
+                    warning=True,
                 )
     was = before.result if before is not None else None
     if after.result is not None and after.result != was and (event := _RESULT_EVENTS.get(after.result)):
         note = after.message + _suspected(suspects, after.pod)
-        told += _both(policy, workload, event[0], after.type, note, event[1])
+        told += _both(policy, workload, event[0], action=after.type, note=note, warning=event[1])
     return [replace(announcement, essential=True) for announcement in told]
 
 
@@ -183,9 +218,11 @@ def _circuit(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[
 
     was, now = opened(before), opened(after)
     if now and not was:
-        return _both(policy, None, "CircuitOpened", "Remediate", now, True)
+        return _both(policy, None, "CircuitOpened", action="Remediate", note=now, warning=True)
     if was and not now:
-        return _both(policy, None, "CircuitClosed", "Remediate", "actions may be taken again", False)
+        return _both(
+            policy, None, "CircuitClosed", action="Remediate", note="actions may be taken again", warning=False
+        )
     return []
 
 
@@ -225,11 +262,18 @@ def report_announcements(
     if evidence is not None and evidence != before.status.evidence:
         if evidence.state in (EvidenceState.CAPTURED, EvidenceState.PARTIAL) or evidence.descriptors:
             note = f"{pod}: {evidence.summary or 'profiles were taken, nothing stands out'}"
-            told += _both(policy, workload, "EvidenceCaptured", "Capture", note, False)
+            told += _both(policy, workload, "EvidenceCaptured", action="Capture", note=note, warning=False)
         elif evidence.state is EvidenceState.FAILED:
             note = f"{pod}: {evidence.reason}: {evidence.message}"
-            told += _both(policy, workload, "EvidenceFailed", "Capture", note, False)
+            told += _both(policy, workload, "EvidenceFailed", action="Capture", note=note, warning=False)
     unverified = all(record.result is None for record in after.status.actions)
     if after.ended and not before.ended and unverified:
-        told += _both(policy, workload, str(after.status.phase), "Judge", f"{pod}: {after.status.message}", False)
+        told += _both(
+            policy,
+            workload,
+            str(after.status.phase),
+            action="Judge",
+            note=f"{pod}: {after.status.message}",
+            warning=False,
+        )
     return told

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from leakwarden.api.v1alpha1.policy import Signal, SignalType
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Query
-from leakwarden.core.promql import PromQLError, confine, matcher
+from leakwarden.core.promql import PromQLError, Question, matcher
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, LimitKind, row_of
 
 # Keys of the readings that explain growth.
@@ -20,7 +20,7 @@ COLLECTIONS = "context/gc"
 def answer_key(signal: Signal, namespace: str) -> str:
     """Identifies what is asked, so that two policies that ask the same share one query."""
     match signal.type:
-        case SignalType.PROMQL:
+        case SignalType.PROMQL | SignalType.DB_POOL if signal.query is not None:
             text = f"{signal.query}\n{signal.limit_query}"
         case SignalType.ALERT:
             assert signal.alert is not None
@@ -54,7 +54,8 @@ def unit_of(kind: SignalType) -> str:
     return row.unit if row is not None else ""
 
 
-def _user_query(signal: Signal, namespace: str, namespace_label: str, pod_label: str) -> Query:
+def _user_query(policy: Policy, signal: Signal, namespace_label: str, pod_label: str) -> Query:
+    namespace = policy.namespace
     if signal.type is SignalType.ALERT:
         assert signal.alert is not None
         labels = {
@@ -67,10 +68,10 @@ def _user_query(signal: Signal, namespace: str, namespace_label: str, pod_label:
         limit = None
     else:
         assert signal.query is not None
-        value = confine(signal.query, namespace, namespace_label=namespace_label, pod_label=pod_label)
+        value = policy.ask(Question(signal.query, namespace, namespace_label, pod_label)).query
         limit = None
         if signal.limit_query is not None:
-            limit = confine(signal.limit_query, namespace, namespace_label=namespace_label, pod_label=pod_label)
+            limit = policy.ask(Question(signal.limit_query, namespace, namespace_label, pod_label)).query
     return Query(
         key=answer_key(signal, namespace),
         value=value,
@@ -85,8 +86,7 @@ def needed_queries(
 ) -> list[Query]:
     """The queries for these policies, which share one source; in a stable order.
 
-    The labels are what the source calls them. A user's query that cannot be confined with them (it was checked with
-    the usual names when the policy was read) is left out: its signal is then Unknown, and no other is affected.
+    The labels are what the source calls them. A user's query that cannot be confined with them is left out: its signal is then Unknown, and no other is affected.
     """
     shared: dict[SignalType, set[str]] = {}
     own: dict[str, Query] = {}
@@ -94,9 +94,9 @@ def needed_queries(
         if policy.spec is None:
             continue
         for signal in policy.spec.signals:
-            if signal.type in (SignalType.PROMQL, SignalType.ALERT):
+            if signal.query is not None or signal.type is SignalType.ALERT:
                 with contextlib.suppress(PromQLError):
-                    query = _user_query(signal, policy.namespace, namespace_label, pod_label)
+                    query = _user_query(policy, signal, namespace_label, pod_label)
                     own[query.key] = query
             else:
                 shared.setdefault(signal.type, set()).add(policy.namespace)

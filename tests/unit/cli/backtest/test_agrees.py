@@ -22,6 +22,8 @@ from leakwarden.core.signals.queries import RATE
 from leakwarden.engine.reader import Reader
 from tests.builders import NOW, pod, policy, snapshot, workload
 
+pytestmark = pytest.mark.slow
+
 STEP, INTERVAL = 60.0, 30.0  # s, the operator's defaults
 AFTERWARDS = 660.0  # s without readings at the end, longer than any maxAge here
 
@@ -85,7 +87,7 @@ async def operator_says(judged: Policy, lines: Sequence[Series]) -> dict[int, li
             ],
         )
         readings = (await reader.read([judged], world, float(now)))[judged.uid]
-        found = evaluate(judged, world, True, readings, {}, {}, float(now))
+        found = evaluate(judged, world, True, readings=readings, owner={}, findings={}, now=float(now))
         for one in found.workloads[0].pods:
             place = present[one.pod.name]
             judgement, own = one.judgements[0], said[place]

@@ -22,6 +22,8 @@ from leakwarden.core.detection.detector import EXHAUSTING, HEALTHY, LEAKING, UNK
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change
 
+pytestmark = pytest.mark.slow
+
 BEGIN = 1_700_000_000
 
 

@@ -1,0 +1,64 @@
+"""How a command ends when it cannot do what was asked: one error, one line on standard error, one exit code.
+
+Every error of a command is defined here. Its message is one line for people, which names what is wrong and what is
+allowed. The exit codes are those that `leakwarden --help` lists; a command gives its own names to the ones it uses.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+UNUSABLE: Final = 2  # exit code: wrong usage, or input that cannot be read
+
+
+class CommandFailed(Exception):
+    """The command cannot do what was asked; the message is one line for people."""
+
+
+class ClusterRefused(CommandFailed):
+    """The API server answered, but not with the objects that were asked for."""
+
+
+class NoReport(CommandFailed):
+    """There is no LeakReport to show."""
+
+
+class Misused(CommandFailed):
+    """An option has a value that is not allowed."""
+
+
+class NotStarted(CommandFailed):
+    """The process of --exec cannot be run."""
+
+
+class NeverRead(CommandFailed):
+    """The process that is to be watched gave no readings at all."""
+
+
+def say(command: str, message: str) -> None:
+    """One line on standard error, without control characters: texts of others must not drive a terminal."""
+    # Imported here, as everything in the commands is: `leakwarden --help` stays quick.
+    from leakwarden.cli.audit.report import printable
+
+    print(f"leakwarden {command}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def fail(command: str, message: str) -> int:
+    """Say why the command ends, and give its exit code."""
+    say(command, message)
+    return UNUSABLE
+
+
+def refusal(plural: str, status: int, namespace: str | None, server: str) -> str:
+    """Why the API server did not list the objects called `plural` in one namespace (None: in all), in one line."""
+    if status == 401:
+        return f"{server} does not accept the credentials (HTTP 401)"
+    if status == 403:
+        where = f"in namespace {namespace}" if namespace else "in all namespaces; with -n NAMESPACE you may be"
+        return f"you are not allowed to list {plural} {where} (HTTP 403)"
+    if status == 404:
+        return f"{server} knows no {plural}: install the chart, or apply crds/ (HTTP 404)"
+    if status == 410:
+        return f"the list of {plural} changed while it was read; try again"
+    return f"{server} answered HTTP {status}"

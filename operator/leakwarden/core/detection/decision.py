@@ -1,0 +1,205 @@
+"""The verdict of each row, from what its windows say: a state machine whose state is kept in `Rows`.
+
+                     a window shows a leak for long enough: _begin
+    +---------+  ---------------------------------------------->  +---------+   _press: sure, and   +------------+
+    | Healthy |                                                   | Leaking |  -- soon exhausted -> | Exhausting |
+    | Suspect |  <----------------------------------------------  +---------+                       +------------+
+    +---------+    _fall_back: the level has given back,            |     ^                               |
+         ^         _stop: no window shows it any more               +-----+ _renew: shown again           |
+         |                                                                                                |
+         +---------------------- _fall_back, _stop ------------------------------------------------------+
+
+Exhausting is never left for Leaking: an estimate that wavers must not turn an action on and off. Whatever the state,
+what is said is Unknown while readings are too few, stale or without a limit (`_unknown`); the state is kept meanwhile.
+Each transition is one function over all rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.detection.state import DetectorState, Rows, Widths
+from leakwarden.core.detection.thresholds import Gates
+from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.readings import Floats
+
+VERDICTS = tuple(Verdict)  # a verdict's code is its place here, which is its severity
+HEALTHY, UNKNOWN, SUSPECT, LEAKING, EXHAUSTING = range(5)
+_NONE, _FELL, _STOPPED = range(3)  # how the latest leak of a row has ended
+_ENDED = np.array([VerdictReason.Steady, VerdictReason.FellBack, VerdictReason.GrowthStopped])
+_LEAST_HOLD = 1800.0  # s for which a leak is believed without another proof, however short the window that showed it
+_GIVEN_BACK = 0.75  # of the highest floor of the leak: a leak does not give back
+_FEW = 6  # readings, below which nothing is judged
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What policies say of growth, in seconds: one for all rows, or one for each."""
+
+    exhausts_within: float | Floats = 3600.0
+    max_age: float | Floats = 120.0
+    gates: Gates = field(default_factory=Gates)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One entry a row. Growth in the signal's unit per hour; times to exhaustion in seconds, infinite where it does
+    not grow."""
+
+    verdict: Ints
+    reason: Ints
+    growth_low: Floats
+    growth_high: Floats
+    seconds_low: Floats
+    seconds_high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the windows show of a leak now."""
+
+    leak: Bools  # a window shows it, for as many evaluations in a row as its width needs
+    sure: Bools  # ... and clearly enough to act on
+    width: Ints  # the width that speaks: of those that show a leak, the one that sees the limit first
+
+
+def decide(state: DetectorState, context: Context, now: float) -> Judged:
+    """Move each row on, and give its verdict of `now`."""
+    n, gates = len(state), context.gates
+    rows, widths = state.rows.pick(slice(n)), state.widths.pick(slice(n))
+    shown = _shown(widths, gates, now)
+    stale = _stale(rows, context, now)
+    _begin(rows, shown, now)
+    _renew(rows, widths, shown, now)
+    fell = _fall_back(rows)
+    stopped = _stop(rows, shown, fell, stale, now)
+    _end(rows, fell | stopped)
+    leaking = ~np.isnan(rows.latched)
+    left, low, high, width = _times(rows, widths, leaking, now)
+    _press(state, rows, leaking & _soon(rows, context, left, low), gates)
+
+    verdict, reason = _quiet(rows, widths, gates)
+    verdict = np.where(leaking, LEAKING, verdict)
+    reason = np.where(leaking, rows.why, reason)
+    verdict = np.where(rows.acute, EXHAUSTING, verdict)
+    reason = np.where(rows.acute, int(VerdictReason.ExhaustsSoon), reason)
+    verdict, reason = _unknown(rows, stale, verdict, reason)
+    growing = widths.suspect.any(axis=1) | leaking
+    silent = ~growing | (verdict == UNKNOWN) | (verdict == HEALTHY)
+    every = np.arange(n)
+    return Judged(
+        verdict=verdict, reason=reason,
+        growth_low=widths.slope_low[every, width], growth_high=widths.slope_high[every, width],
+        seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high),
+    )  # fmt: skip
+
+
+def _shown(widths: Widths, gates: Gates, now: float) -> _Shown:
+    confirmed = (widths.streak >= np.asarray(gates.confirm)) & widths.near
+    leak: Bools = np.asarray(confirmed.any(axis=1))
+    sure: Bools = np.asarray((confirmed & widths.sure).any(axis=1))
+    best = np.where(confirmed, widths.best - (now - widths.at), np.inf)
+    return _Shown(leak, sure, np.where(leak, best.argmin(axis=1), 0))
+
+
+def _stale(rows: Rows, context: Context, now: float) -> Bools:
+    """Whether the latest reading is older than the policy allows, or than three scrape intervals."""
+    interval = np.where(np.isnan(rows.step), context.max_age, rows.step)
+    return np.asarray(now - rows.last > np.maximum(context.max_age, 3 * interval))
+
+
+def _begin(rows: Rows, shown: _Shown, now: float) -> None:
+    """A row that is not Leaking becomes so where a window shows it."""
+    rows.latched[shown.leak & np.isnan(rows.latched)] = now
+
+
+def _renew(rows: Rows, widths: Widths, shown: _Shown, now: float) -> None:
+    """A leak that is shown (again) takes its reason, its times and its patience from the width that speaks."""
+    rows.sure |= shown.sure
+    every = np.arange(len(rows.why))
+    patience = np.maximum(np.asarray(WIDTHS)[shown.width] * SLOTS / 2, _LEAST_HOLD)
+    rows.why[:] = np.where(shown.leak, widths.reason[every, shown.width], rows.why)
+    rows.proof[:] = np.where(shown.leak, now, rows.proof)
+    rows.hold[:] = np.where(shown.leak, patience, rows.hold)
+    rows.base[:] = np.where(shown.leak, shown.width, rows.base)
+
+
+def _fall_back(rows: Rows) -> Bools:
+    """Leaks whose level has given back a quarter of what it had reached: they are over."""
+    fell = ~np.isnan(rows.latched) & (rows.level < _GIVEN_BACK * rows.top)
+    rows.ended[fell] = _FELL
+    return np.asarray(fell)
+
+
+def _stop(rows: Rows, shown: _Shown, fell: Bools, stale: Bools, now: float) -> Bools:
+    """Leaks that no window has shown for their patience: they are over. Where growth stopped by itself it may stop
+    again, so only what goes beyond is news. A process that is gone has stopped nothing."""
+    stopped = ~np.isnan(rows.latched) & ~shown.leak & ~fell & (now - rows.proof > rows.hold)
+    rows.ended[stopped] = _STOPPED
+    by_itself = stopped & ~stale
+    rows.plateau[by_itself] = np.maximum(rows.plateau[by_itself], np.minimum(rows.top[by_itself], 1.0))
+    return np.asarray(stopped)
+
+
+def _end(rows: Rows, over: Bools) -> None:
+    rows.latched[over] = np.nan
+    rows.top[over] = 0.0
+    rows.sure[over] = False
+
+
+def _times(rows: Rows, widths: Widths, leaking: Bools, now: float) -> tuple[Floats, Floats, Floats, Ints]:
+    """Seconds to exhaustion (best, low, high estimate) and the width they are of: the one that spoke last, else the one
+    that sees the limit first."""
+    soonest = np.where(np.isfinite(widths.best), widths.best, np.inf).argmin(axis=1)
+    width = np.where(leaking, rows.base, soonest)
+    every = np.arange(len(width))
+    since = now - widths.at[every, width]
+    left, low, high = (
+        np.maximum(estimate[every, width] - since, 0.0) for estimate in (widths.best, widths.low, widths.high)
+    )
+    return left, low, high, width
+
+
+def _soon(rows: Rows, context: Context, left: Floats, low: Floats) -> Bools:
+    """Whether the limit is near, in time or in level: the best estimate is within the policy's time; or, this high, the
+    hasty one; or, this high, any."""
+    gates, within = context.gates, context.exhausts_within
+    soon = (left <= within) & (rows.level >= gates.exhausting_level)
+    soon |= (low <= within) & (rows.level >= gates.exhausting_hasty)
+    return np.asarray(soon | (rows.level >= gates.exhausting_any))
+
+
+def _press(state: DetectorState, rows: Rows, soon: Bools, gates: Gates) -> None:
+    """A leak that is clear enough to act on becomes Exhausting where the limit is near, and stays so until it ends.
+    Its workload is known to leak from then on."""
+    leaking = ~np.isnan(rows.latched)
+    rows.acute[:] = (soon & rows.sure) | (leaking & rows.acute)
+    high = rows.acute & (rows.level >= gates.exhausting_hasty)
+    state.exhausted[rows.group[high]] = True
+
+
+def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
+    """Verdict and reason of rows that are not Leaking."""
+    reason = np.where(rows.level < gates.suspect_level, int(VerdictReason.FarFromLimit), widths.calmest.max(axis=1))
+    reason = np.where(rows.ended != _NONE, _ENDED[rows.ended], reason)
+    suspected = widths.suspect.any(axis=1)
+    passing = (widths.streak > 0).any(axis=1)
+    reason = np.where(suspected, int(VerdictReason.GrowsFarFromLimit), reason)
+    reason = np.where(passing, int(VerdictReason.Unconfirmed), reason)
+    return np.where(suspected | passing, SUSPECT, HEALTHY), reason
+
+
+def _unknown(rows: Rows, stale: Bools, verdict: Ints, reason: Ints) -> tuple[Ints, Ints]:
+    """Missing data never acts: whatever the state, nothing is said of what cannot be judged now."""
+    for missing, why in (
+        (rows.seen < _FEW, VerdictReason.TooFewReadings),
+        (stale, VerdictReason.Stale),
+        (np.isnan(rows.limit), VerdictReason.NoLimit),
+    ):
+        verdict = np.where(missing, UNKNOWN, verdict)
+        reason = np.where(missing, int(why), reason)
+    return verdict, reason

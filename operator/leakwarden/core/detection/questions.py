@@ -1,0 +1,292 @@
+"""The questions that growth is asked before it is called a leak, each of many windows at once.
+
+Every question is one property with one docstring: what it asks, what it holds apart, and what breaks where its threshold
+is halved or doubled. Their answers are joined in core/detection/verdict.py; the thresholds are in
+core/detection/thresholds.py. Levels and growth are shares of the limit, slopes are per bucket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from leakwarden.core.detection.exhaustion import exhaustion
+from leakwarden.core.detection.rollups import WIDTHS, Bools
+from leakwarden.core.detection.thresholds import Gates
+from leakwarden.core.detection.trend import ResidualTrend, Trend
+from leakwarden.core.model.readings import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class WindowContext:
+    """What is known of each window apart from its trend; shares of the limit."""
+
+    rated: Bools  # the load is known
+    apart: Bools  # else: siblings are
+    history: Bools  # the workload has been seen for over a day
+    daily: Bools  # also higher than a day before
+    memory: Bools  # memory without GC counts, or whose GC has not run
+    collected: Bools  # memory with GC counts
+    backed: Bools  # the next wider window shows the same
+    lasting: Bools  # the climb is longer than the window can see
+    exhausted: Bools  # a process of this workload was Exhausting before
+    actual: Floats  # the latest ceiling
+    known: Floats  # the highest level that the workload came back from
+    fall: Floats  # ... and how deep it fell
+    wobble: Floats  # the deepest fall at this width
+    quantum: Floats  # the least change
+    held: Bools  # see `held` in core/detection/held.py
+
+    def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
+        return WindowContext(*(getattr(self, of.name)[rows] for of in fields(self)))
+
+
+@dataclass(frozen=True)
+class WindowQuestions:
+    """`left` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known."""
+
+    gates: Gates
+    width_index: int
+    raw: Trend
+    left: ResidualTrend
+    beside: WindowContext
+
+    # --- of the line itself ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def growth(self) -> Floats:
+        return self.raw.slope * self.raw.span
+
+    @cached_property
+    def is_clear(self) -> Bools:
+        """Does growth stand out of the noise around its line, of readings enough, and of the falls that floors of this
+        width have shown? Little growth near the limit is easily noise, so there it takes a straighter line.
+
+        Holds apart leaks from random walks (noisy) and from what lives high and wanders (living_high). At half, walks
+        are told; at double, leaks near the limit and leaks in bursts of errors are missed."""
+        gates, raw, growth, beside = self.gates, self.raw, self.growth, self.beside
+        clear = (raw.n >= gates.readings[self.width_index]) & (raw.slope_low > 0)
+        clear &= growth > gates.clear_of_noise[self.width_index] * raw.noise
+        straight = np.where(beside.backed, gates.clear_backed, gates.clear_of_noise_little[self.width_index])
+        clear &= (growth > gates.little) | (growth > straight * raw.noise)
+        return clear & (growth > gates.clear_quanta * beside.quantum) & (growth > gates.beyond_wobble * beside.wobble)
+
+    @cached_property
+    def is_steady(self) -> Bools:
+        """Does it climb in every quarter of the window, without giving back and without standing still?
+
+        Holds apart leaks from steps, from mornings, and from high-water marks, which stand still between two records
+        (small pools do so because they count in large steps). At half, steps and marks are told; at double, leaks
+        that come with the day's traffic are missed."""
+        gates, raw = self.gates, self.raw
+        steady = (raw.step > gates.least_quarter) | (raw.slope_low > gates.narrow * raw.slope)
+        steady &= raw.drawdown < gates.gives_back
+        return steady & ((raw.still < gates.stands_still) | (self.beside.quantum > gates.coarse))
+
+    @cached_property
+    def goes_on(self) -> Bools:
+        """Is it as fast at the window's end as before, and is the level where its line is?
+
+        Holds apart leaks from warm-ups, caches and pools that fill, and from bursts that hold: where the line has left
+        the readings behind, growth is over. At half, plateaus are told while they form; at double, leaks whose
+        readings are noisy are missed."""
+        gates, raw = self.gates, self.raw
+        ahead = raw.floor - self.beside.actual < gates.left_behind * self.growth
+        return (raw.late > gates.not_slowing) & ahead & (raw.behind < gates.left_behind)
+
+    # --- of what explains it --------------------------------------------------------------------------------------
+
+    @cached_property
+    def is_unexplained(self) -> Bools:
+        """Is at least half of the growth left when what load (or siblings) explains is taken away, and does that go on?
+
+        The other pods' mean is a poorer measure of load than the load itself, so there more must be sure."""
+        gates, raw, left = self.gates, self.raw, self.left
+        unexplained = (left.slope_low > gates.left_sure * raw.slope) & (left.slope > gates.left_half * raw.slope)
+        unexplained &= left.late > 0.5 * gates.not_slowing
+        return unexplained & (self.beside.rated | (left.slope_low > gates.left_half * raw.slope))
+
+    @cached_property
+    def follows_load(self) -> Bools:
+        """Is the load known, and does it explain the growth? That is a veto; siblings are none, since they may leak too.
+
+        Close to the limit half an explanation does not do: what leaks along with the traffic is half explained by it.
+        A small pool is at its maximum with every busy morning, so there it stays a veto."""
+        gates, raw, left = self.gates, self.raw, self.left
+        solid = self.level - gates.fleeting * self.airy
+        half = (solid > gates.level_unexplained[2]) & (left.slope > gates.left_near * raw.slope)
+        last = (solid > gates.level_unvetoed) & (left.slope > gates.left_sure * raw.slope)
+        nearly = (half | last) & (self.beside.quantum <= gates.coarse)
+        return self.beside.rated & ~self.is_unexplained & ~nearly
+
+    @cached_property
+    def is_trusted(self) -> Bools:
+        """Does anything tell the growth from a morning: the load, the siblings, or a day of history?"""
+        beside = self.beside
+        short = self.width_index <= 1
+        known = (beside.apart & self.is_unexplained) | (beside.history & (short | beside.daily))
+        return np.where(beside.rated, self.is_unexplained, known)
+
+    @cached_property
+    def is_shared(self) -> Bools:
+        """Do the siblings show the same, with no load known? Then it may be a morning or a peer that all pods see."""
+        return self.beside.apart & ~self.beside.rated & ~self.is_unexplained
+
+    # --- of how near the limit is ---------------------------------------------------------------------------------
+
+    @cached_property
+    def seconds(self) -> tuple[Floats, Floats, Floats]:
+        """To exhaustion: best, low and high estimate."""
+        return exhaustion(self.raw, WIDTHS[self.width_index])
+
+    @cached_property
+    def _is_filling(self) -> Bools:
+        """Is it memory that may be filling up to a soft limit, with no garbage seen to be collected?
+
+        Where garbage is seen, the floor is what is live, and no soft limit hides behind it. What lies above the floor
+        of a long bucket is the climb itself where it is hardly more than the growth of one; few floors cannot tell."""
+        gates, raw, beside = self.gates, self.raw, self.beside
+        seen = gates.garbage_seen * raw.level + raw.slope
+        filling = beside.memory & (raw.garbage < seen) & (beside.collected | (raw.tooth < seen))
+        if self.width_index >= 2:
+            bare = raw.garbage - raw.slope < gates.bare
+            filling |= beside.memory & ~beside.collected & bare & (raw.n < gates.coarse_readings)
+        return filling
+
+    @cached_property
+    def level(self) -> Floats:
+        """The ceiling: where the limit is met. What fills up to a bound is as high as it has been, not as its line would
+        have it; only between two collections the line knows better. Memory whose garbage is collected is exhausted when a
+        peak meets the limit, and between two peaks it is no farther from it."""
+        raw, beside = self.raw, self.beside
+        level = np.where(beside.collected & ~beside.memory, raw.level, np.minimum(raw.level, beside.actual))
+        peaks = np.minimum(raw.floor, beside.actual) + raw.tooth
+        return np.where((beside.memory | beside.collected) & ~self._is_filling, np.maximum(level, peaks), level)
+
+    @cached_property
+    def airy(self) -> Floats:
+        """How much of the ceiling comes and goes within a bucket: a busy pool touches its maximum and is idle a second
+        later. Nothing of it where floors have climbed without ever giving way, or where connections are held."""
+        gates, raw = self.gates, self.raw
+        firm = (raw.n >= gates.firm_readings) & (raw.drawdown < gates.firm_drawdown)
+        firm &= (self.growth > gates.firm_growth) & (self.growth > gates.firm_clear * raw.noise)
+        above = np.maximum(self.level - raw.floor, raw.garbage - raw.slope) - gates.air
+        return np.where(firm | self.beside.held, 0.0, np.maximum(above, 0.0))
+
+    @cached_property
+    def height(self) -> Floats:
+        """The level that counts. Memory meets its limit with its garbage; of anything else without a known load, what
+        comes and goes counts for a quarter."""
+        whole = self.beside.memory | self.beside.collected | self.beside.rated
+        return np.where(whole, self.level, self.level - self.gates.fleeting * self.airy)
+
+    @cached_property
+    def _needed(self) -> Floats:
+        """The height from which a window is believed: short ones are fooled by bursts and slow dependencies, those that
+        nothing explains by mornings; unless it is too fast for a morning."""
+        gates, k, beside = self.gates, self.width_index, self.beside
+        hasty = gates.level_unexplained[k]
+        soon = (1 - self.height) * WIDTHS[k] <= gates.imminent * self.raw.slope
+        alone = np.where(soon, min(gates.level_imminent, hasty), hasty)
+        alone = np.where(beside.collected, gates.level_collected, alone)
+        trusted = np.where(beside.backed & (k == 0), gates.level_backed, gates.level[k])
+        trusted = trusted + np.where(beside.rated | (beside.apart & self.is_unexplained), 0.0, gates.level_history)
+        needed = np.where(self.is_trusted, trusted, alone)
+        needed = np.where(beside.held, np.minimum(needed, gates.level_held[k]), needed)
+        return np.where(self._is_filling, np.maximum(needed, gates.level_memory), needed)
+
+    @cached_property
+    def is_straight_line(self) -> Bools:
+        """Is it a straight line that owes nothing to the load? It is believed from farther away: reported, not acted on.
+
+        Holds apart leaks from what saturates, which shows a slower end after a third of its time constant. A cache that
+        fills in a straight line does not, so much must be gone, and memory is left out; unless a process of the
+        workload has gone all the way before."""
+        gates, raw, left, beside = self.gates, self.raw, self.left, self.beside
+        straight = (beside.rated | beside.apart | beside.exhausted) & (raw.n >= gates.early_readings)
+        straight &= (left.slope_low > gates.early_unexplained * raw.slope) & (raw.drawdown < gates.early_drawdown)
+        straight &= (raw.slope_low > gates.early_narrow * raw.slope) & (raw.step > gates.early_quarter)
+        straight &= self.growth > gates.early_clear[self.width_index] * raw.noise
+        straight &= (raw.late > gates.early_late) & (left.late > gates.early_late - 0.1)
+        straight &= self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.early_reach
+        return straight & (~(beside.memory | beside.collected) | beside.exhausted)
+
+    @cached_property
+    def is_within_reach(self) -> Bools:
+        """Would the limit be met within as much time as growth was seen? Nothing is extrapolated further, so that all
+        that saturates has slowed down visibly before it could be believed."""
+        window = self.raw.span * WIDTHS[self.width_index] * self.gates.reach
+        near: Bools = self.seconds[0] <= window
+        return near | self.is_straight_line
+
+    @cached_property
+    def is_high(self) -> Bools:
+        """Is it high enough for this width, and for what explains it?"""
+        early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
+        return (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
+
+    @cached_property
+    def is_novel(self) -> Bools:
+        """Is it above the highest level that the workload came back from by itself, by a share of how deep it fell? The
+        line may run ahead of what was seen; nothing is novel for where a line points."""
+        gates, beside = self.gates, self.beside
+        margin = np.minimum(gates.beyond_fall * beside.fall, gates.beyond_rest * (1 - beside.known))
+        return np.asarray(np.minimum(self.raw.floor, beside.actual) > beside.known + margin)
+
+    @cached_property
+    def has_not_given_back(self) -> Bools:
+        """Of minutes: has no pod of the workload given back as much within minutes before? It may do so again; memory
+        does so with each collection."""
+        beside = self.beside
+        if self.width_index != 0:
+            return np.ones(len(self.growth), np.bool_)
+        never = beside.wobble < self.gates.gave_back
+        return beside.backed | beside.lasting | beside.memory | beside.collected | never
+
+    @cached_property
+    def has_enough_values(self) -> Bools:
+        """Of hours of a small pool: are there floors enough to tell its line from the load's, or are its connections held,
+        or does the load leave most of the growth?"""
+        gates, raw = self.gates, self.raw
+        few = (self.beside.quantum > gates.coarse) & (raw.n < gates.coarse_readings)
+        if self.width_index < 2:
+            return np.ones(len(few), np.bool_)
+        return ~few | self.beside.held | (self.left.slope_low > gates.coarse_unexplained * raw.slope)
+
+    @cached_property
+    def is_its_own(self) -> Bools:
+        """Is it no morning that all pods see, or a clean line, or about to be exhausted?"""
+        gates = self.gates
+        clean = self.growth > gates.shared_clear * self.raw.noise
+        return ~self.is_shared | clean | (self.beside.actual > gates.shared_level)
+
+    # --- enough to act on -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def is_sure(self) -> Bools:
+        """Is it clean and high enough to act on, once it is a leak?
+
+        An hour of two bursts, or of a queue that grows with the load, is up to 18 times its noise; above some levels
+        any line will do. Minutes that no wider window shows must be higher than a burst."""
+        gates, k, raw, left, beside = self.gates, self.width_index, self.raw, self.left, self.beside
+        known = self.is_trusted & (beside.rated | (k <= 1))
+        sure = known | (self.growth > gates.sure_clear * raw.noise)
+        if k == 0:
+            high = (beside.known < gates.sure_known) & (self.height >= gates.sure_level)
+            sure &= beside.backed | beside.lasting | high
+        sure &= ~(self.is_shared & beside.collected) | (beside.actual > gates.shared_level)
+        sure &= (self.height >= gates.sure_any[k]) | (self.growth > gates.sure_line[k] * raw.noise)
+        nearly_full = self.height >= gates.level_unvetoed
+        owed = nearly_full & (beside.quantum <= gates.coarse)
+        sure &= ~beside.rated | (left.slope_low > gates.sure_unexplained * raw.slope) | owed
+        return sure & (nearly_full | (self.growth > gates.sure_growth))
+
+    @cached_property
+    def is_suspect(self) -> Bools:
+        """Has it the shape of a leak, and would it meet the limit within a few windows?"""
+        gates, raw = self.gates, self.raw
+        shape = self.is_clear & self.is_steady & self.goes_on & ~self.follows_load
+        within = self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.suspect_reach
+        return np.asarray(shape & within & (raw.level >= gates.suspect_level))
