@@ -12,7 +12,7 @@ from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatu
 from leakwarden.cli.watch.options import Place
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.workload import Pod
-from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.suspects import suspects
 from leakwarden.core.profile.telling import growing, summary, told
 
@@ -49,6 +49,6 @@ def evidence(taken: Taken, found: list[Suspect]) -> EvidenceStatus:
         reason=str(missed[0].reason) if missed else "",
         message="; ".join(dict.fromkeys(miss.message for miss in missed))[:1024],
         attempted_at=format_time(time.time()),
-        summary=summary(found),
+        summary=summary(Findings(tuple(found), "")),
         suspects=told(found),
     )
