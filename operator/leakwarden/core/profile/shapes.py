@@ -72,6 +72,23 @@ class Shape:
         return bool(self.acquires) and called(within(function, self.modules), self.acquires)
 
 
+def row(name: str, title: str, why: str, fix: str, docs: str, modules: tuple[str, ...], makes: str, runs: str = "",
+         holds: frozenset[str] = frozenset(), victim: bool = False, waits: str = "") -> Shape:  # fmt: skip
+    """`makes` and `runs`: names apart from each other by spaces."""
+    return Shape(
+        name,
+        title,
+        why,
+        fix,
+        docs=docs,
+        modules=modules,
+        acquires=tuple(makes.split()),
+        goroutines=tuple((runs or waits).split()),
+        holds=holds,
+        victim=victim,
+    )
+
+
 @lru_cache(maxsize=65536)
 def within(function: str, modules: tuple[str, ...]) -> str:
     """What is left of a function's name without its module and version: `example.com/lib/v2/sub.(*T).M` in

@@ -191,7 +191,9 @@ def _growth(followed: Sequence[Track], bucket: float, now: float) -> list[Growth
 
 
 def _key(track: Track) -> Key:
-    return Key("", track.key.name, "", "", "", signal=str(track.key.kind), start=0.0, memory=is_memory(str(track.key.kind)))
+    return Key(
+        "", track.key.name, "", "", "", signal=str(track.key.kind), start=0.0, memory=is_memory(str(track.key.kind))
+    )
 
 
 def _together(some: Sequence[Track], rows: Ints, began: float, stretch: float) -> NewReadings:
