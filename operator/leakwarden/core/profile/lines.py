@@ -189,8 +189,7 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         if origin is None:
             left.append(line)
             continue
-        if line.shape is UNKNOWN or not line.shape.specific:
-            line.shape = origin.kind if origin.kind is not None and not origin.kind.victim else UNKNOWN
+        line.shape = _kind(line, origin.kind)
         key = (enclosing(origin.place.frame.function), origin.place.frame.file)
         before = by_place.get(key)
         if before is None:
@@ -207,6 +206,16 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         else:
             cause.standing.extend(line.standing)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _kind(line: Line, made: Shape | None) -> Shape:
+    """The kind by what the team called, where a library that it called is made of the one whose goroutines these are;
+    else the goroutines' own."""
+    if made is not None and not made.victim and made.library and line.module not in made.modules:
+        return made
+    if line.shape.specific and line.shape is not UNKNOWN:
+        return line.shape
+    return made if made is not None and not made.victim else UNKNOWN
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:

@@ -75,7 +75,7 @@ func (t *Tenants) Reconcile(_ context.Context) error {
 
 // Drain has a reader for each call.
 func Drain(address string, repaired bool) error {
-	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{address}, Topic: "orders", Partition: 0}) //truth:KafkaReaderNotClosed/kafka_reader
+	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{address}, Topic: "orders", GroupID: "shop"}) //truth:KafkaReaderNotClosed/kafka_reader
 	if repaired {
 		return reader.Close()
 	}
