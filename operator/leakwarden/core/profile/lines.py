@@ -42,6 +42,7 @@ class Line:
     reasons: list[str] = field(default_factory=list)
     certain: bool = True  # of the line, not of the leak
     load: bool = False  # goroutines of requests, or as many as these
+    holds_most: bool = False  # of what a growing signal counts nearly all is held here
     first: bool = False  # a cause that is known to be one: its victims come after it
     later: bool = False  # a victim whose cause is known
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
