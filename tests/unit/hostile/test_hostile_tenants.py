@@ -65,7 +65,7 @@ VETOES = st.lists(QUERIES, max_size=3).map(
 
 
 @st.composite
-def specs(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
+def specs(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
     signals = draw(st.lists(SIGNALS, min_size=1, max_size=3))
     spec = {
         "selector": {"matchLabels": {"team": "shop"}},
@@ -129,7 +129,7 @@ MINES = ("", "evaluate", "plan", "advance", "report", "status", "execute", "read
 
 
 @st.composite
-def hostilities(draw: st.DrawFn, **fixed: Any) -> Hostility:
+def hostilities(draw: st.DrawFn, /, **fixed: Any) -> Hostility:
     made: dict[str, Any] = {
         "policies": tuple(draw(st.lists(specs(), max_size=3))),
         "older": draw(st.booleans()),
@@ -184,20 +184,20 @@ def mined(step: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         match step:
             case "evaluate":
-                patch.setattr(tick, "evaluate", exploding(tick.evaluate, of_policy))
+                patch.setattr(tick, "evaluate", exploding(vars(tick)["evaluate"], of_policy))
             case "plan":
                 patch.setattr(planning, "_decide", exploding(planning._decide, of_policy))
             case "advance":
                 patch.setattr(
-                    keeper, "advance", exploding(keeper.advance, lambda report, _: report.namespace == HOSTILE)
+                    keeper, "advance", exploding(vars(keeper)["advance"], lambda report, _: report.namespace == HOSTILE)
                 )
             case "report":
-                patch.setattr(keeper, "identity", exploding(keeper.identity, of_policy))
+                patch.setattr(keeper, "identity", exploding(vars(keeper)["identity"], of_policy))
             case "status":
-                told = publisher.build_status
+                told = vars(publisher)["build_status"]
                 patch.setattr(publisher, "build_status", exploding(told, lambda each, *_: of_policy(each.policy)))
             case "execute":
-                asked = executor.ask_again
+                asked = vars(executor)["ask_again"]
                 patch.setattr(
                     executor, "ask_again", exploding(asked, lambda each, *_: of_policy(each.candidate.policy))
                 )
