@@ -33,7 +33,7 @@ FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # keep out what is read now, s.
 PUT_BACK = 120.0
 # Reasons of failed queries after which less is asked for at once.
-TOO_MUCH = frozenset({"TooLarge", "Timeout"})
+TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
 

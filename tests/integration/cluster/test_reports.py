@@ -10,7 +10,7 @@ import pytest
 
 from leakwarden.adapters.cluster import ApiCluster, wire
 from leakwarden.adapters.cluster.fence import Fence, FencedCluster, NotLeading
-from leakwarden.adapters.cluster.reports import ReportStore, _parsed
+from leakwarden.adapters.cluster.reports import ReportStore
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.engine.ports import ClusterUnavailable, Forbidden, StatusConflict
 from tests.integration.cluster.fake_api_objects import cluster_of, eventually, service, session_to
@@ -142,50 +142,33 @@ def test_what_we_deleted_is_not_shown_again_by_a_watch_that_lags() -> None:
     assert store.view() == {}
 
 
-async def test_after_a_restore_of_etcd_a_list_replaces_what_is_held_although_its_versions_are_older(
-    tmp_path: Path,
-) -> None:
-    async with FakeApiServer() as api, session_to(api, tmp_path) as session:
-        cluster = ApiCluster(session)
-        report = await created(cluster)
-        await cluster.write_report_status(report, {"phase": "Remediating"})
-        # As it was in the backup: the same object, of an older version.
-        restored = api.get("leakreports", "team", "web-1")
-        assert restored is not None
-        restored["metadata"]["resourceVersion"] = "3"
-        restored["status"] = {"phase": "Detected"}
-        await cluster.refresh_reports()
-        assert held(cluster) == {"web-1": "Detected"}
-        (mine,) = cluster.reports().reports.values()
-        assert mine.resource_version == "3", "or every write would name a version that does not exist"
-
-
-def test_a_list_that_began_before_our_own_write_does_not_undo_it() -> None:
-    store, old, new = ReportStore(), _item("5"), _item("6")
-    store.put("u-1", old)
-    store.listing(None, begins=True)
-    written = _parsed(new)
-    assert written is not None
-    store.wrote(written)
-    store.put("u-1", old)
-    assert store.view()["u-1"].resource_version == "6"
-    store.listing(None, begins=False)
-    store.listing("team", begins=True)
-    store.put("u-1", old)
-    assert store.view()["u-1"].resource_version == "5", "a list that began after it"
-
-
-def test_a_list_of_one_namespace_says_nothing_of_the_others() -> None:
-    store = ReportStore()
-    store.put("u-1", _item("6"))
-    store.listing("other", begins=True)
-    store.put("u-1", _item("5"))
-    assert store.view()["u-1"].resource_version == "6"
-
-
-def _item(version: str) -> wire.ApiReport:
-    meta = wire.ApiReportMeta(uid="u-1", name="web-1", namespace="team", resource_version=version)
+def of(uid: str, version: str, namespace: str = "team") -> wire.ApiReport:
+    meta = wire.ApiReportMeta(uid=uid, name=uid, namespace=namespace, resource_version=version)
     return wire.ApiReport(metadata=meta, spec=SPEC)
+
+
+def test_a_namespace_with_more_reports_than_are_held_is_in_trouble_and_no_other_is() -> None:
+    store = ReportStore(per_namespace=3)
+    for n in range(5):
+        store.put(f"u-{n}", of(f"u-{n}", "5"))
+    assert store.put("other", of("other", "5", namespace="bank"))
+    assert set(store.view()) == {"u-0", "u-1", "u-2", "other"}
+    assert store.troubles == {"team": "the namespace has more than 3 LeakReports; delete some"}
+    store.put("u-1", of("u-1", "6"))  # those that are held go on
+    assert store.view()["u-1"].resource_version == "6"
+    for n in (3, 4):
+        store.drop(f"u-{n}")
+    assert store.troubles == {}
+
+
+def test_after_a_restore_of_etcd_what_we_wrote_is_forgotten_too() -> None:
+    store = ReportStore()
+    store.put("u-1", of("u-1", "900"))
+    store.deleted("u-2")
+    store.forget()
+    assert store.put("u-1", of("u-1", "5"))
+    assert store.put("u-2", of("u-2", "6"))
+    assert {uid: each.resource_version for uid, each in store.view().items()} == {"u-1": "5", "u-2": "6"}
 
 
 async def test_a_fresh_list_shows_what_the_watch_does_not_and_forgets_what_is_gone(tmp_path: Path) -> None:

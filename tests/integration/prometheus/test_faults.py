@@ -54,7 +54,7 @@ def partial(*warnings: str) -> str:
         (faults.status(503, "timeout"), "Timeout"),
         (faults.status(422, "timeout"), "Timeout"),
         (faults.status(400, "bad_data"), "BadQuery"),
-        (faults.status(422, "execution"), "ServerError"),
+        (faults.status(422, "execution"), "ExecutionFailed"),
         (faults.status(422, "bad_data"), "BadQuery"),
         (faults.status(401), "Unauthorized"),
         (faults.status(403), "Unauthorized"),

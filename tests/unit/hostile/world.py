@@ -17,7 +17,7 @@ from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.guards.silences import Matcher, Silence, Silences
 from leakwarden.core.model.leakreport import LeakReport, parse_report
 from leakwarden.core.model.policy import format_time
-from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Workload
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.defects import Defects
@@ -224,7 +224,8 @@ class TenantMetrics:
                     return NoData("NoSeries", "none")
                 case "raises":
                     raise KeyError(HOSTILE)
-        series, limits = {}, {}
+        series: dict[SeriesKey, Points] = {}
+        limits: dict[SeriesKey, float] = {}
         for deployment in self.world.deployments:
             if deployment.namespace in query.namespaces:
                 for pod in self.world.pods(deployment):

@@ -124,32 +124,34 @@ class Cache:
             self._dirty.add(deployment)
 
 
-class _Replacing:
-    """What a list or a watch shows replaces what is held, so a list is nothing special."""
-
-    def listing(self, namespace: str | None, begins: bool) -> None:
-        pass
-
-
-class WorkloadSink(_Replacing):
+class WorkloadSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_workload
         self.drop = cache.drop_workload
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
 
-class SetSink(_Replacing):
+
+class SetSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_set
         self.drop = cache.drop_set
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
 
-class PodSink(_Replacing):
+
+class PodSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_pod
         self.drop = cache.drop_pod
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
 
-class AutoscalerSink(_Replacing):
+
+class AutoscalerSink:
     """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words."""
 
     def __init__(self) -> None:
@@ -168,3 +170,6 @@ class AutoscalerSink(_Replacing):
 
     def drop(self, uid: str) -> None:
         self._of.pop(uid, None)
+
+    def forget(self) -> None:
+        self._of.clear()

@@ -6,6 +6,7 @@ newer one. Versions of one kind are numbers that grow, which Kubernetes document
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,15 +57,19 @@ def _is_older(version: str, held: str) -> bool:
 
 
 class ReportStore:
-    """A reflector's sink (Sink[wire.Report]) that our own writes go into as well. Single-threaded, as the cache is."""
+    """A reflector's sink (Sink[wire.Report]) that our own writes go into as well. Single-threaded, as the cache is.
 
-    def __init__(self) -> None:
+    `per_namespace` is how many are held of one namespace: whoever may write there could fill the operator's memory else. A
+    namespace with more is in trouble, since cooldowns may stand in those that are not held.
+    """
+
+    def __init__(self, per_namespace: int = 2000) -> None:
+        self._per_namespace = per_namespace
+        self._counts: Counter[str] = Counter()
+        self._beyond: dict[str, set[str]] = {}  # UIDs of reports that are not held, by namespace
         self._held: dict[str, LeakReport] = {}
         self._shown: Mapping[str, LeakReport] | None = None
-        self._changes = 0  # of our own, so far
-        self._changed: dict[str, int] = {}  # report UID -> the number of our last change to it
         self._deleted: set[str] = set()  # by us; the watch may still show them for a moment
-        self._listing: dict[str | None, int] = {}  # namespace -> changes of ours when its list began
 
     def view(self) -> Mapping[str, LeakReport]:
         """By UID. What was handed out never changes."""
@@ -72,22 +77,19 @@ class ReportStore:
             self._shown = dict(self._held)
         return self._shown
 
-    def listing(self, namespace: str | None, begins: bool) -> None:
-        if begins:
-            self._listing[namespace] = self._changes
-        else:
-            self._listing.pop(namespace, None)
-
     def put(self, uid: str, item: wire.ApiReport) -> bool:
         """What the API server shows. False for a report whose identity cannot be read, and for one we deleted."""
+        namespace = item.metadata.namespace or ""
+        if uid not in self._held and self._counts[namespace] >= self._per_namespace:
+            beyond = self._beyond.setdefault(namespace, set())
+            if len(beyond) < self._per_namespace:
+                beyond.add(uid)
+            return False
+        self._beyond.get(namespace, set()).discard(uid)
         report = _parsed(item)
         if report is None:
             self.drop(uid)
             return False
-        if self._from_a_newer_list(report):
-            self._deleted.discard(uid)
-            self._hold(report)
-            return True
         if uid in self._deleted:
             return True  # until the watch says so, too
         held = self._held.get(uid)
@@ -95,55 +97,67 @@ class ReportStore:
             self._hold(report)
         return True
 
-    def _from_a_newer_list(self, report: LeakReport) -> bool:
-        """Whether a list that began after our last change to the report shows it. It then is as it is, also where its
-        version is an older one: after a restore of etcd versions go back, and all that was held is history."""
-        began = self._listing.get(report.namespace, self._listing.get(None))
-        return began is not None and self._changed.get(report.uid, 0) <= began
-
     def drop(self, uid: str) -> None:
         self._deleted.discard(uid)
-        self._changed.pop(uid, None)
-        if self._held.pop(uid, None) is not None:
+        for beyond in self._beyond.values():
+            beyond.discard(uid)
+        gone = self._held.pop(uid, None)
+        if gone is not None:
+            self._counts[gone.namespace] -= 1
             self._shown = None
+
+    def forget(self) -> None:
+        """What we wrote, too, is of a state that is gone."""
+        self._held.clear()
+        self._counts.clear()
+        self._beyond.clear()
+        self._deleted.clear()
+        self._shown = None
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Why not all reports of a namespace are held, by namespace."""
+        return {
+            namespace: f"the namespace has more than {self._per_namespace} LeakReports; delete some"
+            for namespace, beyond in self._beyond.items()
+            if beyond
+        }
 
     def wrote(self, report: LeakReport) -> None:
         """What an answer to our own request said."""
         held = self._held.get(report.uid)
         if held is None or not _is_older(report.resource_version, held.resource_version):
             self._hold(report)
-        self._note(report.uid)
 
     def deleted(self, uid: str) -> None:
         known = uid in self._held
         self.drop(uid)
         if known:
             self._deleted.add(uid)
-            self._note(uid)
 
     def listed(self, items: list[wire.ApiReport]) -> None:
         """A complete and most recent list: what is not in it is gone."""
+        self._beyond.clear()
         seen = {item.metadata.uid for item in items}
         for uid in set(self._held) - seen:
             self.drop(uid)
         for item in items:
             self.put(item.metadata.uid, item)
 
-    def _note(self, uid: str) -> None:
-        self._changes += 1
-        self._changed[uid] = self._changes
-
     def _hold(self, report: LeakReport) -> None:
+        self._counts[report.namespace] += report.uid not in self._held
         self._held[report.uid] = report
         self._shown = None
 
 
-async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]:
-    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache).
+async def fetch(session: Session, namespace: str | None, per_namespace: int) -> list[wire.ApiReport]:
+    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache); of
+    each namespace one more than `per_namespace` at the most.
 
     Raises ClusterUnavailable, Forbidden.
     """
     found: list[wire.ApiReport] = []
+    counts: Counter[str] = Counter()
     token = ""
     while True:
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
@@ -154,7 +168,11 @@ async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]
             page = _PAGE.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ClusterUnavailable("the list of LeakReports could not be read") from None
-        found += page.items or ()
+        for item in page.items or ():
+            home = item.metadata.namespace or ""
+            counts[home] += 1
+            if counts[home] <= per_namespace + 1:
+                found.append(item)
         token = (page.metadata.continue_ if page.metadata else None) or ""
         if not token:
             return found

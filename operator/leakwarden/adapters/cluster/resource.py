@@ -21,8 +21,8 @@ class Sink(Protocol[T_contra]):
 
     def drop(self, uid: str) -> None: ...
 
-    def listing(self, namespace: str | None, begins: bool) -> None:
-        """A complete list begins, or has ended; None: of all namespaces. What is put meanwhile comes from that list."""
+    def forget(self) -> None:
+        """Everything that is kept besides is of a state that is gone, such as what we wrote into it."""
         ...
 
 

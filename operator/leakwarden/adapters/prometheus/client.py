@@ -73,7 +73,7 @@ ALL_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
 APART_FOR = 3600.0  # s for which namespaces stay parted after an answer for all of them together was too much
 CHOICES_KEPT = 3600.0  # s after a query was last asked
 SLOW_FOR = 300.0  # s for which the queries of a namespace come last, after one of them was too slow
-TOO_MUCH = frozenset({"TooLarge", "Timeout"})
+TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 
 
 class ReadFailed(Exception):
@@ -174,8 +174,8 @@ def _refusal(status: int, body: bytes) -> ReadFailed:
     if status == 400 or (status == 422 and error_type(body) == "bad_data"):
         return ReadFailed("BadQuery", f"it does not accept the query (HTTP {status})")
     if status == 422:
-        # `execution`: a store that is away, too many samples just now, series that do not match one to one for a moment.
-        return ReadFailed("ServerError", f"it could not carry the query out now (HTTP {status})")
+        # `execution`: a store that is away, too many samples, series that do not match one to one for a moment.
+        return ReadFailed("ExecutionFailed", f"it could not carry the query out now (HTTP {status})")
     if status == 429 or status >= 500:
         return ReadFailed("ServerError", f"it answered HTTP {status}")
     return ReadFailed("BadResponse", f"it answered HTTP {status}; is its url that of a Prometheus?")
