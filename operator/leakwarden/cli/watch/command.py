@@ -115,10 +115,10 @@ class Shown:
 
 def show(command: str, shown: Shown, page_file: str | None) -> None:
     """The result on standard output, and the page where it is wanted."""
-    from leakwarden.cli.audit.report import printable
     from leakwarden.cli.report.command import look as terminal_look
     from leakwarden.cli.report.input import Profiles, draw
     from leakwarden.cli.watch.profiles import evidence
+    from leakwarden.core.model.text import printable
     from leakwarden.core.page.document import page
     from leakwarden.core.page.terminal import screen
     from leakwarden.core.watch.report import report_of
