@@ -83,7 +83,8 @@ def test_an_episode_needs_bad_moments() -> None:
     ],
 )
 def test_a_fact_speaks_for_its_cause_from_its_threshold_on(cause: Cause, field: str, at: float, below: float) -> None:
-    there, short = (replace(NOTHING, **{field: value}) for value in (at, below))
+    changes: list[dict[str, Any]] = [{field: value} for value in (at, below)]
+    there, short = (replace(NOTHING, **change) for change in changes)
     assert points(cause, there) > points(cause, short)
 
 
@@ -151,9 +152,9 @@ def test_a_cause_is_named_only_with_points_and_a_lead() -> None:
 
 
 def test_what_was_not_read_is_said() -> None:
-    assert "the latency of what the workload calls was not read" in explain(episode()).unknown
+    assert "the latency of what the workload calls" in explain(episode()).unknown
     known = explain(episode(dependency_p99=line(0.05, 0.4))).unknown
-    assert "the latency of what the workload calls was not read" not in known
+    assert "the latency of what the workload calls" not in known
 
 
 def test_a_resource_that_stands_still_and_jumps_has_not_climbed() -> None:

@@ -84,7 +84,7 @@ def _unknown(measured: Facts, episode: Episode) -> list[str]:
         (episode.logs, "log lines of the time"),
     ):
         if value is None:
-            found.append(f"{what} was not read")
+            found.append(what)
     return found
 
 
