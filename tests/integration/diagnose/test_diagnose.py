@@ -7,6 +7,8 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,6 +154,24 @@ async def test_a_route_that_is_not_there_and_a_server_that_refuses_are_told_apar
         err = capsys.readouterr().err
     assert "in this time" not in err
     assert SECRET not in err
+
+
+async def test_log_lines_are_clues_and_are_shown_without_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "checkout.log"
+    log.write_text("accept4: too many open files token=hunter2\n" * 5 + "2001-01-01T00:00:00Z connection refused\n")
+    found = replace(episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0), pods=[])
+    assert await diagnosed(found) == 3
+    capsys.readouterr()
+    assert await diagnosed(found, "--log", str(log)) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("cause: Exhaustion\n")
+    assert "log, TooManyOpenFiles: 5 lines" in out
+    assert "ConnectionRefused" not in out
+    assert "hunter2" not in out
+    assert await diagnosed(found, "--log", str(tmp_path / "none")) == 2
+    assert "none: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

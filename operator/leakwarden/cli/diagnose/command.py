@@ -7,6 +7,10 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.arguments import prometheus, seconds
@@ -15,6 +19,7 @@ from leakwarden.cli.errors import CommandFailed, fail, say
 if TYPE_CHECKING:
     from leakwarden.core.correlation.causes import Explanation
     from leakwarden.core.correlation.episode import Episode
+    from leakwarden.core.correlation.log_lines import LogEvidence
 
 COMMAND = "diagnose"
 NOTHING, EPISODE, UNTOLD = 0, 1, 3
@@ -54,6 +59,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--proxy-timeout", metavar="TIME", help="how long the proxy waits for its upstream; no metric has it"
     )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a log of the time, of the proxy or a pod; - is standard input",
+    )
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     parser.set_defaults(run=run)
 
@@ -63,12 +75,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         episode, failed = _read(arguments)
+        logs = read_logs(arguments.log, float(episode.t[0]), float(episode.t[-1]))
     except CommandFailed as error:
         return fail(COMMAND, str(error))
+    if logs is not None:
+        episode = replace(episode, logs=logs.counts)
+        if logs.left_out:
+            say(COMMAND, f"{logs.left_out:,} lines of the logs were left out: too many")
     for message in failed:
         say(COMMAND, f"not read: {message}")
     found = explain(episode)
-    sys.stdout.write(as_json(found, episode) if arguments.output == "json" else text(found, episode))
+    sys.stdout.write(as_json(found, episode, logs) if arguments.output == "json" else text(found, episode, logs))
     if not found.happened:
         return NOTHING
     return EPISODE if found.cause is not None else UNTOLD
@@ -89,7 +106,27 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
     return asyncio.run(read(endpoint, asked))
 
 
-def text(found: Explanation, episode: Episode) -> str:
+def read_logs(files: Sequence[str], since: float, until: float) -> LogEvidence | None:
+    """Known errors in these logs between two times (epoch s); None without a log. Raises NothingRemembered."""
+    from leakwarden.cli.diagnose.reading import NothingRemembered
+    from leakwarden.core.correlation.log_lines import log_evidence
+
+    if not files:
+        return None
+    with ExitStack() as stack:
+        streams = []
+        for file in files:
+            if file == "-":
+                streams.append(sys.stdin)
+                continue
+            try:
+                streams.append(stack.enter_context(open(file, encoding="utf-8", errors="replace")))
+            except OSError as error:
+                raise NothingRemembered(f"--log {file}: {error.strerror}") from None
+        return log_evidence(chain.from_iterable(streams), since, until)
+
+
+def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
     from leakwarden.cli.audit.report import printable
     from leakwarden.core.correlation.behind import behind
     from leakwarden.core.correlation.facts import BAD_SHARE
@@ -99,11 +136,13 @@ def text(found: Explanation, episode: Episode) -> str:
     lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
     lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
     lines += [f"pod {pod}: {what}" for pod, what in behind(episode)]
+    lines += [f"log, {kind}: {count:,} lines" for kind, count in (logs.counts if logs else {}).items()]
+    lines += [f"  {line}" for _, line in (logs.first if logs else ())]
     lines += [f"not read: {what}" for what in found.unknown]
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def as_json(found: Explanation, episode: Episode) -> str:
+def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
     from leakwarden.core.correlation.behind import behind
 
     body = {
@@ -112,6 +151,8 @@ def as_json(found: Explanation, episode: Episode) -> str:
         "points": found.points,
         "clues": [{"points": clue.points, "why": clue.why} for clue in found.clues],
         "pods": [{"pod": pod, "why": what} for pod, what in behind(episode)],
+        "logs": dict(logs.counts) if logs is not None else None,
+        "logLines": [line for _, line in logs.first] if logs is not None else [],
         "unknown": list(found.unknown),
     }
     return json.dumps(body, indent=2) + "\n"
