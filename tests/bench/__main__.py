@@ -111,12 +111,14 @@ def main() -> int:
         groups.append((title, scores.overall))
         shown = report.usual(scores.overall)
         drawn = f"seed {args.seeds[0]}" if len(args.seeds) == 1 else f"seeds {args.seeds[0]} to {args.seeds[-1]}"
-        recorded.append(record.group(title, drawn, (len(kinds), lives, rated), shown))
         print(f"\n## {title}, {drawn}: {lives} lives of processes, {rated} with a request rate\n")
         print(report.table(scores.overall), end="\n\n")
-        if not args.no_baselines:
-            print(report.at_their_best(scores.overall, TOLD), end="\n\n")
-        print(report.families(scores.by_family[TOLD], scores.by_family[ACTED]), end="\n\n")
+        tables = [] if args.no_baselines else [report.at_their_best(scores.overall, TOLD)]
+        tables.append(report.families(scores.by_family[TOLD], scores.by_family[ACTED]))
+        print(*tables, sep="\n\n", end="\n\n")
+        # Without the list of failures below the table of families.
+        shortened = [text.partition("\n\n")[0] for text in tables]
+        recorded.append(record.group(title, drawn, (len(kinds), lives, rated), shown, *shortened))
         print(report.terminal_plot(scores.overall))
     if args.worlds:
         print("\n## all composed worlds, and the groups of components that they hold\n")

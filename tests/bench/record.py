@@ -45,6 +45,7 @@ class Group:
     lives: int
     rated: int
     detectors: tuple[Figures, ...]
+    tables: tuple[str, ...] = ()  # further ones, as Markdown: the rules at their best, and the families
 
 
 def figures(detector: str, score: Score) -> Figures:
@@ -61,10 +62,11 @@ def figures(detector: str, score: Score) -> Figures:
     )
 
 
-def group(title: str, seeds: str, counts: tuple[int, int, int], scores: Mapping[str, Score]) -> Group:
+def group(title: str, seeds: str, counts: tuple[int, int, int], scores: Mapping[str, Score], *tables: str) -> Group:
     """`counts`: families, lives of processes, and those of them with a request rate."""
     families, lives, rated = counts
-    return Group(title, seeds, families, lives, rated, tuple(figures(name, score) for name, score in scores.items()))
+    detectors = tuple(figures(name, score) for name, score in scores.items())
+    return Group(title, seeds, families, lives, rated, detectors, tables)
 
 
 def save(groups: Sequence[Group], file: Path = FILE) -> None:
@@ -75,5 +77,12 @@ def load(file: Path = FILE) -> list[Group]:
     """The groups of the last recorded run. Raises OSError, ValueError, TypeError."""
     found = json.loads(file.read_text(encoding="utf-8"))
     return [
-        Group(**{**each, "detectors": tuple(Figures(**detector) for detector in each["detectors"])}) for each in found
+        Group(
+            **{
+                **each,
+                "detectors": tuple(Figures(**detector) for detector in each["detectors"]),
+                "tables": tuple(each.get("tables", ())),
+            }
+        )
+        for each in found
     ]

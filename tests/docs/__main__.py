@@ -18,7 +18,9 @@ GENERATORS: Generators = {
     "evidence-reasons": vocabulary.evidence_reasons,
     "descriptor-reasons": vocabulary.descriptor_reasons,
     "verdict-reasons": vocabulary.verdict_reasons,
+    "judgement-reasons": vocabulary.judgement_reasons,
     "audit-checks": vocabulary.audit_checks,
+    "check-pages": vocabulary.check_pages,
     "leak-shapes": vocabulary.leak_shapes,
     "signals": signals.overview,
     "signal-metrics": signals.metrics,
@@ -30,6 +32,7 @@ GENERATORS: Generators = {
     "commands": operating.commands,
     "accuracy": bench.accuracy,
     "accuracy-table": bench.comparison,
+    "bench-tables": bench.everything,
     "profile-score": bench.profile_score,
     "demo-picture": pictures.demo_picture,
 }

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from tests.bench.record import Figures, Group, load
+from tests.bench import record
+from tests.bench.record import Figures, Group
 from tests.bench.replaying import ACTED, TOLD
 from tests.docs.blocks import ROOT
 from tests.docs.tables import cell, table
 
 
 def _known() -> Group:
-    return load()[0]
+    return record.load()[0]
 
 
 def _of(group: Group, detector: str) -> Figures:
@@ -57,8 +58,13 @@ def profile_score() -> str:
     (named, leaking), (silent, healthy) = counted("leaking"), counted("healthy")
     return (
         f"The right line of code comes first in {named} of {leaking} captures of services built to leak, and in {silent} of"
-        f" {healthy} healthy ones nothing is suspected ([table](tests/profiles/README.md))."
+        f" {healthy} healthy ones nothing is suspected with more than low confidence ([table](tests/profiles/README.md))."
     )
+
+
+def everything() -> str:
+    """The comparison with all further tables of the run."""
+    return "\n\n".join([comparison(), *(text for group in record.load() for text in group.tables)])
 
 
 def comparison() -> str:
@@ -68,7 +74,7 @@ def comparison() -> str:
         "false alarms a healthy pod-day", "median lead",
     )  # fmt: skip
     parts = []
-    for group in load():
+    for group in record.load():
         rows = [
             (
                 cell(each.detector),

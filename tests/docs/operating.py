@@ -123,7 +123,8 @@ def _command(name: str, sub: argparse.ArgumentParser, summary: str) -> str:
     about = f"```text\n{description}\n```" if "\n" in description else description
     rows = [(_spelling(action), _help(sub, action)) for action in sub._actions if action.dest != "help"]
     arguments = "\n" + table(("argument", "meaning"), rows) if rows else ""
-    return f"### leakwarden {name}\n\n{summary[:1].upper()}{summary[1:]}.\n\n{about}\n{arguments}"
+    after = f"\n```text\n{sub.epilog.strip()}\n```\n" if sub.epilog else ""
+    return f"### leakwarden {name}\n\n{summary[:1].upper()}{summary[1:]}.\n\n{about}\n{arguments}{after}"
 
 
 def _spelling(action: argparse.Action) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS
-from leakwarden.core.audit.checks import CHECKS
-from leakwarden.core.detection.verdict import VerdictReason
-from leakwarden.core.guards import SKIP_MEANINGS
+from leakwarden.core.audit.pages import every_check, reference
+from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.guards import GUARDS, SKIP_MEANINGS
 from leakwarden.core.profile.catalogue import CATALOGUE as SHAPES
+from leakwarden.core.signals.criteria import JudgementReason
 from tests.docs.tables import cell, code, table
 
 
@@ -23,7 +24,15 @@ def condition_reasons() -> str:
 
 
 def skip_reasons() -> str:
-    return _meanings({str(key): text for key, text in SKIP_MEANINGS.items()}, "what it means")
+    """With what each is about, and whether it passes by itself; the next action is considered where it does not."""
+    guards = {guard.reason: guard for guard in GUARDS}
+    rows = []
+    for reason, meaning in SKIP_MEANINGS.items():
+        guard = guards.get(reason)
+        about = guard.about.name.lower() if guard is not None else "pod"
+        waits = guard is None or guard.waiting_helps
+        rows.append((code(reason), about, "yes" if waits else "no", cell(meaning)))
+    return table(("reason", "about", "waiting helps", "what it means"), rows)
 
 
 def evidence_reasons() -> str:
@@ -36,13 +45,31 @@ def descriptor_reasons() -> str:
 
 def verdict_reasons() -> str:
     """The table that stands in the docstring of the detector's reasons."""
-    rows = re.findall(r"^ *\| (\w+) \| (\w+) \| (.+) \|$", VerdictReason.__doc__ or "", re.MULTILINE)
+    return _documented(VerdictReason)
+
+
+def judgement_reasons() -> str:
+    """The table that stands in the docstring of all other reasons of a judgement."""
+    return _documented(JudgementReason)
+
+
+def _documented(reasons: type) -> str:
+    rows = re.findall(r"^ *\| (\w+) \| (\w+) \| (.+) \|$", reasons.__doc__ or "", re.MULTILINE)
     shown = [(verdict, code(reason), text) for verdict, reason, text in rows if verdict != "verdict"]
     return table(("verdict", "reason", "what it means"), shown)
 
 
 def audit_checks() -> str:
-    return table(("check", "what it finds"), ((code(check.name), cell(check.summary)) for check in CHECKS))
+    rows = (
+        (f"[{check.id}](checks.md#{check.id.lower()}-{check.name.lower()})", code(check.name), cell(check.summary))
+        for check in every_check()
+    )
+    return table(("id", "check", "what it finds"), rows)
+
+
+def check_pages() -> str:
+    """The page of every check, from its docstring."""
+    return reference() + "\n"
 
 
 def leak_shapes() -> str:

@@ -28,7 +28,7 @@ from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import ProfileError
 from leakwarden.core.profile.suspects import explain
-from leakwarden.core.profile.telling import growing, summary, told
+from leakwarden.core.profile.telling import growing, short_place, summary, told
 from leakwarden.engine.ports import CaptureRequest
 
 log = logging.getLogger("leakwarden.evidence")
@@ -178,13 +178,15 @@ def _status(taken: Taken, found: Findings, places: Mapping[str, str], trouble: s
     messages = [*dict.fromkeys(f"{miss.profile}: {miss.message}" if miss.profile else miss.message for miss in missed)]
     if trouble:
         messages.append(f"the profiles are not kept: {trouble}")
+    suspects = told(found.suspects)
     return EvidenceStatus(
         state=state,
         reason=reason,
         message="; ".join(messages)[:1024],
         attempted_at=format_time(now),
         summary=summary(found),
-        suspects=told(found.suspects),
+        suspect=short_place(suspects),
+        suspects=suspects,
         profiles=[_profile(name, data, taken, places, now) for name, data in taken.raw.items()],
     )
 

@@ -24,6 +24,12 @@ class SignalType(StrEnum):
     ALERT = "Alert"
 
 
+class Measured(StrEnum):
+    """What a query of one's own measures, where a guard has to know it."""
+
+    CONNECTION_POOL = "ConnectionPool"
+
+
 class Role(StrEnum):
     LEAK = "Leak"
     SUPPORTING = "Supporting"
@@ -127,11 +133,19 @@ def _is_error_share(threshold: Threshold | None) -> bool:
     return threshold is None or re.fullmatch(_ERROR_SHARE, threshold.above) is not None
 
 
+_OWN_QUERY = (SignalType.PROMQL, SignalType.DB_POOL)
 _SIGNAL_RULES = (
     Rule(
-        "(self.type == 'PromQL') == has(self.query)",
-        "query is needed for type PromQL and only there",
-        lambda self: (self.type is SignalType.PROMQL) == (self.query is not None),
+        "self.type == 'PromQL' ? has(self.query) : (!has(self.query) || self.type == 'DBPool')",
+        "query is needed for type PromQL, and else only for DBPool",
+        lambda self: (
+            self.query is not None if self.type is SignalType.PROMQL else self.query is None or self.type in _OWN_QUERY
+        ),
+    ),
+    Rule(
+        "!has(self.kind) || self.type == 'PromQL'",
+        "kind is only for type PromQL",
+        lambda self: self.kind is None or self.type is SignalType.PROMQL,
     ),
     Rule(
         "(self.type == 'Alert') == has(self.alert)",
@@ -139,21 +153,19 @@ _SIGNAL_RULES = (
         lambda self: (self.type is SignalType.ALERT) == (self.alert is not None),
     ),
     Rule(
-        "!has(self.limitQuery) || self.type == 'PromQL'",
-        "limitQuery is only for type PromQL",
-        lambda self: self.limit_query is None or self.type is SignalType.PROMQL,
+        "!has(self.limitQuery) || has(self.query)",
+        "limitQuery is only for a signal with a query",
+        lambda self: self.limit_query is None or self.query is not None,
     ),
     Rule(
-        "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
-        "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
-        lambda self: self.type is not SignalType.PROMQL or self.threshold is not None or self.limit_query is not None,
+        "!has(self.query) || has(self.threshold) || has(self.limitQuery)",
+        "a signal with a query needs a threshold, or a limitQuery that its growth can be judged against",
+        lambda self: self.query is None or self.threshold is not None or self.limit_query is not None,
     ),
     Rule(
-        f"self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold) || !({_PERCENT})",
-        "a threshold in percent of a PromQL signal needs a limitQuery",
-        lambda self: (
-            self.type is not SignalType.PROMQL or self.limit_query is not None or not _is_share(self.threshold)
-        ),
+        f"!has(self.query) || has(self.limitQuery) || !has(self.threshold) || !({_PERCENT})",
+        "a threshold in percent of a signal with a query needs a limitQuery",
+        lambda self: self.query is None or self.limit_query is not None or not _is_share(self.threshold),
     ),
     Rule(
         "self.type != 'Alert' || !has(self.threshold)",
@@ -218,14 +230,21 @@ class Signal(Model):
         default=None,
         min_length=1,
         max_length=2048,
-        description="PromQL for type PromQL, giving one series a pod with the label pod. The operator parses it and adds"
-        " the policy's namespace to every selector.",
+        description="PromQL for type PromQL, giving one series a pod with the label pod; for DBPool, the connections in use"
+        " of a pool whose metrics have names of their own. The operator parses it and adds the policy's namespace to every"
+        " selector.",
     )
     limit_query: str | None = Field(
         default=None,
         min_length=1,
         max_length=2048,
         description="PromQL that gives the limit of the same pods, for a threshold in percent and for growth.",
+    )
+    kind: Measured | None = Field(
+        default=None,
+        description="For type PromQL: what the query measures, where that decides what may be done. ConnectionPool: the"
+        " connections of a pool to a database or another service, for which ScaleOut is refused (WorsensLeak), since another"
+        " replica would open more of them. Default: nothing that forbids an action.",
     )
     alert: AlertMatch | None = Field(default=None, description="Which alert, for type Alert.")
     threshold: Threshold | None = Field(
@@ -251,6 +270,10 @@ class Signal(Model):
         # The API server compares a whole number with the bound's whole part, and so takes 0 (seen on 1.37).
         json_schema_extra=rules(("self >= 0.01", "minRequestRate must be at least 0.01 requests a second")),
     )
+
+    @property
+    def is_connection_pool(self) -> bool:
+        return self.type is SignalType.DB_POOL or self.kind is Measured.CONNECTION_POOL
 
     @property
     def effective_role(self) -> Role:

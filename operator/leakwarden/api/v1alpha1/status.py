@@ -46,7 +46,9 @@ class Condition(LenientModel):
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When status last changed."
     )
-    reason: str = Field(max_length=1024, description="A CamelCase word for the cause; the README explains each.")
+    reason: str = Field(
+        max_length=1024, description="A CamelCase word for the cause; docs/reference/conditions.md explains each."
+    )
     message: str = Field(default="", max_length=32768, description="One line for people, with numbers and names.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
+from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
@@ -29,6 +29,10 @@ class Policy:
     error: str
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
+    # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
+    # a younger one. None where nothing is known.
+    claims: Selector | None = None
 
     @property
     def key(self) -> str:
@@ -38,6 +42,12 @@ class Policy:
         """The question as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
         known = self.confined.get(question)
         return known if known is not None else ask(question)
+
+    @property
+    def looks_on(self) -> bool:
+        """Whether, by its own words, it changes nothing now."""
+        spec = self.spec
+        return spec is None or spec.mode is not Mode.ENFORCE or spec.suspend or bool(spec.pause_requests)
 
     @property
     def vetoes_in_vain(self) -> Mapping[str, str]:
@@ -141,6 +151,14 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
     return kept[:MAX_ACTIONS]
 
 
+def _readable_selector(spec: Any) -> Selector | None:
+    """The selector of a spec that cannot be read as a whole."""
+    try:
+        return Selector.model_validate(spec["selector"])
+    except Exception:
+        return None
+
+
 def parse_policy(
     body: Mapping[str, Any],
     asks: Callable[[Question], Confined] = ask,
@@ -185,6 +203,7 @@ def parse_policy(
         error=error,
         status=status,
         confined=confined,
+        claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
     )
 
 

@@ -31,8 +31,8 @@ from leakwarden.core.detection.detector import (
     judge,
 )
 from leakwarden.core.detection.growth import GrowthFinding
+from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Ints
-from leakwarden.core.detection.verdict import VerdictReason
 from leakwarden.core.evaluation.threshold_judgement import judge_series, unknown
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.readings import Floats, Points

@@ -35,11 +35,11 @@ Captured = pytest.CaptureFixture[str]
 def test_json_holds_place_findings_and_counts(write: Write, capsys: Captured) -> None:
     main(["audit", write("x.yaml", f"{GOOD}---\n{BAD}"), "-o", "json"])
     answer = json.loads(capsys.readouterr().out)
-    good, bad = answer["deployments"]
+    good, bad = answer["objects"]
     assert (bad["file"], bad["document"], bad["line"], bad["namespace"], bad["name"]) == (
         "x.yaml",
         2,
-        21,
+        27,
         "shop",
         "bad",
     )
@@ -57,10 +57,11 @@ def test_sarif_is_what_code_scanning_reads(write: Write, capsys: Captured) -> No
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     rules = run["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == [check.name for check in CHECKS]
+    assert [rule["id"] for rule in rules[: len(CHECKS)]] == [check.id for check in CHECKS]
+    assert all(rule["helpUri"].endswith(f"#{rule['id'].lower()}-{rule['name'].lower()}") for rule in rules)
     assert [(r["ruleId"], r["level"]) for r in run["results"]] == [
-        ("GraceBelowDrain", "error"),
-        ("SingleReplica", "warning"),
+        ("LW201", "error"),
+        ("LW304", "warning"),
     ]
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
@@ -68,7 +69,7 @@ def test_sarif_is_what_code_scanning_reads(write: Write, capsys: Captured) -> No
         (location,) = result["locations"]
         assert location["physicalLocation"]["artifactLocation"]["uri"] == "dir%20with%20space/x.yaml"
     lines = [r["locations"][0]["physicalLocation"]["region"]["startLine"] for r in run["results"]]
-    assert lines == [21, 41]
+    assert lines == [36, 57]  # the pod's spec, where the grace period would be, and spec.replicas
     prints = [r["partialFingerprints"]["leakwarden/v1"] for r in run["results"]]
     assert len(set(prints)) == 2
 
