@@ -33,6 +33,7 @@ spec:
 def described(*bodies: dict[str, Any]) -> tuple[Workload, tuple[Disruption, ...] | None]:
     found, problems = workloads([Document(PLACE, body) for body in bodies])
     assert problems == []
+    assert found[0].workload is not None
     return found[0].workload, found[0].disruptions
 
 
