@@ -140,3 +140,11 @@ def test_kubectl_explain_answers_for_every_part_of_a_signal(operator: str) -> No
         assert field in text
     assert "Default" in kubectl("explain", "relpol.spec.remediation.cooldown")
     assert "Eviction API" in kubectl("explain", "relpol.spec.remediation.actions.type")
+
+
+def test_applying_an_unchanged_policy_again_changes_nothing_and_says_so(namespace: str) -> None:
+    made = json.dumps(_a_policy(namespace, "same"))
+    first = attempt("kubectl", "apply", "-f", "-", stdin=made)
+    assert first.succeeded, first.errors
+    assert "created" in first.output
+    assert "unchanged" in attempt("kubectl", "apply", "-f", "-", stdin=made).output

@@ -16,6 +16,8 @@ from leakwarden import __version__
 # In the order of --help. Only the module of the command that runs is imported; all of them for --help.
 COMMANDS = {
     "watch": "leakwarden.cli.watch.command",
+    "soak": "leakwarden.cli.soak.command",
+    "capacity": "leakwarden.cli.capacity.command",
     "run": "leakwarden.cli.run",
     "check": "leakwarden.cli.check",
     "audit": "leakwarden.cli.audit.command",

@@ -120,10 +120,10 @@ def _election(settings: Settings, session: Session) -> LeaseElection | None:
 
 async def _operate(settings: Settings) -> int:
     session = await Session.open(str(settings.kubeconfig) if settings.kubeconfig else None)
-    policies = PolicyStore()
+    policies = PolicyStore(per_namespace=settings.namespace_policies)
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
-    cluster = ApiCluster(session, namespaces)
+    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports)
     election = _election(settings, session)
     recorder = EventRecorder(session, settings.pod_name, fence=election.fence if election else None)
     async with contextlib.AsyncExitStack() as stack:
@@ -164,7 +164,7 @@ async def _operate(settings: Settings) -> int:
             """Asked of the leader and of the standby replica alike: an update of the operator waits for it."""
             if not cluster.snapshot().synced:
                 return "the cache is not complete"
-            return election.trouble if election else ""
+            return runner.troubled() or (election.trouble if election else "")
 
         telemetry.watch(EngineCollector(engine, caches, leads))
         server = await serve(settings.listen, telemetry, runner.alive, ready, evidence.routes)

@@ -69,30 +69,34 @@ def _rows(parent: Schema, path: str) -> Iterator[tuple[str, str, str, str]]:
         yield from _rows(_inner(node), listed)
 
 
-def _messages(node: Schema) -> Iterator[str]:
-    yield from (rule["message"] for rule in node.get("x-kubernetes-validations", ()))
-    for child in _inner(node).get("properties", {}).values():
-        yield from _messages(child)
+def _rules(node: Schema, path: str) -> Iterator[str]:
+    """The rules of a field and of those below it, each with the path that it is about."""
+    for rule in node.get("x-kubernetes-validations", ()):
+        yield f"- {code(path)}: {cell(rule['message'])}\n"
     if "items" in node:
-        yield from _messages(node["items"])
+        yield from _rules(node["items"], f"{path}[]")
+    for name, child in node.get("properties", {}).items():
+        yield from _rules(child, f"{path}.{name}")
 
 
 def _sections(root: Schema, path: str) -> str:
     """One section for each field of the root that has fields of its own; the plain ones come first, together."""
-    heads = ("field", "type", "default", "meaning")
-    plain, parts = [], []
+    plain, parts = dict[str, Schema](), []
     for name, node in root["properties"].items():
-        rows = list(_rows({"properties": {name: node}, "required": root.get("required", ())}, path))
-        if len(rows) == 1:
-            plain += rows
+        if "properties" in _inner(node):
+            parts.append(_section({"properties": {name: node}, "required": root.get("required", ())}, path, name))
         else:
-            rules = list(dict.fromkeys(_messages(node)))
-            said = "\nRules:\n\n" + "".join(f"- {rule}\n" for rule in rules) if rules else ""
-            parts.append(f"### {path}.{name}\n\n{table(heads, rows)}{said}")
-    own = [rule["message"] for rule in root.get("x-kubernetes-validations", ())]
-    said = "\nRules:\n\n" + "".join(f"- {rule}\n" for rule in own) if own else ""
-    first = [f"### {path}\n\n{table(heads, plain)}{said}"] if plain else []
+            plain[name] = node
+    first = [_section({**root, "properties": plain}, path)] if plain else []
     return "\n".join([*first, *parts])
+
+
+def _section(node: Schema, path: str, name: str = "") -> str:
+    """A heading, the table of a node's fields, and their rules."""
+    title = f"{path}.{name}" if name else path
+    fields = table(("field", "type", "default", "meaning"), _rows(node, path))
+    lines = "".join(_rules(node, path))
+    return f"### {title}\n\n{fields}" + (f"\nRules:\n\n{lines}" if lines else "")
 
 
 def policy_spec() -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from leakwarden.api.v1alpha1.conditions import ConditionReason
 from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
-from leakwarden.cli.audit.report import printable
 from leakwarden.cli.liveness import Liveness, age
 from leakwarden.core.model.policy import Policy, format_time
+from leakwarden.core.model.text import printable
 
 HEADINGS = ("WORKLOAD", "SIGNAL", "STATE", "WHAT TO DO")
 

@@ -19,10 +19,10 @@ from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.backtest import prometheus as backtest_prometheus
-from leakwarden.cli.backtest.input import InputUnreadable
 from leakwarden.cli.backtest.policy import load
 from leakwarden.cli.backtest.prometheus import Read
 from leakwarden.cli.backtest.questions import Questions
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus, status
 from tests.integration.prometheus.queries import limits_of, values_of
@@ -42,8 +42,8 @@ MEMORY = (
     " or on (namespace, pod, container) last_over_time("
     'container_spec_memory_limit_bytes{container!="",container!="POD",namespace="shop"}[7260s])'
 )
-START = 'last_over_time(process_start_time_seconds{namespace="shop"}[60s])'
-CYCLES = 'last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s])'
+START = 'max by (namespace, pod, container) (last_over_time(process_start_time_seconds{namespace="shop"}[60s]))'
+CYCLES = 'max by (namespace, pod, container) (last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s]))'
 RATE = " or on (namespace, pod) ".join(
     f'sum by (namespace, pod) (rate({name}{{namespace="shop"}}[240s]))'
     for name in (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leakwarden.adapters.prometheus.client import PrometheusSource
+from leakwarden.adapters.prometheus.client import ALL_OR_NOTHING, PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
@@ -99,16 +99,22 @@ async def test_a_signal_is_one_range_for_its_values_and_one_instant_for_its_limi
                 "end": f"{START + 3 * STEP:.0f}",
                 "step": "60",
                 "timeout": "5s",
+                **ALL_OR_NOTHING,
             },
         ),
-        ("GET", "/api/v1/query", {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s"}),
+        (
+            "GET",
+            "/api/v1/query",
+            {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s", **ALL_OR_NOTHING},
+        ),
     ]
 
 
 async def test_many_namespaces_are_one_query(fake: FakePrometheus, source: PrometheusSource) -> None:
     await ask(source, builtin(SignalType.SOCKETS, "shop", "a-b"))
     assert fake.queries() == [
-        'min_over_time(container_sockets{container!="",container!="POD",namespace=~"a-b|shop"}[60s])'
+        "max by (namespace, pod, container)"
+        ' (min_over_time(container_sockets{container!="",container!="POD",namespace=~"a-b|shop"}[60s]))'
     ]
 
 
@@ -120,7 +126,10 @@ async def test_very_many_namespaces_are_all_read_and_ours_are_picked(
         [{"namespace": "team-7", "pod": "p"}, {"namespace": "someone-else", "pod": "q"}], points(1, 2, 3)
     )
     answer = await ask(source, builtin(SignalType.SOCKETS, *namespaces))
-    assert fake.queries() == ['min_over_time(container_sockets{container!="",container!="POD",namespace!=""}[60s])']
+    assert fake.queries() == [
+        "max by (namespace, pod, container)"
+        ' (min_over_time(container_sockets{container!="",container!="POD",namespace!=""}[60s]))'
+    ]
     assert isinstance(answer, Sampled)
     assert set(answer.series) == {SeriesKey("team-7", "p", "")}
 
@@ -142,7 +151,10 @@ async def test_the_labels_are_called_as_the_endpoint_calls_them(fake: FakePromet
     )
     fake.all_pods_have([{"kubernetes_namespace": "shop", "kubernetes_pod_name": "web-1", "c": "app"}], points(1, 2, 3))
     assert values(await ask(source, builtin(SignalType.SOCKETS))) == [1, 2, 3]
-    assert fake.queries() == ['min_over_time(container_sockets{c!="",c!="POD",kubernetes_namespace="shop"}[60s])']
+    assert fake.queries() == [
+        "max by (kubernetes_namespace, kubernetes_pod_name, c)"
+        ' (min_over_time(container_sockets{c!="",c!="POD",kubernetes_namespace="shop"}[60s]))'
+    ]
     await ask(source, builtin(SignalType.GOROUTINES))
     assert "or on (kubernetes_namespace, kubernetes_pod_name, " in fake.queries()[-1]
     await source.close()

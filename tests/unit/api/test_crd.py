@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from leakwarden.api.crd import files, policy_crd
+from leakwarden.api.crd import REPORT_COLUMNS, files, policy_crd
 from leakwarden.api.scalars import DURATION_PATTERN, MAX_AMOUNT, parse_duration
+from leakwarden.api.v1alpha1.evidence_status import SHORT_PLACE
+from leakwarden.api.v1alpha1.leakreport import Phase
 
 ROOT = Path(__file__).parents[3]
 VERSION = policy_crd()["spec"]["versions"][0]
@@ -98,6 +100,26 @@ def test_no_rule_matches_a_pattern_against_a_field_that_may_be_a_number() -> Non
 def test_kubectl_get_shows_what_matters_at_a_glance() -> None:
     shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
     assert shown == ["Mode", "Ready", "Healthy", "Targets", "Last action", "Age"]
+
+
+# As wide as they are with a Deployment's name of twenty characters.
+WIDEST = {
+    "Name": 20 + 9, "Pod": 20 + 17, "Signal": len("working-set"), "Verdict": len("Exhausting"),
+    "Phase": max(len(phase) for phase in Phase), "Suspect": SHORT_PLACE, "Age": len("23h59m"),
+}  # fmt: skip
+
+
+def test_no_default_is_filled_into_an_item_of_a_list() -> None:
+    """A client-side apply replaces lists as a whole, and would say `configured` of every unchanged policy."""
+    spec = SCHEMA["properties"]["spec"]
+    assert [path for path, node in nodes(spec) if "[]" in path and "default" in node] == []
+    assert [path for path, node in nodes(spec) if "[]" not in path and "default" in node] != []
+
+
+def test_kubectl_get_leak_fits_160_columns() -> None:
+    shown = [column["name"] for column in REPORT_COLUMNS if not column.get("priority")]
+    assert shown == ["Pod", "Signal", "Verdict", "Phase", "Suspect", "Age"]
+    assert sum(WIDEST[name] + 3 for name in ("Name", *shown)) <= 160
 
 
 def test_defaults_are_filled_in_where_a_person_reads_them_back() -> None:

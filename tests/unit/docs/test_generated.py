@@ -13,7 +13,7 @@ from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.guards import SKIP_MEANINGS
 from leakwarden.core.signals.criteria import JudgementReason
 from leakwarden.settings import Settings
-from tests.docs import operating, vocabulary
+from tests.docs import operating, schema, signals, vocabulary
 from tests.docs.__main__ import GENERATORS
 from tests.docs.blocks import UnknownBlock, blocks, filled
 from tests.unit.docs.pages import PAGES, text_of
@@ -69,3 +69,29 @@ def test_every_argument_of_every_command_is_listed_with_a_meaning() -> None:
         for action in sub._actions:
             if action.dest != "help":
                 assert operating._spelling(action) in listed, f"{name} {action.dest}"
+
+
+def test_a_section_lists_every_field_with_its_default_and_the_rules_with_what_they_are_about() -> None:
+    spec = schema.policy_spec()
+    assert "### spec.remediation\n" in spec
+    assert "| `spec.remediation.budget.minReady` | integer, 0 to 1,000 | `1` |" in spec
+    assert "| `spec.selector` | object | required |" in spec
+    assert "\n- `spec.remediation.verification`: timeout must be longer than settle\n" in spec
+
+
+def test_the_metrics_of_a_signal_are_those_of_its_query() -> None:
+    listed = signals.metrics()
+    assert "| `Goroutines` | `go_goroutines`, " in listed
+    assert "`process_max_fds`" in listed
+
+
+def test_a_counter_and_a_gauge_are_listed_as_a_scrape_has_them() -> None:
+    listed = operating.metrics()
+    assert "| `leakwarden_actions_total` | counter | `action`, `phase` |" in listed
+    assert "| `leakwarden_pods` | gauge | `namespace`, `policy`, `verdict` |" in listed
+
+
+def test_a_setting_is_listed_with_the_chart_value_that_sets_it() -> None:
+    listed = operating.settings()
+    assert "| `LEAKWARDEN_STORM_WINDOW` | `guards.storm.window` | duration, 10s to " in listed
+    assert "| `LEAKWARDEN_EVIDENCE_BUCKET` | `evidence.store.bucket.name` | text |" in listed

@@ -427,12 +427,42 @@ def test_a_process_that_the_kubelet_restarted_is_as_young_as_a_new_pod() -> None
 
 def test_a_storm_of_actions_stops_everything_until_its_cooldown_is_over() -> None:
     many = Surroundings(limits=Limits(namespace_actions=100, cluster_actions=100), autoscalers={})
-    storm = elsewhere(10, "other", 1700)
+    storm = [*elsewhere(5, "other", 1700), *elsewhere(5, "third", 1700)]
     asked = ask(candidate(), situation(around=many, reports=storm))
     assert [skip.reason for skip in asked] == [SkipReason.STORM_ACTIVE]
-    assert not ask(candidate(), situation(around=many, reports=elsewhere(10, "other", 1801)))
+    later = [*elsewhere(5, "other", 1801), *elsewhere(5, "third", 1801)]
+    assert not ask(candidate(), situation(around=many, reports=later))
     off = replace(many, limits=replace(many.limits, storm_enabled=False))
     assert not ask(candidate(), situation(around=off, reports=storm))
+
+
+def test_one_namespace_alone_stops_itself_and_no_other() -> None:
+    """Ten Deployments under one tenant's policy, with a threshold of 1, once stopped all remediation of the cluster."""
+    many = Surroundings(limits=Limits(namespace_actions=100, cluster_actions=100), autoscalers={})
+    assert not ask(candidate(), situation(around=many, reports=elsewhere(90, "other", 1700)))
+    mine = [replace(each, namespace="shop") for each in elsewhere(10, "shop", 1700)]
+    (skip,) = ask(candidate(), situation(around=many, reports=mine))
+    assert skip.reason is SkipReason.STORM_ACTIVE
+    assert "nothing is done in shop until" in skip.message
+
+
+def test_what_only_observes_makes_no_storm() -> None:
+    observed = [report(f"w{n}", exhausting_ago=60.0 * n) for n in range(10)]
+    policies = {each.spec.policy.uid for each in observed}
+    assert not ask(candidate(), replace(situation(reports=observed), looking_on=policies))
+
+
+def test_an_action_that_takes_long_gives_its_slot_to_others() -> None:
+    slow = elsewhere(1, "other", 1900, result=ActionResult.VERIFYING)
+    assert not ask(candidate(), situation(reports=slow))
+    quick = elsewhere(1, "other", 1700, result=ActionResult.VERIFYING)
+    assert [skip.reason for skip in ask(candidate(), situation(reports=quick))] == [SkipReason.OTHERS_IN_FLIGHT]
+
+
+def test_records_that_cannot_be_written_in_one_namespace_hold_up_that_one_only() -> None:
+    assert not ask(candidate(), replace(FREE, records_troubles={"other": "it is being deleted"}))
+    (skip,) = ask(candidate(), replace(FREE, records_troubles={"shop": "it is being deleted"}))
+    assert (skip.reason, skip.message) == (SkipReason.RECORDS_UNAVAILABLE, "it is being deleted")
 
 
 def test_a_record_of_which_nobody_knows_the_namespace_counts_in_every_namespace() -> None:

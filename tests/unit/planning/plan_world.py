@@ -314,7 +314,7 @@ class PlanWorld:
                 self.restart()
             else:
                 judge_tick(self, self.asked_for[before:])
-        assert self.engine.defects == 0
+        assert self.engine.defects.count == 0
         return self.violations
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.evidence_reasons import MEANINGS, EvidenceReason
-from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, EvidenceStatus
+from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, EvidenceStatus, SuspectStatus
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, SignalType
 from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.suspects import Capture, explain, suspects
-from leakwarden.core.profile.telling import GROWING, source_file, summary, told
+from leakwarden.core.profile.telling import GROWING, short_place, source_file, summary, told
 from tests.unit.profile.profile_builders import goroutines, heap
 
 READ_LOOP = ["runtime.selectgo@1", "net/http.(*persistConn).readLoop@2325"]
@@ -122,3 +122,18 @@ def test_the_container_that_leaks_comes_before_its_neighbours() -> None:
 def test_other_names_are_no_permission(name: str) -> None:
     with pytest.raises(NoPort, match=r"leakwarden\.dev/pprof-port"):
         profile_port(None, None, {"app": [(name, 6060)]}, "app")
+
+
+@pytest.mark.parametrize(
+    ("suspects", "place"),
+    [
+        ([], ""),
+        ([SuspectStatus(file="shop/api/pay.go", line=40, function="shop/api.Pay")], "pay.go:40"),
+        ([SuspectStatus(function="shop/api.Pay")], "api.Pay"),
+        ([SuspectStatus(file="a/" + "x" * 60 + ".go", line=1)], "xxxxxx.go:1"),
+    ],
+)
+def test_a_place_in_short_fits_into_a_column(suspects: list[SuspectStatus], place: str) -> None:
+    found = short_place(suspects)
+    assert len(found) <= SHORT_PLACE
+    assert found.endswith(place)

@@ -97,7 +97,7 @@ def test_only_the_newest_action_of_an_open_episode_can_be_under_way(place: int, 
     verifying = record(id="v", result=ActionResult.VERIFYING)
     done = record(id="d", ago=90, result=ActionResult.EFFECTIVE)
     held = _with(report("api"), *([verifying, done] if place == 0 else [done, verifying]), phase=phase)
-    in_flight = Ledger([held], {}, {}).others_in_flight("uid-other")
+    in_flight = Ledger([held], {}, {}).others_in_flight("uid-other", since=0.0)
     assert in_flight == (1 if place == 0 and phase == "Detected" else 0)
 
 

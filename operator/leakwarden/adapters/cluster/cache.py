@@ -129,17 +129,26 @@ class WorkloadSink:
         self.put = cache.put_workload
         self.drop = cache.drop_workload
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
+
 
 class SetSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_set
         self.drop = cache.drop_set
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
+
 
 class PodSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_pod
         self.drop = cache.drop_pod
+
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
 
 
 class AutoscalerSink:
@@ -161,3 +170,6 @@ class AutoscalerSink:
 
     def drop(self, uid: str) -> None:
         self._of.pop(uid, None)
+
+    def forget(self) -> None:
+        self._of.clear()

@@ -21,6 +21,10 @@ class Sink(Protocol[T_contra]):
 
     def drop(self, uid: str) -> None: ...
 
+    def forget(self) -> None:
+        """Everything that is kept besides is of a state that is gone, such as what we wrote into it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T]):

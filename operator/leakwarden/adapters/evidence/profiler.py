@@ -28,7 +28,7 @@ from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import ProfileError
 from leakwarden.core.profile.suspects import explain
-from leakwarden.core.profile.telling import growing, summary, told
+from leakwarden.core.profile.telling import growing, short_place, summary, told
 from leakwarden.engine.ports import CaptureRequest
 
 log = logging.getLogger("leakwarden.evidence")
@@ -64,12 +64,13 @@ class EvidenceProfiler:
         log.info("evidence", extra={"report": request.report, "state": str(status.state), "reason": status.reason})
         return status
 
-    async def baseline(self, request: CaptureRequest) -> bool:
-        """Count once what a healthy pod of this template has at each stack; True where that is known now."""
+    async def baseline(self, request: CaptureRequest, renew: bool = False) -> bool:
+        """Count what a healthy pod of this template has at each stack, unless that is known and not to be renewed; True
+        where it is known now."""
         key = baseline_key(request)
         try:
             async with asyncio.timeout(COUNTING):
-                if await self.baselines.get(key) is not None:
+                if not renew and await self.baselines.get(key) is not None:
                     return True
                 facts = await read_pod(self.session, request.pod)
                 port = profile_port(request.spec.port, facts.annotation, facts.ports, request.container)
@@ -177,13 +178,15 @@ def _status(taken: Taken, found: Findings, places: Mapping[str, str], trouble: s
     messages = [*dict.fromkeys(f"{miss.profile}: {miss.message}" if miss.profile else miss.message for miss in missed)]
     if trouble:
         messages.append(f"the profiles are not kept: {trouble}")
+    suspects = told(found.suspects)
     return EvidenceStatus(
         state=state,
         reason=reason,
         message="; ".join(messages)[:1024],
         attempted_at=format_time(now),
         summary=summary(found),
-        suspects=told(found.suspects),
+        suspect=short_place(suspects),
+        suspects=suspects,
         profiles=[_profile(name, data, taken, places, now) for name, data in taken.raw.items()],
     )
 

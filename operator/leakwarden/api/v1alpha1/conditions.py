@@ -30,6 +30,8 @@ class ConditionReason(StrEnum):
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
     RIGHTS_MISSING = "RightsMissing"
     SILENCES_UNREAD = "SilencesUnread"
+    LIMIT_EXCEEDED = "LimitExceeded"
+    DEFECT = "Defect"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
     ESCALATED = "Escalated"
@@ -66,6 +68,11 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
     " alertmanager), so that nobody knows what is silenced. Targets are judged, and nothing is done; configure one, or"
     " leave the field out.",
+    ConditionReason.LIMIT_EXCEEDED: "The namespace has more policies than the installation has in force at once"
+    " (guards.namespacePolicies in the chart's values); the oldest are, and this one is not. Nothing is done for it.",
+    ConditionReason.DEFECT: "An error in Leakwarden itself kept this policy from being read, judged or carried out; the message"
+    " says since when its status is not current, the operator's log has the traceback, and leakwarden_defects_total counts"
+    " it. Other policies are not affected.",
     ConditionReason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     ConditionReason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"

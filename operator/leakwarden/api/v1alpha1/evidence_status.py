@@ -13,6 +13,7 @@ MAX_SUSPECTS = 5
 MAX_PROFILES = 8
 MAX_DESCRIPTORS = 20
 MAX_DESCRIPTOR_LINE = 256
+SHORT_PLACE = 30
 
 
 class EvidenceState(StrEnum):
@@ -100,6 +101,11 @@ class EvidenceStatus(LenientModel):
     )
     summary: str = Field(
         default="", max_length=512, description="The first suspect in one line; where nothing grew, what was looked at."
+    )
+    suspect: str = Field(
+        default="",
+        max_length=SHORT_PLACE,
+        description="The first suspect's file and line in short, for a table; its function where the file is not known.",
     )
     suspects: list[SuspectStatus] = Field(
         default_factory=list, max_length=MAX_SUSPECTS, description="Suspects, the most likely first."

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leakwarden.cli.evidence.shared import PATH, NoProfiles
+from leakwarden.cli.errors import NoProfiles, fail, say
+from leakwarden.cli.evidence.shared import PATH
 
 if TYPE_CHECKING:
     from leakwarden.core.profile.evidence import Findings
     from leakwarden.core.profile.pprof import Profile
     from leakwarden.core.profile.suspects import Capture
 
+COMMAND = "suspects"
 SHORTEST, LONGEST = 10.0, 3600.0  # s that --for may take
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "suspects",
+        COMMAND,
         help="name the lines of a Go service that leak, from its profiles",
         description="Name the lines that leak, from profiles as /debug/pprof gives them: any number of goroutine profiles of"
         " one process, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
@@ -68,18 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
     from leakwarden.core.profile.suspects import explain
 
     if bool(arguments.files) == bool(arguments.pod):
-        return _fail("give profiles, or a pod with --pod to take them from")
+        return fail(COMMAND, "give profiles, or a pod with --pod to take them from")
     if refusal := _misused(arguments):
-        return _fail(refusal)
+        return fail(COMMAND, refusal)
     try:
         capture = _taken(arguments) if arguments.pod else _read(arguments.files)
         found = explain(capture, growing=frozenset(arguments.growing), modules=arguments.module)
     except (ProfileError, NoProfiles) as error:
-        return _fail(str(error))
+        return fail(COMMAND, str(error))
     if len(capture.goroutines) == 1:
-        print(
-            "leakwarden suspects: one goroutine profile shows no growth; give two, some seconds apart", file=sys.stderr
-        )
+        say(COMMAND, "one goroutine profile shows no growth; give two, some seconds apart")
     print(_json(found) if arguments.output == "json" else _text(found))
     return 1 if found.suspects else 0
 
@@ -108,11 +107,6 @@ def _misused(arguments: argparse.Namespace) -> str:
     if arguments.path is not None and not arguments.path.startswith("/"):
         return f"--path is {arguments.path[:60]!r}; it must begin with /, as {PATH} does"
     return ""
-
-
-def _fail(message: str) -> int:
-    print(f"leakwarden suspects: {message}", file=sys.stderr)
-    return 2
 
 
 def _taken(arguments: argparse.Namespace) -> Capture:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leakwarden.cli.evidence.shared import PATH, NoProfiles
+from leakwarden.cli.errors import NoProfiles, say
+from leakwarden.cli.evidence.shared import PATH
 
 if TYPE_CHECKING:
     from leakwarden.adapters.evidence.pprof import Taken
@@ -32,7 +32,7 @@ def take(arguments: argparse.Namespace) -> Capture:
     except ClusterUnavailable as error:
         raise NoProfiles(str(error)) from None
     for miss in taken.missed:
-        print(f"leakwarden suspects: {miss.profile or arguments.pod}: {miss.message}", file=sys.stderr)
+        say("suspects", f"{miss.profile or arguments.pod}: {miss.message}")
     if not taken.raw:
         raise NoProfiles(f"{arguments.pod} gave no profiles")
     if arguments.save:
@@ -57,7 +57,7 @@ async def _take(namespace: str, name: str, arguments: argparse.Namespace) -> Tak
     try:
         facts = await read_pod(session, named(namespace, name))
         port = profile_port(arguments.port, facts.annotation, facts.ports, "")
-        print(f"leakwarden suspects: taking profiles, about {seconds:.0f}s", file=sys.stderr, flush=True)
+        say("suspects", f"taking profiles, about {seconds:.0f}s")
         client = PprofClient(
             ThroughApiServer(session), budget=BUDGET + seconds, pause=seconds / (moments - 1), moments=moments
         )

@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.errors import CommandFailed, Misused, NeverRead, fail, say
@@ -52,6 +54,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.watch.process import ChildProcess
+    from leakwarden.core.watch.outcome import sentences
 
     try:
         options = options_of(arguments)
@@ -67,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
     except CommandFailed as error:
         return fail(COMMAND, str(error))
-    show(outcome, proof, options, child.name if child is not None else options.metrics.short, arguments.page)
+    process = child.name if child is not None else options.metrics.short
+    show(COMMAND, Shown(outcome, proof, list(sentences(outcome)), process, options.metrics.short), arguments.page)
     return int(outcome.code)
 
 
@@ -98,37 +102,48 @@ def stopping(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, once, number)
 
 
-def show(outcome: Outcome, proof: Proof, options: WatchOptions, process: str, page_file: str | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a watch. `said` are its sentences, `address` where it was scraped."""
+
+    outcome: Outcome
+    proof: Proof
+    said: Sequence[str]
+    process: str
+    address: str
+
+
+def show(command: str, shown: Shown, page_file: str | None) -> None:
     """The result on standard output, and the page where it is wanted."""
-    from leakwarden.cli.audit.report import printable
     from leakwarden.cli.report.command import look as terminal_look
     from leakwarden.cli.report.input import Profiles, draw
     from leakwarden.cli.watch.profiles import evidence
+    from leakwarden.core.model.text import printable
     from leakwarden.core.page.document import page
     from leakwarden.core.page.terminal import screen
-    from leakwarden.core.watch.outcome import sentences
     from leakwarden.core.watch.report import report_of
 
-    if outcome.leaks:
-        told = evidence(proof.taken, list(proof.suspects))
-        report = report_of(outcome.leaks[0], process, options.metrics.short, told, time.time())
+    leaks, proof = shown.outcome.leaks, shown.proof
+    if leaks:
+        told = evidence(proof.taken, proof.findings)
+        report = report_of(leaks[0], shown.process, shown.address, told, time.time())
         print(screen(report, terminal_look()), end="\n\n")
         if page_file:
             capture = proof.taken.capture()
             leaked = [capture.leaked] if capture.leaked is not None else []
             profiles = Profiles(list(capture.goroutines), list(capture.heaps), leaked)
             with open(page_file, "w", encoding="utf-8") as out:
-                out.write(page(report, draw(report, profiles), list(sentences(outcome))))
-            say(COMMAND, f"wrote {page_file}")
-    for sentence in sentences(outcome):
+                out.write(page(report, draw(report, profiles), shown.said))
+            say(command, f"wrote {page_file}")
+    for sentence in shown.said:
         print(printable(sentence))
-    for suspect in proof.suspects[:1]:
+    for suspect in proof.findings.suspects[:1]:
         print(printable(f"line: {suspect.headline}"))
-    if outcome.leaks and not proof.suspects:
+    if leaks and not proof.findings.suspects:
         because = "; ".join(dict.fromkeys(miss.message for miss in proof.taken.missed)) or "the profiles point at none"
         print(printable(f"line: not known: {because}"))
-    if page_file and not outcome.leaks:
-        say(COMMAND, f"{page_file} was not written: no leak was found")
+    if page_file and not leaks:
+        say(command, f"{page_file} was not written: no leak was found")
 
 
 def page_refusal(file: str | None) -> str:

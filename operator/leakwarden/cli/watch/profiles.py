@@ -12,8 +12,8 @@ from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatu
 from leakwarden.cli.watch.options import Place
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.workload import Pod
-from leakwarden.core.profile.evidence import Findings, Suspect
-from leakwarden.core.profile.suspects import suspects
+from leakwarden.core.profile.evidence import Findings
+from leakwarden.core.profile.suspects import explain
 from leakwarden.core.profile.telling import growing, summary, told
 
 NOT_ASKED = Taken(missed=(Missed("", EvidenceReason.DISABLED, "profiles were not asked for (--pprof none)"),))
@@ -33,13 +33,13 @@ def _as_pod(place: Place) -> Pod:
     return Pod("", place.host, "", None, 0.0, "", "", place.host, "Running", True, False, ())
 
 
-def named(taken: Taken, kinds: Iterable[str]) -> list[Suspect]:
+def named(taken: Taken, kinds: Iterable[str]) -> Findings:
     """The lines that leak, where `kinds` (signal types) are known to grow."""
     known: frozenset[str] = frozenset().union(*(growing(kind) for kind in kinds))
-    return suspects(taken.capture(), growing=known)
+    return explain(taken.capture(), growing=known)
 
 
-def evidence(taken: Taken, found: list[Suspect]) -> EvidenceStatus:
+def evidence(taken: Taken, found: Findings) -> EvidenceStatus:
     """The same as it stands in a LeakReport."""
     # A Go before 1.27 has no list of leaked goroutines, which is nothing that went wrong.
     missed = [miss for miss in taken.missed if miss.profile != "goroutineleak"]
@@ -49,6 +49,6 @@ def evidence(taken: Taken, found: list[Suspect]) -> EvidenceStatus:
         reason=str(missed[0].reason) if missed else "",
         message="; ".join(dict.fromkeys(miss.message for miss in missed))[:1024],
         attempted_at=format_time(time.time()),
-        summary=summary(Findings(tuple(found), looked_at="")),
-        suspects=told(found),
+        summary=summary(found),
+        suspects=told(found.suspects),
     )

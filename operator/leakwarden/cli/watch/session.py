@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from leakwarden.adapters.evidence.pprof import Taken
 from leakwarden.adapters.metrics_page import MetricsPage, Unread
@@ -14,7 +14,8 @@ from leakwarden.cli.errors import NeverRead
 from leakwarden.cli.watch.options import WatchOptions
 from leakwarden.cli.watch.process import ChildProcess
 from leakwarden.cli.watch.profiles import named, take
-from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.evidence import Confidence, Findings
+from leakwarden.core.watch.accounting import accountable
 from leakwarden.core.watch.judging import LEAST_BUCKETS, TrackJudgement, judge_tracks, tracks
 from leakwarden.core.watch.outcome import Outcome
 from leakwarden.core.watch.scraped import Scrape
@@ -30,11 +31,11 @@ class Proof:
     """What profiles say."""
 
     taken: Taken = field(default_factory=Taken)
-    suspects: Sequence[Suspect] = ()
+    findings: Findings = field(default_factory=lambda: Findings((), ""))
 
     @property
     def names_the_line(self) -> bool:
-        return any(suspect.confidence is not Confidence.LOW for suspect in self.suspects)
+        return any(suspect.confidence is not Confidence.LOW for suspect in self.findings.suspects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,19 @@ class Progress:
 
 @dataclass(slots=True)
 class Session:
-    """`show` is called after each scrape. `stop` ends the watch early, and what was seen until then is judged."""
+    """`show` is called after each scrape. `stop` ends the watch early, and what was seen until then is judged.
+
+    `prepare` runs once the process answers; what was read before is forgotten. `requests` counts the requests that were
+    answered, where the process does not count them itself.
+    """
 
     options: WatchOptions
     page: MetricsPage
     child: ChildProcess | None
     show: Callable[[Progress], None]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    prepare: Callable[[], Awaitable[None]] | None = None
+    requests: Callable[[], float] | None = None
     _scrapes: list[Scrape] = field(default_factory=list)
     _missed: dict[str, int] = field(default_factory=dict)
     _attempts: int = 0
@@ -68,6 +75,11 @@ class Session:
     async def run(self) -> tuple[Outcome, Proof]:
         """Raises NeverRead."""
         await self._first()
+        if self.prepare is not None:
+            await self.prepare()
+            self._scrapes.clear()
+            self._attempts = 0
+            await self._first()
         began = time.monotonic()
         await self._watch(began)
         await self._judge()
@@ -85,7 +97,7 @@ class Session:
         until = time.monotonic() + (COMING_UP if self.child is not None else 0.0)
         while True:
             try:
-                self._scrapes.append(await self.page.scrape())
+                self._scrapes.append(await self._read())
                 self._attempts += 1
                 return
             except Unread as unread:
@@ -126,9 +138,16 @@ class Session:
     async def _scrape(self) -> None:
         self._attempts += 1
         try:
-            self._scrapes.append(await self.page.scrape())
+            self._scrapes.append(await self._read())
         except Unread as unread:
             self._missed[str(unread)] = self._missed.get(str(unread), 0) + 1
+
+    async def _read(self) -> Scrape:
+        """Raises Unread."""
+        scrape = await self.page.scrape()
+        if scrape.requests is None and self.requests is not None:
+            return replace(scrape, requests=self.requests())
+        return scrape
 
     async def _judge(self) -> None:
         began = time.monotonic()
@@ -149,9 +168,10 @@ class Session:
             self._capture = asyncio.create_task(self._profile(min(PAUSE, left)))
 
     async def _profile(self, pause: float) -> Proof:
-        kinds = {str(one.track.key.kind) for one in self._judged if one.leaks}
+        leaks = [one for one in self._judged if one.leaks]
         taken = await take(self.options.pprof, max(LEAST_PAUSE, pause), self._goroutines())
-        return Proof(taken, await asyncio.to_thread(named, taken, kinds))
+        findings = await asyncio.to_thread(named, taken, {str(one.track.key.kind) for one in leaks})
+        return Proof(taken, accountable(findings, leaks))
 
     def _goroutines(self) -> float | None:
         found = [value for key, value in self._scrapes[-1].values.items() if key.kind is SignalType.GOROUTINES]

@@ -123,8 +123,10 @@ def vetoed(candidate: Candidate, situation: Situation) -> str | None:
     """A veto that was not answered is a veto: what cannot be known is no consent."""
     if not candidate.changes:
         return None
+    surroundings = situation.surroundings
+    unasked = "" if surroundings.unasked_agree else "it was not asked yet"
     for veto in candidate.spec.vetoes:
-        why = situation.surroundings.vetoes.get((candidate.policy.uid, veto.name), "it was not asked yet")
+        why = surroundings.vetoes.get((candidate.policy.uid, veto.name), unasked)
         if why:
             return f"veto {veto.name}: {why}"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -63,6 +63,8 @@ class Surroundings:
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""
     vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    # To see to which actions everything else agrees, before their vetoes are asked. Nothing is done by such a plan.
+    unasked_agree: bool = False
     silences: Silences | None = None
 
 
@@ -80,6 +82,9 @@ class Situation:
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     reports: Sequence[LeakReport] = ()
     records_trouble: str = ""
+    # The same of one namespace: it may refuse what all others take.
+    records_troubles: Mapping[str, str] = field(default_factory=dict)
+    looking_on: Set[str] = frozenset()  # UIDs of policies that, by their own words, change nothing now
     surroundings: Surroundings = field(default_factory=Surroundings)
     exhausting: Mapping[str, float] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
+from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
@@ -29,6 +29,7 @@ class Policy:
     error: str
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
     # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
     # a younger one. None where nothing is known.
     claims: Selector | None = None
@@ -41,6 +42,12 @@ class Policy:
         """The question as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
         known = self.confined.get(question)
         return known if known is not None else ask(question)
+
+    @property
+    def looks_on(self) -> bool:
+        """Whether, by its own words, it changes nothing now."""
+        spec = self.spec
+        return spec is None or spec.mode is not Mode.ENFORCE or spec.suspend or bool(spec.pause_requests)
 
     @property
     def vetoes_in_vain(self) -> Mapping[str, str]:

@@ -33,6 +33,8 @@ HUGE = 10_000
 STAYING = 0.98
 # A line that explains less of the growth than this comes after those that explain more, whatever its kind.
 MINOR = 0.2
+# Of what a growing signal counts, a line that holds this part holds nearly all.
+NEARLY_ALL = 0.8
 
 
 def suspects(
@@ -60,6 +62,7 @@ def explain(
     accused = located(accused, origins)
     mark_load([*accused, *(line for line in lines if line.load)])
     accused = order_causes(accused, lines, origins, ownership)
+    _mark_holders([*accused, *(line for line in lines if line not in accused)], growing)
     times = tuple(profile.taken for profile in capture.goroutines)
     named = [(line, _suspect(line, grown, capture, _verdict(line, growing), times)) for line in accused]
     named_modules = _modules(accused, ownership)
@@ -126,6 +129,14 @@ def _notable(line: Line, every: Sequence[Line], growing: frozenset[str]) -> bool
     if accused and stays and series.last >= NOTABLE * total:
         return True
     return series.last >= HUGE
+
+
+def _mark_holders(lines: Sequence[Line], growing: frozenset[str]) -> None:
+    """Mark the line that holds nearly all of what a growing signal counts, descriptors or connections."""
+    holding = [line for line in lines if line.shape.holds & growing and not line.shape.victim]
+    total = sum(line.series.last for line in holding)
+    for line in holding:
+        line.holds_most = line.series.last >= max(FEW, NEARLY_ALL * total)
 
 
 def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: Sequence[float]) -> Suspect:

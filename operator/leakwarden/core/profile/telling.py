@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SuspectStatus
+from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, SuspectStatus
 from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.ownership import package
 
@@ -59,6 +59,16 @@ def _told(suspect: Suspect) -> SuspectStatus:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def short_place(suspects: Sequence[SuspectStatus]) -> str:
+    """File and line of the first, without directories: what fits into a column."""
+    if not suspects:
+        return ""
+    first = suspects[0]
+    name = (first.file or first.function).rpartition("/")[2]
+    place = f"{name}:{first.line}" if first.file and first.line else name
+    return place if len(place) <= SHORT_PLACE else f"..{place[2 - SHORT_PLACE :]}"
 
 
 def summary(found: Findings) -> str:

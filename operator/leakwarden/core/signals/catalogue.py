@@ -74,6 +74,9 @@ class Row:
     # constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
+    # Labels by which a container has several of it, such as its pools. What differs by other labels is one thing, of which
+    # the highest value counts.
+    apart: tuple[str, ...] = ()
     # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
     memory: bool = False
 
@@ -89,13 +92,25 @@ class Row:
     @property
     def value(self) -> str:
         """The query for the values, as a template."""
-        return self.query or _first_of("min_over_time", "<<bucket>>", [_value(each) for each in self.aliases])
+        if self.query:
+            return self.query
+        return self._of_each("max", _first_of("min_over_time", "<<bucket>>", [_value(each) for each in self.aliases]))
 
     @property
     def limit(self) -> str | None:
         """The query for the limits, as a template; None where no series says it."""
         terms = [_limit(each) for each in self.aliases if each.limit is not None]
-        return _first_of("last_over_time", "<<maxage>>", terms) if terms else None
+        if not terms:
+            return None
+        found = _first_of("last_over_time", "<<maxage>>", terms)
+        # Where the series of one thing do not agree none of them is its limit: which value belongs to which is not known.
+        return f"{self._of_each('max', found)} == {self._of_each('min', found)}"
+
+    def _of_each(self, aggregation: str, query: str) -> str:
+        """One series for each container, or for each of its pools, whatever else it exports: a pod with thousands of series
+        under one name must not make the answer for all pods too large."""
+        kept = "".join(f", {label}" for label in self.apart)
+        return f"{aggregation} by (<<owner>>, <<container>>{kept}) ({query})"
 
     def believed(self, limit: float | None, highest: float) -> float | None:
         """The limit, or None where a reading above it shows that it is the limit of something else: the descriptors of all
@@ -249,6 +264,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.DB_POOL,
+            # client_golang, sqlstats and otelsql; pgx; HikariCP; OpenTelemetry
+            apart=("db_name", "db", "pool", "pool_name", "db_client_connection_pool_name"),
             unit="connections",
             limit_kind=LimitKind.METRIC,
             aliases=(
@@ -329,8 +346,8 @@ REQUEST_COUNTERS = (
 # how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet, and requests per
 # second, which explain growth that follows the load.
 CONTEXT: Mapping[str, str] = {
-    "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
-    "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
+    "start": "max by (<<owner>>, <<container>>) (last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>]))",
+    "gc": "max by (<<owner>>, <<container>>) (last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>]))",
     "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
 }
 

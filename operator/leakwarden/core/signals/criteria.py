@@ -23,6 +23,8 @@ class JudgementReason(StrEnum):
     | Healthy | WithinLimits | below the threshold, or the alert is not firing |
     | Suspect | AboveThreshold | above the threshold, but not for long enough yet |
     | Exhausting | ThresholdHeld | every reading lay above the threshold for as long as the policy asks |
+    | Exhausting | Full | at its limit for as long as the policy asks, whether it grows or not; Suspect before |
+    | Suspect | SharedCause | many pods came to the level at once, in a step: a dependency, not a leak |
     | Exhausting | AlertFiring | the alert is firing for this pod |
     | Unknown | WarmingUp | the source has just begun to read, or growth has not been judged yet |
     | Unknown | TooFewReadings | too few readings to judge by |
@@ -38,7 +40,7 @@ class JudgementReason(StrEnum):
     WITHIN_LIMITS = "WithinLimits"
     ABOVE_THRESHOLD = "AboveThreshold"
     THRESHOLD_HELD = "ThresholdHeld"
-    FULL = "Full"  # at its limit, whether it grows or not
+    FULL = "Full"
     SHARED_CAUSE = "SharedCause"
     ALERT_FIRING = "AlertFiring"
     WARMING_UP = "WarmingUp"

@@ -76,8 +76,9 @@ class Outcome:
         return Code.INCOMPLETE if doubtful else Code.NOTHING
 
 
-def sentences(outcome: Outcome) -> Iterator[str]:
-    """Everything there is to say, the most important first."""
+def sentences(outcome: Outcome, reach: str = "") -> Iterator[str]:
+    """Everything there is to say, the most important first. `reach` is what the traffic could prove, where that is known
+    better than from the process's own counter."""
     for one in outcome.leaks:
         yield f"{one.judgement.verdict}: {one.track.key.name}: {one.judgement.message}"
     for one in outcome.suspected:
@@ -89,7 +90,7 @@ def sentences(outcome: Outcome) -> Iterator[str]:
         yield f"not judged: {one.track.key.name}: {one.judgement.message}"
     if not outcome.judged:
         yield "not judged: the page holds none of the metrics that Leakwarden knows, such as go_goroutines or process_open_fds"
-    yield traffic(outcome.requests)
+    yield reach or traffic(outcome.requests)
     if outcome.restarted:
         yield "the process was restarted while it was watched; only its last life was judged"
     if outcome.missed:

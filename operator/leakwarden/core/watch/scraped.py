@@ -14,6 +14,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE, REQUEST_COUNTERS, Alias
 
 CYCLES = "go_gc_duration_seconds_count"
 STARTED = "process_start_time_seconds"
+RESIDENT = "process_resident_memory_bytes"
 # Series of one signal that are followed: a process with more pools than this is not read further, and that is said.
 MOST_SERIES = 16
 _MATCHER = re.compile(r'(\w+)="([^"]*)"')
@@ -50,6 +51,7 @@ class Scrape:
     cycles: float | None = None  # completed garbage collections since the process began
     started: float | None = None  # epoch s of the process's start
     left_out: int = 0  # series beyond MOST_SERIES
+    resident: float | None = None  # bytes of memory that the process holds
 
 
 def followed() -> dict[SignalType, Row]:
@@ -65,7 +67,7 @@ def _aliases(row: Row) -> list[Alias]:
 @cache
 def wanted() -> frozenset[str]:
     """Every metric name that is looked at."""
-    found = {CYCLES, STARTED, *REQUEST_COUNTERS}
+    found = {CYCLES, STARTED, RESIDENT, *REQUEST_COUNTERS}
     for row in followed().values():
         for alias in _aliases(row):
             found |= {alias.value, alias.limit or alias.value}
@@ -88,7 +90,10 @@ def read(samples: Iterable[Sample], t: float) -> Scrape:
             values[key], limit = found[key]
             if limit is not None:
                 limits[key] = limit
-    return Scrape(t, values, limits, _requests(by_name), _first(by_name, CYCLES), _first(by_name, STARTED), left_out)
+    return Scrape(
+        t, values, limits, _requests(by_name), _first(by_name, CYCLES), _first(by_name, STARTED), left_out,
+        _first(by_name, RESIDENT),
+    )  # fmt: skip
 
 
 def _series(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leakwarden.cli.errors import NotStarted
-from leakwarden.cli.watch.process import ChildProcess
+from leakwarden.cli.watch.process import SAMPLING, ChildProcess, recording
 
 
 def running(pid: int) -> bool:
@@ -83,3 +83,9 @@ def test_no_shell_takes_the_command_apart(tmp_path: Path) -> None:
         eventually(child.ended)
         eventually(lambda: child.last_words().startswith("hello ; touch"))
     assert os.listdir(tmp_path) == []
+
+
+def test_its_heap_profile_is_dense_unless_the_user_chose_a_rate() -> None:
+    assert recording({"A": "1"}) == {"A": "1", "GODEBUG": f"memprofilerate={SAMPLING}"}
+    assert recording({"GODEBUG": "gctrace=1"})["GODEBUG"] == f"gctrace=1,memprofilerate={SAMPLING}"
+    assert recording({"GODEBUG": "memprofilerate=1"})["GODEBUG"] == "memprofilerate=1"
