@@ -24,6 +24,7 @@ memory and the Go runtime, with a hint for every finding. Of files nothing is se
   kustomize build . | leakwarden audit - --policy relpol.yaml
   leakwarden audit --cluster -n shop           what a namespace of the cluster holds
   leakwarden audit deploy/ --diff              what --fix would write
+  leakwarden audit --cluster -o policyreport | kubectl apply -f -   the result beside the objects
 """
 _EXIT = """\
 exit codes:
@@ -32,7 +33,7 @@ exit codes:
   2  wrong usage, or a policy, configuration or baseline that cannot be used
   3  some of the input could not be read or understood; the rest was audited
 """
-OUTPUTS = ("table", "json", "sarif", "junit", "github", "markdown")
+OUTPUTS = ("table", "json", "sarif", "junit", "github", "markdown", "policyreport", "openreport")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -170,6 +171,10 @@ def _rendered(result: AuditResult, output: str, fail_on: object, texts: dict[str
             return machine.github(result, lines)
         case "markdown":
             return machine.markdown(result)
+        case "policyreport" | "openreport":
+            from leakwarden.cli.audit import policyreport
+
+            return policyreport.policy_reports(result, policyreport.APIS[output])
         case _:
             return report.table(result, _colour()) if result.audited else ""
 

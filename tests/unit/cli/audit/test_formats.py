@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from leakwarden.__main__ import main
 from leakwarden.core.audit import CHECKS
@@ -151,3 +152,31 @@ def test_notes_and_kinds_that_are_not_audited_are_in_every_machines_output(write
     for output in ("json", "sarif", "junit", "github", "markdown"):
         main(["audit", name, "-o", output])
         assert "Service of serving.knative.dev/v1" in capsys.readouterr().out.replace("\\", ""), output
+
+
+@pytest.mark.parametrize(
+    ("output", "version", "kind"),
+    [("policyreport", "wgpolicyk8s.io/v1alpha2", "PolicyReport"), ("openreport", "openreports.io/v1alpha1", "Report")],
+)
+def test_a_policy_report_stands_in_each_namespace(
+    write: Write, capsys: Captured, output: str, version: str, kind: str
+) -> None:
+    nowhere = SINGLE.replace("namespace: shop, ", "")
+    elsewhere = GOOD.replace("namespace: shop", "namespace: other")
+    main(["audit", write("x.yaml", f"{BAD}---\n{elsewhere}---\n{nowhere}"), "-o", output])
+    out = capsys.readouterr().out
+    other, shop = yaml.safe_load_all(out)
+    assert (shop["apiVersion"], shop["kind"], shop["metadata"]["namespace"]) == (version, kind, "shop")
+    assert shop["summary"] == {"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}
+    assert [(each["rule"], each["result"], each["severity"]) for each in shop["results"]] == [("LW201", "fail", "high")]
+    assert other["summary"]["pass"] == 1
+    assert "1 objects name no namespace" in out
+
+
+def test_a_policy_report_is_bounded_and_says_so(write: Write, capsys: Captured) -> None:
+    many = "---\n".join(BAD.replace("name: bad", f"name: bad{n}") for n in range(510))
+    main(["audit", write("x.yaml", many), "-o", "policyreport"])
+    (report,) = yaml.safe_load_all(capsys.readouterr().out)
+    assert len(report["results"]) == 500
+    assert report["summary"]["fail"] == 510
+    assert report["metadata"]["annotations"] == {"leakwarden.dev/results-left-out": "10"}
