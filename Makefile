@@ -35,6 +35,10 @@ e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up; se
 	cd e2e/services && go vet ./... && go test ./...
 	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests
 
+.PHONY: tune
+tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
+	$(BIN)/python -m tests.bench.tune
+
 .PHONY: bench
 bench: $(VENV)/.ready ## The detector against labelled series and against the usual rules: table and picture
 	$(BIN)/python -m tests.bench --png bench.png
