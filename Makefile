@@ -1,4 +1,4 @@
-# One command each: `make demo` shows it, `make test` proves the fast part, `make e2e` the whole.
+# One command each: `make demo` shows it, `make test` proves what needs no cluster, `make e2e` the whole.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -24,28 +24,45 @@ lint: $(VENV)/.ready ## Check style, types and the import rules
 	$(BIN)/lint-imports
 
 .PHONY: unit
-unit: $(VENV)/.ready
-	$(BIN)/pytest -n auto tests
+unit: $(VENV)/.ready ## The fast tests, in under two minutes on two cores; needs no cluster
+	$(BIN)/pytest -n auto -m "not slow" tests
+
+# A command to run before the slow tests: CI waits there for helm, which it builds beside the fast ones.
+BEFORE_SLOW ?= :
+
+.PHONY: slow
+slow: $(VENV)/.ready ## The slow tests: long scenes of the detector, whole operators, charts; needs no cluster
+	@$(BEFORE_SLOW)
+	$(BIN)/pytest -n auto -m slow tests
 
 .PHONY: test
-test: lint unit ## The fast tests: lint, unit and integration; needs no cluster
+test: lint unit slow ## All that needs no cluster: lint, fast and slow tests
 
 .PHONY: e2e
-e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up; see e2e/cluster)
+e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up); BUDGET and RETRY: see e2e/run.sh
 	cd e2e/services && go vet ./... && go test ./...
-	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests
+	@BUDGET="$(BUDGET)" RETRY="$(or $(RETRY),1)" e2e/run.sh
 
 .PHONY: tune
 tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
 	$(BIN)/python -m tests.bench.tune
 
 .PHONY: bench
-bench: $(VENV)/.ready ## The detector against labelled series and against the usual rules: table and picture
-	$(BIN)/python -m tests.bench --png bench.png
+bench: $(VENV)/.ready ## The detector against labelled series and the usual rules; writes its figures into the docs
+	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record
+	$(BIN)/python -m tests.docs
 
 .PHONY: demo
 demo: $(VENV)/.ready ## The main job before your eyes: a leaking service is found, evicted and verified
-	@$(BIN)/python -m e2e.demo
+	@$(BIN)/python -m e2e.demo $(if $(RECORD),--record $(RECORD))
+
+.PHONY: docs
+docs: $(VENV)/.ready ## Write the generated parts of the documentation from the code
+	$(BIN)/python -m tests.docs
+
+.PHONY: pictures
+pictures: $(VENV)/.ready ## Draw the pictures of the documentation; installs Chromium where it is missing
+	$(BIN)/python -m tests.docs --pictures
 
 .PHONY: crds
 crds: $(VENV)/.ready ## Generate crds/ from the models

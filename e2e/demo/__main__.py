@@ -14,14 +14,15 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 
 from e2e.cluster.paths import StateDirectory, cache_directory
-from e2e.demo import shop, story
+from e2e.demo import recording, shop, story
 from e2e.demo.screen import Screen, command_lines, heading, standard_screen
 from e2e.demo.stages import StageFailed, one_line, stage
 from e2e.demo.summary import checks, summary_lines
-from e2e.demo.text import Style, line
+from e2e.demo.text import Look, Style, line
 from e2e.harness.diagnosis import namespace_report, operator_report
 from e2e.harness.images import ensure_cluster, ensure_images
 from e2e.harness.policies import condition, wait_for_condition
@@ -29,6 +30,7 @@ from e2e.harness.release import NAMESPACE, RELEASE, install_operator
 from e2e.harness.stack import MONITORING, install_stack
 
 _ENV = 'eval "$(python3 -m e2e.cluster env)"'
+_IN_A_PICTURE, _PICTURE_WIDTH = Look(colours=True, unicode=True), 79
 
 
 class Terminated(BaseException):
@@ -68,8 +70,9 @@ def prepare(screen: Screen) -> None:
         screen.tell(f"  audit: {audit.get('message', 'not done yet')}")
 
 
-def perform(screen: Screen) -> list[str]:
-    """Load, story and summary; what should have happened and did not. Raises StageFailed."""
+def perform(screen: Screen, record: Path | None = None) -> list[str]:
+    """Load, story and summary; what should have happened and did not. The summary is kept in `record` too. Raises
+    StageFailed."""
     screen.tell(heading(f"Load: {shop.RATE} requests/s through nginx to each service"))
     screen.tell(f"  one in {shop.LEAK_EVERY} makes {shop.LEAKING} leak a descriptor; it may open {shop.NOFILE}")
     screen.tell([line()])
@@ -77,6 +80,8 @@ def perform(screen: Screen) -> list[str]:
         account = story.tell(screen)
     screen.tell(heading("Before and after, from nginx's log, Prometheus, Kubernetes and the operator"))
     screen.tell([line(), *summary_lines(account, screen.look, screen.width())])
+    if record is not None:
+        recording.save(summary_lines(account, _IN_A_PICTURE, _PICTURE_WIDTH), record)
     _further(screen)
     return [check.claim for check in checks(account) if not check.good]
 
@@ -127,9 +132,11 @@ def _stop_load() -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """See the module for the exit codes."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m e2e.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(arguments)
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="keep the last table, for `make pictures`")
+    record = parser.parse_args(arguments).record
     signal.signal(signal.SIGTERM, _terminated)
     screen = standard_screen()
     sending = False
@@ -138,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         with contextlib.redirect_stderr(sys.stdout):
             prepare(screen)
             sending = True
-            missed = perform(screen)
+            missed = perform(screen, record)
         if missed:
             print(f"error: demo: this should have happened and did not: {'; '.join(missed)}", file=sys.stderr)
         code = 1 if missed else 0

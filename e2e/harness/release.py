@@ -128,8 +128,14 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
 
 
 def stop_operators() -> None:
-    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again."""
+    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again.
+
+    Nor does its admission policy say any more who writes records: operators under other accounts follow it.
+    """
     labels = "app.kubernetes.io/name=leakwarden"
+    for binding in listed("validatingadmissionpolicybindings", selector=labels):
+        if binding["metadata"]["name"].endswith("-records"):
+            kubectl("delete", "validatingadmissionpolicybinding", binding["metadata"]["name"])
     for deployment in listed("deployments", selector=labels, everywhere=True):
         place = deployment["metadata"]
         kubectl("scale", f"deployment/{place['name']}", "--replicas=0", "-n", place["namespace"])

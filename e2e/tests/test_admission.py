@@ -40,7 +40,7 @@ def test_a_policy_without_a_selector_is_refused_by_the_api_server(namespace: str
 def test_promql_without_a_query_is_refused_by_the_api_server(namespace: str) -> None:
     made = _a_policy(namespace)
     made["spec"]["signals"] = [signal("PromQL", "100")]
-    assert "query is needed for type PromQL" in _refusal(made)
+    assert "query is needed for type PromQL, and else only for DBPool" in _refusal(made)
 
 
 def test_enforcing_on_supporting_signals_alone_is_refused_by_the_api_server(namespace: str) -> None:
@@ -140,3 +140,11 @@ def test_kubectl_explain_answers_for_every_part_of_a_signal(operator: str) -> No
         assert field in text
     assert "Default" in kubectl("explain", "relpol.spec.remediation.cooldown")
     assert "Eviction API" in kubectl("explain", "relpol.spec.remediation.actions.type")
+
+
+def test_applying_an_unchanged_policy_again_changes_nothing_and_says_so(namespace: str) -> None:
+    made = json.dumps(_a_policy(namespace, "same"))
+    first = attempt("kubectl", "apply", "-f", "-", stdin=made)
+    assert first.succeeded, first.errors
+    assert "created" in first.output
+    assert "unchanged" in attempt("kubectl", "apply", "-f", "-", stdin=made).output

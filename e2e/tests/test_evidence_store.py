@@ -18,8 +18,8 @@ from e2e.cluster.toolchain import find_go
 from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation
 from leakwarden.adapters.evidence.sigv4 import SigningCredentials
 from leakwarden.adapters.evidence.store import NotStored
+from leakwarden.cli.errors import NotGiven
 from leakwarden.cli.evidence.bucket import fetch
-from leakwarden.cli.evidence.command import NotGiven
 from tests.profiles.building import VERSIONS, archived
 
 KEYS = SigningCredentials("operator", "a/secret+of%40the test")

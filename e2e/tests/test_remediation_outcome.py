@@ -196,7 +196,7 @@ def _wait_for_row(scene: Scene, pod: Object, phase: str) -> dict[str, str]:
     """What `kubectl get leak` prints of the pod's report, by column, once the phase is this."""
 
     def look() -> dict[str, str] | NotYet:
-        rows = _table(kubectl("get", "leak", "-n", scene.namespace))
+        rows = _table(kubectl("get", "leak", "-o", "wide", "-n", scene.namespace))
         mine = next((row for row in rows if row["POD"] == pod["metadata"]["name"]), None)
         return mine if mine is not None and mine["PHASE"] == phase else NotYet(str(rows))
 

@@ -14,9 +14,12 @@ from leakwarden import __version__
 from leakwarden.cli import capabilities, check, completion, crd, explain, run, version
 from leakwarden.cli.audit import command as audit
 from leakwarden.cli.backtest import command as backtest
+from leakwarden.cli.capacity import command as capacity
 from leakwarden.cli.evidence import command as evidence
 from leakwarden.cli.evidence import suspects
 from leakwarden.cli.report import command as report
+from leakwarden.cli.soak import command as soak
+from leakwarden.cli.watch import command as watch
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:
@@ -36,7 +39,22 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, check, audit, capabilities, explain, report, evidence, suspects, backtest, crd, version):
+    for command in (
+        watch,
+        soak,
+        capacity,
+        run,
+        check,
+        audit,
+        capabilities,
+        explain,
+        report,
+        evidence,
+        suspects,
+        backtest,
+        crd,
+        version,
+    ):
         command.add_parser(commands)
     completion.add_parser(commands, top)
     return top

@@ -1,4 +1,4 @@
-"""The composition root: settings -> clients -> engine -> kopf. The only place that knows every part."""
+"""The composition root: settings -> clients -> engine -> kopf. The only module that imports every part."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REPORTS_PATIENCE = 10.0  # s
 
 
 async def _wait_for_api(session: Session) -> None:
-    """Until the API server serves our kind: without it kopf would watch nothing and never say so."""
+    """Wait until the API server serves our kind: without it kopf would watch nothing, silently."""
     path = f"/apis/{names.API_VERSION}"
     told = ""
     while True:
@@ -120,10 +120,10 @@ def _election(settings: Settings, session: Session) -> LeaseElection | None:
 
 async def _operate(settings: Settings) -> int:
     session = await Session.open(str(settings.kubeconfig) if settings.kubeconfig else None)
-    policies = PolicyStore()
+    policies = PolicyStore(per_namespace=settings.namespace_policies)
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
-    cluster = ApiCluster(session, namespaces)
+    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports)
     election = _election(settings, session)
     recorder = EventRecorder(session, settings.pod_name, fence=election.fence if election else None)
     async with contextlib.AsyncExitStack() as stack:
@@ -161,10 +161,10 @@ async def _operate(settings: Settings) -> int:
             return election is None or election.fence.holds()
 
         def ready() -> str:
-            """Whoever leads and whoever stands by alike: an update of the operator waits for it."""
+            """Asked of the leader and of the standby replica alike: an update of the operator waits for it."""
             if not cluster.snapshot().synced:
                 return "the cache is not complete"
-            return election.trouble if election else ""
+            return runner.troubled() or (election.trouble if election else "")
 
         telemetry.watch(EngineCollector(engine, caches, leads))
         server = await serve(settings.listen, telemetry, runner.alive, ready, evidence.routes)

@@ -1,6 +1,6 @@
 """The life of one replica: it stands by, leads, and ends in order.
 
-    standing by ── leads ──► looks anew, ticks ─┬─ asked to end ─► no new action; the one under way ends and is told
+    standing by ── leads ──► lists again, ticks ─┬─ asked to end ─► no new action; the one under way ends and is recorded
         │                                       │                  └─► the Lease is released ─► 0
         │                                       ├─ Lease lost ───► the work is cancelled ─► 1
         │                                       └─ policies cannot be watched ─► as when asked ─► 1
@@ -78,7 +78,7 @@ class Replica:
         _tell("the election failed", await _result(electing))
         if self._watch.ended.is_set():
             cause = {"cause": self._watch.failure}
-            log.error("watching policies ended; leaving so that the kubelet starts us anew", extra=cause)
+            log.error("watching policies ended; leaving so that the kubelet starts us again", extra=cause)
         await self._watch.stop()
         log.info("stopped")
         return 0 if wanted and in_order else 1
@@ -91,7 +91,7 @@ class Replica:
         await self._runner.run()
 
     async def _end_work(self, working: asyncio.Task[None], electing: asyncio.Task[str]) -> bool:
-        """True when nothing of it was cut short: what was begun has ended and was told while we led."""
+        """True when nothing was cut short: every action that was begun has ended and was recorded while we led."""
         self._runner.stop()
         if not self._runner.began:
             working.cancel()

@@ -97,6 +97,9 @@ class Settings(BaseModel):
     # Guards of the whole installation; the chart's `guards`.
     max_concurrent: int = Field(default=1, ge=1, le=100)
     """The most Deployments that may have an action under way at one time."""
+    slot_time: float = Field(default=1800.0, ge=60, le=86_400)  # s that one action counts among max_concurrent
+    namespace_policies: int = Field(default=100, ge=1, le=10_000)  # in force at once, the oldest
+    namespace_reports: int = Field(default=2000, ge=100, le=100_000)  # LeakReports kept in memory
     namespace_actions: int = Field(default=10, ge=1, le=10_000)
     """The most actions in one namespace within the window."""
     cluster_actions: int = Field(default=20, ge=1, le=10_000)
@@ -141,6 +144,7 @@ class Settings(BaseModel):
         """What all policies together may do."""
         return Limits(
             max_concurrent=self.max_concurrent,
+            slot_time=self.slot_time,
             namespace_actions=self.namespace_actions,
             cluster_actions=self.cluster_actions,
             window=self.budget_window,
@@ -175,6 +179,7 @@ class Settings(BaseModel):
         "evidence_descriptors_timeout",
         "evidence_directory_age",
         "budget_window",
+        "slot_time",
         "storm_window",
         "storm_cooldown",
         "quiet_after_start",

@@ -24,6 +24,7 @@ def look_for_garbage_rarely() -> None:
     gc.set_threshold(_MADE_BEFORE_LOOKING)
 
 
+FAILS_AFTER = 3  # ticks in a row that failed; one may meet what is gone by the next
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
 STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for slow sources and for a look into a pod
 TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
@@ -43,6 +44,8 @@ class Runner:
         self.stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._began: float | None = None
+        self._failed = 0  # ticks in a row
+        self._cause = ""  # the class of what the last failed tick raised
         self._tick: asyncio.Task[Tick] | None = None
 
     @property
@@ -75,23 +78,33 @@ class Runner:
             self._tick = asyncio.create_task(self.engine.tick())
             try:
                 self.telemetry.ticked(await self._tick)
+                self._failed = 0
             except asyncio.CancelledError:
                 if not self.stopping.is_set():
                     raise
                 return
-            except Exception:
+            except Exception as error:
+                self._failed += 1
+                self._cause = type(error).__name__
                 self.telemetry.tick_failures.inc()
                 log.exception("a tick failed; nothing more is done until the next")
+                await self.engine.fail(error)
             finally:
                 self._tick = None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self.interval)
                 await asyncio.sleep(TOGETHER)
 
+    def troubled(self) -> str:
+        """What is wrong, for the readiness probe, or nothing: said from the first tick that fails on."""
+        return f"{self._failed} ticks in a row have failed ({self._cause}); nothing is done" if self._failed else ""
+
     def alive(self) -> str:
         """What is wrong, for the liveness probe, or nothing. A replica that stands by does not tick, and is well."""
         if self._began is None:
             return ""
+        if self._failed >= FAILS_AFTER:
+            return self.troubled()
         silent = self._clock() - max(self.telemetry.last_tick_ended, self._began)
         limit = max(STUCK_AFTER * self.interval, STUCK_AFTER_AT_LEAST)
         return f"no tick has ended for {silent:.0f}s" if silent > limit else ""

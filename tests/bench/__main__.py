@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from tests.bench import held_out, report, worlds
+from tests.bench import held_out, record, report, worlds
 from tests.bench.corpus import ALL, draw
 from tests.bench.replaying import ACTED, INTERVAL, TOLD, run
 from tests.bench.scoring import Scores
@@ -64,6 +64,9 @@ def main() -> int:
     parser.add_argument("--held-out", metavar="FILE.py", help="phenomena of this file instead of the families")
     parser.add_argument("--no-baselines", action="store_true", help="the detector alone")
     parser.add_argument("--png", metavar="FILE", help="write the plot as PNG")
+    parser.add_argument(
+        "--record", action="store_true", help=f"keep the figures in {record.FILE.name}, which the documentation shows"
+    )
     args = parser.parse_args()
     began = time.monotonic()
 
@@ -89,13 +92,16 @@ def main() -> int:
             if chosen:
                 drawings.append((title, partial(_drawn, chosen, args), INTERVAL))
     groups = []
+    recorded = []
     pooled, of_groups = Scores(), Scores()
     for title, drawing, interval in drawings:
         scores, lives, rated = Scores(), 0, 0
+        kinds: set[str] = set()
         for seed in args.seeds:
             traces = drawing(seed)
             tell(f"{title}, seed {seed}: {len(traces)} lives of processes")
             lives += len(traces)
+            kinds |= {trace.family for trace in traces}
             rated += sum(1 for trace in traces if trace.series.rate is not None)
             found = run(traces, baselines=not args.no_baselines, tell=tell, interval=interval)
             scores.add(traces, found)
@@ -103,12 +109,16 @@ def main() -> int:
                 pooled.add(traces, found)
                 by_group(of_groups, traces, found)
         groups.append((title, scores.overall))
+        shown = report.usual(scores.overall)
         drawn = f"seed {args.seeds[0]}" if len(args.seeds) == 1 else f"seeds {args.seeds[0]} to {args.seeds[-1]}"
         print(f"\n## {title}, {drawn}: {lives} lives of processes, {rated} with a request rate\n")
         print(report.table(scores.overall), end="\n\n")
-        if not args.no_baselines:
-            print(report.at_their_best(scores.overall, TOLD), end="\n\n")
-        print(report.families(scores.by_family[TOLD], scores.by_family[ACTED]), end="\n\n")
+        tables = [] if args.no_baselines else [report.at_their_best(scores.overall, TOLD)]
+        tables.append(report.families(scores.by_family[TOLD], scores.by_family[ACTED]))
+        print(*tables, sep="\n\n", end="\n\n")
+        # Without the list of failures below the table of families.
+        shortened = [text.partition("\n\n")[0] for text in tables]
+        recorded.append(record.group(title, drawn, (len(kinds), lives, rated), shown, *shortened))
         print(report.terminal_plot(scores.overall))
     if args.worlds:
         print("\n## all composed worlds, and the groups of components that they hold\n")
@@ -117,6 +127,9 @@ def main() -> int:
     if args.png:
         report.png(args.png, groups)
         tell(f"wrote {args.png}")
+    if args.record:
+        record.save(recorded)
+        tell(f"wrote {record.FILE}")
     tell("done")
     return 0
 

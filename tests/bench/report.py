@@ -33,7 +33,7 @@ def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
     return sweeps
 
 
-def _usual(scores: Mapping[str, Score]) -> dict[str, Score]:
+def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
     """The detector, and each rule as people arm it."""
     sweeps = _sweeps(scores)
     usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
@@ -47,7 +47,7 @@ def table(scores: Mapping[str, Score]) -> str:
         " alarms a healthy pod-day | median lead | life used (2 h and more) |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, s in _usual(scores).items():
+    for name, s in usual(scores).items():
         half = s.half / s.leaks if s.leaks else float("nan")
         used = float(np.median(s.used_long)) if s.used_long else float("nan")
         lines.append(
@@ -124,7 +124,7 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
     marks = "LE" + "abcdefgh"
     rows = [[" "] * wide for _ in range(high)]
     legend = []
-    for mark, (name, s) in zip(marks, _usual(scores).items(), strict=False):
+    for mark, (name, s) in zip(marks, usual(scores).items(), strict=False):
         if not (np.isfinite(s.recall) and np.isfinite(s.false_per_day)):
             continue  # some families alone have no leak or no healthy day, hence no place in the picture
         x = np.clip((np.log10(max(s.false_per_day, 1e-4)) + 4) / 6, 0, 1)

@@ -26,8 +26,8 @@ import numpy as np
 from leakwarden.adapters.prometheus.client import PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.core.detection.growth import GrowthFinding
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.model.judgement import Verdict
-from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Query, Sampled
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.engine.reader import Reader
@@ -117,14 +117,11 @@ class MeteredReader(Reader):
     judging: float = 0.0
     found: list[GrowthFinding] = field(default_factory=list)
 
-    def _detect(
-        self, source: str, policies: Sequence[Policy], queries: Sequence[Query], *, answers: Mapping[str, Answer],
-        snapshot: Snapshot, now: float,
-    ) -> dict[tuple[str, str, str], GrowthFinding]:  # fmt: skip
+    def _detect(self, source: str, queries: Sequence[Query], **named: Any) -> GrowthFindings:
         began = time.process_time()
-        found = Reader._detect(self, source, policies, queries, answers=answers, snapshot=snapshot, now=now)
+        found = Reader._detect(self, source, queries, **named)
         self.judging = time.process_time() - began
-        self.found = list(found.values())
+        self.found = [finding for _, findings in found.rounds for finding in findings.values()]
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from tests.profiles.building import VERSIONS, BuildFailed, build
 from tests.profiles.truth import programs
@@ -11,12 +12,17 @@ from tests.profiles.truth import programs
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.profiles", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--unseen", metavar="DIR", type=Path, help="score the services in this folder instead")
+    commands = parser.add_subparsers(dest="command")
     building = commands.add_parser("build", help="run the programs under load and keep their profiles")
     building.add_argument("--go", action="append", choices=VERSIONS, help="only this Go version (repeatable)")
     building.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
     arguments = parser.parse_args()
+    if arguments.unseen is not None:
+        return _unseen(arguments.unseen)
+    if arguments.command is None:
+        parser.error("give build, score or --unseen DIR")
     if arguments.command == "build":
         try:
             known = {program.name: program for program in programs()}
@@ -30,6 +36,17 @@ def main() -> int:
     from tests.profiles.scoring import print_scores
 
     return print_scores()
+
+
+def _unseen(folder: Path) -> int:
+    from leakwarden.core.profile.pprof import ProfileError
+    from tests.profiles.unseen import NoTruth, print_unseen
+
+    try:
+        return print_unseen(folder)
+    except (NoTruth, ProfileError, OSError) as error:
+        print(f"profiles: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parents[2] / "e2e" / "profiles"
 # Written last and never tuned on: their score says what to expect of programs nobody has seen.
 HELD_OUT_PREFIX = "unseen_"
 
-_TRUTH = re.compile(r"//truth:(?P<shape>[a-z]+)(?:/(?P<program>\w+))? (?P<function>\S+)\s*$")
+_TRUTH = re.compile(r"//truth:(?P<shape>[A-Za-z0-9]+)(?:/(?P<program>\w+))? (?P<function>\S+)\s*$")
 _IDLE = re.compile(r"^//load:idle=(\d+)$", re.MULTILINE)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from leakwarden.core.election import MAX_PATIENCE, Election, Kind, Lease, ReadLease, Stop, Timing, Wait, Write
 from tests.unit.election_world import Fault, Mishap, World, overlaps
 
+pytestmark = pytest.mark.slow
+
 D, DEADLINE, RETRY = 15.0, 10.0, 2.0
 TROUBLE_ENDS = 100.0  # with mishaps of up to 40 s that begin 40 s before
 ENDS = 170.0

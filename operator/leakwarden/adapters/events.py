@@ -1,7 +1,7 @@
-"""Events in events.k8s.io/v1, as few of them as tell the story.
+"""Events in events.k8s.io/v1, as few as the story needs.
 
 Like ones become a series on one Event (a counter and a time), each object has a budget of writes, and a lost Event
-is counted and forgotten: nobody may be kept waiting, or stopped, by what is only told.
+is counted and dropped: an Event only informs, so it must neither delay nor stop anything.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class RecorderStats:
 class EventRecorder:
     """Implements ports.Recorder. `announce` only queues; a task of its own writes. `stop` before the session closes.
 
-    `instance` is who reports, usually the pod's name (default: the host name, which in a pod is the same). With a
-    `fence`, what is to be written after leadership has ended is dropped: the next leader tells what it finds.
+    `instance` names the reporting process, usually the pod's name (default: the host name, which in a pod is the same). With a
+    `fence`, what is to be written after leadership has ended is dropped: the next leader reports its own findings.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class EventRecorder:
         """Queue Events to be written. Never raises and never waits for the API server."""
         for announcement in announcements:
             if len(self._queue) >= QUEUE:
-                # The newest goes: the older ones say how it began.
+                # The newest Event is dropped: the older ones show how it began.
                 self._dropped += 1
                 self._complain("the queue is full")
                 continue

@@ -1,9 +1,9 @@
-"""Runs inside a pod, in an ephemeral container: counts what the process beside it holds open, leaves that where the
-kubelet finds it, and ends. Needs no network, no credentials and no more rights than that process has.
+"""Runs inside a pod, in an ephemeral container: counts the open descriptors of the process
+next to it, leaves the result where the kubelet finds it, and ends. Needs no network, no credentials and no more rights than that process has.
 
     python3 -m leakwarden.adapters.procfs [--to FILE] [--bytes N] [--pid PID] [--report NAMESPACE/NAME]
 
-Without --pid it is the process that holds the most. --report says on whose behalf, for whoever reads the pod.
+Without --pid it is the process that holds the most. --report names the LeakReport, for people who read the pod.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BYTES = 4096  # what a kubelet keeps of a termination message
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 where the document was left, whatever it says."""
+    """0 where the document was written, whatever its content."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=False))
     unknown = set(options) - {"--to", "--bytes", "--pid", "--report"}
     if unknown or len(arguments) % 2:
@@ -104,7 +104,7 @@ def _lines(path: str) -> Iterator[str]:
 
 
 def _go_first() -> None:
-    """Should the pod run out of memory meanwhile, this is what may be killed; everybody may say so of himself."""
+    """Should the pod run out of memory meanwhile, this process may be killed first; a process may always raise its own score."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as adjustment:
             adjustment.write("1000")

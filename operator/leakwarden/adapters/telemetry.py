@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as CounterMetric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from leakwarden import __version__
+from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.leakreport import Phase
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.engine.tick import Engine, Tick
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -80,9 +82,17 @@ class Telemetry:
         self.tick_failures = CounterMetric(
             "leakwarden_tick_failures_total", "Ticks that ended in an error.", registry=self.registry
         )
+        self.whole_tick = Gauge(
+            "leakwarden_last_whole_tick_timestamp_seconds",
+            "When the last tick came to its end, in seconds since 1970; 0 before the first.",
+            registry=self.registry,
+        )
         self.actions = CounterMetric(
             "leakwarden_actions_total", "Actions by type and phase.", ["action", "phase"], registry=self.registry
         )
+        for action in ActionType:
+            for phase in ActionPhase:
+                self.actions.labels(str(action), str(phase))  # from 0 on, or rate() would miss the first
         self.skips = CounterMetric(
             "leakwarden_skips_total",
             "How often a guard said no to an action that was due: once a tick, Deployment and guard, by reason.",
@@ -100,6 +110,7 @@ class Telemetry:
     def ticked(self, tick: Tick) -> None:
         self.tick_seconds.observe(tick.seconds)
         self.last_tick_ended = time.monotonic()
+        self.whole_tick.set_to_current_time()
         for decision in tick.decisions:
             for skip in decision.skips:
                 self.skips.labels(str(skip.reason)).inc()
@@ -135,9 +146,9 @@ class EngineCollector(Collector):
         yield leader
         tick = self._engine.last
         defects = CounterMetricFamily(
-            "leakwarden_defects", "Policies passed over in a tick because of a defect of ours."
+            "leakwarden_defects", "Steps of a tick that a defect of ours kept from being done for a policy or workload."
         )
-        defects.add_metric([], self._engine.defects)
+        defects.add_metric([], self._engine.defects.count)
         yield defects
         policies = GaugeMetricFamily("leakwarden_policies", "Policies by validity.", labels=["valid"])
         valid = Counter(evaluation.policy.spec is not None for evaluation in tick.evaluations)
@@ -171,8 +182,10 @@ class EngineCollector(Collector):
             reports.add_metric([str(phase)], phases[phase])
         yield reports
         objects = GaugeMetricFamily("leakwarden_cache_objects", "Objects in the cache.", labels=["resource"])
-        relists = GaugeMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
-        restarts = GaugeMetricFamily("leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"])
+        relists = CounterMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
+        restarts = CounterMetricFamily(
+            "leakwarden_watch_restarts", "Watches begun since the start.", labels=["resource"]
+        )
         for resource, count, listed, restarted in self._caches():
             objects.add_metric([resource], count)
             relists.add_metric([resource], listed)

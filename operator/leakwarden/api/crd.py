@@ -75,13 +75,36 @@ def _with_nested_defaults(node: Any) -> Any:
     return node
 
 
+def _without_defaults_in_lists(node: Any, *, in_list: bool = False) -> Any:
+    """Take the defaults out of the items of lists; the operator's models have them, and the descriptions name them.
+
+    `kubectl apply` replaces a list as a whole: with a default that the server filled into an item, every apply of an
+    unchanged policy is a change to it, and says `configured`.
+    """
+    if isinstance(node, list):
+        return [_without_defaults_in_lists(item, in_list=in_list) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {}
+    for key, value in node.items():
+        if key == "default":
+            if not in_list:
+                found[key] = value
+        elif key == "properties":
+            # A field may be called `items` or `default`, and is then no keyword.
+            found[key] = {name: _without_defaults_in_lists(child, in_list=in_list) for name, child in value.items()}
+        else:
+            found[key] = _without_defaults_in_lists(value, in_list=in_list or key == "items")
+    return found
+
+
 def structural_schema(model: type[BaseModel], *, nested_defaults: bool) -> dict[str, Any]:
     """The model's schema in the form that apiextensions.k8s.io/v1 requires."""
     raw = model.model_json_schema(by_alias=True, mode="validation")
     definitions = raw.pop("$defs", {})
     schema = _structural(raw, definitions)
     assert isinstance(schema, dict)
-    result = _with_nested_defaults(schema) if nested_defaults else schema
+    result = _without_defaults_in_lists(_with_nested_defaults(schema)) if nested_defaults else schema
     assert isinstance(result, dict)
     return result
 
@@ -111,16 +134,18 @@ PRINTER_COLUMNS = [
 ]
 
 
+# A report is called by its workload. With names of twenty characters a line has less than 160.
 REPORT_COLUMNS = [
-    _column("Workload", ".spec.workload.name", "The Deployment."),
     _column("Pod", ".spec.pod.name", "The pod that leaks."),
     _column("Signal", ".spec.signal", "What leaks."),
     _column("Verdict", ".status.verdict.verdict", "The last judgement of the pod."),
     _column("Phase", ".status.phase", "Where the episode stands, or how it ended."),
-    _column("Action", ".status.actions[0].type", "The newest action."),
-    _column("Suspect", ".status.evidence.summary", "The line of code that is suspected."),
+    _column("Suspect", ".status.evidence.suspect", "The line of code that is suspected."),
     _column("Age", ".metadata.creationTimestamp", "Since when.", "date"),
+    _column("Workload", ".spec.workload.name", "The Deployment.", priority=1),
+    _column("Action", ".status.actions[0].type", "The newest action.", priority=1),
     _column("Policy", ".spec.policy.name", "The policy that found it.", priority=1),
+    _column("Evidence", ".status.evidence.summary", "What the profiles say, in one line.", priority=1),
     _column("Message", ".status.message", "The state in one line.", priority=1),
 ]
 

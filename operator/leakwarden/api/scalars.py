@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+# Weeks and days first, as Prometheus writes them; the rest is what CEL's `duration()` and Go's `time.ParseDuration` share.
+# At most ten digits each, so that no value is beyond what a float or a Go duration can hold.
+DURATION_PATTERN = r"^(([0-9]{1,4}w)?[0-9]{1,5}d|[0-9]{1,4}w)?([0-9]{1,10}([.][0-9]{1,10})?(ms|s|m|h))*$"
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
-PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
-_AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(%|[kMGT]i?)?$", re.ASCII)
-AMOUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?(%|[kMGT]i?)?$"
+_AMOUNT = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,15})?)(%|[kMGT]i?)?$", re.ASCII)
+# At most 15 digits: no limit that can be read comes near it.
+AMOUNT_PATTERN = r"^[0-9]{1,15}([.][0-9]{1,15})?(%|[kMGT]i?)?$"
+MAX_AMOUNT = 999_999_999_999_999  # of a number that is written as one
 _FACTOR = {
     "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
@@ -22,14 +25,23 @@ _FACTOR = {
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a Go-style duration such as `90s` or `1h30m`.
+    """Seconds of a duration such as `90s`, `1h30m`, `1d` or `2w`.
 
-    The grammar is what CEL's `duration()` and Go's `time.ParseDuration` share, less signs and
-    sub-millisecond units, so that the API server and the operator agree on every value.
+    The grammar is Go's, less signs and sub-millisecond units, with weeks and days before it. `cel_duration` is the same
+    for the API server, so that it and the operator agree on every value.
     """
-    if len(text) > 32 or re.fullmatch(DURATION_PATTERN, text, re.ASCII) is None:
-        raise ValueError(f"{text[:40]!r} is not a duration; write it like 90s, 5m or 1h30m")
+    if not text or len(text) > 32 or re.fullmatch(DURATION_PATTERN, text, re.ASCII) is None:
+        raise ValueError(f"{text[:40]!r} is not a duration; write it like 90s, 5m, 1h30m or 1d")
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+
+
+def cel_duration(field: str) -> str:
+    """A CEL expression for the duration that the text `field` means; CEL itself knows neither days nor weeks."""
+    parts = f"{field}.replace('w', 'd').split('d')"
+    weeks = f"({field}.contains('w') ? int({field}.split('w')[0]) * 168 : 0)"
+    days = f"({field}.contains('d') ? int({parts}[size({parts}) - 2]) * 24 : 0)"
+    rest = f"({field}.endsWith('d') || {field}.endsWith('w') ? duration('0s') : duration({parts}[size({parts}) - 1]))"
+    return f"(duration(string({weeks} + {days}) + 'h') + {rest})"
 
 
 def format_duration(seconds: float) -> str:

@@ -22,9 +22,9 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 
 class PoliciesRead(NamedTuple):
-    """Policies, each with when its status was written, epoch s; `now` by the API server's clock."""
+    """What was read from the cluster. Times in epoch seconds of the API server's clock."""
 
-    policies: list[tuple[Policy, float]]
+    policies: list[tuple[Policy, float]]  # each with when its status was written
     now: float
     operator: liveness.Liveness
 

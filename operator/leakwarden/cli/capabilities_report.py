@@ -1,4 +1,4 @@
-"""What the statuses of policies say of their workloads' signals, for people and for scripts."""
+"""Which signals workloads have and lack, as the statuses of their policies hold it: for people and for scripts."""
 
 from __future__ import annotations
 
@@ -8,47 +8,46 @@ from dataclasses import dataclass
 
 from leakwarden.api.v1alpha1.conditions import ConditionReason
 from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
-from leakwarden.cli.audit.report import printable
 from leakwarden.cli.liveness import Liveness, age
 from leakwarden.core.model.policy import Policy, format_time
+from leakwarden.core.model.text import printable
 
 HEADINGS = ("WORKLOAD", "SIGNAL", "STATE", "WHAT TO DO")
 
 
 @dataclass(frozen=True, slots=True)
 class SignalEntry:
-    """One signal of one workload. `state` is Available, Unknown, or why it is missing; `text` the fix, or the cause."""
+    """One signal of one workload."""
 
     signal: str
-    state: str
-    text: str = ""
+    state: str  # Available, Unknown, or the reason why it is missing
+    text: str = ""  # the fix where it is missing, the cause where it is Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One workload. `more` is how many missing things the status had no room for."""
+    """One workload with its signals."""
 
     name: str
     available: tuple[SignalEntry, ...]
     missing: tuple[SignalEntry, ...]
     unknown: tuple[SignalEntry, ...]
-    more: int = 0
+    more: int = 0  # missing things that the status had no room for
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedPolicy:
-    """One policy, and when its status was `written`. `trouble` says why its status tells nothing, or not all; empty where
-    it does. `lacks` is what the policy as a whole asks for and does not have, each in one line."""
+    """One policy with the workloads that its status lists."""
 
     namespace: str
     name: str
     source: str
     workloads: tuple[Shown, ...]
-    notes: tuple[str, ...]
-    trouble: str = ""
-    written: float = 0.0  # epoch s; 0: not known
-    age: str = ""
-    lacks: tuple[str, ...] = ()
+    notes: tuple[str, ...]  # what cannot be measured from outside a pod
+    trouble: str = ""  # why the status is not complete; empty where it is
+    written: float = 0.0  # when the status was written, epoch s; 0: not known
+    age: str = ""  # the same in words; empty: not known
+    lacks: tuple[str, ...] = ()  # what the policy as a whole needs and does not have, each in one line
 
     @property
     def missing(self) -> int:
@@ -60,7 +59,7 @@ class DescribedPolicy:
 
 
 def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
-    """What the policy's status says, which was `written` then, epoch s. Nothing is judged here, and nothing read but the status."""
+    """The policy as its status shows it: nothing is judged here, and nothing else is read. Times in epoch seconds."""
     status = policy.status
     workloads = tuple(_shown(policy, workload) for workload in status.workloads)
     return DescribedPolicy(
@@ -103,7 +102,7 @@ def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
     more = max(0, workload.missing_total - len(missing))
     told = {*workload.available, *(entry.signal for entry in missing)}
     causes = {signal.name: signal for signal in policy.status.signals}
-    # Where the list of the missing is cut, the rest cannot be told from what is unknown.
+    # Where the list of missing signals is cut, a signal in neither list may be missing or unknown.
     rest = [] if more else [name for name in causes if name not in told]
     unknown = tuple(SignalEntry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
     return Shown(

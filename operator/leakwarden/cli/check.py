@@ -27,8 +27,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.api import names
     from leakwarden.cli.audit.files import read
-    from leakwarden.cli.audit.report import printable
     from leakwarden.core.model.policy import parse_policy
+    from leakwarden.core.model.text import printable
 
     reading = read(arguments.files)
     for problem in reading.problems:

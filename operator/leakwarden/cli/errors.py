@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from leakwarden.core.model.text import printable
+
 UNUSABLE: Final = 2  # exit code: wrong usage, or input that cannot be read
 
 
@@ -24,11 +26,40 @@ class NoReport(CommandFailed):
     """There is no LeakReport to show."""
 
 
+class NotGiven(CommandFailed):
+    """A profile that was asked for was not given."""
+
+
+class NoProfiles(CommandFailed):
+    """There is nothing to name suspects from."""
+
+
+class InputUnreadable(CommandFailed):
+    """What is to be replayed cannot be read."""
+
+
+class BadPolicy(CommandFailed):
+    """The policy to replay against cannot be used."""
+
+
+class Unreplayable(CommandFailed):
+    """The replay cannot go on."""
+
+
+class Misused(CommandFailed):
+    """An option has a value that is not allowed."""
+
+
+class NotStarted(CommandFailed):
+    """The process of --exec cannot be run."""
+
+
+class NeverRead(CommandFailed):
+    """The process that is to be watched gave no readings at all."""
+
+
 def say(command: str, message: str) -> None:
     """One line on standard error, without control characters: texts of others must not drive a terminal."""
-    # Imported here, as everything in the commands is: `leakwarden --help` stays quick.
-    from leakwarden.cli.audit.report import printable
-
     print(f"leakwarden {command}: {printable(message)}", file=sys.stderr, flush=True)
 
 

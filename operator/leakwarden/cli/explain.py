@@ -26,11 +26,11 @@ _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
 class ClusterView(NamedTuple):
-    """What was read, and when the status of each policy, by its name, was written; `now` by the API server's clock."""
+    """What was read from the cluster. Times in epoch seconds of the API server's clock."""
 
     policies: list[Policy]
     reports: list[LeakReport]
-    written: dict[str, float]
+    written: dict[str, float]  # when the status of each policy was written, by its name
     now: float
     operator: liveness.Liveness
 
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
         " the namespace. Exit code 0: no leak is open;"
         " 1: one is; 2: it cannot be told.",
     )
-    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD")
+    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD", help="the Deployment, such as shop/checkout")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")

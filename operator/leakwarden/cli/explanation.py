@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from leakwarden.api.v1alpha1.status import WorkloadStatus
-from leakwarden.cli.audit.report import printable
 from leakwarden.cli.liveness import Liveness, OperatorState, age
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
+from leakwarden.core.model.text import printable
 
 LEAK_VERDICTS = ("Leaking", "Exhausting")
 _OF_THE_WORKLOAD = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # fields of WorkloadStatus that are shown

@@ -1,6 +1,6 @@
-"""Whether what a status says is of now: when it was written, and whether the operator that writes it still works.
+"""Whether a status is up to date: when it was written, and whether the operator that writes it still works.
 
-A status is written when it changes, so an old one may be true still; it is while a leader renews the operator's Lease.
+A status is written only when it changes, so an old one may still be true: it is, while a leader renews the Lease.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class OperatorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """`message` is one line for people; empty where there is nothing to say."""
+    """Whether the operator works."""
 
     state: OperatorState
-    message: str = ""
+    message: str = ""  # one line for people; empty where there is nothing to say
 
     @property
     def stopped(self) -> bool:
@@ -59,7 +59,7 @@ def _lease(text: str) -> str:
 
 
 def written_at(item: Mapping[str, Any]) -> float:
-    """When the status of an object from the API server was last written, epoch s; 0 where that is not told."""
+    """When the status of an object from the API server was last written, epoch s; 0 where it is not known."""
     from leakwarden.core.model.policy import parse_time
 
     metadata = item.get("metadata")
@@ -124,7 +124,7 @@ def _unknown(cause: str) -> Liveness:
 
 
 def _missing_right(namespace: str, name: str) -> str:
-    """In words that whoever grants rights can act on: the verb, the resource, its name and its namespace."""
+    """The missing right with all that is needed to grant it: verb, resource, name and namespace."""
     return (
         f"you are not allowed to get leases.coordination.k8s.io {name} in namespace {namespace} (HTTP 403); ask for that"
         " right, or name another Lease with --lease, if the operator is installed elsewhere"

@@ -1,4 +1,4 @@
-"""Who leads: what one contender does next, from the Lease as it last saw it and from its own clock alone.
+"""Leader election: what one contender does next, from the Lease as it last saw it and from its own clock alone.
 
     saw / wrote / unsure ──► Election ──► next(now): Look | Write(Create, Acquire, Renew) | Wait | Stop
                                      └──► leads(now): may this process change anything at this moment?
@@ -6,12 +6,12 @@
 Why two never lead at once, as long as no clock runs `duration / renew_deadline` times faster than another:
 
 - A leader counts its time from the moment it *sent* the last renewal that was confirmed, and it ends after
-  `renew_deadline`; nobody else can have seen that renewal earlier than it was sent.
+  `renew_deadline`; no other contender can have seen that renewal before it was sent.
 - A contender waits `duration` from the moment it *heard* of the last change; times written in the Lease are never
   compared with any clock. It then writes on condition that the version is still that one.
-- A Lease that is absent proves nothing: it may have been deleted under a leader. Whoever creates it keeps others out
+- A Lease that is absent proves nothing: it may have been deleted under a leader. The contender that creates it keeps others out
   at once, but leads only after a full `duration`.
-- A leader that gives up says so only after it has stopped: `resigned` ends leading, `release` comes later.
+- A leader that gives up writes so only after it has stopped: `resigned` ends leading, `release` comes later.
 
 All times are seconds on one monotonic clock of the caller's, which must go on while the machine sleeps.
 """
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-# Seconds. A Lease that says more than this was not written by us; it must not keep everyone out for ever.
+# Seconds. A Lease with a longer duration was not written by us; it must not keep all contenders out for ever.
 MAX_PATIENCE = 600.0
 
 
@@ -45,7 +45,7 @@ class Lease:
     """A coordination.k8s.io Lease as far as an election goes."""
 
     holder: str  # empty: released, free for all
-    duration: float  # s; 0 when it does not say
+    duration: float  # s; 0 where it is not given
     transitions: int
     version: str  # resourceVersion; empty: does not exist yet
 

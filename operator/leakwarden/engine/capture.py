@@ -31,6 +31,7 @@ from leakwarden.core.model.judgement import SEVERITY
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time, parse_time
 from leakwarden.core.planning.planning import Decision
+from leakwarden.engine.baselines import BaselineKeeper
 from leakwarden.engine.ports import CaptureRequest, ClusterUnavailable, Profiler, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper
@@ -75,8 +76,12 @@ class EvidenceCapture:
     clock: Callable[[], float]
     wake: Callable[[], None] = lambda: None
     soon: float = SOON
+    baselines: BaselineKeeper = field(init=False)
     _under_way: _UnderWay | None = None
     _held: dict[str, float] = field(default_factory=dict)  # pod's UID -> since when its action waits, epoch s
+
+    def __post_init__(self) -> None:
+        self.baselines = BaselineKeeper(self.profiler)
 
     async def before(
         self,
@@ -106,10 +111,13 @@ class EvidenceCapture:
         under_way = self._under_way
         if under_way is not None and under_way.task.done() and under_way.tries == 0:
             self._ended(under_way.task)  # it ended before it was known who waits
+        if begins and self._under_way is None and not waiting:
+            self.baselines.begin(evaluations, now)
         return [self._in_turn(decision) for decision in decisions]
 
     async def end(self) -> None:
         """Give up what is under way: this process works no more."""
+        await self.baselines.end()
         if self._under_way is not None:
             self._under_way.task.cancel()
             await asyncio.wait([self._under_way.task], timeout=GIVEN_UP_WITHIN)

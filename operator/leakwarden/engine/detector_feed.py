@@ -7,7 +7,7 @@ bucket is a minute to it; growth and times to exhaustion are turned back into re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -39,6 +39,7 @@ from leakwarden.core.model.workload import Snapshot, Workload, container_memory_
 from leakwarden.core.signals.catalogue import is_memory
 from leakwarden.core.signals.criteria import Standard
 from leakwarden.core.signals.queries import limit_from_container
+from leakwarden.engine.defects import Defects
 
 MINUTE = 60.0
 # What policies ask of a signal, by its key and the workload's name with namespace.
@@ -109,7 +110,9 @@ class Detection:
     """`bucket` in seconds. One for each source: two sources' readings of one thing are two things."""
 
     bucket: float
+    defects: Defects = field(default_factory=Defects)
     _state: DetectorState = field(default_factory=DetectorState)
+    _asked: Set[str] | None = None
 
     @property
     def _stretch(self) -> float:
@@ -128,7 +131,13 @@ class Detection:
         lives = _Lives(snapshot, beside)
         self._state.reserve(sum(len(answer.series) for answer in answers.values()))
         for signal, answer in answers.items():
-            self._learn(signal, answer, lives, standards, now)
+            try:
+                self._learn(signal, answer, lives, standards, now)
+            except Exception:
+                # One namespace's readings must not cost the others theirs; points that were learnt are passed over.
+                for namespace, part in _by_namespace(answer).items():
+                    with self.defects.contained("learnt", about=f"{signal} of {namespace}"):
+                        self._learn(signal, part, lives, standards, now)
 
     def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
         # Ten thousands of series come by here each tick: whatever can be done to all at once is done below.
@@ -183,6 +192,10 @@ class Detection:
         rows = self._state.place(keys, np.array(limits, dtype=np.float64), t[begins])
         advance(self._state, NewReadings(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
 
+    def keep(self, signals: Set[str]) -> None:
+        """Rows of other signals may go."""
+        self._asked = signals
+
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
         """The findings by signal, pod UID and container."""
         self._forget(snapshot)
@@ -231,7 +244,8 @@ class Detection:
         return runs_out(key.signal, float(rows.value[row]), middle, memory_left, memory_per_hour)
 
     def _forget(self, snapshot: Snapshot) -> None:
-        """Drop rows of processes that are gone, once they are a quarter: dropping renumbers all others."""
+        """Drop rows of processes that are gone and of signals that nobody asks any more, once they are a quarter: dropping
+        renumbers all others."""
         living = {
             (pod.uid, container.name): incarnation_start(pod, container.name) * self._stretch
             for pods in snapshot.pods_by_workload.values()
@@ -242,10 +256,22 @@ class Detection:
         kept = [
             index
             for index, key in enumerate(self._state.keys)
-            if key.uid in uids and living.get((key.uid, key.container), key.start) == key.start
+            if (self._asked is None or key.signal in self._asked)
+            and key.uid in uids
+            and living.get((key.uid, key.container), key.start) == key.start
         ]
         if len(kept) * 4 < len(self._state.keys) * 3:
             self._state.keep(kept)
+
+
+def _by_namespace(answer: Sampled) -> dict[str, Sampled]:
+    split: dict[str, dict[SeriesKey, Series]] = {}
+    for key, series in answer.series.items():
+        split.setdefault(key.namespace, {})[key] = series
+    return {
+        namespace: Sampled(series, {key: limit for key, limit in answer.limits.items() if key in series})
+        for namespace, series in split.items()
+    }
 
 
 def _intervals(low: Floats, high: Floats) -> list[Interval | None]:

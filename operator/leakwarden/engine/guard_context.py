@@ -1,14 +1,15 @@
 """Gathers what guards need to know besides readings: veto queries, silences, autoscalers, since when we lead.
 
-Only policies with a pod that would be acted on have their vetoes asked: a thousand calm policies cost no query. Whatever
-could not be learnt is handed on as such, and the guards then refuse.
+Only policies with an action to which everything else agrees have their vetoes asked: a thousand calm policies cost no
+query, nor do those that only observe. Whatever could not be learnt is handed on as such, and the guards then refuse.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence, Set
+import time
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.maintenance import Veto
@@ -23,15 +24,104 @@ from leakwarden.engine.ports import Instant, Metrics, QuestionFailed, SilenceSou
 
 log = logging.getLogger("leakwarden.lookout")
 
+# s for all vetoes of one tick together. What is not answered by then is a veto.
+VETO_WITHIN = 20.0
+SLOW = 5.0  # s; a query that takes longer ends the turn of its namespace in this tick
+
+
+@dataclass(slots=True)
+class Vetoes:
+    """The answers of one tick's vetoes, by policy UID and the veto's name: the objection in words, empty where there is none.
+
+    Each namespace has one query under way at a time, so that none keeps the others' waiting; one that was too slow ends the
+    turn of its namespace. The same query of one source is asked once. `until` in monotonic s.
+    """
+
+    source_of: Callable[[Policy], Metrics | str]
+    now: float
+    until: float
+    answers: dict[tuple[str, str], str] = field(default_factory=dict)
+    _same: dict[tuple[str, str], str] = field(default_factory=dict)  # by source and query
+    _late: set[str] = field(default_factory=set)  # namespaces
+
+    @property
+    def over(self) -> bool:
+        """Whether the tick's time for vetoes is over: what was not asked by then objects."""
+        return time.monotonic() >= self.until
+
+    def unasked(self, policies: Iterable[Policy]) -> list[Policy]:
+        """Those of the policies with a veto that was not asked yet, each once."""
+        found = {
+            policy.uid: policy
+            for policy in policies
+            if policy.spec is not None
+            and any((policy.uid, veto.name) not in self.answers for veto in policy.spec.vetoes)
+        }
+        return list(found.values())
+
+    async def ask(self, policies: Iterable[Policy]) -> None:
+        """Ask all vetoes of these policies. What has no answer in time objects."""
+        by_namespace: dict[str, list[Policy]] = {}
+        for policy in self.unasked(policies):
+            by_namespace.setdefault(policy.namespace, []).append(policy)
+        await asyncio.gather(*(self._ask_all(mine) for mine in by_namespace.values()))
+
+    async def _ask_all(self, policies: Sequence[Policy]) -> None:
+        for policy in policies:
+            for veto in policy.spec.vetoes if policy.spec is not None else ():
+                if (policy.uid, veto.name) not in self.answers:
+                    self.answers[policy.uid, veto.name] = await self._within(policy, veto)
+
+    async def _within(self, policy: Policy, veto: Veto) -> str:
+        left = self.until - time.monotonic()
+        if policy.namespace in self._late or left <= 0:
+            return "it could not be asked: another query of the namespace took too long, or all of this tick did"
+        try:
+            return await asyncio.wait_for(self._ask(policy, veto), left)
+        except TimeoutError:
+            self._late.add(policy.namespace)
+            return "it could not be asked: it was not answered in time"
+        except Exception:  # a defect; one policy must not stop the others
+            log.exception("asking a veto failed", extra={"policy": policy.key})
+            return "it could not be asked"
+
+    async def _ask(self, policy: Policy, veto: Veto) -> str:
+        """The objection in words; empty where there is none."""
+        source = self.source_of(policy)
+        if isinstance(source, str):
+            return f"it could not be asked: {source}"
+        if not isinstance(source, Instant):
+            return f"it could not be asked: {source.name} does not know PromQL"
+        try:
+            query = policy.ask(Question(veto.query, policy.namespace, *source.pod_labels, of_pods=False)).query
+        except PromQLError as error:
+            return f"it could not be asked: {error}"
+        if (source.name, query) not in self._same:
+            began = time.monotonic()
+            self._same[source.name, query] = await self._answer(source, query)
+            if time.monotonic() - began > SLOW:
+                self._late.add(policy.namespace)
+        return self._same[source.name, query]
+
+    async def _answer(self, source: Instant, query: str) -> str:
+        try:
+            values = await source.values(query, self.now)
+        except QuestionFailed as error:
+            return f"it could not be asked: {error}"
+        objecting = [value for value in values if value != 0]  # NaN is not 0, and no consent
+        return f"its answer is {objecting[0]:g}" if objecting else ""
+
 
 @dataclass(slots=True)
 class GuardContext:
-    """`source_of` gives a policy's source, or why it has none; `started` is since when this process leads, epoch s."""
+    """`source_of` gives a policy's source, or why it has none; `started` is since when this process leads, epoch s;
+    `veto_within` is the time for all vetoes of a tick, in s."""
 
     source_of: Callable[[Policy], Metrics | str]
     silences: SilenceSource | None = None
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0
+    veto_within: float = VETO_WITHIN
 
     @property
     def reads_silences(self) -> bool:
@@ -45,46 +135,23 @@ class GuardContext:
         now: float,
         taking_back: Set[str] = frozenset(),
     ) -> Surroundings:
-        """`taking_back`: UIDs of the policies with a replica that is due to be taken back."""
+        """All but the answers of vetoes. `taking_back`: UIDs of the policies with a replica that is due to be taken back."""
         # A clock that was set back must not make a quiet time of hours out of one of minutes.
         self.started = min(self.started, now)
-        acting = [
-            each
+        acting = any(
+            each.policy.uid in taking_back or any(p.acting is not None for w in each.workloads for p in w.pods)
             for each in evaluations
-            if each.policy.uid in taking_back or any(p.acting is not None for w in each.workloads for p in w.pods)
-        ]
-        questions = [
-            (each.policy, veto)
-            for each in acting
-            for veto in (each.policy.spec.vetoes if each.policy.spec is not None else ())
-        ]
-        answers = await asyncio.gather(*(self._ask(policy, veto, now) for policy, veto in questions))
+        )
         return Surroundings(
             limits=self.limits,
             started=self.started,
             autoscalers=snapshot.autoscalers,
-            vetoes={(policy.uid, veto.name): said for (policy, veto), said in zip(questions, answers, strict=True)},
             silences=await self._silences() if acting else None,
         )
 
-    async def _ask(self, policy: Policy, veto: Veto, now: float) -> str:
-        """The objection in words; empty where there is none."""
-        source = self.source_of(policy)
-        if isinstance(source, str):
-            return f"it could not be asked: {source}"
-        if not isinstance(source, Instant):
-            return f"it could not be asked: {source.name} does not know PromQL"
-        namespace_label, pod_label = source.pod_labels
-        try:
-            question = Question(veto.query, policy.namespace, namespace_label, pod_label, of_pods=False)
-            values = await source.values(policy.ask(question).query, now)
-        except (PromQLError, QuestionFailed) as error:
-            return f"it could not be asked: {error}"
-        except Exception:  # it promised not to; one policy must not stop the others
-            log.exception("asking a veto failed", extra={"policy": policy.key})
-            return "it could not be asked"
-        objecting = [value for value in values if value != 0]  # NaN is not 0, and no consent
-        return f"its answer is {objecting[0]:g}" if objecting else ""
+    def asking(self, now: float) -> Vetoes:
+        """The vetoes of one tick, none of which was asked yet."""
+        return Vetoes(self.source_of, now, time.monotonic() + self.veto_within)
 
     async def _silences(self) -> Silences | None:
         if self.silences is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,11 +18,26 @@ class PolicyStore:
     A policy that is gone but not yet forgotten can do no harm: its intent cannot be written, so nothing is done.
     """
 
+    # Policies of one namespace that are in force at once, the oldest: each costs every tick some work.
+    per_namespace: int = 100
     _by_uid: dict[str, Policy] = field(default_factory=dict)
 
     def all(self) -> list[Policy]:
-        """Oldest first, so that the order of work is the order of precedence."""
-        return sorted(self._by_uid.values(), key=lambda policy: (policy.created, policy.key))
+        """Oldest first, so that the order of work is the order of precedence. Those beyond `per_namespace` select nothing,
+        and say why."""
+        counted: Counter[str] = Counter()
+        found = []
+        for policy in sorted(self._by_uid.values(), key=lambda policy: (policy.created, policy.key)):
+            counted[policy.namespace] += 1
+            found.append(policy if counted[policy.namespace] <= self.per_namespace else self._beyond(policy))
+        return found
+
+    def _beyond(self, policy: Policy) -> Policy:
+        why = (
+            f"the namespace has more than {self.per_namespace} policies; the oldest {self.per_namespace} are in force, and"
+            " this one is not (guards.namespacePolicies in the chart's values)"
+        )
+        return replace(policy, spec=None, error=why, over_limit=True, confined={}, claims=None)
 
     def get(self, uid: str) -> Policy | None:
         return self._by_uid.get(uid)
@@ -31,8 +47,11 @@ class PolicyStore:
         return self.take(parse_policy(body))
 
     def take(self, policy: Policy) -> bool:
-        """The same for a policy that was read already. One that cannot be read replaces the one it was before."""
+        """The same for a policy that was read already. One that cannot be read replaces the one it was before, and keeps
+        what that one selected."""
         known = self._by_uid.get(policy.uid)
+        if policy.spec is None and known is not None and known.claims is not None:
+            policy = replace(policy, claims=known.claims)
         for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
             del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
         self._by_uid[policy.uid] = policy

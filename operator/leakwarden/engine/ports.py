@@ -60,12 +60,14 @@ class Forbidden(ClusterUnavailable):
 class ReportView:
     """Every LeakReport, by UID. Our own writes are in it at once, what others write once the watch shows it.
 
-    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty.
+    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty; `troubles` why
+    those of a namespace cannot all be kept, by namespace.
     """
 
     reports: Mapping[str, LeakReport] = field(default_factory=dict)
     synced: bool = True
     trouble: str = ""
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 # What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
@@ -229,6 +231,11 @@ class Profiler(Protocol):
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
+        ...
+
+    async def baseline(self, request: CaptureRequest) -> bool:
+        """Count what a healthy pod has at each stack, once a template; `request.report` is empty. Whether it is known
+        now; never raises."""
         ...
 
 

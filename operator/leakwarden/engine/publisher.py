@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
 from leakwarden.core.evaluation.evaluation import PolicyEvaluation
-from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload, view_of
-from leakwarden.core.rendering.conditions import Records
+from leakwarden.core.rendering.conditions import Records, with_defect
 from leakwarden.core.rendering.events import announcements, report_announcements
 from leakwarden.core.rendering.status import build_status
+from leakwarden.engine.defects import Defect, Defects
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Recorder, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
@@ -24,6 +25,11 @@ from leakwarden.engine.rights import Rights
 
 log = logging.getLogger("leakwarden.teller")
 
+# Bytes of one status as JSON. etcd takes objects of 1.5 MiB at the most, and a status is read with every event of its policy.
+MAX_STATUS_BYTES = 256 << 10
+DEFECTS_PER_TICK = (
+    100  # statuses of policies that could not be looked at; each is written once, and again when it changes
+)
 TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
 
 
@@ -34,7 +40,9 @@ class Publisher:
     recorder: Recorder
     clock: Callable[[], float]
     rights: Rights
+    defects: Defects = field(default_factory=Defects)
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
+    _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the tick that last said anything of it
 
     async def tell(
         self,
@@ -50,23 +58,12 @@ class Publisher:
             return
         now = self.clock()
         before = evaluation.policy.status
-        records = replace(self._records(policy, book, snapshot), silences_read=silences_read)
-        after = build_status(evaluation, decisions, records, now)
-        if not self._worth_writing(policy, after, now):
+        defect = self.defects.of(policy.uid)
+        told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
+        records = replace(self._records(policy, book, snapshot), silences_read=silences_read, defect=told)
+        after = fitting(build_status(evaluation, decisions, records, now))
+        if not await self._write(policy, after, now):
             return
-        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
-        try:
-            version = await self.cluster.write_status(
-                policy.namespace, policy.name, policy.uid, policy.resource_version, body
-            )
-        except StatusConflict:
-            return  # told again, from newer facts, by the next tick
-        except ClusterUnavailable as error:
-            log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
-            return
-        self.policies.wrote(policy.uid, version, after)
-        known = {each.uid for each in self.policies.all()}
-        self._written = {uid: at for uid, at in self._written.items() if uid in known} | {policy.uid: now}
         suspects = {
             report.spec.pod.name: report.status.evidence.summary
             for report in book.reports
@@ -74,16 +71,55 @@ class Publisher:
         }
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
+    async def tell_of_defects(self) -> None:
+        """The conditions of the policies of which this tick could say nothing else; what their statuses said before
+        stands, and they say of when it is."""
+        told = 0
+        for policy in self.policies.all():
+            defect = self.defects.of(policy.uid)
+            if defect is None or self._told_at.get(policy.uid, -1) == self.defects.tick or told >= DEFECTS_PER_TICK:
+                continue
+            told += 1
+            await self.tell_of_defect(policy, _not_current(defect, "what else the status says was true before"))
+
+    async def tell_of_defect(self, policy: Policy, why: str) -> None:
+        """The policy's conditions say `why` it is not current; everything else in its status stands."""
+        now = self.clock()
+        after = policy.status.model_copy(update={"conditions": with_defect(policy.status, why, policy.generation, now)})
+        await self._write(policy, after, now)
+
+    async def _write(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
+        """Whether it was written; not where it says nothing new."""
+        self._told_at[policy.uid] = self.defects.tick
+        if not self._worth_writing(policy, after, now):
+            return False
+        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            version = await self.cluster.write_status(
+                policy.namespace, policy.name, policy.uid, policy.resource_version, body
+            )
+        except StatusConflict:
+            return False  # told again, from newer facts, by the next tick
+        except ClusterUnavailable as error:
+            log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
+            return False
+        self.policies.wrote(policy.uid, version, after)
+        known = {each.uid for each in self.policies.all()}
+        self._written = {uid: at for uid, at in self._written.items() if uid in known} | {policy.uid: now}
+        self._told_at = {uid: tick for uid, tick in self._told_at.items() if uid in known}
+        return True
+
     async def announce_reports(self, book: ReportDrafts, facts: TickFacts) -> None:
         """What was written in this tick, and nothing that could not be."""
         for before, after in book.written():
             policy = facts.policies.get(after.spec.policy.uid)
             workload = facts.snapshot.workloads.get(after.spec.workload.uid)
-            await self.recorder.announce(report_announcements(before, after, policy, workload))
+            with self.defects.contained("announced", *([policy] if policy is not None else []), about=after.key):
+                await self.recorder.announce(report_announcements(before, after, policy, workload))
 
     def _records(self, policy: Policy, book: ReportDrafts, snapshot: Snapshot) -> Records:
         """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
-        trouble = book.trouble or book.refused
+        trouble = book.trouble_of(policy.namespace)
         missing = self.rights.missing(policy, snapshot)
         if book.trouble:
             return Records(policy.status.actions, {}, trouble, missing_rights=missing)
@@ -112,6 +148,26 @@ class Publisher:
         if _wordless(after) != _wordless(policy.status):
             return True
         return now - self._written.get(policy.uid, 0.0) >= TEXT_REFRESH
+
+
+def _not_current(defect: Defect, what: str) -> str:
+    return f"{defect} since {format_time(defect.since)}; {what}; the operator's log has the traceback"
+
+
+def fitting(status: PolicyStatus) -> PolicyStatus:
+    """The status within MAX_STATUS_BYTES: where it is larger the details of Deployments go, from the last on, and the notes
+    say so. Conditions, counts and action records stay."""
+    kept = len(status.workloads)
+    while kept > 0 and len(status.model_dump_json(by_alias=True, exclude_none=True)) > MAX_STATUS_BYTES:
+        kept = kept // 2
+        short = [
+            each if index < kept else each.model_copy(update={"unhealthy": [], "findings": [], "missing": []})
+            for index, each in enumerate(status.workloads)
+        ]
+        note = f"the status is too large: of the Deployments after the first {kept} only the verdict is shown"
+        notes = [each for each in status.notes if not each.startswith("the status is too large")]
+        status = status.model_copy(update={"workloads": short, "notes": [*notes, note]})
+    return status
 
 
 def _wordless(status: PolicyStatus) -> object:

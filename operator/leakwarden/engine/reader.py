@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.evaluation import Readings, targets
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
+from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.criteria import Standard, standard_of
 from leakwarden.core.signals.queries import COLLECTIONS, RATE, answer_key, context_queries, grows, needed_queries
+from leakwarden.engine.defects import Defects
 from leakwarden.engine.detector_feed import Detection, LoadAndCollections
 from leakwarden.engine.ports import Metrics
 
 log = logging.getLogger("leakwarden.reader")
 
-LEAST_LOOKBACK = 600.0  # s of readings kept even where no policy asks for as much
+LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
 # keep out what is read now, s.
 PUT_BACK = 120.0
+# Reasons of failed queries after which less is asked for at once.
+TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
+FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How much of a query was read. `until`: up to when, epoch s, None where it was never answered; `reach`: how far back
+    the furthest read went, s; `most`: how far back one read may go, s, shorter after answers that were too much."""
+
+    until: float | None = None
+    reach: float = 0.0
+    most: float = math.inf
 
 
 @dataclass(slots=True)
@@ -38,9 +55,11 @@ class Reader:
     sources: Mapping[str, Metrics]
     default: Metrics | None
     step: float
+    defects: Defects = field(default_factory=Defects)
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
-    _detections: dict[str, Detection] = field(default_factory=dict)
-    _read_until: dict[tuple[str, str], float] = field(default_factory=dict)
+    _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
+    _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
+    _progress: dict[tuple[str, str], _Progress] = field(default_factory=dict)  # by source and query
     _latest: float = 0.0  # the latest moment of a tick, epoch s
 
     def source_of(self, policy: Policy) -> Metrics | str:
@@ -61,7 +80,7 @@ class Reader:
         """By policy UID. A source that fails costs only the policies that use it."""
         if now < self._latest - PUT_BACK:
             log.warning("the clock was put back; everything is read again", extra={"seconds": self._latest - now})
-            self._histories, self._detections, self._read_until = {}, {}, {}
+            self._histories, self._detections, self._progress, self._rounds = {}, {}, {}, {}
             self._latest = now
         self._latest = max(self._latest, now)
         users: dict[str, list[Policy]] = {}
@@ -72,95 +91,197 @@ class Reader:
             if isinstance(source, str):
                 results[policy.uid] = Readings("", source if policy.spec else "", {}, ReadingHistory(0))
                 continue
-            users.setdefault(source.name, []).append(policy)
-            metrics[source.name] = source
+            results[policy.uid] = Readings(source.name, "", {}, ReadingHistory(0))  # should a defect hide what is read
+            with self.defects.contained("read for", policy):
+                needed_queries([policy], *source.pod_labels)
+                _wanted(policy)
+                users.setdefault(source.name, []).append(policy)
+                metrics[source.name] = source
         names = list(users)
-        for name, readings in zip(
-            names,
-            await asyncio.gather(*(self._read_source(metrics[n], users[n], snapshot, now) for n in names)),
-            strict=True,
-        ):
-            results.update({policy.uid: readings for policy in users[name]})
+        await asyncio.gather(*(self._read_for(metrics[n], users[n], snapshot, now=now, results=results) for n in names))
+        for gone in self._histories.keys() - names:
+            self._histories.pop(gone)
+            self._detections = {key: each for key, each in self._detections.items() if key[0] != gone}
+        self._progress = {key: each for key, each in self._progress.items() if key[0] in users}
         return results
+
+    async def _read_for(
+        self,
+        source: Metrics,
+        policies: Sequence[Policy],
+        snapshot: Snapshot,
+        *,
+        now: float,
+        results: dict[str, Readings],
+    ) -> None:
+        with self.defects.contained("read for", *policies, about=source.name):
+            readings = await self._read_source(source, policies, snapshot, now)
+            results.update({policy.uid: _of_namespace(readings, policy.namespace) for policy in policies})
 
     async def _read_source(
         self, source: Metrics, policies: Sequence[Policy], snapshot: Snapshot, now: float
     ) -> Readings:
         history = self._histories.setdefault(source.name, ReadingHistory(LEAST_LOOKBACK))
-        wanted = max(_lookback(policy) for policy in policies)
-        if wanted > history.lookback:
-            # A policy looks further back than any before it: read everything again, once.
-            history = self._histories[source.name] = ReadingHistory(wanted)
+        history.lookbacks = _lookbacks(policies)
         pods = _pods(policies, snapshot)
         queries = needed_queries(policies, *source.pod_labels)
         if source.kind == "Prometheus" and any(query.key == row for query in queries for row in CATALOGUE):
             queries += context_queries(policies)
-        # One call for the signals that are new, one for those of which only the newest points are missing.
-        fresh = [query for query in queries if not history.knows(query.key)]
-        known = [query for query in queries if history.knows(query.key)]
-        begin = now - max(history.lookback, self._first_reach(len(pods)))
+        asked = {query.key for query in queries}
+        history.keep(asked)
+        rounds = rounds_of(_asked(policies, snapshot))
+        # What is asked a new thing of is read again: its growth is then judged from the beginning.
+        new = self._newly_asked(source.name, rounds)
+        self._progress = {
+            (name, key): each
+            for (name, key), each in self._progress.items()
+            if name != source.name or (key in asked and key not in new)
+        }
+        crowd = Counter(namespace for namespace, _ in pods)
+        groups = self._groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
         answers: dict[str, Answer] = {}
-        for group, since in ((fresh, begin), (known, self._since(source.name, known, now, history))):
-            if group:
-                try:
-                    answers.update(await source.read(group, since, now, self.step))
-                except Exception:  # it promised not to; one source must not stop the others
-                    log.exception("reading failed", extra={"source": source.name})
+        for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in groups)):
+            answers.update(answered)
         for query in queries:
             answer = answers.get(query.key)
             if answer is None:
-                answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
+                answer = answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
+            self._learnt(source.name, query.key, answer, now)
             if isinstance(answer, Sampled):
-                history.append(query.key, answer, pods, now)
-                self._read_until[source.name, query.key] = now
-        growth = self._detect(source.name, policies, queries, answers=answers, snapshot=snapshot, now=now)
+                with self.defects.contained("kept", about=query.key):
+                    history.append(query.key, answer, pods, now)
+        growth = GrowthFindings(())
+        with self.defects.contained("judged by growth", *policies, about=source.name):
+            growth = self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
         return Readings(label, "", answers, history, growth)
 
     def _detect(
         self,
         source: str,
-        policies: Sequence[Policy],
         queries: Sequence[Query],
         *,
         answers: Mapping[str, Answer],
+        rounds: Sequence[Standards],
         snapshot: Snapshot,
         now: float,
-    ) -> dict[tuple[str, str, str], GrowthFinding]:
-        detection = self._detections.setdefault(source, Detection(self.step))
+    ) -> GrowthFindings:
         beside = LoadAndCollections(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
-        standards = _standards(policies, snapshot)
         grown = {
             query.key: answer
             for query in queries
             if isinstance(answer := answers.get(query.key), Sampled) and grows(query.key)
         }
-        detection.learn(grown, snapshot, beside, standards, now)
-        return detection.judge(snapshot, standards, now)
+        found = []
+        for number, standards in enumerate(rounds):
+            detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
+            detection.keep({query.key for query in queries})
+            learnt = grown if number == 0 else _asked_of(grown, standards, snapshot)
+            detection.learn(learnt, snapshot, beside, standards, now)
+            found.append((standards, detection.judge(snapshot, standards, now)))
+        for key in [each for each in self._detections if each[0] == source and each[1] >= len(rounds)]:
+            del self._detections[key]
+        return GrowthFindings(tuple(found))
 
-    def _first_reach(self, pods: int) -> float:
-        """How far back the first read goes, in seconds: as many points as one answer should carry, at most a day."""
-        return min(FIRST_READ_LONGEST, FIRST_READ_POINTS / max(pods, 1) * self.step)
+    def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
+        """Keys of the queries that are asked something in a later round for the first time."""
+        now = {(number, key) for number, standards in enumerate(rounds) if number for key, _ in standards}
+        before = self._rounds.get(source, set())
+        self._rounds[source] = now
+        return {key for _, key in now - before}
 
-    def _since(self, source: str, queries: Sequence[Query], now: float, history: ReadingHistory) -> float:
-        """The oldest moment any of the queries was last read, less an overlap, within the lookback; never ahead of `now`,
-        should the clock have been put back."""
-        times = [until for query in queries if (until := self._read_until.get((source, query.key))) is not None]
-        oldest = min(times, default=now - history.lookback)
-        return max(min(oldest, now) - OVERLAP * self.step, now - history.lookback)
+    async def _ask(self, source: Metrics, queries: Sequence[Query], since: float, now: float) -> Mapping[str, Answer]:
+        try:
+            return await source.read(queries, since, now, self.step)
+        except Exception as error:  # it promised not to; one source must not stop the others
+            self.defects.note(error, "read", about=source.name)
+            return {}
+
+    def _groups(
+        self,
+        source: str,
+        queries: Sequence[Query],
+        lookbacks: Mapping[tuple[str, str], float],
+        *,
+        crowd: Mapping[str, int],
+        now: float,
+    ) -> list[tuple[float, list[Query]]]:
+        """Queries with the moment that they are read from, those with the least to read first. Together are read those
+        that have about as much to read: one that failed for an hour makes no other be read again for an hour."""
+        groups: dict[int, list[tuple[float, Query]]] = {}
+        for query in queries:
+            since = self._since(source, query, lookbacks, crowd=crowd, now=now)
+            size = math.ceil(math.log2(max((now - since) / self.step, 1.0)))
+            groups.setdefault(size, []).append((since, query))
+        return [
+            (min(since for since, _ in group), [query for _, query in group]) for _, group in sorted(groups.items())
+        ]
+
+    def _since(
+        self,
+        source: str,
+        query: Query,
+        lookbacks: Mapping[tuple[str, str], float],
+        *,
+        crowd: Mapping[str, int],
+        now: float,
+    ) -> float:
+        """The moment to read the query from: where the last answer ended, less an overlap. At first, and where a policy
+        looks further back than any before it, as far back as is asked for, and never more than FIRST_READ_POINTS."""
+        progress = self._progress.setdefault((source, query.key), _Progress())
+        asked = max((lookbacks.get((query.key, each), 0.0) for each in query.namespaces), default=0.0)
+        pods = sum(crowd.get(each, 0) for each in query.namespaces)
+        most = min(progress.most, FIRST_READ_POINTS / max(pods, 1) * self.step)
+        wanted = max(LEAST_LOOKBACK, min(max(asked, FIRST_READ_LONGEST), most))
+        if progress.until is None or min(asked, most) > FURTHER * progress.reach:
+            progress.reach = wanted
+            return now - wanted
+        return max(min(progress.until, now) - OVERLAP * self.step, now - wanted)
+
+    def _learnt(self, source: str, key: str, answer: Answer, now: float) -> None:
+        progress = self._progress[source, key]
+        if not isinstance(answer, QueryFailed):
+            progress.until = now  # an answer without data is an answer: what comes after it is what is missing
+        elif answer.reason in TOO_MUCH:
+            progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)
 
 
-def _lookback(policy: Policy) -> float:
-    """Seconds of readings that the policy's thresholds need, and its patience after a hole."""
-    signals = policy.spec.signals if policy.spec is not None else ()
-    refill = parse_duration(policy.spec.source.refill) if policy.spec is not None else 0.0
-    held = [2 * parse_duration(signal.threshold.for_) for signal in signals if signal.threshold is not None]
-    return max([LEAST_LOOKBACK, refill, *held])
+def _of_namespace(readings: Readings, namespace: str) -> Readings:
+    """The readings with the failures of that namespace only, for which the source did not answer although it did for others."""
+    failed = {
+        key: answer.failed[namespace]
+        for key, answer in readings.answers.items()
+        if isinstance(answer, Sampled) and namespace in answer.failed
+    }
+    return replace(readings, answers={**readings.answers, **failed}) if failed else readings
 
 
-def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Standard]:
-    """What is asked of each answer and workload, as the policy says that acts on it."""
-    standards: dict[tuple[str, str], Standard] = {}
+def _wanted(policy: Policy) -> dict[str, float]:
+    """How far back each query of the policy looks, in seconds: its threshold's time, and the patience after a hole."""
+    if policy.spec is None:
+        return {}
+    refill = parse_duration(policy.spec.source.refill)
+    wanted: dict[str, float] = {}
+    for signal in policy.spec.signals:
+        held = parse_duration(signal.threshold.for_) if signal.threshold is not None else 0.0
+        key = answer_key(signal, policy.namespace)
+        standard_of(signal, policy.spec.source.max_age)
+        wanted[key] = max(LEAST_LOOKBACK, refill, 2 * held, held + REACH if held else 0.0, wanted.get(key, 0.0))
+    return wanted
+
+
+def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
+    """The same by query and namespace: what one namespace's policies look back at costs no other one memory."""
+    found: dict[tuple[str, str], float] = {}
+    for policy in policies:
+        for key, seconds in _wanted(policy).items():
+            found[key, policy.namespace] = max(seconds, found.get((key, policy.namespace), 0.0))
+            found[RATE, policy.namespace] = max(found[key, policy.namespace], found.get((RATE, policy.namespace), 0.0))
+    return found
+
+
+def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
+    """What is asked of each answer and workload; first what the policy says that acts on it."""
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
         if policy.spec is None:
             continue
@@ -169,8 +290,30 @@ def _standards(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str
         ]
         for workload in targets(policy, snapshot):
             for key, standard in asked:
-                standards.setdefault((key, workload.key), standard)
-    return standards
+                if standard.growth:
+                    yield key, workload.key, standard
+
+
+def _asked_of(answers: Mapping[str, Sampled], standards: Standards, snapshot: Snapshot) -> dict[str, Sampled]:
+    """Of each answer the series of the Deployments of which the standards ask something."""
+    names: dict[str, set[str]] = {}
+    for key, workload in standards:
+        names.setdefault(key, set()).add(workload)
+    wanted = set().union(*names.values())
+    homes = {
+        (pod.namespace, pod.name): workload.key
+        for workload in snapshot.workloads.values()
+        if workload.key in wanted
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+    }
+    found = {}
+    for key, workloads in names.items():
+        if key in answers:
+            kept = {
+                one: s for one, s in answers[key].series.items() if homes.get((one.namespace, one.pod)) in workloads
+            }
+            found[key] = Sampled(kept, answers[key].limits)
+    return found
 
 
 def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:

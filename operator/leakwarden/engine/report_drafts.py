@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
@@ -15,12 +15,12 @@ from leakwarden.engine.ports import Cluster, ReportView
 
 @dataclass(slots=True)
 class ReportDrafts:
-    """`trouble`: why reports cannot be read, or not be written just now; `refused`: which right to write them was
-    missing at the last try. While there is either nothing is acted on. `legacy`: records of before there were reports,
-    by policy UID."""
+    """`trouble`: why reports cannot be read; while there is any nothing is acted on. `troubles`: why those of one namespace
+    cannot be written, or not be counted, by namespace; while there is any nothing is acted on there. `legacy`: records of
+    before there were reports, by policy UID."""
 
     trouble: str = ""
-    refused: str = ""
+    troubles: dict[str, str] = field(default_factory=dict)
     legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)  # workload UID of a legacy record -> its policy's namespace
     _begun: dict[str, LeakReport] = field(default_factory=dict)  # by UID, as this tick found or created them
@@ -29,13 +29,20 @@ class ReportDrafts:
     _open: dict[str, str] = field(default_factory=dict)  # pod UID -> report UID
 
     @classmethod
-    def of(cls, view: ReportView, places: Places, *, trouble: str = "", refused: str = "") -> ReportDrafts:
+    def of(
+        cls, view: ReportView, places: Places, *, trouble: str = "", troubles: Mapping[str, str] | None = None
+    ) -> ReportDrafts:
         """Only with what belongs to its namespace: what does not is neither counted, nor written, nor deleted."""
         held = {uid: places.counted(report) for uid, report in view.reports.items() if not places.foreign(report)}
         opened = {pod: report.uid for pod, report in open_by_pod(held.values()).items()}
         if not trouble and not view.synced:
             trouble = view.trouble or "LeakReports were not listed yet"
-        return cls(trouble, refused, _begun=dict(held), _held=held, _drafts=dict(held), _open=opened)
+        told = {**view.troubles, **(troubles or {})}
+        return cls(trouble, told, _begun=dict(held), _held=held, _drafts=dict(held), _open=opened)
+
+    def trouble_of(self, namespace: str) -> str:
+        """Why nothing may be acted on in a namespace; empty where its reports can be read and written."""
+        return self.trouble or self.troubles.get(namespace, "")
 
     @property
     def reports(self) -> Sequence[LeakReport]:

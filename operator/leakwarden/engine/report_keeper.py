@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
@@ -28,6 +29,8 @@ from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload
 from leakwarden.core.records.place import Places
 from leakwarden.core.signals.queries import unit_of
+from leakwarden.engine.defects import Defects
+from leakwarden.engine.fair_shares import in_turn
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Forbidden, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
 
@@ -39,6 +42,9 @@ WRITES_PER_TICK = 100
 REFRESHED_PER_TICK = 20
 REFRESH = 120.0  # s; a report of which only readings and wording changed is not written more often
 REFUSED_FOR = 300.0  # s a missing right is spoken of after it was last met
+# s for opening reports, and again for writing them, in one tick: namespaces whose writes are slow to fail come last, and
+# must not hold up the next tick for everybody.
+WITHIN = 60.0
 ORPHANED_AFTER = 120.0  # s a policy must be gone before its episodes end: at a start it may merely not be read yet
 
 
@@ -65,7 +71,10 @@ class ReportKeeper:
     cluster: Cluster
     clock: Callable[[], float]
     _refreshed: bool = False
-    _refused: tuple[str, float] = ("", 0.0)  # the right that was missing when a report was last written, and when
+    defects: Defects = field(default_factory=Defects)
+    # The right that was missing when a report of a namespace was last written, and when, epoch s.
+    _refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)  # namespaces in which this tick could not write
     _absent_since: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
     _written: dict[str, float] = field(default_factory=dict)  # report UID -> epoch s
     _foreign: frozenset[str] = frozenset()  # UIDs of reports that were warned of
@@ -82,11 +91,13 @@ class ReportKeeper:
                 self._refreshed = True
             except ClusterUnavailable as error:
                 trouble = str(error)
-        refused, at = self._refused
+        now = self.clock()
+        self._failed = set()
+        self._refused = {name: (why, at) for name, (why, at) in self._refused.items() if now - at < REFUSED_FOR}
         view = self.cluster.reports()
         self._warn_of_foreign(view.reports.values(), places)
         return ReportDrafts.of(
-            view, places, trouble=trouble, refused=refused if self.clock() - at < REFUSED_FOR else ""
+            view, places, trouble=trouble, troubles={name: why for name, (why, _) in self._refused.items()}
         )
 
     def _warn_of_foreign(self, reports: Iterable[LeakReport], places: Places) -> None:
@@ -114,8 +125,13 @@ class ReportKeeper:
         for report in book.reports:
             if not report.ended:
                 uid = report.spec.workload.uid
-                outlook = self._outlook(report, facts, records.get(uid, ()), lives.get(uid))
-                book.draft(report, advance(report, outlook))
+                with self._contained("settled", report, facts):
+                    outlook = self._outlook(report, facts, records.get(uid, ()), lives.get(uid))
+                    book.draft(report, advance(report, outlook))
+
+    def _contained(self, step: str, report: LeakReport, facts: TickFacts) -> AbstractContextManager[None]:
+        policy = facts.policies.get(report.spec.policy.uid)
+        return self.defects.contained(step, *([policy] if policy is not None else []), about=report.key)
 
     def _outlook(
         self, report: LeakReport, facts: TickFacts, records: Sequence[ActionStatus], lived: Lifespan | None
@@ -153,33 +169,52 @@ class ReportKeeper:
         if not facts.fresh or book.trouble:
             return
         decided = {decision.candidate.pod.pod.uid for decision in decisions}
-        opened, given_up = _choose(facts.evaluations, book.reports, decided)
-        for report in given_up[:GIVEN_UP_PER_TICK]:
-            if not await self._delete(book, report):
-                return
+        opened, given_up = self._choose(facts.evaluations, book.reports, decided)
+        for report in in_turn(given_up, _home, self._troubled)[:GIVEN_UP_PER_TICK]:
+            await self._delete(book, report)
         lives = _lifespans(book.reports)
         crowds = {uid: len(mine) for uid, mine in open_by_workload(book.reports).items()}
-        for policy, target, pod in opened[:OPENED_PER_TICK]:
+        until = self.clock() + WITHIN
+        for policy, target, pod in in_turn(opened, lambda each: each[0].namespace, self._troubled)[:OPENED_PER_TICK]:
+            if policy.namespace in self._failed or self.clock() > until:
+                continue
             uid = target.workload.uid
             if crowds.get(uid, 0) >= OPEN_PER_WORKLOAD and pod.pod.uid not in decided:
                 continue  # what is to make room for it could not go yet
             crowds[uid] = crowds.get(uid, 0) + 1
-            taken = {report.name for report in book.reports if report.namespace == policy.namespace}
-            spec = identity(policy, target, pod, self.clock())
-            name = next_name(target.workload.name, pod.pod.uid, taken)
-            try:
-                report = await self.cluster.create_report(
-                    policy.namespace,
-                    name,
-                    labels(policy.name, target.workload.name),
-                    spec.model_dump(mode="json", by_alias=True, exclude_none=True),
-                )
-            except ClusterUnavailable as error:
-                self._refuse(book, error)
-                log.warning("no report could be created", extra={"policy": policy.key, "error": str(error)})
-                return
-            book.take(report)
-            book.draft(report, _begun(report, policy, pod, lives.get(uid), self.clock()))
+            with self.defects.contained("reported", policy, about=pod.pod.name):
+                await self._begin(book, policy, target, pod=pod, lived=lives.get(uid))
+
+    @property
+    def _troubled(self) -> Set[str]:
+        """Namespaces whose writes failed lately: they come last, so that others are not held up by them."""
+        return self._failed | self._refused.keys()
+
+    async def _begin(
+        self,
+        book: ReportDrafts,
+        policy: Policy,
+        target: WorkloadEvaluation,
+        *,
+        pod: PodEvaluation,
+        lived: Lifespan | None,
+    ) -> None:
+        taken = {report.name for report in book.reports if report.namespace == policy.namespace}
+        spec = identity(policy, target, pod, self.clock())
+        name = next_name(target.workload.name, pod.pod.uid, taken)
+        try:
+            report = await self.cluster.create_report(
+                policy.namespace,
+                name,
+                labels(policy.name, target.workload.name),
+                spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+            )
+        except ClusterUnavailable as error:
+            self._refuse(book, policy.namespace, error)
+            log.warning("no report could be created", extra={"policy": policy.key, "error": str(error)})
+            return
+        book.take(report)
+        book.draft(report, _begun(report, policy, pod, lived, self.clock()))
 
     def consider(
         self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision], situation: Situation
@@ -187,21 +222,16 @@ class ReportKeeper:
         """Plan and guards' answers into the reports. Before anything is done, so that they say why it was."""
         by_target = {decision.candidate.target.workload.uid: decision for decision in decisions}
         decided = {decision.candidate.pod.pod.uid: decision for decision in decisions}
-        for _, target, pod in _leaks(facts.evaluations):
+        for policy, target, pod in _leaks(facts.evaluations):
             report = book.of_pod(pod.pod.uid)
             if report is None or report.status.phase != "Detected":
                 continue
-            decision = decided.get(pod.pod.uid)
-            if decision is not None:
-                answers = guard_answers(decision.candidate, situation)
-                plan = plan_status(decision)
-                said = {"plan": plan, "guards": answers, "message": one_line(report.status, plan.action, plan.message)}
-            else:
-                first = by_target.get(target.workload.uid)
-                plan_or_none = waiting_plan(target, pod.pod.uid, str(first.candidate.action.type)) if first else None
-                message = plan_or_none.message if plan_or_none else "not Exhausting: nothing is due yet"
-                said = {"plan": plan_or_none, "guards": [], "message": one_line(report.status, "", message)}
-            book.draft(report, report.status.model_copy(update=said))
+            with self.defects.contained("considered", policy, about=report.key):
+                said = _considered(
+                    report, target, pod, decision=decided.get(pod.pod.uid), first=by_target.get(target.workload.uid),
+                    situation=situation,
+                )  # fmt: skip
+                book.draft(report, report.status.model_copy(update=said))
 
     # tell
 
@@ -209,22 +239,25 @@ class ReportKeeper:
         """Write what changed, what matters first."""
         pressing: list[tuple[LeakReport, LeakReport]] = []
         idle: list[tuple[LeakReport, LeakReport]] = []
-        for held, draft in book.changed():
+        for held, draft in in_turn(book.changed(), lambda pair: pair[0].namespace, self._troubled):
             (pressing if essence(held.status) != essence(draft.status) else idle).append((held, draft))
         now = self.clock()
         idle = [pair for pair in idle if now - self._written.get(pair[0].uid, 0.0) >= REFRESH]
         idle.sort(key=lambda pair: self._written.get(pair[0].uid, 0.0))
         shown = SeriesOf(facts.policies, facts.readings)
+        until = now + WITHIN
         for _, draft in [*pressing[:WRITES_PER_TICK], *idle[:REFRESHED_PER_TICK]]:
-            if (series := shown.of(draft)) is not None:
-                book.draft(draft, draft.status.model_copy(update={"series": series}))
-            try:
-                await self.write(book, draft)
-            except StatusConflict:
-                continue  # told again, from newer facts, by the next tick
-            except ClusterUnavailable as error:
-                log.warning("a report was not written", extra={"report": draft.key, "error": str(error)})
-                break
+            if draft.namespace in self._failed or self.clock() > until:
+                continue
+            with self._contained("told", draft, facts):
+                if (series := shown.of(draft)) is not None:
+                    book.draft(draft, draft.status.model_copy(update={"series": series}))
+                try:
+                    await self.write(book, draft)
+                except StatusConflict:
+                    continue  # told again, from newer facts, by the next tick
+                except ClusterUnavailable as error:
+                    log.warning("a report was not written", extra={"report": draft.key, "error": str(error)})
         self._written = {report.uid: self._written.get(report.uid, 0.0) for report in book.reports}
 
     async def write(self, book: ReportDrafts, report: LeakReport) -> LeakReport:
@@ -232,36 +265,78 @@ class ReportKeeper:
         try:
             written = await book.write(self.cluster, report)
         except ClusterUnavailable as error:
-            self._refuse(book, error)
+            self._refuse(book, report.namespace, error)
             raise
-        self._refused = ("", 0.0)
-        book.refused = ""
+        self._refused.pop(report.namespace, None)
+        book.troubles.pop(report.namespace, None)
         self._written[report.uid] = self.clock()
         return written
 
     async def prune(self, book: ReportDrafts, facts: TickFacts) -> None:
         if book.trouble or not facts.fresh:
             return
-        for report in expendable(book.reports, facts.policies, facts.now):
-            if not await self._delete(book, report):
-                return
+        until = self.clock() + WITHIN
+        for report in in_turn(expendable(book.reports, facts.policies, facts.now), _home, self._troubled):
+            if self.clock() <= until:
+                await self._delete(book, report)
 
-    async def _delete(self, book: ReportDrafts, report: LeakReport) -> bool:
+    async def _delete(self, book: ReportDrafts, report: LeakReport) -> None:
+        if report.namespace in self._failed:
+            return
         try:
             await self.cluster.delete_report(report)
         except ClusterUnavailable as error:
+            self._failed.add(report.namespace)
             log.warning("a report was not deleted", extra={"report": report.key, "error": str(error)})
-            return False
+            return
         book.drop(report)
-        return True
 
-    def _refuse(self, book: ReportDrafts, error: ClusterUnavailable) -> None:
-        """What waiting does not mend is said in a condition; anything else only ends this tick's acting."""
+    def _refuse(self, book: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
+        """A namespace that refuses costs itself: a quota, an admission rule, a namespace that is being deleted. What waiting
+        does not mend is said for longer; anything else only ends this tick's acting there."""
+        self._failed.add(namespace)
+        book.troubles[namespace] = str(error)
         if isinstance(error, Forbidden):
-            self._refused = (str(error), self.clock())
-            book.refused = str(error)
-        else:
-            book.trouble = str(error)
+            self._refused[namespace] = (str(error), self.clock())
+
+    def _choose(
+        self, evaluations: Iterable[PolicyEvaluation], reports: Iterable[LeakReport], decided: Set[str]
+    ) -> tuple[list[tuple[Policy, WorkloadEvaluation, PodEvaluation]], list[LeakReport]]:
+        """Pods to open reports for, the most pressing first, and reports to give up, the least pressing first."""
+        crowds = open_by_workload(reports)
+        opened: list[tuple[Policy, WorkloadEvaluation, PodEvaluation]] = []
+        given_up: list[LeakReport] = []
+        for evaluation in evaluations:
+            for target in evaluation.workloads:
+                with self.defects.contained("reported", evaluation.policy, about=target.workload.key):
+                    if not target.conflicts_with:
+                        choice = choose(target, crowds.get(target.workload.uid, ()), decided)
+                        opened += [(evaluation.policy, target, pod) for pod in choice.opened]
+                        given_up += choice.given_up
+        return sorted(opened, key=lambda each: (each[2].pod.uid not in decided, *_pressing(each[2]))), given_up
+
+
+def _home(report: LeakReport) -> str:
+    return report.namespace
+
+
+def _considered(
+    report: LeakReport,
+    target: WorkloadEvaluation,
+    pod: PodEvaluation,
+    *,
+    decision: Decision | None,
+    first: Decision | None,
+    situation: Situation,
+) -> dict[str, object]:
+    """What changes in the report's status: `decision` about its pod, or `first` about another pod of the Deployment."""
+    if decision is not None:
+        answers = guard_answers(decision.candidate, situation)
+        plan = plan_status(decision)
+        return {"plan": plan, "guards": answers, "message": one_line(report.status, plan.action, plan.message)}
+    waits = waiting_plan(target, pod.pod.uid, str(first.candidate.action.type)) if first else None
+    message = waits.message if waits else "not Exhausting: nothing is due yet"
+    return {"plan": waits, "guards": [], "message": one_line(report.status, "", message)}
 
 
 def _leaks(
@@ -276,22 +351,6 @@ def _leaks(
         for pod in target.pods
         if is_leak(pod)
     ]
-
-
-def _choose(
-    evaluations: Iterable[PolicyEvaluation], reports: Iterable[LeakReport], decided: Set[str]
-) -> tuple[list[tuple[Policy, WorkloadEvaluation, PodEvaluation]], list[LeakReport]]:
-    """Pods to open reports for, the most pressing first, and reports to give up, the least pressing first."""
-    crowds = open_by_workload(reports)
-    opened: list[tuple[Policy, WorkloadEvaluation, PodEvaluation]] = []
-    given_up: list[LeakReport] = []
-    for evaluation in evaluations:
-        for target in evaluation.workloads:
-            if not target.conflicts_with:
-                choice = choose(target, crowds.get(target.workload.uid, ()), decided)
-                opened += [(evaluation.policy, target, pod) for pod in choice.opened]
-                given_up += choice.given_up
-    return sorted(opened, key=lambda each: (each[2].pod.uid not in decided, *_pressing(each[2]))), given_up
 
 
 def _pressing(pod: PodEvaluation) -> tuple[float, float, str]:

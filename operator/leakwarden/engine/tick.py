@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.audit import Finding
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate, owners
+from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate, owners, targets
 from leakwarden.core.guards import Situation, Surroundings
+from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
-from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
 from leakwarden.core.records.place import Places
+from leakwarden.core.records.scale_in import Return
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
+from leakwarden.engine.defects import Defects
 from leakwarden.engine.executor import Executor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.inspection import Inspection
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Cluster, DescriptorReader, Profiler, Recorder
-from leakwarden.engine.publisher import Publisher
+from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
 from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
@@ -66,7 +69,7 @@ class Engine:
     descriptor_reader: DescriptorReader | None = None
     lookout: GuardContext | None = None
     last: Tick = field(default_factory=Tick)
-    defects: int = 0
+    defects: Defects = field(default_factory=Defects)
     ending: bool = False  # no action is begun any more; what was begun is finished and told
     wake: Callable[[], None] = lambda: None  # to be called where the next tick need not wait for its time
     acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
@@ -77,10 +80,12 @@ class Engine:
     _scale_in: ScaleIn = field(init=False)
     _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
+    _failing_since: float | None = None  # since when no tick came to its end, epoch s
     _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
-        self._episodes = ReportKeeper(self.cluster, self.clock)
+        self.defects.clock = self.clock
+        self._episodes = ReportKeeper(self.cluster, self.clock, defects=self.defects)
         self._capture = EvidenceCapture(self.profiler, self._episodes, self.clock, lambda: self.wake())
         self._inspection = Inspection(
             self.descriptor_reader,
@@ -107,7 +112,9 @@ class Engine:
             look=self._look,
             rights=self._rights,
         )
-        self._publisher = Publisher(self.policies, self.cluster, self.recorder, self.clock, self._rights)
+        self._publisher = Publisher(
+            self.policies, self.cluster, self.recorder, self.clock, self._rights, defects=self.defects
+        )
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -120,13 +127,16 @@ class Engine:
         await self._capture.end()
 
     async def tick(self) -> Tick:
+        """Every step is contained by policy, workload or report. What is raised nevertheless is a defect of a step itself;
+        `fail` is to be called with it."""
         started = self.clock()
         self.acting = False
+        self.defects.begin()
         # gather
-        policies = self.policies.all()
+        policies = self._sound(self.policies.all())
         snapshot = self.cluster.snapshot()
         readings, findings = await asyncio.gather(
-            self.reader.read(policies, snapshot, started), self.auditor.audit(policies, snapshot, started)
+            self.reader.read(policies, snapshot, started), self._audit(policies, snapshot, started)
         )
         places = Places.of(policies, snapshot)
         book = await self._episodes.gather(places)
@@ -135,37 +145,57 @@ class Engine:
         facts = self._judge(policies, snapshot, readings, findings)
         self._remember(book, facts, places)
         self._episodes.settle(book, facts)
-        returns = due_now(book, facts)
-        if self.lookout is not None:
-            asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
-            self._around = await self.lookout.gather(facts.evaluations, snapshot, facts.now, asking)
-        situation = self._situation(book, snapshot)
-        decisions = plan(facts.evaluations, situation)
+        returns = self._due(book, facts)
+        await self._look_around(facts, returns)
+        decisions, situation = await self._decide(book, facts, returns)
         # act
         await self._episodes.open(book, facts, decisions)
         self._episodes.consider(book, facts, decisions, situation)
-        decisions = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
-        if not self.ending:
-            await self._inspection.one(book, decisions)
-        self._rights.keep(policies)
-        for index, decision in enumerate(decisions):
-            if not self.ending and (decision.go or waits_for_evidence_only(decision)):
-                decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
-        if not self.ending:
-            await self._scale_in.all(book, facts, returns)
+        await self._act(book, facts, decisions, returns)
         # tell
         await self._episodes.tell(book, facts)
-        silences_read = self.lookout is not None and self.lookout.reads_silences
-        for evaluation in facts.evaluations:
-            with self._contained(evaluation.policy, "its status was not told"):
-                mine = [d for d in decisions if d.candidate.policy.uid == evaluation.policy.uid]
-                await self._publisher.tell(evaluation, mine, book, facts.snapshot, silences_read)
+        await self._tell(book, facts, decisions)
         await self._publisher.announce_reports(book, facts)
         await self._episodes.prune(book, facts)
         records = [record for report in book.reports for record in report.status.actions]
         records += [record for legacy in book.legacy.values() for record in legacy]
         self.last = Tick(facts.evaluations, decisions, records, self.clock() - started, book.reports)
+        self._failing_since = None
         return self.last
+
+    async def fail(self, error: BaseException) -> None:
+        """To be called with what a tick raised: every policy says since when nothing is done for it. Never raises."""
+        self._failing_since = min(self._failing_since or self.clock(), self.clock())
+        try:
+            why = (
+                f"a defect of Leakwarden ({type(error).__name__}): no policy could be looked at since"
+                f" {format_time(self._failing_since)}, and nothing is done; what else the status says was true before;"
+                " the operator's log has the traceback"
+            )
+            self.defects.note(error, "ticked")
+            for policy in self.policies.all()[:DEFECTS_PER_TICK]:
+                await self._publisher.tell_of_defect(policy, why)
+        except Exception:
+            log.exception("that a tick failed could not be told")
+
+    def _sound(self, policies: Sequence[Policy]) -> list[Policy]:
+        """The policies whose targets can be told. Where a defect hides one's, nobody in its namespace is acted for: an older
+        policy may own what a younger one selects."""
+        snapshot = self.cluster.snapshot()
+        hidden: set[str] = set()
+        for policy in policies:
+            with self.defects.contained("matched", policy):
+                targets(policy, snapshot)
+            if self.defects.of(policy.uid) is not None:
+                hidden.add(policy.namespace)
+        return [policy for policy in policies if policy.namespace not in hidden]
+
+    async def _audit(
+        self, policies: Sequence[Policy], snapshot: Snapshot, now: float
+    ) -> Mapping[str, tuple[Finding, ...]]:
+        with self.defects.contained("audited", *policies):
+            return await self.auditor.audit(policies, snapshot, now)
+        return {}
 
     def _judge(
         self,
@@ -178,7 +208,7 @@ class Engine:
         owner = owners(policies, snapshot)
         evaluations = []
         for policy in policies:
-            with self._contained(policy, "it was not judged"):
+            with self.defects.contained("judged", policy):
                 evaluations.append(
                     evaluate(
                         policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, findings=findings, now=now
@@ -191,9 +221,84 @@ class Engine:
     def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
         for policy in facts.policies.values():
-            records = places.of_policy(legacy_records(policy, book.reports), policy)
-            book.homes.update({record.workload_uid: policy.namespace for record in records})
-            book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
+            with self.defects.contained("remembered", policy):
+                records = places.of_policy(legacy_records(policy, book.reports), policy)
+                book.homes.update({record.workload_uid: policy.namespace for record in records})
+                book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
+            if policy.uid not in book.legacy:
+                book.troubles[policy.namespace] = f"the action records of {policy.name} could not be read"
+
+    def _due(self, book: ReportDrafts, facts: TickFacts) -> list[Return]:
+        with self.defects.contained("taken back"):
+            return due_now(book, facts)
+        return []
+
+    async def _look_around(self, facts: TickFacts, returns: Sequence[Return]) -> None:
+        if self.lookout is None:
+            return
+        asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
+        # What could not be learnt is not known, so that vetoes hold.
+        self._around = Surroundings(
+            limits=self.lookout.limits, started=self.lookout.started, silences=Silences(trouble="they were not read")
+        )
+        with self.defects.contained("asked about", *facts.policies.values()):
+            self._around = await self.lookout.gather(facts.evaluations, facts.snapshot, facts.now, asking)
+
+    async def _decide(
+        self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
+    ) -> tuple[list[Decision], Situation]:
+        """The plan, and what it was made by. Vetoes are asked last, for the actions to which everything else agrees: one that
+        objects may give another action its turn, whose vetoes are then asked."""
+        contained = partial(self.defects.contained, "planned")
+        situation = self._situation(book, facts.snapshot)
+        if self.lookout is None:
+            return plan(facts.evaluations, situation, contained), situation
+        vetoes = self.lookout.asking(facts.now)
+        known = {policy.uid: policy for policy in facts.policies.values()}
+        back = [known[uid] for each in returns if (uid := each.report.spec.policy.uid) in known]
+        with self.defects.contained("asked about", *facts.policies.values()):
+            await vetoes.ask(back)
+            for _ in range(len(known) + 1):
+                around = replace(situation.surroundings, vetoes=vetoes.answers, unasked_agree=True)
+                would = plan(facts.evaluations, replace(situation, surroundings=around), contained)
+                asking = vetoes.unasked(d.candidate.policy for d in would if d.go or waits_for_evidence_only(d))
+                if not asking or vetoes.over:
+                    break
+                await vetoes.ask(asking)
+        self._around = replace(self._around, vetoes=dict(vetoes.answers))
+        situation = self._situation(book, facts.snapshot)
+        return plan(facts.evaluations, situation, contained), situation
+
+    async def _act(
+        self, book: ReportDrafts, facts: TickFacts, decisions: list[Decision], returns: Sequence[Return]
+    ) -> None:
+        """Carries out what was decided; `decisions` then say what became of them."""
+        with self.defects.contained("captured"):
+            decisions[:] = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
+        if not self.ending:
+            with self.defects.contained("inspected"):
+                await self._inspection.one(book, decisions)
+        with self.defects.contained("allowed"):
+            self._rights.keep(list(facts.policies.values()))
+        for index, decision in enumerate(decisions):
+            if not self.ending and (decision.go or waits_for_evidence_only(decision)):
+                with self.defects.contained("acted for", decision.candidate.policy):
+                    decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
+        if not self.ending:
+            with self.defects.contained("taken back"):
+                await self._scale_in.all(book, facts, returns)
+
+    async def _tell(self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
+        silences_read = self.lookout is not None and self.lookout.reads_silences
+        by_policy: dict[str, list[Decision]] = {}
+        for decision in decisions:
+            by_policy.setdefault(decision.candidate.policy.uid, []).append(decision)
+        for evaluation in facts.evaluations:
+            with self.defects.contained("told of", evaluation.policy):
+                mine = by_policy.get(evaluation.policy.uid, ())
+                await self._publisher.tell(evaluation, mine, book, facts.snapshot, silences_read)
+        with self.defects.contained("told of"):
+            await self._publisher.tell_of_defects()
 
     def _look(self, book: ReportDrafts) -> tuple[Snapshot, Situation]:
         snapshot = self.cluster.snapshot()
@@ -202,26 +307,18 @@ class Engine:
     def _situation(self, book: ReportDrafts, snapshot: Snapshot) -> Situation:
         records = by_workload(book.reports, book.legacy.values())
         around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
-        trouble = book.trouble or book.refused
         return Situation(
             self.clock(),
             _is_fresh(snapshot),
             self.permitted,
             records=records,
             reports=book.reports,
-            records_trouble=trouble,
+            records_trouble=book.trouble,
+            records_troubles=book.troubles,
+            looking_on={policy.uid for policy in self.policies.all() if policy.looks_on},
             surroundings=around,
             namespaces=book.homes,
         )
-
-    @contextmanager
-    def _contained(self, policy: Policy, consequence: str) -> Iterator[None]:
-        """A defect that one policy brings to light must not stop the others; it is logged with its traceback."""
-        try:
-            yield
-        except Exception:
-            self.defects += 1
-            log.exception("a defect: %s", consequence, extra={"policy": policy.key})
 
 
 def _is_fresh(snapshot: Snapshot) -> bool:

@@ -31,6 +31,8 @@ from tests.integration.chart.helm_chart import (
     the,
 )
 
+pytestmark = pytest.mark.slow
+
 MAIN = {"name": "main", "url": "http://prometheus.monitoring:9090"}
 EVERY_CREDENTIAL = {
     "prometheus": [

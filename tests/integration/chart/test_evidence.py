@@ -19,6 +19,8 @@ from tests.integration.chart.helm_chart import (
     the,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def stored(kind: str, **options: Any) -> dict[str, Any]:
     return {"evidence": {"store": {"type": kind, **({kind: options} if options else {})}}}

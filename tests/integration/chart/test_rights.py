@@ -11,6 +11,8 @@ from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
 from leakwarden.engine.ports import READER_CONTAINER
 from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
 
+pytestmark = pytest.mark.slow
+
 READING = {"get", "list", "watch"}
 TELLING = {
     Right("patch", "leakwarden.dev/reliabilitypolicies/status"),
@@ -36,6 +38,11 @@ def changes(granted: set[Right]) -> set[Right]:
     """Those of the rights that can change something; the election's are checked on the way."""
     assert granted >= ELECTING
     return {each for each in granted if each.verb not in READING} - ELECTING
+
+
+def rights_policies(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the admission policy that confines others, not the operator."""
+    return [each for each in manifests if not each["metadata"]["name"].endswith("-records")]
 
 
 def allow(*names: str) -> dict[str, Any]:
@@ -144,8 +151,8 @@ def test_without_rbac_nothing_is_granted() -> None:
 
 def test_patching_deployments_comes_with_an_admission_policy_for_exactly_this_account() -> None:
     manifests = render(allow("rolloutRestart"))
-    policy = the(manifests, "ValidatingAdmissionPolicy")
-    binding = the(manifests, "ValidatingAdmissionPolicyBinding")
+    policy = the(rights_policies(manifests), "ValidatingAdmissionPolicy")
+    binding = the(rights_policies(manifests), "ValidatingAdmissionPolicyBinding")
     assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
     assert policy["spec"]["failurePolicy"] == "Fail"
     account = the(manifests, "ServiceAccount")["metadata"]["name"]
@@ -155,8 +162,8 @@ def test_patching_deployments_comes_with_an_admission_policy_for_exactly_this_ac
 
 def test_looking_into_pods_comes_with_an_admission_policy_for_exactly_this_account_and_image() -> None:
     manifests = render({"evidence": {"descriptors": {"enabled": True}}})
-    policy = the(manifests, "ValidatingAdmissionPolicy")
-    assert the(manifests, "ValidatingAdmissionPolicyBinding")["spec"] == {
+    policy = the(rights_policies(manifests), "ValidatingAdmissionPolicy")
+    assert the(rights_policies(manifests), "ValidatingAdmissionPolicyBinding")["spec"] == {
         "policyName": policy["metadata"]["name"],
         "validationActions": ["Deny"],
     }
@@ -175,7 +182,7 @@ def test_looking_into_pods_comes_with_an_admission_policy_for_exactly_this_accou
 
 def test_without_its_admission_policy_the_right_is_the_same() -> None:
     values = {"evidence": {"descriptors": {"enabled": True, "admissionPolicy": False}}}
-    assert not of_kind(render(values), "ValidatingAdmissionPolicy")
+    assert not of_kind(rights_policies(render(values)), "ValidatingAdmissionPolicy")
     assert Right("patch", "/pods/ephemeralcontainers") in rights(render(values))
 
 
@@ -187,4 +194,51 @@ def test_without_its_admission_policy_the_right_is_the_same() -> None:
     ],
 )
 def test_no_admission_policy_is_created_where_it_is_not_wanted(actions: dict[str, Any]) -> None:
-    assert not of_kind(render({"actions": actions}), "ValidatingAdmissionPolicy")
+    assert not of_kind(rights_policies(render({"actions": actions})), "ValidatingAdmissionPolicy")
+
+
+def records_policy(values: dict[str, Any] | None = None) -> dict[str, Any]:
+    (found,) = [
+        each
+        for each in of_kind(render(values), "ValidatingAdmissionPolicy")
+        if each["metadata"]["name"].endswith("-records")
+    ]
+    return dict(found["spec"])
+
+
+def test_nobody_but_the_operator_writes_the_records_that_it_acts_by() -> None:
+    spec = records_policy()
+    assert spec["failurePolicy"] == "Fail"
+    written = {resource for rule in spec["matchConstraints"]["resourceRules"] for resource in rule["resources"]}
+    assert written == {"leakreports", "leakreports/status", "reliabilitypolicies/status"}
+    conditions = {each["name"]: each["expression"] for each in spec["matchConditions"]}
+    assert f"'system:serviceaccount:{NAMESPACE}:leakwarden'" in conditions["is-not-the-operator"]
+    assert "is-in-a-watched-namespace" not in conditions
+    assert [each["expression"] for each in spec["validations"]] == ["false"]
+    bindings = [each["spec"]["policyName"] for each in of_kind(render(), "ValidatingAdmissionPolicyBinding")]
+    assert f"leakwarden-{NAMESPACE}-records" in bindings
+
+
+def test_a_release_that_watches_some_namespaces_guards_the_records_of_these_alone() -> None:
+    conditions = {
+        each["name"]: each["expression"] for each in records_policy({"watchNamespaces": ["a", "b"]})["matchConditions"]
+    }
+    assert conditions["is-in-a-watched-namespace"] == "request.namespace in ['a', 'b']"
+
+
+def test_others_who_may_write_records_are_named_by_the_installation() -> None:
+    spec = records_policy({"records": {"alsoWrittenBy": ["system:serviceaccount:velero:velero"]}})
+    assert "'system:serviceaccount:velero:velero'" in spec["matchConditions"][0]["expression"]
+
+
+def test_without_the_right_to_create_admission_policies_the_chart_can_be_installed_all_the_same() -> None:
+    assert not of_kind(render({"records": {"admissionPolicy": False}}), "ValidatingAdmissionPolicy")
+
+
+def test_the_lease_is_the_releases_own_so_that_uninstalling_takes_it_away() -> None:
+    manifests = render()
+    lease = the(manifests, "Lease")
+    assert (lease["metadata"]["name"], lease["metadata"]["namespace"]) == (
+        environment(manifests)["LEAKWARDEN_LEASE_NAME"], NAMESPACE,
+    )  # fmt: skip
+    assert "spec" not in lease, "the replicas write it, and an upgrade must not write over it"

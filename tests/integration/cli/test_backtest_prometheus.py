@@ -16,14 +16,16 @@ import pytest
 from aiohttp import web
 
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.backtest import prometheus as backtest_prometheus
-from leakwarden.cli.backtest.input import InputUnreadable
 from leakwarden.cli.backtest.policy import load
 from leakwarden.cli.backtest.prometheus import Read
 from leakwarden.cli.backtest.questions import Questions
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus, status
+from tests.integration.prometheus.queries import limits_of, values_of
 
 STEP = 60
 SPAN = 7200
@@ -32,29 +34,16 @@ END = int(time.time()) // STEP * STEP
 BEGIN = END - SPAN
 POD = {"namespace": "shop", "pod": "cart-7d9f8b6c5d-x2k4z", "container": "app"}
 
-FDS = (
-    'min_over_time(process_open_fds{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(process_files_open_files{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(container_file_descriptors{container!="",container!="POD",namespace="shop"}[60s])'
-)
-FDS_LIMIT = (
-    'last_over_time(process_max_fds{namespace="shop"}[7260s]) or on (namespace, pod) '
-    'last_over_time(process_files_max_files{namespace="shop"}[7260s]) or on (namespace, pod) last_over_time('
-    'container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="shop"}[7260s])'
-)
-HEAP = " or on (namespace, pod) ".join(
-    f'min_over_time({name}{{namespace="shop"}}[60s])'
-    for name in (
-        "go_memstats_heap_inuse_bytes", "go_memory_classes_heap_objects_bytes", "process_runtime_go_mem_heap_inuse_bytes",
-    )
-)  # fmt: skip
+FDS = values_of(SignalType.DESCRIPTORS, "shop")
+FDS_LIMIT = limits_of(SignalType.DESCRIPTORS, "shop", max_age=7260)
+HEAP = values_of(SignalType.HEAP, "shop")
 MEMORY = (
     'last_over_time(kube_pod_container_resource_limits{resource="memory",namespace="shop"}[7260s])'
     " or on (namespace, pod, container) last_over_time("
     'container_spec_memory_limit_bytes{container!="",container!="POD",namespace="shop"}[7260s])'
 )
-START = 'last_over_time(process_start_time_seconds{namespace="shop"}[60s])'
-CYCLES = 'last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s])'
+START = 'max by (namespace, pod, container) (last_over_time(process_start_time_seconds{namespace="shop"}[60s]))'
+CYCLES = 'max by (namespace, pod, container) (last_over_time(go_gc_duration_seconds_count{namespace="shop"}[60s]))'
 RATE = " or on (namespace, pod) ".join(
     f'sum by (namespace, pod) (rate({name}{{namespace="shop"}}[240s]))'
     for name in (

@@ -164,6 +164,16 @@ class FakeApiServer:
         self._oldest = self.version
         self._log.clear()
 
+    def restore(self, version: int) -> None:
+        """As after a restore of etcd from a backup: the same objects, with lower versions, and no watch goes on."""
+        self.version = self._oldest = version
+        self._log.clear()
+        for kept in self._objects.values():
+            for obj in kept.values():
+                self.version += 1
+                obj["metadata"]["resourceVersion"] = str(self.version)
+        self.cut_watches()
+
     def bookmark(self) -> None:
         for watch in self._watches:
             watch.queue.put_nowait(line("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}}))
@@ -313,7 +323,7 @@ class FakeApiServer:
 
     async def _watch(self, request: web.Request, plural: str, ns: str | None) -> web.StreamResponse:
         since = int(request.query.get("resourceVersion") or 0)
-        expired = since < self._oldest
+        expired = since < self._oldest or since > self.version
         if expired and not self.expired_as_event:
             return status(410, "too old resource version", "Expired")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

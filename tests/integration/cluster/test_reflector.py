@@ -21,6 +21,7 @@ from tests.integration.cluster.fake_api_objects import (
     session_to,
 )
 from tests.integration.cluster.fake_api_server import FakeApiServer, Fault
+from tests.integration.cluster.test_reports import stored
 
 
 def names(cluster: ApiCluster) -> set[str]:
@@ -175,6 +176,22 @@ async def test_no_ghost_is_left_when_a_watch_is_answered_410(tmp_path: Path) -> 
 async def test_no_ghost_is_left_when_a_watch_ends_with_an_expired_event(tmp_path: Path) -> None:
     async with FakeApiServer(expired_as_event=True) as api:
         await _no_ghost_after_expiry(api, tmp_path)
+
+
+async def test_after_a_restore_of_etcd_the_list_replaces_what_was_held(tmp_path: Path) -> None:
+    """Versions went back by then: what was held would pass for newer than everything that is there, and for good."""
+    async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
+        _, _, made = service(api, pods=2)
+        report = stored("web-1", phase="Verifying")
+        api.put("leakreports", report)
+        await synced(cluster)
+        await eventually(lambda: len(pods(cluster)) == 2 and len(cluster.reports().reports) == 1)
+        api.restore(version=10)
+        api.delete("pods", "team", made[0]["metadata"]["name"])
+        api.put("leakreports", {**report, "status": {**report["status"], "phase": "Detected"}})
+        await eventually(lambda: pods(cluster) == [made[1]["metadata"]["name"]])
+        await eventually(lambda: [each.status.phase for each in cluster.reports().reports.values()] == ["Detected"])
+        assert cluster.snapshot().synced
 
 
 async def test_a_continue_token_that_expires_begins_the_list_anew(tmp_path: Path) -> None:

@@ -142,6 +142,35 @@ def test_what_we_deleted_is_not_shown_again_by_a_watch_that_lags() -> None:
     assert store.view() == {}
 
 
+def of(uid: str, version: str, namespace: str = "team") -> wire.ApiReport:
+    meta = wire.ApiReportMeta(uid=uid, name=uid, namespace=namespace, resource_version=version)
+    return wire.ApiReport(metadata=meta, spec=SPEC)
+
+
+def test_a_namespace_with_more_reports_than_are_held_is_in_trouble_and_no_other_is() -> None:
+    store = ReportStore(per_namespace=3)
+    for n in range(5):
+        store.put(f"u-{n}", of(f"u-{n}", "5"))
+    assert store.put("other", of("other", "5", namespace="bank"))
+    assert set(store.view()) == {"u-0", "u-1", "u-2", "other"}
+    assert store.troubles == {"team": "the namespace has more than 3 LeakReports; delete some"}
+    store.put("u-1", of("u-1", "6"))  # those that are held go on
+    assert store.view()["u-1"].resource_version == "6"
+    for n in (3, 4):
+        store.drop(f"u-{n}")
+    assert store.troubles == {}
+
+
+def test_after_a_restore_of_etcd_what_we_wrote_is_forgotten_too() -> None:
+    store = ReportStore()
+    store.put("u-1", of("u-1", "900"))
+    store.deleted("u-2")
+    store.forget()
+    assert store.put("u-1", of("u-1", "5"))
+    assert store.put("u-2", of("u-2", "6"))
+    assert {uid: each.resource_version for uid, each in store.view().items()} == {"u-1": "5", "u-2": "6"}
+
+
 async def test_a_fresh_list_shows_what_the_watch_does_not_and_forgets_what_is_gone(tmp_path: Path) -> None:
     async with FakeApiServer() as api, session_to(api, tmp_path) as session:
         cluster = ApiCluster(session)

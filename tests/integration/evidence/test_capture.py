@@ -275,7 +275,7 @@ async def test_too_many_goroutines_leave_the_heap_alone_to_be_profiled() -> None
     assert "only the heap" in taken.missed[0].message
     assert asked == ["/debug/pprof/heap?gc=1"] * 2
     # What is held without goroutines is named all the same.
-    assert suspects(taken.capture(), growing=frozenset({"descriptors"}))[0].shape == "file"
+    assert suspects(taken.capture(), growing=frozenset({"descriptors"}))[0].shape == "FileNotClosed"
 
 
 def indexed(page: bytes, inner: Handler) -> Handler:

@@ -32,7 +32,9 @@ def line(
     return f"{family}{{{labels}}} {value:g}" + (f" {at * 1000:.0f}" if at is not None else "")
 
 
-def descriptors(value: float, at: float | None, pod: str = "web-1", limit: float = 200) -> str:
+def descriptors(
+    value: float, at: float | None, pod: str = "web-1", limit: float = 200, processes: float | None = 1
+) -> str:
     """A container as cAdvisor tells it, with what is to be left out around it."""
     return "\n".join(
         [
@@ -44,6 +46,7 @@ def descriptors(value: float, at: float | None, pod: str = "web-1", limit: float
             "# TYPE container_ulimits_soft gauge",
             line("container_ulimits_soft", limit, at, pod=pod, extra=',ulimit="max_open_files"'),
             line("container_ulimits_soft", 7, at, pod=pod, extra=',ulimit="max_processes"'),
+            *([] if processes is None else [line("container_processes", processes, at, pod=pod)]),
             "# TYPE container_fs_reads_total counter",
             line("container_fs_reads_total", 12, at, pod=pod),
         ]
@@ -148,6 +151,26 @@ async def test_a_container_is_read_with_its_limit_and_nothing_around_it(cluster:
     assert answer.limits == {WEB: 200}
     assert node.paths == ["/metrics/cadvisor"]
     assert node.authorizations == ["Bearer t0ken"]
+
+
+@pytest.mark.parametrize(
+    ("value", "processes"),
+    [
+        (150, 2),  # a Go service below tini
+        (190, 33),  # nginx with 32 workers
+        (150, None),  # nobody says how many there are
+        (250, 1),  # more than the limit allows one process to have
+    ],
+)
+async def test_descriptors_of_several_processes_have_no_limit(
+    cluster: Cluster, value: float, processes: float | None
+) -> None:
+    """The kubelet adds up the descriptors of all processes, and tells the limit of the first one."""
+    cluster.nodes["node-1"].text = descriptors(value, START + 50, processes=processes)
+    answer = await cluster.read(now=START + 61)
+    assert isinstance(answer, Sampled), answer
+    assert answer.series[WEB].v.tolist() == [value]
+    assert answer.limits == {}
 
 
 async def test_a_bucket_holds_the_floor_of_what_was_seen_in_it(cluster: Cluster) -> None:

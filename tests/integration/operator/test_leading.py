@@ -19,6 +19,8 @@ from tests.integration.cluster.lease_scene import LeaseServer
 from tests.integration.operator.test_operator import condition, operator, readings, until, world
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus
 
+pytestmark = pytest.mark.slow
+
 EVICTION, LEASE = "/eviction", "/leases/leakwarden"
 PATIENCE = 60.0
 

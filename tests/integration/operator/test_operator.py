@@ -15,20 +15,16 @@ from typing import Any
 
 import pytest
 
+from leakwarden.api.v1alpha1.signal import SignalType
 from tests.integration.cluster.fake_api_objects import kubeconfig, service
 from tests.integration.cluster.fake_api_server import FakeApiServer, Fault, Request
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
+from tests.integration.prometheus.queries import limits_of, values_of
 
-LIMIT_QUERY = (
-    'last_over_time(process_max_fds{namespace="team"}[300s]) or on (namespace, pod)'
-    ' last_over_time(process_files_max_files{namespace="team"}[300s]) or on (namespace, pod)'
-    ' last_over_time(container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="team"}[300s])'
-)
-VALUE_QUERY = (
-    'min_over_time(process_open_fds{namespace="team"}[5s]) or on (namespace, pod)'
-    ' min_over_time(process_files_open_files{namespace="team"}[5s]) or on (namespace, pod)'
-    ' min_over_time(container_file_descriptors{container!="",container!="POD",namespace="team"}[5s])'
-)
+pytestmark = pytest.mark.slow
+
+LIMIT_QUERY = limits_of(SignalType.DESCRIPTORS, "team")
+VALUE_QUERY = values_of(SignalType.DESCRIPTORS, "team", bucket=5)
 SIGNALS = [{"name": "descriptors", "type": "Descriptors", "threshold": {"above": "80%", "for": "10s"}}]
 
 

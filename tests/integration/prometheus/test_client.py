@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from leakwarden.adapters.prometheus.client import PrometheusSource
+from leakwarden.adapters.prometheus.client import ALL_OR_NOTHING, PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals.catalogue import CATALOGUE, Labels, render
 from leakwarden.engine.ports import Metrics
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
+from tests.integration.prometheus.queries import limits_of, values_of
 
 STEP = 60.0
 START = 1_700_000_040.0  # a multiple of the step
@@ -71,16 +72,8 @@ def values(answer: Answer, key: SeriesKey = WEB) -> list[float]:
     return [float(v) for v in answer.series[key].v]
 
 
-DESCRIPTORS = (
-    'min_over_time(process_open_fds{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(process_files_open_files{namespace="shop"}[60s]) or on (namespace, pod) '
-    'min_over_time(container_file_descriptors{container!="",container!="POD",namespace="shop"}[60s])'
-)
-DESCRIPTOR_LIMITS = (
-    'last_over_time(process_max_fds{namespace="shop"}[300s]) or on (namespace, pod) '
-    'last_over_time(process_files_max_files{namespace="shop"}[300s]) or on (namespace, pod) '
-    'last_over_time(container_ulimits_soft{ulimit="max_open_files",container!="",container!="POD",namespace="shop"}[300s])'
-)
+DESCRIPTORS = values_of(SignalType.DESCRIPTORS, "shop")
+DESCRIPTOR_LIMITS = limits_of(SignalType.DESCRIPTORS, "shop")
 
 
 async def test_a_signal_is_one_range_for_its_values_and_one_instant_for_its_limits(
@@ -106,16 +99,22 @@ async def test_a_signal_is_one_range_for_its_values_and_one_instant_for_its_limi
                 "end": f"{START + 3 * STEP:.0f}",
                 "step": "60",
                 "timeout": "5s",
+                **ALL_OR_NOTHING,
             },
         ),
-        ("GET", "/api/v1/query", {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s"}),
+        (
+            "GET",
+            "/api/v1/query",
+            {"query": DESCRIPTOR_LIMITS, "time": f"{START + 3 * STEP:.0f}", "timeout": "5s", **ALL_OR_NOTHING},
+        ),
     ]
 
 
 async def test_many_namespaces_are_one_query(fake: FakePrometheus, source: PrometheusSource) -> None:
     await ask(source, builtin(SignalType.SOCKETS, "shop", "a-b"))
     assert fake.queries() == [
-        'min_over_time(container_sockets{container!="",container!="POD",namespace=~"a-b|shop"}[60s])'
+        "max by (namespace, pod, container)"
+        ' (min_over_time(container_sockets{container!="",container!="POD",namespace=~"a-b|shop"}[60s]))'
     ]
 
 
@@ -127,7 +126,10 @@ async def test_very_many_namespaces_are_all_read_and_ours_are_picked(
         [{"namespace": "team-7", "pod": "p"}, {"namespace": "someone-else", "pod": "q"}], points(1, 2, 3)
     )
     answer = await ask(source, builtin(SignalType.SOCKETS, *namespaces))
-    assert fake.queries() == ['min_over_time(container_sockets{container!="",container!="POD",namespace!=""}[60s])']
+    assert fake.queries() == [
+        "max by (namespace, pod, container)"
+        ' (min_over_time(container_sockets{container!="",container!="POD",namespace!=""}[60s]))'
+    ]
     assert isinstance(answer, Sampled)
     assert set(answer.series) == {SeriesKey("team-7", "p", "")}
 
@@ -149,9 +151,12 @@ async def test_the_labels_are_called_as_the_endpoint_calls_them(fake: FakePromet
     )
     fake.all_pods_have([{"kubernetes_namespace": "shop", "kubernetes_pod_name": "web-1", "c": "app"}], points(1, 2, 3))
     assert values(await ask(source, builtin(SignalType.SOCKETS))) == [1, 2, 3]
-    assert fake.queries() == ['min_over_time(container_sockets{c!="",c!="POD",kubernetes_namespace="shop"}[60s])']
+    assert fake.queries() == [
+        "max by (kubernetes_namespace, kubernetes_pod_name, c)"
+        ' (min_over_time(container_sockets{c!="",c!="POD",kubernetes_namespace="shop"}[60s]))'
+    ]
     await ask(source, builtin(SignalType.GOROUTINES))
-    assert "or on (kubernetes_namespace, kubernetes_pod_name)" in fake.queries()[-1]
+    assert "or on (kubernetes_namespace, kubernetes_pod_name, " in fake.queries()[-1]
     await source.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from leakwarden.adapters.prometheus.client import WORKERS, PrometheusSource
-from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.api.v1alpha1.policy import SignalType
+from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
 from tests.integration.prometheus import fake_prometheus as faults
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, Fault, prometheus
-from tests.integration.prometheus.test_client import START, STEP, USER, ask, endpoint, points, users
+from tests.integration.prometheus.test_client import START, STEP, USER, ask, builtin, endpoint, points, users
 
 OK = [({"pod": "web-1"}, points(1, 2, 3))]
 
@@ -51,7 +54,8 @@ def partial(*warnings: str) -> str:
         (faults.status(503, "timeout"), "Timeout"),
         (faults.status(422, "timeout"), "Timeout"),
         (faults.status(400, "bad_data"), "BadQuery"),
-        (faults.status(422, "execution"), "BadQuery"),
+        (faults.status(422, "execution"), "ExecutionFailed"),
+        (faults.status(422, "bad_data"), "BadQuery"),
         (faults.status(401), "Unauthorized"),
         (faults.status(403), "Unauthorized"),
         (faults.status(404), "BadResponse"),
@@ -67,6 +71,8 @@ def partial(*warnings: str) -> str:
         (faults.body(" " * (2 << 20)), "TooLarge"),
         (faults.packed(8 << 20), "TooLarge"),
         (faults.body(partial(f"store {SECRET} did not answer")), "PartialResponse"),
+        # VictoriaMetrics, while a part of its stores is away.
+        (faults.body('{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}'), "PartialResponse"),
     ],
 )  # fmt: skip
 async def test_a_failure_is_an_answer_with_its_reason_and_nothing_of_the_servers(
@@ -84,6 +90,74 @@ async def test_a_failure_is_an_answer_with_its_reason_and_nothing_of_the_servers
 async def test_remarks_about_the_query_are_no_missing_data(fake: FakePrometheus) -> None:
     fake.warnings = ["PromQL info: metric might not be a counter", "PromQL warning: a mix of histograms and floats"]
     assert isinstance(await answered(fake), Sampled)
+
+
+async def test_where_there_is_nothing_some_servers_write_null(fake: FakePrometheus) -> None:
+    """Google's frontend, Cortex and old Prometheus."""
+    fake.fault = faults.body('{"status":"success","isPartial":false,"data":{"resultType":"matrix","result":null}}')
+    answer = await answered(fake)
+    assert isinstance(answer, NoData)
+    assert answer.reason == "NoSeries"
+
+
+NAMESPACES = tuple(f"team-{n}" for n in range(7))
+HOSTILE = "team-3"
+
+
+def _too_much_of(hostile: str) -> Fault:
+    """A server whose answer is too large as soon as it holds that namespace."""
+
+    async def fault(request: web.Request) -> web.StreamResponse:
+        asked = {**request.query, **(await request.post())}["query"]
+        if hostile in re.findall(r"team-\d+", str(asked)):
+            return web.Response(body=b" " * (2 << 20))
+        series = [
+            {"metric": {"namespace": name, "pod": "p"}, "values": [[START + STEP, "5"]]}
+            for name in re.findall(r"team-\d+", str(asked))
+        ]
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": series}})
+
+    return fault
+
+
+async def test_a_namespace_whose_readings_are_too_much_costs_itself_and_is_named(
+    fake: FakePrometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One pod that exported 15,000 series once hid the descriptors of every other pod of the cluster."""
+    fake.fault = _too_much_of(HOSTILE)
+    source = PrometheusSource(endpoint(fake), bucket=STEP, max_bytes=1 << 20)
+    try:
+        query = builtin(SignalType.SOCKETS, *NAMESPACES)
+        answer = await ask(source, query)
+        assert isinstance(answer, Sampled)
+        assert {key.namespace for key in answer.series} == {*NAMESPACES} - {HOSTILE}
+        assert set(answer.failed) == {HOSTILE}
+        assert answer.failed[HOSTILE].reason == "TooLarge"
+        assert answer.failed[HOSTILE].message.endswith(f"for namespace {HOSTILE} alone")
+        assert HOSTILE in str(vars(caplog.records[-1])["namespaces"])
+        asked = len(fake.asked)
+        assert asked <= 2 * 3 + 1 + 2, "by halves, not one by one"
+        again = await ask(source, builtin(SignalType.SOCKETS, *NAMESPACES, "team-9"))
+        assert isinstance(again, Sampled)
+        assert {key.namespace for key in again.series} == {*NAMESPACES, "team-9"} - {HOSTILE}
+        assert len(fake.asked) - asked < asked, "what was found stands for a while"
+    finally:
+        await source.close()
+
+
+async def test_the_queries_of_one_namespace_leave_those_of_others_their_turn(fake: FakePrometheus) -> None:
+    over = asyncio.Event()
+    hanging = [f"hangs_{i}" for i in range(6 * WORKERS)]
+    fake.faults = {name: faults.silence(over) for name in hanging}
+    mine = Query("PromQL/bank/1", USER, None, frozenset({"bank"}), confined=True)
+    queries = [Query(name, name, None, frozenset({"shop"}), confined=True) for name in hanging] + [mine]
+    source = PrometheusSource(endpoint(fake, timeout="400ms"), bucket=STEP)
+    try:
+        answers = await source.read(queries, START, START + 3 * STEP, STEP)
+        assert not isinstance(answers[mine.key], QueryFailed)
+    finally:
+        over.set()
+        await source.close()
 
 
 async def test_nobody_listening_is_unreachable(fake: FakePrometheus) -> None:

@@ -6,7 +6,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry
+from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.guards import ask
 from leakwarden.core.planning.planning import Decision
 from leakwarden.engine.tick import Tick
@@ -65,3 +67,21 @@ async def test_a_hundred_deployments_make_no_more_series_than_one() -> None:
     assert counters[0] == counters[1], "every reason has its series from the start, and nothing else has"
     assert len(counters[1]) == len(SkipReason)
     assert after.count("\nleakwarden_skipped_actions{") <= len(SkipReason)
+
+
+def test_every_action_and_outcome_is_counted_from_zero_on_or_the_first_would_be_missed_by_rate() -> None:
+    exported = generate_latest(Telemetry().registry).decode()
+    for action in ActionType:
+        for phase in ActionPhase:
+            assert f'leakwarden_actions_total{{action="{action}",phase="{phase}"}} 0.0' in exported
+
+
+async def test_what_only_counts_up_is_a_counter_and_the_last_whole_tick_has_its_time() -> None:
+    world, telemetry = World(), Telemetry()
+    telemetry.watch(EngineCollector(world.engine, lambda: [("pods", 3, 2, 1)], lambda: True))
+    telemetry.ticked(await world.engine.tick())
+    exported = generate_latest(telemetry.registry).decode()
+    for name in ("leakwarden_cache_relists", "leakwarden_watch_restarts", "leakwarden_defects"):
+        assert f"# TYPE {name}_total counter" in exported
+    (since,) = [line.split()[1] for line in exported.splitlines() if line.startswith("leakwarden_last_whole_tick")]
+    assert float(since) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -108,6 +109,96 @@ def test_an_annotation_that_is_a_payload_is_not_kept() -> None:
         metadata={**meta, "annotations": {"leakwarden.dev/skip": "why", "blob": "x" * 5000, facts.LAST_APPLIED: "{}"}}
     )
     assert found.annotations == {"leakwarden.dev/skip": "why"}
+
+
+@pytest.mark.parametrize("key", sorted(facts.DECISIVE))
+def test_an_annotation_that_decides_something_holds_at_any_length(key: str) -> None:
+    meta = {"uid": "u1", "name": "web", "namespace": "team"}
+    found = workload(metadata={**meta, "annotations": {key: "because " * 25_000}})
+    assert found.annotations[key].startswith("because because")
+    assert len(found.annotations[key]) <= facts.MAX_ANNOTATION
+
+
+@pytest.mark.parametrize(
+    ("annotations", "protected"),
+    [
+        ({"karpenter.sh/do-not-disrupt": "true"}, "karpenter.sh/do-not-disrupt: true"),
+        ({"karpenter.sh/do-not-disrupt": "30m"}, "karpenter.sh/do-not-disrupt: 30m"),
+        ({"karpenter.sh/do-not-disrupt": "false"}, ""),
+        ({"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+         "cluster-autoscaler.kubernetes.io/safe-to-evict: false"),
+        ({"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}, ""),
+        ({"other": "x" * 9000}, ""),
+        (None, ""),
+    ],
+)  # fmt: skip
+def test_what_the_autoscalers_of_nodes_leave_alone_is_protected(annotations: Any, protected: str) -> None:
+    meta = {"uid": "p1", "name": "web-1-a", "namespace": "team", "annotations": annotations}
+    assert pod(metadata=meta).protected == protected
+
+
+EVERYTHING_SAID: dict[str, Any] = {
+    "metadata": {
+        "uid": "u2", "name": "api", "namespace": "shop", "resourceVersion": "7", "generation": 3,
+        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "b"}, "annotations": {"c": "d"},
+        "ownerReferences": [{"kind": "Shop", "name": "eu", "uid": "s1", "controller": True}],
+    },
+    "spec": {
+        "replicas": 4, "paused": True, "minReadySeconds": 5, "progressDeadlineSeconds": 90,
+        "strategy": {"type": "Recreate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": "10%"}},
+        "template": {"spec": {
+            "terminationGracePeriodSeconds": 7,
+            "containers": [{
+                "name": "app", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}],
+                "env": [{"name": "GOGC", "value": "50"}], "resources": {"limits": {"memory": "1Gi"}},
+                "livenessProbe": {"exec": {"command": ["true"]}}, "startupProbe": {"grpc": {"port": 1}},
+                "readinessProbe": {
+                    "httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTPS"}, "initialDelaySeconds": 2,
+                    "periodSeconds": 3, "timeoutSeconds": 4, "failureThreshold": 5, "successThreshold": 6,
+                },
+                "lifecycle": {"preStop": {"sleep": {"seconds": 9}}},
+            }],
+        }},
+    },
+    "status": {
+        "observedGeneration": 2, "updatedReplicas": 1, "readyReplicas": 2, "unavailableReplicas": 3,
+        "conditions": [{"type": "Progressing", "reason": "NewReplicaSetAvailable",
+                        "lastUpdateTime": "2026-01-02T00:00:00Z"}],
+    },
+}  # fmt: skip
+A_WHOLE_POD: dict[str, Any] = {
+    "metadata": {
+        "uid": "p2", "name": "api-1", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z",
+        "deletionTimestamp": "2026-01-03T00:00:00Z", "annotations": {"karpenter.sh/do-not-disrupt": "true"},
+    },
+    "spec": {"nodeName": "node-1"},
+    "status": {
+        "phase": "Running", "podIP": "192.0.2.7", "hostIP": "192.0.2.1",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [{"name": "app", "ready": True, "restartCount": 2,
+                               "state": {"running": {"startedAt": "2026-01-02T00:00:00Z"}}}],
+    },
+}  # fmt: skip
+
+
+def _said_and_unsaid() -> list[tuple[Any, Any]]:
+    """Each kind of fact twice: from an object that says everything, and from one that says nothing but its name."""
+    full = workload(**EVERYTHING_SAID)
+    item = msgspec.json.decode(json.dumps(A_WHOLE_POD), type=wire.ApiPod)
+    whole, bare = facts.pod(item, "u2"), pod(status={"containerStatuses": [{"name": ""}]})
+    readiness, pre_stop = full.containers[0].readiness, full.containers[0].pre_stop
+    poor = container(name="", readinessProbe={"exec": {}}, lifecycle={"preStop": {"httpGet": {}}})
+    return [
+        (full, workload()), (full.containers[0], container(name="")), (readiness, poor.readiness),
+        (pre_stop, poor.pre_stop), (whole, bare), (whole.containers[0], bare.containers[0]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "unsaid"), _said_and_unsaid(), ids=lambda fact: type(fact).__name__)
+def test_every_field_of_the_cores_facts_is_filled_from_the_wire(said: Any, unsaid: Any) -> None:
+    """A guard on a field that the adapter never fills is dead, with all other tests green."""
+    unfilled = [each.name for each in fields(said) if getattr(said, each.name) == getattr(unsaid, each.name)]
+    assert unfilled == []
 
 
 def test_the_hash_changes_with_the_template_and_with_nothing_else() -> None:

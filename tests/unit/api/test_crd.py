@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leakwarden.api.crd import files, policy_crd
+from leakwarden.api.crd import REPORT_COLUMNS, files, policy_crd
+from leakwarden.api.scalars import DURATION_PATTERN, MAX_AMOUNT, parse_duration
+from leakwarden.api.v1alpha1.evidence_status import SHORT_PLACE
+from leakwarden.api.v1alpha1.leakreport import Phase
 
 ROOT = Path(__file__).parents[3]
 VERSION = policy_crd()["spec"]["versions"][0]
@@ -55,9 +59,67 @@ def test_every_string_and_list_of_the_spec_is_bounded_so_that_cel_rules_stay_che
             assert "maxItems" in node, path
 
 
+def _rules(node: dict[str, Any]) -> list[str]:
+    return [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
+
+
+def test_every_duration_and_number_of_the_spec_has_an_upper_bound_and_its_description_says_it() -> None:
+    """`sleepWindow: 99999999h` once stopped every policy's tick, when its circuit had opened."""
+    durations = numbers = 0
+    for path, node in nodes(SCHEMA["properties"]["spec"]):
+        if node.get("pattern") == DURATION_PATTERN:
+            durations += 1
+            (said,) = [found for rule in _rules(node) if (found := re.fullmatch(r"must be from (\S+) to (\S+)", rule))]
+            assert re.search(rf"\b{said[2]}\b", node["description"]), f"{path}: {said[0]}"
+            assert parse_duration(said[2]) <= 365 * 86_400, path
+            if parse_duration(said[1]):
+                assert re.search(rf"\b{said[1]}\b", node["description"]), f"{path}: {said[0]}"
+        if node.get("type") in ("integer", "number"):
+            numbers += 1
+            assert f"{node['maximum']:.0f}" in node["description"], path
+    assert durations >= 15
+    assert numbers >= 7
+
+
+def test_a_number_may_be_written_as_one() -> None:
+    above = SCHEMA["properties"]["spec"]["properties"]["signals"]["items"]["properties"]["threshold"]["properties"][
+        "above"
+    ]
+    assert above["x-kubernetes-int-or-string"] is True
+    assert above["maximum"] == MAX_AMOUNT
+
+
+def test_no_rule_matches_a_pattern_against_a_field_that_may_be_a_number() -> None:
+    """Older API servers take such a field for as long as a request may be, and refuse the CRD for what the rule costs."""
+    signal = SCHEMA["properties"]["spec"]["properties"]["signals"]["items"]
+    rules = [rule["rule"] for rule in signal["x-kubernetes-validations"]]
+    assert any("threshold.above" in rule for rule in rules)
+    assert not any("threshold.above.matches" in rule for rule in rules)
+
+
 def test_kubectl_get_shows_what_matters_at_a_glance() -> None:
     shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
     assert shown == ["Mode", "Ready", "Healthy", "Targets", "Last action", "Age"]
+
+
+# As wide as they are with a Deployment's name of twenty characters.
+WIDEST = {
+    "Name": 20 + 9, "Pod": 20 + 17, "Signal": len("working-set"), "Verdict": len("Exhausting"),
+    "Phase": max(len(phase) for phase in Phase), "Suspect": SHORT_PLACE, "Age": len("23h59m"),
+}  # fmt: skip
+
+
+def test_no_default_is_filled_into_an_item_of_a_list() -> None:
+    """A client-side apply replaces lists as a whole, and would say `configured` of every unchanged policy."""
+    spec = SCHEMA["properties"]["spec"]
+    assert [path for path, node in nodes(spec) if "[]" in path and "default" in node] == []
+    assert [path for path, node in nodes(spec) if "[]" not in path and "default" in node] != []
+
+
+def test_kubectl_get_leak_fits_160_columns() -> None:
+    shown = [column["name"] for column in REPORT_COLUMNS if not column.get("priority")]
+    assert shown == ["Pod", "Signal", "Verdict", "Phase", "Suspect", "Age"]
+    assert sum(WIDEST[name] + 3 for name in ("Name", *shown)) <= 160
 
 
 def test_defaults_are_filled_in_where_a_person_reads_them_back() -> None:

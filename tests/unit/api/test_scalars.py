@@ -12,13 +12,27 @@ from leakwarden.api.scalars import format_duration, parse_amount, parse_duration
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("1.5h", 5400), ("0s", 0), ("2h3m4s", 7384)]
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("1h30m", 5400),
+        ("250ms", 0.25),
+        ("1.5h", 5400),
+        ("0s", 0),
+        ("2h3m4s", 7384),
+        ("1d", 86_400),
+        ("2w", 1_209_600),
+        ("1w1d1h", 694_800),
+        ("0d", 0),
+    ],
 )
 def test_durations_are_go_strings(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "5 m", "-5m", "1d", "m5", "5m\n", "٣m", "1h" * 20])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5 m", "-5m", "1h1d", "1d1w", "d", "1.5d", "1y", "99999999999h", "m5", "5m\n", "٣m", "1h" * 20]
+)
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 90s"):
         parse_duration(text)
@@ -29,6 +43,12 @@ def test_parsers_raise_nothing_but_value_errors(text: str) -> None:
     for parse in (parse_duration, parse_amount):
         with contextlib.suppress(ValueError):
             parse(text)
+
+
+def test_an_amount_has_at_most_fifteen_digits() -> None:
+    assert parse_amount("9" * 15).value == 999_999_999_999_999
+    with pytest.raises(ValueError, match="is not an amount"):
+        parse_amount("9" * 16)
 
 
 def test_amounts_are_shares_or_numbers() -> None:

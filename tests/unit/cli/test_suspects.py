@@ -40,7 +40,7 @@ def test_the_line_is_named_with_its_reasons_and_the_repair(tmp_path: Path, capsy
     newer, older = reversed(saved(tmp_path, goroutines((100, SEND)), goroutines((600, SEND))))
     assert ask(newer, older) == 1
     out, err = capsys.readouterr()
-    assert out.startswith("High    600 goroutines at main.first.func1 (main.go:22), +100.0/s: channel send")
+    assert out.startswith("Low     600 goroutines at main.first.func1 (main.go:22), +100.0/s: channel send")
     assert "because  100 became 600 within 5s" in out
     assert "fix      " in out
     assert "main.first.func1  /src/cmd/shop/main.go:22" in out
@@ -49,7 +49,7 @@ def test_the_line_is_named_with_its_reasons_and_the_repair(tmp_path: Path, capsy
 
 def test_a_healthy_service_is_not_suspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(*saved(tmp_path, goroutines((100, SEND)), goroutines((100, SEND)))) == 0
-    assert capsys.readouterr().out == "nothing is suspected\n"
+    assert capsys.readouterr().out == "nothing is suspected: goroutines 101, within 5s\n"
 
 
 def test_one_profile_is_taken_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,7 @@ def test_what_is_known_to_grow_makes_less_enough(tmp_path: Path) -> None:
 def test_json_holds_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("-o", "json", *saved(tmp_path, goroutines((100, SEND)), goroutines((600, SEND)))) == 1
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["shape"], found["line"], found["confidence"]) == ("send", 22, "High")
+    assert (found["shape"], found["line"], found["confidence"]) == ("ChannelSend", 22, "Low")
     assert found["stack"][0]["function"] == "main.first.func1"
 
 

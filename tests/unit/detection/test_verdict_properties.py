@@ -15,6 +15,8 @@ from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change, replay
 from leakwarden.core.signals.criteria import Standard
 
+pytestmark = pytest.mark.slow
+
 quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BEGIN = 1_700_000_000.0
 

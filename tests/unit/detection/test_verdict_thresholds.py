@@ -11,6 +11,8 @@ from leakwarden.core.detection.detector import EXHAUSTING, LEAKING
 from leakwarden.core.detection.recording import Series
 from tests.unit.detection.test_verdict_properties import BEGIN, judged, series, worst
 
+pytestmark = pytest.mark.slow
+
 
 def settled(rising: np.ndarray, seconds: int) -> np.ndarray:
     """`rising` and then its last value for a while, every 30 s."""

@@ -149,6 +149,9 @@ class Dying:
 
 
 class Camera:
+    async def baseline(self, request: CaptureRequest) -> bool:
+        return True
+
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         return EvidenceStatus(state=EvidenceState.CAPTURED, summary="reader.go:40: body not closed")
 

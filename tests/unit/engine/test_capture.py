@@ -25,6 +25,9 @@ class Camera:
     changes_before: list[int] = field(default_factory=list)
     seconds: float = 0.0  # that a capture takes
 
+    async def baseline(self, request: CaptureRequest) -> bool:
+        return True
+
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         self.asked.append(request)
         if self.world is not None:

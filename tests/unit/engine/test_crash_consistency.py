@@ -15,6 +15,8 @@ from leakwarden.core.model.policy import parse_time
 from tests.builders import enforcing
 from tests.unit.engine.crash_world import CrashWorld
 
+pytestmark = pytest.mark.slow
+
 COOLDOWN = 300.0  # s
 LIFE = 900.0  # s; long enough for both leaking pods to be handled, cooldown and verification included
 REMEDIATION: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.unit.engine.engine_world import World
 RESTART = [{"type": "RolloutRestart"}]
 
 
-def rolling(**strategy: object) -> World:
+def rolling(**strategy: Any) -> World:
     """Three replicas; one of them is taken away at once by a rollout, unless told otherwise."""
     world = World(spec=enforcing(actions=RESTART))
     world.cluster.world = snapshot([workload(**{"max_unavailable": 1, "max_surge": 0, **strategy})], world.pods)

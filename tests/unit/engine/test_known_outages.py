@@ -82,6 +82,8 @@ from tests.unit.engine.outage_scenes import (
 )
 from tests.unit.planning.plan_story import Rules
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 VALUES = yaml.safe_load((ROOT / "charts/leakwarden/values.yaml").read_text(encoding="utf-8"))
 SOON = {"cooldown": "10s", "podCooldown": "0s", "warmUp": "0s", "verification": {"settle": "1m", "timeout": "4m"}}
@@ -479,6 +481,9 @@ async def test_evidence_is_taken_gently_and_from_one_pod_at_a_time() -> None:
     taken = 0
 
     class Counting(Camera):
+        async def baseline(self, request: Any) -> bool:
+            return True
+
         async def capture(self, request: Any) -> Any:
             nonlocal taken
             taken += 1

@@ -11,7 +11,7 @@ import pytest
 
 from leakwarden.adapters.telemetry import Telemetry
 from leakwarden.engine.tick import Engine, Tick
-from leakwarden.ticking import STUCK_AFTER_AT_LEAST, Runner
+from leakwarden.ticking import FAILS_AFTER, STUCK_AFTER_AT_LEAST, Runner
 
 
 class FakeEngine:
@@ -21,16 +21,23 @@ class FakeEngine:
         self.ending = self.acting = False
         self.begun = self.ended = self.given_up = 0
         self.wake: Callable[[], None] = lambda: None
+        self.error: Exception | None = None
+        self.failed: list[BaseException] = []
         self.read, self.acted = asyncio.Event(), asyncio.Event()
 
     async def tick(self) -> Tick:
         self.acting = False
         self.begun += 1
         await self.read.wait()
+        if self.error is not None:
+            raise self.error
         self.acting = True
         await self.acted.wait()
         self.ended += 1
         return Tick()
+
+    async def fail(self, error: BaseException) -> None:
+        self.failed.append(error)
 
     async def end(self) -> None:
         self.given_up += 1
@@ -104,3 +111,31 @@ async def test_a_replica_that_stands_by_is_well_and_one_whose_tick_does_not_end_
     assert "no tick has ended" in clockwork.alive()
     clockwork.stop()
     await running
+
+
+async def test_when_ticks_fail_the_probes_say_so_and_the_policies_do_and_one_that_ends_is_enough() -> None:
+    engine = FakeEngine()
+    engine.error = KeyError("checkout")
+    engine.read.set()
+    clockwork = Runner(cast("Engine", engine), Telemetry(), 0.001)
+    assert clockwork.troubled() == ""
+    running = asyncio.create_task(clockwork.run())
+    await asyncio.wait_for(_seen(lambda: len(engine.failed) == 1), 20)
+    assert "1 ticks in a row have failed (KeyError)" in clockwork.troubled(), "the readiness probe at once"
+    assert clockwork.alive() == "", "one tick may meet what is gone by the next"
+    clockwork.wake()
+    await asyncio.wait_for(_seen(lambda: len(engine.failed) >= FAILS_AFTER), 20)
+    assert "ticks in a row have failed" in clockwork.alive()
+    assert clockwork.telemetry.whole_tick._value.get() == 0
+    engine.error = None
+    engine.acted.set()
+    await asyncio.wait_for(_seen(lambda: engine.ended), 20)
+    await until(lambda: clockwork.alive() == clockwork.troubled() == "")
+    assert clockwork.telemetry.whole_tick._value.get() == pytest.approx(time.time(), abs=60)
+    clockwork.stop()
+    await running
+
+
+async def _seen(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - what it waits for is set by no event
+        await asyncio.sleep(0.005)

@@ -13,6 +13,7 @@ from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.capabilities import declares_pprof
 from leakwarden.core.evaluation.evaluation import Readings, evaluate
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
 from leakwarden.core.model.workload import Pod, Workload
@@ -56,7 +57,7 @@ class Shop:
             for one in self.pods
             if key == "Goroutines"
         }
-        readings = Readings("Prometheus/main", "", answers, history, growth)
+        readings = Readings("Prometheus/main", "", answers, history, GrowthFindings(everywhere=growth))
         evaluation = evaluate(
             self.policy, snapshot(self.workloads, self.pods), True, readings=readings, owner={}, findings={}, now=NOW
         )

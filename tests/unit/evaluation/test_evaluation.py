@@ -9,8 +9,10 @@ import pytest
 from leakwarden.api.v1alpha1.policy import Signal
 from leakwarden.core.evaluation.evaluation import evaluate_pod, owners, targets
 from leakwarden.core.model.judgement import Judgement, Verdict
-from leakwarden.core.model.policy import format_time
-from tests.builders import NOW, pod, policy, snapshot, workload
+from leakwarden.core.model.policy import format_time, parse_policy
+from leakwarden.engine.policy_store import PolicyStore
+from tests.builders import NOW, body, pod, policy, snapshot, workload
+from tests.unit.engine.engine_world import World
 
 LEAK = Signal.model_validate({"name": "leak", "type": "Descriptors"})
 OTHER = Signal.model_validate({"name": "other", "type": "Goroutines"})
@@ -64,3 +66,42 @@ def test_the_oldest_policy_owns_a_deployment_whatever_the_order() -> None:
     old = policy("b", metadata={"creationTimestamp": format_time(NOW - 99)})
     world = snapshot([workload()], [])
     assert owners([young, old], world) == owners([old, young], world) == {"uid-api": old}
+
+
+TYPO = {"signals": [{"name": "d", "type": "Descriptors", "threshold": {"above": "8O%"}}]}
+
+
+def test_a_policy_that_cannot_be_read_keeps_what_its_selector_selects() -> None:
+    """A typo in a policy that observes must not hand its Deployments to a younger one that acts."""
+    young = policy("a", metadata={"creationTimestamp": format_time(NOW)})
+    old = parse_policy(body("b", spec=TYPO, metadata={"creationTimestamp": format_time(NOW - 99)}))
+    assert old.spec is None
+    world = snapshot([workload()], [])
+    assert owners([young, old], world)["uid-api"].name == "b"
+    assert targets(old, world) == []
+
+
+def test_a_policy_whose_selector_cannot_be_read_either_keeps_what_it_selected_last() -> None:
+    store = PolicyStore()
+    store.put(body("b"))
+    store.put(body("b", spec={"selector": {"matchLabels": 7}}, metadata={"generation": 2}))
+    store.put(body("b", spec={"selector": "gone"}, metadata={"generation": 3}))
+    (held,) = store.all()
+    assert held.spec is None
+    assert owners([held], snapshot([workload()], []))["uid-api"] is held
+
+
+def test_a_policy_that_can_be_read_again_has_what_it_selects_now() -> None:
+    store = PolicyStore()
+    store.put(body("b", spec=TYPO))
+    store.put(body("b", spec={"selector": {"matchLabels": {"team": "other"}}}, metadata={"generation": 2}))
+    assert owners(store.all(), snapshot([workload()], [])) == {}
+
+
+async def test_a_typo_in_a_policy_that_observes_does_not_let_a_younger_one_act() -> None:
+    world = World()
+    world.policies.put(
+        body("older", spec={**TYPO, "mode": "Observe"}, metadata={"creationTimestamp": format_time(NOW - 9e6)})
+    )
+    await world.engine.tick()
+    assert world.changes() == []

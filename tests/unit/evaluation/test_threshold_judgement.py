@@ -152,3 +152,30 @@ def test_a_threshold_in_percent_or_of_zero_is_no_limit() -> None:
         spec = {"name": "g", "type": "Goroutines", "threshold": {"above": above}}
         assert standard_of(Signal.model_validate(spec), "2m").bound(None) == bound
         assert standard_of(Signal.model_validate(spec), "2m").bound(1000.0) == 1000.0
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(6, Verdict.EXHAUSTING), (3, Verdict.SUSPECT)])
+@pytest.mark.parametrize(
+    "growth",
+    [GrowthFinding(Verdict.HEALTHY, "GrowthStopped"), GrowthFinding(Verdict.UNKNOWN, "TooFewReadings"), None],
+)
+def test_what_is_full_is_never_healthy_whatever_its_growth(
+    minutes: int, verdict: Verdict, growth: GrowthFinding | None
+) -> None:
+    full = [10.0] * 20 + [960.0] * (2 * minutes + 1)
+    found = judge(GROWTH, points(full), growth=growth)
+    assert (found.verdict, found.reason) == (verdict, "Full")
+    assert "960 of 1000" in found.message
+
+
+def test_what_is_nearly_full_is_judged_by_its_growth() -> None:
+    assert (
+        judge(GROWTH, points([949.0] * 30), growth=GrowthFinding(Verdict.HEALTHY, "Steady")).verdict is Verdict.HEALTHY
+    )
+
+
+def test_nothing_is_full_without_a_limit_or_where_growth_is_not_asked_for() -> None:
+    steady = GrowthFinding(Verdict.HEALTHY, "Steady")
+    assert judge(GROWTH, points([960.0] * 30), limit=None, growth=steady).verdict is not Verdict.EXHAUSTING
+    only = {"name": "d", "type": "Descriptors", "threshold": {"above": "99%"}, "growth": {"enabled": False}}
+    assert judge(only, points([960.0] * 30), growth=None).verdict is Verdict.HEALTHY

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import Selector
-from leakwarden.core.model.policy import parse_policy, selects
+from leakwarden.core.model.policy import format_time, parse_policy, selects
+from leakwarden.engine.policy_store import PolicyStore
 from tests.builders import body, policy
 
 
@@ -31,6 +33,10 @@ def test_a_selector_is_all_that_a_policy_needs() -> None:
         ({"signals": [{"name": "a", "type": "Descriptors", "threshold": {"above": "80%", "for": "5 minutes"}}]},
          "spec.signals[0].threshold.for is '5 minutes'", "write it like 90s"),
         ({"signals": [{"name": "a", "type": "PromQL"}]}, "spec.signals[0]", "query is needed"),
+        ({"signals": [{"name": "a", "type": "Heap", "query": "x"}]}, "spec.signals[0]", "query is needed"),
+        ({"signals": [{"name": "a", "type": "DBPool", "query": "x"}]}, "spec.signals[0]", "needs a threshold"),
+        ({"signals": [{"name": "a", "type": "DBPool", "limitQuery": "x"}]}, "spec.signals[0]", "with a query"),
+        ({"signals": [{"name": "a", "type": "DBPool", "kind": "ConnectionPool"}]}, "spec.signals[0]", "kind is only"),
         ({"signals": [{"name": "a", "type": "PromQL", "query": "sum(", "threshold": {"above": "1"}}]},
          "spec.signals[0].query is 'sum('", ""),
         ({"signals": [{"name": "a", "type": "Heap"}, {"name": "a", "type": "Heap"}]}, "spec", "more than once"),
@@ -38,7 +44,7 @@ def test_a_selector_is_all_that_a_policy_needs() -> None:
         ({"remediation": {"actions": [{"type": "ScaleOut"}]}}, "spec.remediation.actions[0]", "maxReplicas"),
         ({"remediation": {"budget": {"maxUnavailable": "100%"}}}, "spec.remediation.budget", "1% to 99%"),
         ({"remediation": {"budget": {"maxUnavailable": 0}}}, "spec.remediation.budget", "1 to 1000"),
-        ({"remediation": {"cooldown": "1s"}}, "spec.remediation.cooldown is '1s'", "at least 10s"),
+        ({"remediation": {"cooldown": "1s"}}, "spec.remediation.cooldown is '1s'", "from 10s to 30d"),
         ({"selctor": {}}, "spec.selctor", "no such field"),
         ({"signals": []}, "spec.signals", "at least 1"),
         ({"signals": 7}, "spec.signals is '7'", "it must be a list"),
@@ -73,6 +79,58 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(
     assert field in parsed.error
     assert allowed in parsed.error
     assert "\n" not in parsed.error
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"source": {"maxAge": "24h"}}, "spec.source.maxAge is '24h': must be from 0s to 15m"),
+        ({"source": {"refill": "7h"}}, "from 0s to 6h"),
+        ({"remediation": {"circuitBreaker": {"sleepWindow": "99999999h"}}}, "from 0s to 30d"),
+        ({"remediation": {"cooldown": "5w"}}, "from 10s to 30d"),
+        ({"remediation": {"podCooldown": "31d"}}, "from 0s to 30d"),
+        ({"remediation": {"verification": {"timeout": "25h"}}}, "from 0s to 1d"),
+        ({"remediation": {"actions": [{"type": "EvictPod", "timeout": "30d"}]}}, "from 1m to 1d"),
+        ({"signals": [{"name": "d", "type": "Descriptors", "threshold": {"above": 1, "for": "168h"}}]}, "from 0s to 1d"),
+        ({"signals": [{"name": "d", "type": "Descriptors", "growth": {"exhaustsWithin": "31d"}}]}, "from 0s to 30d"),
+        ({"history": {"timeToLive": "53w"}}, "from 0s to 365d"),
+        ({"signals": [{"name": "d", "type": "Descriptors", "threshold": {"above": 0.5}}]}, 'as text: "0.5"'),
+        ({"signals": [{"name": "a", "type": "Alert", "alert": {"name": "Slow", "labels": {"app.kubernetes.io/name": "x"}}}]},
+         "spec.signals[0].alert.labels"),
+    ],
+)  # fmt: skip
+def test_what_one_policy_could_hold_up_others_with_is_bounded(spec: dict[str, Any], says: str) -> None:
+    parsed = parse_policy(body(spec=spec))
+    assert parsed.spec is None
+    assert says in parsed.error
+
+
+def test_numbers_days_and_weeks_are_understood() -> None:
+    signal = {"name": "g", "type": "Goroutines", "threshold": {"above": 200, "for": "1d"}}
+    spec = policy(spec={"signals": [signal], "remediation": {"cooldown": "2w", "budget": {"window": "1d12h"}}}).spec
+    assert spec is not None
+    assert spec.signals[0].threshold is not None
+    assert spec.signals[0].threshold.above == "200"
+    assert parse_duration(spec.remediation.cooldown) == 14 * 86_400
+    assert parse_duration(spec.remediation.budget.window) == 36 * 3600
+
+
+@pytest.mark.parametrize(("epoch", "shown"), [(1e18, "9999-12-31T23:59:59Z"), (-1e18, "0001-01-01T00:00:00Z"),
+                                              (float("inf"), "9999-12-31T23:59:59Z"), (0, "1970-01-01T00:00:00Z")])  # fmt: skip
+def test_a_time_beyond_the_calendar_is_its_end(epoch: float, shown: str) -> None:
+    assert format_time(epoch) == shown
+
+
+def test_a_policy_that_cannot_be_read_is_never_the_one_it_was_before() -> None:
+    store = PolicyStore()
+    store.put(body())
+    broken = body(metadata={"generation": 2}, spec={"signals": [
+        {"name": "a", "type": "PromQL", "query": "max by (pod) (max_over_time(x[5m:1m] offset 200000000y))",
+         "threshold": {"above": 1}}]})  # fmt: skip
+    assert store.put(broken), "the engine looks at once"
+    (held,) = store.all()
+    assert held.spec is None
+    assert "spec.signals[0].query" in held.error
 
 
 JSON = st.recursive(

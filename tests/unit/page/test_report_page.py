@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.leakreport import Phase, Range
+from leakwarden.core.model.text import printable
 from leakwarden.core.page import figures, style
 from leakwarden.core.page.document import page
-from leakwarden.core.page.markup import clean, raw, tag
+from leakwarden.core.page.markup import raw, tag
 from leakwarden.core.page.story import OUTCOMES, tell
 from leakwarden.core.page.terminal import TerminalStyle, screen
 from tests.unit.page.report_examples import EXAMPLES, SCRIPT, example, full, observed, parsed
@@ -135,8 +136,8 @@ def test_markup_refuses_what_the_policy_would_block() -> None:
 @given(st.text(), st.text())
 def test_no_text_breaks_out_of_an_element_or_an_attribute(content: str, value: str) -> None:
     outline = Outline(tag("p", content, title=value))
-    assert outline.tags == [("p", {"title": clean(value)})]
-    assert "".join(outline.text) == clean(content)
+    assert outline.tags == [("p", {"title": printable(value)})]
+    assert "".join(outline.text) == printable(content)
 
 
 NUMBERS = st.one_of(st.floats(), st.integers(-(2**53), 2**53).map(float))

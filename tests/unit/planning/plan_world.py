@@ -14,6 +14,7 @@ from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.evaluation.evaluation import Readings
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.guards.silences import Matcher, Silence, Silences
 from leakwarden.core.model.judgement import Interval, Verdict
 from leakwarden.core.model.policy import Policy, format_time
@@ -172,7 +173,10 @@ class PlanWorld:
                 found[key, member.uid, "app"] = GrowthFinding(verdict, REASONS[verdict], Interval(1.0, 2.0), soon)
         answer = Sampled(series, dict.fromkeys(series, 1000.0))
         history.append(key, answer, pods, now)
-        return {policy.uid: Readings("Prometheus/main", "", {key: answer}, history, found) for policy in policies}
+        return {
+            policy.uid: Readings("Prometheus/main", "", {key: answer}, history, GrowthFindings(everywhere=found))
+            for policy in policies
+        }
 
     # What the cluster has.
 
@@ -310,7 +314,7 @@ class PlanWorld:
                 self.restart()
             else:
                 judge_tick(self, self.asked_for[before:])
-        assert self.engine.defects == 0
+        assert self.engine.defects.count == 0
         return self.violations
 
 

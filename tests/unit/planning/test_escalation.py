@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from leakwarden.api.v1alpha1.policy import ActionType
+from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.engine.ports import Attempt, Outcome
 from tests.builders import enforcing, pod, snapshot, workload
-from tests.guard_builders import decide, exhausting, target
+from tests.guard_builders import decide, exhausting, record, target
 from tests.unit.engine.engine_world import World
 
 
@@ -99,3 +101,12 @@ async def test_a_refusal_is_remembered_when_the_ladder_goes_on_and_is_not_tried_
     done = [kind for kind, _ in world.changes()]
     await world.later(61)
     assert [kind for kind, _ in world.changes()][len(done) :] in ([], ["restart"]), "no eviction after its time"
+
+
+def test_a_scale_out_that_may_have_added_a_replica_is_not_begun_again_and_a_person_is_called() -> None:
+    """Nobody knows how it ended, so it is never verified, and no circuit would end a ladder that adds one more and one more."""
+    only = enforcing(actions=[{"type": "ScaleOut", "maxReplicas": 9}], cooldown="1m", podCooldown="1m")
+    lost = record(ActionPhase.INTERRUPTED, ago=7200, type="ScaleOut", pod_uid="uid-api-1", pod="api-1")
+    assert decide(spec=only, records=[lost]).candidate.action.type is ActionType.ESCALATE
+    back = lost.model_copy(update={"returned_at": lost.intended_at})
+    assert decide(spec=only, records=[back]).candidate.action.type is ActionType.SCALE_OUT

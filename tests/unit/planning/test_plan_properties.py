@@ -36,6 +36,8 @@ from leakwarden.engine.report_drafts import ReportDrafts
 from tests.unit.planning.plan_story import Rules, Step, Story
 from tests.unit.planning.plan_world import SKEW, PlanWorld
 
+pytestmark = pytest.mark.slow
+
 MONTHS = 100 * 86_400  # s; longer than any record is kept
 
 MOODS = ("exhausting", "calm", "leaking", "suspect", "blind", "holed")
@@ -247,6 +249,7 @@ WITHOUT: dict[str, tuple[str, st.SearchStrategy[Story]]] = {
 
 # Guards whose absence breaks no limit, and why.
 HARMLESS = {
+    "pod_protected": "the pods of these stories carry no annotations; its own fixtures show it",
     "action_pending": "what a tick finds Pending it settles before it plans; it keeps two actions of one tick apart,"
     " which the cooldown does as well",
     "staggered": "it spreads a wave further than the cooldown asks for, and forbids nothing that a limit allows",

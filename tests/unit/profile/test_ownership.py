@@ -67,10 +67,12 @@ def test_without_main_what_has_no_version_counts_as_the_teams() -> None:
     assert owner("example.org/kit/db.Get", "/m/example.org/kit@v1.0.0/db.go", main="") is CodeOwner.LIBRARY
 
 
-def test_given_modules_decide() -> None:
+def test_given_modules_are_the_teams_as_well_as_mains() -> None:
     kit = "/go/pkg/mod/github.com/acme/kit@v1.0.0/log.go"
+    kitten = "/go/pkg/mod/github.com/acme/kitten@v1.0.0/log.go"
     assert owner("github.com/acme/kit.Write", kit, modules=("github.com/acme/kit",)) is CodeOwner.TEAM
-    assert owner("github.com/acme/kitten.Write", "/src/x.go", modules=("github.com/acme/kit",)) is CodeOwner.LIBRARY
+    assert owner("github.com/acme/kitten.Write", kitten, modules=("github.com/acme/kit",)) is CodeOwner.LIBRARY
+    assert owner("main.main", PLAIN, modules=("github.com/acme/kit",)) is CodeOwner.TEAM
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.evidence_reasons import MEANINGS, EvidenceReason
-from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, EvidenceStatus
+from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, EvidenceStatus, SuspectStatus
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, SignalType
+from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import Profile
-from leakwarden.core.profile.shapes import CATALOGUE
-from leakwarden.core.profile.suspects import Capture, suspects
-from leakwarden.core.profile.telling import GROWING, SHAPE_NAMES, source_file, summary, told
+from leakwarden.core.profile.suspects import Capture, explain, suspects
+from leakwarden.core.profile.telling import GROWING, short_place, source_file, summary, told
 from tests.unit.profile.profile_builders import goroutines, heap
 
 READ_LOOP = ["runtime.selectgo@1", "net/http.(*persistConn).readLoop@2325"]
@@ -25,8 +25,8 @@ FETCHED = ["net/http.NewRequestWithContext@9", "net/http.(*Client).Get@8", "main
 def test_goroutines_of_a_library_are_told_with_who_created_them() -> None:
     made = heap((9000, 1000, FETCHED))
     capture = Capture([goroutines((48, READ_LOOP)), goroutines((148, READ_LOOP))], [made, made], None, 10.0)
-    found = suspects(capture)
-    (status,) = told(found)
+    found = explain(capture)
+    (status,) = told(found.suspects)
     assert summary(found) == (
         "148 goroutines in net/http.(*persistConn).readLoop created by main.fetchUser (main.go:42), +10.0/s: response"
         " body not closed"
@@ -37,6 +37,12 @@ def test_goroutines_of_a_library_are_told_with_who_created_them() -> None:
         "ResponseBodyNotClosed", "main.fetchUser", 42, 148,
     )  # fmt: skip
     assert status.per_second == 10.0
+    assert status.explains == 1.0
+
+
+def test_where_nothing_grew_it_is_told_what_was_looked_at() -> None:
+    calm = goroutines((48, READ_LOOP))
+    assert summary(explain(Capture([calm, calm], [], None, 10.0))) == "nothing grew: goroutines 49, within 10s"
 
 
 def test_the_wait_and_the_line_are_told_apart() -> None:
@@ -83,14 +89,9 @@ def test_whatever_names_a_pod_chooses_the_status_keeps_its_bounds(chosen: list[t
                 [], None, 10.0)
     )  # fmt: skip
     made = [replace(base, function=f, file=p, line=n, count=c) for f, p, n, c in chosen]
-    status = EvidenceStatus(state="Captured", summary=summary(made), suspects=told(made))
+    status = EvidenceStatus(state="Captured", summary=summary(Findings(tuple(made), "")), suspects=told(made))
     assert len(status.suspects) <= MAX_SUSPECTS
     assert EvidenceStatus.model_validate(status.model_dump(by_alias=True)) == status
-
-
-def test_every_shape_has_a_name_of_its_own() -> None:
-    assert set(SHAPE_NAMES) == {shape.name for shape in CATALOGUE}
-    assert len(set(SHAPE_NAMES.values())) == len(SHAPE_NAMES)
 
 
 def test_signals_that_say_what_grows_are_those_that_grow() -> None:
@@ -121,3 +122,18 @@ def test_the_container_that_leaks_comes_before_its_neighbours() -> None:
 def test_other_names_are_no_permission(name: str) -> None:
     with pytest.raises(NoPort, match=r"leakwarden\.dev/pprof-port"):
         profile_port(None, None, {"app": [(name, 6060)]}, "app")
+
+
+@pytest.mark.parametrize(
+    ("suspects", "place"),
+    [
+        ([], ""),
+        ([SuspectStatus(file="shop/api/pay.go", line=40, function="shop/api.Pay")], "pay.go:40"),
+        ([SuspectStatus(function="shop/api.Pay")], "api.Pay"),
+        ([SuspectStatus(file="a/" + "x" * 60 + ".go", line=1)], "xxxxxx.go:1"),
+    ],
+)
+def test_a_place_in_short_fits_into_a_column(suspects: list[SuspectStatus], place: str) -> None:
+    found = short_place(suspects)
+    assert len(found) <= SHORT_PLACE
+    assert found.endswith(place)

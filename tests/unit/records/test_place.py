@@ -65,7 +65,7 @@ def test_a_report_about_what_does_not_exist_any_more_still_counts() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"workload_uid": "uid-theirs"}, {"pod_uid": "uid-theirs-1"}])
-def test_a_record_counts_only_for_the_reports_own_deployment(changes: dict[str, str]) -> None:
+def test_a_record_counts_only_for_the_reports_own_deployment(changes: dict[str, Any]) -> None:
     mine, other = record(id="mine"), record(id="other", **changes)
     assert [each.id for each in PLACES.counted(report("api", mine, other)).status.actions] == ["mine"]
 
@@ -97,7 +97,7 @@ def test_only_the_newest_action_of_an_open_episode_can_be_under_way(place: int, 
     verifying = record(id="v", result=ActionResult.VERIFYING)
     done = record(id="d", ago=90, result=ActionResult.EFFECTIVE)
     held = _with(report("api"), *([verifying, done] if place == 0 else [done, verifying]), phase=phase)
-    in_flight = Ledger([held], {}, {}).others_in_flight("uid-other")
+    in_flight = Ledger([held], {}, {}).others_in_flight("uid-other", since=0.0)
     assert in_flight == (1 if place == 0 and phase == "Detected" else 0)
 
 
@@ -115,7 +115,7 @@ def _with(held: LeakReport, *actions: ActionStatus, **changes: Any) -> LeakRepor
 
 # What a forged report does to the whole engine: nothing.
 
-SCALED = {
+SCALED: dict[str, Any] = {
     "type": "ScaleOut", "replicas_before": 0, "replicas_after": 3, "return_at": format_time(NOW - 60),
 }  # fmt: skip
 

@@ -8,7 +8,8 @@ import pytest
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.api.v1alpha1.status import FIX_LENGTH
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, LimitKind, Row, real_limit, render, row_of
-from leakwarden.core.signals.queries import fixed_limit, grows
+from leakwarden.core.signals.queries import fixed_limit, grows, needed_queries
+from tests.builders import policy
 
 BUILT_IN = [kind for kind in SignalType if kind not in (SignalType.PROMQL, SignalType.ALERT)]
 TEMPLATES = [
@@ -28,6 +29,19 @@ def rendered(template: str) -> str:
 def test_every_built_in_signal_has_a_row(kind: SignalType) -> None:
     assert CATALOGUE[kind].type is kind
     assert row_of(str(kind)) is CATALOGUE[kind]
+
+
+def test_a_pool_whose_metrics_have_names_of_their_own_is_asked_by_the_policys_query() -> None:
+    own = {"name": "mongo", "type": "DBPool", "query": "mongo_pool_used", "limitQuery": "mongo_pool_max"}
+    usual = {"name": "sql", "type": "DBPool"}
+    mine = policy(spec={"signals": [own, usual]})
+    queries = {query.key: query for query in needed_queries([mine])}
+    (key,) = set(queries) - {"DBPool"}
+    assert row_of(key) is None
+    assert (queries[key].value, queries[key].limit) == (
+        'mongo_pool_used{namespace="shop"}', 'mongo_pool_max{namespace="shop"}',
+    )  # fmt: skip
+    assert queries["DBPool"].value == CATALOGUE[SignalType.DB_POOL].value
 
 
 def test_what_a_policy_brings_itself_has_none() -> None:
@@ -95,10 +109,63 @@ def test_of_all_limits_only_that_of_a_share_is_known_without_reading() -> None:
 def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
     query = rendered(CATALOGUE[SignalType.DESCRIPTORS].value)
     assert query == (
-        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po) '
-        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po) '
-        'min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s])'
+        "max by (ns, po, co) ("
+        'min_over_time(process_open_fds{ns="shop"}[60s]) or on (ns, po, co) '
+        'min_over_time(process_files_open_files{ns="shop"}[60s]) or on (ns, po, co) '
+        '(min_over_time(container_file_descriptors{co!="",co!="POD",ns="shop"}[60s]) unless on (ns, po) '
+        '(min_over_time(process_open_fds{co="",ns="shop"}[60s]) or '
+        'min_over_time(process_files_open_files{co="",ns="shop"}[60s]))))'
     )
+
+
+def test_the_limit_of_one_process_is_none_for_a_container_that_runs_several() -> None:
+    query = rendered(CATALOGUE[SignalType.DESCRIPTORS].limit or "")
+    found = (
+        'last_over_time(process_max_fds{ns="shop"}[300s]) or on (ns, po, co) '
+        'last_over_time(process_files_max_files{ns="shop"}[300s]) or on (ns, po, co) '
+        '(last_over_time(container_ulimits_soft{ulimit="max_open_files",co!="",co!="POD",ns="shop"}[300s]) '
+        'and on (ns, po, co) (last_over_time(container_processes{co!="",co!="POD",ns="shop"}[300s]) <= 1) '
+        "unless on (ns, po) "
+        '(last_over_time(process_max_fds{co="",ns="shop"}[300s]) or '
+        'last_over_time(process_files_max_files{co="",ns="shop"}[300s])))'
+    )
+    assert query == f"max by (ns, po, co) ({found}) == min by (ns, po, co) ({found})"
+
+
+@pytest.mark.parametrize("row", [row for row in CATALOGUE.values() if row.aliases], ids=lambda row: str(row.type))
+def test_a_container_has_one_series_in_the_answer_however_many_it_exports(row: Row) -> None:
+    """A pod with 15,000 series under one name once made the answer for all pods too large."""
+    kept = {"ns", "po", "co", *row.apart}
+    for template in (row.value, row.limit or row.value):
+        tree = parser.parse(rendered(template))
+        sides = [tree.lhs, tree.rhs] if isinstance(tree, parser.BinaryExpr) else [tree]
+        for side in sides:
+            assert isinstance(side, parser.AggregateExpr)
+            assert side.modifier is not None
+            assert set(side.modifier.labels) == kept
+    assert bool(row.apart) == (row.type is SignalType.DB_POOL), "only pools are several of one thing"
+
+
+@pytest.mark.parametrize("kind", [SignalType.GOROUTINES, SignalType.HEAP, SignalType.DB_POOL])
+def test_another_name_counts_where_the_container_has_none_before_it(kind: SignalType) -> None:
+    """By pod, a sidecar that exports the first name would hide the application, which exports the second."""
+    assert " or on (ns, po, co) " in rendered(CATALOGUE[kind].value)
+    assert " or on (ns, po) " not in rendered(CATALOGUE[kind].value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "highest", "believed"),
+    [
+        (SignalType.DESCRIPTORS, 1024.0, 1024.0, 1024.0),
+        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # of all processes, beside the limit of the first
+        (SignalType.DESCRIPTORS, None, 2000.0, None),
+        (SignalType.DB_POOL, 10.0, 12.0, 10.0),  # a pool's maximum can be lowered while it is used
+    ],
+)
+def test_a_reading_above_its_limit_shows_that_the_limit_is_of_something_else(
+    kind: SignalType, limit: float | None, highest: float, believed: float | None
+) -> None:
+    assert CATALOGUE[kind].believed(limit, highest) == believed
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(60, "[60s]"), (5, "[5s]"), (2.5, "[3s]"), (0.25, "[250ms]")])

@@ -10,7 +10,7 @@ import (
 )
 
 func fetchUser(url string) error {
-	resp, err := http.Get(url + "/page") //truth:body main.fetchUser
+	resp, err := http.Get(url + "/page") //truth:ResponseBodyNotClosed main.fetchUser
 	if err != nil {
 		return err
 	}

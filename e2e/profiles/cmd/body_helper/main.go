@@ -20,7 +20,7 @@ func loadPrice(ctx context.Context, c *api.Client) error {
 }
 
 func checkStock(ctx context.Context, c *api.Client) (bool, error) {
-	resp, err := c.Do(ctx, "/page") //truth:body main.checkStock
+	resp, err := c.Do(ctx, "/page") //truth:ResponseBodyNotClosed main.checkStock
 	if err != nil {
 		return false, err
 	}

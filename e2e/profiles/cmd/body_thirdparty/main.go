@@ -14,7 +14,7 @@ type catalog struct {
 }
 
 func (c *catalog) available(ctx context.Context) (bool, error) {
-	resp, err := c.client.Fetch(ctx, c.base+"/page") //truth:body main.(*catalog).available
+	resp, err := c.client.Fetch(ctx, c.base+"/page") //truth:ResponseBodyNotClosed main.(*catalog).available
 	if err != nil {
 		return false, err
 	}

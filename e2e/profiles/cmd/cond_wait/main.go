@@ -18,7 +18,7 @@ func (q *queue) put(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.items) >= 10 {
-		q.room.Wait() //truth:cond main.(*queue).put
+		q.room.Wait() //truth:ConditionNeverSignalled main.(*queue).put
 	}
 	q.items = append(q.items, n)
 	q.room.Signal()

@@ -18,7 +18,7 @@ func (p probe) banner() (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	return bufio.NewReader(conn).ReadString('\n') //truth:timeout main.probe.banner
+	return bufio.NewReader(conn).ReadString('\n') //truth:CallWithoutDeadline main.probe.banner
 }
 
 func main() {

@@ -11,7 +11,7 @@ type app struct{ life context.Context }
 
 func (a *app) handle(context.Context) error {
 	for range 5 {
-		ctx, cancel := context.WithCancel(a.life) //truth:context main.(*app).handle
+		ctx, cancel := context.WithCancel(a.life) //truth:ContextNeverCancelled main.(*app).handle
 		_ = cancel
 		if err := ctx.Err(); err != nil {
 			return err

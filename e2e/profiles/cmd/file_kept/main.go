@@ -15,7 +15,7 @@ type spooler struct {
 }
 
 func (s *spooler) spool() (*os.File, error) {
-	file, err := os.CreateTemp("", "profiles-*") //truth:file main.(*spooler).spool
+	file, err := os.CreateTemp("", "profiles-*") //truth:FileNotClosed main.(*spooler).spool
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ type reader struct {
 }
 
 func openLog(path string) (*reader, error) {
-	file, err := os.Open(path) //truth:file main.openLog
+	file, err := os.Open(path) //truth:FileNotClosed main.openLog
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (c *cache) evict(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entries, key)
-	c.evicted <- key //truth:send main.(*cache).evict
+	c.evicted <- key //truth:ChannelSend main.(*cache).evict
 }
 
 func main() {

@@ -15,7 +15,7 @@ type ledger struct {
 }
 
 func (l *ledger) add(n int) error {
-	l.mu.Lock() //truth:mutex main.(*ledger).add
+	l.mu.Lock() //truth:MutexHeld main.(*ledger).add
 	if n%500 == 499 {
 		return errors.New("refused")
 	}

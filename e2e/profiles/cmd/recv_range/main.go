@@ -11,7 +11,7 @@ type audit struct{ lines chan string }
 
 func (a *audit) consume() {
 	total := 0
-	for line := range a.lines { //truth:receive main.(*audit).consume
+	for line := range a.lines { //truth:ChannelReceive main.(*audit).consume
 		total += len(line)
 	}
 }

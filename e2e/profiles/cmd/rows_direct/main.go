@@ -15,7 +15,7 @@ type orders struct {
 }
 
 func (o *orders) newest() (int64, error) {
-	rows, err := o.db.QueryContext(o.life, "SELECT id FROM orders") //truth:rows main.(*orders).newest
+	rows, err := o.db.QueryContext(o.life, "SELECT id FROM orders") //truth:RowsNotClosed main.(*orders).newest
 	if err != nil {
 		return 0, err
 	}

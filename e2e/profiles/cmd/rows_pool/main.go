@@ -10,7 +10,7 @@ import (
 )
 
 func hasOrders(db *sql.DB) (bool, error) {
-	rows, err := db.Query("SELECT id FROM orders") //truth:pool main.hasOrders
+	rows, err := db.Query("SELECT id FROM orders") //truth:RowsNotClosed main.hasOrders
 	if err != nil {
 		return false, err
 	}

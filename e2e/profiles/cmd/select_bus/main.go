@@ -11,7 +11,7 @@ import (
 type watcher struct{ bus *bus.Bus }
 
 func (w *watcher) watch(ctx context.Context) error {
-	w.bus.Subscribe(func(string) {}) //truth:select main.(*watcher).watch
+	w.bus.Subscribe(func(string) {}) //truth:MadeHereAndKept main.(*watcher).watch
 	return ctx.Err()
 }
 

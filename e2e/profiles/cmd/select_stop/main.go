@@ -15,7 +15,7 @@ type worker struct {
 
 func (w *worker) loop() {
 	for {
-		select { //truth:select main.(*worker).loop
+		select { //truth:SelectNeverWoken main.(*worker).loop
 		case n := <-w.jobs:
 			w.sum += n
 		case <-w.stop:

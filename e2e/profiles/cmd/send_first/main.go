@@ -19,7 +19,7 @@ func first(context.Context) error {
 	pages := make(chan page)
 	for n := range 2 {
 		go func() {
-			pages <- render(n + 1) //truth:send main.first.func1
+			pages <- render(n + 1) //truth:ChannelSend main.first.func1
 		}()
 	}
 	<-pages

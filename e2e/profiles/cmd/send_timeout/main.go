@@ -16,7 +16,7 @@ type job struct {
 
 func (j *job) run(delay time.Duration) {
 	time.Sleep(delay)
-	j.result <- errors.New("too late") //truth:send main.(*job).run
+	j.result <- errors.New("too late") //truth:ChannelSend main.(*job).run
 }
 
 func submit(ctx context.Context) error {

@@ -13,7 +13,7 @@ func deliver() error { return errors.New("the address is wrong") }
 
 func retry(action func() error) {
 	for action() != nil {
-		time.Sleep(500 * time.Millisecond) //truth:sleep main.retry
+		time.Sleep(500 * time.Millisecond) //truth:SleepLoop main.retry
 	}
 }
 

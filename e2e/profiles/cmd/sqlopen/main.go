@@ -10,7 +10,7 @@ import (
 )
 
 func connect() (*sql.DB, error) {
-	return sql.Open("fakedb", "") //truth:dbopen main.connect
+	return sql.Open("fakedb", "") //truth:PoolPerRequest main.connect
 }
 
 func ping(ctx context.Context) error {

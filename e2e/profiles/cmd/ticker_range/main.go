@@ -14,7 +14,7 @@ var beats atomic.Int64
 func heartbeat(every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for range ticker.C { //truth:ticker main.heartbeat
+	for range ticker.C { //truth:TickerNeverStopped main.heartbeat
 		beats.Add(1)
 	}
 }

@@ -16,7 +16,7 @@ type session struct {
 func (s *session) poll() {
 	ticker := time.NewTicker(2 * time.Second)
 	for {
-		select { //truth:ticker main.(*session).poll
+		select { //truth:TickerNeverStopped main.(*session).poll
 		case <-ticker.C:
 			s.polls++
 		case <-s.done:

@@ -18,7 +18,7 @@ func (s *session) expire() { s.expired = true }
 func login(context.Context) error {
 	s := &session{}
 	for range 8 {
-		time.AfterFunc(24*time.Hour, s.expire) //truth:timer main.login
+		time.AfterFunc(24*time.Hour, s.expire) //truth:TimerNeverStopped main.login
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (g gateway) charge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := g.client().Do(req) //truth:transport main.gateway.charge
+	resp, err := g.client().Do(req) //truth:TransportPerRequest main.gateway.charge
 	if err != nil {
 		return err
 	}

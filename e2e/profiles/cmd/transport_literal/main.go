@@ -16,7 +16,7 @@ func fetch(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req) //truth:transport main.fetch
+	resp, err := client.Do(req) //truth:TransportPerRequest main.fetch
 	if err != nil {
 		return err
 	}

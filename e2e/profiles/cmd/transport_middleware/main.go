@@ -37,7 +37,7 @@ func notify(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req) //truth:transport main.notify
+	resp, err := client.Do(req) //truth:TransportPerRequest main.notify
 	if err != nil {
 		return err
 	}

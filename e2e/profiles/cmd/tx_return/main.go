@@ -15,7 +15,7 @@ var errStock = errors.New("out of stock")
 type checkout struct{ db *sql.DB }
 
 func (c checkout) place(ctx context.Context, wanted int) error {
-	tx, err := c.db.BeginTx(ctx, nil) //truth:tx main.checkout.place
+	tx, err := c.db.BeginTx(ctx, nil) //truth:TransactionNotFinished main.checkout.place
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func digest(ctx context.Context, s blob.Store) ([]byte, error) {
 }
 
 func kind(ctx context.Context, s blob.Store) (string, error) {
-	r, err := s.Open(ctx, "/page") //truth:body main.kind
+	r, err := s.Open(ctx, "/page") //truth:ResponseBodyNotClosed main.kind
 	if err != nil {
 		return "", err
 	}

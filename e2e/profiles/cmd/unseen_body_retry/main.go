@@ -20,7 +20,7 @@ func (w *weather) attempt(ctx context.Context) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.http.Do(req) //truth:body main.(*weather).attempt
+	return w.http.Do(req) //truth:ResponseBodyNotClosed main.(*weather).attempt
 }
 
 func (w *weather) forecast(ctx context.Context) error {

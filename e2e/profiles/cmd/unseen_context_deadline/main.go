@@ -11,7 +11,7 @@ import (
 type shop struct{ life context.Context }
 
 func (s *shop) bounded() context.Context {
-	ctx, cancel := context.WithTimeout(s.life, time.Hour) //truth:context main.(*shop).bounded
+	ctx, cancel := context.WithTimeout(s.life, time.Hour) //truth:ContextNeverCancelled main.(*shop).bounded
 	_ = cancel
 	return ctx
 }

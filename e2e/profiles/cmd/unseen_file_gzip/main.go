@@ -22,7 +22,7 @@ type log struct {
 }
 
 func (l *log) open(path string) (*segment, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY, 0) //truth:file main.(*log).open
+	file, err := os.OpenFile(path, os.O_RDONLY, 0) //truth:FileNotClosed main.(*log).open
 	if err != nil {
 		return nil, err
 	}

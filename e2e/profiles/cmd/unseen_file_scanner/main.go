@@ -16,7 +16,7 @@ type pages struct {
 }
 
 func (p *pages) first(path string) (string, error) {
-	file, err := os.Open(path) //truth:file main.(*pages).first
+	file, err := os.Open(path) //truth:FileNotClosed main.(*pages).first
 	if err != nil {
 		return "", err
 	}

@@ -15,7 +15,7 @@ type store struct {
 }
 
 func (s *store) get(key string) int {
-	s.mu.Lock() //truth:mutex main.(*store).get
+	s.mu.Lock() //truth:MutexHeld main.(*store).get
 	defer s.mu.Unlock()
 	return s.values[key]
 }

@@ -14,7 +14,7 @@ type registry struct {
 }
 
 func (r *registry) lookup(key string) (int, bool) {
-	r.mu.RLock() //truth:mutex main.(*registry).lookup
+	r.mu.RLock() //truth:MutexHeld main.(*registry).lookup
 	value, ok := r.values[key]
 	if !ok {
 		return 0, false

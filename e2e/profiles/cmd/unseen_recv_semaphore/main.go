@@ -19,7 +19,7 @@ func newLimiter(n int) *limiter {
 }
 
 func (l *limiter) run(work func() error) error {
-	<-l.slots //truth:receive main.(*limiter).run
+	<-l.slots //truth:ChannelReceive main.(*limiter).run
 	if err := work(); err != nil {
 		return err
 	}

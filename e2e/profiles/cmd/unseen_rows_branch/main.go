@@ -10,7 +10,7 @@ import (
 )
 
 func find(ctx context.Context, db *sql.DB, wanted int64) (bool, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id FROM users") //truth:rows main.find
+	rows, err := db.QueryContext(ctx, "SELECT id FROM users") //truth:RowsNotClosed main.find
 	if err != nil {
 		return false, err
 	}

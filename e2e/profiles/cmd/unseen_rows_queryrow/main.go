@@ -15,7 +15,7 @@ type users struct {
 }
 
 func (u *users) exists() error {
-	return u.db.QueryRowContext(u.life, "SELECT id FROM users").Err() //truth:rows main.(*users).exists
+	return u.db.QueryRowContext(u.life, "SELECT id FROM users").Err() //truth:RowsNotClosed main.(*users).exists
 }
 
 func main() {

@@ -16,7 +16,7 @@ type upload struct {
 
 func (u *upload) watch() {
 	for {
-		select { //truth:ticker main.(*upload).watch
+		select { //truth:TickerNeverStopped main.(*upload).watch
 		case <-time.After(3 * time.Second):
 			u.ticks++
 		case <-u.done:

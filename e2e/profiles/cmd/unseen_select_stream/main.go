@@ -18,7 +18,7 @@ type hub struct{ streams chan *stream }
 func (h *hub) forward(s *stream, sink func([]byte)) {
 	var idle <-chan time.Time
 	for {
-		select { //truth:select main.(*hub).forward
+		select { //truth:SelectNeverWoken main.(*hub).forward
 		case frame, more := <-s.frames:
 			if !more {
 				return

@@ -11,7 +11,7 @@ func source() <-chan int {
 	out := make(chan int)
 	go func() {
 		for n := 0; ; n++ {
-			out <- n //truth:send main.source.func1
+			out <- n //truth:ChannelSend main.source.func1
 		}
 	}()
 	return out

@@ -18,7 +18,7 @@ func newSession(every time.Duration) *session {
 	tick := time.Tick(every)
 	go func() {
 		for {
-			<-tick //truth:ticker main.newSession.func1
+			<-tick //truth:TickerNeverStopped main.newSession.func1
 			s.refresh++
 		}
 	}()

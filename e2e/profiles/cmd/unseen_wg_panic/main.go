@@ -23,7 +23,7 @@ func (b *batch) run() {
 		b.group.Add(1)
 		go b.item(n)
 	}
-	b.group.Wait() //truth:waitgroup main.(*batch).run
+	b.group.Wait() //truth:WaitGroupNeverDone main.(*batch).run
 }
 
 func main() {

@@ -24,7 +24,7 @@ func fanOut(context.Context) error {
 		go work(n, &wg)
 	}
 	go func() {
-		wg.Wait() //truth:waitgroup main.fanOut.func1
+		wg.Wait() //truth:WaitGroupNeverDone main.fanOut.func1
 	}()
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func collect(out chan<- int, n int) error {
-	out <- n //truth:send main.collect
+	out <- n //truth:ChannelSend main.collect
 	return nil
 }
 

@@ -37,7 +37,7 @@ func Decode[T any](ctx context.Context, c *Client, path string) (T, error) {
 	if err != nil {
 		return out, err
 	}
-	resp, err := c.HTTP.Do(req) //truth:body/body_wrapper leakwarden.dev/e2e/profiles/internal/api.Decode[...]
+	resp, err := c.HTTP.Do(req) //truth:ResponseBodyNotClosed/body_wrapper leakwarden.dev/e2e/profiles/internal/api.Decode[...]
 	if err != nil {
 		return out, err
 	}

@@ -33,7 +33,7 @@ func (v Verifier) Verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := v.client().Do(req) //truth:transport/unseen_transport_signed leakwarden.dev/e2e/profiles/internal/auth.Verifier.Verify
+	resp, err := v.client().Do(req) //truth:TransportPerRequest/unseen_transport_signed leakwarden.dev/e2e/profiles/internal/auth.Verifier.Verify
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@ package feed
 
 // Emit sends one value.
 func Emit[T any](out chan<- T, value T) {
-	out <- value //truth:send/send_helper leakwarden.dev/e2e/profiles/internal/feed.Emit[...]
+	out <- value //truth:ChannelSend/send_helper leakwarden.dev/e2e/profiles/internal/feed.Emit[...]
 }
 
 // Future is a value that will be there later.
@@ -23,6 +23,6 @@ func (f *Future[T]) Set(value T) {
 
 // Get waits for the value.
 func (f *Future[T]) Get() T {
-	<-f.done //truth:receive/recv_future leakwarden.dev/e2e/profiles/internal/feed.(*Future[...]).Get
+	<-f.done //truth:ChannelReceive/recv_future leakwarden.dev/e2e/profiles/internal/feed.(*Future[...]).Get
 	return f.value
 }

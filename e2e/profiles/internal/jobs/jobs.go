@@ -12,7 +12,7 @@ func Start[T any](fn func() (T, error)) <-chan Result[T] {
 	out := make(chan Result[T])
 	go func() {
 		value, err := fn()
-		out <- Result[T]{value, err} //truth:send/unseen_send_generic leakwarden.dev/e2e/profiles/internal/jobs.Start[...].func1
+		out <- Result[T]{value, err} //truth:ChannelSend/unseen_send_generic leakwarden.dev/e2e/profiles/internal/jobs.Start[...].func1
 	}()
 	return out
 }

@@ -19,7 +19,7 @@ type Repo[T any] struct {
 // First returns the first row of a query, and leaves the others unread.
 func (r Repo[T]) First(ctx context.Context, query string) (T, error) {
 	var none T
-	rows, err := r.DB.QueryContext(ctx, query) //truth:rows/rows_repo leakwarden.dev/e2e/profiles/internal/store.Repo[...].First
+	rows, err := r.DB.QueryContext(ctx, query) //truth:RowsNotClosed/rows_repo leakwarden.dev/e2e/profiles/internal/store.Repo[...].First
 	if err != nil {
 		return none, err
 	}
@@ -34,7 +34,7 @@ var ErrRefused = errors.New("store: refused")
 
 // InTx runs fn in a transaction, and forgets the transaction when fn fails.
 func InTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil) //truth:tx/tx_closure leakwarden.dev/e2e/profiles/internal/store.InTx
+	tx, err := db.BeginTx(ctx, nil) //truth:TransactionNotFinished/tx_closure leakwarden.dev/e2e/profiles/internal/store.InTx
 	if err != nil {
 		return err
 	}

@@ -25,16 +25,26 @@ REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ApiReplicaSet, metad
 PODS = Resource("api/v1", "pods", wire.ApiPod)
 AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.ApiAutoscaler)
 
+PER_NAMESPACE = 2000  # LeakReports
+
 
 class ApiCluster:
-    """Implements ports.Cluster. The session is the caller's, to share and to close; `namespaces` None means all."""
+    """Implements ports.Cluster. The session is the caller's, to share and to close; `namespaces` None means all;
+    `per_namespace` is how many LeakReports are held of each."""
 
-    def __init__(self, session: Session, namespaces: Sequence[str] | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        namespaces: Sequence[str] | None = None,
+        pace: Pace | None = None,
+        per_namespace: int = PER_NAMESPACE,
+    ) -> None:
         self._session = session
         self._cache = Cache()
         self._namespaces: list[str | None] = [None] if namespaces is None else [*sorted(set(namespaces))]
         self._reflectors: list[Reflector[Any]] = []
-        self._reports = reports.ReportStore()
+        self._reports = reports.ReportStore(per_namespace)
+        self._per_namespace = per_namespace
         # Apart from the others: without the right to reports the operator still watches, judges and says what it lacks.
         self._report_reflectors = [
             Reflector(session, reports.REPORTS, self._reports, namespace=namespace, pace=pace)
@@ -146,12 +156,13 @@ class ApiCluster:
         said = [stats.trouble for reflector in self._report_reflectors if (stats := reflector.stats()).trouble]
         return ReportView(
             reports=self._reports.view(),
+            troubles=self._reports.troubles,
             synced=all(reflector.synced.is_set() for reflector in self._report_reflectors),
             trouble="; ".join(dict.fromkeys(said)),
         )
 
     async def refresh_reports(self) -> None:
-        found = [await reports.fetch(self._session, namespace) for namespace in self._namespaces]
+        found = [await reports.fetch(self._session, namespace, self._per_namespace) for namespace in self._namespaces]
         self._reports.listed([item for items in found for item in items])
 
     async def create_report(

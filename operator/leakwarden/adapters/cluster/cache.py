@@ -129,11 +129,17 @@ class WorkloadSink:
         self.put = cache.put_workload
         self.drop = cache.drop_workload
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
+
 
 class SetSink:
     def __init__(self, cache: Cache) -> None:
         self.put = cache.put_set
         self.drop = cache.drop_set
+
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
 
 
 class PodSink:
@@ -141,9 +147,12 @@ class PodSink:
         self.put = cache.put_pod
         self.drop = cache.drop_pod
 
+    def forget(self) -> None:
+        """Nothing is kept but what was put."""
+
 
 class AutoscalerSink:
-    """Who scales which Deployment. `held` by the Deployment's namespace and name, in words."""
+    """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words."""
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[tuple[str, str], str]] = {}  # by the autoscaler's UID
@@ -161,3 +170,6 @@ class AutoscalerSink:
 
     def drop(self, uid: str) -> None:
         self._of.pop(uid, None)
+
+    def forget(self) -> None:
+        self._of.clear()

@@ -48,7 +48,7 @@ class ConnectionSource(Protocol):
     """Reads a Connection. Blocking, since files and credential plugins are: call it in a thread."""
 
     def load(self) -> Connection:
-        """Everything anew. Raises ClusterUnavailable with one line for people."""
+        """Read everything again. Raises ClusterUnavailable with one line for people."""
         ...
 
     def renewed(self) -> str:

@@ -12,13 +12,17 @@ from typing import Literal
 import msgspec
 
 from leakwarden.adapters.cluster import wire
+from leakwarden.api.names import SKIP_ANNOTATION
+from leakwarden.core.guards.ownership import ARGO
 from leakwarden.core.model.workload import Container, Pod, PodContainer, PreStop, Probe, Workload
 
 # What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 # An annotation longer than this is somebody's payload, not a fact about the workload, as is the copy of the manifest
-# that kubectl leaves behind; ten thousand of them would be most of the cache.
+# that kubectl leaves behind; ten thousand of them would be most of the cache. Those that decide something hold at any
+# length: they are cut, never dropped.
 MAX_ANNOTATION = 1024
+DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _TEMPLATE = msgspec.json.Decoder(wire.ApiTemplate)
@@ -132,8 +136,23 @@ def pod(item: wire.ApiPod, workload_uid: str | None) -> Pod:
         phase=sys.intern(status.phase or "Unknown"),
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions or ()),
         terminating=meta.deletion_timestamp is not None,
+        protected=_protected(meta.annotations),
         containers=tuple(_running(c) for c in status.container_statuses or ()),
     )
+
+
+def _protected(annotations: wire.ApiPodAnnotations | None) -> str:
+    """The annotation that forbids to take the pod away, with its value; empty where none does.
+
+    Karpenter documents `true`; anything else but `false` is taken for a wish to be left alone as well.
+    """
+    if annotations is None:
+        return ""
+    if annotations.do_not_disrupt not in (None, "", "false"):
+        return f"karpenter.sh/do-not-disrupt: {str(annotations.do_not_disrupt)[:40]}"
+    if annotations.safe_to_evict == "false":
+        return "cluster-autoscaler.kubernetes.io/safe-to-evict: false"
+    return ""
 
 
 def _running(status: wire.ApiContainerStatus) -> PodContainer:
@@ -238,7 +257,9 @@ def _controller(owners: Sequence[wire.ApiOwner] | None, kind: str) -> str | None
 
 def _short(annotations: dict[str, str] | None) -> Mapping[str, str]:
     return {
-        key: value for key, value in (annotations or {}).items() if len(value) <= MAX_ANNOTATION and key != LAST_APPLIED
+        key: value[:MAX_ANNOTATION]
+        for key, value in (annotations or {}).items()
+        if key in DECISIVE or (len(value) <= MAX_ANNOTATION and key != LAST_APPLIED)
     }
 
 

@@ -27,7 +27,7 @@ NOT_LEADING = "this replica does not lead (any more); nothing was sent"
 
 
 def boottime() -> float:
-    """Seconds on a clock that nobody sets and that goes on while the machine sleeps, unlike time.monotonic."""
+    """Seconds on a clock that cannot be set and that, unlike time.monotonic, goes on while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

@@ -104,7 +104,7 @@ class LeaseElection:
 
     @property
     def holder(self) -> str:
-        """Who holds the Lease as far as is known; empty: nobody, or not known."""
+        """The identity of the last known holder of the Lease; empty where there is none or it is not known."""
         return self._election.seen.holder if self._election.seen is not None else ""
 
     @property
@@ -162,7 +162,7 @@ class LeaseElection:
         reply = await self._ask("GET", f"/{self._name}")
         at = self._clock()
         if reply is not None and reply.status == 404:
-            # Also the answer where the whole namespace is missing; creating the Lease will tell.
+            # The same answer comes where the whole namespace is missing; the attempt to create the Lease shows which it is.
             self._election = self._election.saw(None, at, self._soon())
         elif reply is not None and reply.ok and (lease := self._read(reply)) is not None:
             before = self.holder
@@ -185,7 +185,7 @@ class LeaseElection:
             self._election = self._election.wrote(lease, sent, at, self._soon())
             self._well()
         elif reply is not None and (reply.status == 409 or (reply.status == 404 and step.kind is not Kind.CREATE)):
-            # Someone was faster, or it was deleted. A server that says so each time must not be asked in a whirl.
+            # Another replica was faster, or the Lease was deleted. A server that answers so each time must not be asked without a pause.
             self._election = self._election.unsure(at + self._timing.retry * self._chance() / 4)
         else:
             self._failed(reply, "create" if step.kind is Kind.CREATE else "update")
@@ -244,7 +244,7 @@ class LeaseElection:
         """The whole Lease, as a PUT wants it: labels and the like of the one read stay, with its version."""
         creates = step.kind is Kind.CREATE
         stored = {} if creates else self._stored
-        # Absent, the server keeps what it has; present, it would be what we say others own.
+        # Where the field is absent the server keeps its value; sending it would claim fields that others own.
         kept = {key: value for key, value in stored.get("metadata", {}).items() if key != "managedFields"}
         now = _micro_time(self._wall())
         spec = {
@@ -271,7 +271,7 @@ class LeaseElection:
     def _failed(self, reply: Reply | None, verb: str) -> None:
         self._election = self._election.unsure(self._soon())
         if reply is None:
-            return  # told already
+            return  # logged already
         if reply.status == 403:
             right = f"{verb} leases.coordination.k8s.io in namespace {self._namespace}"
             self._tell(f"the operator's account may not {right} (403)")

@@ -69,6 +69,7 @@ class Reflector(Generic[T]):
         self._page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page)
         self._known: set[str] = set()
         self._version = ""
+        self._newest = 0  # the highest version that a list or an event was of
         self._relist_at = 0.0
         self._heard: float | None = None
         self._lists = self._relists_expired = self._watches = self._malformed = self._errors = 0
@@ -154,7 +155,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         """All pages of one list, and then what is no longer there. Raises Expired, Refused, ClusterUnavailable."""
         seen: set[str] = set()
-        token, version = "", ""
+        token, version, first = "", "", True
         while True:
             query = {"limit": str(self._page_size)}
             if token:
@@ -167,7 +168,8 @@ class Reflector(Generic[T]):
                 self._page_size = min(self._page_size * 2, 16 * self._pace.page)
             check(reply, self._resource, "list", self._namespace)
             self._hear()
-            meta = self._take(reply.body, seen)
+            meta = self._take(reply.body, seen, first)
+            first = False
             version = meta.resource_version or version
             token = meta.continue_ or ""
             if not token:
@@ -176,24 +178,28 @@ class Reflector(Generic[T]):
             raise RequestRefused(f"the list of {self._resource.plural} carried no resourceVersion")
         for uid in self._known - seen:
             self._drop(uid)
-        self._version = version
+        self._at(version)
         self._relist_at = self._clock() + self._pace.resync * random.uniform(0.8, 1.2)  # noqa: S311
         self._lists += 1
         self._page_size = self._pace.page
         self.synced.set()
         self._recovered()
 
-    def _take(self, body: bytes, seen: set[str]) -> wire.ApiListMeta:
+    def _take(self, body: bytes, seen: set[str], first: bool) -> wire.ApiListMeta:
         """One page into the sink. An item that does not fit is counted, and the others are kept."""
         meta: wire.ApiListMeta | None
         try:
             page = self._page.decode(body)
             meta = page.metadata
+            if first and meta is not None:
+                self._look_for_a_restore(meta.resource_version or "")
             for item in page.items or ():
                 self._put(item, seen)
         except msgspec.ValidationError:
             raw = raw_list(body)
             meta = raw.metadata
+            if first and meta is not None:
+                self._look_for_a_restore(meta.resource_version or "")
             for part in raw.items or ():
                 self._put_raw(part, seen)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -291,8 +297,25 @@ class Reflector(Generic[T]):
         self._known.discard(uid)
         self._sink.drop(uid)
 
+    def _look_for_a_restore(self, version: str) -> None:
+        """A list that is older than what was seen is of an etcd that was restored from a backup: what is mirrored would
+        pass for newer than everything that is there now, so all of it goes before the list is taken."""
+        if not version.isdecimal() or int(version) >= self._newest:
+            return
+        log.warning("the API server's state is an older one; everything is read again", extra=self._about())
+        self.synced.clear()
+        self._newest = 0
+        for uid in list(self._known):
+            self._drop(uid)
+        self._sink.forget()
+
     def _advance(self, raw: msgspec.Raw) -> None:
-        self._version = version_of(raw) or self._version
+        self._at(version_of(raw) or self._version)
+
+    def _at(self, version: str) -> None:
+        self._version = version
+        if version.isdecimal():
+            self._newest = max(self._newest, int(version))
 
     def _hear(self) -> None:
         self._heard = self._clock()

@@ -6,6 +6,7 @@ newer one. Versions of one kind are numbers that grow, which Kubernetes document
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,9 +57,16 @@ def _is_older(version: str, held: str) -> bool:
 
 
 class ReportStore:
-    """A reflector's sink (Sink[wire.Report]) that our own writes go into as well. Single-threaded, as the cache is."""
+    """A reflector's sink (Sink[wire.Report]) that our own writes go into as well. Single-threaded, as the cache is.
 
-    def __init__(self) -> None:
+    `per_namespace` is how many are held of one namespace: whoever may write there could fill the operator's memory else. A
+    namespace with more is in trouble, since cooldowns may stand in those that are not held.
+    """
+
+    def __init__(self, per_namespace: int = 2000) -> None:
+        self._per_namespace = per_namespace
+        self._counts: Counter[str] = Counter()
+        self._beyond: dict[str, set[str]] = {}  # UIDs of reports that are not held, by namespace
         self._held: dict[str, LeakReport] = {}
         self._shown: Mapping[str, LeakReport] | None = None
         self._deleted: set[str] = set()  # by us; the watch may still show them for a moment
@@ -71,6 +79,13 @@ class ReportStore:
 
     def put(self, uid: str, item: wire.ApiReport) -> bool:
         """What the API server shows. False for a report whose identity cannot be read, and for one we deleted."""
+        namespace = item.metadata.namespace or ""
+        if uid not in self._held and self._counts[namespace] >= self._per_namespace:
+            beyond = self._beyond.setdefault(namespace, set())
+            if len(beyond) < self._per_namespace:
+                beyond.add(uid)
+            return False
+        self._beyond.get(namespace, set()).discard(uid)
         report = _parsed(item)
         if report is None:
             self.drop(uid)
@@ -84,8 +99,29 @@ class ReportStore:
 
     def drop(self, uid: str) -> None:
         self._deleted.discard(uid)
-        if self._held.pop(uid, None) is not None:
+        for beyond in self._beyond.values():
+            beyond.discard(uid)
+        gone = self._held.pop(uid, None)
+        if gone is not None:
+            self._counts[gone.namespace] -= 1
             self._shown = None
+
+    def forget(self) -> None:
+        """What we wrote, too, is of a state that is gone."""
+        self._held.clear()
+        self._counts.clear()
+        self._beyond.clear()
+        self._deleted.clear()
+        self._shown = None
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Why not all reports of a namespace are held, by namespace."""
+        return {
+            namespace: f"the namespace has more than {self._per_namespace} LeakReports; delete some"
+            for namespace, beyond in self._beyond.items()
+            if beyond
+        }
 
     def wrote(self, report: LeakReport) -> None:
         """What an answer to our own request said."""
@@ -101,6 +137,7 @@ class ReportStore:
 
     def listed(self, items: list[wire.ApiReport]) -> None:
         """A complete and most recent list: what is not in it is gone."""
+        self._beyond.clear()
         seen = {item.metadata.uid for item in items}
         for uid in set(self._held) - seen:
             self.drop(uid)
@@ -108,16 +145,19 @@ class ReportStore:
             self.put(item.metadata.uid, item)
 
     def _hold(self, report: LeakReport) -> None:
+        self._counts[report.namespace] += report.uid not in self._held
         self._held[report.uid] = report
         self._shown = None
 
 
-async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]:
-    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache).
+async def fetch(session: Session, namespace: str | None, per_namespace: int) -> list[wire.ApiReport]:
+    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache); of
+    each namespace one more than `per_namespace` at the most.
 
     Raises ClusterUnavailable, Forbidden.
     """
     found: list[wire.ApiReport] = []
+    counts: Counter[str] = Counter()
     token = ""
     while True:
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
@@ -128,7 +168,11 @@ async def fetch(session: Session, namespace: str | None) -> list[wire.ApiReport]
             page = _PAGE.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ClusterUnavailable("the list of LeakReports could not be read") from None
-        found += page.items or ()
+        for item in page.items or ():
+            home = item.metadata.namespace or ""
+            counts[home] += 1
+            if counts[home] <= per_namespace + 1:
+                found.append(item)
         token = (page.metadata.continue_ if page.metadata else None) or ""
         if not token:
             return found

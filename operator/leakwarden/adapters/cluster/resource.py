@@ -1,4 +1,4 @@
-"""What a reflector follows, how often, into what, and what it can say of itself."""
+"""A reflector's resource, its pace, its sink, and its own statistics."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class Sink(Protocol[T_contra]):
         ...
 
     def drop(self, uid: str) -> None: ...
+
+    def forget(self) -> None:
+        """Everything that is kept besides is of a state that is gone, such as what we wrote into it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Pace:
 
     page: int = 500
     # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers
-    # drop connections without a word, and nothing else would tell.
+    # drop connections without a word, and there is no other sign of it.
     idle: float = 70.0
     watch: float = 300.0  # the watch's own timeoutSeconds, jittered by half upwards
     resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event

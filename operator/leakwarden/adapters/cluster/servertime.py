@@ -22,12 +22,12 @@ class ServerTime:
         self._heard: float | None = None  # the server's epoch s when our monotonic clock was 0
 
     def hear(self, date: str | None) -> None:
-        """The header of an answer that has just come; one that cannot be read says nothing."""
+        """Take in the Date header of an answer that has just come; one that cannot be read is ignored."""
         try:
-            told = parsedate_to_datetime(date or "").timestamp()
+            sent = parsedate_to_datetime(date or "").timestamp()
         except (ValueError, OverflowError):
             return
-        self._heard = told - self._monotonic()
+        self._heard = sent - self._monotonic()
 
     @property
     def now(self) -> float:

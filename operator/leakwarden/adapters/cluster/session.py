@@ -145,7 +145,7 @@ class Session:
     ) -> Reply:
         """One request, answered with any status. Raises ClusterUnavailable when there was no answer.
 
-        Nothing is retried here but what the server refused unread (401): after a lost answer nobody knows
+        Nothing is retried here but what the server refused unread (401): after a lost answer it is not known
         whether a change was made.
         """
         async with self._sending(
@@ -248,7 +248,7 @@ class Session:
                 log.warning("credentials could not be re-read", extra={"cause": str(error)})
 
     async def _reload(self, generation: int) -> bool:
-        """After a 401: read everything anew, once for all requests that met it. False when that cannot help."""
+        """After a 401: read the credentials again, once for all requests that met it. False when that cannot help."""
         async with self._renewing:
             if self._generation != generation:
                 return True

@@ -211,8 +211,19 @@ class ApiPodStatus(Wire):
     container_statuses: list[ApiContainerStatus] | None = None
 
 
+class ApiPodAnnotations(Wire):
+    """Those alone by which people forbid to take a pod away: the others of ten thousand pods would be most memory."""
+
+    do_not_disrupt: str | None = msgspec.field(name="karpenter.sh/do-not-disrupt", default=None)
+    safe_to_evict: str | None = msgspec.field(name="cluster-autoscaler.kubernetes.io/safe-to-evict", default=None)
+
+
+class ApiPodMeta(ApiBareMeta):
+    annotations: ApiPodAnnotations | None = None
+
+
 class ApiPod(Wire):
-    metadata: ApiBareMeta
+    metadata: ApiPodMeta
     spec: ApiPodSpec | None = None
     status: ApiPodStatus | None = None
 
@@ -269,12 +280,6 @@ class ApiStatus(Wire):
     reason: str | None = None
     message: str | None = None
     details: ApiStatusDetails | None = None
-
-
-class ApiOnlyMeta(Wire):
-    """Any object, for its identity."""
-
-    metadata: ApiMeta
 
 
 class ApiBookmarkMeta(Wire):

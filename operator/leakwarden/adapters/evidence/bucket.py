@@ -29,6 +29,10 @@ _WORDS = {
 }
 
 
+class NotThere(NotStored):
+    """There is no such object, or no such bucket."""
+
+
 @dataclass(frozen=True, slots=True)
 class BucketLocation:
     """Which bucket. `endpoint` is https://HOST[:PORT] of the server, without a path."""
@@ -84,6 +88,20 @@ class Bucket:
         """An object's content. Raises NotStored."""
         return await self._ask("GET", key)
 
+    async def save(self, key: str, data: bytes) -> None:
+        """Keep a small document by key. Raises NotStored."""
+        await self._ask("PUT", self._document(key), data, {"Content-Type": "application/json"})
+
+    async def load(self, key: str) -> bytes | None:
+        """A small document; None where there is none. Raises NotStored."""
+        try:
+            return await self._ask("GET", self._document(key))
+        except NotThere:
+            return None
+
+    def _document(self, key: str) -> str:
+        return f"{self._place.prefix}/baselines/{key}.json".lstrip("/")
+
     async def _ask(self, method: str, key: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         if self._http is None:
             raise RuntimeError("Bucket is used outside of its context")
@@ -101,7 +119,9 @@ class Bucket:
                 if response.status != 200:
                     response.close()
                     words = _WORDS.get(response.status, "it did not accept the request")
-                    raise NotStored(f"the bucket answered with {response.status}: {words}")
+                    raise (NotThere if response.status == 404 else NotStored)(
+                        f"the bucket answered with {response.status}: {words}"
+                    )
                 return await _limited(response)
         except TimeoutError:
             raise NotStored(f"the bucket's server did not answer within {TIMEOUT:g}s") from None

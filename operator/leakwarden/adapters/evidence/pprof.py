@@ -31,6 +31,7 @@ MAX_GOROUTINES = 50_000
 LIMITS = DecodeLimits()
 # What the values of each kind are called.
 _COLUMNS = {"goroutine": "goroutine", "heap": "inuse_space", "goroutineleak": "goroutineleak"}
+MOMENTS = 9  # captures of one pod at most: their names end in one digit
 INDEX = 256 * 1024  # bytes of the index page; Go's own has 2 KB
 # The row of Go's index page that counts goroutines (net/http/pprof, indexTmplExecute), which costs nothing to make.
 _COUNT = re.compile(rb"<td>([0-9]{1,9})</td><td><a href=['\"]?goroutine\?debug=")
@@ -50,16 +51,20 @@ class Taken:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     raw: Mapping[str, bytes] = field(default_factory=dict)
     missed: tuple[Missed, ...] = ()
-    seconds: float = 0.0  # between the first and the second goroutine profile
+    seconds: float = 0.0  # between the first and the last goroutine profile
 
     def capture(self) -> Capture:
         """For `core.profile.suspects`."""
         return Capture(
-            [self.profiles[name] for name in ("goroutine-1", "goroutine-2") if name in self.profiles],
-            [self.profiles[name] for name in ("heap-1", "heap-2") if name in self.profiles],
+            self.of("goroutine"),
+            self.of("heap"),
             self.profiles.get("goroutineleak"),
             self.seconds,
         )
+
+    def of(self, kind: str) -> list[Profile]:
+        """The profiles of a kind, oldest first."""
+        return [self.profiles[name] for name in (f"{kind}-{n}" for n in range(1, MOMENTS + 1)) if name in self.profiles]
 
 
 # What another way to the same pod may get past.
@@ -77,6 +82,7 @@ class PprofClient:
         pause: float = PAUSE,
         max_goroutines: int = MAX_GOROUTINES,
         limits: DecodeLimits = LIMITS,
+        moments: int = 2,
     ) -> None:
         self._ways = ways
         self._timeout = timeout
@@ -84,10 +90,12 @@ class PprofClient:
         self._pause = pause
         self._max_goroutines = max_goroutines
         self._limits = limits
+        self._moments = max(1, min(moments, MOMENTS))
         self._one = asyncio.Lock()
 
-    async def capture(self, target: Target, goroutines: float | None) -> Taken:
-        """Take what the pod gives; `goroutines` is their number as its metrics tell. Never raises for what pods do.
+    async def capture(self, target: Target, goroutines: float | None, moments: int | None = None) -> Taken:
+        """Take what the pod gives, `moments` times with a pause between; `goroutines` is their number as its metrics
+        have it. Never raises for what pods do.
 
         Where no metric tells, the pod's own index page is asked; where that does not tell either, or there are too
         many, the heap is all that is profiled.
@@ -97,7 +105,7 @@ class PprofClient:
         async with self._one:
             taken = Taken()
             for way in self._ways:
-                taken = await _Attempt(self, way, target).run(goroutines)
+                taken = await _Attempt(self, way, target, moments or self._moments).run(goroutines)
                 if taken.raw or not taken.missed or taken.missed[0].reason not in _NO_WAY:
                     break
             return taken
@@ -106,8 +114,9 @@ class PprofClient:
 class _Attempt:
     """One capture over one way."""
 
-    def __init__(self, client: PprofClient, way: Way, target: Target) -> None:
+    def __init__(self, client: PprofClient, way: Way, target: Target, moments: int) -> None:
         self._client = client
+        self._moments = moments
         self._way = way
         self._target = target
         self._ends = time.monotonic() + client._budget
@@ -131,27 +140,32 @@ class _Attempt:
         return Taken(self._profiles, self._raw, tuple(self._missed), seconds)
 
     async def _everything(self) -> float:
-        """Returns the seconds between the two captures."""
-        if not await self._take("goroutine-1", "goroutine"):
-            return 0.0
-        first = time.monotonic()
-        # A collection first, so that the heap's numbers are of this moment and comparable with the next.
-        if not await self._take("heap-1", "heap?gc=1") or not self._profiles:
-            return 0.0
-        await asyncio.sleep(self._client._pause)
-        going = await self._take("goroutine-2", "goroutine")
-        seconds = time.monotonic() - first
-        if going and await self._take("heap-2", "heap?gc=1"):
+        """Returns the seconds between the first and the last capture."""
+        first, seconds = 0.0, 0.0
+        for moment in range(1, self._moments + 1):
+            if moment > 1:
+                await asyncio.sleep(self._client._pause)
+            going = await self._take(f"goroutine-{moment}", "goroutine")
+            first = first or time.monotonic()
+            if moment > 1:
+                seconds = time.monotonic() - first
+            # A collection first, so that the heap's numbers are of this moment and comparable with the next.
+            if not going or not await self._take(f"heap-{moment}", "heap?gc=1") or not self._profiles:
+                return seconds
+        if self._moments > 1:
             await self._take("goroutineleak", "goroutineleak")
         return seconds
 
     async def _heap_only(self) -> float:
-        if not await self._take("heap-1", "heap?gc=1") or not self._profiles:
-            return 0.0
-        first = time.monotonic()
-        await asyncio.sleep(self._client._pause)
-        await self._take("heap-2", "heap?gc=1")
-        return time.monotonic() - first
+        first, seconds = 0.0, 0.0
+        for moment in range(1, self._moments + 1):
+            if moment > 1:
+                await asyncio.sleep(self._client._pause)
+            if not await self._take(f"heap-{moment}", "heap?gc=1") or not self._profiles:
+                return seconds
+            first = first or time.monotonic()
+            seconds = time.monotonic() - first if moment > 1 else 0.0
+        return seconds
 
     def _miss(self, name: str, reason: EvidenceReason, message: str) -> None:
         self._missed.append(Missed(name, reason, message))

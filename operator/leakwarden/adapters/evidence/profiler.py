@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.evidence.baselines import Baselines
 from leakwarden.adapters.evidence.pods import PodUnread, read_pod
 from leakwarden.adapters.evidence.pools import Pools
 from leakwarden.adapters.evidence.pprof import Missed, PprofClient, Taken
@@ -20,16 +21,19 @@ from leakwarden.adapters.evidence.store import NotStored, Store
 from leakwarden.adapters.evidence.ways import Target
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
-from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus, ProfileStatus
+from leakwarden.api.v1alpha1.evidence_status import BaselineStatus, EvidenceState, EvidenceStatus, ProfileStatus
 from leakwarden.core.model.policy import format_time
-from leakwarden.core.profile.evidence import Suspect
+from leakwarden.core.profile.baseline import SiteCounts, site_counts
+from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
-from leakwarden.core.profile.suspects import suspects
-from leakwarden.core.profile.telling import growing, summary, told
+from leakwarden.core.profile.pprof import ProfileError
+from leakwarden.core.profile.suspects import explain
+from leakwarden.core.profile.telling import growing, short_place, summary, told
 from leakwarden.engine.ports import CaptureRequest
 
 log = logging.getLogger("leakwarden.evidence")
 
+COUNTING = 20.0  # s for a baseline; a capture that an action waits for comes after it
 KEEPING = 30.0  # s for all profiles of a capture; an action waits meanwhile
 _SUFFIX = ".pb.gz"
 
@@ -47,6 +51,7 @@ class EvidenceProfiler:
     store: Store
     pools: Pools
     clock: Callable[[], float]
+    baselines: Baselines = field(default_factory=Baselines)
     _asked: dict[str, float] = field(default_factory=dict)  # Deployment's UID -> when a pod of it was asked
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
@@ -58,6 +63,31 @@ class EvidenceProfiler:
             status = _without(EvidenceState.FAILED, EvidenceReason.DEFECT, "a defect of Leakwarden; see its log", now)
         log.info("evidence", extra={"report": request.report, "state": str(status.state), "reason": status.reason})
         return status
+
+    async def baseline(self, request: CaptureRequest) -> bool:
+        """Count once what a healthy pod of this template has at each stack; True where that is known now."""
+        key = baseline_key(request)
+        try:
+            async with asyncio.timeout(COUNTING):
+                if await self.baselines.get(key) is not None:
+                    return True
+                facts = await read_pod(self.session, request.pod)
+                port = profile_port(request.spec.port, facts.annotation, facts.ports, request.container)
+                taken = await self.client.capture(
+                    Target(facts.pod, port, request.spec.path), request.goroutines, moments=1
+                )
+                goroutines, heaps = taken.of("goroutine"), taken.of("heap")
+                if not goroutines:
+                    return False
+                heap = heaps[0] if heaps else None
+                counts = await asyncio.to_thread(site_counts, goroutines[0], heap, self.clock())
+                await self.baselines.put(key, counts)
+                return True
+        except (NoPort, PodUnread, ProfileError, TimeoutError):
+            return False
+        except Exception:
+            log.exception("a baseline failed", extra={"workload": request.workload.key})
+            return False
 
     async def _capture(self, request: CaptureRequest, now: float) -> EvidenceStatus:
         spec = request.spec
@@ -92,9 +122,14 @@ class EvidenceProfiler:
             return _without(EvidenceState.FAILED, reason, str(unread), now)
         self._remember(request.workload.uid, now)
         taken = await self.client.capture(Target(facts.pod, port, spec.path), request.goroutines)
-        found = await asyncio.to_thread(suspects, taken.capture(), growing=growing(request.signal_type))
+        baseline = await self.baselines.get(baseline_key(request))
+        capture = taken.capture()
+        if baseline is not None and baseline.taken_at < now:
+            capture = replace(capture, baseline=baseline, baseline_seconds=now - baseline.taken_at)
+        found = await asyncio.to_thread(explain, capture, growing=growing(request.signal_type))
         places, trouble = await self._kept(request.report, taken.raw)
-        return _status(taken, found, places, trouble, now)
+        status = _status(taken, found, places, trouble, now)
+        return status if capture.baseline is None else status.model_copy(update={"baseline": _told(capture.baseline)})
 
     def _remember(self, workload: str, now: float) -> None:
         # An hour is longer than any cooldown that is worth one; a Deployment that is gone must not stay here.
@@ -115,11 +150,25 @@ class EvidenceProfiler:
             return {}, f"the store did not take them within {KEEPING:g}s"
 
 
+def baseline_key(request: CaptureRequest) -> str:
+    """A new template may be another binary, whose stacks are others."""
+    return f"{request.workload.uid}-{request.workload.template_hash or 'unknown'}"
+
+
+def _told(counts: SiteCounts) -> BaselineStatus:
+    return BaselineStatus(
+        taken_at=format_time(counts.taken_at),
+        goroutines=sum(counts.goroutines.values()),
+        heap_bytes=sum(counts.memory.values()),
+        sites=len(counts.goroutines) + len(counts.memory),
+    )
+
+
 def _without(state: EvidenceState, reason: EvidenceReason, message: str, now: float) -> EvidenceStatus:
     return EvidenceStatus(state=state, reason=str(reason), message=message[:1024], attempted_at=format_time(now))
 
 
-def _status(taken: Taken, found: list[Suspect], places: Mapping[str, str], trouble: str, now: float) -> EvidenceStatus:
+def _status(taken: Taken, found: Findings, places: Mapping[str, str], trouble: str, now: float) -> EvidenceStatus:
     missed = [miss for miss in taken.missed if not _expected(miss)]
     state = EvidenceState.CAPTURED
     if missed:
@@ -128,13 +177,15 @@ def _status(taken: Taken, found: list[Suspect], places: Mapping[str, str], troub
     messages = [*dict.fromkeys(f"{miss.profile}: {miss.message}" if miss.profile else miss.message for miss in missed)]
     if trouble:
         messages.append(f"the profiles are not kept: {trouble}")
+    suspects = told(found.suspects)
     return EvidenceStatus(
         state=state,
         reason=reason,
         message="; ".join(messages)[:1024],
         attempted_at=format_time(now),
         summary=summary(found),
-        suspects=told(found),
+        suspect=short_place(suspects),
+        suspects=suspects,
         profiles=[_profile(name, data, taken, places, now) for name, data in taken.raw.items()],
     )
 

@@ -17,6 +17,9 @@ from leakwarden.adapters.evidence.store import LOCATION, NotStored, location
 log = logging.getLogger("leakwarden.evidence")
 
 _PARTIAL = ".partial-"
+_COUNTS = ".baselines"  # no namespace is called so
+COUNTS = 2000  # small documents, a few KiB each
+_LARGEST = 64 * 1024  # bytes of one that is read
 _ABANDONED = 3600.0  # s; a file that is being written is finished long before
 
 
@@ -57,21 +60,53 @@ class Volume:
             return await asyncio.to_thread((self._directory / place).read_bytes)
         return None
 
+    async def save(self, key: str, data: bytes) -> None:
+        """Keep a small document by key; of more than COUNTS of them the oldest go. Raises NotStored."""
+        async with self._one:
+            try:
+                await asyncio.to_thread(self._save, key, data)
+            except OSError as error:
+                raise NotStored(f"the volume cannot be written: {error.strerror}") from None
+
+    async def load(self, key: str) -> bytes | None:
+        """A small document; None where there is none. Raises NotStored."""
+
+        def read() -> bytes:
+            with (self._directory / _COUNTS / f"{key}.json").open("rb") as file:
+                return file.read(_LARGEST)
+
+        try:
+            return await asyncio.to_thread(read)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise NotStored(f"the volume cannot be read: {error.strerror}") from None
+
+    def _save(self, key: str, data: bytes) -> None:
+        folder = self._directory / _COUNTS
+        self._replace(folder / f"{key}.json", data)
+        kept = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in kept[: max(0, len(kept) - COUNTS)]:
+            path.unlink(missing_ok=True)
+
     def _write(self, files: Mapping[str, bytes]) -> None:
         self._prune(sum(map(len, files.values())))
         for place, data in files.items():
-            path = self._directory / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(partial, path)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+            self._replace(self._directory / place, data)
+
+    @staticmethod
+    def _replace(path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
 
     def _prune(self, room: int) -> None:
         """Make room: what is too old goes, then the oldest until the rest and `room` fit."""

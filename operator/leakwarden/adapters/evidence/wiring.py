@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from leakwarden.adapters.cluster import Session
+from leakwarden.adapters.evidence.baselines import Baselines, CountStore
 from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation, mounted
 from leakwarden.adapters.evidence.descriptors import PodDescriptors
 from leakwarden.adapters.evidence.pools import Pools
@@ -58,12 +59,13 @@ async def wire(
         max_goroutines=settings.evidence_max_goroutines,
     )
     store: Store = Nowhere()
+    counts: CountStore | None = None
     routes: list[web.RouteDef] = []
     if settings.evidence_directory is not None:
         volume = Volume(
             settings.evidence_directory, int(settings.evidence_directory_size), settings.evidence_directory_age
         )
-        store, routes = volume, [route(volume)]
+        store, counts, routes = volume, volume, [route(volume)]
     elif settings.evidence_bucket and settings.evidence_bucket_credentials is not None:
         place = BucketLocation(
             settings.evidence_bucket,
@@ -71,9 +73,10 @@ async def wire(
             settings.evidence_bucket_region,
             settings.evidence_bucket_prefix,
         )
-        store = await stack.enter_async_context(Bucket(place, mounted(settings.evidence_bucket_credentials)))
+        bucket = await stack.enter_async_context(Bucket(place, mounted(settings.evidence_bucket_credentials)))
+        store, counts = bucket, bucket
     pools = Pools(sources, default, settings.bucket)
     reader = None
     if image := settings.evidence_descriptors_image:
         reader = PodDescriptors(session, cluster, image, settings.evidence_descriptors_timeout)
-    return Wired(EvidenceProfiler(session, client, store, pools, time.time), routes, reader)
+    return Wired(EvidenceProfiler(session, client, store, pools, time.time, Baselines(counts)), routes, reader)

@@ -40,6 +40,8 @@ def _families() -> dict[str, tuple[str, str] | None]:
             found[row.kubelet.value] = None
             if row.kubelet.limit is not None:
                 found[row.kubelet.limit] = row.kubelet.limit_label
+            if row.kubelet.processes is not None:
+                found[row.kubelet.processes] = None
     return found
 
 
@@ -150,5 +152,15 @@ class Memory:
         return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
 
     def limit(self, families: Families, key: SeriesKey, now: float) -> float | None:
-        ring = self._rings.get(families.limit or "", {}).get(key)
-        return real_limit(ring.latest) if ring is not None and ring.seen >= now - LIMIT_AGE else None
+        """The limit that holds for the container as a whole; None where it is that of one process among several, or
+        where it is not known how many there are."""
+        if families.processes is not None:
+            processes = self._newest(families.processes, key, now)
+            if processes is None or processes > 1:
+                return None
+        newest = self._newest(families.limit or "", key, now)
+        return real_limit(newest) if newest is not None else None
+
+    def _newest(self, family: str, key: SeriesKey, now: float) -> float | None:
+        ring = self._rings.get(family, {}).get(key)
+        return ring.latest if ring is not None and ring.seen >= now - LIMIT_AGE else None

@@ -125,7 +125,8 @@ class KubeletSource:
             points = self._memory.points(families.value, key, since, now, row.never_zero)
             if points is not None:
                 series[key] = points
-            limit = self._memory.limit(families, key, now)
+            highest = float(points.v.max()) if points is not None else -math.inf
+            limit = row.believed(self._memory.limit(families, key, now), highest)
             if limit is not None:
                 limits[key] = limit
         return Sampled(series=series, limits=limits)

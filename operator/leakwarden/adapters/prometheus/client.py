@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import asyncio
 import http.cookiejar
+import logging
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 import urllib3
@@ -36,6 +39,7 @@ from urllib3.util.retry import Retry
 from leakwarden import __version__
 from leakwarden.adapters.prometheus.credentials import CredentialsUnreadable, EndpointCredentials
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.adapters.prometheus.parts import Parted, halves, together
 from leakwarden.adapters.prometheus.response import (
     BadResponse,
     Choices,
@@ -46,10 +50,13 @@ from leakwarden.adapters.prometheus.response import (
     error_type,
     join,
 )
-from leakwarden.core.model.readings import Answer, Query, QueryFailed
+from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
 from leakwarden.core.promql import literal_regex, matcher
-from leakwarden.core.signals.catalogue import Labels, render, row_of
+from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
+from leakwarden.engine.fair_shares import in_turn
 from leakwarden.engine.ports import QuestionFailed
+
+log = logging.getLogger("leakwarden.prometheus")
 
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
 WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
@@ -59,6 +66,14 @@ MAX_POINTS = 11_000  # Prometheus refuses a range of more
 _LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, which proxies may forbid
 _CHUNK = 1 << 16
 _ERROR_BODY = 1 << 16
+INSTANTS = 8  # instant queries at once, in threads of their own: those that hang must not hold up readings
+# Thanos and VictoriaMetrics answer with a part where stores are away, unless they are asked for all or nothing. Others do
+# not know these and pass them over, as Prometheus does with whatever it does not know.
+ALL_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
+APART_FOR = 3600.0  # s for which namespaces stay parted after an answer for all of them together was too much
+CHOICES_KEPT = 3600.0  # s after a query was last asked
+SLOW_FOR = 300.0  # s for which the queries of a namespace come last, after one of them was too slow
+TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 
 
 class ReadFailed(Exception):
@@ -156,8 +171,11 @@ def _refusal(status: int, body: bytes) -> ReadFailed:
         return ReadFailed("Unauthorized", f"it refuses the credentials (HTTP {status})")
     if error_type(body) in ("timeout", "canceled"):
         return ReadFailed("Timeout", f"it gave the query up after its own time limit (HTTP {status})")
-    if status in (400, 422):
+    if status == 400 or (status == 422 and error_type(body) == "bad_data"):
         return ReadFailed("BadQuery", f"it does not accept the query (HTTP {status})")
+    if status == 422:
+        # `execution`: a store that is away, too many samples, series that do not match one to one for a moment.
+        return ReadFailed("ExecutionFailed", f"it could not carry the query out now (HTTP {status})")
     if status == 429 or status >= 500:
         return ReadFailed("ServerError", f"it answered HTTP {status}")
     return ReadFailed("BadResponse", f"it answered HTTP {status}; is its url that of a Prometheus?")
@@ -179,6 +197,28 @@ def _explained(error: Exception, timeout: float) -> ReadFailed:
     if isinstance(error, requests.ConnectionError):
         return ReadFailed("Unreachable", "it cannot be reached")
     return ReadFailed("BadResponse", f"reading it failed ({type(error).__name__})")
+
+
+class _Span(NamedTuple):
+    """What is read: points in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
+
+    since: float
+    now: float
+    step: float
+    until: float
+
+
+def _home(query: Query) -> str:
+    """The namespace that a query is of; empty for those of all namespaces, which come first."""
+    return next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else ""
+
+
+def _believed(row: Row, answer: Answer) -> Answer:
+    if not isinstance(answer, Sampled):
+        return answer
+    highest = {key: float(points.v.max()) for key, points in answer.series.items()}
+    limits = {key: row.believed(limit, highest.get(key, -math.inf)) for key, limit in answer.limits.items()}
+    return replace(answer, limits={key: limit for key, limit in limits.items() if limit is not None})
 
 
 class PrometheusSource:
@@ -204,13 +244,22 @@ class PrometheusSource:
             url=endpoint.url, session=self._session, retry=Retry(0, read=False), timeout=endpoint.timeout
         )
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"prometheus-{endpoint.name}")
+        self._instant_threads = ThreadPoolExecutor(INSTANTS, thread_name_prefix=f"prometheus-{endpoint.name}-instant")
         self._choices: dict[str, Choices] = {}
+        self._parted: dict[str, Parted] = {}
+        self._slow: dict[str, float] = {}  # namespace -> since when, monotonic s
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for each key, within three times the endpoint's timeout. Never raises."""
         loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        self._choices = {key: each for key, each in self._choices.copy().items() if began - each.asked < CHOICES_KEPT}
+        self._parted = {key: each for key, each in self._parted.copy().items() if each.until > began}
+        self._slow = {name: at for name, at in self._slow.copy().items() if began - at < SLOW_FOR}
+        span = _Span(since, now, step, began + 2 * self._endpoint.timeout)
         futures = {
-            loop.run_in_executor(self._threads, self._answer, query, since, now, step): query for query in queries
+            loop.run_in_executor(self._threads, self._answer, query, span): query
+            for query in in_turn(queries, _home, self._slow.keys())
         }
         if not futures:
             return {}
@@ -227,28 +276,68 @@ class PrometheusSource:
         """The label sets that an instant query finds, for metrics that say it all in their labels. `query` is whole
         PromQL, never a user's. Raises ReadFailed."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._label_sets, query, at)
+            return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._label_sets, query, at)
         except Exception as error:
             raise _explained(error, self._endpoint.timeout) from None
 
     async def values(self, query: str, at: float) -> Sequence[float]:
         """The values that an instant query yields. `query` is whole, confined PromQL. Raises QuestionFailed."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._instant, query, at)
+            return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._instant, query, at)
         except Exception as error:
             told = _explained(error, self._endpoint.timeout)
             raise QuestionFailed(f"Prometheus {self.name}: {told.message}") from None
 
     async def close(self) -> None:
         """Let go of threads and connections; a request under way ends by its own timeout."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._instant_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
-    def _answer(self, query: Query, since: float, now: float, step: float) -> Answer:
+    def _answer(self, query: Query, span: _Span) -> Answer:
+        """For all namespaces together; where that is too much, for halves of them, down to the namespace that is the cause.
+        What was found stands for an hour, so that the others are read in a few queries meanwhile."""
+        if query.confined or len(query.namespaces) < 2:
+            return self._tried(query, span)
+        parts = self._parted[query.key].of(query.namespaces) if query.key in self._parted else [query.namespaces]
+        waiting, answers = deque(parts), dict[frozenset[str], Answer]()
+        while waiting:
+            part = waiting.popleft()
+            if answers and time.monotonic() > span.until:
+                answers[part] = self._failed(ReadFailed("Timeout", "the queries took too long together"))
+                continue
+            answer = self._tried(replace(query, namespaces=part), span)
+            if isinstance(answer, QueryFailed) and answer.reason in TOO_MUCH and len(part) > 1:
+                waiting.extend(halves(part))
+            else:
+                answers[part] = answer
+        if len(answers) > len(parts) or query.key in self._parted:
+            self._part(query.key, answers)
+        return together(answers)
+
+    def _part(self, key: str, answers: Mapping[frozenset[str], Answer]) -> None:
+        known = self._parted.get(key)
+        until = known.until if known is not None else time.monotonic() + APART_FOR
+        causes = sorted(
+            next(iter(part)) for part, each in answers.items() if isinstance(each, QueryFailed) and len(part) == 1
+        )
+        if causes and (known is None or known.causes != causes):
+            log.warning(
+                "the readings of these namespaces are too much, and are asked for apart from the others",
+                extra={"source": self.name, "query": key, "namespaces": causes[:20]},
+            )
+        self._parted[key] = Parted([*sorted(answers, key=len, reverse=True)], causes, until)
+
+    def _tried(self, query: Query, span: _Span) -> Answer:
         try:
-            return self._read(query, since, now, step)
+            return self._read(query, span.since, span.now, span.step)
         except Exception as error:  # a failure is an answer: one query must not stop a tick
-            return self._failed(_explained(error, self._endpoint.timeout))
+            told = _explained(error, self._endpoint.timeout)
+            if len(query.namespaces) == 1 and told.reason in TOO_MUCH:
+                (namespace,) = query.namespaces
+                self._slow[namespace] = time.monotonic()
+                told = ReadFailed(told.reason, f"{told.message}, for namespace {namespace} alone")
+            return self._failed(told)
 
     def _failed(self, error: ReadFailed) -> QueryFailed:
         return QueryFailed(error.reason, f"Prometheus {self.name}: {error.message}")
@@ -258,7 +347,7 @@ class PrometheusSource:
         last = math.floor(now / step) * step
         first = max((math.floor(since / step) + 1) * step, last - (MAX_POINTS - 1) * step)
         first = min(first, last)
-        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s"}
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING}
         values: list[RawSeries] = self._client.custom_query_range(
             self._promql(query, query.value),
             start_time=datetime.fromtimestamp(first, UTC),
@@ -280,15 +369,18 @@ class PrometheusSource:
             namespace=next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else None,
             drop_zeros=row is not None and row.never_zero,
         )
-        return join(values, limits, scope, self._choices.setdefault(query.key, Choices()))
+        choices = self._choices.setdefault(query.key, Choices())
+        choices.asked = time.monotonic()
+        answer = join(values, limits, scope, choices)
+        return _believed(row, answer) if row is not None else answer
 
     def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
-        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
         found: list[RawSeries] = self._client.custom_query(query, params=asked)
         return [series.metric for series in found]
 
     def _instant(self, query: str, at: float) -> list[float]:
-        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", "time": f"{at:.0f}"}
+        asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
         found: list[RawSeries] = self._client.custom_query(query, params=asked)
         # A series without a number (a native histogram) is an answer all the same, and none that says zero.
         return [float(series.value[1]) if series.value is not None else math.nan for series in found]

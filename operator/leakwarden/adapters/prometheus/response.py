@@ -43,13 +43,15 @@ class RawSeries(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    result: list[RawSeries]
+    # null is what Google's frontend, Cortex and old Prometheus write where there is nothing.
+    result: list[RawSeries] | None
 
 
 class _Body(msgspec.Struct):
     status: str
     data: _Data | None = None
     warnings: list[str] | None = None
+    isPartial: bool | None = None  # noqa: N815 (VictoriaMetrics' name)
 
 
 class _Error(msgspec.Struct):
@@ -69,9 +71,11 @@ def decode(body: bytes) -> list[RawSeries]:
     if answer.status != "success" or answer.data is None:
         raise BadResponse
     # Remarks about the query itself (Prometheus 2.48 and later) are no missing data; any other warning is.
-    if any(not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()):
+    if answer.isPartial or any(
+        not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()
+    ):
         raise PartialResponse
-    return answer.data.result
+    return answer.data.result or []
 
 
 def error_type(body: bytes) -> str:
@@ -106,9 +110,10 @@ class _Candidate:
 
 @dataclass(slots=True)
 class Choices:
-    """Which of several series with different limits was shown last, by key."""
+    """Which of several series with different limits was shown last, by key; `asked` when, in monotonic s."""
 
     shown: dict[SeriesKey, Identity] = field(default_factory=dict)
+    asked: float = 0.0
 
 
 def join(values: Sequence[RawSeries], limits: Sequence[RawSeries], scope: Scope, choices: Choices) -> Answer:
@@ -150,7 +155,8 @@ def join(values: Sequence[RawSeries], limits: Sequence[RawSeries], scope: Scope,
         new = best.points.t > scope.since
         if new.any():
             shown[key] = Points(t=best.points.t[new], v=best.points.v[new])
-    choices.shown = chosen
+    others = {key: each for key, each in choices.shown.items() if key.namespace not in scope.namespaces}
+    choices.shown = {**others, **chosen}
     return Sampled(series=shown, limits=known)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, ruled, rules
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
 # A scale-out that nobody gave a time to live is taken back after this.
 DEFAULT_TIME_TO_LIVE = "1h"
-LEAST_TIMEOUT = 60.0  # s; the least that node-healthcheck-operator allows a remediation, too
 
 
 class ActionType(StrEnum):
@@ -45,33 +45,25 @@ class Action(Model):
         " connections it makes things worse and is refused. Escalate: change nothing and call for a person, once: a"
         " Warning Event, the condition Stalled and a metric."
     )
-    timeout: Duration = Field(
+    # 1m is the least that node-healthcheck-operator allows a remediation, too.
+    timeout: Annotated[Duration, Within("1m", "1d")] = Field(
         default="10m",
         description="After this long without a proof that it helped (or, for EvictPod, while a PodDisruptionBudget forbids"
-        " it) the next action of the list is considered. At least 1m. Default 10m.",
-        json_schema_extra=rules(("duration(self) >= duration('1m')", "timeout must be at least 1m")),
+        " it) the next action of the list is considered. From 1m to 1d. Default 10m.",
     )
     max_replicas: int | None = Field(
         default=None,
         ge=2,
         le=1000,
-        description="For ScaleOut: never scale beyond this many replicas. Required there, it has no default.",
+        description="For ScaleOut: never scale beyond this many replicas. From 2 to 1000. Required there, it has no default.",
     )
-    time_to_live: Duration | None = Field(
+    time_to_live: Annotated[Duration, Within("1m", "7d")] | None = Field(
         default=None,
         description="For ScaleOut: after this long the replica is taken back, unless somebody else changed the replicas"
-        " meanwhile. At least 1m. Default 1h.",
-        json_schema_extra=rules(("duration(self) >= duration('1m')", "timeToLive must be at least 1m")),
+        " meanwhile. From 1m to 7d. Default 1h.",
     )
 
     @property
     def lives_for(self) -> float:
         """Seconds until a scale-out is taken back."""
         return parse_duration(self.time_to_live or DEFAULT_TIME_TO_LIVE)
-
-    @field_validator("timeout", "time_to_live")
-    @classmethod
-    def _long_enough(cls, value: str | None) -> str | None:
-        if value is not None and parse_duration(value) < LEAST_TIMEOUT:
-            raise ValueError(f"{value!r} is too short; at least 1m")
-        return value

@@ -1,6 +1,6 @@
 """Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
-and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test compares the
-README's tables with both.
+and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test
+compares the tables of docs/reference/conditions.md with both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ConditionType(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition is what it is. The docstring of each member is what the README says."""
+    """Why a condition is what it is. REASON_MEANINGS has the text that the reference shows."""
 
     # Ready
     RECONCILED = "Reconciled"
@@ -30,6 +30,8 @@ class ConditionReason(StrEnum):
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
     RIGHTS_MISSING = "RightsMissing"
     SILENCES_UNREAD = "SilencesUnread"
+    LIMIT_EXCEEDED = "LimitExceeded"
+    DEFECT = "Defect"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
     ESCALATED = "Escalated"
@@ -53,8 +55,9 @@ class ConditionReason(StrEnum):
 REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.RECONCILED: "The policy is understood and in force.",
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
-    " is allowed. Nothing is done for this policy until it is corrected; other policies are not affected.",
-    ConditionReason.CONFLICTED: "An older policy selects the same Deployment and acts on it; this one leaves it alone.",
+    " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
+    " no younger policy acts there meanwhile.",
+    ConditionReason.CONFLICTED: "An older policy selects the same Deployment, in mode Observe as well as in Enforce; this one leaves it alone.",
     ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
@@ -65,6 +68,11 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
     " alertmanager), so that nobody knows what is silenced. Targets are judged, and nothing is done; configure one, or"
     " leave the field out.",
+    ConditionReason.LIMIT_EXCEEDED: "The namespace has more policies than the installation has in force at once"
+    " (guards.namespacePolicies in the chart's values); the oldest are, and this one is not. Nothing is done for it.",
+    ConditionReason.DEFECT: "An error in Leakwarden itself kept this policy from being read, judged or carried out; the message"
+    " says since when its status is not current, the operator's log has the traceback, and leakwarden_defects_total counts"
+    " it. Other policies are not affected.",
     ConditionReason.CIRCUIT_OPEN: "As many actions in a row as spec.remediation.circuitBreaker allows did not help on the"
     " Deployments that the message names; nothing more is done to them until its sleepWindow is over.",
     ConditionReason.ESCALATED: "A person was called for the pods that the message names, since nothing else that"
@@ -94,6 +102,7 @@ class SkipReason(StrEnum):
     PAUSED = "Paused"
     CONFLICTED = "Conflicted"
     OPTED_OUT = "OptedOut"
+    POD_PROTECTED = "PodProtected"
     NOT_PERMITTED = "NotPermitted"
     OUTSIDE_MAINTENANCE = "OutsideMaintenance"
     VETOED = "Vetoed"

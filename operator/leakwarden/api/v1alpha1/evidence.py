@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from leakwarden.api.v1alpha1.schema import Duration, Model
+from leakwarden.api.v1alpha1.schema import Duration, Model, Within
 
 
 class EphemeralContainer(Model):
@@ -49,7 +51,7 @@ class Evidence(Model):
         default=None,
         ge=1,
         le=65535,
-        description="The port that serves /debug/pprof. Default: from the pod's annotation or its named container ports.",
+        description="The port that serves /debug/pprof, from 1 to 65535. Default: from the pod's annotation or its named container ports.",
     )
     path: str = Field(
         default="/debug/pprof",
@@ -58,8 +60,9 @@ class Evidence(Model):
         pattern=r"^/[^\s?#]*$",
         description="The path that the profiles are under. Default /debug/pprof.",
     )
-    cooldown: Duration = Field(
-        default="10m", description="The least time between two captures from one Deployment. Default 10m."
+    cooldown: Annotated[Duration, Within("0s", "7d")] = Field(
+        default="10m",
+        description="The least time between two captures from one Deployment. At most 7d. Default 10m.",
     )
     descriptors: DescriptorEvidence = Field(
         default=DescriptorEvidence(),

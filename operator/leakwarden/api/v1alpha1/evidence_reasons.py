@@ -1,5 +1,5 @@
 """Why there is no evidence, or not all of it: one constant per cause, which stands in `status.evidence.reason` of a
-LeakReport. The README's tables are checked against this module by a test.
+LeakReport. docs/reference/evidence.md is generated from this module.
 """
 
 from __future__ import annotations

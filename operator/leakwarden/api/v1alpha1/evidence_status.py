@@ -13,6 +13,7 @@ MAX_SUSPECTS = 5
 MAX_PROFILES = 8
 MAX_DESCRIPTORS = 20
 MAX_DESCRIPTOR_LINE = 256
+SHORT_PLACE = 30
 
 
 class EvidenceState(StrEnum):
@@ -34,7 +35,21 @@ class SuspectStatus(LenientModel):
     count: int = Field(default=0, description="How many goroutines or objects are held there.")
     per_second: float | None = Field(default=None, description="How many more each second, between two captures.")
     confidence: str = Field(default="", max_length=16, description="High, Medium or Low.")
+    explains: float | None = Field(
+        default=None,
+        description="How much of the growth of goroutines, or of the heap, this line explains: 0 to 1. Absent where nothing"
+        " grew between the captures.",
+    )
     explanation: str = Field(default="", max_length=1024, description="What was seen, and the usual fix.")
+
+
+class BaselineStatus(LenientModel):
+    """What a healthy pod of the same template had, which growth is counted from."""
+
+    taken_at: str = Field(json_schema_extra={"format": "date-time"}, description="When it was counted.")
+    goroutines: int = Field(default=0, description="Goroutines at the sites that are kept.")
+    heap_bytes: int = Field(default=0, description="Bytes in use at the sites that are kept.")
+    sites: int = Field(default=0, description="How many sites, lines with their callers, are kept: 256 at most.")
 
 
 class ProfileStatus(LenientModel):
@@ -84,7 +99,14 @@ class EvidenceStatus(LenientModel):
     attempted_at: str | None = Field(
         default=None, json_schema_extra={"format": "date-time"}, description="When the capture began."
     )
-    summary: str = Field(default="", max_length=512, description="The first suspect in one line.")
+    summary: str = Field(
+        default="", max_length=512, description="The first suspect in one line; where nothing grew, what was looked at."
+    )
+    suspect: str = Field(
+        default="",
+        max_length=SHORT_PLACE,
+        description="The first suspect's file and line in short, for a table; its function where the file is not known.",
+    )
     suspects: list[SuspectStatus] = Field(
         default_factory=list, max_length=MAX_SUSPECTS, description="Suspects, the most likely first."
     )
@@ -96,6 +118,11 @@ class EvidenceStatus(LenientModel):
     )
     descriptor_reader: DescriptorReaderStatus | None = Field(
         default=None, description="The ephemeral container that reads them, where one was to be added."
+    )
+    baseline: BaselineStatus | None = Field(
+        default=None,
+        description="The healthy pod that growth is counted from; absent where none was counted before the leak, and growth"
+        " is then that between the two captures.",
     )
     profiles: list[ProfileStatus] = Field(
         default_factory=list, max_length=MAX_PROFILES, description="The profiles that were taken."

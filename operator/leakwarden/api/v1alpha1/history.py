@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from leakwarden.api.v1alpha1.schema import Duration, Model
+from leakwarden.api.v1alpha1.schema import Duration, Model, Within
 
 
 class ReportHistory(Model):
@@ -15,8 +17,9 @@ class ReportHistory(Model):
         default=50,
         ge=0,
         le=1000,
-        description="How many LeakReports of ended episodes are kept for this policy, the newest. Default 50.",
+        description="How many LeakReports of ended episodes are kept for this policy, the newest. At most 1000. Default 50.",
     )
-    time_to_live: Duration = Field(
-        default="720h", description="How long the LeakReport of an ended episode is kept. Default 720h (30 days)."
+    time_to_live: Annotated[Duration, Within("0s", "365d")] = Field(
+        default="720h",
+        description="How long the LeakReport of an ended episode is kept. At most 365d. Default 720h (30 days).",
     )

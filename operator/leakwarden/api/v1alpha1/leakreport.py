@@ -17,7 +17,7 @@ from leakwarden.api.v1alpha1.schema import LenientModel, rules
 from leakwarden.api.v1alpha1.status import ActionStatus
 
 MAX_EPISODE_ACTIONS = 8
-MAX_GUARDS = 40
+MAX_GUARDS = 48
 MAX_POINTS = 60
 SHORT = 1024
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, ruled
+from leakwarden.api.scalars import cel_duration, parse_duration
+from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
 
 class Verification(Model):
@@ -13,7 +15,8 @@ class Verification(Model):
 
     RULES = (
         Rule(
-            "!has(self.settle) || !has(self.timeout) || duration(self.timeout) > duration(self.settle)",
+            "!has(self.settle) || !has(self.timeout)"
+            f" || {cel_duration('self.timeout')} > {cel_duration('self.settle')}",
             "timeout must be longer than settle",
             lambda self: parse_duration(self.timeout) > parse_duration(self.settle),
             lambda self: f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}",
@@ -21,15 +24,17 @@ class Verification(Model):
     )
     model_config = ruled(RULES)
 
-    settle: Duration = Field(
+    settle: Annotated[Duration, Within("0s", "1d")] = Field(
         default="1m",
         description="How long all replicas must have served, with no rollout in progress, before the new pods are"
-        " compared with the old one. At least four scrape intervals, so that what is compared is new. Default 1m.",
+        " compared with the old one. At least four scrape intervals, so that what is compared is new. At most 1d."
+        " Default 1m.",
     )
-    timeout: Duration = Field(
+    timeout: Annotated[Duration, Within("0s", "1d")] = Field(
         default="10m",
         description="After this long an action whose benefit could not be seen is Inconclusive, which counts as a"
-        " failure. Longer than settle; the default is Kubernetes' own progressDeadlineSeconds. Default 10m.",
+        " failure. Longer than settle; the default is Kubernetes' own progressDeadlineSeconds. At most 1d."
+        " Default 10m.",
     )
 
 
@@ -41,10 +46,10 @@ class CircuitBreaker(Model):
         ge=1,
         le=20,
         description="After so many actions in a row on one target that were Ineffective or Inconclusive nothing more is"
-        " done to it; the policy says so and keeps advising. Default 3.",
+        " done to it; the policy says so and keeps advising. From 1 to 20. Default 3.",
     )
-    sleep_window: Duration = Field(
+    sleep_window: Annotated[Duration, Within("0s", "30d")] = Field(
         default="6h",
         description="How long nothing is done then. After it one action is tried; if it helps, remediation goes on, and if"
-        " it does not, the window begins anew. Default 6h.",
+        " it does not, the window begins again. At most 30d. Default 6h.",
     )

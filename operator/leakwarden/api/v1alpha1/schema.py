@@ -6,10 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
 
-from leakwarden.api.scalars import AMOUNT_PATTERN, DURATION_PATTERN, parse_amount, parse_duration
+from leakwarden.api.scalars import (
+    AMOUNT_PATTERN,
+    DURATION_PATTERN,
+    MAX_AMOUNT,
+    cel_duration,
+    parse_amount,
+    parse_duration,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +85,69 @@ def _check_duration(value: Any) -> Any:
 
 
 def _check_amount(value: Any) -> Any:
+    """A whole number may be written as one, as people do; the API server takes no other number here."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, float):
+        raise ValueError(f'write a number with a fraction as text: "{value}"')
     if isinstance(value, str):
         parse_amount(value)
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The least and the most that a duration may be, both included: a rule of the schema and of the model."""
+
+    least: str
+    most: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        value = cel_duration("self")
+        rule = f"{value} <= {cel_duration_of(self.most)}"
+        if parse_duration(self.least) > 0:
+            rule = f"{value} >= {cel_duration_of(self.least)} && {rule}"
+        return {**handler(schema), **rules((rule, f"must be from {self.least} to {self.most}"))}
+
+    def _check(self, value: str) -> str:
+        if not parse_duration(self.least) <= parse_duration(value) <= parse_duration(self.most):
+            raise ValueError(f"must be from {self.least} to {self.most}")
+        return value
+
+
+def cel_duration_of(text: str) -> str:
+    """A CEL constant of a duration."""
+    return f"duration('{round(parse_duration(text))}s')"
+
+
+class _IntOrText:
+    """In the schema: a whole number, or text."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            **{key: value for key, value in handler(schema).items() if key != "type"},
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maximum": MAX_AMOUNT,
+        }
+
+
 Duration = Annotated[
     str,
-    Field(pattern=DURATION_PATTERN, max_length=32),
+    Field(pattern=DURATION_PATTERN, min_length=2, max_length=32),
     BeforeValidator(_check_duration),
 ]
 AmountText = Annotated[
     str,
     Field(pattern=AMOUNT_PATTERN, max_length=32),
     BeforeValidator(_check_amount),
+    _IntOrText(),
 ]

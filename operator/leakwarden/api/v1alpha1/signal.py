@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, Rule, ruled, rules
+from leakwarden.api.v1alpha1.schema import AmountText, Duration, Model, Rule, Within, ruled, rules
 
 
 class SignalType(StrEnum):
@@ -22,6 +22,12 @@ class SignalType(StrEnum):
     LATENCY_P99 = "LatencyP99"
     PROMQL = "PromQL"
     ALERT = "Alert"
+
+
+class Measured(StrEnum):
+    """What a query of one's own measures, where a guard has to know it."""
+
+    CONNECTION_POOL = "ConnectionPool"
 
 
 class Role(StrEnum):
@@ -51,7 +57,15 @@ DEFAULT_ROLES = {
 SYMPTOMS = frozenset({SignalType.HTTP_ERRORS, SignalType.LATENCY_P99})
 MIN_REQUEST_RATE = 1.0  # requests/s and pod: 240 in the four minutes that a rate is taken over, 2 or 3 beyond the P99
 _SYMPTOM_TYPES = sorted(str(kind) for kind in SYMPTOMS)
-# [.] and not an escaped dot: a CEL string would read the backslash itself.
+LABEL_NAME = r"^[a-zA-Z_][a-zA-Z0-9_]*$"  # of Prometheus
+# threshold.above may be a number, for which CEL has no endsWith. What costs more than a few characters is left out: older
+# API servers take such a field for as long as a request may be, and refuse rules that would match it against a pattern.
+_PERCENT = "type(self.threshold.above) == string && self.threshold.above.endsWith('%')"
+_A_SHARE = (
+    "(type(self.threshold.above) == int ? self.threshold.above == 0 : self.threshold.above.endsWith('%')"
+    " || (!['k', 'M', 'G', 'T', 'i'].exists(unit, self.threshold.above.endsWith(unit))"
+    " && double(self.threshold.above) < 1.0))"
+)
 _ERROR_SHARE = r"^([0-9]+([.][0-9]+)?%|0([.][0-9]+)?)$"
 
 
@@ -59,16 +73,17 @@ class Threshold(Model):
     """A level that must not be exceeded for long."""
 
     above: AmountText = Field(
-        description="The level: a share of the signal's limit such as 80%, or a number such as 200, 10k or 512Mi."
+        description="The level: a share of the signal's limit such as 80%, or a number such as 200, 10k or 512Mi, of"
+        " at most 15 digits; one with a fraction is written as text."
         " A share needs a limit that can be read; without one the signal is Unknown. Where there is no limit, as for"
         " goroutines and sockets, a number is also what growth is judged against. Hazard: growth that will reach it within"
         " growth.exhaustsWithin then counts as Exhausting before the level is reached."
     )
-    for_: Duration = Field(
+    for_: Annotated[Duration, Within("0s", "1d")] = Field(
         default="5m",
         alias="for",
         description="How long every reading must lie above the level before the target counts as Exhausting. A gap"
-        " starts the time anew. Default 5m.",
+        " starts the time again. At most 1d, for which readings are kept. Default 5m.",
     )
 
 
@@ -77,11 +92,11 @@ class Growth(Model):
     growth of a signal is Unknown. On unless disabled: it sees a leak long before a threshold does."""
 
     enabled: bool = Field(default=True, description="Whether growth is judged. Default true.")
-    exhausts_within: Duration = Field(
+    exhausts_within: Annotated[Duration, Within("0s", "30d")] = Field(
         default="1h",
         description="A leaking target whose limit will be reached within this time counts as Exhausting, the verdict"
         " that acts, as does one that has used 95 % of it; with more time left it is Leaking, which is reported only."
-        " Default 1h.",
+        " At most 30d. Default 1h.",
     )
 
 
@@ -94,10 +109,19 @@ class AlertMatch(Model):
         pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
         description="The alert's name (its alertname label). Only alerts that are firing count, never pending ones.",
     )
-    labels: dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=256)]] = Field(
-        default_factory=dict,
-        max_length=16,
-        description="Labels that the alert must carry besides its name and the namespace of the policy.",
+    labels: dict[Annotated[str, Field(max_length=128, pattern=LABEL_NAME)], Annotated[str, Field(max_length=256)]] = (
+        Field(
+            default_factory=dict,
+            max_length=16,
+            description="Labels that the alert must carry besides its name and the namespace of the policy. A label's name is"
+            " one of Prometheus: letters, digits and _, and no digit first.",
+            json_schema_extra=rules(
+                (
+                    f"self.all(name, size(name) <= 128 && name.matches('{LABEL_NAME}'))",
+                    "each key must be the name of a label of Prometheus: letters, digits and _, no digit first, at most 128",
+                )
+            ),
+        )
     )
 
 
@@ -109,11 +133,19 @@ def _is_error_share(threshold: Threshold | None) -> bool:
     return threshold is None or re.fullmatch(_ERROR_SHARE, threshold.above) is not None
 
 
+_OWN_QUERY = (SignalType.PROMQL, SignalType.DB_POOL)
 _SIGNAL_RULES = (
     Rule(
-        "(self.type == 'PromQL') == has(self.query)",
-        "query is needed for type PromQL and only there",
-        lambda self: (self.type is SignalType.PROMQL) == (self.query is not None),
+        "self.type == 'PromQL' ? has(self.query) : (!has(self.query) || self.type == 'DBPool')",
+        "query is needed for type PromQL, and else only for DBPool",
+        lambda self: (
+            self.query is not None if self.type is SignalType.PROMQL else self.query is None or self.type in _OWN_QUERY
+        ),
+    ),
+    Rule(
+        "!has(self.kind) || self.type == 'PromQL'",
+        "kind is only for type PromQL",
+        lambda self: self.kind is None or self.type is SignalType.PROMQL,
     ),
     Rule(
         "(self.type == 'Alert') == has(self.alert)",
@@ -121,21 +153,19 @@ _SIGNAL_RULES = (
         lambda self: (self.type is SignalType.ALERT) == (self.alert is not None),
     ),
     Rule(
-        "!has(self.limitQuery) || self.type == 'PromQL'",
-        "limitQuery is only for type PromQL",
-        lambda self: self.limit_query is None or self.type is SignalType.PROMQL,
+        "!has(self.limitQuery) || has(self.query)",
+        "limitQuery is only for a signal with a query",
+        lambda self: self.limit_query is None or self.query is not None,
     ),
     Rule(
-        "self.type != 'PromQL' || has(self.threshold) || has(self.limitQuery)",
-        "a PromQL signal needs a threshold, or a limitQuery that its growth can be judged against",
-        lambda self: self.type is not SignalType.PROMQL or self.threshold is not None or self.limit_query is not None,
+        "!has(self.query) || has(self.threshold) || has(self.limitQuery)",
+        "a signal with a query needs a threshold, or a limitQuery that its growth can be judged against",
+        lambda self: self.query is None or self.threshold is not None or self.limit_query is not None,
     ),
     Rule(
-        "self.type != 'PromQL' || has(self.limitQuery) || !has(self.threshold) || !self.threshold.above.endsWith('%')",
-        "a threshold in percent of a PromQL signal needs a limitQuery",
-        lambda self: (
-            self.type is not SignalType.PROMQL or self.limit_query is not None or not _is_share(self.threshold)
-        ),
+        f"!has(self.query) || has(self.limitQuery) || !has(self.threshold) || !({_PERCENT})",
+        "a threshold in percent of a signal with a query needs a limitQuery",
+        lambda self: self.query is None or self.limit_query is not None or not _is_share(self.threshold),
     ),
     Rule(
         "self.type != 'Alert' || !has(self.threshold)",
@@ -158,12 +188,12 @@ _SIGNAL_RULES = (
         lambda self: self.min_request_rate is None or self.type in SYMPTOMS,
     ),
     Rule(
-        f"self.type != 'HTTPErrors' || !has(self.threshold) || self.threshold.above.matches('{_ERROR_SHARE}')",
+        f"self.type != 'HTTPErrors' || !has(self.threshold) || {_A_SHARE}",
         "a threshold of HTTPErrors is a share of the requests, such as 5% or 0.05",
         lambda self: self.type is not SignalType.HTTP_ERRORS or _is_error_share(self.threshold),
     ),
     Rule(
-        "self.type != 'LatencyP99' || !has(self.threshold) || !self.threshold.above.endsWith('%')",
+        f"self.type != 'LatencyP99' || !has(self.threshold) || !({_PERCENT})",
         "a threshold of LatencyP99 is a number of seconds, such as 1.5: a latency has no limit",
         lambda self: self.type is not SignalType.LATENCY_P99 or not _is_share(self.threshold),
     ),
@@ -200,14 +230,21 @@ class Signal(Model):
         default=None,
         min_length=1,
         max_length=2048,
-        description="PromQL for type PromQL, giving one series a pod with the label pod. The operator parses it and adds"
-        " the policy's namespace to every selector.",
+        description="PromQL for type PromQL, giving one series a pod with the label pod; for DBPool, the connections in use"
+        " of a pool whose metrics have names of their own. The operator parses it and adds the policy's namespace to every"
+        " selector.",
     )
     limit_query: str | None = Field(
         default=None,
         min_length=1,
         max_length=2048,
         description="PromQL that gives the limit of the same pods, for a threshold in percent and for growth.",
+    )
+    kind: Measured | None = Field(
+        default=None,
+        description="For type PromQL: what the query measures, where that decides what may be done. ConnectionPool: the"
+        " connections of a pool to a database or another service, for which ScaleOut is refused (WorsensLeak), since another"
+        " replica would open more of them. Default: nothing that forbids an action.",
     )
     alert: AlertMatch | None = Field(default=None, description="Which alert, for type Alert.")
     threshold: Threshold | None = Field(
@@ -228,11 +265,15 @@ class Signal(Model):
         strict=True,  # as the API server, which takes no "1" and no true for a number
         allow_inf_nan=False,
         description="For HTTPErrors and LatencyP99: requests a second that a pod must answer for its reading to count."
-        " Below, the signal is Unknown for that pod, neither healthy nor bad. Default 1. Hazard: with very few requests a"
+        " From 0.01 to 1000000. Below, the signal is Unknown for that pod, neither healthy nor bad. Default 1. Hazard: with very few requests a"
         " single failed one is a large share.",
         # The API server compares a whole number with the bound's whole part, and so takes 0 (seen on 1.37).
         json_schema_extra=rules(("self >= 0.01", "minRequestRate must be at least 0.01 requests a second")),
     )
+
+    @property
+    def is_connection_pool(self) -> bool:
+        return self.type is SignalType.DB_POOL or self.kind is Measured.CONNECTION_POOL
 
     @property
     def effective_role(self) -> Role:

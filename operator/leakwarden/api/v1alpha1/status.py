@@ -46,7 +46,9 @@ class Condition(LenientModel):
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When status last changed."
     )
-    reason: str = Field(max_length=1024, description="A CamelCase word for the cause; the README explains each.")
+    reason: str = Field(
+        max_length=1024, description="A CamelCase word for the cause; docs/reference/conditions.md explains each."
+    )
     message: str = Field(default="", max_length=32768, description="One line for people, with numbers and names.")
 
 
@@ -89,7 +91,7 @@ class SkipStatus(LenientModel):
 
     action: str = Field(default="", max_length=32, description="The action that was considered.")
     pod: str = Field(default="", max_length=253, description="The pod it would have been taken on.")
-    reasons: list[str] = Field(default_factory=list, max_length=40, description="Every guard that said no.")
+    reasons: list[str] = Field(default_factory=list, max_length=48, description="Every guard that said no.")
     message: str = Field(default="", max_length=1024, description="The guards' answers in one line.")
 
 

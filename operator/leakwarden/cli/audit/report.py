@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from leakwarden import __version__
 from leakwarden.cli.audit.files import DocumentPlace
 from leakwarden.core.audit import CHECKS, Finding, Severity, Skipped
+from leakwarden.core.model.text import printable as printable  # the other commands take it from here
 
 _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _COLOUR = {Severity.ERROR: "\033[31m", Severity.WARNING: "\033[33m", Severity.INFO: "\033[36m"}
@@ -33,11 +34,6 @@ class Audited:
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
-
-
-def printable(text: str) -> str:
-    """Without control characters: what stands in a manifest must not drive a terminal, nor break XML."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def summary(audited: Sequence[Audited]) -> str:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from leakwarden.cli.errors import BadPolicy, InputUnreadable, Unreplayable, fail, say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from leakwarden.core.detection.replay import Change
     from leakwarden.core.model.policy import Policy
 
-DONE, UNUSABLE, SKIPPED = 0, 2, 3  # exit codes
+COMMAND = "backtest"
+DONE, SKIPPED = 0, 3  # exit codes; 2 where nothing can be replayed
 
 _ABOUT = """\
 Replays what a Prometheus remembers, or recorded series, through the detector at the policy's interval, each moment from
@@ -60,7 +63,7 @@ _OF_PROMETHEUS = {"since": "1d", "namespace": None, "workload": (), "step": "1m"
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand. Imports nothing: --help must be quick."""
     parser = subparsers.add_parser(
-        "backtest",
+        COMMAND,
         help="replay the past: what would a policy have done?",
         description=_ABOUT,
         epilog=_EXIT,
@@ -88,10 +91,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
-    from leakwarden.cli.backtest.input import InputUnreadable
     from leakwarden.cli.backtest.options import seconds
-    from leakwarden.cli.backtest.policy import BadPolicy, load, rules_of
-    from leakwarden.cli.backtest.run import Unreplayable
+    from leakwarden.cli.backtest.policy import load, rules_of
 
     progress = BacktestProgress()
     try:
@@ -105,13 +106,13 @@ def run(args: argparse.Namespace) -> int:
         recording = _read(args, policy, progress)
     except (ValueError, BadPolicy, InputUnreadable) as error:
         progress.close()
-        return _refuse(str(error))
+        return fail(COMMAND, str(error))
     for problem in recording.problems:
-        _say(problem)
+        say(COMMAND, problem)
     if recording.skipped > len(recording.problems) > 0:
-        _say(f"and {recording.skipped - len(recording.problems)} more")
+        say(COMMAND, f"and {recording.skipped - len(recording.problems)} more")
     if not recording.series and not recording.skipped and not recording.empty:
-        return _refuse(f"{args.series}: holds no series that can be replayed")
+        return fail(COMMAND, f"{args.series}: holds no series that can be replayed")
     series = recording.series
     if args.prometheus is None and policy is not None:
         _tell_strangers(series, policy)
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         changes = _replay(series, rules, interval, args.jobs, progress)
     except Unreplayable as error:
         progress.close()
-        return _refuse(str(error))
+        return fail(COMMAND, str(error))
     changes = [each for each in changes if each[1].time < recording.until + interval]
     progress.close()
     try:
@@ -127,10 +128,10 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        return fail(COMMAND, f"{error.filename or 'standard output'}: {error.strerror or error}")
     if recording.skipped:
         lines = f"{recording.skipped} of {recording.lines} lines were skipped"
-        _say(lines if args.prometheus is None else f"{recording.skipped} parts could not be read")
+        say(COMMAND, lines if args.prometheus is None else f"{recording.skipped} parts could not be read")
         return SKIPPED
     return DONE
 
@@ -153,11 +154,14 @@ def _read(args: argparse.Namespace, policy: Policy | None, progress: BacktestPro
             setattr(args, name, default)
     asked = backtest_options.parse(args, policy)
     if policy is not None:
-        _say(f"the selector of {policy.name or 'the policy'} needs the cluster and is not applied; --workload narrows")
+        say(
+            COMMAND,
+            f"the selector of {policy.name or 'the policy'} needs the cluster and is not applied; --workload narrows",
+        )
     found = backtest_prometheus.read(asked.endpoint, asked.questions, asked.since, progress)
     progress.close()
     for note in found.notes:
-        _say(note)
+        say(COMMAND, note)
     if args.save is not None:
         save(args.save, found.recording.series, progress)
     return found.recording
@@ -168,9 +172,10 @@ def _tell_strangers(series: Sequence[Series], policy: Policy) -> None:
     others = sorted({one.namespace for one in series} - {policy.namespace})
     if others and policy.namespace:
         more = " and others" if len(others) > 3 else ""
-        _say(
+        say(
+            COMMAND,
             f"{policy.name or 'the policy'} is of namespace {policy.namespace}; what is recorded of"
-            f" {', '.join(others[:3])}{more} is judged as if it were in it"
+            f" {', '.join(others[:3])}{more} is judged as if it were in it",
         )
 
 
@@ -181,7 +186,7 @@ def _replay(
 
     left_out = rules.left_out(series)
     if left_out:
-        _say(left_out)
+        say(COMMAND, left_out)
     return replay_all(series, rules, interval, jobs, progress)
 
 
@@ -225,14 +230,3 @@ class BacktestProgress:
         if self._open:
             sys.stderr.write("\r\033[K")
             self._open = False
-
-
-def _refuse(text: str) -> int:
-    _say(text)
-    return UNUSABLE
-
-
-def _say(text: str) -> None:
-    from leakwarden.cli.audit.report import printable
-
-    print(f"leakwarden backtest: {printable(text)}", file=sys.stderr)

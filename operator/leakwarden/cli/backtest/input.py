@@ -13,6 +13,7 @@ from typing import IO
 import msgspec
 import numpy as np
 
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.catalogue import real_limit
@@ -30,10 +31,6 @@ _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 # Readings and their shares of the limit are kept in single precision, which ends at 3e38.
 _HIGHEST = 1e18
 _SMALLEST = 1e-18
-
-
-class InputUnreadable(Exception):
-    """The input as a whole cannot be read; the message is fit for people."""
 
 
 class _Line(msgspec.Struct):

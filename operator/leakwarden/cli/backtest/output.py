@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from leakwarden.api.scalars import format_duration
-from leakwarden.cli.audit.report import printable
 from leakwarden.cli.backtest.policy import Rules
 from leakwarden.core.detection.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT, UNKNOWN, VERDICTS
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change
+from leakwarden.core.model.text import printable
 
 Changes = Sequence[tuple[int, Change]]
 _MARKS = {HEALTHY: ".", UNKNOWN: "?", SUSPECT: "s", LEAKING: "L", EXHAUSTING: "E"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
+from leakwarden.cli.errors import BadPolicy
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.criteria import Standard, standard_of
@@ -16,10 +17,6 @@ from leakwarden.core.signals.criteria import Standard, standard_of
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import PolicySpec, Signal
     from leakwarden.core.model.policy import Policy
-
-
-class BadPolicy(Exception):
-    """The policy file cannot be used; the message is fit for people."""
 
 
 # What recordings call the built-in signals, besides the policy's own name for one, its type and the names that its

@@ -17,9 +17,10 @@ from leakwarden.adapters.prometheus.client import PrometheusSource, ReadFailed
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.scalars import format_duration
 from leakwarden.cli.backtest.history import Part, RecordedHistory
-from leakwarden.cli.backtest.input import InputUnreadable, Recording
+from leakwarden.cli.backtest.input import Recording
 from leakwarden.cli.backtest.owners import Owners
 from leakwarden.cli.backtest.questions import CONTAINER_START, CONTEXT_KEY, MEMORY, START, Questions
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.resampling import values_beside
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
@@ -30,7 +31,7 @@ LONGEST = 21_600.0  # s of a window: 6 h of 5,000 pods at one minute are 64 MiB,
 SHORTEST = 2_700.0  # s; what a server cannot answer for three quarters of an hour it will not answer for less
 # Readings held at once. With time, rate and cycles each takes 32 bytes, and the replay needs as much again: 1.3 GB.
 MOST_READINGS = 20_000_000
-_TOO_MUCH = frozenset({"TooLarge", "Timeout", "BadQuery"})  # BadQuery: 422 is also "too many samples"
+_TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})  # ExecutionFailed is also "too many samples"
 _PASSING = frozenset({"ServerError", "Unreachable", "Timeout"})
 _HOPELESS = frozenset({"Unauthorized", "CredentialsUnreadable", "Unreachable"})
 _PAUSES = (1.0, 4.0)  # s before the second and third try; a restarting server takes longer, a proxy's hiccup does not
@@ -248,6 +249,10 @@ class _Reading:
                 self._give_up(name, answer, begin, end)
                 if answer.reason == "BadQuery":
                     self._refused.add(key)
+            elif isinstance(answer, Sampled) and answer.failed:
+                namespace, failed = min(answer.failed.items())
+                more = f" and {len(answer.failed) - 1} more" if len(answer.failed) > 1 else ""
+                self._give_up(f"{self.questions.names.get(key, key)} of {namespace}{more}", failed, begin, end)
         return answers
 
     def _give_up(self, what: str, failed: QueryFailed, since: float, until: float) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from leakwarden.cli.backtest.policy import Rules
+from leakwarden.cli.errors import Unreplayable
 from leakwarden.core.detection.detector import UNKNOWN
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change, replay
@@ -23,10 +24,6 @@ from leakwarden.core.signals.criteria import JudgementReason, Standard
 _BATCH = 4_000_000
 # Below this a second process costs more than it saves.
 _WORTH_IT = 1_500_000
-
-
-class Unreplayable(Exception):
-    """The replay came to no end; the message is fit for people."""
 
 
 _Job = tuple[tuple[int, ...], list[Series], Standard, float]

@@ -8,7 +8,7 @@ from io import BufferedIOBase
 
 import msgspec
 
-from leakwarden.cli.backtest.input import InputUnreadable
+from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.model.readings import Floats
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation
 from leakwarden.adapters.evidence.sigv4 import SigningCredentials
 from leakwarden.adapters.evidence.store import NotStored
-from leakwarden.cli.evidence.command import NotGiven
+from leakwarden.cli.errors import NotGiven
 
 _ENDPOINT = re.compile(r"https?://[^/?#@\\s]+/?")
 

@@ -6,14 +6,17 @@ import argparse
 import asyncio
 import hashlib
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from leakwarden.cli.errors import NotGiven, fail, say
+from leakwarden.core.model.text import printable
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
     from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus, ProfileStatus
 
+COMMAND = "evidence"
 COMPLETE, MISSING, FAILED = 0, 1, 2  # exit codes
 SERVICE = "leakwarden/leakwarden-evidence"  # as README installs it
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -21,13 +24,9 @@ _LAST = re.compile(r"((?:goroutine|heap|goroutineleak)(?:-[0-9])?)[.][0-9a-f]{32
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9._/-]+)", re.ASCII)
 
 
-class NotGiven(Exception):
-    """Something was not given; the message is one line for people."""
-
-
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "evidence",
+        COMMAND,
         help="download the profiles of a LeakReport",
         description="Download the raw profiles that were taken for a LeakReport; `go tool pprof` opens them as they are."
         " From the operator's volume they come through the API server, which needs the right to get leakreports in the"
@@ -54,7 +53,6 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from leakwarden.cli.audit.report import printable
     from leakwarden.engine.ports import ClusterUnavailable
 
     service = arguments.service.split("/")
@@ -64,32 +62,27 @@ def run(arguments: argparse.Namespace) -> int:
         *(("--service", s) for s in service),
     ):
         if _NAME.fullmatch(value) is None:
-            return _fail(f"{option} {printable(value[:60])!r} is not a name that Kubernetes allows")
+            return fail(COMMAND, f"{option} {printable(value[:60])!r} is not a name that Kubernetes allows")
     if len(service) != 2:
-        return _fail("--service takes NAMESPACE/NAME")
+        return fail(COMMAND, "--service takes NAMESPACE/NAME")
     try:
         evidence, found = asyncio.run(_download(arguments))
     except (ClusterUnavailable, NotGiven) as error:
-        return _fail(printable(str(error)))
+        return fail(COMMAND, str(error))
     print(printable(evidence.summary or "nothing is suspected"))
     if not found:
         words = evidence.message or "this installation keeps no profiles"
-        print(f"leakwarden evidence: no profile was kept: {printable(words)}", file=sys.stderr)
+        say(COMMAND, f"no profile was kept: {words}")
         return MISSING
     directory = Path(arguments.output)
     directory.mkdir(parents=True, exist_ok=True)
     for name, data in found:
         if isinstance(data, NotGiven):
-            print(f"leakwarden evidence: {printable(f'{name}: {data}')}", file=sys.stderr)
+            say(COMMAND, f"{name}: {data}")
         else:
             (directory / name).write_bytes(data)
             print(f"{directory / name}  {len(data)} bytes")
     return MISSING if any(isinstance(data, NotGiven) for _, data in found) else COMPLETE
-
-
-def _fail(message: str) -> int:
-    print(f"leakwarden evidence: {message}", file=sys.stderr)
-    return FAILED
 
 
 async def _download(arguments: argparse.Namespace) -> tuple[EvidenceStatus, list[tuple[str, bytes | NotGiven]]]:

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leakwarden.cli.errors import NoProfiles, fail, say
+from leakwarden.cli.evidence.shared import PATH
+
 if TYPE_CHECKING:
-    from leakwarden.core.profile.evidence import Suspect
+    from leakwarden.core.profile.evidence import Findings
     from leakwarden.core.profile.pprof import Profile
     from leakwarden.core.profile.suspects import Capture
 
-
-PATH = "/debug/pprof"
-
-
-class NoProfiles(Exception):
-    """There is nothing to name suspects from; the message is one line for people."""
+COMMAND = "suspects"
+SHORTEST, LONGEST = 10.0, 3600.0  # s that --for may take
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "suspects",
+        COMMAND,
         help="name the lines of a Go service that leak, from its profiles",
-        description="Name the lines that leak, from profiles as /debug/pprof gives them: two goroutine profiles some"
-        " seconds apart, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
-        " read from the files. With --pod they are taken from a running pod first, through the API server, which needs"
-        " the right to get pods and pods/proxy. Exit code 0: nothing is suspected; 1: something is; 2: a file or the pod"
-        " cannot be read.",
+        description="Name the lines that leak, from profiles as /debug/pprof gives them: any number of goroutine profiles of"
+        " one process, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
+        " read from the files. The longer the time between the first and the last, and the more there are, the surer: two"
+        " captures within seconds cannot tell a leak from load. With --pod they are taken from a running pod first, through"
+        " the API server, which needs the right to get pods and pods/proxy. Exit code 0: nothing grew, and so nothing is"
+        " suspected; 1: something is; 2: a file or the pod cannot be read.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="profiles of one process (.pb.gz, not text)")
     parser.add_argument("--pod", metavar="NAMESPACE/POD", help="take the profiles of this pod, ten seconds apart")
+    parser.add_argument(
+        "--for",
+        dest="duration",
+        metavar="DURATION",
+        help="with --pod: take them over this time, such as 2m: a capture at the start, at the end and three between",
+    )
     parser.add_argument(
         "--port", type=int, help="with --pod: the port of /debug/pprof (default: as the operator finds it)"
     )
@@ -45,11 +50,15 @@ def add_parser(commands: Any) -> None:
         "--growing",
         action="append",
         default=[],
-        choices=["goroutines", "descriptors", "connections", "memory"],
+        choices=["goroutines", "descriptors", "connections", "memory", "rss"],
         help="what is known to grow for minutes, e.g. from a dashboard: then less growth between the profiles is enough",
     )
     parser.add_argument(
-        "--module", action="append", default=[], metavar="PATH", help="a module of your own, where main's is not all"
+        "--module",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a module of your own beside main's, such as a company library",
     )
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     parser.set_defaults(run=run)
@@ -57,40 +66,47 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.core.profile.pprof import ProfileError
-    from leakwarden.core.profile.suspects import suspects
+    from leakwarden.core.profile.suspects import explain
 
     if bool(arguments.files) == bool(arguments.pod):
-        return _fail("give profiles, or a pod with --pod to take them from")
+        return fail(COMMAND, "give profiles, or a pod with --pod to take them from")
     if refusal := _misused(arguments):
-        return _fail(refusal)
+        return fail(COMMAND, refusal)
     try:
         capture = _taken(arguments) if arguments.pod else _read(arguments.files)
-        found = suspects(capture, growing=frozenset(arguments.growing), modules=arguments.module)
+        found = explain(capture, growing=frozenset(arguments.growing), modules=arguments.module)
     except (ProfileError, NoProfiles) as error:
-        return _fail(str(error))
+        return fail(COMMAND, str(error))
     if len(capture.goroutines) == 1:
-        print(
-            "leakwarden suspects: one goroutine profile shows no growth; give two, some seconds apart", file=sys.stderr
-        )
+        say(COMMAND, "one goroutine profile shows no growth; give two, some seconds apart")
     print(_json(found) if arguments.output == "json" else _text(found))
-    return 1 if found else 0
+    return 1 if found.suspects else 0
 
 
 def _misused(arguments: argparse.Namespace) -> str:
     """What is wrong with the options that go with --pod, or nothing."""
-    for option in ("port", "path", "save"):
-        if arguments.files and getattr(arguments, option) is not None:
+    from leakwarden.api.scalars import parse_duration
+
+    for option, value in (
+        ("port", arguments.port),
+        ("path", arguments.path),
+        ("save", arguments.save),
+        ("for", arguments.duration),
+    ):
+        if arguments.files and value is not None:
             return f"--{option} says how profiles are taken with --pod; leave it out"
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         return f"--port is {arguments.port}; 1 to 65535 is allowed"
+    if arguments.duration is not None:
+        try:
+            seconds = parse_duration(arguments.duration)
+        except ValueError:
+            return f"--for is {arguments.duration[:60]!r}; a duration such as 90s or 2m is allowed"
+        if not SHORTEST <= seconds <= LONGEST:
+            return f"--for is {arguments.duration[:60]!r}; {SHORTEST:g}s to {LONGEST / 60:g}m is allowed"
     if arguments.path is not None and not arguments.path.startswith("/"):
         return f"--path is {arguments.path[:60]!r}; it must begin with /, as {PATH} does"
     return ""
-
-
-def _fail(message: str) -> int:
-    print(f"leakwarden suspects: {message}", file=sys.stderr)
-    return 2
 
 
 def _taken(arguments: argparse.Namespace) -> Capture:
@@ -136,28 +152,30 @@ def _capture(profiles: list[Profile]) -> Capture:
     return Capture(goroutines, heaps, leaked[-1] if leaked else None, seconds)
 
 
-def _text(found: list[Suspect]) -> str:
-    if not found:
-        return "nothing is suspected"
+def _text(found: Findings) -> str:
+    if not found.suspects:
+        return f"nothing is suspected: {found.looked_at}"
     blocks = []
-    for suspect in found:
+    for suspect in found.suspects:
+        explained = f" ({suspect.explained})" if suspect.explained else ""
         lines = [
-            f"{suspect.confidence.value:<6}  {suspect.headline}",
+            f"{suspect.confidence.value:<6}  {suspect.headline}{explained}",
             *(f"        because  {reason}" for reason in suspect.reasons),
             *(f"        under    {key}={value}" for key, value in suspect.labels[:4]),
             *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
             f"        why      {suspect.why}",
             f"        fix      {suspect.fix}",
+            *([f"        docs     {suspect.docs}"] if suspect.docs else []),
             *(
                 f"        {'stack' if n == 0 else '':<8} {f.function}  {f.file}:{f.line}"
                 for n, f in enumerate(suspect.stack[:8])
             ),
         ]
         blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, f"looked at: {found.looked_at}"])
 
 
-def _json(found: list[Suspect]) -> str:
+def _json(found: Findings) -> str:
     return json.dumps(
-        [{**asdict(s), "confidence": s.confidence.value, "headline": s.headline} for s in found], indent=2
+        [{**asdict(s), "confidence": s.confidence.value, "headline": s.headline} for s in found.suspects], indent=2
     )

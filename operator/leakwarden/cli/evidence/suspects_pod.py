@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leakwarden.cli.evidence.suspects import PATH, NoProfiles
+from leakwarden.cli.errors import NoProfiles, say
+from leakwarden.cli.evidence.shared import PATH
 
 if TYPE_CHECKING:
     from leakwarden.adapters.evidence.pprof import Taken
     from leakwarden.core.profile.suspects import Capture
 
+MOMENTS = 5  # captures over the time that --for gives
 _POD = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)", re.ASCII)
 
 
@@ -30,7 +31,7 @@ def take(arguments: argparse.Namespace) -> Capture:
     except ClusterUnavailable as error:
         raise NoProfiles(str(error)) from None
     for miss in taken.missed:
-        print(f"leakwarden suspects: {miss.profile or arguments.pod}: {miss.message}", file=sys.stderr)
+        say("suspects", f"{miss.profile or arguments.pod}: {miss.message}")
     if not taken.raw:
         raise NoProfiles(f"{arguments.pod} gave no profiles")
     if arguments.save:
@@ -44,18 +45,22 @@ def take(arguments: argparse.Namespace) -> Capture:
 async def _take(namespace: str, name: str, arguments: argparse.Namespace) -> Taken:
     from leakwarden.adapters.cluster import Session
     from leakwarden.adapters.evidence.pods import PodUnread, named, read_pod
-    from leakwarden.adapters.evidence.pprof import PAUSE, PprofClient
+    from leakwarden.adapters.evidence.pprof import BUDGET, PAUSE, PprofClient
     from leakwarden.adapters.evidence.ways import Target, ThroughApiServer
+    from leakwarden.api.scalars import parse_duration
     from leakwarden.core.profile.port import NoPort, profile_port
 
+    seconds = parse_duration(arguments.duration) if arguments.duration else PAUSE
+    moments = MOMENTS if arguments.duration else 2
     session = await Session.open(arguments.kubeconfig, arguments.context)
     try:
         facts = await read_pod(session, named(namespace, name))
         port = profile_port(arguments.port, facts.annotation, facts.ports, "")
-        print(f"leakwarden suspects: taking profiles, about {PAUSE:.0f}s", file=sys.stderr, flush=True)
-        return await PprofClient(ThroughApiServer(session)).capture(
-            Target(facts.pod, port, arguments.path or PATH), None
+        say("suspects", f"taking profiles, about {seconds:.0f}s")
+        client = PprofClient(
+            ThroughApiServer(session), budget=BUDGET + seconds, pause=seconds / (moments - 1), moments=moments
         )
+        return await client.capture(Target(facts.pod, port, arguments.path or PATH), None)
     except PodUnread as error:
         raise NoProfiles(str(error)) from None
     except NoPort:

@@ -101,7 +101,7 @@ def _show(arguments: argparse.Namespace, report: LeakReport, profiles: Any) -> i
         with open(file, "w", encoding="utf-8") as out:
             out.write(text)
         say(COMMAND, f"wrote {file}")
-    print(screen(report, _look()))
+    print(screen(report, look()))
     return code
 
 
@@ -110,7 +110,7 @@ def _file_name(name: str) -> str:
     return f"{name}.html" if _NAME.fullmatch(name) else ""
 
 
-def _look() -> Any:
+def look() -> Any:
     from leakwarden.core.page.terminal import TerminalStyle
 
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()

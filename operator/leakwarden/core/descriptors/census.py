@@ -1,4 +1,4 @@
-"""What the reader in a pod found, and the short document by which it says so.
+"""The findings of the reader in a pod, and the short document that carries them.
 
 What comes back was written inside the team's pod, where others could have written it too, so it is read as
 carefully as anything from there.
@@ -11,7 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 VERSION = 1
-ENDS = FILES = 8  # so many far ends and names of files are told
+ENDS = FILES = 8  # so many far ends and names of files are listed
 DENIED, NONE = "denied", "none"  # no process may be looked into; there is none
 
 KINDS = frozenset(
@@ -54,9 +54,9 @@ def written(census: Census, limit: int) -> bytes:
     """The document, in at most `limit` bytes: what there is least of is left out first. At least 256 are needed."""
     ends, files, kinds = list(census.ends), list(census.files), dict(census.kinds)
     while True:
-        told = {"v": VERSION, "pid": census.pid, "of": census.processes, "total": census.total, "whole": census.whole,
+        document = {"v": VERSION, "pid": census.pid, "of": census.processes, "total": census.total, "whole": census.whole,
                 "kinds": kinds, "ends": ends, "files": files}  # fmt: skip
-        text = json.dumps(told, separators=(",", ":")).encode()
+        text = json.dumps(document, separators=(",", ":")).encode()
         if len(text) <= limit:
             return text
         if ends and (not files or ends[-1][2] <= files[-1][1]):
@@ -70,7 +70,7 @@ def written(census: Census, limit: int) -> bytes:
 
 
 def refused(why: str) -> bytes:
-    """The document that says that nothing could be read: DENIED or NONE."""
+    """The document where nothing could be read: DENIED or NONE."""
     return json.dumps({"v": VERSION, "error": why}, separators=(",", ":")).encode()
 
 

@@ -17,7 +17,7 @@ _SENSITIVE = re.compile(
     r"|\.jks\b|id_(rsa|dsa|ecdsa|ed25519)|\.(ssh|aws|kube|gnupg|docker|netrc)\b|/run/user/",
     re.IGNORECASE | re.ASCII,
 )
-# What names of files that are made by programs are told apart by: identifiers, counters, random letters.
+# The varying part of file names that programs make: identifiers, counters, random letters.
 _ODD = re.compile(r"[@=?&%#;:$!]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9]{8,}", re.ASCII)

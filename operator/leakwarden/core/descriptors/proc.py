@@ -79,7 +79,7 @@ class Counting:
             local_port, inode = fields[1].rpartition(":")[2], fields[9]
             state = STATES[fields[3]]
             if state == "LISTEN":
-                self._listening.add(local_port)  # whoever listens: accepted sockets are told by it
+                self._listening.add(local_port)  # accepted sockets are recognised by the listening port
             if inode not in self._sockets:
                 continue
             self._sockets.remove(inode)
@@ -117,7 +117,7 @@ class Counting:
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
 
     def _end(self, local_port: str, remote: str) -> str:
-        """`10.0.0.9:80`, or `:8080` where the connection was accepted there: who called is nobody's business."""
+        """`10.0.0.9:80`, or `:8080` where the connection was accepted there: the caller's address is left out on purpose."""
         try:
             if local_port in self._listening:
                 return f":{int(local_port, 16)}"

@@ -1,4 +1,4 @@
-"""What a LeakReport says of open descriptors: a line for each kind, one for all, and what they add to suspects."""
+"""Open descriptors in a LeakReport: a line for each kind, one for all, and the detail they add to suspects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from leakwarden.api.v1alpha1.evidence_status import MAX_DESCRIPTOR_LINE, MAX_DESCRIPTORS, SuspectStatus
 from leakwarden.core.descriptors.census import Census
 
-PLACES = 3  # far ends or names beside each count
+PLACES = 3  # far ends or names listed after each count
 # Of all descriptors: so many of one kind, or at one place, are what leaks.
 MOST_OF_ALL = 0.3
 
@@ -73,7 +73,7 @@ def summary(census: Census) -> str:
         state = max(states, key=lambda each: states[each])
         ends = [(end, n) for at, end, n in census.ends if at == state]
         end = max(ends, key=lambda each: each[1], default=("", 0))
-        # Said of all of them only where it is true of most.
+        # Stated for all of them only where it is true of most.
         place = f" {_where(end[0])}" if end[1] * 2 > states[state] else ""
         number = end[1] if place else states[state]
         return f"{sockets} sockets, {number} in {state}{place}"
@@ -110,6 +110,6 @@ def _strengthened(suspect: SuspectStatus, census: Census) -> SuspectStatus:
 def _with(suspect: SuspectStatus, said: str, confidence: str) -> SuspectStatus:
     if said in suspect.explanation:
         return suspect
-    # What is said already makes room: the usual fix stands at its end, and the report's reader knows it best.
+    # The earlier text is shortened: the usual fix stands at its end, and the reader of the report knows it best.
     text = suspect.explanation[: 1024 - len(said)] + said
     return suspect.model_copy(update={"explanation": text, "confidence": confidence})

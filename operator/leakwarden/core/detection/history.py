@@ -6,7 +6,7 @@ process: a restarted container has another life, and joining two lives draws slo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,9 +39,11 @@ class PodSeries(NamedTuple):
 
 @dataclass(slots=True)
 class ReadingHistory:
-    """Readings of one source. `lookback` in seconds bounds every series."""
+    """Readings of one source. `lookback` in seconds bounds every series; `lookbacks` those of a signal in a namespace whose
+    policies look further back, by signal and namespace."""
 
     lookback: float
+    lookbacks: Mapping[tuple[str, str], float] = field(default_factory=dict)
     _signals: dict[str, dict[SeriesKey, _Series]] = field(default_factory=dict)
     _grouped: dict[str, Mapping[str, Sequence[PodSeries]]] = field(default_factory=dict)
 
@@ -65,7 +67,14 @@ class ReadingHistory:
             old = kept.get(key)
             before = old.points if old is not None and old.uid == pod.uid else _EMPTY
             lived = _merge(before, new, incarnation_start(pod, key.container))
-            kept[key] = _Series(pod.uid, _recent(lived, now - self.lookback), answer.limits.get(key))
+            reach = self.lookbacks.get((signal, key.namespace), self.lookback)
+            kept[key] = _Series(pod.uid, _recent(lived, now - reach), answer.limits.get(key))
+
+    def keep(self, signals: Set[str]) -> None:
+        """Forget all other signals: nobody asks them any more."""
+        for signal in self._signals.keys() - signals:
+            del self._signals[signal]
+            self._grouped.pop(signal, None)
 
     def by_pod(self, signal: str) -> Mapping[str, Sequence[PodSeries]]:
         """All series of a signal, grouped by the pod's UID. Grouped once for an answer, however many policies ask."""

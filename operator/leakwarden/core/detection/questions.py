@@ -219,7 +219,8 @@ class WindowQuestions:
         """Would the limit be met within as much time as growth was seen? Nothing is extrapolated further, so that all
         that saturates has slowed down visibly before it could be believed."""
         window = self.raw.span * WIDTHS[self.width_index] * self.gates.reach
-        return np.asarray((self.seconds[0] <= window) | self.is_straight_line)
+        near: Bools = self.seconds[0] <= window
+        return near | self.is_straight_line
 
     @cached_property
     def is_high(self) -> Bools:

@@ -115,7 +115,7 @@ def reading(judgement: Judgement) -> Presence:
 
 def fix_of(signal: Signal, reason: str) -> str:
     """One line: what is not there, and what to do."""
-    row = CATALOGUE.get(signal.type)
+    row = CATALOGUE.get(signal.type) if signal.query is None else None
     if reason == Lack.NO_LIMIT:
         return row.limit_fix if row is not None else "no limit: limitQuery gives none for its pods"
     if reason == "NotExported":

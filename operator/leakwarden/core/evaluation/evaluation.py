@@ -4,17 +4,18 @@ the remediation, the status, the Events and the metrics, so that they cannot dis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
-from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
+from leakwarden.core.evaluation.growth_findings import GrowthFindings
+from leakwarden.core.evaluation.shared_cause import crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
-from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
+from leakwarden.core.evaluation.threshold_judgement import FULL, judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.policy import Policy, selects
 from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
@@ -65,15 +66,19 @@ class Readings:
     error: str
     answers: Mapping[str, Answer]  # by answer key
     history: ReadingHistory
-    # What the detector found, by answer key, pod UID and container.
-    growth: Mapping[tuple[str, str, str], GrowthFinding] = field(default_factory=dict)
+    growth: GrowthFindings = field(default_factory=GrowthFindings)
 
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
     """The Deployments of the policy's own namespace that its selector matches, by name."""
-    if policy.spec is None:
+    return claimed(policy, snapshot) if policy.spec is not None else []
+
+
+def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected."""
+    selector = policy.claims
+    if selector is None:
         return []
-    selector = policy.spec.selector
     found = (
         workload for workload in snapshot.by_namespace.get(policy.namespace, ()) if selects(selector, workload.labels)
     )
@@ -81,10 +86,11 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
-    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old."""
+    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. One that cannot be
+    read acts on nothing, and leaves nothing to others."""
     owner: dict[str, Policy] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
-        for workload in targets(policy, snapshot):
+        for workload in claimed(policy, snapshot):
             owner.setdefault(workload.uid, policy)
     return owner
 
@@ -109,10 +115,12 @@ class AskedSignal:
     key: str  # the answer key of its query
     answer: Answer | None  # None: not read yet
     series: Mapping[str, Sequence[PodSeries]]  # by pod UID
-    growth: Mapping[tuple[str, str, str], GrowthFinding]  # by answer key, pod UID and container
+    growth: GrowthFindings
     # The requests per second by pod UID, and what was answered for them; of symptoms only.
     rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
     rate_answer: Answer | None = None
+    # Names of the Deployments of which the policy's status says that this signal has a cause that their pods share.
+    shared_before: Set[str] = frozenset()
 
     def of(self, pod: Pod) -> Sequence[PodSeries]:
         return self.series.get(pod.uid, ())
@@ -134,6 +142,12 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
                 growth=readings.growth,
                 rates=rates if signal.type in SYMPTOMS else {},
                 rate_answer=readings.answers.get(RATE),
+                shared_before={
+                    workload.name
+                    for workload in policy.status.workloads
+                    for pod in workload.unhealthy
+                    if pod.reason == JudgementReason.SHARED_CAUSE and pod.signal == signal.name
+                },
             )
         )
     return asked
@@ -163,6 +177,7 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
     if not series or isinstance(answer, QueryFailed):
         # A failed query says nothing about now, whatever the history holds.
         return judge_absent(signal, answer)
+    growth = asked.growth.of(asked.key, workload.key, asked.standard)
     return worst(
         [
             judge_series(
@@ -170,12 +185,42 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
                 asked.standard,
                 each.points,
                 limit=_limit(signal, each.limit, workload, each.key.container),
-                growth=asked.growth.get((asked.key, pod.uid, each.key.container)),
+                growth=growth.get((asked.key, pod.uid, each.key.container)),
                 now=now,
                 unit=unit_of(signal.type),
             )
             for each in series
         ]
+    )
+
+
+def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]) -> bool:
+    """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step."""
+    if asked.signal.type is SignalType.ALERT or asked.signal.type in SYMPTOMS:
+        return False  # an alert says since when it fires and nothing of what was before
+    crossings = []
+    for pod in pods:
+        found = []
+        for each in asked.of(pod):
+            level = _level_of(asked, _limit(asked.signal, each.limit, workload, each.key.container))
+            found.append(crossing(each.points, level) if level is not None else None)
+        crossings.append(next((one for one in found if one is not None), None))
+    return is_shared(crossings, workload.name in asked.shared_before)
+
+
+def _level_of(asked: AskedSignal, limit: float | None) -> float | None:
+    if asked.standard.above is not None:
+        return asked.standard.level(limit)
+    return None if limit is None else FULL * limit
+
+
+def _shared(judgement: Judgement, pods: int) -> Judgement:
+    why = f"many of its {pods} pods came to it at once, in a step and without growth before: a dependency, not a leak"
+    return replace(
+        judgement,
+        verdict=Verdict.SUSPECT,
+        reason=JudgementReason.SHARED_CAUSE,
+        message=f"{judgement.message}; {why}",
     )
 
 
@@ -230,12 +275,22 @@ def evaluate_workload(
     workload: Workload, asked: Sequence[AskedSignal], snapshot: Snapshot, *, max_age: float, now: float
 ) -> list[PodEvaluation]:
     """The workload's pods that run or are about to, the worst first."""
-    pods = []
-    for pod in snapshot.pods_by_workload.get(workload.uid, ()):
-        if pod.phase in ("Succeeded", "Failed") or pod.terminating:
-            continue
-        judged = [(each.signal, judge_signal(each, workload, pod, now)) for each in asked]
-        pods.append(_with_hole(evaluate_pod(pod, judged), asked, max_age))
+    running = [
+        pod
+        for pod in snapshot.pods_by_workload.get(workload.uid, ())
+        if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
+    ]
+    judged = {pod.uid: [judge_signal(each, workload, pod, now) for each in asked] for pod in running}
+    for place, each in enumerate(asked):
+        exhausting = [pod for pod in running if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
+        if exhausting and has_shared_cause(each, workload, running):
+            for pod in exhausting:
+                judged[pod.uid][place] = _shared(judged[pod.uid][place], len(running))
+    signals = [each.signal for each in asked]
+    pods = [
+        _with_hole(evaluate_pod(pod, list(zip(signals, judged[pod.uid], strict=True))), asked, max_age)
+        for pod in running
+    ]
     return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
 
 

@@ -101,6 +101,29 @@ def _growth(
     )
 
 
+# Of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
+FULL = 0.95
+
+
+def _full(signal: Signal, standard: Standard, points: Points, limit: float | None, *, unit: str) -> Judgement | None:
+    """What stays at its limit is exhausted, whether it grew there within memory or not; None where it is not at it.
+
+    A part of what growth is judged by: what is full grows no more, and is not well for that.
+    """
+    if not standard.growth or signal.type in SYMPTOMS or limit is None or not points.t.size:
+        return None
+    held = breach(points, FULL * limit, max_gap=standard.max_age).held
+    value = float(points.v[-1])
+    if not value > FULL * limit:
+        return None
+    patience = standard.above_for if standard.above is not None else Standard().above_for
+    message = f"{_shown(value, limit, unit)}, at its limit for {format_duration(held)}"
+    if held >= patience:
+        return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message, value, limit)
+    message += f" of {format_duration(patience)}"
+    return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message, value, limit)
+
+
 def judge_series(
     signal: Signal,
     standard: Standard,
@@ -111,7 +134,23 @@ def judge_series(
     now: float,
     unit: str,
 ) -> Judgement:
-    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard."""
+    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard. What is
+    full is never less than Suspect."""
+    judged = _by_level_and_growth(signal, standard, points, limit=limit, growth=growth, now=now, unit=unit)
+    full = _full(signal, standard, points, limit, unit=unit) if judged.reason != JudgementReason.STALE else None
+    return full if full is not None and SEVERITY[full.verdict] > SEVERITY[judged.verdict] else judged
+
+
+def _by_level_and_growth(
+    signal: Signal,
+    standard: Standard,
+    points: Points,
+    *,
+    limit: float | None,
+    growth: GrowthFinding | None,
+    now: float,
+    unit: str,
+) -> Judgement:
     if points.t.size == 0:
         return unknown(signal, JudgementReason.NO_SERIES, "no reading yet")
     age = now - float(points.t[-1])

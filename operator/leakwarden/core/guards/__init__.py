@@ -32,6 +32,7 @@ GUARDS: list[Guard] = [
     consent.paused,
     consent.conflicted,
     consent.opted_out,
+    consent.pod_protected,
     consent.not_permitted,
     consent.outside_maintenance,
     consent.vetoed,
@@ -83,7 +84,7 @@ _OF_THE_ENGINE = {
 }
 
 _MEANINGS = {**{guard.reason: guard.meaning for guard in GUARDS}, **_OF_THE_ENGINE}
-# What each reason means, in the order of SkipReason: the README's table.
+# What each reason means, in the order of SkipReason: the table of docs/reference/conditions.md.
 SKIP_MEANINGS: dict[SkipReason, str] = {reason: _MEANINGS[reason] for reason in SkipReason}
 
 

@@ -7,7 +7,7 @@ import math
 from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import format_time, parse_time
@@ -38,10 +38,25 @@ def taken_away(action: Action, workload: Workload) -> int:
             return 0
 
 
+# s in which an eviction with an unknown end must have shown itself: no older view of the cluster is acted on.
+UNSEEN_FOR = 180.0
+
+
+def _takes_its_pod(record: ActionStatus, now: float) -> bool:
+    """Whether the record's pod is gone, or may be, although a watch that lags still shows it ready."""
+    if record.phase is ActionPhase.PENDING:
+        return True
+    if record.type != ActionType.EVICT_POD:
+        return False
+    unknown = record.phase in (ActionPhase.INTERRUPTED, ActionPhase.FAILED)
+    lately = now - parse_time(record.finished_at or record.intended_at) < UNSEEN_FOR
+    return record.phase is ActionPhase.DONE or (unknown and lately)
+
+
 def _serving(candidate: Candidate, situation: Situation) -> int:
-    """Pods of which it is known that they serve, and that nobody is about to take away; without the candidate's own
-    where the action is about that pod alone."""
-    gone = {record.pod_uid for record in situation.of(candidate) if record.phase is ActionPhase.PENDING}
+    """Pods of which it is known that they serve, and that nobody is about to take away or took away unseen; without the
+    candidate's own where the action is about that pod alone."""
+    gone = {record.pod_uid for record in situation.of(candidate) if _takes_its_pod(record, situation.now)}
     if candidate.action.type is ActionType.EVICT_POD:
         gone.add(candidate.pod.pod.uid)
     return sum(
@@ -162,7 +177,8 @@ def cluster_budget(candidate: Candidate, situation: Situation) -> str | None:
 @guard(
     SkipReason.STORM_ACTIVE,
     "Many actions, or many Deployments that began to run out, within a short time: one cause, which"
-    " restarts do not remove. Nothing is done anywhere until guards.storm.cooldown (chart values) is over.",
+    " restarts do not remove. Nothing is done in that namespace, or anywhere where it is more than one namespace, until"
+    " guards.storm.cooldown (chart values) is over.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
@@ -171,20 +187,31 @@ def storm_active(candidate: Candidate, situation: Situation) -> str | None:
     limits = situation.surroundings.limits
     if not candidate.changes or not limits.storm_enabled:
         return None
-    since = dict(situation.exhausting)
+    home = candidate.target.workload.namespace
+    for times, count, what in (
+        (situation.ledger.times(), limits.storm_actions, "actions"),
+        (_began_to_run_out(situation), limits.storm_workloads, "Deployments began to run out"),
+    ):
+        at_home = last_burst([each for each in times if each[1] == home], count, limits.storm_window, of_one=count)
+        # One namespace alone stops itself and no other: its policies say what counts as running out.
+        anywhere = last_burst(times, count, limits.storm_window, of_one=math.ceil(count / 2))
+        for burst, where in ((anywhere, "anywhere"), (at_home, f"in {home}")):
+            if burst is not None and situation.now < burst + limits.storm_cooldown:
+                until = format_time(burst + limits.storm_cooldown)
+                within = format_duration(limits.storm_window)
+                return f"{count} {what} within {within}; nothing is done {where} until {until}"
+    return None
+
+
+def _began_to_run_out(situation: Situation) -> list[tuple[float, str]]:
+    """Since when Deployments run out of something, epoch s, and in which namespace, in order of time. Of policies that
+    only look on nothing counts: they ask for no action that could make a storm."""
+    since = {uid: (at, situation.namespaces.get(uid, "")) for uid, at in situation.exhausting.items()}
     for report in situation.reports:
-        if report.status.exhausting_at is None:
+        uid = report.spec.workload.uid
+        if report.status.exhausting_at is None or report.spec.policy.uid in situation.looking_on:
             continue
         at = parse_time(report.status.exhausting_at)
-        since[report.spec.workload.uid] = max(at, since.get(report.spec.workload.uid, 0.0))
-    bursts = (
-        (last_burst(situation.ledger.times(), limits.storm_actions, limits.storm_window),
-         f"{limits.storm_actions} actions"),
-        (last_burst(sorted(since.values()), limits.storm_workloads, limits.storm_window),
-         f"{limits.storm_workloads} Deployments began to run out"),
-    )  # fmt: skip
-    for burst, what in bursts:
-        if burst is not None and situation.now < burst + limits.storm_cooldown:
-            until = format_time(burst + limits.storm_cooldown)
-            return f"{what} within {format_duration(limits.storm_window)}; nothing is done anywhere until {until}"
-    return None
+        if uid not in since or at > since[uid][0]:
+            since[uid] = (at, report.namespace)
+    return sorted(since.values())

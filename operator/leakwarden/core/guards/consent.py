@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import Mode, SignalType
+from leakwarden.api.v1alpha1.policy import ActionType, Mode, SignalType
 from leakwarden.core.guards.maintenance import objection
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.guards.silences import NOBODY_TO_ASK, covers
@@ -51,7 +51,7 @@ def paused(candidate: Candidate, _: Situation) -> str | None:
 
 @guard(
     SkipReason.CONFLICTED,
-    "An older policy acts on this Deployment.",
+    "An older policy selects this Deployment, in mode Observe as well as in Enforce.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
@@ -72,6 +72,22 @@ def opted_out(candidate: Candidate, _: Situation) -> str | None:
     if value is not None and value != "false":
         return f"annotation {names.SKIP_ANNOTATION}: {value[:100] or 'no reason given'}"
     return None
+
+
+@guard(
+    SkipReason.POD_PROTECTED,
+    "The pod, or for RolloutRestart one of the Deployment's pods, carries karpenter.sh/do-not-disrupt or"
+    ' cluster-autoscaler.kubernetes.io/safe-to-evict: "false".',
+    about=About.POD,
+    waiting_helps=False,
+)
+def pod_protected(candidate: Candidate, _: Situation) -> str | None:
+    """What the autoscalers of nodes are told to leave alone runs for somebody who cannot bear that it is taken away."""
+    if not candidate.disturbs:
+        return None
+    evicts = candidate.action.type is ActionType.EVICT_POD
+    taken = (candidate.pod,) if evicts else candidate.target.pods
+    return next((f"pod {one.pod.name}: {one.pod.protected}" for one in taken if one.pod.protected), None)
 
 
 @guard(
@@ -107,8 +123,10 @@ def vetoed(candidate: Candidate, situation: Situation) -> str | None:
     """A veto that was not answered is a veto: what cannot be known is no consent."""
     if not candidate.changes:
         return None
+    surroundings = situation.surroundings
+    unasked = "" if surroundings.unasked_agree else "it was not asked yet"
     for veto in candidate.spec.vetoes:
-        why = situation.surroundings.vetoes.get((candidate.policy.uid, veto.name), "it was not asked yet")
+        why = surroundings.vetoes.get((candidate.policy.uid, veto.name), unasked)
         if why:
             return f"veto {veto.name}: {why}"
     return None

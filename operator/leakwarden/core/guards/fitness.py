@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.api.v1alpha1.policy import ActionType, SignalType
+from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
 from leakwarden.core.guards.ownership import owner
 
@@ -53,9 +53,8 @@ def drops_requests(candidate: Candidate, _: Situation) -> str | None:
     waiting_helps=False,
 )
 def worsens_leak(candidate: Candidate, _: Situation) -> str | None:
-    kinds = {signal.name: signal.type for signal in candidate.spec.signals}
-    is_pool = kinds.get(candidate.judgement.signal) is SignalType.DB_POOL
-    if candidate.action.type is ActionType.SCALE_OUT and is_pool:
+    pools = {signal.name for signal in candidate.spec.signals if signal.is_connection_pool}
+    if candidate.action.type is ActionType.SCALE_OUT and candidate.judgement.signal in pools:
         return "another replica would open more connections to the same database"
     return None
 

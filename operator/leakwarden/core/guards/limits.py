@@ -15,6 +15,8 @@ class Limits:
     """
 
     max_concurrent: int = 1  # Deployments with an action under way, in the whole cluster
+    # How long one action may count among them: a policy's verification may take a day, and must not hold up everybody.
+    slot_time: float = 1800.0
     namespace_actions: int = 10
     cluster_actions: int = 20
     window: float = 3600.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,6 +15,7 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.judgement import Judgement
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.text import printable
 from leakwarden.core.records.action_counts import Ledger
 
 
@@ -62,6 +63,8 @@ class Surroundings:
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""
     vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    # To see to which actions everything else agrees, before their vetoes are asked. Nothing is done by such a plan.
+    unasked_agree: bool = False
     silences: Silences | None = None
 
 
@@ -79,6 +82,9 @@ class Situation:
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     reports: Sequence[LeakReport] = ()
     records_trouble: str = ""
+    # The same of one namespace: it may refuse what all others take.
+    records_troubles: Mapping[str, str] = field(default_factory=dict)
+    looking_on: Set[str] = frozenset()  # UIDs of policies that, by their own words, change nothing now
     surroundings: Surroundings = field(default_factory=Surroundings)
     exhausting: Mapping[str, float] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
@@ -121,10 +127,10 @@ Question = Callable[[Candidate, Situation], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard. README, metrics, reports and the planning take what they need of it from here."""
+    """One guard. The reference, metrics, reports and the planning take what they need of it from here."""
 
     reason: SkipReason
-    meaning: str  # of the reason, for people: one or two sentences, as the README's table has them
+    meaning: str  # of the reason, for people: one or two sentences, as the reference shows them
     about: About
     # Whether its no can end without anybody changing the policy or the Deployment. Where it cannot, the policy's next
     # action is considered at once.
@@ -137,7 +143,8 @@ class Guard:
 
     def __call__(self, candidate: Candidate, situation: Situation) -> Skip | None:
         why_not = self.question(candidate, situation)
-        return None if why_not is None else Skip(self.reason, why_not)
+        # The reasons of people are quoted in it: of pauses, annotations, windows.
+        return None if why_not is None else Skip(self.reason, printable(why_not))
 
 
 def guard(reason: SkipReason, meaning: str, *, about: About, waiting_helps: bool) -> Callable[[Question], Guard]:

@@ -6,14 +6,14 @@ from leakwarden.core.model.workload import Workload
 
 # What the GitOps tools leave on the objects that they apply. Argo CD's older way, app.kubernetes.io/instance, is what
 # Helm writes as well and tells nothing.
-_ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 _FLUX_KUSTOMIZE = "kustomize.toolkit.fluxcd.io/name"
 _FLUX_HELM = "helm.toolkit.fluxcd.io/name"
 
 
 def gitops_owner(workload: Workload) -> str:
     """The GitOps application that applies the Deployment, in words; empty where none does."""
-    for key in _ARGO:
+    for key in ARGO:
         if value := workload.annotations.get(key) or workload.labels.get(key):
             return f"the Argo CD application {value.split(':')[0][:80]}"
     if value := workload.labels.get(_FLUX_KUSTOMIZE):

@@ -84,15 +84,16 @@ def staggered(candidate: Candidate, situation: Situation) -> str | None:
 @guard(
     SkipReason.OTHERS_IN_FLIGHT,
     "Actions on other Deployments are under way or not verified yet, as many as guards.maxConcurrent"
-    " (chart values) allows.",
+    " (chart values) allows. Each counts for guards.slotTime at the most.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
 def others_in_flight(candidate: Candidate, situation: Situation) -> str | None:
     if not candidate.changes:
         return None
-    others = situation.ledger.others_in_flight(candidate.target.workload.uid)
-    allowed = situation.surroundings.limits.max_concurrent
+    limits = situation.surroundings.limits
+    others = situation.ledger.others_in_flight(candidate.target.workload.uid, situation.now - limits.slot_time)
+    allowed = limits.max_concurrent
     if others >= allowed:
         return f"actions on {others} other Deployments are under way, {allowed} may be"
     return None

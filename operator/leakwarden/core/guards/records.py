@@ -54,7 +54,6 @@ def evidence_missing(candidate: Candidate, situation: Situation) -> str | None:
     about=About.WORKLOAD,
     waiting_helps=True,
 )
-def records_unavailable(_: Candidate, situation: Situation) -> str | None:
-    if situation.records_trouble:
-        return situation.records_trouble
-    return None
+def records_unavailable(candidate: Candidate, situation: Situation) -> str | None:
+    here = situation.records_troubles.get(candidate.policy.namespace, "")
+    return situation.records_trouble or here or None

@@ -31,6 +31,11 @@ class LeakReport:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def from_cluster(self) -> bool:
+        """False for a process that `leakwarden watch` or `soak` looked at: no cluster gave it a UID."""
+        return bool(self.spec.workload.uid)
+
+    @property
     def ended(self) -> bool:
         return self.status.phase in ENDED
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leakwarden.api.v1alpha1.policy import PolicySpec, Selector, SelectorOperator
+from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
@@ -29,6 +29,10 @@ class Policy:
     error: str
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
+    over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
+    # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
+    # a younger one. None where nothing is known.
+    claims: Selector | None = None
 
     @property
     def key(self) -> str:
@@ -40,6 +44,12 @@ class Policy:
         return known if known is not None else ask(question)
 
     @property
+    def looks_on(self) -> bool:
+        """Whether, by its own words, it changes nothing now."""
+        spec = self.spec
+        return spec is None or spec.mode is not Mode.ENFORCE or spec.suspend or bool(spec.pause_requests)
+
+    @property
     def vetoes_in_vain(self) -> Mapping[str, str]:
         """Vetoes that can never object, with the reason, by name."""
         told = {question.query: each.never_objects for question, each in self.confined.items() if not question.of_pods}
@@ -47,17 +57,26 @@ class Policy:
         return {veto.name: why for veto in vetoes if (why := told.get(veto.query, ""))}
 
 
+# The first and the last second that a time can be written of, epoch s.
+_CALENDAR = (
+    datetime(1, 1, 1, tzinfo=UTC).timestamp(),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp(),
+)
+
+
 def parse_time(text: str | None) -> float:
     """Epoch seconds of an RFC 3339 time; 0 where there is none or it can't be read."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
 def format_time(epoch: float) -> str:
-    """RFC 3339 in UTC, whole seconds, as metav1.Time is written."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 in UTC, whole seconds, as metav1.Time is written. A time beyond the calendar is its first or last second."""
+    within = min(max(epoch, _CALENDAR[0]), _CALENDAR[1])
+    # Not by strftime, which writes a year below 1000 with fewer digits.
+    return datetime.fromtimestamp(within, UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _location(parts: tuple[int | str, ...]) -> str:
@@ -132,6 +151,14 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
     return kept[:MAX_ACTIONS]
 
 
+def _readable_selector(spec: Any) -> Selector | None:
+    """The selector of a spec that cannot be read as a whole."""
+    try:
+        return Selector.model_validate(spec["selector"])
+    except Exception:
+        return None
+
+
 def parse_policy(
     body: Mapping[str, Any],
     asks: Callable[[Question], Confined] = ask,
@@ -176,6 +203,7 @@ def parse_policy(
         error=error,
         status=status,
         confined=confined,
+        claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
     )
 
 

@@ -7,7 +7,7 @@ function that consumes readings has to say what it does with each of the three.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,10 +34,12 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """An answer with data. `limits` holds the latest limit for the keys that have one."""
+    """An answer with data. `limits` holds the latest limit for the keys that have one; `failed` the namespaces of which the
+    source did not answer, although it did of the others."""
 
     series: Mapping[SeriesKey, Points]
     limits: Mapping[SeriesKey, float]
+    failed: Mapping[str, QueryFailed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

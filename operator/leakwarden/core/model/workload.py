@@ -105,6 +105,7 @@ class Pod:
     ready: bool
     terminating: bool
     containers: tuple[PodContainer, ...]
+    protected: str = ""  # the annotation by which people forbid to take it away; empty where none does
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""The page as one file that asks nobody for anything: its policy names its own style and script, and nothing else."""
+"""The page as one self-contained file: its content security policy allows its own style and script, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leakwarden.core.page.style import STYLE
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What raw profiles add: flame graphs from before the action and from after it, and what is to be said of them."""
+    """What raw profiles add: flame graphs from before the action and from after it, and remarks on them."""
 
     before: tuple[Flame, ...] = ()
     after: tuple[Flame, ...] = ()
@@ -78,4 +78,6 @@ def _foot(report: LeakReport) -> Markup:
         f"policy {spec.policy.name}",
         f"signal {spec.signal} ({spec.signal_type})",
     ]
+    if not report.from_cluster:
+        names = [f"process {spec.workload.name}", f"scraped at {spec.pod.name}", names[-1]]
     return tag("footer", tag("p", join("; ".join(names), ".")), tag("p", f"Drawn by leakwarden {__version__}."))

@@ -1,4 +1,4 @@
-"""Numbers, units, times and intervals as a person reads them. What is not a number is said to be unknown."""
+"""Numbers, units, times and intervals as a person reads them. What is not a number is shown as unknown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAST_SECOND = 253_086_768_000
 
 
 def amount(value: float | None, unit: str = "") -> str:
-    """A value in its unit, short enough for an axis: `1,024`, `12.5 MiB`, `4.2 %`. The unit's name is not said."""
+    """A value in its unit, short enough for an axis: `1,024`, `12.5 MiB`, `4.2 %`. The unit's name is left out."""
     if value is None or not math.isfinite(value) or abs(value) > LARGEST:
         return UNKNOWN
     if unit == "bytes":
@@ -75,7 +75,7 @@ def wait(interval: Range | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`12m`, `3h20m`, `4d`: days from two on, since nobody counts 76 hours."""
+    """`12m`, `3h20m`, `4d`: days from two on, since 76 hours are hard to imagine."""
     if not math.isfinite(seconds):
         return UNKNOWN
     seconds = min(seconds, 1e9)
@@ -114,7 +114,7 @@ def offset(seconds: float) -> str:
 
 
 def segments(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
-    """Points cut where readings are missing: a line over a gap would claim what nobody measured.
+    """Points cut where readings are missing: a line over a gap would claim values that were not measured.
 
     A gap is 2.5 times the usual distance, which one lost scrape of an even series does not reach and two do.
     """

@@ -1,4 +1,4 @@
-"""A flame graph as SVG that needs no script: every box clips its own name, and its title says the whole of it."""
+"""A flame graph as SVG that needs no script: every box clips its own name, and its title holds the whole name."""
 
 from __future__ import annotations
 

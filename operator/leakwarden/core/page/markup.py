@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from leakwarden.core.model.text import printable
+
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
 # Elements that have neither content nor an end tag.
 _VOID = frozenset({"meta", "br", "wbr"})
@@ -19,16 +21,8 @@ Child = str | int | None | Iterable["Child"]
 Value = str | int | float | bool | None
 
 
-def clean(text: str) -> str:
-    """Without control characters, and without those that turn the direction of text round, which make a name read
-    as another one; line ends become blanks."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c in "\n\t\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def escape(text: str) -> Markup:
-    return Markup(clean(text).translate(_ESCAPES))
+    return Markup(printable(text).translate(_ESCAPES))
 
 
 def join(*children: Child) -> Markup:

@@ -9,7 +9,7 @@ from leakwarden.api.v1alpha1.evidence_status import SuspectStatus
 from leakwarden.api.v1alpha1.leakreport import Measurement, VerificationStatus
 from leakwarden.core.page.figures import LARGEST, amount, growth
 from leakwarden.core.page.markup import Child, Markup, tag
-from leakwarden.core.page.story import held, place, shape, short
+from leakwarden.core.page.story import explained, held, place, shape, short
 
 
 def suspect_list(suspects: Sequence[SuspectStatus]) -> Markup:
@@ -21,7 +21,13 @@ def suspect_list(suspects: Sequence[SuspectStatus]) -> Markup:
 def _suspect(suspect: SuspectStatus, greatest: int) -> Markup:
     part = max(0.0, min(1.0, suspect.count / greatest)) if greatest > 0 else 0.0
     facts = ", ".join(
-        x for x in (shape(suspect), f"{suspect.confidence} confidence" if suspect.confidence else "") if x
+        x
+        for x in (
+            shape(suspect),
+            explained(suspect),
+            f"{suspect.confidence} confidence" if suspect.confidence else "",
+        )
+        if x
     )
     return tag(
         "li",

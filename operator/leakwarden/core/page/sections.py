@@ -1,4 +1,4 @@
-"""The page's sections, each from the report alone; one that has nothing to say says why or is left out."""
+"""The page's sections, each from the report alone; one without content gives the reason or is left out."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def timeline(story: Story) -> Section | None:
 
 
 def _step(step: Step, start: float, day: str) -> Markup:
-    """`day` is said where it is another one than before."""
+    """`day` is shown where it differs from the row before."""
     when = tag("time", figures.clock(step.at), datetime=figures.machine_time(step.at))
     since = tag("span", figures.offset(step.at - start), class_="muted small") if step.at != start else None
     date = tag("span", f"{day}, UTC", class_="muted small day") if day else None

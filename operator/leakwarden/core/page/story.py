@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, Phase, VerdictS
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.page.figures import UNKNOWN, amount, clock, growth, moment, wait
-from leakwarden.core.profile.shapes import CATALOGUE
+from leakwarden.core.profile.catalogue import TITLES
 
 
 class Tone(StrEnum):
@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
     @property
     def mark(self) -> str:
-        """So that colour never says it alone."""
+        """A mark in addition to the colour, for people who cannot see the colour."""
         return {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "calm": "\N{BULLET}"}[self.value]
 
 
@@ -50,7 +50,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """`outcome` is the phase in three words, `headline` the judgement with its numbers and `lead` the state in a line,
-    empty where an answer says it already."""
+    empty where an answer has it already."""
 
     outcome: str
     tone: Tone
@@ -92,12 +92,16 @@ _CAPTURES = {
     EvidenceState.FAILED: ("Capture of profiles failed", Tone.WARN),
     EvidenceState.SKIPPED: ("Profiles not captured", Tone.CALM),
 }
-_TITLES = {shape.name: shape.title for shape in CATALOGUE}
 
 
 def tell(report: LeakReport) -> Story:
     status = report.status
     outcome, tone = OUTCOMES[status.phase]
+    if not report.from_cluster:
+        # A process that was only watched: nothing is planned, done or verified.
+        return Story(
+            "Leaking", Tone.BAD, headline(report), "", (_process(report), _line(status.evidence)), steps(report)
+        )
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)
     return Story(
@@ -145,7 +149,7 @@ def place(suspect: SuspectStatus) -> str:
 
 def shape(suspect: SuspectStatus) -> str:
     """The kind of leak in words: the catalogue's title, or `ResponseBodyNotClosed` taken apart."""
-    known = _TITLES.get(suspect.shape)
+    known = TITLES.get(suspect.shape)
     return known or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", suspect.shape).lower()
 
 
@@ -156,11 +160,22 @@ def held(suspect: SuspectStatus) -> str:
     return f"{suspect.count:,} held{more}" if suspect.count or more else ""
 
 
+def explained(suspect: SuspectStatus) -> str:
+    """`explains 94% of the growth`"""
+    part = suspect.explains
+    return "" if part is None or not 0 <= part <= 1 else f"explains {part:.0%} of the growth"
+
+
 def _pod(report: LeakReport) -> Answer:
     spec = report.spec
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
     detail = f"Deployment {spec.workload.name}{node}; policy {spec.policy.name}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
+
+
+def _process(report: LeakReport) -> Answer:
+    detail = "A process that was watched by its own metrics, without a cluster."
+    return Answer("Which process", report.spec.workload.name, report.spec.pod.name, detail, Tone.CALM)
 
 
 def _line(evidence: EvidenceStatus | None) -> Answer:
@@ -171,7 +186,7 @@ def _line(evidence: EvidenceStatus | None) -> Answer:
     if evidence.suspects:
         first = evidence.suspects[0]
         sure = f"{first.confidence.lower()} confidence" if first.confidence else ""
-        detail = "; ".join(part for part in (shape(first), held(first), sure) if part)
+        detail = "; ".join(part for part in (shape(first), held(first), explained(first), sure) if part)
         return Answer(
             question, short(first.function) or "Not named", place(first), detail, Tone.BAD, code=bool(first.function)
         )

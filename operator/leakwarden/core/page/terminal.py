@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from leakwarden.api.v1alpha1.leakreport import Measurement
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.text import printable
 from leakwarden.core.page import chart, figures
-from leakwarden.core.page.markup import clean
-from leakwarden.core.page.story import Answer, Step, Story, Tone, held, place, shape, short, tell
+from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
 _ROWS = 6  # of the plot
@@ -59,14 +59,14 @@ def _paint(text: str, tone: Tone | None, look: TerminalStyle, bold: bool = False
 def _wrap(text: str, look: TerminalStyle, indent: int = 0, most: int = 6) -> list[str]:
     """Lines that fit, each indented; names that are too long are cut where they must be."""
     room = look.width - indent
-    wrapped = textwrap.wrap(clean(text), room, break_on_hyphens=False, max_lines=most, placeholder=" ...")
+    wrapped = textwrap.wrap(printable(text), room, break_on_hyphens=False, max_lines=most, placeholder=" ...")
     return [" " * indent + line for line in wrapped]
 
 
 def _row(name: str, text: str, look: TerminalStyle, tone: Tone | None = None, bold: bool = False) -> list[str]:
-    """A name in its column and the text beside it."""
+    """A name in its column and the text next to it."""
     lines = _wrap(text, look, _TABLE) or [" " * _TABLE]
-    first = f"{clean(name)[: _TABLE - 1]:<{_TABLE}}"
+    first = f"{printable(name)[: _TABLE - 1]:<{_TABLE}}"
     return [first + _paint(lines[0][_TABLE:], tone, look, bold), *lines[1:]]
 
 
@@ -80,7 +80,8 @@ def _head(report: LeakReport, story: Story, look: TerminalStyle) -> Iterator[str
     yield from _wrap(story.headline, look)
     if story.lead:
         yield from _wrap(story.lead, look)
-    yield from _wrap(f"LeakReport {name}", look)
+    if report.from_cluster:
+        yield from _wrap(f"LeakReport {name}", look)
     yield ""
     for answer in story.answers:
         yield from _answer(answer, look)
@@ -162,7 +163,7 @@ def _mark_lines(what: chart.Course, margin: int, width: int) -> Iterator[str]:
         while column < width - 1 and under[column] != " ":
             column += 1
         under[column] = letter
-        legend.append(f"{letter} {clean(step.mark)} {figures.clock(step.at)}")
+        legend.append(f"{letter} {printable(step.mark)} {figures.clock(step.at)}")
     yield " " * margin + "".join(under)
     yield from textwrap.wrap(
         "   ".join(legend), width, initial_indent=" " * margin, subsequent_indent=" " * margin, max_lines=4
@@ -181,7 +182,7 @@ def _suspects(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
         bar = full * max(1, round(longest * suspect.count / greatest)) if greatest > 0 and suspect.count > 0 else ""
         yield from _wrap(f"{short(suspect.function)}  {place(suspect)}", look, 2)
         sure = f"{suspect.confidence} confidence" if suspect.confidence else ""
-        yield from _wrap("; ".join(x for x in (shape(suspect), sure) if x), look, 4)
+        yield from _wrap("; ".join(x for x in (shape(suspect), explained(suspect), sure) if x), look, 4)
         yield f"    {_paint(bar, Tone.WARN, look)} {held(suspect)}".rstrip()
         yield from _wrap(suspect.explanation, look, 4)
     if not found.suspects:

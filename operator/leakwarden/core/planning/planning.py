@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
@@ -14,7 +15,7 @@ from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy, format_time, parse_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.ordering import Turn, queue, urgency
-from leakwarden.core.records.escalation import spent
+from leakwarden.core.records.escalation import may_be_out, spent
 
 # So many pods of a Deployment are considered where the first ones must wait for a reason of their own.
 CONSIDERED = 5
@@ -53,7 +54,12 @@ def _rungs(
     passed = [spent(action, spec, pod_uid, records=records, since=since, now=situation.now) for action in actions]
     left = [index for index, why in enumerate(passed) if not why]
     if not left:
-        return [(action, "every action was tried and did not help; begun anew") for action in actions]
+        again = [action for action in actions if not may_be_out(action, pod_uid, records)]
+        if not again:
+            return [
+                (Action(type=ActionType.ESCALATE), "a replica may have been added, and another would be one too many")
+            ]
+        return [(action, "every action was tried and did not help; begun anew") for action in again]
     return [(actions[index], "; ".join(why for why in passed[:index] if why)) for index in left]
 
 
@@ -109,33 +115,49 @@ def _decide(policy: Policy, spec: PolicySpec, target: WorkloadEvaluation, situat
     return first
 
 
-def plan(evaluations: Sequence[PolicyEvaluation], situation: Situation) -> list[Decision]:
+def plan(
+    evaluations: Sequence[PolicyEvaluation],
+    situation: Situation,
+    contained: Callable[[Policy], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> list[Decision]:
     """What to do about every workload that has an Exhausting pod, the most urgent first.
 
-    Each decision is made in a world in which those before it are under way, so that together they exceed no budget.
+    Each decision is made in a world in which those before it are under way, so that together they exceed no budget. Each
+    is made within `contained`, so that a defect that one policy brings to light costs no other.
     """
     due: list[tuple[tuple[float, float, str], Policy, PolicySpec, WorkloadEvaluation]] = []
     for evaluation in evaluations:
-        for target in evaluation.workloads:
-            acting = [urgency(pod) for pod in target.pods if pod.acting is not None]
-            if acting and evaluation.policy.spec is not None:
-                due.append((min(acting), evaluation.policy, evaluation.policy.spec, target))
-    situation = _knowing(situation, [target for *_, target in due])
+        with contained(evaluation.policy):
+            for target in evaluation.workloads:
+                full = [urgency(pod) for pod in target.pods if pod.acting is not None]
+                if full and evaluation.policy.spec is not None:
+                    due.append((min(full), evaluation.policy, evaluation.policy.spec, target))
+    acting = [target for _, policy, _, target in due if not policy.looks_on and not target.conflicts_with]
+    situation = _knowing(situation, acting, [target for *_, target in due])
     decisions = []
-    for _, policy, spec, target in sorted(due, key=lambda each: (each[0], each[1].key, each[3].workload.key)):
-        decision = _decide(policy, spec, target, situation)
-        if decision is None:
-            continue
-        decisions.append(decision)
-        if decision.go and decision.candidate.changes:
-            situation = _as_if_begun(decision, situation)
+    since = situation.now - situation.surroundings.limits.window
+    # Of namespaces the one that had fewer actions lately: else one that always has something urgent has every turn.
+    had = {each[1].namespace: situation.ledger.used_in(each[1].namespace, since) for each in due}
+    for _, policy, spec, target in sorted(
+        due, key=lambda each: (had[each[1].namespace], each[0], each[1].key, each[3].workload.key)
+    ):
+        with contained(policy):
+            decision = _decide(policy, spec, target, situation)
+            if decision is None:
+                continue
+            if decision.go and decision.candidate.changes:
+                situation = _as_if_begun(decision, situation)
+            decisions.append(decision)
     return decisions
 
 
-def _knowing(situation: Situation, targets: Sequence[WorkloadEvaluation]) -> Situation:
-    """The situation with what this tick's evaluations say: who runs out of something, and where they live."""
+def _knowing(
+    situation: Situation, acting: Sequence[WorkloadEvaluation], targets: Sequence[WorkloadEvaluation]
+) -> Situation:
+    """The situation with what this tick's evaluations say: which Deployments run out of something under a policy that acts,
+    and where all of them live."""
     reported = {report.spec.workload.uid for report in situation.reports if report.status.exhausting_at}
-    new = {target.workload.uid: situation.now for target in targets if target.workload.uid not in reported}
+    new = {target.workload.uid: situation.now for target in acting if target.workload.uid not in reported}
     places = {target.workload.uid: target.workload.namespace for target in targets}
     return replace(situation, exhausting={**new, **situation.exhausting}, namespaces={**places, **situation.namespaces})
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from leakwarden.core.profile.ownership import CodeOwner, Ownership
 from leakwarden.core.profile.pprof import Frame
-from leakwarden.core.profile.shapes import Shape
-from leakwarden.core.profile.stacks import Group, Stack
+from leakwarden.core.profile.stacks import Stack
 
 # Calls of a suspect's stack that are kept: enough to reach the team's handler through a framework.
 SHOWN = 32
@@ -41,6 +39,8 @@ class CallSite:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
+    """One line that is suspected. Where no line of the team's was found, the library's or the runtime's stands for it."""
+
     shape: str  # a name of the catalogue
     title: str
     function: str
@@ -58,27 +58,17 @@ class Suspect:
     waiting_in: str = ""  # the goroutines' innermost call, where that is not the named function itself
     concluded: bool = False  # the line comes from the heap profile: no call of the team is on the goroutines' stacks
     labels: tuple[tuple[str, str], ...] = ()  # pprof labels that all of them share; their values are the service's own
-
-    @classmethod
-    def at(
-        cls,
-        shape: Shape,
-        place: CallSite,
-        count: int,
-        growth: float | None,
-        confidence: Confidence,
-        reasons: Sequence[str],
-        unit: str = "goroutines",
-    ) -> Suspect:
-        frame = place.frame
-        return cls(shape.name, shape.title, frame.function, frame.file, frame.line, count, unit, growth, confidence,
-                   tuple(reasons), shape.why, shape.fix, place.stack[:SHOWN], place.callers[:SHOWN])  # fmt: skip
+    explains: float | None = None  # part of the growth of goroutines, or of the heap, 0 to 1; None where nothing grew
+    docs: str = ""  # what the library's authors say about it
+    team: bool = True  # whether the named call is the team's
 
     @property
     def headline(self) -> str:
         """`148 goroutines in net/http.(*persistConn).readLoop created by main.fetchUser (user.go:42), +10.0/s: response
         body not closed`. Of a stack that holds the named function: `in sync.(*Mutex).Lock at main.take (...)`."""
         growth = "" if self.growth_per_s is None else f", {self.growth_per_s:+.1f}/s"
+        if not self.function:
+            return self.title
         place = f"{self.function} ({self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line})"
         about = "about " if self.unit == "objects" else ""
         within = f" in {self.waiting_in}" if self.waiting_in else ""
@@ -87,13 +77,15 @@ class Suspect:
             f" {self.title}"
         )
 
+    @property
+    def explained(self) -> str:
+        """`explains 94% of the growth`, or nothing."""
+        return "" if self.explains is None else f"explains {self.explains:.0%} of the growth"
+
 
 @dataclass(frozen=True, slots=True)
-class UnrankedSuspect:
-    """A suspect that is not ranked yet."""
+class Findings:
+    """What a capture says: suspects, the likeliest first, and what was looked at."""
 
-    suspect: Suspect
-    shape: Shape
-    group: Group
-    holder: bool = False
-    concluded: bool = False  # the line comes from the heap profile: no call of the team is on the goroutine's stack
+    suspects: tuple[Suspect, ...]
+    looked_at: str  # `goroutines 167 -> 331, heap in use 1.0 MiB -> 1.0 MiB, within 10s`

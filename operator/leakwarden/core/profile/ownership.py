@@ -2,7 +2,10 @@
 
 The name alone does not say: a team's module may be called github.com/shop/orders. What a binary does tell:
 modules from the module cache carry their version in the path (`module@v1.2.3/`), vendored ones stand below
-`/vendor/`, and the package `main` is the team's by definition; so whatever lies in main's module is too.
+`/vendor/`, and the package `main` is the team's by definition; so all that lies in main's module is too.
+
+Of the team's own calls some are only on the way to the place: generated code, the chassis that hands requests from one
+handler to the next, and modules that were added to main's. The place is then who called them.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+from leakwarden.core.profile.modules import generated, guessed, hands_on, module
 from leakwarden.core.profile.pprof import Frame, Profile
 
 # The first elements of the import paths of Go's own packages (go list std, Go 1.27). A path whose first element has
@@ -78,8 +82,6 @@ _STANDARD = frozenset(
     }
 )
 _CLOSURE = re.compile(r"(\.(func|gowrap|deferwrap)\d+(\.\d+)*)+$")
-# Hosts where the first two elements after the host name a repository.
-_FORGES = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
 
 
 class CodeOwner(Enum):
@@ -116,12 +118,19 @@ def enclosing(function: str) -> str:
 
 
 class Ownership:
-    """Judges calls of one binary. `modules` are paths known to be the team's, e.g. from a policy; they come first."""
+    """Judges calls of one binary. `modules` are paths known to be the team's as well as main's module."""
 
     def __init__(self, profiles: Iterable[Profile], modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
+        self._profiles = tuple(profiles)
         self._main = next(
-            (f.file for p in profiles for s in p.samples for f in s.stack if package(f.function) == "main" and f.file),
+            (
+                f.file
+                for p in self._profiles
+                for s in p.samples
+                for f in s.stack
+                if package(f.function) == "main" and f.file
+            ),
             "",
         )
         self._known: dict[tuple[str, str], CodeOwner] = {}
@@ -134,32 +143,78 @@ class Ownership:
             owner = self._known[key] = self._judge(path, directory)
         return owner
 
+    def module(self, frame: Frame) -> str:
+        """The module of a call without its version; of Go's own the package, without what is internal to it."""
+        path = package(frame.function)
+        if self.of(frame) is CodeOwner.STANDARD:
+            return path.partition("/internal/")[0]
+        return module(path, frame.file)
+
+    def place(self, stack: Sequence[Frame], start: int = 0) -> int | None:
+        """Where the team's code comes nearest to the innermost call, from `start` on: not generated code, not the
+        chassis and not an added module, unless there is nothing else of the team's. None without any."""
+        team = [n for n in range(start, len(stack)) if self.of(stack[n]) is CodeOwner.TEAM]
+        if len(team) < 2:
+            return team[0] if team else None
+        written = [n for n in team if not generated(stack[n].file)] or team
+        own = [n for n in written if not self.added(stack[n])] or written
+        return next((n for n in own if package(stack[n].function) not in self.chassis), own[0])
+
+    def added(self, frame: Frame) -> bool:
+        """Whether a call is the team's only because its module was added."""
+        path = package(frame.function)
+        return (
+            bool(self._modules)
+            and path != "main"
+            and self._listed(path)
+            and not self._main_has(path, frame.file.rpartition("/")[0])
+        )
+
+    @cached_property
+    def chassis(self) -> frozenset[str]:
+        """The team's packages that wrap handlers: one of their calls hands a request on, to other code of the team."""
+        found: set[str] = set()
+        for profile in self._profiles:
+            for sample in profile.samples:
+                stack = sample.stack
+                for n in range(1, len(stack)):
+                    path = package(stack[n].function)
+                    if (
+                        hands_on(stack[n - 1].function)
+                        and path != "main"
+                        and path not in found
+                        and self.of(stack[n]) is CodeOwner.TEAM
+                        and any(self.of(frame) is CodeOwner.TEAM for frame in stack[: n - 1])
+                    ):
+                        found.add(path)
+        return frozenset(found)
+
     def _judge(self, path: str, directory: str) -> CodeOwner:
         if path == "main":
             return CodeOwner.TEAM
         first = path.partition("/")[0]
         if first in _STANDARD or (not directory and "." not in first):
             return CodeOwner.STANDARD
-        if self._modules:
-            mine = any(path == m or path.startswith(m + "/") for m in self._modules)
-            return CodeOwner.TEAM if mine else CodeOwner.LIBRARY
+        if self._listed(path):
+            return CodeOwner.TEAM
+        return CodeOwner.TEAM if self._main_has(path, directory) else CodeOwner.LIBRARY
+
+    def _listed(self, path: str) -> bool:
+        return any(path == m or path.startswith(m + "/") for m in self._modules)
+
+    def _main_has(self, path: str, directory: str) -> bool:
         if "@" in directory or "/vendor/" in directory:
-            return CodeOwner.LIBRARY
-        return CodeOwner.TEAM if self._beside_main(path, directory) else CodeOwner.LIBRARY
+            return False
+        return self._beside_main(path, directory)
 
     def _beside_main(self, path: str, directory: str) -> bool:
         main = self._main.rpartition("/")[0]
         if not main:
             return True  # nothing to compare with: no version and not vendored is the best there is
         if not main.startswith(("/", "\\")) and ":" not in main[:2]:  # -trimpath: paths are import paths
-            return _module(path) == _module(main)
+            return guessed(path) == guessed(main)
         root = _root(path, directory)
         return main == root or main.startswith(root + "/")
-
-
-def _module(path: str) -> str:
-    parts = path.split("/")
-    return "/".join(parts[: 3 if parts[0] in _FORGES else 2 if "." in parts[0] else 1])
 
 
 def _root(path: str, directory: str) -> str:

@@ -13,8 +13,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from leakwarden.core.profile.ownership import CodeOwner, Ownership, package
+from leakwarden.core.profile.ownership import CodeOwner, Ownership
 from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
+from leakwarden.core.profile.shapes import Shape, within
 from leakwarden.core.profile.stacks import Stack, innermost
 
 # Much of what a call allocates is freed even where the rest leaks, so callers of one helper are compared with the one
@@ -36,6 +37,7 @@ class Kept:
     in_use: float
     objects: float  # in use
     sampled: float  # allocations in use that were really seen
+    below: Stack = ()  # the calls under the team's, of the heaviest sample, innermost first
     newly_allocated: float = 0.0  # since the first capture, as the others below
     newly_in_use: float = 0.0
     newly_sampled: float = 0.0
@@ -54,6 +56,7 @@ class HeldSite:
     sampled: float
     gained: float  # bytes in use since the first capture
     gained_objects: float
+    below: Stack = ()  # the calls under the team's, of the heaviest sample, innermost first
 
     @property
     def ratio(self) -> float:
@@ -73,51 +76,65 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
         raise ProfileError("it is not a heap profile")
     allocated, count, in_use = (c for c in columns if c is not None)
     found: dict[Stack, list[float]] = {}
+    below: dict[Stack, tuple[tuple[int, int], Stack]] = {}
     for sample in profile.samples:
         start = innermost(sample.stack, ownership)
-        if not start or not through(sample.stack[:start]):
+        if start is None or not through(sample.stack[:start]):
             continue
         sums = found.setdefault(sample.stack[start:], [0.0] * 4)
         objects, size = max(0, sample.values[count]), max(0, sample.values[in_use])
+        weight = (size, max(0, sample.values[allocated]))
+        if weight >= below.get(sample.stack[start:], ((0, 0), ()))[0]:
+            below[sample.stack[start:]] = (weight, sample.stack[:start])
         sums[0] += max(0, sample.values[allocated])
         sums[1] += size
         sums[2] += objects
-        sums[3] += _sampled(objects, size, profile.period)
-    return [Kept(stack, *sums) for stack, sums in found.items()]
+        sums[3] += sampled(objects, size, profile.period)
+    return [Kept(stack, sums[0], sums[1], sums[2], sums[3], below[stack][1]) for stack, sums in found.items()]
 
 
-def _sampled(objects: int, space: int, period: int) -> float:
+def sampled(objects: int, space: int, period: int) -> float:
     """Undo the scaling by 1 / (1 - exp(-size/period)) (runtime/pprof, scaleHeapSample)."""
     if objects <= 0 or space <= 0 or period <= 1:
         return float(objects)
     return objects * -math.expm1(-(space / objects) / period)
 
 
-def by_calls(
-    packages: frozenset[str], acquires: frozenset[str], ownership: Ownership, shared: frozenset[str] = frozenset()
-) -> Through:
-    """Through one of `acquires` and none of `shared`, reached from outside only by calls of `packages`.
+def by_shape(shape: Shape, ownership: Ownership, shared: bool = False) -> Through:
+    """Through one of the shape's `acquires`. Of Go's own packages the team has to call them itself, and none of the
+    calls whose objects outlive the call is on the way, unless `shared`.
 
     A context that net/http derives is not the caller's forgotten one; one it derived itself is.
     """
+    if "." in shape.modules[0].partition("/")[0] if shape.modules else False:
+        return lambda below: any(shape.made_by(frame.function) for frame in below)
 
     def through(below: Stack) -> bool:
-        # Libraries between the team and Go are passed over: a wrapper's call is the team's.
-        end = len(below)
-        while end and ownership.of(below[end - 1]) is CodeOwner.LIBRARY:
-            end -= 1
-        run = end
-        while run and package(below[run - 1].function) in packages:
-            run -= 1
-        calls = {frame.function for frame in below[run:end]}
-        return not acquires.isdisjoint(calls) and shared.isdisjoint(calls)
+        calls = _directly(below, shape.modules, ownership)
+        if not shared and any(frame.function in shape.shared for frame in calls):
+            return False
+        return any(shape.made_by(frame.function) for frame in calls)
 
     return through
 
 
-def by_library(path: str) -> Through:
-    """Through the library whose package is `path`, called by the team itself."""
-    return lambda below: package(below[-1].function) == path
+def _directly(below: Stack, modules: tuple[str, ...], ownership: Ownership) -> Stack:
+    """The calls of `modules` that the team makes itself. Libraries, generated code and the team's chassis between the
+    two are passed over: a wrapper's call is the team's."""
+    end = len(below)
+    while end and ownership.of(below[end - 1]) is not CodeOwner.STANDARD:
+        end -= 1
+    run = end
+    while run and within(below[run - 1].function, modules):
+        run -= 1
+    return below[run:end]
+
+
+def by_module(module: str, ownership: Ownership) -> Through:
+    """Through any call of a module; of Go's own packages one that the team makes itself."""
+    if "." in module.partition("/")[0]:
+        return lambda below: any(ownership.module(frame) == module for frame in below)
+    return lambda below: bool(_directly(below, (module,), ownership))
 
 
 def since(kept: Iterable[Kept], before: Iterable[Kept]) -> list[Kept]:
@@ -180,7 +197,7 @@ def _blamed(kept: list[Kept], depth: int) -> list[Kept]:
 
 
 def _site(depth: int, ones: list[Kept]) -> HeldSite:
-    heaviest = max(ones, key=lambda one: one.in_use)
+    heaviest = max(ones, key=lambda one: (one.in_use, one.allocated))
     return HeldSite(
         heaviest.stack[depth],
         heaviest.stack[depth:],
@@ -190,4 +207,5 @@ def _site(depth: int, ones: list[Kept]) -> HeldSite:
         sum(one.sampled for one in ones),
         sum(one.newly_in_use for one in ones),
         sum(one.new_objects for one in ones),
+        heaviest.below,
     )

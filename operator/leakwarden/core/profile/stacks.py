@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from leakwarden.core.profile.ownership import CodeOwner, Ownership
+from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
 
 Stack = tuple[Frame, ...]
@@ -57,6 +57,6 @@ _CALLS_BACK = frozenset({"net/http.(*Client).do"})
 
 
 def innermost(stack: Stack, ownership: Ownership) -> int | None:
-    """Where the team's code comes nearest to the wait, or to the allocation."""
+    """The place in the team's code that is nearest to the wait, or to the allocation."""
     start = next((n for n in range(len(stack) - 1, -1, -1) if stack[n].function in _CALLS_BACK), -1) + 1
-    return next((n for n in range(start, len(stack)) if ownership.of(stack[n]) is CodeOwner.TEAM), None)
+    return ownership.place(stack, start)

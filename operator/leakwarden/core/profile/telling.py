@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SuspectStatus
-from leakwarden.core.profile.evidence import Suspect
+from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, SuspectStatus
+from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.ownership import package
-from leakwarden.core.profile.shapes import CATALOGUE
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
 
@@ -22,7 +21,7 @@ GROWING = {
     "Sockets": frozenset({"descriptors"}),
     "Goroutines": frozenset({"goroutines"}),
     "Heap": frozenset({"memory"}),
-    "WorkingSet": frozenset({"memory"}),
+    "WorkingSet": frozenset({"memory", "rss"}),
     "DBPool": frozenset({"connections"}),
 }
 
@@ -46,13 +45,14 @@ def _told(suspect: Suspect) -> SuspectStatus:
     called = f" Called by {callers}." if callers else ""
     explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)} Usual fix: {suspect.fix}"
     return SuspectStatus(
-        shape=SHAPE_NAMES.get(suspect.shape, suspect.shape)[:64],
+        shape=suspect.shape[:64],
         function=suspect.function[:512],
         file=source_file(suspect.function, suspect.file)[:512],
         line=suspect.line,
         count=suspect.count,
         per_second=None if suspect.growth_per_s is None else round(suspect.growth_per_s, 3),
         confidence=suspect.confidence.value,
+        explains=None if suspect.explains is None else round(suspect.explains, 3),
         explanation=explanation[:1024],
     )
 
@@ -61,9 +61,21 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def summary(suspects: Sequence[Suspect]) -> str:
-    """The first suspect in one line; empty where nobody is suspected."""
-    return suspects[0].headline[:512] if suspects else ""
+def short_place(suspects: Sequence[SuspectStatus]) -> str:
+    """File and line of the first, without directories: what fits into a column."""
+    if not suspects:
+        return ""
+    first = suspects[0]
+    name = (first.file or first.function).rpartition("/")[2]
+    place = f"{name}:{first.line}" if first.file and first.line else name
+    return place if len(place) <= SHORT_PLACE else f"..{place[2 - SHORT_PLACE :]}"
+
+
+def summary(found: Findings) -> str:
+    """The first suspect in one line, or that nothing grew and what was looked at."""
+    if found.suspects:
+        return found.suspects[0].headline[:512]
+    return f"nothing grew: {found.looked_at}"[:512] if found.looked_at else ""
 
 
 def source_file(function: str, path: str) -> str:
@@ -82,27 +94,3 @@ def source_file(function: str, path: str) -> str:
         return within
     imported = package(function)
     return base if imported in ("", "main") else f"{imported}/{base}"
-
-
-# The catalogue's names are short for the command line; in status they say what they are.
-_LONG = {
-    "body": "ResponseBodyNotClosed",
-    "transport": "TransportPerRequest",
-    "rows": "RowsNotClosed",
-    "tx": "TransactionNotFinished",
-    "dbopen": "PoolPerRequest",
-    "pool": "WaitingForConnection",
-    "timeout": "CallWithoutDeadline",
-    "mutex": "MutexHeld",
-    "waitgroup": "WaitGroupNeverDone",
-    "cond": "ConditionNeverSignalled",
-    "ticker": "TickerNeverStopped",
-    "context": "ContextNeverCancelled",
-    "sleep": "SleepLoop",
-    "send": "ChannelSend",
-    "receive": "ChannelReceive",
-    "select": "SelectNeverWoken",
-    "file": "FileNotClosed",
-    "timer": "TimerNeverStopped",
-}
-SHAPE_NAMES = {shape.name: _LONG[shape.name] for shape in CATALOGUE}

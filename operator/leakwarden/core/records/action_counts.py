@@ -67,8 +67,9 @@ class Ledger:
                     entries[namespace, record.id] = _entry(record, namespace, is_under_way(record))
         self._entries = tuple(entries.values())
 
-    def times(self) -> list[float]:
-        return sorted(entry.at for entry in self._entries)
+    def times(self) -> list[tuple[float, str]]:
+        """When each was decided, epoch s, and in which namespace; in order of time."""
+        return sorted((entry.at, entry.namespace) for entry in self._entries)
 
     def used_in(self, namespace: str, since: float) -> int:
         """Actions in the namespace decided at or after `since`, epoch s. One whose namespace is not known counts in
@@ -92,9 +93,12 @@ class Ledger:
         by_namespace = Counter(entry.namespace for entry in self._entries if entry.at >= since)
         return sum(min(count, of_one) for count in by_namespace.values())
 
-    def others_in_flight(self, workload_uid: str) -> int:
-        """How many other workloads have an action under way."""
-        return len({e.workload_uid for e in self._entries if e.in_flight and e.workload_uid != workload_uid})
+    def others_in_flight(self, workload_uid: str, since: float) -> int:
+        """How many other workloads have an action under way that was decided at or after `since`, epoch s: one that takes
+        longer holds up nobody but its own workload."""
+        return len(
+            {e.workload_uid for e in self._entries if e.in_flight and e.at >= since and e.workload_uid != workload_uid}
+        )
 
 
 def _entry(record: ActionStatus, namespace: str, in_flight: bool) -> CountedAction:
@@ -102,9 +106,20 @@ def _entry(record: ActionStatus, namespace: str, in_flight: bool) -> CountedActi
     return CountedAction(namespace, record.workload, record.workload_uid, decided, in_flight)
 
 
-def last_burst(times: Sequence[float], count: int, window: float) -> float | None:
-    """The newest moment at which `count` of the ascending `times` lay within `window` seconds; None if never."""
-    for index in range(len(times) - 1, count - 2, -1):
-        if times[index] - times[index - count + 1] <= window:
-            return times[index]
-    return None
+def last_burst(times: Sequence[tuple[float, str]], count: int, window: float, of_one: int) -> float | None:
+    """The newest moment at which `count` of the ascending `times` lay within `window` seconds; None if never. Each has the
+    namespace that it is of, of which no more than `of_one` count: what one does is not what all do."""
+    newest: float | None = None
+    within: Counter[str] = Counter()
+    counted = first = 0
+    for at, namespace in times:
+        within[namespace] += 1
+        counted += within[namespace] <= of_one
+        while times[first][0] < at - window:
+            gone = times[first][1]
+            counted -= within[gone] <= of_one
+            within[gone] -= 1
+            first += 1
+        if counted >= count:
+            newest = at
+    return newest

@@ -67,3 +67,17 @@ def spent(
         if same_pod and refused and now - since > patience:
             return f"{action.type} was {record.phase} for {format_duration(patience)}"
     return ""
+
+
+def may_be_out(action: Action, pod_uid: str, records: Sequence[ActionStatus]) -> bool:
+    """Whether a replica may have been added for the pod already, by an action of which nobody knows how it ended.
+
+    It is never verified, so no circuit would end a ladder that begins again and again with one more.
+    """
+    return action.type is ActionType.SCALE_OUT and any(
+        record.type == action.type
+        and record.pod_uid == pod_uid
+        and record.phase is ActionPhase.INTERRUPTED
+        and record.returned_at is None
+        for record in records
+    )

@@ -40,6 +40,8 @@ class Records:
     missing_rights: Sequence[str] = ()
     calls: Mapping[str, ActionStatus] = field(default_factory=dict)
     silences_read: bool = False
+    # What a defect of ours kept from being done for the policy in this tick, and since when, in words; or empty.
+    defect: str = ""
 
 
 def counted(count: int, noun: str) -> str:
@@ -54,6 +56,8 @@ def ready(
 ) -> Truth:
     """`unread`: what `silences_unread` says."""
     policy = evaluation.policy
+    if policy.over_limit:
+        return ("False", ConditionReason.LIMIT_EXCEEDED, policy.error)
     if policy.spec is None:
         return ("False", ConditionReason.INVALID_SPEC, policy.error)
     if evaluation.source_error:
@@ -236,10 +240,33 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
         ConditionType.METRICS_AVAILABLE: metrics_available(evaluation, now),
     }
     truth = truths[ConditionType.READY]
-    if truth[1] in (ConditionReason.INVALID_SPEC, ConditionReason.UNKNOWN_SOURCE):
+    if records.defect:
+        truths[ConditionType.STALLED] = ("True", ConditionReason.DEFECT, records.defect)
+        truths[ConditionType.READY] = ("False", ConditionReason.DEFECT, records.defect)
+    elif truth[1] in (ConditionReason.INVALID_SPEC, ConditionReason.LIMIT_EXCEEDED, ConditionReason.UNKNOWN_SOURCE):
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
     elif stalled := unread or circuits_open(evaluation, records, now) or escalated(evaluation, records):
         truths[ConditionType.STALLED] = stalled
+    return _written(truths, previous, evaluation.policy.generation, now)
+
+
+def with_defect(previous: PolicyStatus, why: str, generation: int, now: float) -> list[Condition]:
+    """The conditions of a policy of which a defect of ours keeps anything newer from being said: the others stand, as what
+    was seen before. `why` says since when, in one line."""
+    kept = [condition for condition in previous.conditions if condition.type not in _OF_A_DEFECT]
+    truths: dict[ConditionType, Truth] = {
+        ConditionType.READY: ("False", ConditionReason.DEFECT, why),
+        ConditionType.STALLED: ("True", ConditionReason.DEFECT, why),
+    }
+    return [*_written(truths, previous, generation, now), *kept]
+
+
+_OF_A_DEFECT = (ConditionType.READY, ConditionType.STALLED)
+
+
+def _written(
+    truths: Mapping[ConditionType, Truth], previous: PolicyStatus, generation: int, now: float
+) -> list[Condition]:
     before = {condition.type: condition for condition in previous.conditions}
     result = []
     for kind, (status, reason, message) in truths.items():
@@ -252,7 +279,7 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
                     "status": status,
                     "reason": str(reason),
                     "message": message[: MESSAGE_LENGTH * 4],
-                    "observedGeneration": evaluation.policy.generation,
+                    "observedGeneration": generation,
                     "lastTransitionTime": since,
                 }
             )

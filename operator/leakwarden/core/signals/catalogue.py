@@ -8,7 +8,8 @@ Queries are templates that a source fills in, once for all pods (`render`):
 
 A gauge is read as its floor, the minimum a bucket: garbage, bursts and work in flight live above the
 floor, a leak lifts it. The same thing has other names with other exporters; all names stand in one query,
-and the first that a pod exports counts (`or on` leaves out what the left side already has for the pod).
+and the first that a container exports counts (`or on` leaves out what the left side already has for the container): a
+sidecar with its own collector must not hide the application's readings under another name.
 
 Symptoms are rates over requests and not floors; they have neither a leak's growth nor, for a latency, a limit.
 """
@@ -16,10 +17,9 @@ Symptoms are rates over requests and not floors; they have neither a leak's grow
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, SYMPTOMS, Role, SignalType
 from leakwarden.core.promql import matcher
@@ -37,21 +37,28 @@ class LimitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """One exporter's names for a value and its limit; `where` are further matchers of each selector."""
+    """One exporter's names for a value and its limit."""
 
     value: str
     limit: str | None = None
-    where: str = ""
-    limit_where: str = ""
+    where: str = ""  # further matchers of the value's selector
+    limit_where: str = ""  # and of the limit's
+    # Read by the kubelet from outside, for every container by name: left out where an alias before it has readings of the
+    # pod that do not say which container they are of.
+    of_kubelet: bool = False
+    # The series that says over how many processes of the container the value is summed, while the limit is that of one.
+    # With more than one the limit is not known.
+    processes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Families:
-    """What the kubelet's /metrics/cadvisor calls it. `limit_label` picks the limit among its series."""
+    """What the kubelet's /metrics/cadvisor calls it."""
 
     value: str
     limit: str | None = None
-    limit_label: tuple[str, str] | None = None
+    limit_label: tuple[str, str] | None = None  # picks the limit among its series
+    processes: str | None = None  # as of an Alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,13 @@ class Row:
     kubelet: Families | None
     fix: str  # one line: what is not there and what to do, where a workload has no such readings
     limit_fix: str = ""  # one line: the same where it has readings but no limit
-    direction: Literal["Up", "Down"] = "Up"  # where a leak takes it
     # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
     # constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
+    # Labels by which a container has several of it, such as its pools. What differs by other labels is one thing, of which
+    # the highest value counts.
+    apart: tuple[str, ...] = ()
     # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
     memory: bool = False
 
@@ -83,23 +92,71 @@ class Row:
     @property
     def value(self) -> str:
         """The query for the values, as a template."""
-        return self.query or _first_of(
-            "min_over_time", "<<bucket>>", ((each.value, each.where) for each in self.aliases)
-        )
+        if self.query:
+            return self.query
+        return self._of_each("max", _first_of("min_over_time", "<<bucket>>", [_value(each) for each in self.aliases]))
 
     @property
     def limit(self) -> str | None:
         """The query for the limits, as a template; None where no series says it."""
-        pairs = [(each.limit, each.limit_where) for each in self.aliases if each.limit is not None]
-        return _first_of("last_over_time", "<<maxage>>", pairs) if pairs else None
+        terms = [_limit(each) for each in self.aliases if each.limit is not None]
+        if not terms:
+            return None
+        found = _first_of("last_over_time", "<<maxage>>", terms)
+        # Where the series of one thing do not agree none of them is its limit: which value belongs to which is not known.
+        return f"{self._of_each('max', found)} == {self._of_each('min', found)}"
+
+    def _of_each(self, aggregation: str, query: str) -> str:
+        """One series for each container, or for each of its pools, whatever else it exports: a pod with thousands of series
+        under one name must not make the answer for all pods too large."""
+        kept = "".join(f", {label}" for label in self.apart)
+        return f"{aggregation} by (<<owner>>, <<container>>{kept}) ({query})"
+
+    def believed(self, limit: float | None, highest: float) -> float | None:
+        """The limit, or None where a reading above it shows that it is the limit of something else: the descriptors of all
+        processes of a container stand beside the limit of its first one."""
+        summed = any(alias.processes is not None for alias in self.aliases)
+        return None if summed and limit is not None and highest > limit else limit
 
 
-def _first_of(function: str, window: str, selectors: Iterable[tuple[str, str]]) -> str:
-    terms = (f"{function}({name}{{{where}{',' if where else ''}<<matchers>>}}[{window}])" for name, where in selectors)
-    return _OR.join(terms)
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One alias' series in a query."""
+
+    name: str
+    where: str
+    of_kubelet: bool
+    processes: str | None = None
+
+
+def _value(alias: Alias) -> _Term:
+    return _Term(alias.value, alias.where, alias.of_kubelet)
+
+
+def _limit(alias: Alias) -> _Term:
+    assert alias.limit is not None
+    return _Term(alias.limit, alias.limit_where, alias.of_kubelet, alias.processes)
+
+
+def _first_of(function: str, window: str, terms: Sequence[_Term]) -> str:
+    def read(name: str, where: str) -> str:
+        return f"{function}({name}{{{where}{',' if where else ''}<<matchers>>}}[{window}])"
+
+    query = ""
+    for index, term in enumerate(terms):
+        one = read(term.name, term.where)
+        if term.processes is not None:
+            one = f"{one} and on (<<owner>>, <<container>>) ({read(term.processes, _OF_A_CONTAINER)} <= 1)"
+        if term.of_kubelet and index:
+            nameless = " or ".join(read(before.name, '<<container>>=""') for before in terms[:index])
+            one = f"{one} unless on (<<owner>>) ({nameless})"
+        plain = one == read(term.name, term.where)
+        query += (_OR_OF_CONTAINER if query else "") + (one if plain else f"({one})")
+    return query
 
 
 _OR = " or on (<<owner>>) "
+_OR_OF_CONTAINER = " or on (<<owner>>, <<container>>) "
 # A rate over less than four scrapes is noise, hence four buckets.
 _RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
 
@@ -158,12 +215,14 @@ CATALOGUE: Mapping[SignalType, Row] = {
                     "container_ulimits_soft",
                     where=_OF_A_CONTAINER,
                     limit_where=f"{matcher(_ULIMIT[0], '=', _ULIMIT[1])},{_OF_A_CONTAINER}",
+                    of_kubelet=True,
+                    processes="container_processes",
                 ),
             ),
-            kubelet=Families("container_file_descriptors", "container_ulimits_soft", _ULIMIT),
+            kubelet=Families("container_file_descriptors", "container_ulimits_soft", _ULIMIT, "container_processes"),
             fix="no process collector: expose client_golang's (process_open_fds) on /metrics and have Prometheus scrape it",
-            limit_fix="no limit, or an infinite one: export process_max_fds and set a finite ulimit, or give the signal an"
-            " absolute threshold such as above: 2k",
+            limit_fix="no limit, an infinite one, or several processes that share one: export process_max_fds and set a finite"
+            " ulimit, or give the signal an absolute threshold such as above: 2k",
         ),
         Row(
             type=SignalType.SOCKETS,
@@ -205,6 +264,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.DB_POOL,
+            # client_golang, sqlstats and otelsql; pgx; HikariCP; OpenTelemetry
+            apart=("db_name", "db", "pool", "pool_name", "db_client_connection_pool_name"),
             unit="connections",
             limit_kind=LimitKind.METRIC,
             aliases=(
@@ -273,7 +334,7 @@ def row_of(key: str) -> Row | None:
 
 
 # The names under which servers count their requests.
-_REQUESTS = (
+REQUEST_COUNTERS = (
     "http_requests_total",
     "http_request_duration_seconds_count",
     "http_server_request_duration_seconds_count",  # OpenTelemetry
@@ -285,9 +346,9 @@ _REQUESTS = (
 # how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet, and requests per
 # second, which explain growth that follows the load.
 CONTEXT: Mapping[str, str] = {
-    "start": "last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>])",
-    "gc": "last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>])",
-    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in _REQUESTS),
+    "start": "max by (<<owner>>, <<container>>) (last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>]))",
+    "gc": "max by (<<owner>>, <<container>>) (last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>]))",
+    "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
 }
 
 

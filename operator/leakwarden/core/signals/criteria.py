@@ -16,13 +16,34 @@ from leakwarden.core.model.judgement import SEVERITY, Verdict
 
 
 class JudgementReason(StrEnum):
-    """Why a judgement is what it is, beside the detector's own reasons (core/detection/verdict.py)."""
+    """Why a judgement is what it is, besides the detector's own reasons (core/detection/verdict.py).
+
+    | verdict | reason | what it means |
+    |---|---|---|
+    | Healthy | WithinLimits | below the threshold, or the alert is not firing |
+    | Suspect | AboveThreshold | above the threshold, but not for long enough yet |
+    | Exhausting | ThresholdHeld | every reading lay above the threshold for as long as the policy asks |
+    | Exhausting | Full | at its limit for as long as the policy asks, whether it grows or not; Suspect before |
+    | Suspect | SharedCause | many pods came to the level at once, in a step: a dependency, not a leak |
+    | Exhausting | AlertFiring | the alert is firing for this pod |
+    | Unknown | WarmingUp | the source has just begun to read, or growth has not been judged yet |
+    | Unknown | TooFewReadings | too few readings to judge by |
+    | Unknown | Stale | the newest reading is older than maxAge, or ahead of the clock |
+    | Unknown | NoLimit | it is read, but its limit is not known |
+    | Unknown | NoSeries | this pod has no series of it |
+    | Unknown | ConstantZero | only zeros are exported, which means that it is not measured |
+    | Unknown | TooLittleTraffic | fewer requests than minRequestRate: a symptom of so few says nothing |
+    | Unknown | NoRequestRate | the rate of requests is not known, so a symptom cannot be weighed |
+    | Unknown | NothingAsked | growth is off and there is no threshold |
+    """
 
     WITHIN_LIMITS = "WithinLimits"
-    ABOVE_THRESHOLD = "AboveThreshold"  # but not for long enough yet
+    ABOVE_THRESHOLD = "AboveThreshold"
     THRESHOLD_HELD = "ThresholdHeld"
+    FULL = "Full"
+    SHARED_CAUSE = "SharedCause"
     ALERT_FIRING = "AlertFiring"
-    WARMING_UP = "WarmingUp"  # of the source, or of what has not been judged at all yet
+    WARMING_UP = "WarmingUp"
     TOO_FEW_READINGS = "TooFewReadings"
     STALE = "Stale"
     NO_LIMIT = "NoLimit"
@@ -43,6 +64,12 @@ class Standard:
     growth: bool = True
     above: Amount | None = None
     above_for: float = 300.0
+
+    @property
+    def of_growth(self) -> tuple[float, float, float | None]:
+        """What the growth of readings is judged by; standards that agree in it share one finding."""
+        absolute = self.above.value if self.above is not None else None
+        return (self.exhausts_within, self.max_age, absolute)
 
     def level(self, limit: float | None) -> float | None:
         """The threshold in the signal's unit; None where there is none, or a share of a limit that is not known."""

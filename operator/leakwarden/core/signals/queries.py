@@ -20,7 +20,7 @@ COLLECTIONS = "context/gc"
 def answer_key(signal: Signal, namespace: str) -> str:
     """Identifies what is asked, so that two policies that ask the same share one query."""
     match signal.type:
-        case SignalType.PROMQL:
+        case SignalType.PROMQL | SignalType.DB_POOL if signal.query is not None:
             text = f"{signal.query}\n{signal.limit_query}"
         case SignalType.ALERT:
             assert signal.alert is not None
@@ -94,7 +94,7 @@ def needed_queries(
         if policy.spec is None:
             continue
         for signal in policy.spec.signals:
-            if signal.type in (SignalType.PROMQL, SignalType.ALERT):
+            if signal.query is not None or signal.type is SignalType.ALERT:
                 with contextlib.suppress(PromQLError):
                     query = _user_query(policy, signal, namespace_label, pod_label)
                     own[query.key] = query

@@ -22,6 +22,8 @@ from leakwarden.core.signals.queries import RATE
 from leakwarden.engine.reader import Reader
 from tests.builders import NOW, pod, policy, snapshot, workload
 
+pytestmark = pytest.mark.slow
+
 STEP, INTERVAL = 60.0, 30.0  # s, the operator's defaults
 AFTERWARDS = 660.0  # s without readings at the end, longer than any maxAge here
 

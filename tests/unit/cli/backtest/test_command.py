@@ -18,9 +18,12 @@ from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.backtest import run as backtest_run
 from leakwarden.cli.backtest.output import table
 from leakwarden.cli.backtest.policy import rules_of
+from leakwarden.cli.errors import Unreplayable
 from leakwarden.core.detection.detector import EXHAUSTING, HEALTHY, LEAKING, UNKNOWN
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change
+
+pytestmark = pytest.mark.slow
 
 BEGIN = 1_700_000_000
 
@@ -564,7 +567,7 @@ def test_a_process_of_the_replay_that_is_killed_ends_it_with_a_word_and_without_
     monkeypatch.setattr(backtest_run, "_WORTH_IT", 0)
     t = np.arange(BEGIN, BEGIN + 3600.0, 30)
     recorded = [Series("fds", "shop", f"w{i}", f"w{i}-1", "", BEGIN, 100.0, t, t - BEGIN) for i in range(3)]
-    with pytest.raises(backtest_run.Unreplayable, match="--jobs 1"):
+    with pytest.raises(Unreplayable, match="--jobs 1"):
         backtest_run.replay_all(recorded, rules_of(None), 30.0, 2, progress)
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from leakwarden.cli.backtest import command as backtest
 from leakwarden.cli.backtest import input as backtest_input
-from leakwarden.cli.backtest.input import InputUnreadable, Recording, read
+from leakwarden.cli.backtest.input import Recording, read
+from leakwarden.cli.errors import InputUnreadable
 
 BEGIN = 1_700_000_000
 GOOD: dict[str, Any] = {

@@ -1,0 +1,51 @@
+"""One query for many namespaces, parted where their answer together is too large or too slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Namespaces that are asked for together, the largest groups first. `causes` are those that failed alone; `until` is
+    when all are tried together again, in monotonic s."""
+
+    groups: Sequence[frozenset[str]]
+    causes: Sequence[str]
+    until: float
+
+    def of(self, namespaces: Set[str]) -> list[frozenset[str]]:
+        """The groups as far as they are still asked for, and all that are new together."""
+        known: frozenset[str] = frozenset().union(*self.groups)
+        kept = [group & namespaces for group in self.groups]
+        return [frozenset(group) for group in (namespaces - known, *kept) if group]
+
+
+def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    ordered = sorted(namespaces)
+    middle = len(ordered) // 2
+    return frozenset(ordered[:middle]), frozenset(ordered[middle:])
+
+
+def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
+    """One answer of those for its parts. Where some failed and others did not, it says of which namespaces it lacks."""
+    series: dict[SeriesKey, Points] = {}
+    limits: dict[SeriesKey, float] = {}
+    failed: dict[str, QueryFailed] = {}
+    for part, answer in answers.items():
+        if isinstance(answer, Sampled):
+            series.update(answer.series)
+            limits.update(answer.limits)
+        elif isinstance(answer, QueryFailed):
+            failed.update(dict.fromkeys(part, answer))
+    told = list(answers.values())
+    if not any(isinstance(answer, Sampled) for answer in told):
+        absent = next((answer for answer in told if isinstance(answer, NoData)), None)
+        if not failed:
+            return absent or NoData("NoSeries", "no pod of these namespaces has it")
+        if absent is None:
+            return next(iter(failed.values()))
+    return replace(Sampled(series, limits), failed=failed)

@@ -1,0 +1,1 @@
+"""`leakwarden capacity`: what one pod carries and how many a load needs."""

@@ -1,0 +1,195 @@
+"""`leakwarden capacity`: load against latency and memory of one pod, and the replicas that a load needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from leakwarden.cli.errors import CommandFailed, Misused, fail, say
+
+if TYPE_CHECKING:
+    from leakwarden.cli.capacity.steps import StepTest
+    from leakwarden.core.capacity.sizing import Capacity, Question
+
+COMMAND = "capacity"
+MOST_STEPS, LONGEST_STEP = 20, 300.0
+RATES = "5,10,20,40,80,160"
+
+_ABOUT = """\
+Load against P99 and memory of one pod: the knee, what a pod carries within the objective, and how many replicas a load
+needs with a pod or a zone lost. From a load test of its own, or from what a Prometheus remembers.
+
+  leakwarden capacity --load http://127.0.0.1:8080/work --metrics http://127.0.0.1:8080 --rates 10,20,40,80 --qps 500
+  leakwarden capacity --prometheus http://localhost:9090 --namespace shop --pods checkout- --since 24h --qps 500 --zones 3
+
+The load test sends each rate for --step, stops where the service has had enough, and calls the addresses of --load only.
+"""
+_EXIT = "exit code: 0 it was measured, 2 wrong usage or nothing could be measured, 3 measured, but what a pod carries is not known"
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        COMMAND,
+        help="say what one pod carries and how many a load needs",
+        description=_ABOUT,
+        epilog=_EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--load", action="append", metavar="URL", help="measure: where requests go; may be repeated")
+    source.add_argument("--prometheus", metavar="URL", help="read the past from there instead")
+    parser.add_argument("--metrics", metavar="URL", help="with --load: the metrics of the process, for its memory")
+    parser.add_argument(
+        "--rates",
+        default=RATES,
+        metavar="LIST",
+        help=f"with --load: requests per second of each step (default: {RATES})",
+    )
+    parser.add_argument(
+        "--step", default="10s", metavar="TIME", help="with --load: how long each step takes (default: 10s)"
+    )
+    parser.add_argument("--namespace", metavar="NAMESPACE", help="with --prometheus: the namespace of the pods")
+    parser.add_argument(
+        "--pods", metavar="PREFIX", help="with --prometheus: how the pods' names begin, such as checkout-"
+    )
+    parser.add_argument("--since", default="24h", metavar="TIME", help="with --prometheus: how far back (default: 24h)")
+    parser.add_argument("--p99", default="200ms", metavar="TIME", help="the objective (default: 200ms)")
+    parser.add_argument("--qps", type=float, metavar="N", help="size the service for so many requests per second")
+    parser.add_argument(
+        "--zones", type=int, default=1, metavar="N", help="zones that the pods are spread over (default: 1)"
+    )
+    parser.add_argument("--pool", type=int, metavar="N", help="connections that one pod may open to its database")
+    parser.add_argument("--database", type=int, metavar="N", help="connections that the database takes")
+    parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
+    parser.add_argument("--png", metavar="FILE", help="draw the curve (needs matplotlib)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        question = _question(arguments)
+        found = _measure(arguments, question) if arguments.load else _remember(arguments, question)
+        if arguments.png:
+            _draw(arguments.png, found, question)
+    except CommandFailed as error:
+        return fail(COMMAND, str(error))
+    from leakwarden.cli.capacity.output import as_json, table
+
+    sys.stdout.write(as_json(found, question) if arguments.output == "json" else table(found, question))
+    return 0 if found.sustained is not None else 3
+
+
+def _question(arguments: argparse.Namespace) -> Question:
+    """Raises Misused."""
+    from leakwarden.cli.report.input import writable
+    from leakwarden.core.capacity.sizing import Question
+
+    for name, least, most in (("qps", 0.1, 1e9), ("zones", 1, 100), ("pool", 1, 100_000), ("database", 1, 1_000_000)):
+        value = getattr(arguments, name)
+        if value is not None and not least <= value <= most:
+            raise Misused(f"--{name} is {value:g}; {least:g} to {most:g} is allowed")
+    if arguments.png and (refusal := writable(arguments.png)):
+        raise Misused(f"--png {arguments.png} {refusal}")
+    return Question(
+        _time(arguments.p99, "--p99", 60), arguments.qps, arguments.zones, arguments.pool, arguments.database
+    )
+
+
+def _time(text: str, option: str, most: float) -> float:
+    """Raises Misused."""
+    from leakwarden.api.scalars import format_duration, parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise Misused(f"{option}: {error}") from None
+    if not 0 < seconds <= most:
+        raise Misused(f"{option} is {text}; more than 0 and at most {format_duration(most)} is allowed")
+    return seconds
+
+
+def rates_of(text: str) -> list[float]:
+    """`10,20,40` as numbers, ascending. Raises Misused."""
+    from leakwarden.adapters.load import MOST_RATE
+
+    found: list[float] = []
+    with contextlib.suppress(ValueError):
+        found = sorted({float(part) for part in text.split(",")})
+    if not 2 <= len(found) <= MOST_STEPS or not 0.1 <= found[0] <= found[-1] <= MOST_RATE:
+        raise Misused(
+            f"--rates is {text[:60]!r}; 2 to {MOST_STEPS} numbers from 0.1 to {MOST_RATE:g} are wanted, such as {RATES}"
+        )
+    return found
+
+
+def _measure(arguments: argparse.Namespace, question: Question) -> Capacity:
+    """By a load test. Raises CommandFailed."""
+    from leakwarden.cli.watch.options import place
+    from leakwarden.core.capacity.curve import memory_per_million, points
+    from leakwarden.core.capacity.sizing import Seen, capacity
+
+    for option in ("namespace", "pods"):
+        if getattr(arguments, option) is not None:
+            raise Misused(f"--{option} goes with --prometheus; leave it out")
+    urls = [place(text, "--load", "/").url for text in arguments.load]
+    metrics = place(arguments.metrics, "--metrics", "/metrics").url if arguments.metrics else None
+    rates, seconds = rates_of(arguments.rates), _time(arguments.step, "--step", LONGEST_STEP)
+    done = asyncio.run(_test(urls, metrics, rates, seconds, question.objective))
+    if done.stopped:
+        say(COMMAND, done.stopped)
+    curve = points(done.measured)
+    if not curve:
+        raise CommandFailed(f"nothing answered at {urls[0]}")
+    return capacity(curve, question, Seen(None, max(one.qps for one in done.measured), memory_per_million(done.runs)))
+
+
+async def _test(urls: list[str], metrics: str | None, rates: list[float], seconds: float, objective: float) -> StepTest:
+    from leakwarden.adapters.metrics_page import MetricsPage
+    from leakwarden.cli.capacity.steps import stepped
+
+    def tell(line: str) -> None:
+        say(COMMAND, line)
+
+    if metrics is None:
+        return await stepped(urls, None, rates, seconds=seconds, objective=objective, say=tell)
+    async with MetricsPage(metrics) as page:
+        return await stepped(urls, page, rates, seconds=seconds, objective=objective, say=tell)
+
+
+def _remember(arguments: argparse.Namespace, question: Question) -> Capacity:
+    """From Prometheus. Raises CommandFailed."""
+    from pydantic import ValidationError
+
+    from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+    from leakwarden.cli.capacity.past import past
+    from leakwarden.core.capacity.curve import memory_per_million, points
+    from leakwarden.core.capacity.sizing import Seen, capacity
+
+    if not arguments.namespace or not arguments.pods:
+        raise Misused("--prometheus needs --namespace and --pods: whose capacity is asked for")
+    try:
+        endpoint = Endpoint.model_validate({"name": COMMAND, "url": arguments.prometheus, "timeout": "30s"})
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise Misused(f"--prometheus is {arguments.prometheus[:60]!r}; it {message}") from None
+    read = asyncio.run(
+        past(endpoint, arguments.namespace, arguments.pods, _time(arguments.since, "--since", 14 * 86400))
+    )
+    curve = points(read.measured)
+    if not curve:
+        raise CommandFailed(f"the {len(read.by_pod)} pods answered no requests in the last {arguments.since}")
+    return capacity(curve, question, Seen(read.today, read.highest, memory_per_million(read.runs(curve))))
+
+
+def _draw(file: str, found: Capacity, question: Question) -> None:
+    """Raises Misused."""
+    from leakwarden.cli.capacity.output import picture
+
+    try:
+        picture(file, found, question)
+    except ImportError:
+        raise Misused("--png needs matplotlib, which is not installed here: pip install matplotlib") from None
+    say(COMMAND, f"wrote {file}")

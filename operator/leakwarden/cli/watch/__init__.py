@@ -1,0 +1,1 @@
+"""`leakwarden watch`: the operator's judgement of one process, without a cluster and without Prometheus."""

@@ -1,0 +1,117 @@
+"""All kinds of leaks in the order in which they are tried, and which of them a goroutine or a call belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
+from leakwarden.core.profile.pprof import Frame
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Group
+from leakwarden.core.profile.standard_shapes import (
+    BY_STACK,
+    BY_WAIT,
+    CONNECTION,
+    FILE,
+    MEMORY,
+    OFF_HEAP,
+    SERVED,
+    TICKER,
+    TIMEOUT,
+    TIMER,
+    UNKNOWN,
+)
+
+# A library's own rows come first: what the team called is a better name than what that library is made of.
+CATALOGUE = (
+    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, CONNECTION, MEMORY, UNKNOWN, OFF_HEAP,
+)  # fmt: skip
+TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
+
+
+def _indexed(rows: Iterable[Shape]) -> dict[str, list[tuple[int, Shape]]]:
+    """Rows by the first elements of their modules: a profile has thousands of functions, and few are of a row."""
+    found: dict[str, list[tuple[int, Shape]]] = {}
+    for place, shape in enumerate(rows):
+        for key in {_head(path) for path in shape.modules}:
+            found.setdefault(key, []).append((place, shape))
+    return found
+
+
+def _head(path: str) -> str:
+    first, _, rest = path.partition("/")
+    # `gopkg.in/natefinch/lumberjack.v2`, `k8s.io/client-go`; of Go's own packages the first element alone.
+    return first if "." not in first else f"{first}/{rest.partition('/')[0]}"
+
+
+_INDEX = _indexed(CATALOGUE)
+_AT = {function: shape for shape in BY_STACK for function in shape.at if not shape.goroutines}
+
+
+# Rows of libraries that are known by whole names of calls.
+_BY_NAME = tuple(shape for shape in WAITING if shape.waits)
+
+
+def _near(function: str) -> list[tuple[int, Shape]]:
+    head = _head(function.partition("[")[0])
+    # The last element of a path still holds the function: `io.(*pipe).read`, `nhooyr.io/websocket.Dial`.
+    first, slash, second = head.partition("/")
+    if not slash:
+        return _INDEX.get(first.partition(".")[0], [])
+    return [
+        pair
+        for key, pairs in _INDEX.items()
+        if key == head or (key.startswith(first + "/") and second.startswith(key.partition("/")[2] + "."))
+        for pair in pairs
+    ]
+
+
+@lru_cache(maxsize=65536)
+def rows_running(function: str) -> tuple[int, ...]:
+    """Places in the catalogue of the rows whose own goroutines have this function on their stacks."""
+    return tuple(place for place, shape in _near(function) if shape.goroutines and shape._runs(function))
+
+
+@lru_cache(maxsize=65536)
+def row_made_by(function: str) -> Shape | None:
+    """The row that says what has to be called after this one."""
+    return next(
+        (shape for place, shape in sorted(_near(function), key=lambda pair: pair[0]) if shape.made_by(function)), None
+    )
+
+
+def row_of_call(below: Iterable[Frame]) -> Shape | None:
+    """The row of a call of the team by the calls below it, innermost first: of the outermost one that has a row."""
+    found = None
+    for frame in below:
+        found = row_made_by(frame.function) or found
+    return found
+
+
+_NETWORK = frozenset({"internal/poll.runtime_pollWait"})
+_ROUND_TRIP = frozenset({"net/http.(*persistConn).roundTrip", "net/http.(*Transport).getConn"})
+
+
+def shape_of(group: Group) -> Shape | None:
+    """What a parked goroutine looks like; None where it is not parked, or in a way that says nothing."""
+    if not group.stack:
+        return None
+    first = group.stack[0].function
+    places = sorted({place for frame in group.stack for place in rows_running(frame.function)})
+    for shape in (CATALOGUE[place] for place in places):
+        # Every handler runs below a server's goroutine: that is where it is, not what it waits for.
+        if shape is not SERVED and shape.matches(group):
+            return shape
+    exact = _AT.get(first)
+    if exact is not None and exact.matches(group):
+        return exact
+    names = {frame.function for frame in group.stack}
+    for shape in _BY_NAME:
+        if not shape.waits.isdisjoint(names) and shape.matches(group):
+            return shape
+    if first in _NETWORK or _ROUND_TRIP & names:
+        return TIMEOUT
+    if first == "time.Sleep" or group.operation == "time.Sleep":
+        return next(shape for shape in BY_WAIT if "time.Sleep" in shape.waits)
+    return next((shape for shape in BY_WAIT if shape.matches(group)), None)

@@ -1,0 +1,180 @@
+"""Victims and causes. A goroutine in Lock, in Acquire or at a full pool suffers from a line that took and did not give
+back; which line that is follows from who else takes the same lock or pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from leakwarden.core.profile.evidence import CallSite
+from leakwarden.core.profile.growth import Standing
+from leakwarden.core.profile.lines import Line
+from leakwarden.core.profile.origins import Origins
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, package, receiver
+from leakwarden.core.profile.retention import by_shape
+from leakwarden.core.profile.stacks import Stack, innermost
+from leakwarden.core.profile.standard_shapes import MUTEX, POOL, ROWS, TX
+
+# What holds connections of a database pool.
+_HOLDERS = (ROWS, TX)
+
+
+def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origins, ownership: Ownership) -> list[Line]:
+    """The accused lines, with causes added and put before their victims."""
+    found = list(accused)
+    found += _lock_holders(found, every, ownership)
+    _chains(found, ownership)
+    _readers_and_writers(found)
+    found += _pool_holders(found, every)
+    found += _pools(found, every, origins, ownership)
+    return found
+
+
+def _locks(line: Line) -> str:
+    """The type whose lock is waited for: that of the method that locks. Functions lock what their package holds."""
+    if line.place is None:
+        return ""
+    function = line.place.frame.function
+    return receiver(function) or package(function)
+
+
+def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Ownership) -> list[Line]:
+    """Goroutines that wait for something else inside a method of the type whose lock others wait for."""
+    waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
+    wanted = {receiver(line.place.frame.function) for line in waiting if line.place is not None} - {""}
+    found: list[Line] = []
+    for line in every:
+        if line.shape is MUTEX or line in accused:
+            continue
+        # One that was there in both captures: a holder that moves on is no reason to wait for ever.
+        for one in line.standing:
+            stack = one.group.stack
+            at = innermost(stack, ownership)
+            if at is None or not (one.series.first and one.series.last):
+                continue
+            held = [receiver(f.function) for f in stack[at:] if ownership.of(f) is CodeOwner.TEAM]
+            mine = next((kind for kind in held if kind in wanted), "")
+            if not mine:
+                continue
+            reason = f"others wait for a lock of {mine}, and this goroutine is inside a method of it"
+            holder = Line(line.shape, CallSite.on(stack, at, ownership), "", [one], [reason], first=True)
+            found.append(holder)
+            holder.victims += [victim for victim in waiting if _locks(victim) == mine]
+            for victim in holder.victims:
+                victim.later = True
+    return found
+
+
+def _chains(accused: Sequence[Line], ownership: Ownership) -> None:
+    """Of locks that wait for each other the one whose holder waits for no other lock comes first."""
+    waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
+    wanted = {_locks(line) for line in waiting}
+    held_by_waiters: set[str] = set()
+    for line in waiting:
+        for one in line.standing:
+            held_by_waiters |= (_above(one.group.stack, ownership) & wanted) - {_locks(line)}
+    if held_by_waiters >= wanted:
+        return  # each waits for another: no one of them is the first
+    for line in waiting:
+        if _locks(line) in held_by_waiters:
+            line.later = True
+            line.reasons.append("the lock's holder waits for another lock itself")
+
+
+def _above(stack: Stack, ownership: Ownership) -> set[str]:
+    at = innermost(stack, ownership)
+    outer = stack[at + 1 :] if at is not None else ()
+    return {receiver(f.function) or package(f.function) for f in outer if ownership.of(f) is CodeOwner.TEAM}
+
+
+def _readers_and_writers(accused: Sequence[Line]) -> None:
+    """Of a RWMutex: a writer that waits for readers, inside Lock itself, shows that a reader did not unlock; readers
+    and writers that only queue show that a writer did not. (sync.RWMutex: Lock takes the writers' own mutex first.)"""
+    for line in accused:
+        if line.shape is not MUTEX or line.place is None:
+            continue
+        same = [other for other in accused if other.shape is MUTEX and _locks(other) == _locks(line)]
+        reads = [other for other in same if _calls(other.standing, "sync.(*RWMutex).RLock")]
+        if not reads or len(reads) == len(same):
+            continue
+        blocked = any(_waits_for_readers(one.group.stack) for other in same for one in other.standing)
+        guilty = reads if blocked else [other for other in same if other not in reads]
+        if line not in guilty:
+            line.later = True
+            side = "a reader" if blocked else "a writer"
+            line.reasons.append(f"who waits here waits for {side} of the same lock")
+
+
+def _calls(standing: Iterable[Standing], function: str) -> bool:
+    return any(f.function == function for one in standing for f in one.group.stack)
+
+
+def _waits_for_readers(stack: Stack) -> bool:
+    names = [f.function for f in stack]
+    return (
+        "sync.(*RWMutex).Lock" in names
+        and "sync.(*Mutex).Lock" not in names
+        and not any("(*Mutex).Lock" in n for n in names)
+    )
+
+
+def _pool_holders(accused: Sequence[Line], every: Sequence[Line]) -> list[Line]:
+    """Rows and transactions that stand still while others wait for a connection of the full pool."""
+    waiting = [line for line in accused if line.shape is POOL]
+    if not waiting:
+        return []
+    known = [line for line in accused if line.shape in _HOLDERS]
+    found = [
+        line
+        for line in every
+        if line.shape in _HOLDERS and line not in accused and line.series.last >= 1 and line.place
+    ]
+    for line in found:
+        line.reasons.append("others wait for a connection of the pool, and this is held")
+    for line in (*known, *found):
+        line.first = True
+    for line in waiting:
+        line.later = bool(known or found) or line.later
+    return found
+
+
+# Goroutines that wait for a full pool at a line that grows too slowly to be seen by itself.
+WAITING = 3
+
+
+def _pools(accused: Sequence[Line], every: Sequence[Line], origins: Origins, ownership: Ownership) -> list[Line]:
+    """Of the lines that wait for one pool, the likeliest cause first: what the heap says is kept, else the line that is
+    called least. A line that is called all the time and never gave back would have emptied the pool at its first test.
+    Returns the lines that were not accused by themselves."""
+    added: list[Line] = []
+    for shape in {
+        line.shape.name: line.shape for line in accused if line.shape.victim and line.shape.acquires
+    }.values():
+        waiting = [line for line in accused if line.shape is shape and line.place is not None]
+        others = [
+            line
+            for line in every
+            if line.shape is shape and line.place is not None and line not in accused and line.series.last >= WAITING
+        ]
+        if not waiting or len(waiting) + len(others) < 2 or any(line.later for line in waiting):
+            continue
+        kept = origins.sites(by_shape(shape, ownership, shared=True))
+        keeps = {site.frame.function for site in kept if site.in_use > 0}
+        every_one = [*waiting, *others]
+        holding = [line for line in every_one if line.place is not None and line.place.frame.function in keeps]
+        least = min(every_one, key=lambda line: (line.series.grown, line.series.last))
+        chosen = holding or [least]
+        for line in every_one:
+            if line not in chosen:
+                line.later = True
+                line.reasons.append("others take from the same pool; this line may only suffer")
+            elif holding:
+                line.reasons.append("of the lines that take from the same pool, what this one took is kept")
+            else:
+                line.reasons.append(
+                    f"of {len(every_one)} lines that take from the same pool this one is called least: one that is called"
+                    " all the time would have emptied it at once"
+                )
+        for line in chosen:
+            line.victims += [other for other in every_one if other is not line and other not in chosen]
+        added += others
+    return added

@@ -1,0 +1,97 @@
+"""How sure a suspect is. High is meant to be right in 95 of 100 cases, Medium in 80; Low saves a search.
+
+What two captures within seconds show may be load, a warm-up or a cache that fills: no more than Low. What a detector
+has watched for minutes, a baseline, or captures over a minute and more show is Medium, and High where the line explains
+most of it, its kind is known and it is not only a victim. What the runtime itself lists as leaked needs no time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from leakwarden.core.profile.evidence import Confidence
+from leakwarden.core.profile.growth import FEW, MINUTES, Capture
+from leakwarden.core.profile.lines import Line
+
+# Of what grew, a line that explains this part is most of it; one that explains less than the second is one of many.
+MOST, NOTABLE = 0.5, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is known of a signal beside the profiles: whether a detector found it to grow, and for how long the
+    profiles show its growth, s. `slows`: it grew less lately than before. `moments`: how many captures there are."""
+
+    verdict: bool
+    span: float
+    slows: bool = False
+    moments: int = 2
+    baseline: bool = False
+
+    @classmethod
+    def of(cls, capture: Capture, verdict: bool, slows: bool = False) -> Watched:
+        return cls(verdict, capture.span, slows, len(capture.goroutines), capture.baseline is not None)
+
+    @property
+    def long(self) -> bool:
+        """Whether the profiles show growth over minutes."""
+        return self.span >= MINUTES and (self.baseline or self.moments > 2)
+
+
+def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple[Confidence, list[str]]:
+    """How sure a line of goroutines is, and why."""
+    series = line.series
+    grown, span = series.grown, watched.span
+    part = explains or 0.0
+    why: list[str] = []
+    if line.leaked >= FEW:
+        why.append(f"the runtime itself says that {line.leaked} of them can never wake")
+    if grown > 0 and span > 0:
+        since = "since a healthy time " if watched.baseline else ""
+        why.append(f"{series.started:.0f} became {series.last:.0f} {since}within {spell(span)}")
+    if explains is not None and grown > 0:
+        why.append(f"this explains {explains:.0%} of the growth of goroutines")
+    if watched.verdict:
+        why.append("the signal grows")
+    known = line.shape.specific and line.place is not None
+    sure = Confidence.LOW
+    if line.leaked >= FEW:
+        sure = Confidence.HIGH if known and line.certain else Confidence.MEDIUM
+    elif line.load and not watched.verdict:
+        why.append("as many requests are open: more load looks the same")
+    elif watched.slows:
+        why.append("it grew less lately than before: a pool that fills or a warm-up ends like this")
+    elif watched.verdict and _alive(line, watched):
+        enough = watched.long and part >= MOST and known and line.certain and not line.load
+        sure = Confidence.HIGH if enough else Confidence.MEDIUM if part >= NOTABLE else Confidence.LOW
+    elif watched.verdict:
+        why.append(f"within {spell(span)} they grew no more than requests in flight may")
+    elif watched.long and known and part >= NOTABLE:
+        sure = Confidence.MEDIUM
+    else:
+        why.append(f"growth within {spell(span)} may be load or a warm-up: take captures over minutes, with --for 2m")
+    if line.shape.victim and sure is Confidence.HIGH:
+        sure = Confidence.MEDIUM
+    if line.place is None:
+        sure = Confidence.LOW
+        why.append("no line of the team's was found that started them")
+    if line.shape.victim:
+        why.append("who waits here may only suffer from what another line does")
+    return sure, why
+
+
+def _alive(line: Line, watched: Watched) -> bool:
+    """Whether it grew by more than a busy pool gains by chance."""
+    series = line.series
+    if line.victims:
+        return line.explains >= FEW
+    if watched.baseline or watched.span <= 0:
+        return series.grown >= FEW
+    return series.grown >= math.sqrt(max(0.0, series.started) + max(0.0, series.last))
+
+
+def spell(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}m" if seconds < 2 * 3600 else f"{seconds / 3600:.1f}h"

@@ -1,0 +1,296 @@
+"""Goroutines by the line that they stand for: the team's own on their stacks, else the one that obtained what they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leakwarden.core.profile.catalogue import row_of_call, shape_of
+from leakwarden.core.profile.evidence import CallSite
+from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.modules import launches, serves
+from leakwarden.core.profile.origins import Origins
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
+from leakwarden.core.profile.retention import by_shape
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack, innermost
+from leakwarden.core.profile.standard_shapes import (
+    BODY,
+    CONTEXT,
+    RECEIVE,
+    SELECTING,
+    SERVED,
+    TICKER,
+    TIMEOUT,
+    TRANSPORT,
+    UNKNOWN,
+)
+
+# Two kinds of goroutines that belong to one thing grow by the same number, or one by a small multiple.
+MULTIPLES = 6
+ALIKE = 0.12
+
+
+@dataclass(slots=True)
+class Line:
+    """Goroutines that one line explains. `place` None: no line of the team's was found."""
+
+    shape: Shape
+    place: CallSite | None
+    module: str  # of the library that runs them; empty where the team's own code is on their stacks
+    standing: list[Standing]
+    reasons: list[str] = field(default_factory=list)
+    certain: bool = True  # of the line, not of the leak
+    load: bool = False  # goroutines of requests, or as many as these
+    first: bool = False  # a cause that is known to be one: its victims come after it
+    later: bool = False  # a victim whose cause is known
+    victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
+
+    @property
+    def series(self) -> Series:
+        total = self.standing[0].series
+        for one in self.standing[1:]:
+            total = total.plus(one.series)
+        return total
+
+    @property
+    def explains(self) -> float:
+        """How many of the goroutines that became more this line explains, its victims' among them."""
+        return max(0.0, self.series.grown) + sum(max(0.0, line.series.grown) for line in self.victims)
+
+    @property
+    def leaked(self) -> int:
+        return sum(one.leaked for one in self.standing)
+
+    @property
+    def count(self) -> int:
+        return max(round(self.series.last), self.leaked)
+
+    @property
+    def heaviest(self) -> Standing:
+        """The stack that stands for all: of those that grew most, one that the line's kind is known by."""
+        most = max(max(one.series.grown, one.leaked) for one in self.standing)
+        near = [one for one in self.standing if max(one.series.grown, one.leaked) >= most * (1 - ALIKE)]
+        return max(near, key=lambda one: (shape_of(one.group) is self.shape, one.series.last, one.leaked))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        shared = dict(self.standing[0].labels)
+        for one in self.standing[1:]:
+            shared = {k: v for k, v in shared.items() if one.labels.get(k) == v}
+        return shared
+
+    @property
+    def concluded(self) -> bool:
+        return bool(self.module) and self.place is not None
+
+
+def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
+    """Every line with its goroutines; of libraries one for each kind. Raises ProfileError."""
+    waits = _Waits(origins, ownership)
+    direct: dict[tuple[str, object], Line] = {}
+    indirect: dict[tuple[str, str], Line] = {}
+    for one in standings(capture):
+        stack = one.group.stack
+        if not stack or _profiles(stack):
+            continue
+        at = innermost(stack, ownership)
+        shape = shape_of(one.group) or UNKNOWN
+        if at is not None and not (ownership.added(stack[at]) and shape is not SERVED):
+            shape = waits.shape(shape, stack, at)
+            place = CallSite.on(stack, at, ownership)
+            # `serves` is of the whole stack: a goroutine that a request started is not one of the request.
+            line = direct.setdefault((shape.name, place.frame), Line(shape, place, "", []))
+            line.load = line.load or serves(stack)
+        else:
+            module = _module(stack, ownership)
+            if serves(stack) and not (shape.specific and "." in module.partition("/")[0]):
+                shape = SERVED
+            # How a library's goroutine waits says nothing about it; which of its functions it runs does.
+            shape = shape if shape.modules else UNKNOWN
+            key = (shape.name if shape.modules else "", module)
+            line = indirect.setdefault(key, Line(shape, None, module, []))
+            line.load = line.load or shape is SERVED
+            if at is not None:
+                line.place = CallSite.on(stack, at, ownership)  # of an added module; its caller may be found yet
+        line.standing.append(one)
+    return [*direct.values(), *_gathered(list(indirect.values()))]
+
+
+def _profiles(stack: Stack) -> bool:
+    """Whether a goroutine only takes the profile."""
+    return any(f.function.startswith(("runtime/pprof.", "net/http/pprof.")) for f in stack)
+
+
+def _module(stack: Stack, ownership: Ownership) -> str:
+    """Whose goroutine it is: the module of the outermost call of a library; without any, Go's package."""
+    own = [f for f in reversed(stack) if not launches(f.function)] or list(reversed(stack))
+    library = next((f for f in own if ownership.of(f) is not CodeOwner.STANDARD), None)
+    return ownership.module(library if library is not None else own[0])
+
+
+def _gathered(lines: list[Line]) -> list[Line]:
+    """Goroutines of one module that say nothing by themselves go with the kind of it that grew most."""
+    kept = [line for line in lines if line.shape.modules]
+    for line in lines:
+        if line in kept:
+            continue
+        akin = [other for other in kept if line.module in other.shape.modules and other.shape is not SERVED]
+        akin += [
+            other for other in kept if other.module == line.module and other.shape is not SERVED and other not in akin
+        ]
+        if akin:
+            max(akin, key=lambda other: other.series.grown).standing.extend(line.standing)
+        else:
+            kept.append(line)
+    return kept
+
+
+class _Waits:
+    """What a plain receive or select waits for, by what the function keeps: a ticker, or a context's end."""
+
+    def __init__(self, origins: Origins, ownership: Ownership) -> None:
+        self._origins = origins
+        self._ownership = ownership
+        self._known: dict[str, frozenset[str]] = {}
+
+    def shape(self, shape: Shape, stack: Stack, at: int) -> Shape:
+        if shape.specific and shape not in (RECEIVE, SELECTING):
+            return shape
+        if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:
+            return row if row.modules and "." in row.modules[0].partition("/")[0] else shape
+        if shape not in (RECEIVE, SELECTING):
+            return shape
+        waiting = {stack[at].function, enclosing(stack[at].function)}
+        return next((kind for kind in (TICKER, CONTEXT) if waiting & self._keeping(kind)), shape)
+
+    def _keeping(self, shape: Shape) -> frozenset[str]:
+        if shape.name not in self._known:
+            through = by_shape(AWAITED if shape is CONTEXT else shape, self._ownership)
+            self._known[shape.name] = self._origins.keeping(lambda below: bool(below) and through(below))
+        return self._known[shape.name]
+
+
+# A wait for a context's end allocates its channel at the first call of Done.
+AWAITED = Shape("", "", "", "", modules=("context",), acquires=("cancelCtx.Done",))
+
+
+def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
+    """Lines of libraries with the team's line that obtained what they serve; those of one line are one."""
+    found = [line for line in lines if not line.module]
+    libraries = [line for line in lines if line.module]
+    by_place: dict[tuple[str, str], Line] = {}
+    left: list[Line] = []
+    for line in sorted(libraries, key=_standing_of):
+        if line.shape is SERVED:
+            found.append(line)
+            continue
+        origin = origins.of(line.shape, line.module)
+        if origin is None:
+            left.append(line)
+            continue
+        if line.shape is UNKNOWN or not line.shape.specific:
+            line.shape = origin.kind if origin.kind is not None and not origin.kind.victim else UNKNOWN
+        key = (enclosing(origin.place.frame.function), origin.place.frame.file)
+        before = by_place.get(key)
+        if before is None:
+            line.place, line.certain = origin.place, origin.certain
+            line.reasons.append(origin.reason)
+            by_place[key] = line
+        else:
+            before.standing.extend(line.standing)
+    for line in left:
+        cause = _like(line, by_place.values()) if line.place is None else None
+        if cause is None:
+            line.certain = False
+            found.append(line)
+        else:
+            cause.standing.extend(line.standing)
+    return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:
+    """Connections whose request still waits for its answer, at the same line, are part of that call."""
+    calls = {
+        (line.place.frame.function, line.place.frame.file): line
+        for line in found
+        if line.shape is TIMEOUT and line.place is not None and not line.module
+    }
+    for line in libraries:
+        frame = line.place.frame if line.place is not None else None
+        call = (
+            calls.get((frame.function, frame.file)) if frame is not None and line.shape in (BODY, TRANSPORT) else None
+        )
+        each = max((one.series.grown for one in line.standing), default=0.0)
+        if call is not None and call.series.grown >= each * (1 - ALIKE):
+            call.standing.extend(line.standing)
+        else:
+            found.append(line)
+    return found
+
+
+def _standing_of(line: Line) -> tuple[bool, bool, float]:
+    """The best name for a thing first: a library's kind, then one of Go's own, and of these what grew most."""
+    library = "." in line.module.partition("/")[0]
+    return not (library and line.shape.specific), not line.shape.specific, -line.series.grown
+
+
+def _of_libraries_first(lines: list[Line]) -> list[Line]:
+    """Connections and contexts of Go's own that grew with a library's goroutines belong to the library."""
+    libraries = [line for line in lines if "." in line.module.partition("/")[0]]
+    kept = list(libraries)
+    for line in lines:
+        if line in libraries:
+            continue
+        cause = _like(line, libraries)
+        if cause is None:
+            kept.append(line)
+        else:
+            cause.standing.extend(line.standing)
+    return kept
+
+
+def _like(line: Line, others: Iterable[Line]) -> Line | None:
+    """The line of which these goroutines grew as many, or a small multiple of as many."""
+    grown = line.series.grown
+    if grown < FEW:
+        return None
+    for other in others:
+        each = max((one.series.grown for one in other.standing), default=0.0)
+        if each >= FEW and in_step(grown, each):
+            return other
+    return None
+
+
+def in_step(a: float, b: float) -> bool:
+    """Whether two growths are as one, or as one and a small whole number."""
+    low, high = sorted((a, b))
+    ratio = high / low if low > 0 else 0.0
+    return 1 <= round(ratio) <= MULTIPLES and abs(ratio - round(ratio)) <= ALIKE * max(1.0, ratio / 2)
+
+
+def mark_load(lines: Iterable[Line]) -> float:
+    """Mark the lines that grew as requests did; returns how many requests more there are."""
+    every = list(lines)
+    requests = [
+        one for line in every for one in line.standing if serves(one.group.stack) and not _connection(one.group.stack)
+    ]
+    more = sum(max(0.0, one.series.grown) for one in requests)
+    started = sum(one.series.started for one in requests)
+    if not beyond_noise(Series([started, started + more])):
+        return more
+    for line in every:
+        grown = line.series.grown
+        each = max((one.series.grown for one in line.standing), default=0.0)
+        if grown > 0 and (each <= more * (1 + ALIKE) or in_step(grown, more)):
+            line.load = True
+    return more
+
+
+def _connection(stack: Stack) -> bool:
+    """Whether a goroutine only waits for a client's next request."""
+    return stack[-1].function.startswith("net/http.(*connReader)") or (
+        stack[0].function == "internal/poll.runtime_pollWait"
+        and any(f.function.startswith(("net/http.(*conn).readRequest", "net/http.(*connReader)")) for f in stack)
+        and all(not f.function.startswith("net/http.serverHandler") for f in stack)
+    )

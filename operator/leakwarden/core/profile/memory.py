@@ -1,0 +1,287 @@
+"""Memory: the team's lines whose allocations are kept and become more, told apart from caches that fill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from leakwarden.core.profile.baseline import site_key
+from leakwarden.core.profile.catalogue import row_of_call
+from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched
+from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect
+from leakwarden.core.profile.growth import Capture, Series
+from leakwarden.core.profile.modules import serves
+from leakwarden.core.profile.origins import KEPT_PART, SEEN, Origins
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
+from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.retention import HeldSite, by_shape
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack, innermost
+from leakwarden.core.profile.standard_shapes import CONNECTION, FILE, KEPT, LISTENER, MEMORY, ROWS, TX, UNKNOWN
+
+# Few lines open files, so where descriptors are known to grow one sampled allocation is enough.
+WELL_SEEN, SEEN_FILES = 5.0, 0.5
+# A line that gave back half of what it allocated since, or more, grows only where that is beyond its own noise.
+RETAINED, HEAP_DEVIATIONS = 0.5, 3.0
+# Which growing signals speak for which kind; all others hold memory.
+_SIGNALS = {
+    FILE.name: frozenset({"descriptors"}),
+    CONNECTION.name: frozenset({"descriptors"}),
+    LISTENER.name: frozenset({"descriptors"}),
+    ROWS.name: frozenset({"memory", "connections"}),
+    TX.name: frozenset({"memory", "connections"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HeapGrowth:
+    """Bytes in use at each capture, all together and by the team's function; profiles taken, goroutines' own records
+    and the runtime left out."""
+
+    total: Series
+    by_function: dict[str, Series]
+    times: tuple[float, ...]
+
+    @classmethod
+    def of(cls, capture: Capture, ownership: Ownership) -> HeapGrowth:
+        size = max(1, len(capture.heaps))
+        total = Series([0.0] * size, 0.0 if capture.baseline is not None and capture.baseline.memory else None)
+        by_function: dict[str, Series] = {}
+        for moment, heap in enumerate(capture.heaps):
+            column = heap.column("inuse_space")
+            for sample in heap.samples if column is not None else ():
+                stack = sample.stack
+                if not stack or bookkeeping(stack):
+                    continue
+                size_in_use = max(0, sample.values[column or 0])
+                total.values[moment] += size_in_use
+                at = innermost(stack, ownership)
+                if at is None:
+                    continue
+                name = stack[at].function
+                if (one := by_function.get(name)) is None:
+                    one = by_function[name] = Series([0.0] * size, total.base if total.base is None else 0.0)
+                one.values[moment] += size_in_use
+                if moment == size - 1 and capture.baseline is not None and one.base is not None:
+                    before = capture.baseline.memory_at(site_key(stack))
+                    one.base += min(before, size_in_use)
+                    total.base = (total.base or 0.0) + min(before, size_in_use)
+        return cls(total, by_function, tuple(heap.taken for heap in capture.heaps))
+
+    def share(self, grown: float) -> float | None:
+        return min(1.0, grown / self.total.grown) if self.total.grown > 0 and grown > 0 else None
+
+    def function(self, name: str) -> Series:
+        return self.by_function.get(name, Series([0.0]))
+
+
+def bookkeeping(stack: Stack) -> bool:
+    """Whether an allocation is one of taking profiles, or the runtime's record of a goroutine."""
+    return any(
+        f.function.startswith(("runtime/pprof.", "net/http/pprof.", "runtime.malg", "runtime.saveg")) for f in stack
+    ) or all(f.function.startswith("runtime.") for f in stack)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLine:
+    """A suspected line with what its place in the list depends on."""
+
+    suspect: Suspect
+    load: bool
+    specific: bool
+
+
+def memory_lines(
+    capture: Capture,
+    origins: Origins,
+    ownership: Ownership,
+    growing: frozenset[str],
+    in_requests: Callable[[str], bool],
+    modules: frozenset[str] = frozenset(),
+) -> list[MemoryLine]:
+    """Lines whose memory became more, or that hold what a growing signal counts, the heaviest first. `in_requests`:
+    whether a function stands on the stacks of requests that became more. `modules`: whose goroutines are named, and what
+    these keep with them."""
+    if not capture.heaps:
+        return []
+    heap = HeapGrowth.of(capture, ownership)
+    found = _of_kinds(capture, origins, heap, ownership, growing)
+    named = {line.suspect.function for line in found}
+    for site in origins.sites(lambda below: not _taking(below)):
+        if site.frame.function in named or bookkeeping(site.stack):
+            continue
+        if (line := _kept_here(site, capture, heap, ownership, growing, in_requests)) is not None:
+            found.append(line)
+    found += _without_team(capture, ownership, heap, modules)
+    return found
+
+
+def _taking(below: Stack) -> bool:
+    return any(f.function.startswith(("runtime/pprof.", "net/http/pprof.")) for f in below)
+
+
+def _of_kinds(
+    capture: Capture, origins: Origins, heap: HeapGrowth, ownership: Ownership, growing: frozenset[str]
+) -> list[MemoryLine]:
+    """Leaks that need no goroutine: files, timers, contexts, rows and transactions that are still referred to."""
+    found: list[tuple[float, MemoryLine]] = []
+    for shape in KEPT:
+        known = not growing.isdisjoint(_SIGNALS.get(shape.name, {"memory"}))
+        for shared in (False, True) if shape.shared else (False,):
+            through = by_shape(shape, ownership, shared)
+            here = [
+                line
+                for site in origins.sites(lambda below, through=through: bool(below) and through(below))  # type: ignore[misc]
+                if (line := _held(shape, site, capture, heap, ownership, known))
+            ]
+            found += [(line.suspect.count, line) for line in here]
+            if here:
+                break
+    return [line for _, line in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _held(
+    shape: Shape, site: HeldSite, capture: Capture, heap: HeapGrowth, ownership: Ownership, known: bool
+) -> MemoryLine | None:
+    # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
+    plain = site.sampled >= WELL_SEEN and site.gained > 0
+    least = SEEN_FILES if shape is FILE else SEEN
+    if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= least)):
+        return None
+    why = [f"{site.ratio:.0%} of what was ever obtained here is still kept ({site.sampled:.0f} samples)"]
+    if site.gained > 0:
+        why.append(f"{site.gained / 1024:.0f} KiB more within {capture.seconds:.0f}s")
+    if known:
+        why.append("the signal grows")
+    sure = Confidence.MEDIUM if plain and known else Confidence.LOW
+    suspect = _suspect(shape, site, capture, heap, ownership, sure, why)
+    return MemoryLine(suspect, False, True)
+
+
+def _suspect(
+    shape: Shape,
+    site: HeldSite,
+    capture: Capture,
+    heap: HeapGrowth,
+    ownership: Ownership,
+    sure: Confidence,
+    why: Sequence[str],
+) -> Suspect:
+    place = CallSite.on(site.stack, 0, ownership)
+    growth = site.gained_objects / capture.seconds if capture.seconds > 0 and site.gained_objects > 0 else None
+    grown = max(site.gained, heap.function(site.frame.function).grown)
+    return Suspect(
+        shape.name, shape.title, site.frame.function, site.frame.file, site.frame.line, round(site.objects), "objects", growth,
+        sure, tuple(why), shape.why, shape.fix, site.stack[:32], place.callers[:32], explains=heap.share(grown), docs=shape.docs,
+    )  # fmt: skip
+
+
+def _kept_here(
+    site: HeldSite,
+    capture: Capture,
+    heap: HeapGrowth,
+    ownership: Ownership,
+    growing: frozenset[str],
+    in_requests: Callable[[str], bool],
+) -> MemoryLine | None:
+    series = heap.function(site.frame.function)
+    grown = max(site.gained, series.grown)
+    each = site.in_use / site.sampled if site.sampled > 0 else 0.0
+    seen = grown / each if each > 0 else 0.0
+    verdict = "memory" in growing
+    part = heap.share(grown)
+    beyond = seen >= SEEN and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
+    # A leak that rests, or that has met its limit, is the most of what is there.
+    rests = (
+        verdict
+        and site.sampled >= SEEN
+        and site.ratio >= KEPT_PART
+        and site.in_use >= NOTABLE * max(1.0, heap.total.last)
+    )
+    if not (beyond or rests):
+        return None
+    kind = row_of_call(site.below)
+    shape = kind if kind is not None and not kind.victim else MEMORY
+    load = in_requests(site.frame.function) or any(f.function.startswith("net/http.(*Server)") for f in site.below)
+    why = [f"{site.ratio:.0%} of what was ever allocated here is still kept ({site.sampled:.0f} samples)"]
+    if grown > 0:
+        why.append(f"{grown / 1024:.0f} KiB more within {capture.span:.0f}s")
+    if part is not None:
+        why.append(f"this explains {part:.0%} of the growth of the heap")
+    sure, reason = _sure(shape, part or 0.0, beyond, load, Watched.of(capture, verdict, series.slows(heap.times)))
+    why.append(reason)
+    return MemoryLine(_suspect(shape, site, capture, heap, ownership, sure, why), load, shape.specific)
+
+
+def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched) -> tuple[Confidence, str]:
+    if watched.slows:
+        return Confidence.LOW, "it grew less lately than before: a cache that fills ends like this"
+    if not watched.verdict:
+        if load:
+            return Confidence.LOW, "as many requests are open: more load looks the same"
+        if watched.long and beyond and part >= MOST:
+            return Confidence.MEDIUM, "it grew steadily over minutes"
+        return (
+            Confidence.LOW,
+            "a cache that fills looks the same for a while: take captures over minutes, with --for 2m",
+        )
+    if not beyond:
+        return (
+            Confidence.LOW,
+            "the signal grows, and most of what is there is kept here; between the captures it did not grow",
+        )
+    if part >= MOST and watched.long and shape.specific:
+        return Confidence.HIGH, "the signal grows"
+    return (Confidence.MEDIUM if part >= NOTABLE else Confidence.LOW), "the signal grows"
+
+
+def _without_team(
+    capture: Capture, ownership: Ownership, heap: HeapGrowth, modules: frozenset[str]
+) -> list[MemoryLine]:
+    """What a library keeps more of, with no call of the team's on the way: the library's own line stands for it."""
+    last = capture.heaps[-1]
+    first = capture.heaps[0] if len(capture.heaps) > 1 else None
+    grown: dict[str, float] = {}
+    heaviest: dict[str, tuple[float, Stack]] = {}
+    for sign, profile in ((1, last), (-1, first)):
+        column = profile.column("inuse_space") if profile is not None else None
+        for sample in profile.samples if profile is not None and column is not None else ():
+            stack = sample.stack
+            if not stack or bookkeeping(stack) or innermost(stack, ownership) is not None:
+                continue
+            library = next((f for f in reversed(stack) if ownership.of(f) is CodeOwner.LIBRARY), stack[-1])
+            module = ownership.module(library)
+            value = float(max(0, sample.values[column or 0]))
+            grown[module] = grown.get(module, 0.0) + sign * value
+            if sign > 0 and value > heaviest.get(module, (0.0, ()))[0]:
+                heaviest[module] = (value, stack)
+    found = []
+    period = max(last.period, 1)
+    for module, more in sorted(grown.items(), key=lambda pair: -pair[1]):
+        stack = heaviest.get(module, (0.0, ()))[1]
+        if first is None or more < 2 * period or not stack or module in modules:
+            continue
+        at = next((n for n, f in enumerate(stack) if ownership.of(f) is CodeOwner.LIBRARY), 0)
+        why = (
+            f"{more / 1024:.0f} KiB more in {module} within {capture.seconds:.0f}s",
+            "no call of the team's is on the way to it",
+        )
+        frame = stack[at]
+        suspect = Suspect(
+            MEMORY.name, "memory that a library keeps", frame.function, frame.file, frame.line, 0, "objects", None,
+            Confidence.LOW, why, UNKNOWN.why, UNKNOWN.fix, stack[:32], (), explains=heap.share(more), team=False,
+        )  # fmt: skip
+        found.append(MemoryLine(suspect, serves(stack), False))
+    return found
+
+
+def functions_of(stacks: Iterable[Stack], ownership: Ownership) -> frozenset[str]:
+    """The team's functions on these stacks, and those that their closures are written in."""
+    names = {f.function for stack in stacks for f in stack if ownership.of(f) is CodeOwner.TEAM}
+    return frozenset(names | {enclosing(name) for name in names})
+
+
+def total_in_use(profile: Profile) -> float:
+    column = profile.column("inuse_space")
+    return float(sum(max(0, s.values[column]) for s in profile.samples)) if column is not None else 0.0

@@ -1,0 +1,175 @@
+"""Who started what a library's goroutines serve: the team's line that obtained it, by what the heap profile keeps.
+
+A goroutine that a library runs for itself has no call of the team on its stack, and a goroutine profile does not hold
+who started it. But the library's objects were allocated below the call that made them, and the heap profile holds these
+stacks: the line whose objects are kept, and become more, is the one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leakwarden.core.profile.catalogue import row_of_call
+from leakwarden.core.profile.evidence import CallSite
+from leakwarden.core.profile.modules import launches, serves
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package
+from leakwarden.core.profile.pprof import Frame, Profile
+from leakwarden.core.profile.retention import HeldSite, Kept, Through, by_module, by_shape, obtained, since, sites
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack, groups, innermost
+
+# One allocation that happened to be sampled says little: any line has one at times. Two at one line, out of the
+# handful that reach it, are no accident.
+SEEN = 1.5
+# Of what a line ever obtained, a cache or a pool in use for long keeps little; a leak keeps most of it, though not
+# what the call needed only for a moment.
+KEPT_PART = 0.3
+# One line that holds this much of all that is kept through such calls is the one.
+DOMINANT = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A line that obtained what goroutines serve. `certain`: the heap shows that it keeps it, and no other line as much."""
+
+    place: CallSite
+    reason: str
+    certain: bool
+    kind: Shape | None  # by the call that the line makes
+
+
+class Origins:
+    """The heap profiles of one capture, oldest first, may be empty; its goroutines help out where they say nothing."""
+
+    def __init__(self, heaps: Sequence[Profile], goroutines: Sequence[Profile], ownership: Ownership) -> None:
+        self._heaps = heaps
+        self._goroutines = goroutines
+        self._ownership = ownership
+
+    def of(self, shape: Shape, module: str) -> Origin | None:
+        """Who obtained what goroutines of this shape, or of this module's code, serve."""
+        made = self._ranked(by_shape(shape, self._ownership)) if shape.acquires else []
+        within = self._ranked(by_module(module, self._ownership)) if module and not _own(shape) else []
+        loose = self._ranked(by_shape(shape, self._ownership, shared=True)) if shape.shared else []
+        for found, surest in ((made, True), (within, True), (loose, False)):
+            if (origin := self._kept(found, module, surest)) is not None:
+                return origin
+        for found in (made, within):
+            if found:
+                return self._most_allocated(found, module)
+        return self._caught(shape, module)
+
+    def sites(self, through: Through) -> list[HeldSite]:
+        """The team's lines that obtain something through such calls."""
+        if not self._heaps:
+            return []
+        kept = obtained(self._heaps[-1], self._ownership, through)
+        if len(self._heaps) > 1:
+            kept = since(kept, obtained(self._heaps[0], self._ownership, through))
+        return sites(kept)
+
+    def keeping(self, through: Through) -> frozenset[str]:
+        """The team's functions that keep something that they obtained through such calls, at any of the captures."""
+        return frozenset(
+            kept.stack[0].function
+            for heap in self._heaps
+            for kept in obtained(heap, self._ownership, through)
+            if kept.in_use > 0
+        )
+
+    def _ranked(self, through: Through) -> list[HeldSite]:
+        """What is obtained at start alone cannot become more; it counts only where there is nothing else."""
+        found = self.sites(lambda below: bool(below) and through(below))
+        grown = [site for site in found if not _at_start(site.stack)]
+        return grown or found
+
+    def _kept(self, found: Sequence[HeldSite], module: str, surest: bool) -> Origin | None:
+        total = sum(site.in_use for site in found)
+        if total <= 0:
+            return None
+        # What became more since the first capture says more than what was there.
+        best = max(found, key=lambda site: (site.in_use + 2 * max(0.0, site.gained), site.allocated))
+        share = best.in_use / total
+        if best.ratio < KEPT_PART and best.gained <= 0:
+            return None
+        reason = f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
+        certain = surest and best.sampled >= SEEN and share >= DOMINANT
+        return Origin(self._place(best, module), reason, certain, row_of_call(best.below))
+
+    def _most_allocated(self, found: Sequence[HeldSite], module: str) -> Origin:
+        best = max(found, key=lambda site: site.allocated)
+        share = best.allocated / (sum(site.allocated for site in found) or 1.0)
+        reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
+        return Origin(self._place(best, module), reason, False, row_of_call(best.below))
+
+    def _place(self, site: HeldSite, module: str) -> CallSite:
+        """The site's line. A function of the team that the library itself calls back was given to it elsewhere: where
+        the function that holds it keeps something."""
+        frame = site.frame
+        if not self._called_back(site.stack, module):
+            return CallSite.on(site.stack, 0, self._ownership)
+        giver = enclosing(frame.function)
+        kept = [
+            one
+            for heap in self._heaps[-1:]
+            for one in obtained(heap, self._ownership, lambda _: True)
+            if one.stack[0].function == giver
+        ]
+        if kept:
+            best = max(kept, key=lambda one: (one.in_use, self._into(one, module), one.allocated))
+            return CallSite.on(best.stack, 0, self._ownership)
+        for profile in self._goroutines:
+            for group in groups(profile).values():
+                for at, call in enumerate(group.stack):
+                    if call.function == giver and self._ownership.of(call) is CodeOwner.TEAM:
+                        return CallSite.on(group.stack, at, self._ownership)
+        return CallSite.on(site.stack, 0, self._ownership)
+
+    def _into(self, one: Kept, module: str) -> bool:
+        return any(self._ownership.module(frame) == module for frame in one.below)
+
+    def _called_back(self, stack: Stack, module: str) -> bool:
+        frame, root = stack[0], next((f for f in reversed(stack) if not launches(f.function)), stack[-1])
+        if enclosing(frame.function) == frame.function or serves(stack):
+            return False
+        outer = [f for f in stack[1:] if self._ownership.of(f) is CodeOwner.TEAM]
+        if outer or self._ownership.of(root) is not CodeOwner.LIBRARY:
+            return False
+        return not module or self._ownership.module(root) == module or _family(root, module)
+
+    def _caught(self, shape: Shape, module: str) -> Origin | None:
+        """Without a trace in the heap: who was making such a call when the goroutines were looked at."""
+        tests = [by_shape(shape, self._ownership, shared=True)] if shape.acquires else []
+        if module and not _own(shape):
+            tests.append(by_module(module, self._ownership))
+        for through in tests:
+            seen: dict[Frame, list[tuple[int, CallSite, Stack]]] = {}
+            for profile in self._goroutines:
+                for group in groups(profile).values():
+                    at = innermost(group.stack, self._ownership)
+                    if at and through(group.stack[:at]):
+                        place = CallSite.on(group.stack, at, self._ownership)
+                        seen.setdefault(place.frame, []).append((group.count, place, group.stack[:at]))
+            if seen:
+                best = max(seen.values(), key=lambda ones: sum(count for count, *_ in ones))
+                number = sum(count for count, *_ in best)
+                reason = f"{number} goroutines were making such a call here when looked at"
+                return Origin(best[0][1], reason, False, row_of_call(best[0][2]))
+        return None
+
+
+def _own(shape: Shape) -> bool:
+    """Whether a shape is one of Go's own with calls of its own: any call of the package would be too much then."""
+    return bool(shape.acquires) and bool(shape.modules) and "." not in shape.modules[0].partition("/")[0]
+
+
+def _at_start(stack: Stack) -> bool:
+    """Whether a stack is one of the program's start: below main or an init, and of no loop that the team runs."""
+    roots = [frame.function for frame in stack if not frame.function.startswith("runtime.")]
+    return bool(roots) and (roots[-1] == "main.main" or roots[-1].rpartition(".")[2] == "init" or ".init." in roots[-1])
+
+
+def _family(frame: Frame, module: str) -> bool:
+    """Modules of one owner call each other: k8s.io/client-go and k8s.io/apimachinery."""
+    return package(frame.function).partition("/")[0] == module.partition("/")[0] != "github.com"

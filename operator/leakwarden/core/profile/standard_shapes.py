@@ -1,0 +1,368 @@
+"""Kinds of leaks that Go's own packages make possible. Names are those of Go 1.25, 1.26 and 1.27, seen in profiles of
+all three. The order counts: a goroutine is of the first kind that matches (`catalogue`)."""
+
+from __future__ import annotations
+
+from leakwarden.core.profile.shapes import CHANNEL_RECEIVE, CHANNEL_SEND, SELECT, Shape
+
+_DESCRIPTORS = frozenset({"descriptors"})
+_BOTH = frozenset({"descriptors", "connections"})
+_SQL = ("database/sql",)
+_CONTEXTS = ("WithCancel", "WithCancelCause", "WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause", "AfterFunc")  # fmt: skip
+
+BODY = Shape(
+    "ResponseBodyNotClosed",
+    "response body not closed",
+    "the connection can neither be used again nor closed until the body is: a descriptor and two goroutines stay",
+    "defer resp.Body.Close() right after the error check, on every path",
+    docs="https://pkg.go.dev/net/http#Response",
+    modules=("net/http",),
+    acquires=("Client.do", "Transport.roundTrip", "NewRequestWithContext"),
+    # Connections go from one caller to the next: the call that had to open one need not be the one that forgets it.
+    shared=frozenset({"net/http.(*Transport).getConn"}),
+    operations=SELECT,
+    at=frozenset({"net/http.(*persistConn).readLoop"}),
+    holds=_DESCRIPTORS,
+)
+BODY_HTTP2 = Shape(
+    "Http2BodyNotClosed",
+    "HTTP/2 response body not closed",
+    "an HTTP/2 stream and its buffers stay until the body is closed or read to its end; the connection stays shared, so no descriptor grows",
+    "defer resp.Body.Close() right after the error check, on every path",
+    docs="https://pkg.go.dev/net/http#Response",
+    modules=("net/http", "golang.org/x/net/http2"),
+    acquires=("Client.do", "Transport.roundTrip", "NewRequestWithContext"),
+    shared=frozenset({"net/http.(*Transport).getConn"}),
+    goroutines=("clientStream).doRequest", "clientStream).writeRequest"),
+    operations=SELECT,
+)
+TRANSPORT = Shape(
+    "TransportPerRequest",
+    "a transport for every request",
+    "each http.Transport keeps its own idle connections, which no later request will use",
+    "make one http.Client (or http.Transport) at start and share it; it is safe for concurrent use",
+    docs="https://pkg.go.dev/net/http#Transport",
+    modules=("net/http",),
+    acquires=("Transport.Clone", "Client.do", "Transport.roundTrip"),
+    goroutines=("(*persistConn).readLoop",),
+    waits=frozenset({"bufio.(*Reader).Peek"}),
+    holds=_DESCRIPTORS,
+)
+ROWS = Shape(
+    "RowsNotClosed",
+    "rows not closed",
+    "open rows hold a connection of the pool until they are closed or read to their end",
+    "defer rows.Close() right after the error check; use QueryRow for one row",
+    docs="https://go.dev/doc/database/querying",
+    modules=_SQL,
+    acquires=("DB.queryDC", "DB.QueryContext", "Stmt.QueryContext"),
+    shared=frozenset({"database/sql.(*DB).conn"}),
+    at=frozenset({"database/sql.(*Rows).awaitDone"}),
+    holds=_BOTH,
+)
+TX = Shape(
+    "TransactionNotFinished",
+    "transaction not finished",
+    "a transaction holds a connection of the pool until Commit or Rollback",
+    "defer tx.Rollback() right after Begin; after a Commit it does nothing",
+    docs="https://go.dev/doc/database/execute-transactions",
+    modules=_SQL,
+    acquires=("DB.BeginTx", "DB.beginDC"),
+    shared=frozenset({"database/sql.(*DB).conn"}),
+    at=frozenset({"database/sql.(*Tx).awaitDone"}),
+    holds=_BOTH,
+)
+DBOPEN = Shape(
+    "PoolPerRequest",
+    "a connection pool for every request",
+    "sql.Open makes a pool with a goroutine of its own, which stays until DB.Close",
+    "open the pool once, at start, and share it",
+    docs="https://go.dev/doc/database/manage-connections",
+    modules=_SQL,
+    acquires=("Open", "OpenDB"),
+    at=frozenset({"database/sql.(*DB).connectionOpener"}),
+    holds=_BOTH,
+)
+POOL = Shape(
+    "WaitingForConnection",
+    "waiting for a database connection",
+    "every connection of the pool is in use and none comes back: rows, transactions or connections are left open",
+    "close rows, finish transactions and close what DB.Conn gave on every path; give the call a deadline",
+    docs="https://go.dev/doc/database/manage-connections",
+    modules=_SQL,
+    acquires=("DB.Conn", "DB.conn"),
+    operations=SELECT,
+    at=frozenset({"database/sql.(*DB).conn"}),
+    victim=True,
+    holds=_BOTH,
+)
+EXEC = Shape(
+    "CommandNotWaited",
+    "a command that is started and never waited for",
+    "until Cmd.Wait the process stays as a zombie, with its pipes, their goroutines and descriptors",
+    "call cmd.Wait() after cmd.Start() on every path, or use cmd.Run(); read the pipes to their end first",
+    docs="https://pkg.go.dev/os/exec#Cmd.Wait",
+    modules=("os/exec",),
+    acquires=("Cmd.Start", "Cmd.StdoutPipe", "Cmd.StderrPipe", "Cmd.StdinPipe", "CommandContext", "Command"),
+    goroutines=("(*Cmd).",),
+    holds=_DESCRIPTORS,
+)
+NOTIFY_CONTEXT = Shape(
+    "SignalContextNotStopped",
+    "signal.NotifyContext without its stop",
+    "the registration for signals and a goroutine stay until stop is called or the parent context ends",
+    "defer stop() right after signal.NotifyContext; call it once at start, not for each request",
+    docs="https://pkg.go.dev/os/signal#NotifyContext",
+    modules=("os/signal",),
+    acquires=("NotifyContext", "Notify"),
+    goroutines=("NotifyContext.func",),
+)
+HTTP_SERVER = Shape(
+    "ServerNotShutDown",
+    "a server that is never shut down",
+    "a listener, its port and a goroutine stay until Shutdown or Close",
+    "call server.Shutdown(ctx), or Close, when its owner ends; start one server for the process",
+    docs="https://pkg.go.dev/net/http#Server.Shutdown",
+    modules=("net/http", "net/http/httptest"),
+    acquires=("Server.Serve", "Server.ListenAndServe", "Server.ServeTLS", "NewServer", "NewUnstartedServer"),
+    goroutines=("(*Server).Serve", "(*Server).goServe"),
+    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
+    holds=_DESCRIPTORS,
+)
+LISTENER = Shape(
+    "ListenerNotClosed",
+    "a listener that is never closed",
+    "a port, a descriptor and the goroutine in Accept stay until the listener is closed",
+    "close the listener when its owner ends; that also ends Accept",
+    docs="https://pkg.go.dev/net#Listener",
+    modules=("net",),
+    acquires=("Listen", "ListenTCP", "ListenUnix", "ListenConfig.Listen", "ListenPacket", "ListenUDP"),
+    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
+    holds=_DESCRIPTORS,
+)
+PIPE = Shape(
+    "PipeNotClosed",
+    "an io.Pipe whose other end is gone",
+    "each end waits for the other: a Write until it is read, a Read until it is written to or closed",
+    "close both ends on every path: defer pr.Close() in the reader, pw.CloseWithError(err) in the writer",
+    docs="https://pkg.go.dev/io#Pipe",
+    modules=("io",),
+    acquires=("Pipe",),
+    goroutines=("(*pipe).write", "(*pipe).read"),
+)
+CONTEXT = Shape(
+    "SignalContextNotStopped",
+    "signal.NotifyContext without its stop",
+    "the registration for signals and a goroutine stay until stop is called or the parent context ends",
+    "defer stop() right after signal.NotifyContext; call it once at start, not for each request",
+    docs="https://pkg.go.dev/os/signal#NotifyContext",
+    modules=("os/signal",),
+    acquires=("NotifyContext", "Notify"),
+    goroutines=("NotifyContext.func",),
+)
+HTTP_SERVER = Shape(
+    "ServerNotShutDown",
+    "a server that is never shut down",
+    "a listener, its port and a goroutine stay until Shutdown or Close",
+    "call server.Shutdown(ctx), or Close, when its owner ends; start one server for the process",
+    docs="https://pkg.go.dev/net/http#Server.Shutdown",
+    modules=("net/http", "net/http/httptest"),
+    acquires=("Server.Serve", "Server.ListenAndServe", "Server.ServeTLS", "NewServer", "NewUnstartedServer"),
+    goroutines=("(*Server).Serve", "(*Server).goServe"),
+    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
+    holds=_DESCRIPTORS,
+)
+LISTENER = Shape(
+    "ListenerNotClosed",
+    "a listener that is never closed",
+    "a port, a descriptor and the goroutine in Accept stay until the listener is closed",
+    "close the listener when its owner ends; that also ends Accept",
+    docs="https://pkg.go.dev/net#Listener",
+    modules=("net",),
+    acquires=("Listen", "ListenTCP", "ListenUnix", "ListenConfig.Listen", "ListenPacket", "ListenUDP"),
+    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
+    holds=_DESCRIPTORS,
+)
+PIPE = Shape(
+    "PipeNotClosed",
+    "an io.Pipe whose other end is gone",
+    "each end waits for the other: a Write until it is read, a Read until it is written to or closed",
+    "close both ends on every path: defer pr.Close() in the reader, pw.CloseWithError(err) in the writer",
+    docs="https://pkg.go.dev/io#Pipe",
+    modules=("io",),
+    acquires=("Pipe",),
+    goroutines=("(*pipe).write", "(*pipe).read"),
+)
+CONTEXT_GOROUTINE = Shape(
+    "ContextNeverCancelled",
+    "context never cancelled",
+    "a context derived from one of another type has a goroutine that waits until one of the two ends",
+    "defer cancel() right after WithCancel, WithTimeout or WithDeadline",
+    docs="https://pkg.go.dev/context#WithCancel",
+    modules=("context",),
+    acquires=_CONTEXTS,
+    goroutines=("propagateCancel",),
+)
+CONTEXT = Shape(
+    "ContextNeverCancelled",
+    "context never cancelled",
+    "a context derived from a long-lived one stays registered there, and a wait for its end never ends",
+    "defer cancel() right after WithCancel, WithTimeout or WithDeadline",
+    docs="https://pkg.go.dev/context#WithCancel",
+    modules=("context",),
+    acquires=_CONTEXTS,
+    # A context derived from one of another type has a goroutine that waits until one of the two ends.
+    goroutines=("propagateCancel",),
+)
+TICKER = Shape(
+    "TickerNeverStopped",
+    "a loop on a ticker that never ends",
+    "the goroutine started for one request ticks for ever",
+    "end the loop with the request's context; defer ticker.Stop()",
+    docs="https://pkg.go.dev/time#Ticker",
+    modules=("time",),
+    acquires=("NewTicker", "Tick", "NewTimer", "After"),
+)
+TIMER = Shape(
+    "TimerNeverStopped",
+    "timer never stopped",
+    "a pending timer keeps what its function refers to until it fires",
+    "keep the timer and Stop() it when it is no longer needed",
+    docs="https://pkg.go.dev/time#AfterFunc",
+    modules=("time",),
+    acquires=("AfterFunc", "NewTimer", "NewTicker", "Tick"),
+)
+FILE = Shape(
+    "FileNotClosed",
+    "file not closed",
+    "an open file that is still referenced keeps its descriptor",
+    "defer file.Close() right after the error check; take it out of the map or slice that holds it",
+    docs="https://pkg.go.dev/os#File.Close",
+    modules=("os", "io/ioutil"),
+    acquires=("newFile", "NewFile", "OpenFile", "openFileNolog"),
+    holds=_DESCRIPTORS,
+)
+CONNECTION = Shape(
+    "ConnectionNotClosed",
+    "network connection not closed",
+    "a connection that is still referenced keeps its descriptor",
+    "defer conn.Close() right after the error check, on every path",
+    docs="https://pkg.go.dev/net#Conn",
+    modules=("net", "crypto/tls"),
+    acquires=("Dial", "DialTimeout", "DialTCP", "DialUDP", "Dialer.Dial", "Dialer.DialContext", "DialWithDialer"),
+    holds=_DESCRIPTORS,
+)
+TIMEOUT = Shape(
+    "CallWithoutDeadline",
+    "a call without a deadline",
+    "the peer does not answer, and nothing ends the wait",
+    "set a Timeout on the client, a deadline on the connection, or use a context with one",
+    docs="https://pkg.go.dev/net/http#Client",
+    holds=_DESCRIPTORS,
+    specific=False,
+)
+MUTEX = Shape(
+    "MutexHeld",
+    "a lock that is not released",
+    "the goroutine that locked it returned without Unlock on one path, or waits for something itself",
+    "defer Unlock() right after Lock(); never wait for a channel or a call while holding a lock",
+    docs="https://pkg.go.dev/sync#Mutex",
+    waits=frozenset({"sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock"}),
+    victim=True,
+)
+WAITGROUP = Shape(
+    "WaitGroupNeverDone",
+    "a WaitGroup that is never done",
+    "fewer Done than Add: a worker returned without Done, or does not return",
+    "defer wg.Done() as the worker's first line, or use WaitGroup.Go",
+    docs="https://pkg.go.dev/sync#WaitGroup",
+    waits=frozenset({"sync.(*WaitGroup).Wait"}),
+    victim=True,
+)
+COND = Shape(
+    "ConditionNeverSignalled",
+    "a condition that is never signalled",
+    "nothing calls Signal or Broadcast any more",
+    "signal on every change and at shutdown; prefer a channel",
+    docs="https://pkg.go.dev/sync#Cond",
+    waits=frozenset({"sync.(*Cond).Wait"}),
+    victim=True,
+)
+SLEEP = Shape(
+    "SleepLoop",
+    "a loop that sleeps and never ends",
+    "the goroutine started for one request tries for ever",
+    "bound the number of tries; wait with select on a timer and the context's Done",
+    docs="https://pkg.go.dev/time#Sleep",
+    waits=frozenset({"time.Sleep"}),
+)
+SEND = Shape(
+    "ChannelSend",
+    "channel send that nobody receives",
+    "the receiver is gone (it took another answer, or gave up), and the channel has no room",
+    "give the channel room for every sender, or select on the context's Done beside the send",
+    docs="https://go.dev/blog/pipelines",
+    operations=CHANNEL_SEND,
+)
+RECEIVE = Shape(
+    "ChannelReceive",
+    "channel receive that nobody sends to or closes",
+    "the sender ended without sending or closing",
+    "close the channel on every path of the sender, or select on the context's Done beside the receive",
+    docs="https://go.dev/blog/pipelines",
+    operations=CHANNEL_RECEIVE,
+)
+SELECTING = Shape(
+    "SelectNeverWoken",
+    "select that nothing wakes",
+    "none of its channels is sent to or closed any more; often the stop channel was forgotten",
+    "close the stop channel, or select on the context's Done, when the request or the owner ends",
+    docs="https://go.dev/blog/context",
+    operations=SELECT,
+)
+SERVED = Shape(
+    "RequestsInFlight",
+    "requests that are being answered",
+    "a goroutine for each open request or connection: more users look the same",
+    "look at how many requests are open, and at what they wait for",
+    docs="https://pkg.go.dev/net/http#Server",
+    modules=("net/http",),
+    acquires=("Server.Serve", "Server.newConn", "conn.serve", "Server.ListenAndServe"),
+    goroutines=("(*conn).serve", "(*connReader).backgroundRead", "serverConn)"),
+    specific=False,
+)
+MEMORY = Shape(
+    "MemoryKept",
+    "memory that is allocated here and kept",
+    "what is allocated here stays reachable: a map, slice, registry or cache that only grows, a part of a slice that keeps"
+    " the whole array, or a closure that a timer or context keeps",
+    "bound what keeps it: delete entries that are done, cap the cache, copy what is kept of a large slice",
+    docs="https://go.dev/doc/diagnostics",
+    specific=False,
+)
+UNKNOWN = Shape(
+    "MadeHereAndKept",
+    "made here and kept",
+    "goroutines that the library runs for what is made here stay",
+    "is there a Close, Stop, Shutdown or Release? Call it when the request or the owner ends, or make one at start and share it",
+    specific=False,
+)
+OFF_HEAP = Shape(
+    "MemoryOutsideHeap",
+    "memory outside of the Go heap",
+    "the process grows and its Go heap does not: cgo, mapped files, thread stacks, or memory not yet given back to the"
+    " system; no heap profile shows where it comes from",
+    "compare container_memory_working_set_bytes with go_memstats_heap_inuse_bytes; look at cgo allocations, mmap and threads",
+    docs="https://go.dev/doc/gc-guide",
+    specific=False,
+)
+
+# Kinds that a goroutine's own stack shows, the surest sign first.
+BY_STACK = (
+    BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, EXEC, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
+    LISTENER,
+)  # fmt: skip
+# How a goroutine waits, where nothing says for what.
+BY_WAIT = (MUTEX, WAITGROUP, COND, SLEEP, SEND, RECEIVE, SELECTING)
+# Kinds that need no goroutine: a service may hold these and nothing of it shows in the goroutine profile.
+KEPT = (FILE, TIMER, CONTEXT, ROWS, TX, CONNECTION, LISTENER)

@@ -1,0 +1,1 @@
+"""One process watched for minutes: its scraped metrics, the operator's judgement on a shorter clock, and its report."""

@@ -1,0 +1,70 @@
+"""What fails because of a defect of ours costs its own policy, and is said; it never stops the tick.
+
+    with defects.contained("judged", policy):
+        ...
+
+An exception that leaves such a block is counted, logged with its traceback, and remembered for the policy, whose
+conditions then say since when it is not current.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from leakwarden.core.model.policy import Policy
+
+log = logging.getLogger("leakwarden.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What could not be done for a policy (`step`, such as `judged`), by which class of error, and since when: epoch s of
+    the first tick of an unbroken row in which something could not be done."""
+
+    step: str
+    error: str
+    since: float
+
+    def __str__(self) -> str:
+        return f"a defect of Leakwarden ({self.error}): it could not be {self.step}"
+
+
+@dataclass(slots=True)
+class Defects:
+    """`clock` gives epoch s. `count` is of all there were."""
+
+    clock: Callable[[], float] = lambda: 0.0
+    count: int = 0
+    tick: int = 0  # how many ticks were begun
+    _now: dict[str, Defect] = field(default_factory=dict)  # policy UID -> the first of this tick
+    _before: dict[str, Defect] = field(default_factory=dict)  # the same of the last tick
+
+    def begin(self) -> None:
+        """To be called as a tick begins."""
+        self.tick += 1
+        self._before, self._now = self._now, {}
+
+    def of(self, uid: str) -> Defect | None:
+        """What could not be done in this tick for the policy of that UID."""
+        return self._now.get(uid)
+
+    @contextmanager
+    def contained(self, step: str, *policies: Policy, about: str = "") -> Iterator[None]:
+        """`about`: what it was of where that is not a policy, for the log."""
+        try:
+            yield
+        except Exception as error:
+            self.note(error, step, policies, about)
+
+    def note(self, error: BaseException, step: str, policies: Iterable[Policy] = (), about: str = "") -> None:
+        self.count += 1
+        concerned = tuple(policies)
+        what = {"policy": ", ".join(policy.key for policy in concerned[:10]), "about": about}
+        log.error("a defect: it could not be %s", step, extra=what, exc_info=error)
+        for policy in concerned:
+            before = self._before.get(policy.uid)
+            since = min(before.since, self.clock()) if before is not None else self.clock()
+            self._now.setdefault(policy.uid, Defect(step, type(error).__name__, since))

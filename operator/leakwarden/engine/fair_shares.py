@@ -1,0 +1,22 @@
+"""Turns by namespace: what one has to wait for never depends on how much another one brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_turn(items: Iterable[T], namespace: Callable[[T], str], last: Set[str] = frozenset()) -> list[T]:
+    """One item of each namespace, then the second of each, and so on; within a namespace the order stays. Those of the
+    namespaces in `last`, which failed before, come after all others."""
+    waiting: dict[str, list[T]] = {}
+    for item in items:
+        waiting.setdefault(namespace(item), []).append(item)
+    ranked = [
+        (name in last, rank, position, item)
+        for position, (name, mine) in enumerate(waiting.items())
+        for rank, item in enumerate(mine)
+    ]
+    return [item for *_, item in sorted(ranked, key=lambda each: each[:3])]

@@ -1,0 +1,143 @@
+"""What is read of a source, from when on, and what is forgotten: one policy's wishes cost no other one anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from leakwarden.core.model.policy import Policy
+from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
+from leakwarden.engine.reader import FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK, Reader
+from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
+
+STEP = 60.0
+
+
+@dataclass
+class Source:
+    """Answers by the query's name; `asked`: (names, since) in order."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    name: str = "main"
+    kind: str = "Prometheus"
+    pod_labels: tuple[str, str] = ("namespace", "pod")
+    asked: list[tuple[set[str], float]] = field(default_factory=list)
+
+    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+        self.asked.append(({query.key.split("/")[0] for query in queries}, now - since))
+        return {query.key: self.answers.get(query.key.split("/")[0], NoData("NoSeries", "none")) for query in queries}
+
+    def reach_of(self, name: str) -> float:
+        """How far back the query was last read, s."""
+        return next(reach for names, reach in reversed(self.asked) if name in names)
+
+
+def one(*signals: dict[str, Any], name: str = "shop", **changes: Any) -> Policy:
+    return policy(name, spec={"signals": [{"name": f"s{n}", **each} for n, each in enumerate(signals)]}, **changes)
+
+
+FDS = {"type": "Descriptors"}
+LONG = {"type": "Goroutines", "threshold": {"above": "10k", "for": "1d"}}
+MINE = {"type": "PromQL", "query": "jobs", "threshold": {"above": "5"}}
+WORLD = snapshot([workload()], [pod("api-1"), pod("api-2")])
+
+
+def reader(source: Source) -> Reader:
+    return Reader({"main": source}, source, STEP)
+
+
+async def test_a_query_without_data_moves_on_and_is_not_read_from_the_beginning_for_ever() -> None:
+    source = Source()
+    reads = reader(source)
+    await reads.read([one(MINE)], WORLD, NOW)
+    assert source.reach_of("PromQL") == FIRST_READ_LONGEST
+    await reads.read([one(MINE)], WORLD, NOW + 60)
+    assert source.reach_of("PromQL") <= 4 * STEP
+
+
+async def test_a_query_that_fails_makes_no_other_be_read_again() -> None:
+    source = Source({"PromQL": QueryFailed("BadQuery", "no")})
+    reads = reader(source)
+    for minute in range(120):
+        await reads.read([one(FDS, MINE)], WORLD, NOW + 60 * minute)
+    assert source.reach_of("Descriptors") <= 4 * STEP
+    assert source.reach_of("PromQL") >= 7000, "what it missed is read once it answers"
+
+
+async def test_the_first_read_is_bounded_whatever_is_asked_for() -> None:
+    many = snapshot([workload()], [pod(f"api-{n}") for n in range(2000)])
+    source = Source()
+    await reader(source).read([one(LONG)], many, NOW)
+    assert source.reach_of("Goroutines") <= FIRST_READ_POINTS / 2000 * STEP
+
+
+async def test_what_was_too_much_is_asked_for_by_halves() -> None:
+    source = Source({"Descriptors": QueryFailed("TooLarge", "64 MiB")})
+    reads = reader(source)
+    reaches = []
+    for minute in range(12):
+        await reads.read([one(FDS)], WORLD, NOW + 60 * minute)
+        reaches.append(source.reach_of("Descriptors"))
+    assert reaches[0] == FIRST_READ_LONGEST
+    assert reaches[1] == FIRST_READ_LONGEST / 2
+    assert reaches[-1] == LEAST_LOOKBACK
+
+
+async def test_how_far_back_one_namespace_looks_costs_no_other_one_memory() -> None:
+    values = {name: points([5.0] * 3000, every=60.0) for name in ("api-1", "b-1")}
+    mine, theirs = sampled(values), sampled(values, namespace="bank")
+    source = Source({"Goroutines": Sampled({**mine.series, **theirs.series}, {})})
+    world = snapshot(
+        [workload(), workload("b", namespace="bank")],
+        [pod("api-1", created=NOW - 9e5), pod("b-1", owner="b", namespace="bank", created=NOW - 9e5)],
+    )
+    bank = one(LONG, name="bank", metadata={"namespace": "bank"})
+    shop = one({"type": "Goroutines"})
+    reads = reader(source)
+    kept = (await reads.read([shop, bank], world, NOW))[shop.uid].history.by_pod("Goroutines")
+    assert len(kept["uid-api-1"][0].points.t) <= LEAST_LOOKBACK / 60 + 1
+    assert len(kept["uid-b-1"][0].points.t) > 2000
+    # The policy goes, and with it what only it wanted to be remembered.
+    kept = (await reads.read([shop, replace(bank, spec=one({"type": "Goroutines"}).spec)], world, NOW))[shop.uid].history.by_pod("Goroutines")  # fmt: skip
+    assert len(kept["uid-b-1"][0].points.t) <= LEAST_LOOKBACK / 60 + 1
+
+
+async def test_what_nobody_asks_any_more_is_forgotten() -> None:
+    source = Source(
+        {"PromQL": sampled({"api-1": points([5.0] * 5)}), "Descriptors": sampled({"api-1": points([5.0] * 5)})}
+    )
+    reads = reader(source)
+    both = await reads.read([one(FDS, MINE)], WORLD, NOW)
+    (key,) = [key for key in next(iter(both.values())).answers if key.startswith("PromQL")]
+    history = next(iter(both.values())).history
+    assert history.knows(key)
+    await reads.read([one(FDS)], WORLD, NOW + 60)
+    assert not history.knows(key)
+    assert {query for _, query in reads._progress} >= {"Descriptors"}
+    assert key not in {query for _, query in reads._progress}
+
+
+async def test_a_namespace_that_the_source_could_not_answer_for_is_told_so_and_no_other_is() -> None:
+    lost = QueryFailed("TooLarge", "its answer is larger than 64 MiB, for namespace bank alone")
+    source = Source({"Descriptors": replace(sampled({"api-1": points([5.0] * 5)}), failed={"bank": lost})})
+    bank, shop = one(FDS, name="bank", metadata={"namespace": "bank"}), one(FDS)
+    found = await reader(source).read([shop, bank], WORLD, NOW)
+    assert found[bank.uid].answers["Descriptors"] == lost
+    assert isinstance(found[shop.uid].answers["Descriptors"], Sampled)
+
+
+async def test_a_label_that_prometheus_does_not_have_costs_its_own_policy() -> None:
+    """The schema refuses it; one that was written before must not stop the others."""
+    alert = {"type": "Alert", "alert": {"name": "Slow", "labels": {"severity": "page"}}}
+    bad = one(alert, name="bad")
+    assert bad.spec is not None
+    asked = bad.spec.signals[0].alert
+    assert asked is not None
+    labels = {"app.kubernetes.io/name": "checkout"}
+    signal = bad.spec.signals[0].model_copy(update={"alert": asked.model_copy(update={"labels": labels})})
+    bad = replace(bad, spec=bad.spec.model_copy(update={"signals": [signal]}))
+    source = Source()
+    found = await reader(source).read([bad, one(FDS)], WORLD, NOW)
+    assert set(found) == {bad.uid, one(FDS).uid}
+    assert any("Descriptors" in names for names, _ in source.asked)
