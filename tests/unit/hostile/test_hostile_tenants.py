@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ MATCHERS = st.builds(
     st.sampled_from([HOSTILE, "([a-z0-9]+-?)+-worker", "(a*)*b", "[", "(?=x)", "api-0-uid-99", "x{1000}{1000}"]),
     is_regex=st.booleans(),
 ).filter(lambda each: not (each.is_regex and each.value in ("[", "(?=x)", "x{1000}{1000}")))
-MINES = ("", "evaluate", "plan", "advance", "report", "status", "execute", "read")
+MINES = ("", "evaluate", "plan", "advance", "report", "status", "execute", "read")  # see STEPS
 
 
 @st.composite
@@ -191,6 +192,22 @@ def lived(hostility: Hostility) -> list[str]:
     return wrong
 
 
+def of_policy(policy: Any, *_: Any, **__: Any) -> bool:
+    return isinstance(policy, Policy) and policy.namespace == HOSTILE
+
+
+# Step of the tick -> the function that fails, and for what.
+STEPS: dict[str, tuple[ModuleType, str, Callable[..., bool]]] = {
+    "evaluate": (tick, "evaluate", of_policy),
+    "plan": (planning, "_decide", of_policy),
+    "advance": (keeper, "advance", lambda report, _: report.namespace == HOSTILE),
+    "report": (keeper, "identity", of_policy),
+    "status": (publisher, "build_status", lambda each, *_: of_policy(each.policy)),
+    "execute": (executor, "ask_again", lambda each, *_: of_policy(each.candidate.policy)),
+    "read": (reader, "_wanted", of_policy),
+}
+
+
 @contextmanager
 def mined(step: str) -> Iterator[None]:
     """A defect of ours that every policy, report or query of the hostile tenant brings to light at one step of the tick."""
@@ -203,31 +220,10 @@ def mined(step: str) -> Iterator[None]:
 
         return wrapped
 
-    def of_policy(policy: Any, *_: Any, **__: Any) -> bool:
-        return isinstance(policy, Policy) and policy.namespace == HOSTILE
-
     with pytest.MonkeyPatch.context() as patch:
-        match step:
-            case "evaluate":
-                patch.setattr(tick, "evaluate", exploding(vars(tick)["evaluate"], of_policy))
-            case "plan":
-                patch.setattr(planning, "_decide", exploding(planning._decide, of_policy))
-            case "advance":
-                patch.setattr(
-                    keeper, "advance", exploding(vars(keeper)["advance"], lambda report, _: report.namespace == HOSTILE)
-                )
-            case "report":
-                patch.setattr(keeper, "identity", exploding(vars(keeper)["identity"], of_policy))
-            case "status":
-                told = vars(publisher)["build_status"]
-                patch.setattr(publisher, "build_status", exploding(told, lambda each, *_: of_policy(each.policy)))
-            case "execute":
-                asked = vars(executor)["ask_again"]
-                patch.setattr(
-                    executor, "ask_again", exploding(asked, lambda each, *_: of_policy(each.candidate.policy))
-                )
-            case "read":
-                patch.setattr(reader, "_wanted", exploding(reader._wanted, of_policy))
+        if step:
+            module, name, hits = STEPS[step]
+            patch.setattr(module, name, exploding(getattr(module, name), hits))
         yield
 
 

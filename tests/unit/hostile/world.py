@@ -125,7 +125,7 @@ class HostileWorld(PlanWorld):
         lookout = GuardContext(
             lambda _: source,
             Alertmanager(self.hostility.silences),
-            self.rules.limits,
+            replace(self.rules.limits, storm_workloads=10, storm_cooldown=7200.0),
             self.now,
             veto_within=VETO_WITHIN,
         )
