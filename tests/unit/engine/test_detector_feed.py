@@ -76,9 +76,14 @@ def test_the_policys_own_horizon_decides_what_is_soon() -> None:
     assert Verdict.EXHAUSTING not in [finding.verdict for finding in found]
 
 
-def test_without_a_limit_nothing_is_claimed() -> None:
+def test_without_a_limit_growth_beyond_its_past_is_told_and_nothing_is_exhausted() -> None:
     found = watch(Detection(60.0), climb(180), limit=None)
-    assert {(finding.verdict, finding.reason) for finding in found[20:]} == {(Verdict.UNKNOWN, "NoLimit")}
+    told = [finding for finding in found if finding.verdict is Verdict.LEAKING]
+    assert told
+    assert {finding.reason for finding in told} == {"GrowsBeyondItsPast"}
+    assert {finding.limit for finding in found} == {None}
+    assert {finding.left for finding in found} == {None}
+    assert Verdict.EXHAUSTING not in [finding.verdict for finding in found]
 
 
 def test_memory_is_judged_against_the_containers_limit() -> None:
