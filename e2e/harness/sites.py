@@ -47,6 +47,10 @@ SITES = {
         "main.orders.leaking",
     ),
     "goroutineleak": Site("cmd/goroutineleak/main.go", "pages <- ", "main.hedger.first.func1"),
+    "grpcleak": Site("cmd/grpcleak/main.go", "// the fault: never closed", "main.stock.leaking"),
+    "watchleak": Site("cmd/watchleak/main.go", "// the fault: never stopped", "main.tenants.leaking"),
+    "mapleak": Site("cmd/mapleak/main.go", 'bytes.Repeat([]byte("x"), a.size)', "main.(*answers).leaking"),
+    "lockleak": Site("cmd/lockleak/main.go", "// the fault: not every path unlocks", "main.(*shelf).leaking"),
 }
 
 #: At Go's own rate one allocation in 512 KiB is recorded: of a few hundred open files (200 bytes each) or response bodies

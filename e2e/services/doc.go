@@ -17,6 +17,10 @@
 //	fileleak        descriptors, 199 of 200             37 s            75 s
 //	rowsleak        connections, 100 of 100                                             100 s (2)
 //	goroutineleak   memory, 128 MiB                     75 s            122 s (3)
+//	grpcleak        goroutines and descriptors, five and one a request
+//	watchleak       goroutines and descriptors, five and one a request
+//	mapleak         memory, 128 KiB a request
+//	lockleak        goroutines, one a request once the lock is forgotten
 //	boundedcache    nothing: 80 entries, then flat      never
 //	healthy         nothing                             never
 //	hostile         nothing; its profiles are hostile   never

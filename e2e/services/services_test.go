@@ -182,6 +182,8 @@ func TestEachFaultKeepsWhatItSaysAndItsRepairedFormDoesNot(t *testing.T) {
 		{"transportleak", descriptors, 1, nil},
 		{"fileleak", descriptors, 1, nil},
 		{"goroutineleak", goroutines, 1, nil},
+		{"grpcleak", descriptors, 1, nil},
+		{"watchleak", descriptors, 1, nil},
 		{"rowsleak", connections, 1, []string{"-leak-every", "1"}},
 	} {
 		for _, fixed := range []bool{false, true} {

@@ -23,7 +23,7 @@ BACKEND = "backend"
 LEAKING_PROGRAMS = ("bodyleak", "rowsleak", "fileleak", "transportleak", "goroutineleak")
 #: Programs without one; boundedcache only looks as if it had.
 SOUND_PROGRAMS = ("healthy", "boundedcache")
-_WITHOUT_UPSTREAM = frozenset({"rowsleak"})
+_WITHOUT_UPSTREAM = frozenset({"rowsleak", "grpcleak", "watchleak", "mapleak", "lockleak"})
 
 #: Between SIGTERM and SIGKILL: more than the services' drain (5 s) and shutdown timeout (10 s) together.
 GRACE_SECONDS = 20

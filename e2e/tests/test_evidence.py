@@ -33,6 +33,13 @@ LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
     "transportleak": ("descriptors", {"env": RECORD_MORE}),
     "rowsleak": ("connections", {"env": {"MAX_OPEN": "2000"}}),
     "goroutineleak": ("goroutines", {"leak_every": 4}),
+    # None of its goroutines has a call of the service on its stack.
+    "grpcleak": ("goroutines", {}),
+    "watchleak": ("descriptors", {}),
+    # Neither goroutines nor descriptors grow.
+    "mapleak": ("memory", {"leak_every": 4}),
+    # Who waits is a victim; which line locked is the same line here.
+    "lockleak": ("goroutines", {}),
 }
 
 
@@ -94,18 +101,24 @@ def test_a_leaking_services_function_and_line_are_named_first(shop: str, program
     assert done.returncode == 1, done.stdout + done.stderr
     first = json.loads(done.stdout)[0]
     say(f"{program}: {first['confidence']} {first['headline']}")
-    assert site.is_at(first["function"], first["file"], first["line"]), first
-    if site.via:
-        assert site.via in [caller["function"] for caller in first["callers"]]
+    callers = [caller["function"] for caller in first["callers"]]
+    # A helper that others use too may be passed over for the caller that leaks.
+    there = site.is_at(first["function"], first["file"], first["line"])
+    assert there or first["function"] == site.via, first
+    assert not site.via or site.via in (first["function"], *callers)
+    assert first["confidence"] in ("High", "Medium"), first["reasons"]
+    assert first["explains"] is None or first["explains"] > 0.3, first["reasons"]
     assert {each.name for each in tmp_path.iterdir()} >= {
         "goroutine-1.pb.gz", "goroutine-2.pb.gz", "heap-1.pb.gz", "heap-2.pb.gz",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("program", manifests.SOUND_PROGRAMS)
-def test_nothing_is_named_of_a_sound_service(shop: str, program: str) -> None:
+def test_a_sound_service_is_not_accused(shop: str, program: str) -> None:
+    """What grows is always told, and of a cache that fills no more than as a guess."""
     done = suspects(shop, program)
-    assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
+    assert done.returncode in (0, 1), done.stderr
+    assert [each["headline"] for each in json.loads(done.stdout) if each["confidence"] != "Low"] == []
 
 
 def test_a_port_where_nobody_listens_is_told_at_once(shop: str) -> None:

@@ -156,6 +156,7 @@ def test_the_report_of_the_evicted_pod_names_the_line_to_fix(shop: Shop, service
     first, site = evidence["suspects"][0], SITES[service]
     # Where a helper serves the sound requests too, its leaking caller is the line.
     assert site.is_at(first["function"], first["file"], first["line"]) or first["function"] == site.via, first
+    assert first["confidence"] in ("High", "Medium"), first
     assert evidence["summary"]
     assert _epoch(evidence["attemptedAt"]) <= _epoch(record["intendedAt"]) + 1, "before the restart destroyed it"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import io
 import os
 import sys
@@ -11,15 +12,26 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from leakwarden import __version__
-from leakwarden.cli import capabilities, check, completion, crd, explain, run, version
-from leakwarden.cli.audit import command as audit
-from leakwarden.cli.backtest import command as backtest
-from leakwarden.cli.capacity import command as capacity
-from leakwarden.cli.evidence import command as evidence
-from leakwarden.cli.evidence import suspects
-from leakwarden.cli.report import command as report
-from leakwarden.cli.soak import command as soak
-from leakwarden.cli.watch import command as watch
+
+# In the order of --help. Only the module of the command that runs is imported; all of them for --help.
+COMMANDS = {
+    "watch": "leakwarden.cli.watch.command",
+    "soak": "leakwarden.cli.soak.command",
+    "capacity": "leakwarden.cli.capacity.command",
+    "diagnose": "leakwarden.cli.diagnose.command",
+    "run": "leakwarden.cli.run",
+    "check": "leakwarden.cli.check",
+    "audit": "leakwarden.cli.audit.command",
+    "checks": "leakwarden.cli.checks",
+    "capabilities": "leakwarden.cli.capabilities",
+    "explain": "leakwarden.cli.explain",
+    "report": "leakwarden.cli.report.command",
+    "evidence": "leakwarden.cli.evidence.command",
+    "suspects": "leakwarden.cli.evidence.suspects",
+    "backtest": "leakwarden.cli.backtest.command",
+    "crd": "leakwarden.cli.crd",
+    "version": "leakwarden.cli.version",
+}
 
 # Exit codes, shared by all commands and listed in --help.
 EPILOG = """exit codes:
@@ -30,7 +42,8 @@ EPILOG = """exit codes:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(only: str = "") -> argparse.ArgumentParser:
+    """The whole command line, or the part of it that is needed for one command."""
     top = argparse.ArgumentParser(
         prog="leakwarden",
         description="Finds leaking Go services on Kubernetes, proves it, and restarts them within guards.",
@@ -39,24 +52,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"leakwarden {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (
-        watch,
-        soak,
-        capacity,
-        run,
-        check,
-        audit,
-        capabilities,
-        explain,
-        report,
-        evidence,
-        suspects,
-        backtest,
-        crd,
-        version,
-    ):
-        command.add_parser(commands)
-    completion.add_parser(commands, top)
+    for name in [only] if only in COMMANDS else COMMANDS:
+        importlib.import_module(COMMANDS[name]).add_parser(commands)
+    if only not in COMMANDS:
+        from leakwarden.cli import completion
+
+        completion.add_parser(commands, top)
     return top
 
 
@@ -95,7 +96,8 @@ def _streams() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. A user's mistake ends in one line, never in a traceback."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser(words[0] if words else "").parse_args(words)
     _streams()
     try:
         code: int = arguments.run(arguments)

@@ -20,6 +20,7 @@ GENERATORS: Generators = {
     "verdict-reasons": vocabulary.verdict_reasons,
     "judgement-reasons": vocabulary.judgement_reasons,
     "audit-checks": vocabulary.audit_checks,
+    "check-pages": vocabulary.check_pages,
     "leak-shapes": vocabulary.leak_shapes,
     "signals": signals.overview,
     "signal-metrics": signals.metrics,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from leakwarden.api.v1alpha1.conditions import REASON_MEANINGS
 from leakwarden.api.v1alpha1.evidence_reasons import DESCRIPTOR_MEANINGS, MEANINGS
-from leakwarden.core.audit.checks import CHECKS
+from leakwarden.core.audit.pages import every_check, reference
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.guards import GUARDS, SKIP_MEANINGS
 from leakwarden.core.profile.catalogue import CATALOGUE as SHAPES
@@ -60,7 +60,16 @@ def _documented(reasons: type) -> str:
 
 
 def audit_checks() -> str:
-    return table(("check", "what it finds"), ((code(check.name), cell(check.summary)) for check in CHECKS))
+    rows = (
+        (f"[{check.id}](checks.md#{check.id.lower()}-{check.name.lower()})", code(check.name), cell(check.summary))
+        for check in every_check()
+    )
+    return table(("id", "check", "what it finds"), rows)
+
+
+def check_pages() -> str:
+    """The page of every check, from its docstring."""
+    return reference() + "\n"
 
 
 def leak_shapes() -> str:

@@ -17,8 +17,17 @@ def main() -> int:
     building = commands.add_parser("build", help="run the programs under load and keep their profiles")
     building.add_argument("--go", action="append", choices=VERSIONS, help="only this Go version (repeatable)")
     building.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
+    libraries = commands.add_parser("libraries", help="the same of the services that use real libraries")
+    libraries.add_argument("--go", action="append", metavar="VERSION", help="only this Go version (repeatable)")
+    libraries.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
+    commands.add_parser("readme", help="write the tables of README.md from the profiles")
     arguments = parser.parse_args()
+    if arguments.command == "readme":
+        from tests.profiles.readme import write
+
+        write()
+        return 0
     if arguments.unseen is not None:
         return _unseen(arguments.unseen)
     if arguments.command is None:
@@ -30,6 +39,16 @@ def main() -> int:
                 raise BuildFailed(f"no such programs: {', '.join(unknown)}")
             build([known[name] for name in arguments.program or known], arguments.go or VERSIONS)
         except (BuildFailed, ValueError) as error:
+            print(f"profiles: {error}", file=sys.stderr)
+            return 1
+        return 0
+    if arguments.command == "libraries":
+        from tests.profiles.libraries import VERSIONS as OF_LIBRARIES
+        from tests.profiles.libraries import build as build_libraries
+
+        try:
+            build_libraries(arguments.program or (), arguments.go or OF_LIBRARIES)
+        except BuildFailed as error:
             print(f"profiles: {error}", file=sys.stderr)
             return 1
         return 0

@@ -92,13 +92,13 @@ def _run(program: Program, version: str, binaries: Path) -> Run:
                   "-idle", str(program.idle)]),
     ):  # fmt: skip
         time.sleep(WARM)
-        profiles = {"goroutine-1.pb": _get(address, "goroutine"), "heap-1.pb": _get(address, "heap?gc=1")}
-        first, before = time.monotonic(), _signals(service.pid, address)
+        profiles = {"goroutine-1.pb": get(address, "goroutine"), "heap-1.pb": get(address, "heap?gc=1")}
+        first, before = time.monotonic(), signals_of(service.pid, address)
         time.sleep(PAUSE)
         seconds = time.monotonic() - first
-        profiles |= {"goroutine-2.pb": _get(address, "goroutine"), "heap-2.pb": _get(address, "heap?gc=1")}
-        signals = {name: [before[name], value] for name, value in _signals(service.pid, address).items()}
-        leaked = _get(address, "goroutineleak", absent=b"")
+        profiles |= {"goroutine-2.pb": get(address, "goroutine"), "heap-2.pb": get(address, "heap?gc=1")}
+        signals = {name: [before[name], value] for name, value in signals_of(service.pid, address).items()}
+        leaked = get(address, "goroutineleak", absent=b"")
         if leaked:
             profiles["goroutineleak.pb"] = leaked
         if service.poll() is not None:
@@ -106,7 +106,8 @@ def _run(program: Program, version: str, binaries: Path) -> Run:
     return Run(program.name, version, seconds, signals, profiles)
 
 
-def _signals(pid: int, address: str) -> dict[str, int]:
+def signals_of(pid: int, address: str) -> dict[str, int]:
+    """What a service's metrics would show now: descriptors, goroutines, and memory in live bytes."""
     # The text form of a heap profile ends with the runtime's statistics, right after a collection here.
     text = _fetch(address, "heap?gc=1&debug=1").decode()
     goroutines = _fetch(address, "goroutine?debug=1").split(b"\n", 1)[0]
@@ -117,7 +118,7 @@ def _signals(pid: int, address: str) -> dict[str, int]:
     }
 
 
-def _get(address: str, what: str, absent: bytes | None = None) -> bytes:
+def get(address: str, what: str, absent: bytes | None = None) -> bytes:
     """A profile, decompressed: an archive of plain ones is a tenth of the size. Raises BuildFailed."""
     try:
         return gzip.decompress(_fetch(address, what))

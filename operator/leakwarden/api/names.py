@@ -23,6 +23,10 @@ REPORTING_CONTROLLER = f"{GROUP}/operator"
 
 # On a Deployment: any value but "false" keeps every action away from it; the value is the reason shown.
 SKIP_ANNOTATION = f"{GROUP}/skip"
+# On any object, by Argo CD: the application that it belongs to.
+ARGO_TRACKING = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+# On a workload: findings of the audit that its owner has decided to live with, each with a reason.
+IGNORE_ANNOTATION = f"{GROUP}/ignore"
 # On a pod (so in a Deployment's pod template): the port that serves /debug/pprof.
 PPROF_PORT_ANNOTATION = f"{GROUP}/pprof-port"
 # On a LeakReport, so that `kubectl get leak -l` finds those of one policy or Deployment.

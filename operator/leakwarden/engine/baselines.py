@@ -1,7 +1,8 @@
 """Which healthy pod is counted next, so that a leak can be compared with a healthy time: minutes to days of growth.
 
-Once for each Deployment and template, beside the ticks, one pod at a time, and never while a capture is due: a pod that
-is Healthy and warm, else one that has become Suspect, whose counts are still better than none.
+For each Deployment and template, beside the ticks, one pod at a time, and never while a capture is due: soon after a pod
+has started, which is better than nothing for a leak that is quick; and again when a pod is warm. Healthy pods come
+first, then one that has become Suspect.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
 from leakwarden.engine.ports import CaptureRequest, Profiler
 
-WARM = 900.0  # s since a pod's newest process began: pools and caches of most services are filled by then
+STARTED = 30.0  # s since a pod's newest process began: it has served its first requests by then
+WARM = 900.0  # s; pools and caches of most services are filled by then
 AGAIN = 3600.0  # s until a template that could not be counted is tried again
 LONGEST = 60.0  # s; the profiler has a limit of its own
 MOST = 20_000  # templates that are remembered
@@ -29,7 +31,9 @@ class BaselineKeeper:
     """`profiler` None: nothing is counted."""
 
     profiler: Profiler | None
-    _known: dict[_Template, float] = field(default_factory=dict)  # until when it need not be asked for, epoch s
+    _tried: dict[_Template, float] = field(default_factory=dict)  # not before this time again, epoch s
+    _warm: set[_Template] = field(default_factory=set)  # counted while warm: for good
+    _known: set[_Template] = field(default_factory=set)  # counted at all
     _task: asyncio.Task[None] | None = None
 
     def begin(self, evaluations: Sequence[PolicyEvaluation], now: float) -> None:
@@ -50,8 +54,8 @@ class BaselineKeeper:
     async def _count(self, profiler: Profiler, chosen: Healthy, now: float) -> None:
         policy, target, pod = chosen
         assert policy.spec is not None
-        key = _template(target)
-        self._remember(key, now + AGAIN)
+        key, warm = _template(target), _age(pod, now) >= WARM
+        self._tried[key] = now + AGAIN
         request = CaptureRequest(
             report="",
             workload=target.workload,
@@ -62,26 +66,38 @@ class BaselineKeeper:
             source=policy.spec.source.prometheus or "",
         )
         try:
-            known = await asyncio.wait_for(profiler.baseline(request), LONGEST)
+            # A leader that has just taken over keeps what an earlier one counted.
+            renew = warm and key in self._known
+            known = await asyncio.wait_for(profiler.baseline(request, renew), LONGEST)
         except TimeoutError:
             return
         if known:
-            self._remember(key, float("inf"))
+            self._tried.pop(key, None)
+            self._known.add(key)
+            if warm:
+                self._warm.add(key)
 
     def _due(self, evaluations: Sequence[PolicyEvaluation], now: float) -> Iterator[Healthy]:
         """Healthy pods first, then Suspect ones."""
-        due = [each for each in _templates(evaluations) if self._known.get(_template(each[1]), 0.0) <= now]
+        every = list(_templates(evaluations))
+        self._forget({_template(target) for _, target in every})
+        due = [each for each in every if self._tried.get(_template(each[1]), 0.0) <= now]
         for verdict in (Verdict.HEALTHY, Verdict.SUSPECT):
             for policy, target in due:
-                pod = next((p for p in target.pods if p.verdict is verdict and _fit(p, now)), None)
-                if pod is not None:
-                    yield policy, target, pod
+                key = _template(target)
+                age = STARTED if key not in self._known else WARM
+                if key in self._warm or (key in self._known and verdict is Verdict.SUSPECT):
+                    continue
+                fit = [p for p in target.pods if p.verdict is verdict and p.pod.available and _age(p, now) >= age]
+                if fit:
+                    yield policy, target, max(fit, key=lambda p: _age(p, now))
 
-    def _remember(self, key: _Template, until: float) -> None:
-        self._known.pop(key, None)
-        self._known[key] = until
-        while len(self._known) > MOST:
-            del self._known[next(iter(self._known))]
+    def _forget(self, present: set[_Template]) -> None:
+        """Templates that are gone, once there are many of them."""
+        if len(self._known) + len(self._tried) > MOST:
+            self._known &= present
+            self._warm &= present
+            self._tried = {key: until for key, until in self._tried.items() if key in present}
 
 
 def _templates(evaluations: Iterable[PolicyEvaluation]) -> Iterator[tuple[Policy, WorkloadEvaluation]]:
@@ -99,6 +115,6 @@ def _template(target: WorkloadEvaluation) -> _Template:
     return target.workload.uid, target.workload.template_hash
 
 
-def _fit(pod: PodEvaluation, now: float) -> bool:
+def _age(pod: PodEvaluation, now: float) -> float:
     started = [c.started for c in pod.pod.containers if c.started is not None]
-    return pod.pod.available and now - max(started, default=pod.pod.created) >= WARM
+    return now - max(started, default=pod.pod.created)

@@ -233,9 +233,9 @@ class Profiler(Protocol):
         """Within its own timeouts and size caps; a failure is a state of the answer, never an exception."""
         ...
 
-    async def baseline(self, request: CaptureRequest) -> bool:
-        """Count what a healthy pod has at each stack, once a template; `request.report` is empty. Whether it is known
-        now; never raises."""
+    async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
+        """Count what a healthy pod has at each stack, once a template, and once more where it is to `renew` that;
+        `request.report` is empty. Whether it is known now; never raises."""
         ...
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from leakwarden.api.v1alpha1.policy import Audit
 from leakwarden.core.audit import EndpointObservation, Finding, audit
-from leakwarden.core.model.workload import Container, Disruption, Pod, PreStop, Probe, Workload
+from leakwarden.core.audit.related import Related
+from leakwarden.core.model.labels import LabelSelector
+from leakwarden.core.model.workload import Container, Disruption, Pod, PodFacts, PreStop, Probe, Spread, Workload
 
 MIB = 2.0**20
 
@@ -50,6 +52,10 @@ WORKLOAD = Workload(
     progress_deadline=600,
     termination_grace=30,
     containers=(CONTAINER,),
+    pods=PodFacts(
+        labels={"app": "web"},
+        spreads=(Spread("kubernetes.io/hostname", LabelSelector((("app", "web"),)), required=False),),
+    ),
 )
 
 BUDGET = Disruption("shop", "web", 1)
@@ -72,9 +78,10 @@ def found(
     subject: Workload,
     answers: Sequence[EndpointObservation] = (),
     disruptions: Sequence[Disruption] | None = (BUDGET,),
+    related: Related | None = None,
     **policy: Any,
 ) -> tuple[Finding, ...]:
-    return audit(subject, Audit(**policy), answers, disruptions)
+    return audit(subject, Audit(**policy), answers, disruptions, related)
 
 
 def pod(name: str = "web-1", **changes: Any) -> Pod:

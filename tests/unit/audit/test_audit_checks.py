@@ -8,6 +8,7 @@ import pytest
 
 from leakwarden.core.audit import CHECKS, EndpointObservation, Finding, Severity
 from leakwarden.core.model.workload import Disruption, PreStop, Probe, Workload
+from tests.unit.audit import related_cases
 from tests.unit.audit.audit_examples import (
     BUDGET,
     CONTAINER,
@@ -64,7 +65,16 @@ PASSES: dict[str, list[Case]] = {
         Case("other ports", container(readiness=replace(LIVENESS, port="metrics"))),
         Case("other kinds", container(readiness=TCP)),
         Case("two commands that are not known", container(liveness=Probe("exec"), readiness=Probe("exec"))),
-        Case("two services of a gRPC server", container(liveness=Probe("grpc"), readiness=Probe("grpc"))),
+        Case("two services of a gRPC server", container(liveness=Probe("grpc"), readiness=Probe("grpc", service="x"))),
+        Case(
+            "two commands", container(liveness=Probe("exec", command=("a",)), readiness=Probe("exec", command=("b",)))
+        ),
+        Case(
+            "the same, where liveness waits twice as long",
+            container(
+                liveness=replace(LIVENESS, failure_threshold=6), readiness=replace(LIVENESS, failure_threshold=3)
+            ),
+        ),
     ],
     "ProbeNotHTTP": [
         Case("HTTP probes"),
@@ -197,6 +207,25 @@ FAILS: dict[str, list[Case]] = {
         Case("same path and port", container(readiness=LIVENESS), severity=WARNING, says="/healthz"),
         Case("one names the port, one numbers it", container(readiness=replace(LIVENESS, port=8080)), severity=WARNING),
         Case("both only connect", container(liveness=TCP, readiness=TCP), severity=WARNING, says="port 8080"),
+        Case(
+            "one gRPC service",
+            container(liveness=Probe("grpc", port=8080), readiness=Probe("grpc", port=8080)),
+            severity=WARNING,
+        ),
+        Case(
+            "one command",
+            container(liveness=Probe("exec", command=("a",)), readiness=Probe("exec", command=("a",))),
+            severity=WARNING,
+            says="one command",
+        ),
+        Case(
+            "liveness waits not quite twice as long",
+            container(
+                liveness=replace(LIVENESS, failure_threshold=4, period=10),
+                readiness=replace(LIVENESS, failure_threshold=3, period=10),
+            ),
+            severity=WARNING,
+        ),
     ],
     "ProbeNotHTTP": [
         Case("TCP", container(liveness=TCP), severity=INFO, says="out of descriptors"),
@@ -235,19 +264,19 @@ FAILS: dict[str, list[Case]] = {
             "the preStop of a load balancer and the default grace period",
             container(pre_stop=PreStop("exec", 35)),
             severity=ERROR,
-            says="preStop 35 s + drain 10 s = 45 s: preStop alone uses it up",
+            says="preStop 35 s + drain 10 s (the default) = 45 s: preStop alone uses it up",
         ),
-        Case("SIGKILL cuts the drain", workload(termination_grace=12), severity=ERROR, says="3 s before"),
+        Case("SIGKILL cuts the drain", workload(termination_grace=12), severity=WARNING, says="3 s before"),
         Case(
             "no room for a hook of unknown length",
             workload(termination_grace=5, containers=(replace(CONTAINER, pre_stop=PreStop("http")),)),
-            severity=ERROR,
+            severity=WARNING,
             says="unknown length",
         ),
         Case(
             "no hook, too little for the drain alone",
             workload(termination_grace=5, containers=(replace(CONTAINER, pre_stop=None),)),
-            severity=ERROR,
+            severity=WARNING,
             says="below drain 10 s",
         ),
     ],
@@ -343,6 +372,6 @@ def test_the_check_fails(check: str, case: Case) -> None:
 
 def test_every_check_has_a_case_that_passes_and_one_that_fails() -> None:
     names = {check.name for check in CHECKS}
-    assert {name for name, each in PASSES.items() if each} == names
-    assert {name for name, each in FAILS.items() if each} == names
+    for table, related in ((PASSES, related_cases.PASSES), (FAILS, related_cases.FAILS)):
+        assert {name for name, each in (*table.items(), *related.items()) if each} == names
     assert all(case.severity is not None for each in FAILS.values() for case in each)

@@ -149,7 +149,7 @@ class Dying:
 
 
 class Camera:
-    async def baseline(self, request: CaptureRequest) -> bool:
+    async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
         return True
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:

@@ -8,7 +8,7 @@ from typing import Any
 
 from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
-from leakwarden.engine.baselines import AGAIN, WARM, BaselineKeeper
+from leakwarden.engine.baselines import AGAIN, STARTED, WARM, BaselineKeeper
 from leakwarden.engine.ports import CaptureRequest
 from tests.builders import NOW, pod, policy, workload
 
@@ -21,8 +21,8 @@ class Profiler:
     async def capture(self, request: CaptureRequest) -> Any:
         raise AssertionError("no capture is due here")
 
-    async def baseline(self, request: CaptureRequest) -> bool:
-        self.asked.append(f"{request.workload.template_hash}/{request.pod.name}")
+    async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
+        self.asked.append(f"{request.workload.template_hash}/{request.pod.name}{' again' if renew else ''}")
         return self.known
 
 
@@ -53,10 +53,23 @@ async def test_a_healthy_and_warm_pod_is_counted_once_a_template() -> None:
     assert profiler.asked == ["t1/api-1", "t2/api-0"]
 
 
-async def test_a_pod_that_has_just_started_is_not_warm() -> None:
+async def test_a_pod_that_has_just_started_is_counted_and_again_when_it_is_warm() -> None:
     profiler = Profiler()
-    await counted(BaselineKeeper(profiler), evaluated(Verdict.HEALTHY, age=WARM - 1))
+    keeper = BaselineKeeper(profiler)
+    await counted(keeper, evaluated(Verdict.HEALTHY, age=STARTED - 1))
     assert profiler.asked == []
+    for age in (STARTED, WARM - 1, WARM, 2 * WARM):
+        await counted(keeper, evaluated(Verdict.HEALTHY, age=age))
+    assert profiler.asked == ["t1/api-0", "t1/api-0 again"]
+
+
+async def test_the_oldest_of_the_healthy_pods_is_counted() -> None:
+    profiler = Profiler()
+    young = evaluated(Verdict.HEALTHY, age=WARM)
+    old = replace(young.workloads[0].pods[0], pod=pod(name="api-7", uid="u7", created=NOW - 5 * WARM, containers=()))
+    target = replace(young.workloads[0], pods=(*young.workloads[0].pods, old))
+    await counted(BaselineKeeper(profiler), replace(young, workloads=(target,)))
+    assert profiler.asked == ["t1/api-7"]
 
 
 async def test_where_no_pod_is_healthy_a_suspect_one_is_counted_and_a_leaking_one_never() -> None:

@@ -25,7 +25,7 @@ class Camera:
     changes_before: list[int] = field(default_factory=list)
     seconds: float = 0.0  # that a capture takes
 
-    async def baseline(self, request: CaptureRequest) -> bool:
+    async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
         return True
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:

@@ -33,7 +33,7 @@ class SlowCamera:
     most: int = 0
     _open: dict[str, asyncio.Future[EvidenceStatus]] = field(default_factory=dict)
 
-    async def baseline(self, request: CaptureRequest) -> bool:
+    async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
         return True
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
@@ -229,7 +229,7 @@ async def test_a_clock_that_was_set_back_makes_no_wait_of_a_day_out_of_one_of_mi
 
 async def test_a_pod_that_fails_at_once_again_and_again_is_no_reason_to_tick_without_pause() -> None:
     class Closed:
-        async def baseline(self, request: CaptureRequest) -> bool:
+        async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
             return True
 
         async def capture(self, request: CaptureRequest) -> EvidenceStatus:

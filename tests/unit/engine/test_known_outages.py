@@ -481,7 +481,7 @@ async def test_evidence_is_taken_gently_and_from_one_pod_at_a_time() -> None:
     taken = 0
 
     class Counting(Camera):
-        async def baseline(self, request: Any) -> bool:
+        async def baseline(self, request: Any, renew: bool) -> bool:
             return True
 
         async def capture(self, request: Any) -> Any:

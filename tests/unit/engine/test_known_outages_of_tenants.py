@@ -149,6 +149,7 @@ def test_the_descriptors_of_many_processes_are_not_held_against_the_limit_of_one
     memory = Memory(step=60.0)
     memory.add(parse("\n".join(lines), NOW), NOW)
     families = CATALOGUE["Descriptors"].kubelet  # type: ignore[index]
+    assert families is not None
     assert memory.limit(families, SeriesKey("shop", "api-1", "app"), NOW) is None
 
 

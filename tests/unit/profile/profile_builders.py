@@ -21,7 +21,9 @@ def call(text: str) -> Frame:
     elif package.startswith("example.org/shop/"):
         directory = "/src/" + package.removeprefix("example.org/shop/")
     elif "." in package.partition("/")[0]:
-        directory = f"/go/pkg/mod/{package}@v1.2.3"
+        parts = package.split("/")
+        size = 3 if parts[0] in ("github.com", "golang.org") else 2
+        directory = "/".join([f"/go/pkg/mod/{'/'.join(parts[:size])}@v1.2.3", *parts[size:]])
     else:
         directory = f"/usr/local/go/src/{package}"
     return Frame(function, f"{directory}/main.go" if package == "main" else f"{directory}/code.go", int(line or 1))

@@ -86,7 +86,7 @@ def test_given_modules_are_the_teams_as_well_as_mains() -> None:
         ("main.gateway.charge", "main", "main.gateway"),
         ("example.org/a/b.(*Future[...]).Get", "example.org/a/b", "example.org/a/b.Future"),
         ("example.org/a/b.Decode[...]", "example.org/a/b", ""),
-        ("gopkg.in/yaml%2ev3.(*Decoder).Decode", "gopkg.in/yaml%2ev3", "gopkg.in/yaml%2ev3.Decoder"),
+        ("gopkg.in/yaml%2ev3.(*Decoder).Decode", "gopkg.in/yaml.v3", "gopkg.in/yaml%2ev3.Decoder"),
     ],
 )
 def test_names_are_taken_apart(function: str, path: str, method_of: str) -> None:

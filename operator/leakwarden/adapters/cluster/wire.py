@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from leakwarden.core.model.labels import LabelRequirement, LabelSelector
+
 
 class Wire(msgspec.Struct, rename="camel", gc=False):
     """Short-lived: decoded, converted to core facts, dropped."""
@@ -52,10 +54,17 @@ class ApiHttpGet(Wire):
     path: str | None = None
     port: int | str | None = None
     scheme: str | None = None
+    host: str | None = None
 
 
-class ApiPortOnly(Wire):
+class ApiTcpSocket(Wire):
     port: int | str | None = None
+    host: str | None = None
+
+
+class ApiGrpc(Wire):
+    port: int | str | None = None
+    service: str | None = None
 
 
 class ApiExec(Wire):
@@ -68,21 +77,22 @@ class ApiSleep(Wire):
 
 class ApiProbe(Wire):
     http_get: ApiHttpGet | None = None
-    tcp_socket: ApiPortOnly | None = None
-    grpc: ApiPortOnly | None = None
+    tcp_socket: ApiTcpSocket | None = None
+    grpc: ApiGrpc | None = None
     exec: ApiExec | None = None
     initial_delay_seconds: int | None = None
     period_seconds: int | None = None
     timeout_seconds: int | None = None
     failure_threshold: int | None = None
     success_threshold: int | None = None
+    termination_grace_period_seconds: int | None = None
 
 
 class ApiHandler(Wire):
     sleep: ApiSleep | None = None
     exec: ApiExec | None = None
     http_get: ApiHttpGet | None = None
-    tcp_socket: ApiPortOnly | None = None
+    tcp_socket: ApiTcpSocket | None = None
 
 
 class ApiLifecycle(Wire):
@@ -92,6 +102,7 @@ class ApiLifecycle(Wire):
 class ApiContainerPort(Wire):
     name: str | None = None
     container_port: int | None = None
+    host_port: int | None = None
 
 
 class ApiResourceField(Wire):
@@ -100,14 +111,25 @@ class ApiResourceField(Wire):
     divisor: int | float | str | None = None
 
 
+class ApiKeyReference(Wire):
+    name: str | None = None
+    key: str | None = None
+
+
 class ApiEnvSource(Wire):
     resource_field_ref: ApiResourceField | None = None
+    config_map_key_ref: ApiKeyReference | None = None
 
 
 class ApiEnvVar(Wire):
     name: str | None = None
     value: str | None = None
     value_from: ApiEnvSource | None = None
+
+
+class ApiEnvFrom(Wire):
+    config_map_ref: ApiKeyReference | None = None
+    prefix: str | None = None
 
 
 class ApiResources(Wire):
@@ -124,14 +146,77 @@ class ApiContainer(Wire):
     readiness_probe: ApiProbe | None = None
     startup_probe: ApiProbe | None = None
     lifecycle: ApiLifecycle | None = None
+    command: list[str] | None = None
+    args: list[str] | None = None
+    env_from: list[ApiEnvFrom] | None = None
+    restart_policy: str | None = None  # of init containers
+
+
+class ApiLabelRequirement(Wire):
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class ApiLabelSelector(Wire):
+    match_labels: dict[str, str] | None = None
+    match_expressions: list[ApiLabelRequirement] | None = None
+
+
+class ApiSpread(Wire):
+    topology_key: str | None = None
+    when_unsatisfiable: str | None = None
+    label_selector: ApiLabelSelector | None = None
+
+
+class ApiAffinityTerm(Wire):
+    topology_key: str | None = None
+    label_selector: ApiLabelSelector | None = None
+
+
+class ApiWeightedTerm(Wire):
+    pod_affinity_term: ApiAffinityTerm | None = None
+
+
+class ApiAntiAffinity(Wire):
+    required: list[ApiAffinityTerm] | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+    preferred: list[ApiWeightedTerm] | None = msgspec.field(
+        name="preferredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
+class ApiAffinity(Wire):
+    pod_anti_affinity: ApiAntiAffinity | None = None
+
+
+class ApiVolume(Wire):
+    """Only whether it is a claim: what kind of volume it is otherwise is nobody's concern here."""
+
+    persistent_volume_claim: dict[str, Any] | None = None
 
 
 class ApiTemplateSpec(Wire):
     containers: list[ApiContainer] | None = None
     termination_grace_period_seconds: int | None = None
+    init_containers: list[ApiContainer] | None = None
+    host_network: bool | None = None
+    share_process_namespace: bool | None = None
+    resources: ApiResources | None = None
+    topology_spread_constraints: list[ApiSpread] | None = None
+    affinity: ApiAffinity | None = None
+    volumes: list[ApiVolume] | None = None
+    restart_policy: str | None = None
+
+
+class ApiTemplateMeta(Wire):
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class ApiTemplate(Wire):
+    metadata: ApiTemplateMeta | None = None
     spec: ApiTemplateSpec | None = None
 
 
@@ -290,17 +375,6 @@ class ApiBookmark(Wire):
     metadata: ApiBookmarkMeta | None = None
 
 
-class ApiLabelRequirement(Wire):
-    key: str
-    operator: str
-    values: list[str] | None = None
-
-
-class ApiLabelSelector(Wire):
-    match_labels: dict[str, str] | None = None
-    match_expressions: list[ApiLabelRequirement] | None = None
-
-
 class ApiScaleTarget(Wire):
     kind: str | None = None
     name: str | None = None
@@ -352,24 +426,14 @@ def selects(selector: ApiLabelSelector | None, labels: dict[str, str]) -> bool:
     An operator this version does not know counts as a match: the answer explains who may forbid an eviction,
     and one name too many is better than one missing.
     """
+    known = label_selector(selector)
+    return known is not None and known.selects(labels)
+
+
+def label_selector(selector: ApiLabelSelector | None) -> LabelSelector | None:
     if selector is None:
-        return False
-    if any(labels.get(key) != value for key, value in (selector.match_labels or {}).items()):
-        return False
-    return all(_holds(requirement, labels) for requirement in selector.match_expressions or ())
-
-
-def _holds(requirement: ApiLabelRequirement, labels: dict[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value is not None and value in (requirement.values or ())
-        case "NotIn":
-            # As in Kubernetes, a label that is absent is not in the set.
-            return value is None or value not in (requirement.values or ())
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return True
+        return None
+    return LabelSelector(
+        tuple((selector.match_labels or {}).items()),
+        tuple(LabelRequirement(e.key, e.operator, tuple(e.values or ())) for e in selector.match_expressions or ()),
+    )

@@ -64,12 +64,13 @@ class EvidenceProfiler:
         log.info("evidence", extra={"report": request.report, "state": str(status.state), "reason": status.reason})
         return status
 
-    async def baseline(self, request: CaptureRequest) -> bool:
-        """Count once what a healthy pod of this template has at each stack; True where that is known now."""
+    async def baseline(self, request: CaptureRequest, renew: bool = False) -> bool:
+        """Count what a healthy pod of this template has at each stack, unless that is known and not to be renewed; True
+        where it is known now."""
         key = baseline_key(request)
         try:
             async with asyncio.timeout(COUNTING):
-                if await self.baselines.get(key) is not None:
+                if not renew and await self.baselines.get(key) is not None:
                     return True
                 facts = await read_pod(self.session, request.pod)
                 port = profile_port(request.spec.port, facts.annotation, facts.ports, request.container)

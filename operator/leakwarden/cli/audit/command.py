@@ -1,109 +1,225 @@
-"""`leakwarden audit`: the operator's static checks on manifests, without a cluster, for CI and for people."""
+"""`leakwarden audit`: the operator's static checks on manifests, for CI and for people, or on what a cluster holds."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leakwarden.cli.audit.files import Document, ManifestsRead
-    from leakwarden.cli.audit.manifests import DescribedWorkload
-    from leakwarden.cli.audit.report import Audited
-    from leakwarden.core.model.policy import Policy
+    from leakwarden.cli.audit.report import AuditResult
 
-CLEAN, FINDINGS, UNUSABLE = 0, 1, 2  # exit codes
+CLEAN, FINDINGS, UNUSABLE, UNREAD = 0, 1, 2, 3  # exit codes
 
 _ABOUT = """\
-Audits the Deployments in YAML or JSON manifests: probes, termination, rollout, disruption budgets and memory,
-with a hint for every finding. Nothing is sent anywhere and no cluster is needed.
+Audits the workloads in YAML or JSON manifests, or in a cluster: probes, termination, rollout, availability, Services,
+memory and the Go runtime, with a hint for every finding. Of files nothing is sent anywhere and no cluster is needed.
 
   leakwarden audit deploy/                     all manifests below a directory
   helm template . | leakwarden audit -         what a chart renders to
   kustomize build . | leakwarden audit - --policy relpol.yaml
+  leakwarden audit --cluster -n shop           what a namespace of the cluster holds
+  leakwarden audit deploy/ --diff              what --fix would write
+  leakwarden audit --cluster -o policyreport | kubectl apply -f -   the result beside the objects
 """
-_EXIT = "exit code: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or input that cannot be read"
+_EXIT = """\
+exit codes:
+  0  nothing at or above --fail-on (also where there is no workload, which is said)
+  1  findings at or above --fail-on
+  2  wrong usage, or a policy, configuration or baseline that cannot be used
+  3  some of the input could not be read or understood; the rest was audited
+"""
+OUTPUTS = ("table", "json", "sarif", "junit", "github", "markdown", "policyreport", "openreport")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand. Imports nothing: --help must be quick."""
     parser = subparsers.add_parser(
         "audit",
-        help="check manifests without a cluster",
+        help="check manifests or a cluster's workloads",
         description=_ABOUT,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", nargs="+", metavar="FILE|DIR|-", help="manifests; - is standard input")
+    parser.add_argument("path", nargs="*", metavar="FILE|DIR|-", help="manifests; - is standard input")
+    parser.add_argument("--cluster", action="store_true", help="audit what the API server holds, in place of files")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="with --cluster: one namespace")
+    parser.add_argument(
+        "-A", "--all-namespaces", action="store_true", help="with --cluster: all namespaces (the default)"
+    )
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
     parser.add_argument(
         "--policy",
         metavar="FILE",
         help="audit as the ReliabilityPolicy in FILE says, and only the Deployments that it selects",
     )
-    parser.add_argument("-o", "--output", choices=("table", "json", "sarif", "junit"), default="table")
+    parser.add_argument("--config", metavar="FILE", help="default: .leakwarden.yaml in the working directory")
+    parser.add_argument("--profile", choices=("default", "strict"), help="strict also fails on warnings and infos")
+    parser.add_argument("--baseline", metavar="FILE", help="findings that are known and do not count")
+    parser.add_argument(
+        "--write-baseline", metavar="FILE", help="write what is found now as the baseline, and end with 0"
+    )
+    parser.add_argument("-o", "--output", choices=OUTPUTS, default="table")
     parser.add_argument(
         "--fail-on",
-        choices=("error", "warning", "never"),
-        default="error",
+        choices=("error", "warning", "info", "never"),
         help="the least severity that makes the exit code 1 (default: error)",
     )
+    parser.add_argument(
+        "--fix", action="store_true", help="write safe fixes into the files, keeping comments and order"
+    )
+    parser.add_argument("--diff", action="store_true", help="show what --fix would write, and write nothing")
+    parser.add_argument("--no-kustomize", action="store_true", help="do not build kustomizations; read their files")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Audit and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
-    from leakwarden.cli.audit import report
-    from leakwarden.cli.audit.files import read
-    from leakwarden.cli.audit.manifests import workloads
-    from leakwarden.core.audit import Severity
+    from leakwarden.cli.audit import configuration
+    from leakwarden.cli.audit.gather import Gathering, gather
 
+    wrong = _usage(args)
+    if wrong:
+        _say([wrong])
+        return UNUSABLE
     policies, refused = _policies(args.policy)
     if refused:
         _say(refused)
         return UNUSABLE
-
-    reading = read(args.path)
-    described, wrong = workloads(reading.documents)
-    problems = reading.problems + wrong
-    audited, notes = _audit(described, policies)
-    _say([*reading.notes, *_others(reading), *notes])
-    _say(problems)
-
-    fail_on = {"error": Severity.ERROR, "warning": Severity.WARNING, "never": None}[args.fail_on]
-    written = {
-        "table": lambda: report.table(audited, _colour()),
-        "json": lambda: report.as_json(audited, problems),
-        "sarif": lambda: report.sarif(audited, problems),
-        "junit": lambda: report.junit(audited, problems, fail_on),
-    }[args.output]()
-    if audited or args.output != "table":
-        _write(written)
-
-    if problems:
+    try:
+        config = configuration.load(args.config, args.profile)
+        baseline = configuration.load_baseline(args.baseline or config.baseline)
+    except configuration.ConfigurationError as error:
+        _say([str(error)])
         return UNUSABLE
-    if not audited:
-        # An empty pipe or a wrong directory must not pass as a clean audit.
-        what = "no Deployment that the policy audits" if described else "no Deployment"
-        _say([f"{what} in {' '.join(args.path)}: nothing was audited"])
+
+    gathering = Gathering(policies=policies, config=config, baseline=baseline)
+    texts: dict[str, str] = {}
+    paths = args.path or config.paths
+    # Manifests make many objects and no cycles: looking for some a hundred times would cost a tenth of the time.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 50)
+    try:
+        result = gather(gathering, args, paths, texts)
+    except configuration.ConfigurationError as error:
+        _say([str(error)])
         return UNUSABLE
-    failed = fail_on is not None and any(f.at_least(fail_on) for one in audited for f in one.findings)
-    return FINDINGS if failed else CLEAN
+    finally:
+        gc.set_threshold(*thresholds)
+    _say([*result.notes, *result.unaudited])
+    _say(result.problems)
+
+    if args.fix or args.diff:
+        return _mend(result, args.fix)
+    if args.write_baseline:
+        return _write_baseline(result, args.write_baseline)
+    fail_on = _threshold(args.fail_on or config.fail_on)
+    _write(_rendered(result, args.output, fail_on, texts))
+    if result.problems:
+        return UNREAD
+    if not result.audited:
+        _say([f"no workload in {' '.join(paths) or 'the cluster'}: nothing was audited"])
+        return CLEAN
+    return FINDINGS if fail_on is not None and result.at_least(fail_on) else CLEAN  # type: ignore[arg-type]
 
 
-def _policies(file: str | None) -> tuple[list[Policy], list[str]]:
+def _usage(args: argparse.Namespace) -> str:
+    if args.cluster:
+        if args.path:
+            return "--cluster takes no files"
+        if args.namespace and args.all_namespaces:
+            return "-n and -A exclude each other"
+        if args.fix or args.diff:
+            return "--fix and --diff need files"
+        return ""
+    if args.namespace or args.all_namespaces:
+        return "-n and -A need --cluster"
+    if (args.fix or args.diff) and "-" in args.path:
+        return "--fix and --diff need files, not standard input"
+    if not args.path:
+        from leakwarden.cli.audit import configuration
+
+        if not configuration.has_paths(args.config):
+            return "give files, directories or - (standard input), or --cluster"
+    return ""
+
+
+def _threshold(name: str) -> object:
+    from leakwarden.core.audit import Severity
+
+    return {"error": Severity.ERROR, "warning": Severity.WARNING, "info": Severity.INFO, "never": None}[name]
+
+
+def _rendered(result: AuditResult, output: str, fail_on: object, texts: dict[str, str]) -> str:
+    from leakwarden.cli.audit import machine, report, sarif
+    from leakwarden.cli.audit.lines import FieldLines
+
+    lines = FieldLines(texts)
+    match output:
+        case "json":
+            return machine.as_json(result, lines)
+        case "sarif":
+            return sarif.sarif(result, lines)
+        case "junit":
+            return machine.junit(result, fail_on, lines)  # type: ignore[arg-type]
+        case "github":
+            return machine.github(result, lines)
+        case "markdown":
+            return machine.markdown(result)
+        case "policyreport" | "openreport":
+            from leakwarden.cli.audit import policyreport
+
+            return policyreport.policy_reports(result, policyreport.APIS[output])
+        case _:
+            return report.table(result, _colour()) if result.audited else ""
+
+
+def _mend(result: AuditResult, write: bool) -> int:
+    from leakwarden.cli.audit import fix
+
+    patches, refused = fix.patches(result)
+    _say(refused)
+    if not write:
+        _write("\n".join(patch.diff() for patch in patches) or "nothing to mend safely")
+        return UNREAD if result.problems else FINDINGS if patches else CLEAN
+    for patch in patches:
+        try:
+            patch.write()
+        except OSError as error:
+            _say([f"{patch.file}: {error.strerror or error}"])
+            return UNREAD
+        _say([f"{patch.file}: mended {', '.join(patch.mended)}"])
+    return UNREAD if result.problems else CLEAN
+
+
+def _write_baseline(result: AuditResult, file: str) -> int:
+    from leakwarden.cli.audit import configuration
+
+    try:
+        number = configuration.write_baseline(file, result)
+    except OSError as error:
+        _say([f"{file}: {error.strerror or error}"])
+        return UNUSABLE
+    _say([f"{file}: {number} findings; audit with --baseline {file}"])
+    return UNREAD if result.problems else CLEAN
+
+
+def _policies(file: str | None) -> tuple[list[object], list[str]]:
     """The policies of the file, and why it can't be used where it can't."""
+    if file is None:
+        return [], []
     from leakwarden.api import names
     from leakwarden.cli.audit.files import read
     from leakwarden.core.model.policy import parse_policy
 
-    if file is None:
-        return [], []
     reading = read([file])
     problems = list(reading.problems)
-    policies = []
+    policies: list[object] = []
     for document in reading.documents:
         if document.kind != names.POLICY_KIND:
             continue
@@ -127,47 +243,6 @@ def _policies(file: str | None) -> tuple[list[Policy], list[str]]:
     return policies, problems
 
 
-def _audit(described: Sequence[DescribedWorkload], policies: Sequence[Policy]) -> tuple[list[Audited], list[str]]:
-    """Every Deployment under the first policy that selects it, or all by the defaults where no policy is given."""
-    from leakwarden.api.v1alpha1.policy import Audit
-    from leakwarden.cli.audit.report import Audited
-    from leakwarden.core.audit import audit, skipped_containers
-    from leakwarden.core.model.policy import selects
-
-    audited, notes = [], []
-    for one in described:
-        workload = one.workload
-        settings: Audit | None = None if policies else Audit()
-        for policy in policies:
-            # A manifest without a namespace goes wherever it is applied, so it is not held against it.
-            apart = policy.namespace and workload.namespace and policy.namespace != workload.namespace
-            if policy.spec is not None and not apart and selects(policy.spec.selector, workload.labels):
-                settings = policy.spec.audit
-                break
-        if settings is None or not settings.enabled:
-            why = "the policy does not select it" if settings is None else "the policy disables its audit"
-            notes.append(f"{one.place}: Deployment {workload.name} is not audited: {why}")
-            continue
-        findings = audit(workload, settings, (), one.disruptions)
-        if not policies:
-            # Nobody has named a path, so none is unexpected; the other checks hold for any service.
-            findings = tuple(finding for finding in findings if finding.check != "ProbePathUnexpected")
-        audited.append(Audited(one.place, workload.namespace, workload.name, findings, skipped_containers(workload)))
-    return audited, notes
-
-
-def _others(reading: ManifestsRead) -> list[str]:
-    """A line that counts the workloads of kinds that are not audited, so that nobody believes they were."""
-    kinds = ("StatefulSet", "DaemonSet", "Rollout", "Job", "CronJob", "Pod", "ReplicaSet")
-    counts = {kind: _count(reading.documents, kind) for kind in kinds}
-    present = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
-    return [f"not audited, since only Deployments are: {present}"] if present else []
-
-
-def _count(documents: Sequence[Document], kind: str) -> int:
-    return sum(document.kind == kind for document in documents)
-
-
 def _colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
@@ -180,6 +255,8 @@ def _say(lines: Sequence[str]) -> None:
 
 
 def _write(text: str) -> None:
+    if not text:
+        return
     try:
         print(text, flush=True)
     except BrokenPipeError:

@@ -1,21 +1,30 @@
-"""Manifests -> the workloads they describe, as the API server would default them, all pods imagined as running.
+"""Documents -> the workloads they describe, as the API server would default them, and what stands beside these.
 
 The conversion itself is the one that the operator uses for what the API server sends, so that a manifest and
-the Deployment made from it are audited alike.
+the Deployment made from it are audited alike. A document is let go once its facts are taken.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from leakwarden.adapters.cluster import facts, wire
+from leakwarden.cli.audit import beside
 from leakwarden.cli.audit.files import Document, DocumentPlace
+from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
+from leakwarden.core.audit import objects
+from leakwarden.core.audit.checks import found
+from leakwarden.core.audit.disruption import allowed
+from leakwarden.core.audit.findings import Check, Defect, Finding
+from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.model.workload import Disruption, Workload
 
 _MISMATCH = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `(?P<at>[^`]+)`)?")
@@ -29,6 +38,7 @@ _WORDS = {
     "object": "a mapping",
     "null": "nothing",
 }
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"})
 
 
 class ManifestError(ValueError):
@@ -36,64 +46,216 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedWorkload:
-    """A workload and where it stands. `disruptions` is None where no budget was among the manifests."""
+class DescribedObject:
+    """An object that is audited, where it stands, and what was found while it was read.
+
+    `workload` is None for what only stands beside workloads. `disruptions` is None where no budget was read that could
+    be meant for it.
+    """
 
     place: DocumentPlace
-    workload: Workload
-    disruptions: tuple[Disruption, ...] | None
+    identity: Identity
+    early: tuple[Finding, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    workload: Workload | None = None
+    disruptions: tuple[Disruption, ...] | None = None
+    related: Related | None = None
 
 
-def workloads(documents: Sequence[Document]) -> tuple[list[DescribedWorkload], list[str]]:
-    """The Deployments among the documents, in their order, and a line for each that cannot be understood.
+@dataclass(slots=True)
+class Inventory:
+    """What was read so far. `complete`: it is all that a cluster has, so that what is not here is not there."""
 
-    HorizontalPodAutoscalers and PodDisruptionBudgets beside them are taken into account: an autoscaled
-    Deployment has at least its minReplicas, and a budget may forbid evictions for ever.
-    """
-    found: list[DescribedWorkload] = []
-    problems: list[str] = []
-    scalers = [document for document in documents if _is(document, "HorizontalPodAutoscaler", "autoscaling")]
-    budgets = [document for document in documents if _is(document, "PodDisruptionBudget", "policy")]
-    for document in documents:
-        if not _is(document, "Deployment", "apps", "extensions"):
-            continue
-        try:
+    complete: bool = False
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unaudited: Counter[str] = field(default_factory=Counter)
+    check_fields: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
+    _found: list[DescribedObject] = field(default_factory=list)
+    _others: set[Identity] = field(default_factory=set)
+    _beside: beside.Beside = field(default_factory=beside.Beside)
+
+    def take(self, documents: Iterable[Document]) -> None:
+        """Read the facts of these documents. Never raises: what cannot be understood is a problem of its own."""
+        for document in documents:
+            try:
+                self._take(document)
+            except (ManifestError, ValueError) as error:
+                self.problems.append(f"{document.place}: {document.kind[:60]} {_name(document.body)}: {error}")
+            except (RecursionError, OverflowError, TypeError, AttributeError, KeyError) as error:
+                # A shape that no rule thought of costs this object, and is said.
+                self.problems.append(
+                    f"{document.place}: {document.kind[:60]} {_name(document.body)}: cannot be understood"
+                    f" ({type(error).__name__})"
+                )
+
+    def _take(self, document: Document) -> None:
+        kind, version = document.kind, document.body.get("apiVersion")
+        served = version in VERSIONS.get(kind, ()) or (kind, version) in REMOVED
+        if kind in WORKLOADS and served:
+            early = self._early(document)
+            if kind == "Rollout" and _mapping(document.body.get("spec")).get("workloadRef") is not None:
+                metadata = _mapping(document.body.get("metadata"))
+                namespace, name = str(metadata.get("namespace") or ""), _name(document.body)
+                self._others.add(Identity(kind, namespace, name))
+                self.notes.append(
+                    f"{document.place}: Rollout {name} takes its pods from a workloadRef, and is audited there"
+                )
+                return
             workload = to_workload(document.body)
-            minimum = _autoscaled_minimum(workload, scalers)
-            if minimum is not None:
-                workload = _running(workload, minimum)
-            found.append(DescribedWorkload(document.place, workload, _disruptions(document.body, workload, budgets)))
-        except ManifestError as error:
-            problems.append(f"{document.place}: Deployment {_name(document.body)}: {error}")
-    return found, problems
+            identity = Identity(kind, workload.namespace, workload.name)
+            self._found.append(DescribedObject(document.place, identity, early, workload.annotations, workload))
+            return
+        if self._beside.reads(kind, version):
+            early = self._early(document)
+            try:
+                identity = self._beside.take(document)
+            except msgspec.ValidationError as error:
+                raise ManifestError(_in_words(str(error), "")) from None
+            annotations = _texts(_mapping(document.body.get("metadata")).get("annotations"))
+            self._found.append(DescribedObject(document.place, identity, early, annotations))
+            return
+        pods = _mapping(_mapping(_mapping(document.body.get("spec")).get("template")).get("spec")).get("containers")
+        if kind in GROUPS or pods:
+            self.unaudited[f"{kind[:60]} of {str(version)[:60]}"] += 1
+
+    def _early(self, document: Document) -> tuple[Finding, ...]:
+        """What can only be seen in the manifest itself."""
+        body = document.body
+        made = [
+            (check, defect) for check in (objects.VERSION_REMOVED, objects.API_REJECTS) for defect in check.find(body)
+        ]
+        for key, line in document.twice[:20]:
+            made += [(objects.KEY_TWICE, defect) for defect in objects.key_twice(key, line)]
+        if self.check_fields is not None:
+            for name, meant in self.check_fields(body):
+                made += [(objects.UNKNOWN_FIELD, defect) for defect in objects.unknown_field(name, meant)]
+        return tuple(_placed(check, defect, body) for check, defect in made)
+
+    def described(self) -> list[DescribedObject]:
+        """Every object with what belongs to it, in the order in which they were read."""
+        workloads = [each for each in self._found if each.workload is not None]
+        held = [self._configured(each.workload) for each in workloads if each.workload is not None]
+        near = [each.place for each in workloads]
+        land = self._beside.landscape(held, self.complete, lambda other, position: _nearness(other, near[position]))
+        land.others = frozenset(self._others)
+        related, loose = land.relate()
+        budgeted = {budget.identity.namespace for budget in self._beside.budgets}
+        at: dict[int, DescribedObject] = {}
+        for each, workload, beside_it in zip(workloads, held, related, strict=True):
+            known = (
+                self.complete or bool(budgeted & {workload.namespace, ""}) or bool(budgeted and not workload.namespace)
+            )
+            at[id(each)] = _scaled(each, workload, beside_it, known)
+        extra = _loose_findings(loose, land)
+        made = []
+        for each in self._found:
+            if each.workload is not None:
+                made.append(at[id(each)])
+            else:
+                more = extra.get(id(each.place), ())
+                made.append(dataclasses.replace(each, early=each.early + more))
+        return made
+
+    def _configured(self, workload: Workload) -> Workload:
+        """With the Go runtime's variables that come from ConfigMaps that were read."""
+        if not any(each.env_from or each.env_keys for each in workload.containers):
+            return workload
+        containers = []
+        for container in workload.containers:
+            env = dict(container.env)
+            left = tuple(name for name in container.env_from if self._beside.config(workload.namespace, name) is None)
+            for name in container.env_from:
+                for key, value in (self._beside.config(workload.namespace, name) or {}).items():
+                    env.setdefault(key, value)
+            for variable, name, key in container.env_keys:
+                given = (self._beside.config(workload.namespace, name) or {}).get(key)
+                if given is not None:
+                    env[variable] = given
+            containers.append(dataclasses.replace(container, env=env, env_from=left))
+        return dataclasses.replace(workload, containers=tuple(containers))
+
+
+def workloads(documents: Sequence[Document]) -> tuple[list[DescribedObject], list[str]]:
+    """The workloads among the documents, in their order, and a line for each that cannot be understood.
+
+    What stands beside them is taken into account: an autoscaled Deployment has at least its minReplicas, and a budget
+    may forbid evictions for ever.
+    """
+    inventory = Inventory()
+    inventory.take(documents)
+    return [each for each in inventory.described() if each.workload is not None], inventory.problems
+
+
+def _scaled(each: DescribedObject, workload: Workload, related: Related, budgets_known: bool) -> DescribedObject:
+    if related.scalers and workload.kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout"):
+        workload = _running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
+    disruptions = tuple(
+        Disruption(workload.namespace, budget.identity.name, allowed(budget, workload.replicas))
+        for budget in related.budgets
+    )
+    return dataclasses.replace(
+        each,
+        workload=workload,
+        related=related,
+        # One that is not here may still be in the cluster, so none at all means not known.
+        disruptions=disruptions if disruptions or budgets_known else None,
+    )
+
+
+def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...]]:
+    made: dict[int, tuple[Finding, ...]] = {}
+    for check, each in (
+        *((objects.BUDGET_MATCHES_NOTHING, budget) for budget in loose.budgets),
+        *((objects.SCALER_TARGET_MISSING, scaler) for scaler in loose.scalers),
+        *((objects.SERVICE_SELECTS_NOTHING, service) for service in loose.services),
+        *((objects.MONITOR_SELECTS_NOTHING, monitor) for monitor in loose.monitors),
+    ):
+        made[id(each.place)] = tuple(found(check, defect) for defect in check.find(each, land))
+    return made
+
+
+def _placed(check: Check, defect: Defect, body: Mapping[str, Any]) -> Finding:
+    """A finding about a field of a container names the container, as those of the checks do."""
+    finding = found(check, defect)
+    match = re.match(r"(.*\.(?:containers|initContainers)\[([0-9]+)\])(?:\.(.*))?$", finding.field)
+    if match is None:
+        return finding
+    value: Any = body
+    for part in re.findall(r"[^.\[\]]+", match[1]):
+        value = value[int(part)] if isinstance(value, list) and part.isdigit() else _mapping(value).get(part)
+    name = _mapping(value).get("name")
+    # The field stays as it is from the object, since containers may share a name.
+    return dataclasses.replace(finding, container=name[:63]) if isinstance(name, str) else finding
 
 
 def to_workload(manifest: Mapping[str, Any]) -> Workload:
-    """A Deployment's manifest as the core knows it. Raises ManifestError."""
+    """A workload's manifest as the core knows it. Raises ManifestError."""
     body = _manifest_only(manifest)
+    kind = str(manifest.get("kind") or "Deployment")
+    spec, template, at = _shape(kind, body)
     try:
-        item = msgspec.json.decode(msgspec.json.encode(body, enc_hook=str), type=wire.ApiDeployment)
+        item = msgspec.convert({"metadata": body["metadata"], "spec": spec}, wire.ApiDeployment)
     except msgspec.ValidationError as error:
         raise ManifestError(_in_words(str(error), "")) from None
-    except (TypeError, ValueError, RecursionError, OverflowError):
-        raise ManifestError("holds values that JSON cannot") from None
     try:
-        workload = facts.workload(item)
+        pods = msgspec.convert(template, wire.ApiTemplate | None)
+        workload = facts.described(item, pods)
     except msgspec.ValidationError as error:
-        raise ManifestError(_in_words(str(error), "spec.template.")) from None
+        raise ManifestError(_in_words(str(error), at)) from None
     if not workload.name:
         raise ManifestError("metadata.name is missing")
     if not workload.containers:
-        raise ManifestError("spec.template.spec.containers is missing or empty")
-    for field, value in (
+        raise ManifestError(f"{at}spec.containers is missing or empty")
+    for name, value in (
         ("spec.replicas", workload.replicas),
         ("spec.minReadySeconds", workload.min_ready_seconds),
-        ("spec.template.spec.terminationGracePeriodSeconds", workload.termination_grace),
+        (f"{at}spec.terminationGracePeriodSeconds", workload.termination_grace),
     ):
         if not 0 <= value < 2**31:
-            raise ManifestError(f"{field} is {value}; it must be between 0 and {2**31 - 1}")
-    _check_memory_limits(_mapping(manifest.get("spec")))
-    if workload.strategy not in ("RollingUpdate", "Recreate"):
+            raise ManifestError(f"{name} is {value}; it must be between 0 and {2**31 - 1}")
+    _check_memory_limits(_mapping(template))
+    if kind == "Deployment" and workload.strategy not in ("RollingUpdate", "Recreate"):
         raise ManifestError(f"spec.strategy.type is {workload.strategy!r}; RollingUpdate or Recreate is needed")
     if workload.strategy == "RollingUpdate":
         workload = dataclasses.replace(
@@ -101,12 +263,38 @@ def to_workload(manifest: Mapping[str, Any]) -> Workload:
             max_unavailable="25%" if workload.max_unavailable is None else workload.max_unavailable,
             max_surge="25%" if workload.max_surge is None else workload.max_surge,
         )
-    return _running(workload, workload.replicas)
+    return _running(dataclasses.replace(workload, kind=kind), workload.replicas)
 
 
-def _check_memory_limits(spec: Mapping[str, Any]) -> None:
+def _shape(kind: str, body: Mapping[str, Any]) -> tuple[Any, Any, str]:
+    """(the spec as a Deployment's, the pod template, where that stands) of a workload of any kind."""
+    spec = body.get("spec")
+    if not isinstance(spec, dict):
+        return spec, None, "spec.template."
+    if kind == "Pod":
+        metadata = _mapping(body.get("metadata"))
+        return {}, {"metadata": {"labels": metadata.get("labels")}, "spec": spec}, ""
+    if kind == "CronJob":
+        job = _mapping(_mapping(spec.get("jobTemplate")).get("spec"))
+        return {}, job.get("template"), "spec.jobTemplate.spec.template."
+    if kind == "Job":
+        return {}, spec.get("template"), "spec.template."
+    kept = {key: value for key, value in spec.items() if key not in ("template", "strategy", "updateStrategy")}
+    if kind == "Rollout":
+        canary = _mapping(spec.get("strategy")).get("canary")
+        kept["strategy"] = (
+            {"type": "BlueGreen"} if canary is None else {"type": "RollingUpdate", "rollingUpdate": canary}
+        )
+    elif kind in ("StatefulSet", "DaemonSet"):
+        kept["strategy"] = spec.get("updateStrategy")
+    else:
+        kept["strategy"] = spec.get("strategy")
+    return kept, spec.get("template"), "spec.template."
+
+
+def _check_memory_limits(template: Mapping[str, Any]) -> None:
     # In a cluster one that can't be read counts as none; a manifest with it would be refused there.
-    for container in _mapping(_mapping(spec.get("template")).get("spec")).get("containers") or ():
+    for container in _mapping(template.get("spec")).get("containers") or ():
         limit = _mapping(_mapping(container.get("resources")).get("limits")).get("memory")
         if limit is not None and facts.parse_quantity(limit) is None:
             raise ManifestError(
@@ -137,64 +325,26 @@ def _running(workload: Workload, replicas: int) -> Workload:
     )
 
 
-def _autoscaled_minimum(workload: Workload, scalers: Sequence[Document]) -> int | None:
-    for document in scalers:
-        spec = _mapping(document.body.get("spec"))
-        target = _mapping(spec.get("scaleTargetRef"))
-        same = target.get("kind") == "Deployment" and target.get("name") == workload.name
-        if same and _namespace(document.body) == workload.namespace:
-            minimum = spec.get("minReplicas")
-            return minimum if isinstance(minimum, int) and minimum >= 0 else 1
-    return None
+def _nearness(other: Any, place: DocumentPlace) -> int:
+    """How near an object stands to a workload: in the same file, else by the folders that their files share."""
+    theirs: DocumentPlace = other.place
+    if theirs.file == place.file:
+        return 1_000_000
+    shared = 0
+    for one, two in zip(theirs.file.split("/"), place.file.split("/"), strict=False):
+        if one != two:
+            break
+        shared += 1
+    return shared
 
 
-def _disruptions(
-    manifest: Mapping[str, Any], workload: Workload, budgets: Sequence[Document]
-) -> tuple[Disruption, ...] | None:
-    template = _mapping(_mapping(manifest.get("spec")).get("template"))
-    labels = {str(k): str(v) for k, v in _mapping(_mapping(template.get("metadata")).get("labels")).items()}
-    found = []
-    for budget in budgets:
-        spec = _mapping(budget.body.get("spec"))
-        try:
-            selector = msgspec.convert(spec.get("selector"), wire.ApiLabelSelector | None)
-        except msgspec.ValidationError as error:
-            raise ManifestError(
-                f"{budget.place}: PodDisruptionBudget: {_in_words(str(error), 'spec.selector.')}"
-            ) from None
-        if _namespace(budget.body) == workload.namespace and wire.selects(selector, labels):
-            found.append(Disruption(workload.namespace, _name(budget.body), _allowed(spec, workload.replicas)))
-    # One that is not here may still be in the cluster, so none found means not known.
-    return tuple(found) or None
-
-
-def _allowed(spec: Mapping[str, Any], replicas: int) -> int:
-    """Evictions allowed with all pods healthy; both kinds of percentage are rounded up, as Kubernetes does."""
-    if spec.get("maxUnavailable") is not None:
-        return min(replicas, _scaled(spec["maxUnavailable"], replicas))
-    return max(0, replicas - _scaled(spec.get("minAvailable", 1), replicas))
-
-
-def _scaled(value: Any, of: int) -> int:
-    if isinstance(value, int):
-        return value
-    digits = str(value).removesuffix("%")
-    if not (str(value).endswith("%") and digits.isascii() and digits.isdigit() and len(digits) <= 3):
-        raise ManifestError(f"a PodDisruptionBudget's {str(value)[:40]!r} is neither a number nor a percentage")
-    return -(-of * int(digits) // 100)
-
-
-def _is(document: Document, kind: str, *groups: str) -> bool:
-    return document.kind == kind and str(document.body.get("apiVersion") or "").partition("/")[0] in groups
-
-
-def _namespace(body: Mapping[str, Any]) -> str:
-    return str(_mapping(body.get("metadata")).get("namespace") or "")
+def _texts(value: Any) -> dict[str, str]:
+    return {str(k): v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}
 
 
 def _name(body: Mapping[str, Any]) -> str:
     metadata = _mapping(body.get("metadata"))
-    return str(metadata.get("name") or metadata.get("generateName") or "without a name")
+    return str(metadata.get("name") or metadata.get("generateName") or "without a name")[:253]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

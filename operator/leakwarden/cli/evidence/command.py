@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import re
 from pathlib import Path
@@ -53,6 +52,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from leakwarden.engine.ports import ClusterUnavailable
 
     service = arguments.service.split("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ _POD = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9]([-a-z0-9.]{0,
 
 def take(arguments: argparse.Namespace) -> Capture:
     """What the pod gave, with a word on stderr about what it did not. Raises NoProfiles."""
+    import asyncio
+
     from leakwarden.engine.ports import ClusterUnavailable
 
     match = _POD.fullmatch(arguments.pod)

@@ -1,9 +1,15 @@
 """The static checks on a workload, and what its probe endpoints were seen to answer. Pure."""
 
-from leakwarden.core.audit.checks import CHECKS, audit
+from leakwarden.core.audit.checks import CHECKS, audit, standard
 from leakwarden.core.audit.endpoints import EndpointTarget, endpoint_targets
 from leakwarden.core.audit.findings import Check, Finding, Severity
-from leakwarden.core.audit.subject import EndpointObservation, Skipped, main_containers, skipped_containers
+from leakwarden.core.audit.subject import (
+    EndpointObservation,
+    Skipped,
+    Standard,
+    main_containers,
+    skipped_containers,
+)
 
 __all__ = [
     "CHECKS",
@@ -13,8 +19,10 @@ __all__ = [
     "Finding",
     "Severity",
     "Skipped",
+    "Standard",
     "audit",
     "endpoint_targets",
     "main_containers",
     "skipped_containers",
+    "standard",
 ]

@@ -1,88 +1,176 @@
-"""All checks, and the audit that runs them. A new check is one function, one line here, two fixtures."""
+"""All checks, and the audit that runs them. A new check is one function, one line here, two fixtures.
+
+An id never changes and is never given to another check, whatever the check is called: exceptions, baselines and code
+scanning refer to it. LW1xx are probes, LW2xx termination, LW3xx rollouts, LW4xx availability, LW5xx requests and
+scrapes, LW6xx memory and the Go runtime, LW8xx endpoints as they answer, LW9xx what the API server refuses and
+exceptions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from leakwarden.api.scalars import parse_duration
-from leakwarden.api.v1alpha1.policy import Audit
-from leakwarden.core.audit import disruption, endpoints, probe_timing, probes, resources, rollout, termination
-from leakwarden.core.audit.findings import RANK, Check, Finding
-from leakwarden.core.audit.subject import EndpointObservation, Subject, main_containers
+from leakwarden.core.audit import (
+    disruption,
+    endpoints,
+    probe_handlers,
+    probe_timing,
+    probes,
+    resources,
+    rollout,
+    scaling,
+    scheduling,
+    services,
+    termination,
+)
+from leakwarden.core.audit.findings import RANK, Check, Defect, Finding
+from leakwarden.core.audit.related import Related
+from leakwarden.core.audit.subject import EndpointObservation, Standard, Subject, main_containers
 from leakwarden.core.model.workload import Disruption, Workload
+
+if TYPE_CHECKING:
+    from leakwarden.api.v1alpha1.policy import Audit
+
+# Kinds whose pods serve for as long as they are there: Jobs have neither readiness nor rollouts.
+_SERVING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Pod"})
+_ROLLED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Rollout"})
+_COUNTED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Rollout"})
 
 CHECKS: tuple[Check, ...] = (
     # probes
-    Check("ReadinessProbeMissing", "A container has no readiness probe", probes.readiness_missing),
-    Check("LivenessProbeMissing", "A container has no liveness probe", probes.liveness_missing),
-    Check("StartupProbeMissing", "Only the liveness probe bounds a slow start", probes.startup_missing),
-    Check("ProbePortUndeclared", "A probe asks a port that the container does not declare", probes.port_undeclared),
-    Check("ProbePathUnexpected", "A probe asks another path than the policy names", probes.path_unexpected),
-    Check("LivenessEqualsReadiness", "Liveness and readiness ask the same", probes.liveness_equals_readiness),
-    Check("ProbeNotHTTP", "A TCP or exec probe does not show that requests are answered", probes.not_http),
-    Check("LivenessKillsStart", "Liveness kills before the start can be finished", probe_timing.liveness_kills_start),
-    Check("LivenessImpatient", "Liveness restarts after a short stall", probe_timing.liveness_impatient),
-    Check("ProbeTimeoutTooLong", "A probe may take longer than its period", probe_timing.timeout_not_below_period),
-    Check("StartupBudgetShort", "The startup probe leaves too little time", probe_timing.startup_budget_short),
-    Check("ReadinessSlowToFail", "A broken pod gets requests for long", probe_timing.readiness_slow_to_fail),
+    Check("LW101", "ReadinessProbeMissing", probes.readiness_missing, "readinessProbe", _SERVING),
+    Check("LW102", "LivenessProbeMissing", probes.liveness_missing, "livenessProbe", _SERVING),
+    Check("LW103", "StartupProbeMissing", probes.startup_missing, "livenessProbe", _SERVING),
+    Check("LW104", "ProbePortUndeclared", probes.port_undeclared),
+    Check("LW105", "ProbePathUnexpected", probes.path_unexpected),
+    Check("LW106", "LivenessEqualsReadiness", probes.liveness_equals_readiness, "livenessProbe"),
+    Check("LW107", "ProbeNotHTTP", probes.not_http, "", _SERVING),
+    Check("LW108", "LivenessKillsStart", probe_timing.liveness_kills_start, "livenessProbe"),
+    Check("LW109", "LivenessImpatient", probe_timing.liveness_impatient, "livenessProbe"),
+    Check("LW110", "ProbeTimeoutTooLong", probe_timing.timeout_not_below_period),
+    Check("LW111", "StartupBudgetShort", probe_timing.startup_budget_short, "startupProbe"),
+    Check("LW112", "ReadinessSlowToFail", probe_timing.readiness_slow_to_fail, "readinessProbe"),
+    Check("LW113", "ProbeHostSet", probe_handlers.host_set),
+    Check("LW114", "ExecProbeTimeoutShort", probe_handlers.exec_timeout_default),
+    Check("LW115", "LivenessAsksReadiness", probe_handlers.liveness_asks_readiness, "livenessProbe"),
+    Check("LW116", "SidecarProbeMissing", probe_handlers.sidecar_probe_missing),
+    Check("LW117", "ReadinessAsksElsewhere", probe_handlers.readiness_asks_elsewhere, "readinessProbe"),
     # termination
-    Check("GraceBelowDrain", "The grace period does not cover preStop and drain", termination.grace_below_drain),
-    Check("GraceZero", "Pods are killed without being told", termination.grace_zero),
-    Check("PreStopLengthUnknown", "preStop has no certain length", termination.pre_stop_length_unknown),
-    Check("EndpointRemovalRace", "SIGTERM may come before traffic ends", termination.endpoint_removal_race),
+    Check("LW201", "GraceBelowDrain", termination.grace_below_drain, "@pod.terminationGracePeriodSeconds"),
+    Check("LW202", "GraceZero", termination.grace_zero, "@pod.terminationGracePeriodSeconds"),
+    Check("LW203", "PreStopLengthUnknown", termination.pre_stop_length_unknown, "lifecycle.preStop"),
+    Check("LW204", "EndpointRemovalRace", termination.endpoint_removal_race, "lifecycle"),
+    Check("LW205", "SidecarOutlastsGrace", termination.sidecar_outlasts_grace),
+    Check("LW206", "ShellIsFirstProcess", termination.shell_is_first, "command"),
+    Check("LW207", "GraceVeryLong", termination.grace_very_long),
+    Check("LW208", "ProbeGraceUnfit", termination.probe_grace_too_long),
     # rollout
-    Check("StrategyRecreate", "Every rollout is an outage", rollout.strategy_recreate),
-    Check("RolloutTakesAllDown", "A rollout may stop all pods at once", rollout.takes_all_down),
-    Check("RolloutWithoutSurge", "A rollout runs on fewer pods", rollout.without_surge),
-    Check("SingleReplica", "One pod carries everything", rollout.single_replica),
-    Check("MinReadySecondsZero", "A rollout does not wait for pods to prove themselves", rollout.min_ready_zero),
-    Check("ProgressDeadlineShort", "A rollout is given up while pods may start", rollout.progress_deadline_short),
-    Check("RolloutPaused", "The Deployment is paused", rollout.paused),
-    # disruption
-    Check("DisruptionBudgetMissing", "No PodDisruptionBudget selects the pods", disruption.budget_missing),
-    Check("DisruptionBudgetBlocks", "A PodDisruptionBudget forbids every eviction", disruption.budget_blocks),
-    Check("DisruptionBudgetsOverlap", "Two budgets make eviction impossible", disruption.budgets_overlap),
-    # resources
-    Check("MemoryLimitMissing", "A container has no memory limit", resources.memory_limit_missing),
-    Check("GoMemLimitMissing", "The Go runtime is not told the memory limit", resources.gomemlimit_missing),
-    Check("GoMemLimitMalformed", "The Go runtime refuses GOMEMLIMIT", resources.gomemlimit_malformed),
-    Check("GoMemLimitAboveLimit", "GOMEMLIMIT leaves no room below the limit", resources.gomemlimit_above_limit),
-    Check("GarbageCollectionOff", "Garbage is never collected", resources.gc_off),
+    Check("LW301", "StrategyRecreate", rollout.strategy_recreate, "spec.strategy"),
+    Check("LW302", "RolloutTakesAllDown", rollout.takes_all_down, "spec.strategy.rollingUpdate"),
+    Check("LW303", "RolloutWithoutSurge", rollout.without_surge, "spec.strategy.rollingUpdate"),
+    Check("LW304", "SingleReplica", rollout.single_replica, "spec.replicas", _COUNTED),
+    Check("LW305", "MinReadySecondsZero", rollout.min_ready_zero, "spec.minReadySeconds", _ROLLED),
+    Check("LW306", "ProgressDeadlineShort", rollout.progress_deadline_short, "spec.progressDeadlineSeconds"),
+    Check("LW307", "RolloutPaused", rollout.paused, "spec.paused"),
+    Check("LW308", "SurgeNeedsNode", scheduling.surge_cannot_schedule, "spec.strategy"),
+    Check("LW309", "UpdateOnDelete", rollout.update_on_delete, "spec.updateStrategy"),
+    # availability
+    Check("LW401", "DisruptionBudgetMissing", disruption.budget_missing, "", _COUNTED),
+    Check("LW402", "DisruptionBudgetBlocks", disruption.budget_blocks, "spec.replicas"),
+    Check("LW403", "DisruptionBudgetsOverlap", disruption.budgets_overlap),
+    Check("LW405", "DisruptionBudgetIdle", disruption.budget_protects_nothing),
+    Check("LW406", "UnhealthyPodsStay", disruption.unhealthy_pods_stay),
+    Check("LW407", "ReplicasBesideAutoscaler", scaling.fixed_replicas, "spec.replicas"),
+    Check("LW408", "AutoscalerMinimumSingle", scaling.minimum_single),
+    Check("LW410", "AutoscalersCompete", scaling.scalers_compete),
+    Check("LW411", "SpreadMissing", scheduling.spread_missing, "@pod", _COUNTED),
+    Check("LW412", "SpreadSelectsOthers", scheduling.spread_selects_others, "@pod.topologySpreadConstraints"),
+    # requests and scrapes
+    Check("LW501", "ServiceTargetMissing", services.target_unresolved),
+    Check("LW503", "ServicePublishesUnready", services.publishes_unready),
+    Check("LW504", "ServiceLocalTraffic", services.local_traffic),
+    Check("LW505", "RouteOutlastsGrace", services.route_outlasts_grace, "@pod.terminationGracePeriodSeconds"),
+    Check("LW506", "MetricsNotScraped", services.metrics_not_scraped, "ports"),
+    Check("LW507", "MonitorPortMissing", services.monitor_port_missing),
+    Check("LW509", "ProfilingExposed", services.profiling_exposed),
+    # memory and the Go runtime
+    Check("LW601", "MemoryLimitMissing", resources.memory_limit_missing, "resources"),
+    Check("LW602", "GoMemLimitMissing", resources.gomemlimit_missing, "env"),
+    Check("LW603", "GoMemLimitMalformed", resources.gomemlimit_malformed, "env[name=GOMEMLIMIT]"),
+    Check("LW604", "GoMemLimitAboveLimit", resources.gomemlimit_above_limit, "env[name=GOMEMLIMIT]"),
+    Check("LW605", "GarbageCollectionOff", resources.gc_off, "env[name=GOGC]"),
+    Check("LW606", "ProcessorsAboveLimit", resources.processors_above_limit, "resources.limits.cpu"),
+    Check("LW607", "DescriptorLimitRaised", resources.descriptor_limit_raised, "command"),
     # endpoints, as they were seen to answer
-    Check("EndpointSilent", "A probe endpoint gives no answer", endpoints.silent),
-    Check("EndpointNotFound", "A probe endpoint does not exist", endpoints.not_found),
-    Check("EndpointFailing", "A probe endpoint answers with an error", endpoints.failing),
-    Check("EndpointRedirects", "A probe endpoint redirects", endpoints.redirects),
+    Check("LW801", "EndpointSilent", endpoints.silent),
+    Check("LW802", "EndpointNotFound", endpoints.not_found),
+    Check("LW803", "EndpointFailing", endpoints.failing),
+    Check("LW804", "EndpointRedirects", endpoints.redirects),
 )
+
+
+def standard(policy_audit: Audit) -> Standard:
+    """What a policy's audit section asks for."""
+    return Standard(
+        liveness_path=policy_audit.liveness_path,
+        readiness_path=policy_audit.readiness_path,
+        drain=parse_duration(policy_audit.drain_time),
+        drain_given="drain_time" in policy_audit.model_fields_set,
+        paths_given=True,
+    )
 
 
 def audit(
     workload: Workload,
-    policy_audit: Audit,
+    policy_audit: Audit | Standard,
     answers: Sequence[EndpointObservation],
     disruptions: Sequence[Disruption] | None = None,
+    related: Related | None = None,
 ) -> tuple[Finding, ...]:
     """What is wrong with a workload: worst first, then in the order of CHECKS, then of its containers.
 
     `answers` are the endpoint calls that were made, none where none were; `disruptions` the
-    PodDisruptionBudgets that select the pods, None where that is not known, which finds nothing.
+    PodDisruptionBudgets that select the pods, None where that is not known, which finds nothing; `related` what else
+    stands beside it, None where nothing is known of that.
     """
-    if not policy_audit.enabled:
-        return ()
+    if not isinstance(policy_audit, Standard):
+        if not policy_audit.enabled:
+            return ()
+        policy_audit = standard(policy_audit)
     subject = Subject(
         workload=workload,
         policy=policy_audit,
-        drain=parse_duration(policy_audit.drain_time),
         containers=main_containers(workload),
         answers=tuple(answers),
         disruptions=None if disruptions is None else tuple(disruptions),
+        related=related,
     )
-    findings = [
-        Finding(check.name, defect.severity, defect.container, _bounded(defect.message), _bounded(defect.hint))
+    return ranked(
+        found(check, defect)
         for check in CHECKS
+        if not check.kinds or workload.kind in check.kinds
         for defect in check.find(subject)
-    ]
-    return tuple(sorted(findings, key=lambda finding: RANK[finding.severity]))  # stable: keeps the order within
+    )
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The worst first, and otherwise in the order given."""
+    return tuple(sorted(findings, key=lambda finding: RANK[finding.severity]))
+
+
+def found(check: Check, defect: Defect) -> Finding:
+    return Finding(
+        check.name,
+        defect.severity,
+        defect.container,
+        _bounded(defect.message),
+        _bounded(defect.hint),
+        check.id,
+        defect.field or check.field,
+        defect.mend,
+    )
 
 
 def _bounded(text: str) -> str:

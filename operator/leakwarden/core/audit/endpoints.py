@@ -50,6 +50,14 @@ def endpoint_targets(workload: Workload, pods: Sequence[Pod]) -> list[EndpointTa
 
 
 def silent(subject: Subject) -> Iterator[Defect]:
+    """A probe endpoint gives no answer.
+
+    The pod is ready, so the kubelet is answered: most often a NetworkPolicy or a mesh keeps the operator out.
+
+    Mend: let a NetworkPolicy admit the operator to the port, or set callEndpoints: false in the policy's audit section.
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for answer in _answers(subject):
         if answer.code is None:
             # A Warning: the kubelet calls from the node, and a NetworkPolicy may stop only us.
@@ -62,6 +70,15 @@ def silent(subject: Subject) -> Iterator[Defect]:
 
 
 def not_found(subject: Subject) -> Iterator[Defect]:
+    """A probe endpoint does not exist.
+
+    It answers 404 to a plain GET: the probe fails, or passes for another reason than people think.
+
+    Mend:
+        http.HandleFunc("/healthz", handler)
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for answer in _answers(subject):
         if answer.code == 404:
             yield Defect(
@@ -75,6 +92,14 @@ def not_found(subject: Subject) -> Iterator[Defect]:
 
 
 def failing(subject: Subject) -> Iterator[Defect]:
+    """A probe endpoint answers with an error.
+
+    The kubelet counts 200 to 399 as good. An endpoint that asks for credentials answers nobody.
+
+    Mend: let a probe endpoint answer 200 to anybody, without credentials.
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for answer in _answers(subject):
         # The kubelet counts 200 to 399 as good.
         if answer.code is not None and answer.code != 404 and not 200 <= answer.code < 400:
@@ -89,6 +114,14 @@ def failing(subject: Subject) -> Iterator[Defect]:
 
 
 def redirects(subject: Subject) -> Iterator[Defect]:
+    """A probe endpoint redirects.
+
+    A redirect to another host counts as good without being asked, so the probe proves nothing.
+
+    Mend: let the handler answer 200 itself, and the probe ask its exact path.
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#http-probes
+    """
     for answer in _answers(subject):
         if answer.code is not None and 300 <= answer.code < 400:
             yield Defect(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import StrEnum
-
-from leakwarden.core.audit.subject import Subject
 
 
 class Severity(StrEnum):
@@ -16,7 +15,7 @@ class Severity(StrEnum):
     do what the manifest asks.
     WARNING: the service works, but something that protects it is missing or works against it when another
     thing fails.
-    INFO: worth knowing; the manifest alone cannot tell whether it is wrong.
+    INFO: worth knowing; the manifest alone cannot show whether it is wrong.
     """
 
     ERROR = "Error"
@@ -40,6 +39,12 @@ class Finding:
     container: str
     message: str
     hint: str
+    id: str = ""  # LW101: never changes, whatever the check is called
+    # Where it stands: from the container where one is named (`livenessProbe.httpGet`), else from the object. A
+    # leading `@pod` stands for the pod's spec, wherever the kind has it.
+    field: str = dataclass_field(default="", compare=False)
+    # What mends it safely: (field, value), to be written as they are. Empty where a person has to decide.
+    mend: tuple[tuple[str, int | str], ...] = dataclass_field(default=(), compare=False)
 
     def at_least(self, threshold: Severity) -> bool:
         return RANK[self.severity] <= RANK[threshold]
@@ -53,12 +58,25 @@ class Defect:
     message: str
     hint: str
     container: str = ""
+    field: str = ""  # empty: the check's own
+    mend: tuple[tuple[str, int | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One entry of the list: its name in status and reports, one line for people, and the function."""
+    """One entry of the list: its id, its name in status and reports, the function, and the field it is about.
 
+    What the check is for stands in the function's docstring, of which its page is made. `kinds` are those whose
+    workloads it is asked about; empty for all.
+    """
+
+    id: str
     name: str
-    summary: str
-    find: Callable[[Subject], Iterable[Defect]]
+    find: Callable[..., Iterable[Defect]]  # of a Subject; those of objects take what they are about
+    field: str = ""
+    kinds: frozenset[str] = frozenset()
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (self.find.__doc__ or self.name).strip().partition("\n")[0].rstrip(".")

@@ -19,6 +19,16 @@ MOST_UNREADY_DELAY = 60
 
 
 def liveness_kills_start(subject: Subject) -> Iterator[Defect]:
+    """Liveness kills before the start can be finished.
+
+    Without a startup probe, liveness is asked from its initialDelaySeconds on. Where it gives up before readiness is first
+    asked, a slow start is killed again and again.
+
+    Mend:
+        startupProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 2, failureThreshold: 45}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes
+    """
     for container in subject.containers:
         liveness, readiness = container.liveness, container.readiness
         # With a startup probe, liveness is not asked before that has passed.
@@ -38,6 +48,16 @@ def liveness_kills_start(subject: Subject) -> Iterator[Defect]:
 
 
 def liveness_impatient(subject: Subject) -> Iterator[Defect]:
+    """Liveness restarts after a short stall.
+
+    A stall of a few seconds (CPU throttling, a busy node, a slow disk) costs the process and the requests in flight.
+    Kubernetes' own defaults allow 21 s; below 10 s it is said.
+
+    Mend:
+        livenessProbe: {periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for container in subject.containers:
         liveness = container.liveness
         if liveness is None:
@@ -56,6 +76,15 @@ def liveness_impatient(subject: Subject) -> Iterator[Defect]:
 
 
 def timeout_not_below_period(subject: Subject) -> Iterator[Defect]:
+    """A probe may take longer than its period.
+
+    Requests then wait for each other, and failures are noticed later than the numbers say.
+
+    Mend:
+        readinessProbe: {periodSeconds: 5, timeoutSeconds: 2}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#configure-probes
+    """
     for container in subject.containers:
         for name, probe in probes(container):
             # A startup probe that waits longer for its answer loses nothing by it.
@@ -67,10 +96,21 @@ def timeout_not_below_period(subject: Subject) -> Iterator[Defect]:
                     f"{name}Probe: {{periodSeconds: {probe.timeout * 2}, timeoutSeconds: {probe.timeout}}}, or a"
                     " shorter timeout",
                     container.name,
+                    f"{name}Probe.timeoutSeconds",
                 )
 
 
 def startup_budget_short(subject: Subject) -> Iterator[Defect]:
+    """The startup probe leaves too little time.
+
+    periodSeconds times failureThreshold is all the time that a start has. On a busy node a Go program waits for a throttled
+    CPU and for its dependencies; below 10 s, or below readiness' own initial delay, it is said.
+
+    Mend:
+        startupProbe: {periodSeconds: 2, failureThreshold: 30}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes
+    """
     for container in subject.containers:
         if container.startup is None:
             continue
@@ -93,6 +133,15 @@ def startup_budget_short(subject: Subject) -> Iterator[Defect]:
 
 
 def readiness_slow_to_fail(subject: Subject) -> Iterator[Defect]:
+    """A broken pod gets requests for long.
+
+    periodSeconds times failureThreshold is how long a pod that fails stays in its Service; above 60 s it is said.
+
+    Mend:
+        readinessProbe: {periodSeconds: 5, timeoutSeconds: 2, failureThreshold: 3}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for container in subject.containers:
         readiness = container.readiness
         if readiness is None:

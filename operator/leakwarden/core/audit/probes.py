@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
+from leakwarden.core.audit.services import all_ports
 from leakwarden.core.audit.subject import Subject, port_number, probes
 from leakwarden.core.model.workload import Container, Probe
 
+# So much longer than readiness must liveness wait, where both ask the same, for a pod to leave its Service well before
+# it is restarted.
+MORE_PATIENT = 2
+# Where the proxies that Istio and Linkerd inject answer for the pod: no manifest declares these ports.
+MESH_PORTS = frozenset({15020, 15021, 4191})
+
 
 def liveness_missing(subject: Subject) -> Iterator[Defect]:
+    """A container has no liveness probe.
+
+    A process that hangs, or can accept no more connections, is restarted by nobody.
+
+    Mend:
+        livenessProbe:
+          httpGet: {path: /healthz, port: http}   # answered by a handler that asks no dependency
+
+        http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {})
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     path = subject.policy.liveness_path
     for container in subject.containers:
         if container.liveness is None:
@@ -23,6 +42,18 @@ def liveness_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def readiness_missing(subject: Subject) -> Iterator[Defect]:
+    """A container has no readiness probe.
+
+    After every rollout and eviction it gets requests before it listens, and one that fails stays in its Service. A
+    container without ports gets no requests; there only the pace of rollouts depends on it.
+
+    Mend:
+        readinessProbe:
+          httpGet: {path: /readyz, port: http}   # 503 until the service can work, and again from SIGTERM on
+          periodSeconds: 5
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for container in subject.containers:
         if container.readiness is not None:
             continue
@@ -49,6 +80,19 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def startup_missing(subject: Subject) -> Iterator[Defect]:
+    """Only the liveness probe bounds a slow start.
+
+    A start that takes longer than the liveness probe's patience is killed, and then never ends. A startup probe gives it
+    time without making the liveness probe slow.
+
+    Mend:
+        startupProbe:
+          httpGet: {path: /healthz, port: http}
+          periodSeconds: 2
+          failureThreshold: 30   # 60 s
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes
+    """
     for container in subject.containers:
         if container.startup is None and container.liveness is not None:
             patience = kill_after(container.liveness)
@@ -63,6 +107,17 @@ def startup_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def port_undeclared(subject: Subject) -> Iterator[Defect]:
+    """A probe asks a port that the container does not declare.
+
+    A name that no port of the container has can never be resolved: the probe always fails. A number that is not declared
+    may work, since declaring is informational, and is most often a slip; a port of another container of the pod, or one
+    that the arguments or variables name, is none.
+
+    Mend:
+        ports: [{name: http, containerPort: 8080}]
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#use-a-named-port
+    """
     for container in subject.containers:
         declared = ", ".join(f"{name}={number}" if name else str(number) for name, number in container.ports)
         for name, probe in probes(container):
@@ -79,8 +134,9 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
                     if container.ports
                     else f"ports: [{{name: {probe.port}, containerPort: 8080}}]",
                     container.name,
+                    f"{name}Probe",
                 )
-            elif all(number != port for _, port in container.ports):
+            elif number not in {*all_ports(subject.workload), *container.entrypoint.numbers, *MESH_PORTS}:
                 # Declaring ports is informational to Kubernetes, so this may work: it is most often a typing error.
                 yield Defect(
                     Severity.WARNING,
@@ -88,10 +144,21 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
                     f" (declared: {declared or 'none'})",
                     f"ports: [{{name: probes, containerPort: {number}}}], or give the probe a declared port",
                     container.name,
+                    f"{name}Probe",
                 )
 
 
 def path_unexpected(subject: Subject) -> Iterator[Defect]:
+    """A probe asks another path than the policy names.
+
+    Only with a policy, whose audit section names livenessPath and readinessPath.
+
+    Mend: change the probe's path, or the path in the policy's audit section.
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
+    if not subject.policy.paths_given:
+        return  # nobody has named a path, so none is unexpected
     expected = {
         "liveness": ((subject.policy.liveness_path,), "livenessPath"),
         "readiness": ((subject.policy.readiness_path,), "readinessPath"),
@@ -107,15 +174,36 @@ def path_unexpected(subject: Subject) -> Iterator[Defect]:
                     f"the {name} probe asks {probe.path}, and the policy expects {' or '.join(paths)}",
                     f"{name}Probe.httpGet.path: {paths[0]}, or {field}: {probe.path} in the policy's audit section",
                     container.name,
+                    f"{name}Probe.httpGet.path",
                 )
 
 
 def liveness_equals_readiness(subject: Subject) -> Iterator[Defect]:
+    """Liveness and readiness ask the same.
+
+    A dependency that is down for a while then makes all pods restart, in place of only taking no traffic for that time.
+    Where liveness is at least twice as patient as readiness, the pod leaves its Service long before it is restarted: that
+    is a known pattern and nothing is said. gRPC probes are the same where port and service are, exec probes where the
+    commands are.
+
+    Mend: let liveness ask an endpoint that only shows that the process answers, and readiness one that may look at
+    dependencies.
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     for container in subject.containers:
         liveness, readiness = container.liveness, container.readiness
         if liveness is None or readiness is None or not _same_question(container, liveness, readiness):
             continue
-        asked = f"{liveness.path} on port {liveness.port}" if liveness.kind == "http" else f"port {liveness.port}"
+        if failing_for(liveness) >= MORE_PATIENT * failing_for(readiness):
+            continue
+        match liveness.kind:
+            case "http":
+                asked = f"{liveness.path} on port {liveness.port}"
+            case "exec":
+                asked = "one command"
+            case _:
+                asked = f"port {liveness.port}"
         yield Defect(
             Severity.WARNING,
             f"liveness and readiness probes ask the same ({liveness.kind}, {asked}): a dependency that is down for a"
@@ -127,6 +215,16 @@ def liveness_equals_readiness(subject: Subject) -> Iterator[Defect]:
 
 
 def not_http(subject: Subject) -> Iterator[Defect]:
+    """A TCP or exec probe does not show that requests are answered.
+
+    The kernel completes TCP connections also for a process that can accept none, for instance out of descriptors. A command
+    shows that a command can be started in the container.
+
+    Mend:
+        readinessProbe: {httpGet: {path: /readyz, port: http}}
+
+    Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+    """
     # gRPC probes are left alone: a gRPC server has the standard health service and often no HTTP port.
     why = {
         "tcp": "the kernel completes TCP connections even when the process can accept none, for instance out of"
@@ -142,6 +240,7 @@ def not_http(subject: Subject) -> Iterator[Defect]:
                     f"the {name} probe is {probe.kind}: {why[probe.kind]}",
                     f"{name}Probe: {_http_get(container, path)}",
                     container.name,
+                    f"{name}Probe",
                 )
 
 
@@ -156,13 +255,16 @@ def failing_for(probe: Probe) -> int:
 
 
 def _same_question(container: Container, one: Probe, other: Probe) -> bool:
-    # An exec probe's command is not known here, and two unknown commands are not equal.
-    if one.kind != other.kind or one.kind == "exec":
+    if one.kind != other.kind:
         return False
-    # Two gRPC probes on one port may name different services of the health protocol.
-    if one.kind == "grpc":
-        return False
-    return one.path == other.path and port_number(container, one.port) == port_number(container, other.port)
+    if one.kind == "exec":
+        return bool(one.command) and one.command == other.command
+    return (
+        one.path == other.path
+        and one.service == other.service
+        and one.host == other.host
+        and port_number(container, one.port) == port_number(container, other.port)
+    )
 
 
 def _same_path(asked: str, expected: str) -> bool:

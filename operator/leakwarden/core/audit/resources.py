@@ -35,8 +35,18 @@ def parse_gomemlimit(text: str) -> float:
 
 
 def memory_limit_missing(subject: Subject) -> Iterator[Defect]:
+    """A container has no memory limit.
+
+    A leak takes the node's memory from its neighbours, and the Heap and WorkingSet signals have nothing to be measured
+    against. A limit of the pod as a whole (Kubernetes 1.34+) counts.
+
+    Mend:
+        resources: {limits: {memory: 512Mi}}
+
+    Source: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
+    """
     for container in subject.containers:
-        if container.memory_limit is None:
+        if container.memory_limit is None and subject.workload.pods.memory_limit is None:
             yield Defect(
                 Severity.WARNING,
                 "no memory limit: a leak takes the node's memory from its neighbours, and the Heap and WorkingSet"
@@ -47,8 +57,18 @@ def memory_limit_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
+    """The Go runtime does not know the memory limit.
+
+    Without GOMEMLIMIT the heap may double between two collections, and meets the limit as an OOM kill.
+
+    Mend:
+        env: [{name: GOMEMLIMIT, value: 460MiB}]   # 90 % of the limit, in Go's units
+
+    Source: https://go.dev/doc/gc-guide#Memory_limit
+    """
     for container in subject.containers:
-        if container.memory_limit and "GOMEMLIMIT" not in container.env:
+        # With envFrom it may be among variables that cannot be read here.
+        if container.memory_limit and "GOMEMLIMIT" not in container.env and not container.env_from:
             # Info: the program may set it itself (debug.SetMemoryLimit), or envFrom may.
             yield Defect(
                 Severity.INFO,
@@ -60,6 +80,16 @@ def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def gomemlimit_malformed(subject: Subject) -> Iterator[Defect]:
+    """The Go runtime refuses GOMEMLIMIT.
+
+    Go counts in B, KiB, MiB, GiB and TiB, whole numbers only. With anything else, such as Kubernetes' 512Mi, the program
+    ends at its start.
+
+    Mend:
+        env: [{name: GOMEMLIMIT, value: 512MiB}]
+
+    Source: https://pkg.go.dev/runtime#hdr-Environment_Variables
+    """
     for container in subject.containers:
         text = _readable(container)
         try:
@@ -72,10 +102,20 @@ def gomemlimit_malformed(subject: Subject) -> Iterator[Defect]:
                 f"GOMEMLIMIT: {error}, and a Go program refuses to start with it (Kubernetes writes 512Mi, Go 512MiB)",
                 f"env: [{{name: GOMEMLIMIT, value: {good}}}]",
                 container.name,
+                mend=(("env[name=GOMEMLIMIT].value", good),) if corrected else (),
             )
 
 
 def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
+    """GOMEMLIMIT leaves no room below the limit.
+
+    The runtime does not count the stacks of C code, mappings and the page cache; Go's guide advises 5 to 10 % of headroom.
+
+    Mend:
+        env: [{name: GOMEMLIMIT, value: 460MiB}]   # 90 % of 512Mi
+
+    Source: https://go.dev/doc/gc-guide#Memory_limit
+    """
     for container in subject.containers:
         limit = container.memory_limit
         try:
@@ -97,10 +137,20 @@ def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
             ),
             f"env: [{{name: GOMEMLIMIT, value: {_mib(limit * ADVISED_SHARE)}}}]",
             container.name,
+            mend=(("env[name=GOMEMLIMIT].value", _mib(limit * ADVISED_SHARE)),),
         )
 
 
 def gc_off(subject: Subject) -> Iterator[Defect]:
+    """Garbage is never collected.
+
+    GOGC=off is a good pattern under a GOMEMLIMIT, and without one lets memory grow until the process is killed.
+
+    Mend:
+        env: [{name: GOMEMLIMIT, value: 460MiB}]
+
+    Source: https://go.dev/doc/gc-guide#Memory_limit
+    """
     for container in subject.containers:
         text = _readable(container)
         absent = "GOMEMLIMIT" not in container.env
@@ -132,3 +182,57 @@ def _mib(count: float) -> str:
         if count >= _UNIT[unit]:
             return f"{int(count // _UNIT[unit])}{unit}"
     return f"{int(count)}B"
+
+
+def processors_above_limit(subject: Subject) -> Iterator[Defect]:
+    """The Go runtime uses more processors than it may.
+
+    Before Go 1.25 GOMAXPROCS is the number of the node's processors, whatever the CPU limit. A collection then runs on
+    all of them at once, uses the quota of the period up, and everything else waits for the next one.
+
+    Mend:
+        env: [{name: GOMAXPROCS, value: "2"}]   # the CPU limit, rounded up; or Go 1.25, or go.uber.org/automaxprocs
+
+    Source: https://go.dev/blog/container-aware-gomaxprocs
+    """
+    for container in subject.containers:
+        limit, text = container.cpu_limit, container.env.get("GOMAXPROCS")
+        if limit is None:
+            continue
+        allowed = max(1, math.ceil(limit))
+        if text is None and not container.env_from:
+            yield Defect(
+                Severity.INFO,
+                f"CPU limit {limit:g} but no GOMAXPROCS: a program built before Go 1.25 without automaxprocs runs on"
+                " all processors of the node and is throttled",
+                f'env: [{{name: GOMAXPROCS, value: "{allowed}"}}], or build it with Go 1.25',
+                container.name,
+            )
+        elif text and text.isascii() and text.isdigit() and len(text) < 6 and int(text) > allowed:
+            yield Defect(
+                Severity.WARNING,
+                f"GOMAXPROCS is {text} and the CPU limit {limit:g}: the runtime uses the quota up and then waits",
+                f'env: [{{name: GOMAXPROCS, value: "{allowed}"}}]',
+                container.name,
+            )
+
+
+def descriptor_limit_raised(subject: Subject) -> Iterator[Defect]:
+    """The entrypoint raises the limit of descriptors.
+
+    A descriptor leak then takes longer to be noticed and ends on the node. The Descriptors signal is measured against
+    the limit in force, so its threshold means another number of descriptors than people expect.
+
+    Mend: leave the limit alone, or give the signal an absolute threshold.
+
+    Source: https://pkg.go.dev/os#hdr-Concurrency
+    """
+    for container in subject.containers:
+        if container.entrypoint.raises_descriptors:
+            yield Defect(
+                Severity.INFO,
+                "the entrypoint calls ulimit -n: a descriptor leak is noticed later, since the Descriptors signal is"
+                " measured against the limit in force",
+                "no ulimit in the entrypoint, or an absolute threshold for the signal",
+                container.name,
+            )

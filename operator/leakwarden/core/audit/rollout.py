@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from leakwarden.core.audit.findings import Defect, Severity
+from leakwarden.core.audit.pods_allowed import allowed_pods, rolls
 from leakwarden.core.audit.probe_timing import startup_budget
 from leakwarden.core.audit.subject import Subject
-from leakwarden.core.model.workload import Workload
 
+_REPLICATED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Rollout"})
+_WAITS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Rollout"})  # kinds with minReadySeconds
 _SURGE = "strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"
 
 
 def strategy_recreate(subject: Subject) -> Iterator[Defect]:
+    """Every rollout is an outage.
+
+    Recreate stops all pods before the first new one starts. Where a volume can be mounted by one pod only, it is needed.
+
+    Mend:
+        strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#recreate-deployment
+    """
     # A Warning although users notice: it is never a default, and a volume that only one pod may hold needs it.
-    if subject.workload.strategy == "Recreate" and subject.workload.replicas:
-        yield Defect(
-            Severity.WARNING,
-            "strategy Recreate: every rollout stops all pods before the first new one starts",
-            f"{_SURGE}, unless two versions must never run at once",
-        )
+    workload = subject.workload
+    if workload.kind != "Deployment" or workload.strategy != "Recreate" or not workload.replicas:
+        return
+    services = subject.related.services if subject.related else ()
+    behind = f", and {services[0].identity} has no endpoint meanwhile" if services else ""
+    # A volume that one pod may hold at a time leaves no choice; then only the outage is worth knowing.
+    held = workload.pods.claims and workload.replicas == 1
+    yield Defect(
+        Severity.INFO if held else Severity.WARNING,
+        f"strategy Recreate: every rollout stops all pods before the first new one starts{behind}",
+        f"{_SURGE}, unless two versions must never run at once",
+    )
 
 
 def takes_all_down(subject: Subject) -> Iterator[Defect]:
+    """A rollout may stop all pods at once.
+
+    maxUnavailable, rounded down, is as large as the number of replicas.
+
+    Mend:
+        strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#max-unavailable
+    """
     workload = subject.workload
-    if not _rolls(workload):
+    if not rolls(workload):
         return
-    unavailable, _ = _allowed(workload)
+    unavailable, _ = allowed_pods(workload)
     if unavailable >= workload.replicas:
         yield Defect(
             Severity.ERROR,
@@ -38,10 +63,19 @@ def takes_all_down(subject: Subject) -> Iterator[Defect]:
 
 
 def without_surge(subject: Subject) -> Iterator[Defect]:
+    """A rollout runs on fewer pods.
+
+    With maxSurge 0 old pods stop before new ones start, so the rest carries the traffic of all.
+
+    Mend:
+        strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#max-surge
+    """
     workload = subject.workload
-    if not _rolls(workload):
+    if not rolls(workload):
         return
-    unavailable, surge = _allowed(workload)
+    unavailable, surge = allowed_pods(workload)
     if surge == 0 and unavailable < workload.replicas:
         left = workload.replicas - unavailable
         yield Defect(
@@ -52,16 +86,35 @@ def without_surge(subject: Subject) -> Iterator[Defect]:
 
 
 def single_replica(subject: Subject) -> Iterator[Defect]:
-    if subject.workload.replicas == 1:
+    """One pod carries everything.
+
+    Its eviction, by Leakwarden or by a node drain, is an outage until the new pod is ready.
+
+    Mend:
+        replicas: 2
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+    """
+    if subject.workload.replicas == 1 and subject.workload.kind in _REPLICATED and not _scalers(subject):
         yield Defect(
-            Severity.WARNING,
+            # Info where a volume that only one pod may hold, or a StatefulSet of one, makes it a decision.
+            Severity.INFO if subject.workload.pods.claims else Severity.WARNING,
             "replicas is 1: an eviction, by Leakwarden or by a node drain, is an outage until the new pod is ready",
             "replicas: 2, if the service may run twice",
         )
 
 
 def min_ready_zero(subject: Subject) -> Iterator[Defect]:
-    if subject.workload.min_ready_seconds == 0 and subject.workload.replicas > 1:
+    """A rollout does not wait for pods to prove themselves.
+
+    With minReadySeconds 0 a rollout goes on after the first good answer, also past pods that crash a moment later.
+
+    Mend:
+        minReadySeconds: 10
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#min-ready-seconds
+    """
+    if subject.workload.min_ready_seconds == 0 and subject.workload.replicas > 1 and subject.workload.kind in _WAITS:
         yield Defect(
             Severity.INFO,
             "minReadySeconds is 0: a rollout goes on after the first good readiness answer, also past pods that"
@@ -71,7 +124,27 @@ def min_ready_zero(subject: Subject) -> Iterator[Defect]:
 
 
 def progress_deadline_short(subject: Subject) -> Iterator[Defect]:
+    """A rollout is given up while pods may start.
+
+    progressDeadlineSeconds has to be longer than the start that the probes allow and minReadySeconds together.
+
+    Mend:
+        progressDeadlineSeconds: 600
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#progress-deadline-seconds
+    """
     workload = subject.workload
+    if workload.kind != "Deployment":
+        return
+    refused = workload.progress_deadline <= workload.min_ready_seconds
+    if refused:
+        yield Defect(
+            Severity.ERROR,
+            f"progressDeadlineSeconds is {workload.progress_deadline}, not above minReadySeconds"
+            f" {workload.min_ready_seconds}: the API server refuses the Deployment",
+            f"progressDeadlineSeconds: {max(600, 2 * workload.min_ready_seconds)}",
+        )
+        return
     for container in subject.containers:
         if container.startup is not None:
             start, what = startup_budget(container.startup), "the startup probe allows"
@@ -87,10 +160,19 @@ def progress_deadline_short(subject: Subject) -> Iterator[Defect]:
                 f" {workload.min_ready_seconds} = {needed} s: a rollout is called failed while its pods still start",
                 f"progressDeadlineSeconds: {max(600, 2 * needed)}",
                 container.name,
+                "@spec.progressDeadlineSeconds",
             )
 
 
 def paused(subject: Subject) -> Iterator[Defect]:
+    """The Deployment is paused.
+
+    Changes, and restarts of the rollout, have no effect until it is resumed.
+
+    Mend: kubectl rollout resume deployment/NAME
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#pausing-and-resuming-a-deployment
+    """
     if subject.workload.paused:
         yield Defect(
             Severity.WARNING,
@@ -99,26 +181,24 @@ def paused(subject: Subject) -> Iterator[Defect]:
         )
 
 
-def _rolls(workload: Workload) -> bool:
-    return workload.strategy != "Recreate" and workload.replicas > 0
+def update_on_delete(subject: Subject) -> Iterator[Defect]:
+    """Pods are replaced only when somebody deletes them.
 
+    With the update strategy OnDelete a change of the template, and a restart of the rollout, has no effect on pods that
+    run.
 
-def _allowed(workload: Workload) -> tuple[int, int]:
-    """(maxUnavailable, maxSurge) in pods, as the Deployment controller counts them.
+    Mend:
+        updateStrategy: {type: RollingUpdate}
 
-    It rounds unavailable down and surge up, and where both come to 0 it takes one pod down, or nothing
-    could ever roll.
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
     """
-    unavailable = _pods(workload.max_unavailable, workload.replicas, up=False)
-    surge = _pods(workload.max_surge, workload.replicas, up=True)
-    return (1, 0) if unavailable == surge == 0 else (unavailable, surge)
+    if subject.workload.strategy == "OnDelete":
+        yield Defect(
+            Severity.INFO,
+            "updateStrategy OnDelete: a change of the template reaches a pod only when somebody deletes it",
+            "updateStrategy: {type: RollingUpdate}",
+        )
 
 
-def _pods(value: int | str | None, of: int, *, up: bool) -> int:
-    if isinstance(value, int):
-        return value
-    digits = "25" if value is None else value.removesuffix("%")  # the default of both
-    if not (digits.isascii() and digits.isdigit()):
-        return 0  # the API server refuses it; the least claim is made about it
-    share = Fraction(of * int(digits), 100)
-    return -(-share.numerator // share.denominator) if up else share.numerator // share.denominator
+def _scalers(subject: Subject) -> bool:
+    return bool(subject.related and subject.related.scalers)

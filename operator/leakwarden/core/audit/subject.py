@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from leakwarden.api.v1alpha1.policy import Audit
+from leakwarden.core.audit.related import Related
 from leakwarden.core.model.workload import Container, Disruption, Probe, Workload
 
 # Injected or bolted on by others: their probes and limits are not the developer's to change.
@@ -57,24 +57,53 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Standard:
+    """What a workload is held against: a policy's audit section, or the defaults where nobody has written one."""
+
+    liveness_path: str = "/healthz"
+    readiness_path: str = "/readyz"
+    drain: float = 10.0  # s, from SIGTERM until the requests in flight are finished
+    drain_given: bool = False  # somebody has measured or decided it; else it is our guess
+    paths_given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """Everything a check may look at. `drain` is in seconds; `disruptions` is None where not known."""
+    """Everything a check may look at. `disruptions` and `related` are None where nothing is known of them."""
 
     workload: Workload
-    policy: Audit
-    drain: float
+    policy: Standard
     containers: tuple[Container, ...]
     answers: tuple[EndpointObservation, ...] = ()
     disruptions: tuple[Disruption, ...] | None = None
+    related: Related | None = None
+
+    @property
+    def drain(self) -> float:
+        """Seconds."""
+        return self.policy.drain
+
+    @property
+    def drain_said(self) -> str:
+        """The drain time in words, with where it is from."""
+        return f"drain {self.drain:g} s" if self.policy.drain_given else f"drain {self.drain:g} s (the default)"
+
+    @property
+    def serves(self) -> bool:
+        """Whether anything may send requests to it: Jobs run to their end and serve nobody."""
+        return self.workload.kind not in RUN_TO_COMPLETION
+
+
+RUN_TO_COMPLETION = frozenset({"Job", "CronJob"})
 
 
 def main_containers(workload: Workload) -> tuple[Container, ...]:
     """The containers that are audited: those with ports or probes, less the known sidecars.
 
-    Where none has any, all but the sidecars: a service that declares nothing must not pass for
-    having nothing to check.
+    Where none has any, all but the sidecars, and where there are only sidecars, these: a service that declares
+    nothing must not pass for having nothing to check, and a proxy that runs by itself is a service.
     """
-    own = tuple(c for c in workload.containers if c.name not in SIDECARS)
+    own = tuple(c for c in workload.containers if c.name not in SIDECARS) or workload.containers
     return tuple(c for c in own if _serves(c)) or own
 
 

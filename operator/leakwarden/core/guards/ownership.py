@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from leakwarden.core.model.workload import Workload
-
 # What the GitOps tools leave on the objects that they apply. Argo CD's older way, app.kubernetes.io/instance, is what
 # Helm writes as well and tells nothing.
-ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+from leakwarden.api.names import ARGO_TRACKING as ARGO
+from leakwarden.core.model.workload import Workload
+
 _FLUX_KUSTOMIZE = "kustomize.toolkit.fluxcd.io/name"
 _FLUX_HELM = "helm.toolkit.fluxcd.io/name"
 

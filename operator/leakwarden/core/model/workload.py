@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from leakwarden.core.model.labels import LabelSelector
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -20,14 +22,35 @@ class Probe:
     timeout: int = 1
     failure_threshold: int = 3
     success_threshold: int = 1
+    host: str = ""  # httpGet.host or tcpSocket.host: the kubelet then asks this address in place of the pod's
+    service: str = ""  # of a gRPC probe
+    command: tuple[str, ...] = ()  # of an exec probe
+    grace: int | None = None  # s; the probe's own terminationGracePeriodSeconds
 
 
 @dataclass(frozen=True, slots=True)
 class PreStop:
-    """A preStop hook. `seconds` is its length where it can be told (`sleep`), else None."""
+    """A preStop hook. `seconds` is its length where it can be told (`sleep`), else None and it takes `at_least`."""
 
     kind: Literal["sleep", "exec", "http"]
     seconds: int | None = None
+    at_least: int = 0  # s
+
+    @property
+    def least(self) -> int:
+        """Seconds that it takes for certain."""
+        return self.at_least if self.seconds is None else self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint:
+    """What a container's command and arguments show. They themselves are not kept: they may hold secrets."""
+
+    # The first process is a shell that waits for the program: after other commands ("chain"), or for the only one
+    # ("simple"), where many shells put the program in their own place.
+    waiting_shell: Literal["", "simple", "chain"] = ""
+    raises_descriptors: bool = False  # it calls `ulimit -n`
+    numbers: frozenset[int] = frozenset()  # in the arguments and variables: a port may be given by them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +64,42 @@ class Container:
     pre_stop: PreStop | None = None
     memory_limit: float | None = None  # bytes
     env: Mapping[str, str] = field(default_factory=dict)  # literal values only, never from secrets
+    env_from: tuple[str, ...] = ()  # ConfigMaps that become variables; "" stands for a Secret
+    env_keys: tuple[tuple[str, str, str], ...] = ()  # (variable, ConfigMap, key) of the variables in `env`
+    cpu_limit: float | None = None  # cores
+    host_ports: tuple[int, ...] = ()
+    entrypoint: Entrypoint = Entrypoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A topology spread constraint, or a pod anti-affinity term, and the pods that it counts."""
+
+    topology_key: str
+    selector: LabelSelector | None
+    required: bool  # DoNotSchedule, or requiredDuringScheduling
+    affinity: bool = False  # an anti-affinity term
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What the audit needs of a pod template beside its containers."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    sidecars: tuple[Container, ...] = ()  # init containers with restartPolicy: Always
+    host_network: bool = False
+    shared_processes: bool = False  # shareProcessNamespace: the first process is then the pod's pause
+    memory_limit: float | None = None  # bytes; the pod's own, which bounds its containers together
+    spreads: tuple[Spread, ...] = ()
+    claims: bool = False  # a PersistentVolumeClaim is mounted
+    restart_policy: str = "Always"
+    # (annotation, seconds) of the proxies that a mesh injects: how long they wait before they end.
+    proxy_waits: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment."""
+    """A Deployment, or what else makes pods from a template; `kind` says which."""
 
     namespace: str
     name: str
@@ -71,6 +125,9 @@ class Workload:
     template_hash: str = ""  # changes when the pod template does
     rolled_out: float | None = None  # epoch s; when the last rollout was complete, None where it is not said
     owner: str = ""  # kind and name of the object that controls it, such as a custom resource
+    kind: str = "Deployment"
+    pods: PodFacts = PodFacts()
+    replicas_given: bool = True  # spec.replicas is written; False where the default of 1 stands in
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
+from leakwarden.core.profile.ownership import package
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Group
@@ -40,9 +41,11 @@ def _indexed(rows: Iterable[Shape]) -> dict[str, list[tuple[int, Shape]]]:
 
 
 def _head(path: str) -> str:
+    """`k8s.io/client-go`, `gopkg.in/natefinch`; of Go's own packages the first element alone."""
     first, _, rest = path.partition("/")
-    # `gopkg.in/natefinch/lumberjack.v2`, `k8s.io/client-go`; of Go's own packages the first element alone.
-    return first if "." not in first else f"{first}/{rest.partition('/')[0]}"
+    second = rest.partition("/")[0]
+    stem, dot, version = second.rpartition(".v")
+    return first if "." not in first else f"{first}/{stem if dot and version.isdigit() else second}"
 
 
 _INDEX = _indexed(CATALOGUE)
@@ -54,17 +57,7 @@ _BY_NAME = tuple(shape for shape in WAITING if shape.waits)
 
 
 def _near(function: str) -> list[tuple[int, Shape]]:
-    head = _head(function.partition("[")[0])
-    # The last element of a path still holds the function: `io.(*pipe).read`, `nhooyr.io/websocket.Dial`.
-    first, slash, second = head.partition("/")
-    if not slash:
-        return _INDEX.get(first.partition(".")[0], [])
-    return [
-        pair
-        for key, pairs in _INDEX.items()
-        if key == head or (key.startswith(first + "/") and second.startswith(key.partition("/")[2] + "."))
-        for pair in pairs
-    ]
+    return _INDEX.get(_head(package(function)), [])
 
 
 @lru_cache(maxsize=65536)

@@ -24,7 +24,7 @@ def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origin
     found += _lock_holders(found, every, ownership)
     _chains(found, ownership)
     _readers_and_writers(found)
-    found += _pool_holders(found, every)
+    found += _pool_holders(found, every, origins)
     found += _pools(found, every, origins, ownership)
     return found
 
@@ -42,8 +42,9 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
     waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
     wanted = {receiver(line.place.frame.function) for line in waiting if line.place is not None} - {""}
     found: list[Line] = []
-    for line in every:
-        if line.shape is MUTEX or line in accused:
+    known = set(accused)
+    for line in every if wanted else ():
+        if line.shape is MUTEX or line in known:
             continue
         # One that was there in both captures: a holder that moves on is no reason to wait for ever.
         for one in line.standing:
@@ -117,21 +118,26 @@ def _waits_for_readers(stack: Stack) -> bool:
     )
 
 
-def _pool_holders(accused: Sequence[Line], every: Sequence[Line]) -> list[Line]:
+def _pool_holders(accused: Sequence[Line], every: Sequence[Line], origins: Origins) -> list[Line]:
     """Rows and transactions that stand still while others wait for a connection of the full pool."""
     waiting = [line for line in accused if line.shape is POOL]
     if not waiting:
         return []
     known = [line for line in accused if line.shape in _HOLDERS]
-    found = [
-        line
-        for line in every
-        if line.shape in _HOLDERS and line not in accused and line.series.last >= 1 and line.place
-    ]
+    found = []
+    for line in every:
+        if line.shape not in _HOLDERS or line in known or line.series.last < 1:
+            continue
+        if line.place is None and (origin := origins.of(line.shape, line.module)) is not None:
+            line.place, line.certain = origin.place, origin.certain
+            line.reasons.append(origin.reason)
+        if line.place is not None:
+            found.append(line)
     for line in found:
         line.reasons.append("others wait for a connection of the pool, and this is held")
     for line in (*known, *found):
         line.first = True
+        line.victims += waiting
     for line in waiting:
         line.later = bool(known or found) or line.later
     return found

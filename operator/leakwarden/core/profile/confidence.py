@@ -65,6 +65,9 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
     elif watched.verdict and _alive(line, watched):
         enough = watched.long and part >= MOST and known and line.certain and not line.load
         sure = Confidence.HIGH if enough else Confidence.MEDIUM if part >= NOTABLE else Confidence.LOW
+    elif watched.verdict and line.holds_most and known and line.certain:
+        why.append("nearly all of what the signal counts is held here, though it stands still")
+        sure = Confidence.MEDIUM
     elif watched.verdict:
         why.append(f"within {spell(span)} they grew no more than requests in flight may")
     elif watched.long and known and part >= NOTABLE:

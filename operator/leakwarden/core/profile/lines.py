@@ -31,7 +31,7 @@ MULTIPLES = 6
 ALIKE = 0.12
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Line:
     """Goroutines that one line explains. `place` None: no line of the team's was found."""
 
@@ -42,16 +42,21 @@ class Line:
     reasons: list[str] = field(default_factory=list)
     certain: bool = True  # of the line, not of the leak
     load: bool = False  # goroutines of requests, or as many as these
+    holds_most: bool = False  # of what a growing signal counts nearly all is held here
     first: bool = False  # a cause that is known to be one: its victims come after it
     later: bool = False  # a victim whose cause is known
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
+    _summed: tuple[int, Series] | None = None  # over how many stacks
+
     @property
     def series(self) -> Series:
-        total = self.standing[0].series
-        for one in self.standing[1:]:
-            total = total.plus(one.series)
-        return total
+        if self._summed is None or self._summed[0] != len(self.standing):
+            total = self.standing[0].series
+            for one in self.standing[1:]:
+                total = total.plus(one.series)
+            self._summed = len(self.standing), total
+        return self._summed[1]
 
     @property
     def explains(self) -> float:
@@ -189,8 +194,7 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         if origin is None:
             left.append(line)
             continue
-        if line.shape is UNKNOWN or not line.shape.specific:
-            line.shape = origin.kind if origin.kind is not None and not origin.kind.victim else UNKNOWN
+        line.shape = _kind(line, origin.kind)
         key = (enclosing(origin.place.frame.function), origin.place.frame.file)
         before = by_place.get(key)
         if before is None:
@@ -207,6 +211,16 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         else:
             cause.standing.extend(line.standing)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _kind(line: Line, made: Shape | None) -> Shape:
+    """The kind by what the team called, where a library that it called is made of the one whose goroutines these are;
+    else the goroutines' own."""
+    if made is not None and not made.victim and made.library and line.module not in made.modules:
+        return made
+    if line.shape.specific and line.shape is not UNKNOWN:
+        return line.shape
+    return made if made is not None and not made.victim else UNKNOWN
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:

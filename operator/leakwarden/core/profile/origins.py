@@ -161,7 +161,7 @@ class Origins:
 
 def _own(shape: Shape) -> bool:
     """Whether a shape is one of Go's own with calls of its own: any call of the package would be too much then."""
-    return bool(shape.acquires) and bool(shape.modules) and "." not in shape.modules[0].partition("/")[0]
+    return bool(shape.acquires) and bool(shape.modules) and not shape.library
 
 
 def _at_start(stack: Stack) -> bool:

@@ -90,18 +90,26 @@ class CodeOwner(Enum):
     STANDARD = "standard"
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=65536)
 def package(function: str) -> str:
-    """The import path of a function's package: `example.com/a/b.(*T).M` -> `example.com/a/b`."""
+    """The import path of a function's package: `example.com/a/b.(*T).M` -> `example.com/a/b`. A dot in its last element
+    is written as %2e by the compiler: `gopkg.in/yaml%2ev3.Unmarshal` -> `gopkg.in/yaml.v3`."""
+    return symbol(function)[0].replace("%2e", ".")
+
+
+@lru_cache(maxsize=65536)
+def symbol(function: str) -> tuple[str, str]:
+    """A function's package as the compiler writes it, and the rest of its name: `.(*T).M`."""
     name = function.partition("[")[0]  # type arguments may hold paths of their own
     slash = name.rfind("/") + 1
-    return name[:slash] + name[slash:].partition(".")[0]
+    end = slash + len(name[slash:].partition(".")[0])
+    return function[:end], function[end:]
 
 
 def receiver(function: str) -> str:
     """The type a method belongs to, with its package: `main.(*cache).get.func1` -> `main.cache`; empty for functions."""
-    path = package(function)
-    rest = function[len(path) + 1 :].replace("[...]", "")
+    path, rest = symbol(function)
+    rest = rest[1:].replace("[...]", "")
     if rest.startswith("(*"):
         return f"{path}.{rest[2:].partition(')')[0]}"
     parts = rest.split(".")
@@ -178,10 +186,11 @@ class Ownership:
             for sample in profile.samples:
                 stack = sample.stack
                 for n in range(1, len(stack)):
+                    if not hands_on(stack[n - 1].function):
+                        continue
                     path = package(stack[n].function)
                     if (
-                        hands_on(stack[n - 1].function)
-                        and path != "main"
+                        path != "main"
                         and path not in found
                         and self.of(stack[n]) is CodeOwner.TEAM
                         and any(self.of(frame) is CodeOwner.TEAM for frame in stack[: n - 1])
@@ -219,9 +228,11 @@ class Ownership:
 
 def _root(path: str, directory: str) -> str:
     """The directory that holds the package's module, or one above it: what the import path and the directory have in
-    common at their ends is taken off the directory. `github.com/shop/orders/internal/db` in /src/internal/db -> /src."""
+    common at their ends is taken off the directory. `github.com/shop/orders/internal/db` in /src/internal/db -> /src.
+    What names the repository is not taken off: a library in /home/me/kit is not all of /home/me."""
     ours, theirs = path.split("/"), directory.split("/")
-    while ours and theirs and ours[-1] == theirs[-1]:
+    least = guessed(path).count("/") + 1
+    while len(ours) > least and theirs and ours[-1] == theirs[-1]:
         ours.pop()
         theirs.pop()
     return "/".join(theirs)

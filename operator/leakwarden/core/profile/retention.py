@@ -106,7 +106,7 @@ def by_shape(shape: Shape, ownership: Ownership, shared: bool = False) -> Throug
 
     A context that net/http derives is not the caller's forgotten one; one it derived itself is.
     """
-    if "." in shape.modules[0].partition("/")[0] if shape.modules else False:
+    if shape.library:
         return lambda below: any(shape.made_by(frame.function) for frame in below)
 
     def through(below: Stack) -> bool:

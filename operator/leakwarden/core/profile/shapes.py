@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from leakwarden.core.profile.ownership import enclosing, package
+from leakwarden.core.profile.ownership import enclosing, package, symbol
 from leakwarden.core.profile.stacks import Group
 
 CHANNEL_SEND = frozenset({"runtime.chansend1"})
@@ -51,6 +51,11 @@ class Shape:
     # Whether the row says what the thing is, and not only how it waits.
     specific: bool = True
 
+    @property
+    def library(self) -> bool:
+        """Whether the row is of a library, and not of Go's own packages."""
+        return bool(self.modules) and "." in self.modules[0].partition("/")[0]
+
     def matches(self, group: Group) -> bool:
         """Whether a goroutine is of this kind."""
         if not group.stack or not (self.at or self.operations or self.waits or self.goroutines):
@@ -72,21 +77,37 @@ class Shape:
         return bool(self.acquires) and called(within(function, self.modules), self.acquires)
 
 
+def row(name: str, title: str, why: str, fix: str, docs: str, modules: tuple[str, ...], makes: str, runs: str = "",
+         holds: frozenset[str] = frozenset(), victim: bool = False, waits: str = "") -> Shape:  # fmt: skip
+    """`makes` and `runs`: names apart from each other by spaces."""
+    return Shape(
+        name,
+        title,
+        why,
+        fix,
+        docs=docs,
+        modules=modules,
+        acquires=tuple(makes.split()),
+        goroutines=tuple((runs or waits).split()),
+        holds=holds,
+        victim=victim,
+    )
+
+
 @lru_cache(maxsize=65536)
 def within(function: str, modules: tuple[str, ...]) -> str:
     """What is left of a function's name without its module and version: `example.com/lib/v2/sub.(*T).M` in
     `example.com/lib` -> `/sub.(*T).M`. Empty where it is in none of the modules."""
-    path = package(function)
+    path, (_, name) = package(function), symbol(function)
     for module in modules:
         # Of Go's own, packages below are others (net and net/http), but for their internal ones.
         below = module + ("/" if "." in module.partition("/")[0] else "/internal")
         if path == module or path.startswith((below, module + ".v")):
-            rest = function[len(module) :]
-            head, slash, tail = rest[1:].partition("/") if rest[:1] == "/" else ("", "", "")
-            major = head.partition(".")[0]
-            if major[:1] == "v" and major[1:].isdigit():
-                return f"/{tail}" if slash else head[len(major) :]
-            return rest
+            rest = path[len(module) :]
+            head, slash, tail = rest[1:].partition("/")
+            if head[:1] == "v" and head[1:].isdigit():
+                rest = slash + tail
+            return rest + name
     return ""
 
 

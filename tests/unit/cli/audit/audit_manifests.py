@@ -9,9 +9,15 @@ metadata: {name: good, namespace: shop, labels: {app: good}}
 spec:
   replicas: 3
   minReadySeconds: 10
+  selector: {matchLabels: {app: good}}
   template:
     metadata: {labels: {app: good}}
     spec:
+      topologySpreadConstraints:
+      - maxSkew: 1
+        topologyKey: kubernetes.io/hostname
+        whenUnsatisfiable: ScheduleAnyway
+        labelSelector: {matchLabels: {app: good}}
       containers:
       - name: app
         image: shop/good:1
@@ -24,7 +30,7 @@ spec:
         lifecycle: {preStop: {sleep: {seconds: 5}}}
 """
 # One Error, and nothing else.
-BAD = GOOD.replace("good", "bad").replace("seconds: 5}", "seconds: 35}")
+BAD = GOOD.replace("good", "bad").replace("{sleep: {seconds: 5}}", "{exec: {command: [sleep, '35']}}")
 # One Warning, and nothing else.
 SINGLE = GOOD.replace("good", "single").replace("replicas: 3", "replicas: 1")
 
@@ -36,3 +42,93 @@ spec:
   selector: {matchLabels: {app: good}}
   audit: {drainTime: 60s}
 """
+
+# Every kind that is read, and every field that a check looks at, at least once.
+EVERYTHING = (
+    BAD.replace(
+        "      containers:",
+        """\
+      hostNetwork: false
+      terminationGracePeriodSeconds: 30
+      shareProcessNamespace: false
+      restartPolicy: Always
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+          - {topologyKey: kubernetes.io/hostname, labelSelector: {matchExpressions: [{key: app, operator: In, values: [bad]}]}}
+          preferredDuringSchedulingIgnoredDuringExecution:
+          - {weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: bad}}}}
+      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+      initContainers:
+      - {name: proxy, image: p, restartPolicy: Always, ports: [{name: admin, containerPort: 9901}], startupProbe: {tcpSocket: {port: admin}}}
+      containers:
+      - name: second
+        image: shop/second:1
+        command: [/bin/sh, -c, "ulimit -n 65536; exec ./second --port=7000"]
+        args: [--listen, ":7001"]
+        envFrom: [{configMapRef: {name: settings}}]
+        env: [{name: GOGC, valueFrom: {configMapKeyRef: {name: settings, key: gogc}}}, {name: GOMEMLIMIT, value: 512Mi}]
+        ports: [{name: pprof, containerPort: 6060, hostPort: 6060}]
+        resources: {limits: {memory: 512Mi, cpu: 500m}}
+        volumeMounts: [{name: data, mountPath: /data}]
+        livenessProbe: {exec: {command: [check]}, terminationGracePeriodSeconds: 10}
+        readinessProbe: {grpc: {port: 6060, service: s}}
+        lifecycle: {preStop: {exec: {command: [sh, -c, "sleep 5 && echo done"]}}}""",
+    ).replace(
+        "metadata: {name: bad,",
+        "metadata: {annotations: {leakwarden.dev/ignore: 'LW304: once; until 2027-03-01'}, name: bad,",
+    )
+    + """\
+---
+{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: shop}, spec: {serviceName: db, updateStrategy: {type: OnDelete},
+ selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: db}]}}}}
+---
+{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: "0 1 * * *", jobTemplate: {spec: {template: {spec: {
+ restartPolicy: Never, containers: [{name: job, image: job}]}}}}}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: alone, labels: {app: alone}}, spec: {containers: [{name: a, image: a}]}}
+---
+{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: canary}, spec: {strategy: {canary: {maxSurge: 1}}, template: {spec: {
+ containers: [{name: a, image: a}]}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: bad, namespace: shop}
+spec: {minAvailable: 50%, unhealthyPodEvictionPolicy: AlwaysAllow, selector: {matchLabels: {app: bad}, matchExpressions: [{key: a, operator: DoesNotExist}]}}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: bad, namespace: shop}
+spec: {minReplicas: 2, maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: bad}}
+---
+{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: db}, spec: {minReplicaCount: 1, scaleTargetRef: {kind: StatefulSet, name: db}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bad, namespace: shop, labels: {app: bad}}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  publishNotReadyAddresses: true
+  selector: {app: bad}
+  ports: [{name: web, port: 80, targetPort: http}, {name: pprof, port: 6060, targetPort: pprof}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: bad, namespace: shop, annotations: {nginx.ingress.kubernetes.io/proxy-read-timeout: "600"}}
+spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: bad, port: {number: 80}}}}]}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: bad, namespace: shop}
+spec: {rules: [{timeouts: {request: 1m30s}, backendRefs: [{name: bad, port: 80}]}]}
+---
+{apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, metadata: {name: bad, namespace: shop}, spec: {selector: {matchLabels: {app: bad}},
+ namespaceSelector: {any: true}, endpoints: [{port: web}]}}
+---
+{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: bad, namespace: shop}, spec: {selector: {matchLabels: {app: bad}},
+ podMetricsEndpoints: [{port: metrics}]}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: shop}, data: {GOMEMLIMIT: 400MiB, gogc: "off"}}
+"""
+)

@@ -44,8 +44,11 @@ def test_a_good_deployment_passes(write: Write, capsys: Captured) -> None:
 def test_an_error_fails_and_is_shown_with_place_numbers_and_hint(write: Write, capsys: Captured) -> None:
     assert main(["audit", write("a.yaml", f"# two documents\n---\n{GOOD}---\n{BAD}")]) == 1
     out = capsys.readouterr().out
-    assert "shop/bad  (a.yaml:23)" in out
-    assert "GraceBelowDrain [app]: terminationGracePeriodSeconds is 30, below preStop 35 s + drain 10 s = 45 s" in out
+    assert "shop/bad  (a.yaml:29)" in out
+    assert (
+        "LW201 GraceBelowDrain [app]: terminationGracePeriodSeconds is 30, below preStop 35 s + drain 10 s (the default) = 45 s"
+        in out
+    )
     assert "-> terminationGracePeriodSeconds: 50" in out
 
 
@@ -95,7 +98,7 @@ def test_the_templates_of_a_helm_chart_are_left_out_and_it_says_so(write: Write,
     ("text", "complaint"),
     [
         ("a: b: c\n", "x.yaml, document 1 (line 1): not valid YAML: mapping values are not allowed"),
-        (f"{GOOD}---\n\nkind: [\n", "x.yaml, document 2 (line 23): not valid YAML"),
+        (f"{GOOD}---\n\nkind: [\n", "x.yaml, document 2 (line 29): not valid YAML"),
         ("kind: {{ .Values.kind }}\n", "render it with helm template"),
         (GOOD.replace("replicas: 3", "replicas: many"), "spec.replicas is text; a whole number is needed"),
         (GOOD.replace("8080", "[80]"), "spec.template.spec.containers[0].ports[0].containerPort is a list"),
@@ -117,7 +120,7 @@ def test_the_templates_of_a_helm_chart_are_left_out_and_it_says_so(write: Write,
 def test_what_cannot_be_read_is_one_line_with_file_and_document(
     write: Write, capsys: Captured, text: str, complaint: str
 ) -> None:
-    assert main(["audit", write("x.yaml", text)]) == 2
+    assert main(["audit", write("x.yaml", text)]) == 3
     lines = capsys.readouterr().err.splitlines()
     assert complaint in lines[0]
     assert lines[0].startswith("leakwarden audit: x.yaml, document ")
@@ -126,28 +129,28 @@ def test_what_cannot_be_read_is_one_line_with_file_and_document(
 def test_aliases_that_explode_are_refused_without_being_expanded(write: Write, capsys: Captured) -> None:
     bomb = ["kind: Deployment", "apiVersion: apps/v1", "a0: &a0 [x]"]
     bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    assert main(["audit", write("x.yaml", "\n".join(bomb))]) == 2
+    assert main(["audit", write("x.yaml", "\n".join(bomb))]) == 3
     assert "aliases expand" in capsys.readouterr().err
 
 
 def test_a_mistake_in_one_document_hides_no_other(write: Write, capsys: Captured) -> None:
-    assert main(["audit", write("x.yaml", f"a: b: c\n---\n{BAD}"), write("y.yaml", GOOD), "absent.yaml"]) == 2
+    assert main(["audit", write("x.yaml", f"a: b: c\n---\n{BAD}"), write("y.yaml", GOOD), "absent.yaml"]) == 3
     out, err = capsys.readouterr()
     assert "shop/bad" in out
     assert "shop/good" in out
     assert "absent.yaml: No such file or directory" in err
 
 
-@pytest.mark.parametrize("text", ["", "---\n# nothing\n", "kind: Service\napiVersion: v1\nmetadata: {name: x}\n"])
-def test_an_audit_of_nothing_does_not_pass(write: Write, capsys: Captured, text: str) -> None:
-    assert main(["audit", write("x.yaml", text)]) == 2
-    assert "no Deployment in x.yaml: nothing was audited" in capsys.readouterr().err
+@pytest.mark.parametrize("text", ["", "---\n# nothing\n", "kind: Secret\napiVersion: v1\nmetadata: {name: x}\n"])
+def test_an_audit_of_nothing_says_so(write: Write, capsys: Captured, text: str) -> None:
+    assert main(["audit", write("x.yaml", text)]) == 0
+    assert "no workload in x.yaml: nothing was audited" in capsys.readouterr().err
 
 
 def test_workloads_of_other_kinds_are_named_as_not_audited(write: Write, capsys: Captured) -> None:
-    others = "kind: StatefulSet\napiVersion: apps/v1\n---\nkind: DaemonSet\napiVersion: apps/v1\n---\n"
-    assert main(["audit", write("x.yaml", others + GOOD)]) == 0
-    assert "only Deployments are: 1 StatefulSet, 1 DaemonSet" in capsys.readouterr().err
+    other = GOOD.replace("apps/v1", "serving.knative.dev/v1").replace("kind: Deployment", "kind: Service")
+    assert main(["audit", write("x.yaml", f"{other}---\n{GOOD}")]) == 0
+    assert "these kinds are not: 1 Service of serving.knative.dev/v1" in capsys.readouterr().err
 
 
 def test_a_policy_sets_the_standard_for_what_it_selects_and_leaves_out_the_rest(write: Write, capsys: Captured) -> None:
@@ -169,8 +172,8 @@ def test_paths_are_held_against_a_policy_and_not_against_a_default(write: Write,
 
 def test_a_policy_of_another_namespace_selects_nothing(write: Write, capsys: Captured) -> None:
     policy = write("p.yaml", POLICY.replace("namespace: shop", "namespace: other"))
-    assert main(["audit", write("x.yaml", GOOD), "--policy", policy]) == 2
-    assert "no Deployment that the policy audits" in capsys.readouterr().err
+    assert main(["audit", write("x.yaml", GOOD), "--policy", policy]) == 0
+    assert "no workload in x.yaml: nothing was audited" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -221,9 +224,10 @@ def test_help_names_the_exit_codes_and_wrong_usage_is_two(capsys: Captured) -> N
     with pytest.raises(SystemExit) as helped:
         main(["audit", "--help"])
     assert helped.value.code == 0
-    assert "1 findings" in capsys.readouterr().out
+    assert "1  findings" in capsys.readouterr().out
+    assert main(["audit"]) == 2
     with pytest.raises(SystemExit) as refused:
-        main(["audit"])
+        main(["audit", "--fail-on", "sometimes"])
     assert refused.value.code == 2
 
 
@@ -233,6 +237,17 @@ def test_registering_the_command_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_audit_of_files_imports_neither_a_client_nor_what_computes(write: Write) -> None:
+    heavy = ("numpy", "aiohttp", "asyncio", "kubernetes", "kopf", "pydantic", "ruamel")
+    script = (
+        "import sys; from leakwarden.__main__ import main; main(['audit', sys.argv[1]]);"
+        f" print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    name = write("x.yaml", BAD)
+    done = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True, env=_environment())
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,3 @@
+module example.org/harbour/kit
+
+go 1.25.0

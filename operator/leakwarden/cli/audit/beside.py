@@ -1,0 +1,291 @@
+"""What stands beside workloads in manifests: budgets, autoscalers, Services, monitors, routes and ConfigMaps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from leakwarden.adapters.cluster import facts, wire
+from leakwarden.cli.audit.files import Document
+from leakwarden.core.audit.disruption import allowed
+from leakwarden.core.audit.landscape import Landscape, Nearness
+from leakwarden.core.audit.related import Budget, Identity, Monitor, Route, Scaler, Service, ServicePort
+from leakwarden.core.model.labels import LabelSelector
+from leakwarden.core.model.workload import Workload
+
+# Kind -> the groups that serve it, and the method that reads it.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "PodDisruptionBudget": ("policy",),
+    "HorizontalPodAutoscaler": ("autoscaling",),
+    "ScaledObject": ("keda.sh",),
+    "Service": ("",),
+    "ServiceMonitor": ("monitoring.coreos.com",),
+    "PodMonitor": ("monitoring.coreos.com",),
+    "Ingress": ("networking.k8s.io", "extensions"),
+    "HTTPRoute": ("gateway.networking.k8s.io",),
+    "ConfigMap": ("",),
+}
+_NGINX = "nginx.ingress.kubernetes.io/"
+_GO_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", re.ASCII)
+_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class _Meta(wire.Wire):
+    name: str = ""
+    namespace: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    generate_name: str | None = None
+
+
+class _BudgetSpec(wire.Wire):
+    selector: wire.ApiLabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+    unhealthy_pod_eviction_policy: str | None = None
+
+
+class _ScalerSpec(wire.Wire):
+    scale_target_ref: wire.ApiScaleTarget | None = None
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    min_replica_count: int | None = None
+    max_replica_count: int | None = None
+
+
+class _ServicePort(wire.Wire):
+    name: str | None = None
+    port: int = 0
+    target_port: int | str | None = None
+    protocol: str | None = None
+
+
+class _ServiceSpec(wire.Wire):
+    selector: dict[str, str] | None = None
+    ports: list[_ServicePort] | None = None
+    type: str | None = None
+    cluster_ip: str | None = msgspec.field(name="clusterIP", default=None)
+    publish_not_ready_addresses: bool | None = None
+    external_traffic_policy: str | None = None
+
+
+class _Endpoint(wire.Wire):
+    port: str | None = None
+    port_number: int | None = None
+    target_port: int | str | None = None
+
+
+class _Spaces(wire.Wire):
+    any: bool | None = None
+    match_names: list[str] | None = None
+
+
+class _MonitorSpec(wire.Wire):
+    selector: wire.ApiLabelSelector | None = None
+    namespace_selector: _Spaces | None = None
+    endpoints: list[_Endpoint] | None = None
+    pod_metrics_endpoints: list[_Endpoint] | None = None
+
+
+@dataclass(slots=True)
+class Beside:
+    budgets: list[Budget] = field(default_factory=list)
+    scalers: list[Scaler] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    monitors: list[Monitor] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    _configs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+    @staticmethod
+    def reads(kind: str, version: Any) -> bool:
+        group = version.rpartition("/")[0] if isinstance(version, str) else None
+        return group in GROUPS.get(kind, ())
+
+    def take(self, document: Document) -> Identity:
+        """Read its facts. Raises ValueError (msgspec's among them), in words."""
+        meta = msgspec.convert(document.body.get("metadata"), _Meta | None) or _Meta()
+        name = meta.name or meta.generate_name or ""
+        identity = Identity(document.kind, meta.namespace or "", name)
+        _READERS[document.kind](self, identity, meta, document)
+        return identity
+
+    def landscape(self, workloads: Sequence[Workload], complete: bool, nearness: Nearness) -> Landscape:
+        return Landscape(
+            workloads=workloads,
+            budgets=self.budgets,
+            scalers=self.scalers,
+            services=self.services,
+            monitors=self.monitors,
+            routes=self.routes,
+            complete=complete,
+            nearness=nearness,
+        )
+
+    def config(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """The Go runtime's variables in a ConfigMap; None where it was not read."""
+        found = self._configs.get((namespace, name))
+        return found if found is not None or not namespace else self._configs.get(("", name))
+
+    def _budget(self, identity: Identity, _: _Meta, document: Document) -> None:
+        spec = _spec(document, _BudgetSpec)
+        budget = Budget(
+            identity,
+            wire.label_selector(spec.selector),
+            spec.min_available,
+            spec.max_unavailable,
+            spec.unhealthy_pod_eviction_policy or "",
+            document.place,
+        )
+        allowed(budget, 1)  # what is neither a number nor a percentage is said here, and not of each workload
+        self.budgets.append(budget)
+
+    def _scaler(self, identity: Identity, _: _Meta, document: Document) -> None:
+        spec = _spec(document, _ScalerSpec)
+        keda = identity.kind == "ScaledObject"
+        least, default = (spec.min_replica_count, 0) if keda else (spec.min_replicas, 1)
+        target = spec.scale_target_ref or wire.ApiScaleTarget()
+        self.scalers.append(
+            Scaler(
+                identity,
+                target.kind or ("Deployment" if keda else ""),
+                target.name or "",
+                default if least is None or least < 0 else least,
+                spec.max_replica_count if keda else spec.max_replicas,
+                least is not None,
+                document.place,
+            )
+        )
+
+    def _service(self, identity: Identity, meta: _Meta, document: Document) -> None:
+        spec = _spec(document, _ServiceSpec)
+        external = spec.type == "ExternalName"
+        self.services.append(
+            Service(
+                identity,
+                {} if external else spec.selector or {},
+                tuple(
+                    ServicePort(
+                        port.name or "", port.port, _target(port.target_port, port.port), port.protocol or "TCP"
+                    )
+                    for port in spec.ports or ()
+                ),
+                meta.labels or {},
+                spec.type or "ClusterIP",
+                spec.cluster_ip == "None",
+                spec.publish_not_ready_addresses or False,
+                spec.external_traffic_policy == "Local",
+                document.place,
+            )
+        )
+
+    def _monitor(self, identity: Identity, _: _Meta, document: Document) -> None:
+        spec = _spec(document, _MonitorSpec)
+        spaces = spec.namespace_selector or _Spaces()
+        ports = [
+            port
+            for each in spec.endpoints or spec.pod_metrics_endpoints or ()
+            for port in (each.port, each.port_number, each.target_port)
+            if port is not None
+        ]
+        self.monitors.append(
+            Monitor(
+                identity,
+                wire.label_selector(spec.selector) or LabelSelector(),
+                tuple(ports),
+                None if spaces.any else tuple(spaces.match_names or ()),
+                document.place,
+            )
+        )
+
+    def _ingress(self, identity: Identity, meta: _Meta, document: Document) -> None:
+        spec = _mapping(document.body.get("spec"))
+        backends = [_mapping(spec.get("defaultBackend"))]
+        for rule in _items(spec.get("rules")):
+            backends += [_mapping(path.get("backend")) for path in _items(_mapping(rule.get("http")).get("paths"))]
+        names = [_mapping(backend.get("service")).get("name") or backend.get("serviceName") for backend in backends]
+        seconds, said = None, ""
+        for short in ("proxy-read-timeout", "proxy-send-timeout"):
+            text = (meta.annotations or {}).get(_NGINX + short, "").strip()
+            if text.isascii() and text.removesuffix("s").isdigit() and len(text) < 10:
+                value = float(text.removesuffix("s"))
+                if seconds is None or value > seconds:
+                    seconds, said = value, _NGINX + short
+        self._route(identity, names, seconds, said, document)
+
+    def _http_route(self, identity: Identity, _: _Meta, document: Document) -> None:
+        names: list[Any] = []
+        seconds, said = None, ""
+        for rule in _items(_mapping(document.body.get("spec")).get("rules")):
+            names += [
+                each.get("name") for each in _items(rule.get("backendRefs")) if each.get("kind", "Service") == "Service"
+            ]
+            timeouts = _mapping(rule.get("timeouts"))
+            for each in ("request", "backendRequest"):
+                value = _duration(timeouts.get(each))
+                if value is not None and (seconds is None or value > seconds):
+                    seconds, said = value, f"timeouts.{each}"
+        self._route(identity, names, seconds, said, document)
+
+    def _route(
+        self, identity: Identity, names: Iterable[Any], seconds: float | None, said: str, document: Document
+    ) -> None:
+        services = tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+        self.routes.append(Route(identity, services, seconds, said, document.place))
+
+    def _config_map(self, identity: Identity, _: _Meta, document: Document) -> None:
+        data = _mapping(document.body.get("data"))
+        # Any key may become a runtime variable by configMapKeyRef, so all short ones of a small map are kept.
+        kept = {str(k): v for k, v in data.items() if isinstance(v, str) and len(v) <= 32}
+        wanted = {k: v for k, v in kept.items() if k in facts.RUNTIME_ENV or "GO" in k.upper() or "mem" in k.lower()}
+        self._configs[identity.namespace, identity.name] = wanted
+
+
+_READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Document], None]] = {
+    "PodDisruptionBudget": Beside._budget,
+    "HorizontalPodAutoscaler": Beside._scaler,
+    "ScaledObject": Beside._scaler,
+    "Service": Beside._service,
+    "ServiceMonitor": Beside._monitor,
+    "PodMonitor": Beside._monitor,
+    "Ingress": Beside._ingress,
+    "HTTPRoute": Beside._http_route,
+    "ConfigMap": Beside._config_map,
+}
+
+
+def _spec(document: Document, shape: Any) -> Any:
+    try:
+        return msgspec.convert(document.body.get("spec"), shape | None) or shape()
+    except msgspec.ValidationError as error:
+        # The path begins at the spec.
+        raise msgspec.ValidationError(
+            str(error).replace("`$", "`$.spec", 1) if "`$" in str(error) else str(error)
+        ) from None
+
+
+def _target(target: int | str | None, port: int) -> int | str:
+    if target is None or target == 0 or target == "":
+        return port
+    return int(target) if isinstance(target, str) and target.isascii() and target.isdigit() else target
+
+
+def _duration(text: Any) -> float | None:
+    """Seconds of a Gateway API duration such as 1m30s; None for anything else, and for 0s, which is no limit."""
+    if not isinstance(text, str) or len(text) > 40:
+        return None
+    parts = _GO_DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNIT[unit] for number, unit in parts) or None
+
+
+def _items(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

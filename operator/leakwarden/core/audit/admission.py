@@ -1,0 +1,224 @@
+"""What the API server refuses although every field has the right type: rules of Kubernetes' own validation.
+
+Works on the manifest as it is written, since a refused object has no facts. Each rule is one function over one mapping
+and yields (field, reason); source of the rules: pkg/apis/*/validation of kubernetes/kubernetes, release 1.34.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from leakwarden.core.audit.pod_admission import Refusal, count, mapping, pod_spec, share
+
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_LABEL_KEY = re.compile(
+    r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+MAX_NAME = 253
+
+TEMPLATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Job", "CronJob"})
+
+
+def refusals(body: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Everything for which the API server would refuse this object, as far as these rules go."""
+    kind = str(body.get("kind"))
+    spec = mapping(body.get("spec"))
+    yield from _metadata(mapping(body.get("metadata")), kind)
+    if kind == "Pod":
+        yield from pod_spec(spec, "spec")
+    elif kind in TEMPLATED:
+        at = "spec.jobTemplate.spec" if kind == "CronJob" else "spec"
+        job = mapping(mapping(spec.get("jobTemplate")).get("spec")) if kind == "CronJob" else spec
+        template = mapping(job.get("template"))
+        if kind != "Rollout" or "template" in job:
+            yield from _labels(mapping(mapping(template.get("metadata")).get("labels")), f"{at}.template.metadata")
+            yield from pod_spec(mapping(template.get("spec")), f"{at}.template.spec")
+        yield from _restart_policy(kind, mapping(template.get("spec")), at)
+    if rule := _RULES.get(kind):
+        yield from rule(spec)
+
+
+def _metadata(metadata: Mapping[str, Any], kind: str) -> Iterator[Refusal]:
+    name = metadata.get("name")
+    if isinstance(name, str) and name:
+        pattern, most = (_DNS_LABEL, 63) if kind == "Service" else (_SUBDOMAIN, MAX_NAME)
+        if len(name) > most or not pattern.fullmatch(name):
+            yield "metadata.name", f"{name[:60]!r} is not a name: lower case letters, digits, - and ."
+    yield from _labels(mapping(metadata.get("labels")), "metadata")
+
+
+def _labels(labels: Mapping[str, Any], at: str) -> Iterator[Refusal]:
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(str(key)[:400]):
+            yield f"{at}.labels", f"{str(key)[:60]!r} is not a label's name"
+        elif isinstance(value, str) and not _LABEL_VALUE.fullmatch(value[:100]):
+            yield f"{at}.labels.{key}", f"{value[:60]!r} is not a label's value: at most 63 letters, digits, -, _ and ."
+
+
+def _restart_policy(kind: str, pod: Mapping[str, Any], at: str) -> Iterator[Refusal]:
+    policy = pod.get("restartPolicy")
+    field = f"{at}.template.spec.restartPolicy"
+    if kind in ("Job", "CronJob"):
+        if policy not in ("OnFailure", "Never"):
+            yield field, f"must be OnFailure or Never for a {kind}, and is {policy or 'Always, the default'}"
+    elif kind != "Rollout" and policy not in (None, "", "Always"):
+        yield field, f"must be Always for a {kind}, and is {str(policy)[:40]}"
+
+
+def _selector(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    selector = spec.get("selector")
+    labels = mapping(mapping(mapping(spec.get("template")).get("metadata")).get("labels"))
+    wanted = mapping(mapping(selector).get("matchLabels"))
+    expressions = mapping(selector).get("matchExpressions")
+    if not wanted and not expressions:
+        yield "spec.selector", "is missing or empty, and must select the pods of the template"
+        return
+    for key, value in wanted.items():
+        if labels.get(key) != value:
+            shown = f"has {labels[key]!r}" if key in labels else "does not have it"
+            yield "spec.selector.matchLabels", f"selects {key}={value}, and the template {shown}: they must match"
+    for each in expressions if isinstance(expressions, list) else ():
+        each = mapping(each)
+        held, values = labels.get(str(each.get("key"))), each.get("values") or ()
+        met = {
+            "In": held is not None and held in values,
+            "NotIn": held is None or held not in values,
+            "Exists": held is not None,
+            "DoesNotExist": held is None,
+        }.get(str(each.get("operator")))
+        if met is None:
+            yield "spec.selector.matchExpressions", f"{str(each.get('operator'))[:40]!r} is not an operator"
+        elif not met:
+            yield "spec.selector.matchExpressions", f"{each.get('key')} {each.get('operator')} does not select the pods"
+
+
+def _deployment(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    yield from _selector(spec)
+    yield from _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+    strategy = mapping(spec.get("strategy"))
+    kind = strategy.get("type")
+    rolling = strategy.get("rollingUpdate")
+    if kind == "Recreate" and rolling is not None:
+        yield "spec.strategy.rollingUpdate", "may not be set where the type is Recreate"
+    elif kind not in (None, "", "Recreate", "RollingUpdate"):
+        yield "spec.strategy.type", f"is {str(kind)[:40]!r}; Recreate or RollingUpdate is needed"
+    elif kind != "Recreate":
+        yield from _rolling(mapping(rolling), "spec.strategy.rollingUpdate")
+    deadline, ready = spec.get("progressDeadlineSeconds", 600), spec.get("minReadySeconds", 0)
+    if isinstance(deadline, int) and isinstance(ready, int) and deadline <= ready:
+        yield "spec.progressDeadlineSeconds", f"is {deadline} and must be greater than minReadySeconds ({ready})"
+
+
+def _rolling(rolling: Mapping[str, Any], at: str) -> Iterator[Refusal]:
+    values = {}
+    for name in ("maxUnavailable", "maxSurge"):
+        value = rolling.get(name)
+        values[name] = value
+        if isinstance(value, str) and share(value) is None:
+            yield f"{at}.{name}", f"is {value[:40]!r}, which is neither a number nor a percentage"
+        elif isinstance(value, int) and value < 0:
+            yield f"{at}.{name}", f"is {value} and must not be negative"
+        elif name == "maxUnavailable" and isinstance(value, str) and (share(value) or 0) > 100:
+            yield f"{at}.{name}", f"is {value} and must not be above 100%"
+    if all(value in (0, "0%") and value is not False for value in values.values()):
+        yield f"{at}.maxUnavailable", "may not be 0 where maxSurge is 0, too: nothing could roll"
+
+
+def _stateful_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    yield from _selector(spec)
+    yield from _not_negative(spec, "replicas", "minReadySeconds")
+    yield from _update_strategy(spec)
+
+
+def _daemon_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    yield from _selector(spec)
+    yield from _not_negative(spec, "minReadySeconds")
+    yield from _update_strategy(spec)
+
+
+def _update_strategy(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    strategy = mapping(spec.get("updateStrategy"))
+    if strategy.get("type") not in (None, "", "RollingUpdate", "OnDelete"):
+        yield "spec.updateStrategy.type", f"is {str(strategy['type'])[:40]!r}; RollingUpdate or OnDelete is needed"
+
+
+def _budget(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        yield "spec.maxUnavailable", "minAvailable and maxUnavailable may not both be set"
+    for name in ("minAvailable", "maxUnavailable"):
+        value = spec.get(name)
+        if isinstance(value, str) and (share(value) is None or (share(value) or 0) > 100):
+            yield f"spec.{name}", f"is {value[:40]!r}; a number, or a percentage up to 100%, is needed"
+        elif isinstance(value, int) and value < 0:
+            yield f"spec.{name}", f"is {value} and must not be negative"
+    if spec.get("unhealthyPodEvictionPolicy") not in (None, "", "IfHealthyBudget", "AlwaysAllow"):
+        yield "spec.unhealthyPodEvictionPolicy", "must be IfHealthyBudget or AlwaysAllow"
+
+
+def _autoscaler(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    target = mapping(spec.get("scaleTargetRef"))
+    for name in ("kind", "name"):
+        if not target.get(name):
+            yield f"spec.scaleTargetRef.{name}", "is missing"
+    most, least = spec.get("maxReplicas"), spec.get("minReplicas", 1)
+    if most is None:
+        yield "spec.maxReplicas", "is missing"
+    elif count(most) is not None and most < 1:
+        yield "spec.maxReplicas", f"is {most} and must be at least 1"
+    elif count(most) is not None and count(least) is not None and most < least:
+        yield "spec.maxReplicas", f"is {most} and must not be below minReplicas ({least})"
+    if count(least) is not None and least < 0:
+        yield "spec.minReplicas", f"is {least} and must not be negative"
+
+
+def _scaled_object(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    most, least = spec.get("maxReplicaCount", 100), spec.get("minReplicaCount", 0)
+    if count(most) is not None and count(least) is not None and most < least:
+        yield "spec.maxReplicaCount", f"is {most} and must not be below minReplicaCount ({least})"
+
+
+def _service(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    ports = spec.get("ports")
+    ports = ports if isinstance(ports, list) else []
+    if not ports and spec.get("type") != "ExternalName" and spec.get("clusterIP") != "None":
+        yield "spec.ports", "is missing or empty"
+    names: set[Any] = set()
+    for number, port in enumerate(map(mapping, ports)):
+        at = f"spec.ports[{number}]"
+        value, name, target = port.get("port"), port.get("name"), port.get("targetPort")
+        if value is None:
+            yield f"{at}.port", "is missing"
+        elif count(value) is not None and not 1 <= value <= 65535:
+            yield f"{at}.port", f"is {value}; 1 to 65535 is needed"
+        if count(target) is not None and not 1 <= int(target or 0) <= 65535:
+            yield f"{at}.targetPort", f"is {target}; 1 to 65535 is needed"
+        if not name and len(ports) > 1:
+            yield f"{at}.name", "is missing, and needed where there are several ports"
+        elif isinstance(name, str) and name in names:
+            yield f"{at}.name", f"{name[:40]!r} is there twice"
+        names.add(name if isinstance(name, str) else None)
+    outside = spec.get("type") in ("LoadBalancer", "NodePort") or spec.get("externalIPs")
+    if spec.get("externalTrafficPolicy") and not outside:
+        yield "spec.externalTrafficPolicy", "may only be set on type LoadBalancer or NodePort"
+
+
+def _not_negative(spec: Mapping[str, Any], *names: str) -> Iterator[Refusal]:
+    for name in names:
+        if (value := count(spec.get(name))) is not None and value < 0:
+            yield f"spec.{name}", f"is {value} and must not be negative"
+
+
+_RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[Refusal]]] = {
+    "Deployment": _deployment,
+    "ReplicaSet": _selector,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
+    "PodDisruptionBudget": _budget,
+    "HorizontalPodAutoscaler": _autoscaler,
+    "ScaledObject": _scaled_object,
+    "Service": _service,
+}

@@ -1,0 +1,56 @@
+"""Which checks could be asked at all: what was not checked must never pass for being all right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakwarden.core.audit.checks import CHECKS
+from leakwarden.core.audit.findings import Check
+from leakwarden.core.audit.related import Related
+from leakwarden.core.audit.subject import Standard
+from leakwarden.core.model.workload import Disruption
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was known when a workload was audited, from which follows what could not be asked."""
+
+    standard: Standard
+    disruptions: tuple[Disruption, ...] | None
+    related: Related | None
+
+    def not_asked(self, kind: str) -> dict[str, str]:
+        """The ids of the checks that were not asked, each with the reason."""
+        reasons = {check.id: not_asked(check, kind, self.standard, self.disruptions, self.related) for check in CHECKS}
+        return {id_: reason for id_, reason in reasons.items() if reason}
+
+
+def not_asked(
+    check: Check,
+    kind: str,
+    standard: Standard,
+    disruptions: tuple[Disruption, ...] | None,
+    related: Related | None,
+) -> str:
+    """Why the check was not asked about a workload of this kind; empty where it was."""
+    if check.kinds and kind not in check.kinds:
+        return f"does not apply to a {kind}"
+    number = int(check.id[2:])
+    related = related or Related()
+    if 800 <= number < 900:
+        return "no endpoint is called"
+    if check.id == "LW105" and not standard.paths_given:
+        return "no policy names the paths"
+    if number in (401, 402, 403, 405, 406) and disruptions is None:
+        return "no PodDisruptionBudget was read"
+    if number in (407, 408, 410) and not related.scalers:
+        return "no autoscaler that scales it was read"
+    if number in (117, 501, 503, 504, 509) and not related.services:
+        return "no Service that selects it was read"
+    if check.id == "LW505" and not related.routes:
+        return "no Ingress or HTTPRoute to it was read"
+    if check.id == "LW506" and related.monitored_elsewhere:
+        return "no ServiceMonitor or PodMonitor was read"
+    if check.id == "LW507" and not related.monitors:
+        return "no monitor that scrapes it was read"
+    return ""

@@ -1,0 +1,239 @@
+"""Which of the objects that were read belong together: an index, so that the cost is linear in their number.
+
+A selector is looked up by the rarest of its labels among the workloads of its namespace. Of several copies of one
+object (a base and its overlays, say) each workload gets the one that stands nearest to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from leakwarden.core.audit.related import Budget, Identity, Monitor, Related, Route, Scaler, Service
+from leakwarden.core.model.labels import LabelRequirement, LabelSelector
+from leakwarden.core.model.workload import Workload
+
+
+class _Identified(Protocol):
+    @property
+    def identity(self) -> Identity: ...
+
+
+T = TypeVar("T", bound=_Identified)
+EVERY = "\0every namespace"  # a key of the indexes that no namespace can have
+Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; more is nearer
+
+
+@dataclass(slots=True)
+class Landscape:
+    """All that was read. `nearness` ranks copies of one object; without it the first one counts."""
+
+    workloads: Sequence[Workload] = ()
+    budgets: Sequence[Budget] = ()
+    scalers: Sequence[Scaler] = ()
+    services: Sequence[Service] = ()
+    monitors: Sequence[Monitor] = ()
+    routes: Sequence[Route] = ()
+    complete: bool = False
+    nearness: Nearness | None = None
+    others: frozenset[Identity] = frozenset()  # workloads that are there and take their pods from another one
+    _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    _by_name: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for position, workload in enumerate(self.workloads):
+            self._by_namespace[workload.namespace].append(position)
+            self._by_namespace[EVERY].append(position)
+            self._by_name[workload.name].append(position)
+            for key, value in workload.pods.labels.items():
+                self._by_label[workload.namespace, key, value].append(position)
+                self._by_label[EVERY, key, value].append(position)
+
+    def selected(self, namespace: str, selector: LabelSelector | None) -> list[int]:
+        """The positions of the workloads whose pods the selector selects, in order."""
+        if selector is None:
+            return []
+        found = []
+        for each in self._namespaces(namespace):
+            candidates = self._candidates(each, selector)
+            found += [p for p in candidates if selector.selects(self.workloads[p].pods.labels)]
+        return sorted(found)
+
+    def elsewhere(self, namespace: str, selector: LabelSelector) -> Workload | None:
+        """A workload of another namespace that the selector would select."""
+        if not selector.labels and not selector.expressions:
+            return None
+        for position in self._candidates(EVERY, selector):
+            workload = self.workloads[position]
+            if not same_namespace(workload.namespace, namespace) and selector.selects(workload.pods.labels):
+                return workload
+        return None
+
+    def inhabited(self, namespace: str) -> bool:
+        """Whether any workload was read that an object of this namespace could be meant for."""
+        return any(self._by_namespace.get(each) for each in self._namespaces(namespace))
+
+    def targeted(self, scaler: Scaler) -> list[int]:
+        return [
+            position
+            for position in self._by_name.get(scaler.target, ())
+            if self.workloads[position].kind == scaler.target_kind
+            and same_namespace(self.workloads[position].namespace, scaler.identity.namespace)
+        ]
+
+    def _is_other(self, scaler: Scaler) -> bool:
+        target = (scaler.target_kind, scaler.target)
+        return any(
+            (each.kind, each.name) == target and same_namespace(each.namespace, scaler.identity.namespace)
+            for each in self.others
+        )
+
+    def relate(self) -> tuple[list[Related], Unattached]:
+        """What belongs to each workload, in their order, and what belongs to none."""
+        size = len(self.workloads)
+        budgets: list[list[Budget]] = [[] for _ in range(size)]
+        scalers: list[list[Scaler]] = [[] for _ in range(size)]
+        services: list[list[Service]] = [[] for _ in range(size)]
+        monitors: list[list[Monitor]] = [[] for _ in range(size)]
+        routes: list[list[Route]] = [[] for _ in range(size)]
+        loose = Unattached()
+        for budget in self.budgets:
+            if not _attach(budget, self.selected(budget.identity.namespace, budget.selector), budgets):
+                loose.budgets.append(budget)
+        for scaler in self.scalers:
+            if not _attach(scaler, self.targeted(scaler), scalers) and not self._is_other(scaler):
+                loose.scalers.append(scaler)
+        positions_of: dict[int, list[int]] = {}
+        for number, service in enumerate(self.services):
+            selector = LabelSelector(tuple(service.selector.items())) if service.selector else None
+            positions_of[number] = self.selected(service.identity.namespace, selector)
+            if not _attach(service, positions_of[number], services) and service.selector:
+                loose.services.append(service)
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for number, service in enumerate(self.services):
+            by_name[service.identity.name].append(number)
+        for route in self.routes:
+            reached = {
+                position
+                for name in route.services
+                for number in by_name.get(name, ())
+                if same_namespace(self.services[number].identity.namespace, route.identity.namespace)
+                for position in positions_of[number]
+            }
+            _attach(route, sorted(reached), routes)
+        watch = _Watch(self, positions_of)
+        for monitor in self.monitors:
+            positions, anything = watch.scraped(monitor)
+            _attach(monitor, positions, monitors)
+            if not anything:
+                loose.monitors.append(monitor)
+        return [
+            Related(
+                budgets=self._nearest(budgets[position], position),
+                scalers=self._nearest(scalers[position], position),
+                services=self._nearest(services[position], position),
+                monitors=self._nearest(monitors[position], position),
+                routes=self._nearest(routes[position], position),
+                complete=self.complete,
+                monitored_elsewhere=not self.monitors,
+            )
+            for position in range(size)
+        ], loose
+
+    def _nearest(self, found: list[T], position: int) -> tuple[T, ...]:
+        if len(found) < 2:
+            return tuple(found)
+        chosen: dict[Identity, T] = {}
+        for each in found:
+            held = chosen.get(each.identity)
+            nearer = held is None or (
+                self.nearness is not None and self.nearness(each, position) > self.nearness(held, position)
+            )
+            if nearer:
+                chosen[each.identity] = each
+        return tuple(chosen.values())
+
+    def _namespaces(self, namespace: str) -> Iterable[str]:
+        """Where an object of this namespace may find its own: one without a namespace goes wherever it is applied."""
+        return (namespace, "") if namespace else (EVERY,)
+
+    def _candidates(self, namespace: str, selector: LabelSelector) -> Sequence[int]:
+        lists = [self._by_label.get((namespace, key, value), []) for key, value in selector.labels]
+        lists += [_any_of(self._by_label, namespace, each) for each in selector.expressions if each.operator == "In"]
+        return min(lists, key=len) if lists else self._by_namespace.get(namespace, [])
+
+
+@dataclass(slots=True)
+class Unattached:
+    """What belongs to no workload that was read."""
+
+    budgets: list[Budget] = field(default_factory=list)
+    scalers: list[Scaler] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    monitors: list[Monitor] = field(default_factory=list)
+
+
+class _Watch:
+    """Which workloads a monitor scrapes: its own by their labels, or those behind the Services it selects."""
+
+    def __init__(self, landscape: Landscape, positions_of: Mapping[int, list[int]]) -> None:
+        self._landscape = landscape
+        self._positions_of = positions_of
+        self._services: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        self._all: dict[str, list[int]] = defaultdict(list)
+        for number, service in enumerate(landscape.services):
+            for space in (service.identity.namespace, EVERY):
+                self._all[space].append(number)
+                for key, value in service.labels.items():
+                    self._services[space, key, value].append(number)
+
+    def scraped(self, monitor: Monitor) -> tuple[list[int], bool]:
+        """The workloads' positions, and whether anything was selected at all."""
+        land = self._landscape
+        if monitor.identity.kind == "PodMonitor":
+            spaces = self._spaces(monitor)
+            found = sorted(
+                {p for space in spaces for p in land.selected("" if space == EVERY else space, monitor.selector)}
+            )
+            return found, bool(found)
+        positions, anything = set(), False
+        for space in self._spaces(monitor):
+            for number in self._candidates(space, monitor.selector):
+                service = land.services[number]
+                if monitor.selector.selects(service.labels):
+                    anything = True
+                    if any(_serves(service, port) for port in monitor.ports):
+                        positions.update(self._positions_of[number])
+        return sorted(positions), anything
+
+    @staticmethod
+    def _spaces(monitor: Monitor) -> Iterator[str]:
+        if monitor.namespaces is None or not monitor.identity.namespace:
+            return iter((EVERY,))
+        return iter(dict.fromkeys((*(monitor.namespaces or (monitor.identity.namespace,)), "")))
+
+    def _candidates(self, namespace: str, selector: LabelSelector) -> Sequence[int]:
+        lists = [self._services.get((namespace, key, value), []) for key, value in selector.labels]
+        return min(lists, key=len) if lists else self._all.get(namespace, [])
+
+
+def same_namespace(one: str, other: str) -> bool:
+    """A manifest without a namespace goes wherever it is applied, so it is not held against it."""
+    return one == other or not one or not other
+
+
+def _serves(service: Service, port: int | str) -> bool:
+    return any(port in (each.name, each.target, each.port) for each in service.ports)
+
+
+def _any_of(index: Mapping[tuple[str, str, str], list[int]], namespace: str, among: LabelRequirement) -> list[int]:
+    return sorted({p for value in among.values for p in index.get((namespace, among.key, value), ())})
+
+
+def _attach(each: T, positions: Sequence[int], lists: list[list[T]]) -> bool:
+    for position in positions:
+        lists[position].append(each)
+    return bool(positions)

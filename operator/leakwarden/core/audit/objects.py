@@ -1,0 +1,245 @@
+"""Checks of objects that are no workloads: what belongs to nothing, and what the API server refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from leakwarden.core.audit.admission import refusals
+from leakwarden.core.audit.findings import Check, Defect, Severity
+from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.related import Budget, Monitor, Scaler, Service
+from leakwarden.core.model.labels import LabelSelector
+
+
+def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Defect]:
+    """A PodDisruptionBudget selects no pod.
+
+    Most often the labels of its selector are misspelt, or it is in another namespace than the pods: a budget selects in
+    its own namespace only. The pods it is meant for are not protected. Only said where workloads of its namespace were
+    read.
+
+    Mend:
+        selector: {matchLabels: {app: web}}   # labels of the pod template, in the namespace of the pods
+
+    Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
+    """
+    if budget.selector is None:
+        yield Defect(
+            Severity.WARNING,
+            "has no selector, and so selects no pod: nothing is protected",
+            "selector: {matchLabels: the labels of the pods}",
+            field="spec",
+        )
+        return
+    other = landscape.elsewhere(budget.identity.namespace, budget.selector)
+    if other is not None:
+        yield Defect(
+            Severity.WARNING,
+            f"its selector ({budget.selector}) selects no pod in namespace {budget.identity.namespace}; the pods of"
+            f" {other.kind} {other.name} have these labels in namespace {other.namespace}, where it has no effect",
+            f"metadata: {{namespace: {other.namespace}}}",
+            field="spec.selector",
+        )
+    elif landscape.inhabited(budget.identity.namespace):
+        yield Defect(
+            Severity.WARNING,
+            f"its selector ({budget.selector}) selects the pods of no workload{_among(landscape)}: nothing is protected",
+            "selector: {matchLabels: the labels of the pod template}",
+            field="spec.selector",
+        )
+
+
+def scaler_target_missing(scaler: Scaler, landscape: Landscape) -> Iterator[Defect]:
+    """An autoscaler scales something that is not there.
+
+    Only said where workloads of its namespace were read, and of kinds that are audited.
+
+    Mend:
+        scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
+    """
+    known = scaler.target_kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout")
+    if known and landscape.inhabited(scaler.identity.namespace):
+        yield Defect(
+            Severity.WARNING,
+            f"it scales {scaler.target_kind} {scaler.target}, which is not there{_among(landscape)}",
+            "scaleTargetRef: the kind and name of the workload",
+            field="spec.scaleTargetRef",
+        )
+
+
+def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[Defect]:
+    """A Service selects no pod.
+
+    It has no endpoint, and every request to it is refused. Only said where workloads of its namespace were read.
+
+    Mend:
+        selector: {app: web}   # labels of the pod template
+
+    Source: https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpointslices
+    """
+    if landscape.inhabited(service.identity.namespace):
+        shown = LabelSelector(tuple(service.selector.items()))
+        yield Defect(
+            Severity.WARNING,
+            f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint",
+            "selector: labels of the pod template",
+            field="spec.selector",
+        )
+
+
+def monitor_selects_nothing(monitor: Monitor, landscape: Landscape) -> Iterator[Defect]:
+    """A ServiceMonitor or PodMonitor selects nothing.
+
+    Nothing is scraped, and nothing says so. A ServiceMonitor selects Services by their own labels, and not pods. Only
+    said where Services (for a PodMonitor: workloads) were read.
+
+    Mend:
+        selector: {matchLabels: {app: web}}   # labels of the Service itself
+
+    Source: https://prometheus-operator.dev/docs/platform/troubleshooting/
+    """
+    what = "workload's pods" if monitor.identity.kind == "PodMonitor" else "Service"
+    present = landscape.workloads if monitor.identity.kind == "PodMonitor" else landscape.services
+    if present:
+        yield Defect(
+            Severity.INFO,
+            f"its selector ({monitor.selector}) selects no {what}{_among(landscape)}: nothing is scraped",
+            f"selector: {{matchLabels: the labels of the {what}}}",
+            field="spec.selector",
+        )
+
+
+def api_rejects(body: Mapping[str, Any]) -> Iterator[Defect]:
+    """The API server refuses the object.
+
+    A rule of Kubernetes' own validation is broken, so that `kubectl apply` ends with an error.
+
+    Mend: as the message says, field by field.
+
+    Source: https://github.com/kubernetes/kubernetes/tree/master/pkg/apis
+    """
+    for field, reason in refusals(body):
+        yield Defect(
+            Severity.ERROR, f"API rejects: {field} {reason}", f"mend {field}: the API server refuses it", field=field
+        )
+
+
+def version_removed(body: Mapping[str, Any]) -> Iterator[Defect]:
+    """The API server no longer serves the version.
+
+    A version that was removed is refused by every cluster that is supported today, so nothing of the file is applied.
+
+    Mend:
+        apiVersion: apps/v1
+
+    Source: https://kubernetes.io/docs/reference/using-api/deprecation-guide/
+    """
+    version, kind = str(body.get("apiVersion")), str(body.get("kind"))
+    if current := REMOVED.get((version, kind)) or REMOVED.get((version, "")):
+        yield Defect(
+            Severity.ERROR,
+            f"API rejects: {version} of {kind} was removed from Kubernetes",
+            f"apiVersion: {current}",
+            field="apiVersion",
+        )
+
+
+# (apiVersion, kind or "" for any) -> what replaced it
+REMOVED = {
+    ("extensions/v1beta1", ""): "apps/v1",
+    ("extensions/v1beta1", "Ingress"): "networking.k8s.io/v1",
+    ("apps/v1beta1", ""): "apps/v1",
+    ("apps/v1beta2", ""): "apps/v1",
+    ("batch/v1beta1", "CronJob"): "batch/v1",
+    ("policy/v1beta1", "PodDisruptionBudget"): "policy/v1",
+    ("autoscaling/v2beta1", ""): "autoscaling/v2",
+    ("autoscaling/v2beta2", ""): "autoscaling/v2",
+}
+
+
+def unknown_field(field: str, meant: str) -> Iterator[Defect]:
+    """A field that the kind does not have.
+
+    `kubectl apply` refuses it (strict validation), other clients drop it in silence: what was meant is then not there.
+
+    Mend: the message names the nearest field that exists.
+
+    Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+    """
+    near = f"; did you mean {meant}?" if meant else ""
+    yield Defect(
+        Severity.WARNING,
+        f"unknown field {field}{near} kubectl's strict validation rejects it, and other clients drop it"
+        if near
+        else f"unknown field {field}: kubectl's strict validation rejects it, and other clients drop it",
+        f"{meant} in place of {field.rpartition('.')[2]}" if meant else f"leave {field.rpartition('.')[2]} out",
+        field=field,
+    )
+
+
+def key_twice(key: str, line: int) -> Iterator[Defect]:
+    """A key stands twice in one mapping.
+
+    YAML readers keep the last one, so what the first one said is lost.
+
+    Mend: keep one of them.
+
+    Source: https://yaml.org/spec/1.2.2/#mapping
+    """
+    yield Defect(
+        Severity.WARNING,
+        f"the key {key} stands twice in one mapping (again in line {line}): the first one is lost",
+        f"keep one {key}",
+    )
+
+
+def exception_unfit(message: str) -> Iterator[Defect]:
+    """An exception is over, has no reason, or cannot be read.
+
+    An exception (annotation, policy or .leakwarden.yaml) needs a reason and may have an end; after that the finding
+    counts again.
+
+    Mend:
+        metadata:
+          annotations:
+            leakwarden.dev/ignore: "LW203: drains in the mesh; until 2027-03-01"
+
+    Source: docs/reference/checks.md, section Exceptions
+    """
+    yield Defect(
+        Severity.WARNING,
+        message,
+        'leakwarden.dev/ignore: "LW203: the reason; until 2027-03-01"',
+        field="metadata.annotations",
+    )
+
+
+# Findings about objects and manifests, made where these are read; their functions stand here for their pages.
+BUDGET_MATCHES_NOTHING = Check("LW404", "DisruptionBudgetMatchesNothing", budget_matches_nothing)
+SCALER_TARGET_MISSING = Check("LW409", "AutoscalerTargetMissing", scaler_target_missing)
+SERVICE_SELECTS_NOTHING = Check("LW502", "ServiceSelectsNothing", service_selects_nothing)
+MONITOR_SELECTS_NOTHING = Check("LW508", "MonitorSelectsNothing", monitor_selects_nothing)
+API_REJECTS = Check("LW901", "ApiRejects", api_rejects)
+VERSION_REMOVED = Check("LW902", "VersionRemoved", version_removed)
+UNKNOWN_FIELD = Check("LW903", "UnknownField", unknown_field)
+KEY_TWICE = Check("LW904", "KeyTwice", key_twice)
+EXCEPTION_UNFIT = Check("LW905", "ExceptionUnfit", exception_unfit)
+
+OBJECT_CHECKS = (
+    BUDGET_MATCHES_NOTHING,
+    SCALER_TARGET_MISSING,
+    SERVICE_SELECTS_NOTHING,
+    MONITOR_SELECTS_NOTHING,
+    API_REJECTS,
+    VERSION_REMOVED,
+    UNKNOWN_FIELD,
+    KEY_TWICE,
+    EXCEPTION_UNFIT,
+)
+
+
+def _among(landscape: Landscape) -> str:
+    return "" if landscape.complete else " among these manifests"

@@ -1,0 +1,227 @@
+"""Services that use real libraries (`e2e/profiles/libraries`): one binary, each service in a leaking and a repaired form,
+and healthy ones that grow. The lines that leak carry a comment, so that the sources cannot disagree with the truth.
+
+    //truth:SHAPE/SERVICE    the line that is right, and what has to be called there
+    //way:SERVICE            a line that leads there, which counts as right as well
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leakwarden.core.profile.pprof import Profile, decode
+from leakwarden.core.profile.suspects import Capture
+from tests.profiles.building import FIXTURES, BuildFailed, get, signals_of
+from tests.profiles.truth import SOURCES
+from tests.profiles.unseen import Judged, Known, grows, judge, markdown
+
+CODE = SOURCES / "libraries"
+VERSIONS = ("go1.26.8", "go1.27.4")
+RATE = 20  # requests per second, as a small service has them
+WARM, PAUSE, MOMENTS = 6.0, 5.0, 3  # s of load before the first capture, s between captures, and how many
+AT_ONCE = 2
+HEALTHY = (
+    "healthy_users",
+    "healthy_polls",
+    "healthy_backpressure",
+    "healthy_cache_fills",
+    "healthy_shards",
+    "healthy_warmup",
+)
+
+_TRUTH = re.compile(r"//truth:(\w+)/(\w+)\s*$")
+_WAY = re.compile(r"//way:(\w+)\s*$")
+
+
+@dataclass(slots=True)
+class Truth:
+    """What is true of a leaking service."""
+
+    shape: str
+    lines: list[str] = field(default_factory=list)
+    way: list[str] = field(default_factory=list)
+
+
+def truths() -> dict[str, Truth]:
+    """By service. Raises ValueError where a way leads to no truth."""
+    found: dict[str, Truth] = {}
+    ways: dict[str, list[str]] = {}
+    for path in sorted(CODE.rglob("*.go")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            place = f"{path.relative_to(CODE).as_posix()}:{number}"
+            if match := _TRUTH.search(line):
+                found.setdefault(match[2], Truth(match[1])).lines.append(place)
+            if match := _WAY.search(line):
+                ways.setdefault(match[1], []).append(place)
+    if unknown := sorted(set(ways) - set(found)):
+        raise ValueError(f"these have a way and no truth: {', '.join(unknown)}")
+    for name, places in ways.items():
+        found[name].way += places
+    return found
+
+
+def forms() -> list[tuple[str, str]]:
+    """Every service with the form it is run in."""
+    return [(name, form) for name in sorted(truths()) for form in ("leak", "repaired")] + [
+        (name, "healthy") for name in HEALTHY
+    ]
+
+
+def build(chosen: Sequence[str], versions: Sequence[str] = VERSIONS) -> None:
+    """Run the services and keep their profiles; those that were not chosen stay. Raises BuildFailed."""
+    for version in versions:
+        with tempfile.TemporaryDirectory(prefix="libraries-") as scratch:
+            binary = Path(scratch) / "corpus"
+            _compile(version, binary)
+            kept = archived(version) if (FIXTURES / f"libraries-{version}.tar.xz").exists() else {}
+            manifest = json.loads(kept.pop("manifest.json", b"{}"))
+            wanted = [each for each in forms() if not chosen or each[0] in chosen]
+            with _started([str(binary), "-upstream"]) as (line, _), ThreadPoolExecutor(AT_ONCE) as pool:
+                running = {pool.submit(_run, binary, name, form, line): (name, form) for name, form in wanted}
+                for number, done in enumerate(as_completed(running), 1):
+                    name, form = running[done]
+                    try:
+                        facts, profiles = done.result()
+                    except (BuildFailed, OSError) as error:
+                        print(f"{version}: {name}/{form}: {error}", file=sys.stderr, flush=True)
+                        continue
+                    kept = {path: body for path, body in kept.items() if not path.startswith(f"{name}/{form}/")}
+                    kept |= {f"{name}/{form}/{kind}": body for kind, body in profiles.items()}
+                    manifest[f"{name}/{form}"] = facts
+                    print(
+                        f"{version}: {number}/{len(running)} {name}/{form} {facts['signals']}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
+            _write(version, kept, manifest)
+
+
+def _compile(version: str, binary: Path) -> None:
+    done = subprocess.run(
+        # No path of this machine belongs in a fixture.
+        ["go", "build", "-trimpath", "-o", str(binary), "./cmd/corpus"],
+        cwd=CODE,
+        env={**os.environ, "GOTOOLCHAIN": version, "CGO_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise BuildFailed(f"{version} does not build the services: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _run(binary: Path, name: str, form: str, up: str) -> tuple[dict[str, object], dict[str, bytes]]:
+    command = [str(binary), "-case", name, "-up", up, *(["-repaired"] if form == "repaired" else [])]
+    users = ["-users"] if name == "healthy_users" else []
+    with _started(command) as (line, service):
+        address = line.split()[1]
+        asking = [str(binary), "-load", f"http://{address}/work", "-rate", str(RATE), *users]
+        with _running(asking):
+            time.sleep(WARM)
+            profiles: dict[str, bytes] = {}
+            signals: dict[str, list[int]] = {}
+            first = time.monotonic()
+            for moment in range(1, MOMENTS + 1):
+                time.sleep(PAUSE if moment > 1 else 0.0)
+                profiles[f"goroutine-{moment}.pb"] = get(address, "goroutine")
+                seconds = time.monotonic() - first
+                profiles[f"heap-{moment}.pb"] = get(address, "heap?gc=1")
+                for signal, value in signals_of(service.pid, address).items():
+                    signals.setdefault(signal, []).append(value)
+            if leaked := get(address, "goroutineleak", absent=b""):
+                profiles["goroutineleak.pb"] = leaked
+            if service.poll() is not None:
+                raise BuildFailed("it ended by itself")
+    return {"seconds": round(seconds, 3), "signals": signals}, profiles
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    # A group of its own: a service of this corpus starts commands and does not wait for them.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A program that says where it listens."""
+    with _running(command) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.strip():
+            raise BuildFailed("it did not start")
+        yield line.strip(), process
+
+
+def archived(version: str) -> dict[str, bytes]:
+    with tarfile.open(FIXTURES / f"libraries-{version}.tar.xz") as archive:
+        return {m.name: body.read() for m in archive.getmembers() if (body := archive.extractfile(m)) is not None}
+
+
+def _write(version: str, members: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+    # Neighbours that are alike compress to little: all profiles of one kind stand together.
+    entries = sorted(members.items(), key=lambda pair: (pair[0].rpartition("/")[2], pair[0]))
+    entries.append(("manifest.json", json.dumps(dict(sorted(manifest.items())), indent=1).encode()))
+    with tarfile.open(FIXTURES / f"libraries-{version}.tar.xz", "w:xz", preset=9) as archive:
+        for name, body in entries:
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+
+
+def known(version: str, moments: Sequence[int] = (1, MOMENTS)) -> list[Known]:
+    """Every service with its truth, by the captures of these moments."""
+    true = truths()
+    members = archived(version)
+    found = []
+    for key, facts in json.loads(members["manifest.json"]).items():
+        name, form = key.split("/")
+        if form != "healthy" and name not in true:
+            continue
+
+        def of(kind: str, key: str = key) -> list[Profile]:
+            return [decode(members[f"{key}/{kind}-{n}.pb"]) for n in moments if f"{key}/{kind}-{n}.pb" in members]
+
+        leaked = members.get(f"{key}/goroutineleak.pb")
+        truth = true.get(name, Truth(""))
+        found.append(
+            Known(
+                f"{name}/{form}",
+                form == "leak",
+                (*truth.lines, *truth.way),
+                (truth.shape,),
+                Capture(of("goroutine"), of("heap"), decode(leaked) if leaked else None, facts["seconds"]),
+                frozenset(s for s, ends in facts["signals"].items() if grows(s, float(ends[0]), float(ends[-1]))),
+            )
+        )
+    return found
+
+
+def judged(version: str) -> list[Judged]:
+    return [judge(each) for each in known(version)]
+
+
+def table(version: str) -> str:
+    return markdown(judged(version))
+
+
+__all__ = ["HEALTHY", "VERSIONS", "build", "forms", "judged", "known", "table", "truths"]

@@ -1,0 +1,148 @@
+"""The table of libraries: each row is found by its calls, whatever the version, and says what has to be called."""
+
+from __future__ import annotations
+
+import pytest
+
+from leakwarden.core.profile.catalogue import CATALOGUE, row_made_by, rows_running, shape_of
+from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
+from leakwarden.core.profile.modules import generated, launches, module, serves
+from leakwarden.core.profile.shapes import Shape, called, within
+from leakwarden.core.profile.stacks import Group
+from tests.unit.profile.profile_builders import stack
+
+EVERY = (*LIBRARIES, *WAITING)
+
+
+def named(shape: Shape) -> str:
+    return shape.name
+
+
+@pytest.mark.parametrize("shape", EVERY, ids=named)
+def test_a_row_says_what_to_call_and_where_that_is_written(shape: Shape) -> None:
+    assert shape.docs.startswith("https://")
+    assert shape.modules or shape.waits
+    assert shape.acquires or shape.goroutines or shape.waits
+    assert shape.title
+    assert shape.why
+    assert shape.fix
+    for path in shape.modules:
+        assert not path.rstrip("0123456789").endswith("/v"), f"{path} holds a version"
+
+
+@pytest.mark.parametrize("shape", [shape for shape in EVERY if shape.acquires], ids=named)
+def test_a_row_is_found_by_each_of_its_calls_in_any_version(shape: Shape) -> None:
+    path, last = shape.modules[0].rpartition("/")[::2]
+    written = f"{path}/{last.replace('.', '%2e')}".lstrip("/")  # as the compiler writes it
+    for name in shape.acquires:
+        kind, dot, method = name.rpartition(".")
+        call = f"(*{kind or 'Any'}).{method}" if dot else name
+        for version in ("", "/v2", "/v9"):
+            function = f"{shape.modules[0]}{version}.{call}" if version else f"{written}.{call}"
+            assert shape.made_by(function), function
+            assert shape.made_by(f"{shape.modules[0]}{version}/internal/deep.{call}.func1"), function
+            assert row_made_by(function) is not None
+
+
+@pytest.mark.parametrize("shape", [shape for shape in EVERY if shape.goroutines], ids=named)
+def test_a_row_is_found_by_its_goroutines(shape: Shape) -> None:
+    place = CATALOGUE.index(shape)
+    for part in shape.goroutines:
+        body = part if part.startswith("(") else part.rstrip(".")
+        function = f"{shape.modules[0]}/x.{body}" if part.startswith("(") else f"{shape.modules[0]}/{body}.(*T).run"
+        assert place in rows_running(function), function
+
+
+@pytest.mark.parametrize(
+    ("function", "rest"),
+    [
+        ("example.com/lib.New", ".New"),
+        ("example.com/lib/v2.New", ".New"),
+        ("example.com/lib/v2/sub.(*T).M", "/sub.(*T).M"),
+        ("example.com/lib/internal/pool.Get", "/internal/pool.Get"),
+        ("example.com/library.New", ""),
+        ("example.com/lib%2ev3.New", ".New"),
+    ],
+)
+def test_names_are_compared_without_module_and_version(function: str, rest: str) -> None:
+    assert within(function, ("example.com/lib",)) == rest
+
+
+def test_gos_own_packages_are_not_those_below_them() -> None:
+    assert within("net.Dial", ("net",)) == ".Dial"
+    assert within("net/http.Get", ("net",)) == ""
+    assert within("net/http/internal/http2.(*clientStream).doRequest", ("net/http",))
+
+
+def test_a_method_of_any_type_and_one_of_a_type_are_told_apart() -> None:
+    assert called("/sub.(*T).Watch", (".Watch",))
+    assert called(".(*Pool[...]).Acquire", ("Pool.Acquire",))
+    assert not called(".(*T).Watch", ("Watch",))
+    assert not called(".Watch", (".Watch",))
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "expected"),
+    [
+        ("github.com/jackc/pgx/v5/pgxpool", "/go/pkg/mod/github.com/jackc/pgx/v5@v5.13.0/pgxpool/pool.go", "github.com/jackc/pgx"),
+        ("github.com/jackc/pgx/v5/pgxpool", "github.com/jackc/pgx/v5@v5.13.0/pgxpool/pool.go", "github.com/jackc/pgx"),
+        ("github.com/IBM/sarama", "/go/pkg/mod/github.com/!i!b!m/sarama@v1.45.0/client.go", "github.com/IBM/sarama"),
+        ("github.com/redis/go-redis/v9/internal/pool", "/src/vendor/github.com/redis/go-redis/v9/internal/pool/conn.go",
+         "github.com/redis/go-redis"),
+        ("golang.org/x/sync/semaphore", "/src/vendor/golang.org/x/sync/semaphore/semaphore.go", "golang.org/x/sync"),
+        ("google.golang.org/grpc/internal/transport", r"C:\go\pkg\mod\google.golang.org\grpc@v1.85.0\a.go", "google.golang.org/grpc"),
+    ],
+)  # fmt: skip
+def test_the_module_of_a_call_is_read_from_its_path(path: str, file: str, expected: str) -> None:
+    assert module(path, file) == expected
+
+
+def test_launchers_are_looked_through() -> None:
+    assert launches("sync.(*WaitGroup).Go.func1")
+    assert launches("golang.org/x/sync/errgroup.(*Group).Go.func1")
+    assert launches("k8s.io/apimachinery/pkg/util/wait.(*Group).Start.func1")
+    assert not launches("sync.(*WaitGroup).Wait")
+
+
+@pytest.mark.parametrize(
+    "file", ["a/b.pb.go", "b_grpc.pb.go", "x/zz_generated.deepcopy.go", "y_gen.go", "q/users.sql.go", "mocks/a.go"]
+)
+def test_generated_code_is_known_by_its_file(file: str) -> None:
+    assert generated(file)
+    assert not generated("internal/generate/main.go")
+
+
+def test_goroutines_of_requests_are_known_by_their_root() -> None:
+    assert serves(stack(["main.handle@1", "net/http.HandlerFunc.ServeHTTP@2", "net/http.(*conn).serve@3"]))
+    assert serves(stack(["main.rpc@1", "google.golang.org/grpc.(*Server).handleStream@2"]))
+    assert not serves(stack(["main.loop@1"]))
+
+
+def group(*calls: str, operation: str = "runtime.selectgo") -> Group:
+    return Group(operation, stack(calls), 1)
+
+
+@pytest.mark.parametrize(
+    ("calls", "name"),
+    [
+        (["google.golang.org/grpc/internal/grpcsync.(*CallbackSerializer).run@114"], "GrpcConnectionNotClosed"),
+        (["k8s.io/client-go/tools/cache.(*Reflector).startResync@450"], "InformerNotStopped"),
+        (["k8s.io/apimachinery/pkg/watch.(*StreamWatcher).receive@114"], "WatchNotStopped"),
+        (["github.com/redis/go-redis/v9.(*channel).initHealthCheck.func1@723"], "RedisPubSubNotClosed"),
+        (["go.opentelemetry.io/otel/sdk/trace.(*batchSpanProcessor).processQueue@328", "sync.(*WaitGroup).Go.func1@258"],
+         "TracerProviderNotShutDown"),
+        (["golang.org/x/sync/semaphore.(*Weighted).Acquire@80", "github.com/jackc/puddle/v2.(*Pool[...]).acquire@361",
+          "github.com/jackc/pgx/v5/pgxpool.(*Pool).Acquire@644"], "PgxConnectionNotReleased"),
+        (["golang.org/x/sync/semaphore.(*Weighted).Acquire@80", "main.work@9"], "SemaphoreNotReleased"),
+        (["os/exec.(*Cmd).watchCtx@808"], "CommandNotWaited"),
+        (["net/http/internal/http2.(*clientStream).writeRequest@1380", "net/http/internal/http2.(*clientStream).doRequest@1"],
+         "Http2BodyNotClosed"),
+        (["net/http.(*http2clientStream).writeRequest@1380", "net/http.(*http2clientStream).doRequest@1"], "Http2BodyNotClosed"),
+        (["io.(*pipe).write@1", "main.copy@2"], "PipeNotClosed"),
+        (["example.com/unheard/of.(*Client).loop@3"], "SelectNeverWoken"),
+    ],
+)  # fmt: skip
+def test_goroutines_of_real_libraries_are_told_apart(calls: list[str], name: str) -> None:
+    shape = shape_of(group(*calls))
+    assert shape is not None
+    assert shape.name == name
