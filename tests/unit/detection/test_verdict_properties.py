@@ -166,7 +166,7 @@ def test_a_process_that_warms_up_to_a_plateau_is_not_a_leak(seed: int) -> None:
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("inf")])
 def test_a_limit_that_is_none_is_judged_as_no_limit_is_and_nothing_is_exhausted(limit: float) -> None:
-    climb = np.arange(500.0)
+    climb = np.append(np.full(240, 100.0), np.round(np.geomspace(100, 6000, 240)))
 
     assert said(judged(series(climb, limit=limit))) == said(judged(series(climb, limit=None)))
     assert worst(judged(series(climb, limit=None))) == LEAKING
