@@ -43,6 +43,10 @@ e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up); B
 	cd e2e/services && go vet ./... && go test ./...
 	@BUDGET="$(BUDGET)" RETRY="$(or $(RETRY),1)" e2e/run.sh
 
+.PHONY: tune
+tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
+	$(BIN)/python -m tests.bench.tune
+
 .PHONY: bench
 bench: $(VENV)/.ready ## The detector against labelled series and the usual rules; writes its figures into the docs
 	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record

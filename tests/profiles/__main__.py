@@ -21,7 +21,13 @@ def main() -> int:
     libraries.add_argument("--go", action="append", metavar="VERSION", help="only this Go version (repeatable)")
     libraries.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
+    commands.add_parser("readme", help="write the tables of README.md from the profiles")
     arguments = parser.parse_args()
+    if arguments.command == "readme":
+        from tests.profiles.readme import write
+
+        write()
+        return 0
     if arguments.unseen is not None:
         return _unseen(arguments.unseen)
     if arguments.command is None:

@@ -195,8 +195,15 @@ def test_a_function_that_the_library_calls_back_was_given_to_it_elsewhere() -> N
     assert (found.function, found.line, found.shape) == ("main.(*tenants).reconcile", 28, "InformerNotStopped")
 
 
-WORKER = ["runtime.selectgo@1", Frame("example.net/kit/worker.(*Worker).loop", "/kit/worker/worker.go", 21)]
-STARTED = [Frame("example.net/kit/worker.Start", "/kit/worker/worker.go", 12), "main.send@8", *SERVED]
+WORKER: list[Frame | str] = [
+    "runtime.selectgo@1",
+    Frame("example.net/kit/worker.(*Worker).loop", "/kit/worker/worker.go", 21),
+]
+STARTED: list[Frame | str] = [
+    Frame("example.net/kit/worker.Start", "/kit/worker/worker.go", 12),
+    "main.send@8",
+    *SERVED,
+]
 
 
 @pytest.mark.parametrize("modules", [(), ("example.net/kit",)])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from leakwarden.core.profile.catalogue import CATALOGUE
-from tests.profiles.building import VERSIONS
+from tests.profiles import libraries
+from tests.profiles.building import FIXTURES, VERSIONS
+from tests.profiles.readme import README, written
 from tests.profiles.scoring import Result, markdown, results
 from tests.profiles.truth import programs
+from tests.profiles.unseen import wrong as wrong_of
 
 taken = cache(results)
 
@@ -62,5 +64,29 @@ def test_a_suspect_is_right_as_often_as_its_confidence_says(confidence: str, lea
 
 
 def test_the_readme_shows_this_score() -> None:
-    readme = (Path(__file__).parents[2] / "profiles" / "README.md").read_text(encoding="utf-8")
-    assert markdown({version: taken(version) for version in VERSIONS}) in readme
+    text = README.read_text(encoding="utf-8")
+    score = markdown({version: taken(version) for version in VERSIONS})
+    assert written(text, {"score": score}) == text
+
+
+@pytest.mark.parametrize("version", [v for v in libraries.VERSIONS if (FIXTURES / f"libraries-{v}.tar.xz").exists()])
+def test_services_of_real_libraries_are_named_and_their_healthy_likes_are_not_accused(version: str) -> None:
+    judged = libraries.judged(version)
+    leaking = [each for each in judged if each.known.leaks]
+    assert sum(each.first_right(each.operator) for each in leaking) / len(leaking) >= 0.9, wrong_of(judged)
+    assert [each.known.name for each in leaking if not each.command.suspects] == [], "nothing that grows is silent"
+    accused = [
+        each.known.name
+        for each in judged
+        if not each.known.leaks and any(s.confidence.value != "Low" for s in each.command.suspects)
+    ]
+    assert accused == []
+    text = README.read_text(encoding="utf-8")
+    assert libraries.table(version) in text
+
+
+def test_every_service_of_the_libraries_has_a_truth_that_the_catalogue_knows() -> None:
+    true = libraries.truths()
+    assert len(true) >= 36
+    names = {shape.name for shape in CATALOGUE}
+    assert {name: truth.shape for name, truth in true.items() if truth.shape not in names} == {}

@@ -42,8 +42,9 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
     waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
     wanted = {receiver(line.place.frame.function) for line in waiting if line.place is not None} - {""}
     found: list[Line] = []
-    for line in every:
-        if line.shape is MUTEX or line in accused:
+    known = set(accused)
+    for line in every if wanted else ():
+        if line.shape is MUTEX or line in known:
             continue
         # One that was there in both captures: a holder that moves on is no reason to wait for ever.
         for one in line.standing:
@@ -125,7 +126,7 @@ def _pool_holders(accused: Sequence[Line], every: Sequence[Line], origins: Origi
     known = [line for line in accused if line.shape in _HOLDERS]
     found = []
     for line in every:
-        if line.shape not in _HOLDERS or line in accused or line.series.last < 1:
+        if line.shape not in _HOLDERS or line in known or line.series.last < 1:
             continue
         if line.place is None and (origin := origins.of(line.shape, line.module)) is not None:
             line.place, line.certain = origin.place, origin.certain

@@ -98,7 +98,7 @@ def beyond_noise(series: Series) -> bool:
     return grown >= max(FEW, DEVIATIONS * math.sqrt(max(0.0, series.started) + max(0.0, series.last)))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Standing:
     """The goroutines at one stack."""
 

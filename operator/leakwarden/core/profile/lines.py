@@ -31,7 +31,7 @@ MULTIPLES = 6
 ALIKE = 0.12
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Line:
     """Goroutines that one line explains. `place` None: no line of the team's was found."""
 
@@ -47,12 +47,16 @@ class Line:
     later: bool = False  # a victim whose cause is known
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
+    _summed: tuple[int, Series] | None = None  # over how many stacks
+
     @property
     def series(self) -> Series:
-        total = self.standing[0].series
-        for one in self.standing[1:]:
-            total = total.plus(one.series)
-        return total
+        if self._summed is None or self._summed[0] != len(self.standing):
+            total = self.standing[0].series
+            for one in self.standing[1:]:
+                total = total.plus(one.series)
+            self._summed = len(self.standing), total
+        return self._summed[1]
 
     @property
     def explains(self) -> float:

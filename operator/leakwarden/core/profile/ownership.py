@@ -186,10 +186,11 @@ class Ownership:
             for sample in profile.samples:
                 stack = sample.stack
                 for n in range(1, len(stack)):
+                    if not hands_on(stack[n - 1].function):
+                        continue
                     path = package(stack[n].function)
                     if (
-                        hands_on(stack[n - 1].function)
-                        and path != "main"
+                        path != "main"
                         and path not in found
                         and self.of(stack[n]) is CodeOwner.TEAM
                         and any(self.of(frame) is CodeOwner.TEAM for frame in stack[: n - 1])

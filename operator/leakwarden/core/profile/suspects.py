@@ -58,11 +58,12 @@ def explain(
     lines = lines_of(capture, ownership, origins) if capture.goroutines else []
     grown = sum(max(0.0, one.series.grown) for line in lines for one in line.standing)
     mark_load(lines)
-    accused = [line for line in lines if _notable(line, lines, growing)]
+    total = sum(line.series.last for line in lines)
+    accused = [line for line in lines if _notable(line, total, growing)]
     accused = located(accused, origins)
     mark_load([*accused, *(line for line in lines if line.load)])
     accused = order_causes(accused, lines, origins, ownership)
-    _mark_holders([*accused, *(line for line in lines if line not in accused)], growing)
+    _mark_holders(list({id(line): line for line in (*accused, *lines)}.values()), growing)
     times = tuple(profile.taken for profile in capture.goroutines)
     named = [(line, _suspect(line, grown, capture, _verdict(line, growing), times)) for line in accused]
     named_modules = _modules(accused, ownership)
@@ -111,7 +112,7 @@ def _verdict(line: Line, growing: frozenset[str]) -> bool:
     )
 
 
-def _notable(line: Line, every: Sequence[Line], growing: frozenset[str]) -> bool:
+def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
     """Whether the goroutines at one line are worth a word."""
     series = line.series
     if line.leaked >= FEW:
@@ -123,7 +124,6 @@ def _notable(line: Line, every: Sequence[Line], growing: frozenset[str]) -> bool
     if line.shape is SERVED:
         return False
     accused = "goroutines" in growing or bool(line.shape.holds & growing)
-    total = sum(other.series.last for other in every)
     # A leak of ten an hour gains nothing within seconds, nor does any leak while nothing calls it.
     stays = len(series.values) < 2 or series.last >= series.first * STAYING
     if accused and stays and series.last >= NOTABLE * total:
@@ -207,19 +207,13 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
             (piled and not held.specific, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
             suspect,
         ))  # fmt: skip
-    found: list[Suspect] = []
+    found: dict[tuple[str, str, int], Suspect] = {}
     for _, suspect in sorted(entries, key=lambda pair: pair[0]):
-        at = next((n for n, other in enumerate(found) if _same(suspect, other)), None)
-        if at is None:
-            found.append(suspect)
-        elif suspect.confidence.rank < found[at].confidence.rank:
-            found[at] = replace(found[at], confidence=suspect.confidence)
-    # Stable: within one confidence the order above stays. A cause stays before its victims, whatever their rank.
-    return found
-
-
-def _same(a: Suspect, b: Suspect) -> bool:
-    return (a.function, a.file, a.line) == (b.function, b.file, b.line)
+        at = (suspect.function, suspect.file, suspect.line)
+        before = found.setdefault(at, suspect)
+        if suspect.confidence.rank < before.confidence.rank:
+            found[at] = replace(before, confidence=suspect.confidence)
+    return list(found.values())
 
 
 def _outside(capture: Capture) -> Suspect:
