@@ -43,10 +43,22 @@ e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up); B
 	cd e2e/services && go vet ./... && go test ./...
 	@BUDGET="$(BUDGET)" RETRY="$(or $(RETRY),1)" e2e/run.sh
 
+.PHONY: tune
+tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
+	$(BIN)/python -m tests.bench.tune
+
 .PHONY: bench
 bench: $(VENV)/.ready ## The detector against labelled series and the usual rules; writes its figures into the docs
 	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record
 	$(BIN)/python -m tests.docs
+
+.PHONY: audit-bench
+audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside kube-score's where Go can build it
+	$(BIN)/python -m tests.bench.audit
+
+.PHONY: audit-fuzz
+audit-fuzz: $(VENV)/.ready ## 20,000 mutations of manifests: none ends in a traceback, in silence or in an unknown exit code
+	LEAKWARDEN_FUZZ=20000 $(BIN)/pytest -q -n auto tests/unit/cli/audit/test_fuzz.py
 
 .PHONY: demo
 demo: $(VENV)/.ready ## The main job before your eyes: a leaking service is found, evicted and verified
@@ -61,8 +73,9 @@ pictures: $(VENV)/.ready ## Draw the pictures of the documentation; installs Chr
 	$(BIN)/python -m tests.docs --pictures
 
 .PHONY: crds
-crds: $(VENV)/.ready ## Generate crds/ from the models
+crds: $(VENV)/.ready ## Generate crds/ from the models, and the chart's copy of them
 	$(BIN)/leakwarden crd -o crds
+	cp crds/*.yaml charts/leakwarden/files/crds/
 
 .PHONY: cluster-up
 cluster-up: ## Bring a cluster up: kind, your KUBECONFIG, or a local node without an engine

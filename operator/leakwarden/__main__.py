@@ -18,6 +18,7 @@ COMMANDS = {
     "watch": "leakwarden.cli.watch.command",
     "soak": "leakwarden.cli.soak.command",
     "capacity": "leakwarden.cli.capacity.command",
+    "diagnose": "leakwarden.cli.diagnose.command",
     "run": "leakwarden.cli.run",
     "check": "leakwarden.cli.check",
     "audit": "leakwarden.cli.audit.command",

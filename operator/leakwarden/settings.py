@@ -97,9 +97,13 @@ class Settings(BaseModel):
     # Guards of the whole installation; the chart's `guards`.
     max_concurrent: int = Field(default=1, ge=1, le=100)
     """The most Deployments that may have an action under way at one time."""
-    slot_time: float = Field(default=1800.0, ge=60, le=86_400)  # s that one action counts among max_concurrent
-    namespace_policies: int = Field(default=100, ge=1, le=10_000)  # in force at once, the oldest
-    namespace_reports: int = Field(default=2000, ge=100, le=100_000)  # LeakReports kept in memory
+    slot_time: float = Field(default=1800.0, ge=60, le=86_400)
+    """How long one action counts among those under way at the most: a policy whose verification takes a day
+    holds up nobody else."""
+    namespace_policies: int = Field(default=100, ge=1, le=10_000)
+    """The most policies of one namespace that are in force at once, the oldest; the others say so (LimitExceeded)."""
+    namespace_reports: int = Field(default=2000, ge=100, le=100_000)
+    """The most LeakReports of one namespace that are read; in a namespace with more nothing is done."""
     namespace_actions: int = Field(default=10, ge=1, le=10_000)
     """The most actions in one namespace within the window."""
     cluster_actions: int = Field(default=20, ge=1, le=10_000)

@@ -19,6 +19,7 @@ from leakwarden.core.promql import (
     confine,
     literal_regex,
     matcher,
+    narrowed,
     why_it_never_objects,
 )
 
@@ -344,3 +345,15 @@ def test_a_veto_that_can_never_object_is_found(query: str, why: str) -> None:
 )  # fmt: skip
 def test_of_a_veto_that_may_object_nothing_is_said(query: str) -> None:
     assert why_it_never_objects(query, "shop") == ""
+
+
+def test_a_confined_query_is_narrowed_further_in_every_selector_and_stays_confined() -> None:
+    confined = confine("sum by (pod) (a) / sum by (pod) (b offset 1m)", "shop")
+    found = narrowed(confined, {"cluster": "x"})
+    assert found.count('cluster="x"') == found.count('namespace="shop"') == 2
+    assert narrowed(confined, {}) == confined
+
+
+def test_a_label_that_promql_does_not_have_narrows_nothing() -> None:
+    with pytest.raises(PromQLError):
+        narrowed(confine("a", "shop"), {"no-label": "x"})

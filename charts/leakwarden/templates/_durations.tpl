@@ -18,6 +18,7 @@
 {{- $asked := list
   (list "interval" .Values.interval "1s" "1h")
   (list "bucket" .Values.bucket "1s" "1h")
+  (list "guards.slotTime" $guards.slotTime "1m" "24h")
   (list "guards.window" $guards.window "1m" "168h")
   (list "guards.quietAfterStart" $guards.quietAfterStart "0s" "24h")
   (list "guards.storm.window" $guards.storm.window "10s" "24h")

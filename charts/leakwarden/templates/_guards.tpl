@@ -2,6 +2,12 @@
 {{- define "leakwarden.guards.env" -}}
 - name: LEAKWARDEN_MAX_CONCURRENT
   value: {{ .Values.guards.maxConcurrent | int | quote }}
+- name: LEAKWARDEN_SLOT_TIME
+  value: {{ .Values.guards.slotTime | quote }}
+- name: LEAKWARDEN_NAMESPACE_POLICIES
+  value: {{ .Values.guards.namespacePolicies | int | quote }}
+- name: LEAKWARDEN_NAMESPACE_REPORTS
+  value: {{ .Values.guards.namespaceReports | int | quote }}
 - name: LEAKWARDEN_NAMESPACE_ACTIONS
   value: {{ .Values.guards.namespaceActions | int | quote }}
 - name: LEAKWARDEN_CLUSTER_ACTIONS

@@ -3,7 +3,7 @@
 {{- $endpoints := list -}}
 {{- range .Values.prometheus -}}
 {{- $directory := printf "%s/%s" (include "leakwarden.credentialsDirectory" $) .name -}}
-{{- $endpoint := pick . "name" "url" "default" "timeout" "namespaceLabel" "podLabel" "containerLabel" "headers" "bearerTokenFile" -}}
+{{- $endpoint := pick . "name" "url" "default" "timeout" "namespaceLabel" "podLabel" "containerLabel" "matchers" "headers" "bearerTokenFile" -}}
 {{- if not $endpoint.bearerTokenFile }}{{ $_ := unset $endpoint "bearerTokenFile" }}{{ end -}}
 {{- with .bearerToken }}{{ $_ := set $endpoint "bearerTokenFile" (printf "%s/token" $directory) }}{{ end -}}
 {{- with .basic -}}

@@ -17,10 +17,12 @@ def add_parser(commands: Any) -> None:
         help="list the audit's checks, or explain one",
         description="List the checks of the audit with their ids, or show the page of one: why it matters, how to mend it,"
         " and where it is from.",
-        epilog="exit codes: 0 shown; 2 there is no such check",
+        epilog="-o admission prints a ValidatingAdmissionPolicy of the checks that CEL can decide, and a binding that warns\n"
+        "and audits: leakwarden checks -o admission | kubectl apply -f -\n\nexit codes: 0 shown; 2 there is no such check",
     )
     parser.add_argument("check", nargs="?", metavar="ID|NAME", help="one check, such as LW101 or ReadinessProbeMissing")
-    parser.add_argument("-o", "--output", choices=("table", "json", "markdown"), default="table")
+    parser.add_argument("-o", "--output", choices=("table", "json", "markdown", "admission"), default="table")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=run)
 
 
@@ -38,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
             said = printable(arguments.check[:60])
             print(f"leakwarden checks: there is no check {said}; leakwarden checks lists them", file=sys.stderr)
             return UNKNOWN
+    if arguments.output == "admission":
+        return _admission()
     pages = [page(check) for check in checks]
     if arguments.output == "json":
         fields = [
@@ -65,4 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
         width = max(len(check.name) for check in checks)
         for each in pages:
             print(f"{each.check.id}  {each.check.name:<{width}}  {each.title}")
+    return SHOWN
+
+
+def _admission() -> int:
+    import yaml
+
+    from leakwarden.core.audit.admission_policy import admission_policy
+
+    print(yaml.safe_dump_all(admission_policy(), sort_keys=False, width=200, explicit_start=True), end="")
     return SHOWN

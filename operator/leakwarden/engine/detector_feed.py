@@ -13,12 +13,25 @@ from typing import TypeAlias
 
 import numpy as np
 
-from leakwarden.core.detection.detector import VERDICTS, Context, DetectorState, Key, NewReadings, advance, judge
+from leakwarden.api.v1alpha1.signal import SignalType
+from leakwarden.core.detection.because import because
+from leakwarden.core.detection.detector import (
+    LEAKING,
+    SUSPECT,
+    VERDICTS,
+    Context,
+    DetectorState,
+    Key,
+    NewReadings,
+    advance,
+    judge,
+)
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import incarnation_start
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.resampling import aligned, of_process
 from leakwarden.core.detection.rollups import Ints
+from leakwarden.core.detection.runs_out import runs_out
 from leakwarden.core.model.judgement import Interval
 from leakwarden.core.model.readings import Floats, Sampled, SeriesKey
 from leakwarden.core.model.readings import Points as Series
@@ -200,12 +213,35 @@ class Detection:
         # As lists: taking numbers out of arrays one by one costs ten times as much.
         growth = _intervals(judged.growth_low * stretch, judged.growth_high * stretch)
         seconds = _intervals(judged.seconds_low / stretch, judged.seconds_high / stretch)
-        limits = [None if limit != limit else limit for limit in self._state.rows.limit[: len(keys)].tolist()]
-        told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, strict=True)
+        limits = [None if limit != limit else limit for limit in self._state.rows.bound[: len(keys)].tolist()]
+        weighed = ["" for _ in keys]
+        for row in np.flatnonzero(judged.verdict >= SUSPECT).tolist():
+            left = float(judged.seconds_low[row]) / stretch
+            weighed[row] = because(self._state, row, int(judged.width[row]), int(judged.reason[row]), left)
+            if self._state.rows.past[row] and judged.verdict[row] >= LEAKING:
+                weighed[row] = "; ".join(text for text in (weighed[row], self._runs_out(row, growth[row])) if text)
+        told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, weighed, strict=True)
         return {
-            (key.signal, key.uid, key.container): GrowthFinding(VERDICTS[code], _REASONS[reason], grows, left, limit)
-            for key, code, reason, grows, left, limit in told
+            (key.signal, key.uid, key.container): GrowthFinding(
+                VERDICTS[code], _REASONS[reason], grows, left, limit, why
+            )
+            for key, code, reason, grows, left, limit, why in told
         }
+
+    def _runs_out(self, row: int, growth: Interval | None) -> str:
+        """What will run out first of a process whose signal has no limit."""
+        key, rows = self._state.keys[row], self._state.rows
+        if growth is None:
+            return ""
+        memory_left = memory_per_hour = None
+        memory = self._state.row_of(key._replace(signal=str(SignalType.WORKING_SET), memory=True))
+        if memory is not None and np.isfinite(rows.bound[memory]):
+            memory_left = float(rows.bound[memory] - rows.value[memory])
+            slopes = self._state.widths.slope_low[memory]
+            if np.isfinite(slopes).any():
+                memory_per_hour = float(np.nanmax(slopes)) * self._stretch
+        middle = (growth.low + growth.high) / 2
+        return runs_out(key.signal, float(rows.value[row]), middle, memory_left, memory_per_hour)
 
     def _forget(self, snapshot: Snapshot) -> None:
         """Drop rows of processes that are gone and of signals that nobody asks any more, once they are a quarter: dropping

@@ -34,37 +34,28 @@ class Vetoes:
     """The answers of one tick's vetoes, by policy UID and the veto's name: the objection in words, empty where there is none.
 
     Each namespace has one query under way at a time, so that none keeps the others' waiting; one that was too slow ends the
-    turn of its namespace. The same query of one source is asked once. `until` in monotonic s.
+    turn of its namespace. The same query of one source is asked once. `within` is the time for all
+    of them together, in s.
     """
 
     source_of: Callable[[Policy], Metrics | str]
     now: float
-    until: float
+    within: float
+    slow: set[str] = field(default_factory=set)  # namespaces whose last query was too slow, in this tick or before
     answers: dict[tuple[str, str], str] = field(default_factory=dict)
     _same: dict[tuple[str, str], str] = field(default_factory=dict)  # by source and query
-    _late: set[str] = field(default_factory=set)  # namespaces
-
-    @property
-    def over(self) -> bool:
-        """Whether the tick's time for vetoes is over: what was not asked by then objects."""
-        return time.monotonic() >= self.until
-
-    def unasked(self, policies: Iterable[Policy]) -> list[Policy]:
-        """Those of the policies with a veto that was not asked yet, each once."""
-        found = {
-            policy.uid: policy
-            for policy in policies
-            if policy.spec is not None
-            and any((policy.uid, veto.name) not in self.answers for veto in policy.spec.vetoes)
-        }
-        return list(found.values())
+    _until: float = 0.0  # monotonic s
+    _late: set[str] = field(default_factory=set)  # namespaces, in this tick
 
     async def ask(self, policies: Iterable[Policy]) -> None:
-        """Ask all vetoes of these policies. What has no answer in time objects."""
+        """Ask all vetoes of these policies: first of the namespaces that were quick to answer so far, then of the others.
+        What has no answer in time objects."""
+        self._until = time.monotonic() + self.within
         by_namespace: dict[str, list[Policy]] = {}
-        for policy in self.unasked(policies):
+        for policy in policies:
             by_namespace.setdefault(policy.namespace, []).append(policy)
-        await asyncio.gather(*(self._ask_all(mine) for mine in by_namespace.values()))
+        for turn in (by_namespace.keys() - self.slow, by_namespace.keys() & self.slow):
+            await asyncio.gather(*(self._ask_all(by_namespace[namespace]) for namespace in sorted(turn)))
 
     async def _ask_all(self, policies: Sequence[Policy]) -> None:
         for policy in policies:
@@ -73,17 +64,21 @@ class Vetoes:
                     self.answers[policy.uid, veto.name] = await self._within(policy, veto)
 
     async def _within(self, policy: Policy, veto: Veto) -> str:
-        left = self.until - time.monotonic()
+        left = self._until - time.monotonic()
         if policy.namespace in self._late or left <= 0:
             return "it could not be asked: another query of the namespace took too long, or all of this tick did"
         try:
             return await asyncio.wait_for(self._ask(policy, veto), left)
         except TimeoutError:
-            self._late.add(policy.namespace)
+            self._too_slow(policy.namespace)
             return "it could not be asked: it was not answered in time"
         except Exception:  # a defect; one policy must not stop the others
             log.exception("asking a veto failed", extra={"policy": policy.key})
             return "it could not be asked"
+
+    def _too_slow(self, namespace: str) -> None:
+        self._late.add(namespace)
+        self.slow.add(namespace)
 
     async def _ask(self, policy: Policy, veto: Veto) -> str:
         """The objection in words; empty where there is none."""
@@ -100,7 +95,9 @@ class Vetoes:
             began = time.monotonic()
             self._same[source.name, query] = await self._answer(source, query)
             if time.monotonic() - began > SLOW:
-                self._late.add(policy.namespace)
+                self._too_slow(policy.namespace)
+            else:
+                self.slow.discard(policy.namespace)
         return self._same[source.name, query]
 
     async def _answer(self, source: Instant, query: str) -> str:
@@ -122,6 +119,7 @@ class GuardContext:
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0
     veto_within: float = VETO_WITHIN
+    _slow: set[str] = field(default_factory=set)  # namespaces whose vetoes were too slow when they were last asked
 
     @property
     def reads_silences(self) -> bool:
@@ -151,7 +149,7 @@ class GuardContext:
 
     def asking(self, now: float) -> Vetoes:
         """The vetoes of one tick, none of which was asked yet."""
-        return Vetoes(self.source_of, now, time.monotonic() + self.veto_within)
+        return Vetoes(self.source_of, now, self.veto_within, self._slow)
 
     async def _silences(self) -> Silences | None:
         if self.silences is None:

@@ -247,24 +247,21 @@ class Engine:
     async def _decide(
         self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
     ) -> tuple[list[Decision], Situation]:
-        """The plan, and what it was made by. Vetoes are asked last, for the actions to which everything else agrees: one that
-        objects may give another action its turn, whose vetoes are then asked."""
+        """The plan, and what it was made by. Vetoes are asked last and all at once, for the actions to which everything else
+        agrees: whichever of them comes to its turn, its vetoes were asked."""
         contained = partial(self.defects.contained, "planned")
         situation = self._situation(book, facts.snapshot)
         if self.lookout is None:
             return plan(facts.evaluations, situation, contained), situation
         vetoes = self.lookout.asking(facts.now)
-        known = {policy.uid: policy for policy in facts.policies.values()}
-        back = [known[uid] for each in returns if (uid := each.report.spec.policy.uid) in known]
         with self.defects.contained("asked about", *facts.policies.values()):
-            await vetoes.ask(back)
-            for _ in range(len(known) + 1):
-                around = replace(situation.surroundings, vetoes=vetoes.answers, unasked_agree=True)
-                would = plan(facts.evaluations, replace(situation, surroundings=around), contained)
-                asking = vetoes.unasked(d.candidate.policy for d in would if d.go or waits_for_evidence_only(d))
-                if not asking or vetoes.over:
-                    break
-                await vetoes.ask(asking)
+            around = replace(situation.surroundings, unasked_agree=True)
+            alone = plan(
+                facts.evaluations, replace(situation, surroundings=around), contained=contained, together=False
+            )
+            asking = {d.candidate.policy.uid for d in alone if d.go or waits_for_evidence_only(d)}
+            asking |= {each.report.spec.policy.uid for each in returns}
+            await vetoes.ask(policy for policy in facts.policies.values() if policy.uid in asking)
         self._around = replace(self._around, vetoes=dict(vetoes.answers))
         situation = self._situation(book, facts.snapshot)
         return plan(facts.evaluations, situation, contained), situation

@@ -260,6 +260,9 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "LEAKWARDEN_EVIDENCE_TIMEOUT": "15s",
         "LEAKWARDEN_EVIDENCE_MAX_GOROUTINES": "50000",
         "LEAKWARDEN_MAX_CONCURRENT": "1",
+        "LEAKWARDEN_SLOT_TIME": "30m",
+        "LEAKWARDEN_NAMESPACE_POLICIES": "100",
+        "LEAKWARDEN_NAMESPACE_REPORTS": "2000",
         "LEAKWARDEN_NAMESPACE_ACTIONS": "10",
         "LEAKWARDEN_CLUSTER_ACTIONS": "20",
         "LEAKWARDEN_BUDGET_WINDOW": "1h",
@@ -428,6 +431,7 @@ def test_a_mistake_is_refused_and_named(values: dict[str, Any], complaint: str) 
 DURATIONS = {
     "interval": "interval",
     "bucket": "bucket",
+    "guards.slotTime": "slot_time",
     "guards.window": "budget_window",
     "guards.quietAfterStart": "quiet_after_start",
     "guards.storm.window": "storm_window",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from leakwarden.adapters.prometheus.client import ALL_OR_NOTHING, PrometheusSour
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.promql import confine
 from leakwarden.core.signals.catalogue import CATALOGUE, Labels, render
 from leakwarden.engine.ports import Metrics
 from tests.integration.prometheus.fake_prometheus import FakePrometheus, prometheus, status
@@ -440,3 +442,22 @@ class TestLimits:
         fake.faults[self.LIMIT] = status(500)
         answer = await ask(source, users(limit=self.LIMIT))
         assert answer == QueryFailed("ServerError", "Prometheus main: it answered HTTP 500")
+
+
+async def test_a_prometheus_of_many_clusters_is_asked_for_one_of_them_by_every_selector(fake: FakePrometheus) -> None:
+    source = PrometheusSource(endpoint(fake, matchers={"cluster": 'a"b', "region": "eu"}), bucket=STEP)
+    try:
+        await ask(source, builtin(SignalType.DESCRIPTORS))
+        own = Query(
+            "PromQL/shop/1", confine("a * on (pod) group_left () b > 1", "shop"), None, frozenset({"shop"}), True
+        )
+        await ask(source, own)
+        await source.values(confine("sale_running", "shop", of_pods=False), START)
+    finally:
+        await source.close()
+    queries = [dict(each.params)["query"] for each in fake.asked]
+    assert len(queries) == 3
+    for query in queries:
+        selectors = [each.group() for each in re.finditer(r"\{(?:[^{}\"]|\"(?:\\.|[^\"\\])*\")*\}", query)]
+        assert selectors
+        assert all('cluster="a\\"b"' in each and 'region="eu"' in each for each in selectors), query

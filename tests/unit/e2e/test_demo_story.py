@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -181,7 +182,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def perform(monkeypatch: pytest.MonkeyPatch, outcome: list[str] | BaseException) -> int:
-    def performed(_: Screen) -> list[str]:
+    def performed(_: Screen, _record: Path | None) -> list[str]:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -217,6 +218,20 @@ def test_however_it_ends_the_load_is_stopped_and_a_line_says_why(
     assert errors.startswith(says)
     assert "Traceback" not in errors
     assert len(errors.splitlines()) <= 2
+
+
+def test_the_last_table_is_kept_where_the_command_line_says(
+    stopped: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Path | None] = []
+
+    def performed(_: Screen, record: Path | None) -> list[str]:
+        kept.append(record)
+        return []
+
+    monkeypatch.setattr(demo, "perform", performed)
+    assert demo.main(["--record", "docs/pictures/demo.json"]) == 0
+    assert kept == [Path("docs/pictures/demo.json")]
 
 
 def test_interrupted_before_the_load_there_is_none_to_stop(

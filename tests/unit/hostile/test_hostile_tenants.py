@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,12 +21,12 @@ from leakwarden.core.guards import budgets, limits
 from leakwarden.core.guards.silences import Matcher
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.planning import planning
-from leakwarden.core.records.action_counts import last_burst
+from leakwarden.core.records.action_counts import Ledger, last_burst
 from leakwarden.core.records.place import Places
 from leakwarden.engine import executor, publisher, reader, tick
 from leakwarden.engine import report_keeper as keeper
 from leakwarden.engine.defects import Defects
-from leakwarden.engine.ports import ClusterUnavailable
+from leakwarden.engine.ports import ClusterUnavailable, Outcome
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper
 from tests.builders import NOW
@@ -103,6 +104,28 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
+# An action on the well-behaved tenant's Deployment, decided in a future that its cooldown never reaches.
+NEVER_COOL = {
+    "id": "f", "type": "EvictPod", "workload": "api-0", "workloadUID": "uid-shop-api-0", "phase": "Done",
+    "result": "Effective", "intendedAt": format_time(NOW + 1e6),
+}  # fmt: skip
+
+
+def _of_its_own_hour_after_hour() -> tuple[dict[str, Any], ...]:
+    """Reports of its own Deployment that hold more actions than the cluster may have in an hour, for hours to come."""
+    named = {"policy": "uid-nobody", "workload": f"uid-{HOSTILE}-api-0", "pod": "uid-gone"}
+    spec = {kind: {"name": "api-0", "uid": uid} for kind, uid in named.items()}
+    done = {"workload": "api-0", "workloadUID": named["workload"], "type": "EvictPod", "phase": "Done",
+            "result": "Effective", "intendedAt": format_time(NOW + 7200)}  # fmt: skip
+    return tuple(
+        {
+            "spec": {**spec, "signal": "d", "signalType": "Descriptors", "detectedAt": format_time(NOW)},
+            "status": {"phase": "Effective", "actions": [{**done, "id": f"{n}-{m}"} for m in range(8)]},
+        }
+        for n in range(4)
+    )
+
+
 @st.composite
 def reports(draw: st.DrawFn) -> dict[str, Any]:
     named = {kind: {"name": "api-0", "uid": draw(st.sampled_from(uids))} for kind, uids in _UIDS.items()}
@@ -111,7 +134,7 @@ def reports(draw: st.DrawFn) -> dict[str, Any]:
             st.sampled_from(["Detected", "Acting", "Verifying", "Effective", "Ineffective", "Escalated", ""])
         ),
         "exhaustingAt": draw(_TIMES),
-        "actions": draw(st.lists(records(), max_size=3)),
+        "actions": draw(st.lists(records(), max_size=8)),
     }
     return {
         "spec": {**named, "signal": "descriptors", "signalType": "Descriptors", "detectedAt": draw(_TIMES)},
@@ -125,7 +148,7 @@ MATCHERS = st.builds(
     st.sampled_from([HOSTILE, "([a-z0-9]+-?)+-worker", "(a*)*b", "[", "(?=x)", "api-0-uid-99", "x{1000}{1000}"]),
     is_regex=st.booleans(),
 ).filter(lambda each: not (each.is_regex and each.value in ("[", "(?=x)", "x{1000}{1000}")))
-MINES = ("", "evaluate", "plan", "advance", "report", "status", "execute", "read")
+MINES = ("", "evaluate", "plan", "advance", "report", "status", "execute", "read")  # see STEPS
 
 
 @st.composite
@@ -136,6 +159,9 @@ def hostilities(draw: st.DrawFn, /, **fixed: Any) -> Hostility:
         "deployments": draw(st.sampled_from([0, 1, 1, 2, 12])),
         "reports": tuple(draw(st.lists(reports(), max_size=4))),
         "annotations": draw(st.sampled_from([{}, {"leakwarden.dev/skip": "x" * 200_000}, {"leakwarden.dev/skip": "\x1b[2J"}])),
+        "said_done": tuple(draw(st.lists(records(), max_size=3))),
+        "attempt": draw(st.sampled_from([*(str(each) for each in Outcome), "raises"])),
+        "protected": draw(st.sampled_from(["", "karpenter.sh/do-not-disrupt: true"])),
         "refusal": draw(st.sampled_from(["", "forbidden", "fails"])),
         "answer": draw(st.sampled_from(["full", "failed", "none"])),
         "series": draw(st.sampled_from([0, 3])),
@@ -166,6 +192,22 @@ def lived(hostility: Hostility) -> list[str]:
     return wrong
 
 
+def of_policy(policy: Any, *_: Any, **__: Any) -> bool:
+    return isinstance(policy, Policy) and policy.namespace == HOSTILE
+
+
+# Step of the tick -> the function that fails, and for what.
+STEPS: dict[str, tuple[ModuleType, str, Callable[..., bool]]] = {
+    "evaluate": (tick, "evaluate", of_policy),
+    "plan": (planning, "_decide", of_policy),
+    "advance": (keeper, "advance", lambda report, _: report.namespace == HOSTILE),
+    "report": (keeper, "identity", of_policy),
+    "status": (publisher, "build_status", lambda each, *_: of_policy(each.policy)),
+    "execute": (executor, "ask_again", lambda each, *_: of_policy(each.candidate.policy)),
+    "read": (reader, "_wanted", of_policy),
+}
+
+
 @contextmanager
 def mined(step: str) -> Iterator[None]:
     """A defect of ours that every policy, report or query of the hostile tenant brings to light at one step of the tick."""
@@ -178,31 +220,10 @@ def mined(step: str) -> Iterator[None]:
 
         return wrapped
 
-    def of_policy(policy: Any, *_: Any, **__: Any) -> bool:
-        return isinstance(policy, Policy) and policy.namespace == HOSTILE
-
     with pytest.MonkeyPatch.context() as patch:
-        match step:
-            case "evaluate":
-                patch.setattr(tick, "evaluate", exploding(vars(tick)["evaluate"], of_policy))
-            case "plan":
-                patch.setattr(planning, "_decide", exploding(planning._decide, of_policy))
-            case "advance":
-                patch.setattr(
-                    keeper, "advance", exploding(vars(keeper)["advance"], lambda report, _: report.namespace == HOSTILE)
-                )
-            case "report":
-                patch.setattr(keeper, "identity", exploding(vars(keeper)["identity"], of_policy))
-            case "status":
-                told = vars(publisher)["build_status"]
-                patch.setattr(publisher, "build_status", exploding(told, lambda each, *_: of_policy(each.policy)))
-            case "execute":
-                asked = vars(executor)["ask_again"]
-                patch.setattr(
-                    executor, "ask_again", exploding(asked, lambda each, *_: of_policy(each.candidate.policy))
-                )
-            case "read":
-                patch.setattr(reader, "_wanted", exploding(reader._wanted, of_policy))
+        if step:
+            module, name, hits = STEPS[step]
+            patch.setattr(module, name, exploding(getattr(module, name), hits))
         yield
 
 
@@ -279,7 +300,16 @@ def _records_count_wherever_they_stand(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Places, "counted", lambda _, report: report)
 
 
-CALM = {"mine": "", "vetoes_answer": True, "silences": (), "refusal": "", "annotations": {}, "reports": ()}
+def _the_status_of_a_policy_counts_for_every_namespace(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Places, "of_policy", lambda _, records, policy: list(records))
+
+
+def _one_namespace_takes_as_much_of_the_clusters_budget_as_it_likes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "used_anywhere", lambda self, since, of_one: sum(each.at >= since for each in self._entries))
+
+
+CALM = {"mine": "", "vetoes_answer": True, "silences": (), "refusal": "", "annotations": {}, "reports": (), "said_done": (),
+        "attempt": "Done", "protected": ""}  # fmt: skip
 ACTING = {"mode": "Enforce", "suspend": False, "vetoes": [], "respectSilences": False, "source": {},
           "signals": [{"name": "d", "type": "Descriptors", "threshold": {"above": "1", "for": "1m"}}]}  # fmt: skip
 
@@ -297,6 +327,15 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str, st.SearchStrategy[
     (
         _records_count_wherever_they_stand, "served",
         hostilities(**{k: v for k, v in CALM.items() if k != "reports"}, policies=()),
+    ),
+    (
+        _the_status_of_a_policy_counts_for_every_namespace, "served",
+        hostilities(**{**CALM, "said_done": (NEVER_COOL,),
+                       "policies": ({**ACTING, "selector": {"matchLabels": {"team": "nobody"}}},)}),
+    ),
+    (
+        _one_namespace_takes_as_much_of_the_clusters_budget_as_it_likes, "served",
+        hostilities(**{**CALM, "policies": (), "reports": _of_its_own_hour_after_hour()}),
     ),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ The engine, the reader, the detector and the guards are the real ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,7 +44,8 @@ class Hostility:
     """What the hostile tenant writes, and how it fares. `policies`: specs. `deployments`: how many, all of whose pods are
     full. `reports`: bodies of LeakReports in its namespace. `annotations` of its Deployments. `refusal` of its LeakReports:
     "", "forbidden" or "fails". `answer` of its own queries. `vetoes_answer`: whether its vetoes are ever answered.
-    `silences`: matchers. `mine`: the step of the tick at which its policies bring a defect of ours to light, or ""."""
+    `said_done`: records in the status of each of its policies. `attempt`: what the API server answers to a change of its
+    workloads, or "raises". `protected`: what its pods say to the node autoscalers. `silences`: matchers. `mine`: the step of the tick at which its policies bring a defect of ours to light, or ""."""
 
     policies: tuple[dict[str, Any], ...] = ()
     older: bool = True  # than the well-behaved tenant's policy
@@ -55,6 +56,9 @@ class Hostility:
     answer: str = "full"
     series: int = 3  # of each of its pods, under names of containers that do not exist
     vetoes_answer: bool = True
+    said_done: tuple[dict[str, Any], ...] = ()
+    attempt: str = "Done"
+    protected: str = ""
     silences: tuple[Matcher, ...] = ()
     mine: str = ""
 
@@ -112,14 +116,16 @@ class HostileWorld(PlanWorld):
             created = format_time(NOW - (86_400 if self.hostility.older else 60) - n)
             metadata = {"namespace": HOSTILE, "uid": f"uid-policy-{HOSTILE}-{n}", "generation": 1,
                         "creationTimestamp": created}  # fmt: skip
-            self.policies.put(body(f"p{n}", metadata=metadata, spec=spec))
+            self.policies.put(
+                body(f"p{n}", metadata=metadata, spec=spec, status={"actions": list(self.hostility.said_done)})
+            )
         self.began = self.now
         source = TenantMetrics(self)
         defects = Defects()
         lookout = GuardContext(
             lambda _: source,
             Alertmanager(self.hostility.silences),
-            self.rules.limits,
+            replace(self.rules.limits, storm_workloads=10, storm_cooldown=7200.0),
             self.now,
             veto_within=VETO_WITHIN,
         )
@@ -152,8 +158,27 @@ class HostileWorld(PlanWorld):
         self.touched.append((deployment.namespace, kind, uid))
         if deployment.namespace == GOOD:
             return super().asked(kind, deployment, uid)
-        self._carry_out(kind, deployment, uid)
-        return Attempt(Outcome.DONE)
+        return self._hostile(lambda: self._carry_out(kind, deployment, uid))
+
+    def taken_back(self, deployment: Deployment, replicas: int) -> Attempt:
+        if deployment.namespace == GOOD:
+            return super().taken_back(deployment, replicas)
+        return self._hostile(lambda: super(HostileWorld, self).taken_back(deployment, replicas))
+
+    def _hostile(self, change: Callable[[], object]) -> Attempt:
+        """The answer to a change of the hostile tenant's workloads; what is done or not known is carried out."""
+        answer = self.hostility.attempt
+        if answer == "raises":
+            raise RuntimeError("the connection broke in the middle of an answer")
+        if answer in (Outcome.DONE, Outcome.UNKNOWN):
+            change()
+        return Attempt(Outcome(answer), "\x1b[2J" * 99)
+
+    def pods(self, each: Deployment) -> list[Pod]:
+        found = super().pods(each)
+        if each.namespace != HOSTILE:
+            return found
+        return [replace(one, protected=self.hostility.protected) for one in found]
 
     async def days(self, ticks: int = TICKS) -> None:
         """So many ticks. None may raise, nor wait for a hostile tenant for longer than for all vetoes of a tick."""

@@ -51,7 +51,7 @@ from leakwarden.adapters.prometheus.response import (
     join,
 )
 from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
-from leakwarden.core.promql import literal_regex, matcher
+from leakwarden.core.promql import literal_regex, matcher, narrowed
 from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
 from leakwarden.engine.fair_shares import in_turn
 from leakwarden.engine.ports import QuestionFailed
@@ -61,6 +61,7 @@ log = logging.getLogger("leakwarden.prometheus")
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
 WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
 LIMIT_AGE = 300.0  # s; a limit changes with a deployment, and one missed scrape must not lose it
+NARROWED = 4096  # queries that are remembered with the endpoint's own matchers
 MAX_NAMESPACES = 100  # in a matcher; beyond, all are read and ours are picked here
 MAX_POINTS = 11_000  # Prometheus refuses a range of more
 _LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, which proxies may forbid
@@ -235,6 +236,7 @@ class PrometheusSource:
         self.pod_labels = (endpoint.namespace_label, endpoint.pod_label)
         self._endpoint = endpoint
         self._bucket = bucket
+        self._narrowed: dict[str, str] = {}  # queries as they are sent, where the endpoint has matchers
         self._labels = Labels(endpoint.namespace_label, endpoint.pod_label, endpoint.container_label)
         self._session = _Session(endpoint, max_bytes)
         if endpoint.tls.insecure_skip_verify:
@@ -349,7 +351,7 @@ class PrometheusSource:
         first = min(first, last)
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING}
         values: list[RawSeries] = self._client.custom_query_range(
-            self._promql(query, query.value),
+            self._sent(self._promql(query, query.value)),
             start_time=datetime.fromtimestamp(first, UTC),
             end_time=datetime.fromtimestamp(last, UTC),
             step=f"{step:.0f}",
@@ -358,7 +360,7 @@ class PrometheusSource:
         limits: list[RawSeries] = []
         if query.limit is not None and values:
             limits = self._client.custom_query(
-                self._promql(query, query.limit), params={**asked, "time": f"{last:.0f}"}
+                self._sent(self._promql(query, query.limit)), params={**asked, "time": f"{last:.0f}"}
             )
         row = row_of(query.key)
         scope = Scope(
@@ -376,14 +378,25 @@ class PrometheusSource:
 
     def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
-        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        found: list[RawSeries] = self._client.custom_query(self._sent(query), params=asked)
         return [series.metric for series in found]
 
     def _instant(self, query: str, at: float) -> list[float]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
-        found: list[RawSeries] = self._client.custom_query(query, params=asked)
+        found: list[RawSeries] = self._client.custom_query(self._sent(query), params=asked)
         # A series without a number (a native histogram) is an answer all the same, and none that says zero.
         return [float(series.value[1]) if series.value is not None else math.nan for series in found]
+
+    def _sent(self, query: str) -> str:
+        """The query with what this endpoint is told to ask of every selector."""
+        if not self._endpoint.matchers:
+            return query
+        known = self._narrowed.get(query)
+        if known is None:
+            if len(self._narrowed) >= NARROWED:
+                self._narrowed.clear()  # of policies that are gone, most of them
+            known = self._narrowed[query] = narrowed(query, self._endpoint.matchers)
+        return known
 
     def _promql(self, query: Query, template: str) -> str:
         if query.confined:

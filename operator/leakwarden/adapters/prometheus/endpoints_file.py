@@ -71,6 +71,13 @@ FilePath = Annotated[str, AfterValidator(_file)]
 Label = Annotated[str, Field(pattern=_LABEL, max_length=128)]
 
 
+def _own_labels(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not text or not text.isprintable():
+            raise ValueError(f"the value of {name} must be printable text and not empty")
+    return value
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
@@ -109,6 +116,10 @@ class Endpoint(_Model):
     namespace_label: Label = "namespace"
     pod_label: Label = "pod"
     container_label: Label = "container"
+    # Labels that every selector asks for as well, such as cluster: "a" where one Prometheus holds many clusters.
+    matchers: Annotated[dict[Label, Annotated[str, Field(max_length=256)]], AfterValidator(_own_labels)] = Field(
+        default_factory=dict, max_length=8
+    )
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     bearer_token_file: FilePath | None = None
     basic: Basic | None = None

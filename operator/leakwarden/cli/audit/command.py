@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ memory and the Go runtime, with a hint for every finding. Of files nothing is se
   kustomize build . | leakwarden audit - --policy relpol.yaml
   leakwarden audit --cluster -n shop           what a namespace of the cluster holds
   leakwarden audit deploy/ --diff              what --fix would write
+  leakwarden audit --cluster -o policyreport | kubectl apply -f -   the result beside the objects
 """
 _EXIT = """\
 exit codes:
@@ -31,7 +33,7 @@ exit codes:
   2  wrong usage, or a policy, configuration or baseline that cannot be used
   3  some of the input could not be read or understood; the rest was audited
 """
-OUTPUTS = ("table", "json", "sarif", "junit", "github", "markdown")
+OUTPUTS = ("table", "json", "sarif", "junit", "github", "markdown", "policyreport", "openreport")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,11 +101,16 @@ def run(args: argparse.Namespace) -> int:
     gathering = Gathering(policies=policies, config=config, baseline=baseline)
     texts: dict[str, str] = {}
     paths = args.path or config.paths
+    # Manifests make many objects and no cycles: looking for some a hundred times would cost a tenth of the time.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 50)
     try:
         result = gather(gathering, args, paths, texts)
     except configuration.ConfigurationError as error:
         _say([str(error)])
         return UNUSABLE
+    finally:
+        gc.set_threshold(*thresholds)
     _say([*result.notes, *result.unaudited])
     _say(result.problems)
 
@@ -164,6 +171,10 @@ def _rendered(result: AuditResult, output: str, fail_on: object, texts: dict[str
             return machine.github(result, lines)
         case "markdown":
             return machine.markdown(result)
+        case "policyreport" | "openreport":
+            from leakwarden.cli.audit import policyreport
+
+            return policyreport.policy_reports(result, policyreport.APIS[output])
         case _:
             return report.table(result, _colour()) if result.audited else ""
 

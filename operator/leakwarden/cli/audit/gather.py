@@ -38,6 +38,8 @@ def gather(what: Gathering, args: argparse.Namespace, paths: Sequence[str], text
         from leakwarden.cli.audit import cluster
 
         inventory.take(cluster.documents(args, inventory.problems))
+        # What could not be read may be there: its absence shows nothing.
+        inventory.complete = not inventory.problems
     else:
         from leakwarden.cli.audit.files import parts
         from leakwarden.cli.audit.schema import unknown_fields

@@ -40,6 +40,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
             "signal": s.signal,
             "verdict": str(VERDICTS[change.verdict]),
             "reason": change.reason,
+            "because": change.because,
             "tte": {"low": _number(change.seconds_low), "high": _number(change.seconds_high)},
         }
         stream.write(encoder.encode(line).decode() + "\n")

@@ -8,6 +8,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from leakwarden.cli.arguments import prometheus, seconds
 from leakwarden.cli.errors import CommandFailed, Misused, fail, say
 
 if TYPE_CHECKING:
@@ -94,21 +95,8 @@ def _question(arguments: argparse.Namespace) -> Question:
     if arguments.png and (refusal := writable(arguments.png)):
         raise Misused(f"--png {arguments.png} {refusal}")
     return Question(
-        _time(arguments.p99, "--p99", 60), arguments.qps, arguments.zones, arguments.pool, arguments.database
+        seconds(arguments.p99, "--p99", 0, 60), arguments.qps, arguments.zones, arguments.pool, arguments.database
     )
-
-
-def _time(text: str, option: str, most: float) -> float:
-    """Raises Misused."""
-    from leakwarden.api.scalars import format_duration, parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise Misused(f"{option}: {error}") from None
-    if not 0 < seconds <= most:
-        raise Misused(f"{option} is {text}; more than 0 and at most {format_duration(most)} is allowed")
-    return seconds
 
 
 def rates_of(text: str) -> list[float]:
@@ -136,8 +124,8 @@ def _measure(arguments: argparse.Namespace, question: Question) -> Capacity:
             raise Misused(f"--{option} goes with --prometheus; leave it out")
     urls = [place(text, "--load", "/").url for text in arguments.load]
     metrics = place(arguments.metrics, "--metrics", "/metrics").url if arguments.metrics else None
-    rates, seconds = rates_of(arguments.rates), _time(arguments.step, "--step", LONGEST_STEP)
-    done = asyncio.run(_test(urls, metrics, rates, seconds, question.objective))
+    rates, length = rates_of(arguments.rates), seconds(arguments.step, "--step", 0, LONGEST_STEP)
+    done = asyncio.run(_test(urls, metrics, rates, length, question.objective))
     if done.stopped:
         say(COMMAND, done.stopped)
     curve = points(done.measured)
@@ -146,7 +134,7 @@ def _measure(arguments: argparse.Namespace, question: Question) -> Capacity:
     return capacity(curve, question, Seen(None, max(one.qps for one in done.measured), memory_per_million(done.runs)))
 
 
-async def _test(urls: list[str], metrics: str | None, rates: list[float], seconds: float, objective: float) -> StepTest:
+async def _test(urls: list[str], metrics: str | None, rates: list[float], length: float, objective: float) -> StepTest:
     from leakwarden.adapters.metrics_page import MetricsPage
     from leakwarden.cli.capacity.steps import stepped
 
@@ -154,29 +142,22 @@ async def _test(urls: list[str], metrics: str | None, rates: list[float], second
         say(COMMAND, line)
 
     if metrics is None:
-        return await stepped(urls, None, rates, seconds=seconds, objective=objective, say=tell)
+        return await stepped(urls, None, rates, seconds=length, objective=objective, say=tell)
     async with MetricsPage(metrics) as page:
-        return await stepped(urls, page, rates, seconds=seconds, objective=objective, say=tell)
+        return await stepped(urls, page, rates, seconds=length, objective=objective, say=tell)
 
 
 def _remember(arguments: argparse.Namespace, question: Question) -> Capacity:
     """From Prometheus. Raises CommandFailed."""
-    from pydantic import ValidationError
-
-    from leakwarden.adapters.prometheus.endpoints_file import Endpoint
     from leakwarden.cli.capacity.past import past
     from leakwarden.core.capacity.curve import memory_per_million, points
     from leakwarden.core.capacity.sizing import Seen, capacity
 
     if not arguments.namespace or not arguments.pods:
         raise Misused("--prometheus needs --namespace and --pods: whose capacity is asked for")
-    try:
-        endpoint = Endpoint.model_validate({"name": COMMAND, "url": arguments.prometheus, "timeout": "30s"})
-    except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise Misused(f"--prometheus is {arguments.prometheus[:60]!r}; it {message}") from None
+    endpoint = prometheus(arguments.prometheus, COMMAND)
     read = asyncio.run(
-        past(endpoint, arguments.namespace, arguments.pods, _time(arguments.since, "--since", 14 * 86400))
+        past(endpoint, arguments.namespace, arguments.pods, seconds(arguments.since, "--since", 0, 14 * 86400))
     )
     curve = points(read.measured)
     if not curve:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from leakwarden.api.scalars import parse_duration
+from leakwarden.cli.arguments import seconds
 from leakwarden.cli.errors import Misused
 
 SHORTEST, LONGEST = 10.0, 24 * 3600.0  # s of a watch
@@ -72,11 +72,11 @@ def add_watch_options(parser: argparse.ArgumentParser, length: str) -> None:
 def options_of(arguments: argparse.Namespace) -> WatchOptions:
     """Raises Misused."""
     metrics = place(arguments.url, "URL", "/metrics")
-    length = _seconds(arguments.length, "--for", SHORTEST, LONGEST)
+    length = seconds(arguments.length, "--for", SHORTEST, LONGEST)
     bucket = min(max(length / _BUCKETS, 1.0), 60.0)
     every = min(max(bucket / 4, 1.0), 5.0)
     if arguments.every is not None:
-        every = _seconds(arguments.every, "--every", FASTEST, SLOWEST)
+        every = seconds(arguments.every, "--every", FASTEST, SLOWEST)
         if length / every < _BUCKETS / 2:
             raise Misused(
                 f"--every {arguments.every} gives {length / every:.0f} readings in {arguments.length}; at least 30 are needed"
@@ -86,16 +86,6 @@ def options_of(arguments: argparse.Namespace) -> WatchOptions:
     if arguments.pprof is not None:
         pprof = None if arguments.pprof == "none" else place(arguments.pprof, "--pprof", _PPROF)
     return WatchOptions(metrics, pprof, length, every, bucket, arguments.whole)
-
-
-def _seconds(text: str, option: str, least: float, most: float) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise Misused(f"{option}: {error}") from None
-    if not least <= seconds <= most:
-        raise Misused(f"{option} is {text}; {least:g}s to {most:g}s is allowed")
-    return seconds
 
 
 def place(text: str, option: str, path: str) -> Place:

@@ -130,6 +130,8 @@ def api_rejects(body: Mapping[str, Any]) -> Iterator[Defect]:
 def version_removed(body: Mapping[str, Any]) -> Iterator[Defect]:
     """The API server no longer serves the version.
 
+    A version that was removed is refused by every cluster that is supported today, so nothing of the file is applied.
+
     Mend:
         apiVersion: apps/v1
 

@@ -41,8 +41,9 @@ class CheckPage:
             made += [f"Asked of: {', '.join(sorted(self.check.kinds))}.", ""]
         if self.why:
             made += [self.why, ""]
-        made += ["To mend it:" if "\n" in self.mend else f"To mend it: {self.mend}", ""]
-        if "\n" in self.mend:
+        pasted = self.mend.startswith("    ") or "\n    " in self.mend
+        made += ["To mend it:" if pasted else f"To mend it: {self.mend}", ""]
+        if pasted:
             made += [_fenced(self.mend), ""]
         made.append(f"Source: {self.source}" if not self.source.startswith("http") else f"Source: <{self.source}>")
         return "\n".join(made)
@@ -58,9 +59,9 @@ def page(check: Check) -> CheckPage:
     head, _, source = text.partition("\n\nSource: ")
     body, _, mend = head.partition("\n\nMend:")
     title, _, why = body.partition("\n")
-    return CheckPage(
-        check, title.strip().rstrip("."), why.strip(), mend.strip("\n").rstrip().removeprefix(" "), source.strip()
-    )
+    # Prose stands on the same line; what is to be pasted on lines of its own, indented.
+    mend = mend.rstrip().strip("\n") if mend.startswith("\n") else mend.strip()
+    return CheckPage(check, title.strip().rstrip("."), why.strip(), mend, source.strip())
 
 
 def help_uri(check: Check) -> str:

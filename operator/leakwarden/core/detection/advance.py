@@ -84,5 +84,6 @@ def _fold(state: DetectorState, row: Ints, t: Floats, v: Floats, rate: Floats, g
     change[~(change > 0)] = np.inf  # nor is NaN, of a first reading, above zero
     of_row.quantum[who] = np.minimum(of_row.quantum[who], np.minimum.reduceat(change, starts))
     of_row.last[who], of_row.value[who] = t[ends], v[ends]
+    of_row.peak[who] = np.maximum(of_row.peak[who], np.maximum.reduceat(v, starts))
     of_row.seen[who] += ends - starts + 1
     state.cascade.fold(row, t - state.origin[of_row.group[row]], floor, v, rate)

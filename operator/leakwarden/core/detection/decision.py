@@ -23,7 +23,7 @@ import numpy as np
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.state import DetectorState, Rows, Widths
-from leakwarden.core.detection.thresholds import Gates
+from leakwarden.core.detection.thresholds import Gates, tuned
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Floats
 
@@ -31,7 +31,8 @@ VERDICTS = tuple(Verdict)  # a verdict's code is its place here, which is its se
 HEALTHY, UNKNOWN, SUSPECT, LEAKING, EXHAUSTING = range(5)
 _NONE, _FELL, _STOPPED = range(3)  # how the latest leak of a row has ended
 _ENDED = np.array([VerdictReason.Steady, VerdictReason.FellBack, VerdictReason.GrowthStopped])
-_LEAST_HOLD = 1800.0  # s for which a leak is believed without another proof, however short the window that showed it
+# s for which a leak is believed without another proof, however short or long the window that showed it.
+_LEAST_HOLD, _MOST_HOLD = 1800.0, 3 * 86_400.0
 _GIVEN_BACK = 0.75  # of the highest floor of the leak: a leak does not give back
 _FEW = 6  # readings, below which nothing is judged
 
@@ -42,7 +43,7 @@ class Context:
 
     exhausts_within: float | Floats = 3600.0
     max_age: float | Floats = 120.0
-    gates: Gates = field(default_factory=Gates)
+    gates: Gates = field(default_factory=tuned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Judged:
     growth_high: Floats
     seconds_low: Floats
     seconds_high: Floats
+    width: Ints  # the window that speaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
     fell = _fall_back(rows)
-    stopped = _stop(rows, shown, fell, stale, now)
+    stopped = _stop(rows, shown, gates, (fell, stale), now)
     _end(rows, fell | stopped)
     leaking = ~np.isnan(rows.latched)
     left, low, high, width = _times(rows, widths, leaking, now)
@@ -89,12 +91,12 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     reason = np.where(rows.acute, int(VerdictReason.ExhaustsSoon), reason)
     verdict, reason = _unknown(rows, stale, verdict, reason)
     growing = widths.suspect.any(axis=1) | leaking
-    silent = ~growing | (verdict == UNKNOWN) | (verdict == HEALTHY)
+    silent = ~growing | rows.past | (verdict == UNKNOWN) | (verdict == HEALTHY)
     every = np.arange(n)
     return Judged(
         verdict=verdict, reason=reason,
         growth_low=widths.slope_low[every, width], growth_high=widths.slope_high[every, width],
-        seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high),
+        seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high), width=width,
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def _renew(rows: Rows, widths: Widths, shown: _Shown, now: float) -> None:
     """A leak that is shown (again) takes its reason, its times and its patience from the width that speaks."""
     rows.sure |= shown.sure
     every = np.arange(len(rows.why))
-    patience = np.maximum(np.asarray(WIDTHS)[shown.width] * SLOTS / 2, _LEAST_HOLD)
+    patience = np.clip(np.asarray(WIDTHS)[shown.width] * SLOTS / 2, _LEAST_HOLD, _MOST_HOLD)
     rows.why[:] = np.where(shown.leak, widths.reason[every, shown.width], rows.why)
     rows.proof[:] = np.where(shown.leak, now, rows.proof)
     rows.hold[:] = np.where(shown.leak, patience, rows.hold)
@@ -135,10 +137,13 @@ def _fall_back(rows: Rows) -> Bools:
     return np.asarray(fell)
 
 
-def _stop(rows: Rows, shown: _Shown, fell: Bools, stale: Bools, now: float) -> Bools:
+def _stop(rows: Rows, shown: _Shown, gates: Gates, quiet: tuple[Bools, Bools], now: float) -> Bools:
     """Leaks that no window has shown for their patience: they are over. Where growth stopped by itself it may stop
-    again, so only what goes beyond is news. A process that is gone has stopped nothing."""
-    stopped = ~np.isnan(rows.latched) & ~shown.leak & ~fell & (now - rows.proof > rows.hold)
+    again, so only what goes beyond is news. A process that is gone has stopped nothing. `quiet`: rows that fell back, and
+    whose readings are stale."""
+    fell, stale = quiet
+    full = rows.acute & (rows.floor >= gates.exhausting_any)  # it has not stopped growing, there is nothing left
+    stopped = ~np.isnan(rows.latched) & ~shown.leak & ~fell & ~full & (now - rows.proof > rows.hold)
     rows.ended[stopped] = _STOPPED
     by_itself = stopped & ~stale
     rows.plateau[by_itself] = np.maximum(rows.plateau[by_itself], np.minimum(rows.top[by_itself], 1.0))
@@ -170,7 +175,7 @@ def _soon(rows: Rows, context: Context, left: Floats, low: Floats) -> Bools:
     gates, within = context.gates, context.exhausts_within
     soon = (left <= within) & (rows.level >= gates.exhausting_level)
     soon |= (low <= within) & (rows.level >= gates.exhausting_hasty)
-    return np.asarray(soon | (rows.level >= gates.exhausting_any))
+    return np.asarray((soon | (rows.level >= gates.exhausting_any)) & ~rows.past)
 
 
 def _press(state: DetectorState, rows: Rows, soon: Bools, gates: Gates) -> None:

@@ -21,6 +21,7 @@ from leakwarden.core.detection.decision import (
     decide,
 )
 from leakwarden.core.detection.measure import measure_windows
+from leakwarden.core.detection.past import judge_by_the_past
 from leakwarden.core.detection.rollups import WIDTHS
 from leakwarden.core.detection.state import DetectorState, Key
 
@@ -47,6 +48,7 @@ def judge(state: DetectorState, context: Context, now: float) -> Judged:
     """The verdicts of `now`. Windows are measured again only where a bucket has been completed since."""
     n = len(state)
     rows, widths = state.rows.pick(slice(n)), state.widths.pick(slice(n))
+    judge_by_the_past(state, now)
     origin = state.origin[rows.group]
     age = now - origin
     limited = ~np.isnan(rows.limit)

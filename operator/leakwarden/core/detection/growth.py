@@ -24,6 +24,7 @@ EXPLANATIONS = {
     "GrowsBeyondLoad": "it climbs steadily, beyond what the request rate explains",
     "GrowsApart": "it climbs steadily while its sibling pods do not",
     "GrowsDayOverDay": "it is higher at the same hour every day",
+    "GrowsBeyondItsPast": "it climbs steadily to several times what this workload has needed, and nothing explains it",
     "CollectionsRare": "it climbs close to the limit without a garbage collection to judge by",
     "ExhaustsSoon": "it climbs steadily and will soon reach its limit",
 }
@@ -38,6 +39,7 @@ class GrowthFinding(NamedTuple):
     per_hour: Interval | None = None
     left: Interval | None = None
     limit: float | None = None
+    because: str = ""  # what weighed most, for and against
 
     @property
     def explanation(self) -> str:

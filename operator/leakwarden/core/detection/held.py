@@ -14,8 +14,8 @@ _DRAWS = np.log([2.0, 4.0, 6.0, 10.0, 20.0, 50.0, 100.0, 500.0])
 _RANGE = np.array([1.13, 2.06, 2.53, 3.08, 3.73, 4.50, 5.02, 6.07])
 
 
-def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats) -> Bools:
-    """`readings`: of a bucket.
+def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats, counted: Bools) -> Bools:
+    """`readings`: of a bucket. `counted`: things that are counted one by one: neither memory, nor a metric that is rounded.
 
     What comes and goes independently is in use by a Poisson law, whose variance is its mean (their ratio is Fisher's
     index of dispersion), and the readings of a bucket spread accordingly. What leaked spreads not at all. A pool at its
@@ -26,4 +26,4 @@ def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats) -> Bools:
     draws = np.interp(np.log(np.maximum(readings, 2.0)), _DRAWS, _RANGE)
     deviation = np.maximum(raw.garbage - raw.slope, 0.0) / units / draws
     calm: Bools = deviation**2 < gates.held * mean
-    return calm & (quantum > gates.coarse) & (raw.level < 1 - quantum / 2)
+    return calm & counted & (quantum > gates.coarse) & (raw.level < 1 - quantum / 2)

@@ -4,6 +4,10 @@ A ridge regression of the floor on time and load: level = a + c·time + b·load.
 morning) the data cannot tell b from c, and the prior on b decides: the level is believed to follow load with an
 elasticity of 0.75 ± 0.5 (in flight = rate x latency gives 1, fixed parts less, queues more), and the uncertainty that
 remains widens the growth's interval, so that a morning is no leak. Where load comes and goes, the data decide.
+
+Connections that are kept alive and streams follow the load with a lag: they go on climbing while the rate stands still
+already. So the load is tried as it is and as levels follow it that settle within some buckets (`LAGS`), and the one that
+leaves least is believed, a lagged one only where it leaves much less.
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ from leakwarden.core.model.readings import Floats
 ELASTICITY, ELASTICITY_SPREAD = 0.75, 0.5
 # Load must be known for this share of the floors, else what is missing decides.
 MIN_KNOWN = 0.8
+# Time constants in buckets, and the share of the squared error at which a lag is believed: a level that follows no load
+# at all is followed better by one of three by chance, by a tenth of its error at the most.
+LAGS = (2.0, 6.0)
+LAG_LEAVES = 0.6
 _TIME = np.arange(SLOTS, dtype=np.float64)
 
 
@@ -31,7 +39,33 @@ class Explained:
 
 
 def explain_by_load(lo: Floats, load: Floats, quantum: Floats) -> Explained:
-    """For windows in which `load` is known for enough of the floors (`MIN_KNOWN`); gaps in load are filled by the mean.
+    """As `_fit`, of the load or the lagged load that leaves least."""
+    explained, least = _fit(lo, load, quantum)
+    for buckets in LAGS:
+        other, left = _fit(lo, _lagged(load, buckets), quantum)
+        better = left < LAG_LEAVES * least
+        explained = Explained(
+            np.where(better[:, None], other.part, explained.part),
+            np.where(better, other.slope_error, explained.slope_error),
+        )
+        least = np.where(better, left, least)
+    return explained
+
+
+def _lagged(load: Floats, buckets: float) -> Floats:
+    """What follows (rows, 24) `load` with a time constant of so many buckets, settled at the first; gaps stay gaps."""
+    share = 1 - np.exp(-1 / buckets)
+    there = ~np.isnan(load)
+    at = load[np.arange(len(load)), np.argmax(there, axis=1)]
+    result = np.empty_like(load)
+    for slot in range(SLOTS):
+        at = np.where(there[:, slot], at + share * (load[:, slot] - at), at)
+        result[:, slot] = np.where(there[:, slot], at, np.nan)
+    return result
+
+
+def _fit(lo: Floats, load: Floats, quantum: Floats) -> tuple[Explained, Floats]:
+    """What is explained, and the mean squared error that is left. For windows in which `load` is known for enough of the floors (`MIN_KNOWN`); gaps in load are filled by the mean.
     `quantum`: (rows,) the least amount by which a level changes, share of the limit."""
     there = ~np.isnan(lo)
     both = there & ~np.isnan(load)
@@ -64,4 +98,4 @@ def explain_by_load(lo: Floats, load: Floats, quantum: Floats) -> Explained:
     last = now[np.arange(len(now)), SLOTS - 1 - np.argmax(both[:, ::-1], axis=1)]
     last = np.where(np.isnan(last), r_mean, last)
     filled = np.where(np.isnan(load), r_mean[:, None], load)
-    return Explained(part=b[:, None] * (filled - last[:, None]), slope_error=b_error * np.abs(tr) / tt)
+    return Explained(part=b[:, None] * (filled - last[:, None]), slope_error=b_error * np.abs(tr) / tt), variance

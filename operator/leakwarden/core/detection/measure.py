@@ -26,11 +26,14 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, curr
     limit = of_row.limit[rows][:, None]
     lo, hi = window.lo / limit, window.hi / limit
     latest, least = _extremes(lo)
-    _remember(state, k, rows, lo, latest, least)
+    _remember(state, gates, k, rows, lo, latest, least)
     if k == 0:
         # The latest complete minutes, or at slow scrape intervals the latest reading.
         recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
-        of_row.level[rows] = np.where(np.isfinite(recent), recent, of_row.value[rows] / limit[:, 0])
+        present = of_row.value[rows] / limit[:, 0]
+        of_row.level[rows] = np.where(np.isfinite(recent), recent, present)
+        lowest = np.where(np.isnan(lo[:, -5:]), np.inf, lo[:, -5:]).min(axis=1)
+        of_row.floor[rows] = np.where(np.isfinite(lowest), lowest, present)
     counted = ~np.isnan(of_row.gc[rows])
     floors = np.count_nonzero(~np.isnan(lo), axis=1)
     ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
@@ -58,11 +61,14 @@ def _extremes(lo: Floats) -> tuple[Floats, Floats]:
     return np.where(missing, -1.0, lo).max(axis=1), np.where(missing, np.inf, lo).min(axis=1)
 
 
-def _remember(state: DetectorState, k: int, rows: Ints, lo: Floats, latest: Floats, least: Floats) -> None:
+def _remember(
+    state: DetectorState, gates: Gates, k: int, rows: Ints, lo: Floats, latest: Floats, least: Floats
+) -> None:
     """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
     width by itself, since the floors of short buckets fall by mere noise."""
     # A fall that counts: a fifth of the level, or near the limit half of what was left.
-    smallest = np.maximum(0.01, 1.5 * _quantum(state, rows))
+    # In a small pool by more than three connections, which come and go by chance.
+    smallest = np.maximum(0.01, np.minimum(gates.came_back_quanta * _quantum(state, rows), gates.came_back_most))
     may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
     # What is leaking wobbles on its way up; that is no coming back.
     may &= ~(state.widths.suspect[rows, k:].any(axis=1) | ~np.isnan(state.rows.latched[rows]))
@@ -153,9 +159,9 @@ def _weigh(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
         backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
-        actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
+        past=of_row.past[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
-        held=held(gates, raw, quantum, readings),
+        held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
     some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
@@ -169,6 +175,12 @@ def _weigh(
     if gates.staircase[k] > 0 and len(found):
         jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
         passed.leak[found[jumps]] = False
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip(1 - adjusted.slope / raw.slope, 0.0, 1.0)
+        of_width.clear[rows, k] = raw.slope * raw.span / raw.noise
+    of_width.explained[rows, k] = np.where(rated | apart, share, np.nan)
+    of_width.hours[rows, k] = raw.span * WIDTHS[k] / 3600
+    of_width.known[rows, k] = beside.known
     _note(state, k, rows, raw, passed, rated, apart, blind, now)
 
 
@@ -230,6 +242,7 @@ def _note(
     why = np.where(~rated & apart, int(VerdictReason.GrowsApart), why)
     if k >= 4:
         why = np.where(~rated & ~apart, int(VerdictReason.GrowsDayOverDay), why)
+    why = np.where(of_row.past[rows], int(VerdictReason.GrowsBeyondItsPast), why)
     of_width.reason[rows, k] = np.where(blind, int(VerdictReason.CollectionsRare), why)
     grown = passed.leak & passed.near
     of_row.top[rows[grown]] = np.maximum(of_row.top[rows[grown]], raw.floor[grown])

@@ -31,6 +31,7 @@ class WindowContext:
     collected: Bools  # memory with GC counts
     backed: Bools  # the next wider window shows the same
     lasting: Bools  # the climb is longer than the window can see
+    past: Bools  # the limit is a multiple of the past, and nothing happens there
     exhausted: Bools  # a process of this workload was Exhausting before
     actual: Floats  # the latest ceiling
     known: Floats  # the highest level that the workload came back from
@@ -118,7 +119,7 @@ class WindowQuestions:
         solid = self.level - gates.fleeting * self.airy
         half = (solid > gates.level_unexplained[2]) & (left.slope > gates.left_near * raw.slope)
         last = (solid > gates.level_unvetoed) & (left.slope > gates.left_sure * raw.slope)
-        nearly = (half | last) & (self.beside.quantum <= gates.coarse)
+        nearly = (half | last) & (self.beside.quantum <= gates.coarse) & ~self.beside.past
         return self.beside.rated & ~self.is_unexplained & ~nearly
 
     @cached_property

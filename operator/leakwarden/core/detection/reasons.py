@@ -26,6 +26,7 @@ class VerdictReason(IntEnum):
     | Leaking | GrowsBeyondLoad | the same, after what the request rate explains |
     | Leaking | GrowsApart | the same, while its sibling pods do not grow |
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
+    | Leaking | GrowsBeyondItsPast | it climbs steadily to several times what this workload has needed; it has no limit, or a far one |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
     | Exhausting | ExhaustsSoon | leaking, clearly enough to act on, and at its limit within the policy's exhaustsWithin |
     """
@@ -48,3 +49,4 @@ class VerdictReason(IntEnum):
     GrowsDayOverDay = 15
     CollectionsRare = 16
     ExhaustsSoon = 17
+    GrowsBeyondItsPast = 18

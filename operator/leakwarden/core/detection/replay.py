@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from leakwarden.core.detection.because import because
 from leakwarden.core.detection.detector import (
+    SUSPECT,
     UNKNOWN,
     VERDICTS,
     Context,
@@ -51,6 +53,7 @@ class Change:
     reason: str
     seconds_low: float
     seconds_high: float
+    because: str = ""  # what weighed most, for and against
 
 
 def replay(
@@ -213,11 +216,21 @@ class _Run:
             else:
                 reason = str(LEVEL_SAYS.get(Standing(int(self.standing[row])), NOTHING_ASKED)[1])
             timed = self.standard.growth and not stale[row]
+            weighed = ""
+            if timed and by_growth[row] and judged.verdict[row] >= SUSPECT:
+                weighed = because(
+                    self.state,
+                    int(row),
+                    int(judged.width[row]),
+                    int(judged.reason[row]),
+                    float(judged.seconds_low[row]),
+                )
             self.changes.append(
                 Change(
                     time=self.base[i] + now, series=i, verdict=int(verdict[row]), reason=reason,
                     seconds_low=float(judged.seconds_low[row]) if timed else np.inf,
                     seconds_high=float(judged.seconds_high[row]) if timed else np.inf,
+                    because=weighed,
                 )
             )  # fmt: skip
         self.told = verdict

@@ -1,9 +1,10 @@
-"""Buckets of floors and ceilings at six widths, for all rows at once.
+"""Buckets of floors and ceilings at seven widths, for all rows at once.
 
 A reading is folded into one bucket of each width: its minimum (the floor, which garbage, bursts and requests in
 flight lie above and a leak lifts), its maximum (the ceiling, which meets the limit first) and the mean load. Widths
 grow by three and 24 buckets of each are judged, so windows of 24 min, 72 min, 3.6 h, 10.8 h, 32 h and 4 days overlap
-and a leak of any speed has a window in which it is neither noise nor over.
+and a leak of any speed has a window in which it is neither noise nor over. The widest bucket is a day: the floors of 24
+days show what grows by the night, and what mornings and drains at night hide.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 # 1 min is the widest bucket that still gives ten floors of a leak that is over in 20 minutes; 24 buckets are what
 # a rank statistic needs for a slope within about 10 % at the noise of the bench.
-WIDTHS = tuple(60.0 * 3**k for k in range(6))
+WIDTHS = (*(60.0 * 3**k for k in range(6)), 86_400.0)
+DAY = len(WIDTHS) - 1  # the place of the day
+_DAY_OF = 2  # days are made of whole buckets of nine minutes
 SLOTS = 24
 _RING = SLOTS + 2  # the bucket being filled, and one that a late tick may still complete
 
@@ -157,7 +160,10 @@ class Cascade:
         lo, hi = floor.astype(np.float32), value.astype(np.float32)
         folded = Folded(row, np.zeros(0, np.int64), lo, hi, np.where(known, load, 0.0), known.astype(np.float32))
         bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
-        for ring in self.rings:
+        for k, ring in enumerate(self.rings[:DAY]):
             folded = folded.merge(bucket)
             ring.write(folded)
             bucket = folded.bucket // 3
+            if k == _DAY_OF:
+                whole = folded.merge(folded.bucket // int(WIDTHS[DAY] / WIDTHS[_DAY_OF]))
+                self.rings[DAY].write(whole)

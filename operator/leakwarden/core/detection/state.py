@@ -71,7 +71,10 @@ class Rows(_Columns):
     """One entry a row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
 
     group: Ints = field(metadata=_COUNT)  # place of the workload and signal in `DetectorState.groups`
-    limit: Floats = field(metadata=_MISSING)  # in the signal's unit
+    bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
+    limit: Floats = field(metadata=_MISSING)  # what growth is judged against: the limit, or a multiple of the past
+    past: Bools = field(metadata=_NO)  # whether it is the past (core/detection/past.py)
+    peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
     memory: Bools = field(metadata=_NO)
     last: Floats = field(metadata=_NEVER)  # time of the latest reading
     value: Floats = field(metadata=_MISSING)  # of the latest reading, in the signal's unit
@@ -80,6 +83,7 @@ class Rows(_Columns):
     quantum: Floats = field(metadata=_ENDLESS)  # the least change ever seen, in the signal's unit
     seen: Ints = field(metadata=_COUNT)  # readings
     level: Floats = field(metadata=_MISSING)  # the latest ceiling
+    floor: Floats = field(metadata=_MISSING)  # the latest floor
     latched: Floats = field(metadata=_MISSING)  # since when it is Leaking
     proof: Floats = field(metadata=_MISSING)  # when a window last showed the leak
     hold: Floats = field(metadata=_ZERO)  # seconds for which a leak is believed without another proof
@@ -109,6 +113,12 @@ class Widths(_Columns):
     reason: Ints = field(metadata=_STEADY)  # should it be a leak
     calmest: Ints = field(metadata=_STEADY)  # should it be none
     sure: Bools = field(metadata=_NO)
+    # What weighed most (core/detection/because.py): hours of the line, growth over its noise, the share of it that load
+    # or siblings explain (NaN: neither is known), and the highest level that the workload came back from.
+    hours: Floats = field(metadata=_ZERO)
+    clear: Floats = field(metadata=_ZERO)
+    explained: Floats = field(metadata=_MISSING)
+    known: Floats = field(metadata=_ZERO)
 
     @staticmethod
     def _shape(room: int) -> tuple[int, ...]:
@@ -132,9 +142,16 @@ class DetectorState:
         self.known = np.zeros((0, _S))
         self.fall = np.zeros((0, _S))
         self.exhausted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
+        # The level it was at while it worked, in the signal's unit, and at how many ages it was noted (past.py).
+        self.usual = np.zeros(0)
+        self.noted = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def row_of(self, key: Key) -> int | None:
+        """The row of a process that has one."""
+        return self._rows.get(key)
 
     def row(self, key: Key, limit: float | None, first: float) -> int:
         """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
@@ -154,7 +171,9 @@ class DetectorState:
             begun = np.isnan(self.origin) & np.isfinite(first)
             self.origin[begun] = first[begun]
         usable = np.isfinite(limits) & (limits > 0)
-        self.rows.limit[at] = np.where(usable, limits, np.nan)
+        bound = np.where(usable, limits, np.nan)
+        self.rows.limit[at] = np.where(self.rows.past[at], self.rows.limit[at], bound)
+        self.rows.bound[at] = bound
         return at
 
     def reserve(self, rows: int) -> None:
@@ -175,6 +194,8 @@ class DetectorState:
             self.known = np.concatenate([self.known, np.zeros((more, _S))])
             self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
             self.exhausted = np.concatenate([self.exhausted, np.zeros(more, np.bool_)])
+            self.usual = np.concatenate([self.usual, np.full(more, np.nan)])
+            self.noted = np.concatenate([self.noted, np.zeros(more, np.int64)])
         self.rows.group[known : known + len(new)] = group
         self.rows.memory[known : known + len(new)] = [key.memory for key in new]
 

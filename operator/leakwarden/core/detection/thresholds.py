@@ -7,6 +7,9 @@ families.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from leakwarden.core.detection.tuned import TUNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +18,14 @@ class Gates:
 
     # Six floors in a row that only rise happen by chance once in 720 windows; fewer prove nothing.
     # Twelve of one minute, since the first minutes of a process are its own; a full day of the widths that judge days.
-    readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8)
+    readings: tuple[int, ...] = (12, 7, 6, 6, 19, 8, 6)
     # Growth over the window against the noise around the line: below 4 a random walk passes (bench: noisy), and over
     # hours a flight of three steps below 7 (bench: steps).
-    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 6.0, 7.0, 5.0, 5.0)
+    clear_of_noise: tuple[float, ...] = (4.0, 5.0, 6.0, 7.0, 5.0, 5.0, 5.0)
     # Growth of less than this near the limit is easily noise, unless it is a straight line (bench: living_high, which
     # wobbles by 2 % of the limit: five times that; at 6 % it is mistaken, at 14 % leaks near the limit are missed).
     little: float = 0.10
-    clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 16.0, 16.0, 10.0, 10.0)
+    clear_of_noise_little: tuple[float, ...] = (20.0, 20.0, 16.0, 16.0, 10.0, 10.0, 10.0)
     clear_backed: float = 14.0  # ... instead, where the next wider window shows the same
     clear_quanta: float = 2.5  # growth over the least change of a reading
     # A steady climb shows 1 in every quarter; a step shows 0 in three of them (bench: steps, cron).
@@ -36,14 +39,14 @@ class Gates:
     # Squared error of the best staircase of four treads over that of the straight line, of what the load leaves: of the
     # bench's staircases on top of traffic 0.01 to 0.2, a climb whose noise is a tenth of it 0.46 and more. Not asked
     # of minutes, where the sockets that a peer's hiccup leaves behind look the same (bench: steps, close_wait).
-    staircase: tuple[float, ...] = (0.0, 0.0, 0.10, 0.25, 0.25, 0.25)
+    staircase: tuple[float, ...] = (0.0, 0.0, 0.10, 0.25, 0.25, 0.25, 0.0)
     # So few floors of a small pool fit by chance to anything, on the first morning of its process to no load at all,
     # unless the load leaves at least this share of the growth (bench: pool_at_maximum).
     coarse_readings: int = 12
     coarse_unexplained: float = 0.6
     # Widths at which what the load leaves is judged as a line of its own, and the least share of its slope that must be
     # sure: of 1,224 leaks 12 more are told (bench: slow, by_traffic, error_bursts), at 0.23 a queue is mistaken (congestion).
-    cleared: tuple[int, ...] = (2, 3, 4, 5)
+    cleared: tuple[int, ...] = (2, 3, 4, 5, 6)
     cleared_narrow: float = 0.5
     # ... where what the load explains moves by at least this share of the growth; without it noise would be a second chance.
     cleared_part: float = 0.2
@@ -68,7 +71,7 @@ class Gates:
     # The ceiling must be this high: short windows are fooled by bursts and slow dependencies, whose tops are unknown.
     # A burst of 25 minutes is as straight as a leak; of five that passed at 0.85, three ended below 0.88. A staircase of
     # days reached 0.82, and days leave hours to act in anyway (bench: bursts, steps).
-    level: tuple[float, ...] = (0.88, 0.81, 0.81, 0.82, 0.84, 0.84)
+    level: tuple[float, ...] = (0.88, 0.81, 0.81, 0.82, 0.84, 0.84, 0.75)
     # One minute's window when the next wider one shows the same (bench: accelerating; bursts are not in the wider one).
     level_backed: float = 0.76
     # ... and needed where a pod of the workload fell by more than this within 24 minutes by itself: of 15 bursts that were
@@ -77,7 +80,7 @@ class Gates:
     # History alone tells mornings, not steps (bench: steps).
     level_history: float = 0.08
     # With neither load, siblings nor a day of history, hours of growth may be a morning: only close to the limit.
-    level_unexplained: tuple[float, ...] = (0.85, 0.87, 0.90, 0.92, 0.92, 0.92)
+    level_unexplained: tuple[float, ...] = (0.85, 0.87, 0.90, 0.92, 0.92, 0.92, 0.8)
     # ... unless it is too fast for a morning: a sine from a quarter to 90 % is never within 1.2 h of the limit.
     level_imminent: float = 0.90
     # What a ceiling stands above its floor beyond this comes and goes, and counts for a quarter.
@@ -93,7 +96,7 @@ class Gates:
     # (169 windows of six seeds that climbed like a leak), 0.32 and less in 19 of 20 windows of its leaking ones.
     held: float = 0.25
     # What is held is believed from farther away: a pool's peaks are at its maximum long before its floor is.
-    level_held: tuple[float, ...] = (0.85, 0.75, 0.65, 0.65, 0.65, 0.65)
+    level_held: tuple[float, ...] = (0.85, 0.75, 0.65, 0.65, 0.65, 0.65, 0.65)
     imminent: float = 4300.0  # seconds
     # ... and more for garbage that doubles what is live, which stands high every morning (bench: gc_sawtooth).
     # Live memory that is doubled peaks at 0.9 there, and leaks that were told from 0.95 on were told too late.
@@ -110,7 +113,7 @@ class Gates:
     early_late: float = 0.80
     early_readings: int = 10
     early_narrow: float = 0.70  # the slope's lower bound over the slope
-    early_clear: tuple[float, ...] = (1e9, 14.0, 12.0, 12.0, 12.0, 12.0)
+    early_clear: tuple[float, ...] = (1e9, 14.0, 12.0, 12.0, 12.0, 12.0, 12.0)
     early_quarter: float = 0.5
     early_drawdown: float = 0.12
     early_unexplained: float = 0.5
@@ -124,11 +127,14 @@ class Gates:
     # of what was left there (bench: living_high, bursts, daily_high).
     beyond_fall: float = 0.40
     beyond_rest: float = 0.60
+    # A fall by less than so many of the least change, or at most this share of the limit, does not count as coming back.
+    came_back_quanta: float = 3.5
+    came_back_most: float = 0.25
     # Growth over the deepest fall that floors of this width have shown within a window (bench: living_high).
     beyond_wobble: float = 0.8
     # Passing evaluations in a row: three minutes at 1 min, six at 3 min. Where the next look is nine minutes off or more,
     # it comes too late for a leak of an hour or two (bench: goroutines, near_limit, medium).
-    confirm: tuple[int, ...] = (3, 2, 1, 1, 1, 1)
+    confirm: tuple[int, ...] = (3, 2, 1, 1, 1, 1, 1)
     # Suspect: clear growth that would reach the limit within four windows.
     suspect_reach: float = 4.0
     suspect_level: float = 0.35
@@ -146,8 +152,8 @@ class Gates:
     climb_straight: float = 25.0
     # What acts is a clean line: an hour of two bursts, or of a queue that grows with the load, is up to 18 times its
     # noise, hours and days of few steps up to ten; above these levels any line will do (bench: bursts, congestion, steps).
-    sure_line: tuple[float, ...] = (20.0, 20.0, 10.0, 10.0, 10.0, 10.0)
-    sure_any: tuple[float, ...] = (0.94, 0.94, 0.97, 0.97, 0.97, 0.97)
+    sure_line: tuple[float, ...] = (20.0, 20.0, 10.0, 10.0, 10.0, 10.0, 10.0)
+    sure_any: tuple[float, ...] = (0.94, 0.94, 0.97, 0.97, 0.97, 0.97, 0.97)
     # ... of which the load leaves this share, with its error (bench: high_water, pool_at_maximum, congestion) ...
     sure_unexplained: float = 0.30
     # ... and by more than what lives high wanders (bench: living_high, by 0.04 and 0.06).
@@ -155,3 +161,9 @@ class Gates:
     # The best estimate within the policy's time; or, this high, the hasty one; or, this high, any.
     exhausting_hasty: float = 0.90
     exhausting_any: float = 0.95
+
+
+def tuned() -> Gates:
+    """The thresholds in use: those that `make tune` has set, the others as they stand here."""
+    values: dict[str, Any] = dict(TUNED)
+    return Gates(**values)

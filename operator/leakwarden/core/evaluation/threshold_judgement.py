@@ -86,6 +86,8 @@ def _growth(
             f": {finding.per_hour.low:.3g} to {finding.per_hour.high:.3g} an hour,"
             f" exhausted in {format_duration(finding.left.low)} to {latest}"
         )
+    if finding.because:
+        message += f"; {finding.because}"
     bound = limit if limit is not None else finding.limit
     return Judgement(
         signal.name,

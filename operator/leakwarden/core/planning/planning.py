@@ -119,11 +119,12 @@ def plan(
     evaluations: Sequence[PolicyEvaluation],
     situation: Situation,
     contained: Callable[[Policy], AbstractContextManager[None]] = lambda _: nullcontext(),
+    together: bool = True,
 ) -> list[Decision]:
     """What to do about every workload that has an Exhausting pod, the most urgent first.
 
     Each decision is made in a world in which those before it are under way, so that together they exceed no budget. Each
-    is made within `contained`, so that a defect that one policy brings to light costs no other.
+    is made within `contained`, so that a defect that one policy brings to light costs no other. Unless `together`, each is made as if it were the only one.
     """
     due: list[tuple[tuple[float, float, str], Policy, PolicySpec, WorkloadEvaluation]] = []
     for evaluation in evaluations:
@@ -145,7 +146,7 @@ def plan(
             decision = _decide(policy, spec, target, situation)
             if decision is None:
                 continue
-            if decision.go and decision.candidate.changes:
+            if together and decision.go and decision.candidate.changes:
                 situation = _as_if_begun(decision, situation)
             decisions.append(decision)
     return decisions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leakwarden.core.promql.confinement import MAX_DEPTH, Confined, Question, ask, confine
+from leakwarden.core.promql.confinement import MAX_DEPTH, Confined, Question, ask, confine, narrowed
 from leakwarden.core.promql.matchers import literal_regex, matcher
 from leakwarden.core.promql.objections import why_it_never_objects
 from leakwarden.core.promql.text import MAX_BRACKETS, MAX_LENGTH, MAX_MATCHERS, MAX_NESTING, MAX_REGEXES, PromQLError
@@ -21,5 +21,6 @@ __all__ = [
     "confine",
     "literal_regex",
     "matcher",
+    "narrowed",
     "why_it_never_objects",
 ]

@@ -8,7 +8,7 @@ confined, or cannot be the reading of a pod, is refused with one line. What is t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -83,6 +83,16 @@ def confine(
     except (ValueError, OverflowError, RecursionError) as error:
         # Such as an offset of a million years, which the parser takes and no calendar holds.
         raise PromQLError(f"the query cannot be read: {one_line(str(error))}") from None
+
+
+def narrowed(query: str, matchers: Mapping[str, str]) -> str:
+    """A query that was confined or is ours, with these labels asked for by every selector as well.
+
+    Raises PromQLError for what does not parse, or a label that PromQL does not have.
+    """
+    for label, value in matchers.items():
+        query = _written(parse_plain(query), parser.Matcher(parser.MatchOp.Equal, label, value))
+    return query
 
 
 def _confine(query: str, namespace: str, namespace_label: str, pod_label: str, of_pods: bool) -> str:

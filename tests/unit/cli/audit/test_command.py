@@ -239,6 +239,17 @@ def test_registering_the_command_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_audit_of_files_imports_neither_a_client_nor_what_computes(write: Write) -> None:
+    heavy = ("numpy", "aiohttp", "asyncio", "kubernetes", "kopf", "pydantic", "ruamel")
+    script = (
+        "import sys; from leakwarden.__main__ import main; main(['audit', sys.argv[1]]);"
+        f" print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    name = write("x.yaml", BAD)
+    done = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True, env=_environment())
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 def _environment() -> dict[str, str]:
     source = Path(__file__).resolve().parents[4] / "operator"
     return {"PYTHONPATH": str(source), "PATH": "/usr/local/bin:/usr/bin:/bin"}

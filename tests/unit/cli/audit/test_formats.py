@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from leakwarden.__main__ import main
 from leakwarden.core.audit import CHECKS
@@ -106,3 +107,76 @@ def test_what_a_manifest_says_cannot_drive_the_terminal_or_break_xml(write: Writ
     assert "\x1b" not in capsys.readouterr().out
     assert main(["audit", name, "-o", "junit"]) == 1
     assert "<bad>" in (ElementTree.fromstring(capsys.readouterr().out)[0].get("name") or "")
+
+
+def test_junit_says_skipped_of_what_was_not_checked(write: Write, capsys: Captured) -> None:
+    main(["audit", write("x.yaml", GOOD), "-o", "junit"])
+    root = ElementTree.fromstring(capsys.readouterr().out)
+    reasons = {case.get("name"): case.find("skipped") for case in root.iter("testcase")}
+    for name in ("LW801 EndpointSilent", "LW402 DisruptionBudgetBlocks", "LW501 ServiceTargetMissing"):
+        assert reasons[name] is not None, name
+    assert reasons["LW101 ReadinessProbeMissing"] is None
+    assert int(root.get("skipped", "")) == sum(skipped is not None for skipped in reasons.values())
+
+
+def test_github_annotates_the_very_line(write: Write, capsys: Captured) -> None:
+    main(["audit", write("x.yaml", BAD.replace("460MiB", "512Mi")), "-o", "github"])
+    lines = capsys.readouterr().out.splitlines()
+    (found,) = [line for line in lines if "LW603" in line]
+    number = next(n for n, line in enumerate(BAD.splitlines(), 1) if "GOMEMLIMIT" in line)
+    assert found.startswith(
+        f"::error file=x.yaml,line={number},title=LW603 GoMemLimitMalformed::shop/bad, container app:"
+    )
+
+
+def test_the_line_of_a_field_is_found_in_a_list_too(write: Write, capsys: Captured) -> None:
+    inside = BAD.replace("460MiB", "512Mi").strip().replace("\n", "\n  ")
+    text = f"kind: List\napiVersion: v1\nitems:\n- {GOOD.strip().replace(chr(10), chr(10) + '  ')}\n- {inside}\n"
+    main(["audit", write("x.yaml", text), "-o", "json"])
+    bad = json.loads(capsys.readouterr().out)["objects"][1]
+    (line,) = [finding["line"] for finding in bad["findings"] if finding["id"] == "LW603"]
+    assert "512Mi" in text.splitlines()[line - 1]
+
+
+def test_markdown_escapes_what_a_manifest_says(write: Write, capsys: Captured) -> None:
+    evil = BAD.replace("name: bad,", 'name: "<b>|x",')
+    main(["audit", write("x.yaml", evil), "-o", "markdown"])
+    out = capsys.readouterr().out
+    assert "<b>" not in out
+    assert "| Error |" in out
+
+
+def test_notes_and_kinds_that_are_not_audited_are_in_every_machines_output(write: Write, capsys: Captured) -> None:
+    other = GOOD.replace("apps/v1", "serving.knative.dev/v1").replace("kind: Deployment", "kind: Service")
+    name = write("x.yaml", f"{other}---\n{GOOD}")
+    for output in ("json", "sarif", "junit", "github", "markdown"):
+        main(["audit", name, "-o", output])
+        assert "Service of serving.knative.dev/v1" in capsys.readouterr().out.replace("\\", ""), output
+
+
+@pytest.mark.parametrize(
+    ("output", "version", "kind"),
+    [("policyreport", "wgpolicyk8s.io/v1alpha2", "PolicyReport"), ("openreport", "openreports.io/v1alpha1", "Report")],
+)
+def test_a_policy_report_stands_in_each_namespace(
+    write: Write, capsys: Captured, output: str, version: str, kind: str
+) -> None:
+    nowhere = SINGLE.replace("namespace: shop, ", "")
+    elsewhere = GOOD.replace("namespace: shop", "namespace: other")
+    main(["audit", write("x.yaml", f"{BAD}---\n{elsewhere}---\n{nowhere}"), "-o", output])
+    out = capsys.readouterr().out
+    other, shop = yaml.safe_load_all(out)
+    assert (shop["apiVersion"], shop["kind"], shop["metadata"]["namespace"]) == (version, kind, "shop")
+    assert shop["summary"] == {"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}
+    assert [(each["rule"], each["result"], each["severity"]) for each in shop["results"]] == [("LW201", "fail", "high")]
+    assert other["summary"]["pass"] == 1
+    assert "1 objects name no namespace" in out
+
+
+def test_a_policy_report_is_bounded_and_says_so(write: Write, capsys: Captured) -> None:
+    many = "---\n".join(BAD.replace("name: bad", f"name: bad{n}") for n in range(510))
+    main(["audit", write("x.yaml", many), "-o", "policyreport"])
+    (report,) = yaml.safe_load_all(capsys.readouterr().out)
+    assert len(report["results"]) == 500
+    assert report["summary"]["fail"] == 510
+    assert report["metadata"]["annotations"] == {"leakwarden.dev/results-left-out": "10"}

@@ -1,0 +1,1 @@
+"""`leakwarden diagnose`: why a proxy answered with errors, from what a Prometheus remembers."""

@@ -1,0 +1,158 @@
+"""`leakwarden diagnose`: a proxy answered with errors; which of five causes was it, and which pods are behind it?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from leakwarden.cli.arguments import prometheus, seconds
+from leakwarden.cli.errors import CommandFailed, fail, say
+
+if TYPE_CHECKING:
+    from leakwarden.core.correlation.causes import Explanation
+    from leakwarden.core.correlation.episode import Episode
+    from leakwarden.core.correlation.log_lines import LogEvidence
+
+COMMAND = "diagnose"
+NOTHING, EPISODE, UNTOLD = 0, 1, 3
+LONGEST = 24 * 3600.0
+
+_ABOUT = """\
+Tells apart, from what a Prometheus remembers, why a proxy answered with errors: a resource that was used up, a slow
+dependency, a rollout without draining, a proxy that gives up before the service answers, or an overload.
+
+  leakwarden diagnose --prometheus http://localhost:9090 --proxy ingress-nginx --route checkout \\
+      --namespace shop --pods checkout- --since 1h --proxy-timeout 60s
+"""
+_EXIT = "exit code: 0 there were hardly any errors, 1 there were and the cause is named, 2 wrong usage or nothing could be read, 3 there were and the cause cannot be told"
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        COMMAND,
+        help="say why a proxy answered with errors, from what Prometheus remembers",
+        description=_ABOUT,
+        epilog=_EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--prometheus", required=True, metavar="URL", help="a Prometheus, or what speaks its query API")
+    parser.add_argument(
+        "--proxy",
+        required=True,
+        choices=["ingress-nginx", "istio", "envoy", "application"],
+        help="whose metrics have the errors",
+    )
+    parser.add_argument("--route", required=True, metavar="NAME", help="the Ingress, called workload, cluster or job")
+    parser.add_argument(
+        "--namespace", required=True, metavar="NAMESPACE", help="the namespace of the workload behind it"
+    )
+    parser.add_argument("--pods", required=True, metavar="PREFIX", help="how its pods' names begin, such as checkout-")
+    parser.add_argument("--since", default="1h", metavar="TIME", help="how far back (default: 1h, at most 24h)")
+    parser.add_argument(
+        "--proxy-timeout", metavar="TIME", help="how long the proxy waits for its upstream; no metric has it"
+    )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a log of the time, of the proxy or a pod; - is standard input",
+    )
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.core.correlation.causes import explain
+
+    try:
+        episode, failed = _read(arguments)
+        logs = read_logs(arguments.log, float(episode.t[0]), float(episode.t[-1]))
+    except CommandFailed as error:
+        return fail(COMMAND, str(error))
+    if logs is not None:
+        episode = replace(episode, logs=logs.counts)
+        if logs.left_out:
+            say(COMMAND, f"{logs.left_out:,} lines of the logs were left out: too many")
+    for message in failed:
+        say(COMMAND, f"not read: {message}")
+    found = explain(episode)
+    sys.stdout.write(as_json(found, episode, logs) if arguments.output == "json" else text(found, episode, logs))
+    if not found.happened:
+        return NOTHING
+    return EPISODE if found.cause is not None else UNTOLD
+
+
+def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
+    """Raises CommandFailed."""
+    from leakwarden.cli.diagnose.reading import Asked, read
+    from leakwarden.core.correlation.presets import PRESETS
+
+    length = seconds(arguments.since, "--since", 0, LONGEST)
+    timeout = seconds(arguments.proxy_timeout, "--proxy-timeout", 0, 3600) if arguments.proxy_timeout else None
+    endpoint = prometheus(arguments.prometheus, COMMAND)
+    now = time.time()
+    asked = Asked(
+        PRESETS[arguments.proxy], arguments.route, arguments.namespace, arguments.pods, now - length, now, timeout
+    )
+    return asyncio.run(read(endpoint, asked))
+
+
+def read_logs(files: Sequence[str], since: float, until: float) -> LogEvidence | None:
+    """Known errors in these logs between two times (epoch s); None without a log. Raises NothingRemembered."""
+    from leakwarden.cli.diagnose.reading import NothingRemembered
+    from leakwarden.core.correlation.log_lines import log_evidence
+
+    if not files:
+        return None
+    with ExitStack() as stack:
+        streams = []
+        for file in files:
+            if file == "-":
+                streams.append(sys.stdin)
+                continue
+            try:
+                streams.append(stack.enter_context(open(file, encoding="utf-8", errors="replace")))
+            except OSError as error:
+                raise NothingRemembered(f"--log {file}: {error.strerror}") from None
+        return log_evidence(chain.from_iterable(streams), since, until)
+
+
+def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
+    from leakwarden.cli.audit.report import printable
+    from leakwarden.core.correlation.behind import behind
+    from leakwarden.core.correlation.facts import BAD_SHARE
+
+    if not found.happened:
+        return f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed\n"
+    lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
+    lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
+    lines += [f"pod {pod}: {what}" for pod, what in behind(episode)]
+    lines += [f"log, {kind}: {count:,} lines" for kind, count in (logs.counts if logs else {}).items()]
+    lines += [f"  {line}" for _, line in (logs.first if logs else ())]
+    lines += [f"not read: {what}" for what in found.unknown]
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
+    from leakwarden.core.correlation.behind import behind
+
+    body = {
+        "happened": found.happened,
+        "cause": found.cause,
+        "points": found.points,
+        "clues": [{"points": clue.points, "why": clue.why} for clue in found.clues],
+        "pods": [{"pod": pod, "why": what} for pod, what in behind(episode)],
+        "logs": dict(logs.counts) if logs is not None else None,
+        "logLines": [line for _, line in logs.first] if logs is not None else [],
+        "unknown": list(found.unknown),
+    }
+    return json.dumps(body, indent=2) + "\n"

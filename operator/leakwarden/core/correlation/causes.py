@@ -1,0 +1,245 @@
+"""Five causes of errors at a proxy, each as a list of clues that speak for it or against it.
+
+A clue is a small named function of the facts. It gives points and a sentence, or nothing where the fact is not known: what
+nobody read speaks neither for nor against. The cause with the most points is named if it is ahead of the second by enough;
+else the answer is that it cannot be told, with what would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leakwarden.core.correlation.episode import Episode, LogKind
+from leakwarden.core.correlation.facts import Facts, facts
+
+# Fewer points than this prove nothing, and a lead of less is none.
+LEAST_POINTS = 3
+LEAST_LEAD = 1
+# What counts as a rise of load: mornings rise by less within an episode's half hour.
+RISES = 1.35
+STAYS = 1.2
+# What counts as a rise of latency: twice the usual.
+SLOWER = 2.0
+# Share of the errors near starts from which on they belong to them.
+BELONGS = 0.6
+
+
+class Cause(StrEnum):
+    EXHAUSTION = "Exhaustion"
+    SLOW_DEPENDENCY = "SlowDependency"
+    ROLLOUT = "RolloutWithoutDraining"
+    PROXY_TIMEOUT = "ProxyTimeoutTooShort"
+    OVERLOAD = "Overload"
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """Points for a cause (below 0: against it) and why, in one line."""
+
+    points: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`cause` None: it cannot be told, or there was no episode (`happened`). `clues` are of the named cause, or of the
+    likeliest; `unknown` says what was not read and would help."""
+
+    happened: bool
+    cause: Cause | None
+    clues: Sequence[Clue] = ()
+    points: Mapping[Cause, int] | None = None
+    unknown: Sequence[str] = ()
+
+
+_Ask = Callable[[Facts, Mapping[LogKind, int]], "Clue | None"]
+
+
+def explain(episode: Episode) -> Explanation:
+    measured = facts(episode)
+    if measured is None:
+        return Explanation(False, None)
+    logs = episode.logs or {}
+    clues = {
+        cause: [clue for ask in asked if (clue := ask(measured, logs)) is not None] for cause, asked in CLUES.items()
+    }
+    points = {cause: sum(clue.points for clue in found) for cause, found in clues.items()}
+    first, second, *_ = sorted(points.values(), reverse=True)
+    likeliest = max(points, key=lambda cause: points[cause])
+    sure = first >= LEAST_POINTS and first - second >= LEAST_LEAD
+    return Explanation(True, likeliest if sure else None, clues[likeliest], points, _unknown(measured, episode))
+
+
+def _unknown(measured: Facts, episode: Episode) -> list[str]:
+    found = []
+    for value, what in (
+        (measured.full, "descriptors and pool use of the pods against their limits"),
+        (measured.latency, "the latency of the workload"),
+        (measured.dependency, "the latency of what the workload calls"),
+        (measured.cpu, "the pods' CPU against its limit"),
+        (measured.near_starts, "when the pods' processes began"),
+        (episode.timeout, "the proxy's timeout for its upstream"),
+        (episode.logs, "log lines of the time"),
+    ):
+        if value is None:
+            found.append(what)
+    return found
+
+
+# Exhaustion ------------------------------------------------------------------------------------------------------------
+
+
+def _used_up(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.full is None:
+        return None
+    if of.full < 0.1 and not of.all_read:
+        return Clue(0, "of descriptors and connection pools, what was read was not used up")
+    if of.full < 0.1:
+        return Clue(-4, "no pod's descriptors or connection pool were used up")
+    return Clue(3, f"a pod's descriptors or connection pool were used up in {of.full:.0%} of the bad moments")
+
+
+def _climbed(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.climbed is None or not of.full:
+        return None
+    if of.climbed >= 0.8:
+        return Clue(2, "it had climbed steadily before, as a leak does")
+    return Clue(-2, "it was used up all at once, as by a jam, and not by a steady climb")
+
+
+def _says_exhausted(_: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
+    count = logs.get(LogKind.OPEN_FILES, 0) + logs.get(LogKind.POOL_WAIT, 0)
+    return Clue(3, f"{count} log lines speak of too many open files or of waiting for a connection") if count else None
+
+
+# A slow dependency -----------------------------------------------------------------------------------------------------
+
+
+def _dependency_slower(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.dependency is None:
+        return None
+    if of.dependency >= SLOWER:
+        return Clue(4, f"what the workload calls took {of.dependency:.1f} times as long as before")
+    return Clue(-4, "what the workload calls was not slower than before")
+
+
+def _slower_without_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.latency is None or of.load is None:
+        return None
+    if of.latency >= SLOWER and of.load < RISES:
+        return Clue(2, f"the workload took {of.latency:.1f} times as long, with no more requests than before")
+    if of.latency < 1.4:
+        return Clue(-3, "the workload was not slower than before")
+    return None
+
+
+def _waits_idly(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.cpu is None:
+        return None
+    return Clue(1, "the pods' CPU was not busy: they waited") if of.cpu < 0.7 else Clue(-2, "the pods' CPU was busy")
+
+
+def _leaked_before(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.full and of.climbed is not None and of.climbed >= 0.8:
+        return Clue(-3, "a resource had climbed until it was used up")
+    return None
+
+
+# A rollout without draining --------------------------------------------------------------------------------------------
+
+
+def _at_starts(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.near_starts is None or of.start_time is None:
+        return None
+    if of.near_starts < BELONGS:
+        return Clue(-4, f"only {of.near_starts:.0%} of the errors fell near the start of a process")
+    # Where starts fill half of the time, errors near them prove little.
+    strong = of.near_starts >= 1.5 * of.start_time
+    return Clue(4 if strong else 1, f"{of.near_starts:.0%} of the errors fell near the start of a process")
+
+
+def _short_bursts(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    return Clue(1, f"the errors came in bursts of {of.longest_burst:.0f}s at most") if of.longest_burst <= 90 else None
+
+
+def _not_slower(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.latency is None:
+        return None
+    return (
+        Clue(1, "those that were served were as quick as before")
+        if of.latency < 1.4
+        else Clue(-1, "it was slower, too")
+    )
+
+
+def _refused(_: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
+    return Clue(1, "log lines speak of refused connections") if logs.get(LogKind.REFUSED) else None
+
+
+# A proxy that gives up too early ---------------------------------------------------------------------------------------
+
+
+def _gives_up(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.gateway_timeouts >= 0.8:
+        return Clue(1, f"{of.gateway_timeouts:.0%} of the errors were 504, the proxy's own")
+    return Clue(-4, f"only {of.gateway_timeouts:.0%} of the errors were 504, the proxy's own")
+
+
+def _usually_longer(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.worst_over_timeout is None:
+        return None
+    if of.worst_over_timeout < 0.8:
+        return Clue(-4, "the workload answers well within the proxy's timeout")
+    if of.usual_over_timeout is not None and of.usual_over_timeout >= 0.7:
+        return Clue(4, "the workload takes about as long as the proxy waits, or longer, and does so in good times, too")
+    return Clue(-1, "the workload took longer than the proxy waits, but only then")
+
+
+def _as_ever(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.latency is not None and of.latency < 1.5 and of.gateway_timeouts >= 0.8:
+        return Clue(2, "the proxy gave up although the workload was as quick as ever")
+    return None
+
+
+def _succeeds_itself(of: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
+    if logs.get(LogKind.CANCELLED):
+        return Clue(1, "log lines say that the caller hung up")
+    if of.own_errors is not None and of.own_errors < 0.2 * of.error_share:
+        return Clue(1, "the workload itself counted hardly an error")
+    return None
+
+
+# Overload --------------------------------------------------------------------------------------------------------------
+
+
+def _more_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.load is None:
+        return None
+    if of.load >= RISES:
+        return Clue(3, f"{of.load:.1f} times as many requests came as before")
+    return Clue(-4, "no more requests came than before") if of.load < STAYS else None
+
+
+def _busy(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.cpu is None:
+        return None
+    if of.cpu >= 0.9:
+        return Clue(2, f"the busiest pod's CPU was at {of.cpu:.0%} of its limit")
+    return Clue(-2, "the pods' CPU was not busy") if of.cpu < 0.7 else None
+
+
+def _slower_with_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.latency is None or of.load is None:
+        return None
+    return Clue(1, "the workload was slower while more came") if of.latency >= SLOWER and of.load >= RISES else None
+
+
+CLUES: Mapping[Cause, Sequence[_Ask]] = {
+    Cause.EXHAUSTION: (_used_up, _climbed, _says_exhausted),
+    Cause.SLOW_DEPENDENCY: (_dependency_slower, _slower_without_load, _waits_idly, _leaked_before),
+    Cause.ROLLOUT: (_at_starts, _short_bursts, _not_slower, _refused),
+    Cause.PROXY_TIMEOUT: (_gives_up, _usually_longer, _as_ever, _succeeds_itself),
+    Cause.OVERLOAD: (_more_load, _busy, _slower_with_load, _leaked_before),
+}

@@ -1,0 +1,80 @@
+"""What is taken for a limit where there is none, or none that is near: several times the workload's own healthy past.
+
+Goroutines and sockets have no limit, a heap has none without a container's, and a million descriptors are none to a
+service that uses sixty. What they have is a level that this workload was at while it worked. It is noted at some ages
+of the workload, each time only if nothing of it grows like a leak, and after a day for good: a level that follows a leak
+upwards would excuse it. Growth to `FOLD` times as much is judged like growth towards a limit, and called Leaking, never
+Exhausting, since nothing is known to be exhausted there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leakwarden.core.detection.rollups import Bools
+from leakwarden.core.detection.state import DetectorState, Rows
+from leakwarden.core.model.readings import Floats
+
+# A level of twice to three times its usual height is a busy day; at a fold of 8 half of the worlds' leaks without a
+# limit have grown fivefold before they are told.
+FOLD = 4.0
+# A limit that is more than so many times the usual level is none to grow towards: a process at its usual level would
+# have to grow a hundredfold. At a tenth of it limits that the bench's leaks reach were left out of account.
+FAR = 100.0
+# ... until this share of it is used after all.
+NEAR = 0.3
+# Of a level below so many of the least change, a multiple is nothing: ten goroutines may become fifty.
+GRAINS = 20.0
+# Ages of a workload, s, at which its usual level is noted: after ten minutes, and until it has seen a whole day.
+AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
+
+
+def judge_by_the_past(state: DetectorState, now: float) -> None:
+    """Set what each row is judged against (`rows.limit`): its limit (`rows.bound`), or a multiple of its past."""
+    n = len(state)
+    rows = state.rows.pick(slice(n))
+    lacking = ~(rows.bound <= FAR * state.usual[rows.group])  # nor is NaN, where there is none
+    if not lacking.any() and not rows.past.any():
+        return
+    _note_usual(state, rows, lacking, now)
+    usual = state.usual[rows.group]
+    near = np.zeros(len(state.usual), np.bool_)
+    np.logical_or.at(near, rows.group, rows.value > NEAR * rows.bound)
+    past = (np.isnan(rows.bound) | (rows.bound > FAR * usual)) & ~near[rows.group] & (usual > 0)
+    limit = np.where(past, FOLD * usual, rows.bound)
+    _rescale(state, rows, limit)
+    rows.past[:] = past
+
+
+def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) -> None:
+    age = now - state.origin
+    ages = np.append(np.asarray(AGES), np.inf)
+    due = age >= ages[state.noted]
+    due[np.isnan(state.origin)] = False
+    if not due[rows.group[lacking]].any():
+        return
+    n = len(state)
+    climbing = np.zeros(len(due), np.bool_)
+    grows = state.widths.suspect[:n].any(axis=1) | (state.widths.streak[:n] > 0).any(axis=1) | ~np.isnan(rows.latched)
+    np.logical_or.at(climbing, rows.group, grows)
+    highest = np.zeros(len(due))
+    grain = np.where(np.isfinite(rows.quantum), rows.quantum, 0.0)
+    np.maximum.at(highest, rows.group, np.maximum(rows.peak, GRAINS * grain))
+    raised = due & ~climbing & (highest > 0)
+    state.usual[raised] = np.fmax(state.usual[raised], highest[raised])
+    state.noted[due] = np.searchsorted(np.asarray(AGES), age[due], side="right")
+
+
+def _rescale(state: DetectorState, rows: Rows, limit: Floats) -> None:
+    """Shares of the former limit become shares of the present one."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = rows.limit / limit
+    moved = np.isfinite(ratio) & (ratio != 1.0)
+    if moved.any():
+        for share in (rows.level, rows.floor, rows.top, rows.plateau):
+            share[moved] *= ratio[moved]
+        of_group = np.ones(len(state.usual))
+        of_group[rows.group[moved]] = ratio[moved]
+        state.known *= of_group[:, None]
+        state.fall *= of_group[:, None]
+    rows.limit[:] = limit

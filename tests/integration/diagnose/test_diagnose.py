@@ -1,0 +1,186 @@
+"""`leakwarden diagnose` from a Prometheus that remembers a drawn episode, from the exact queries to the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leakwarden.api.v1alpha1.signal import SignalType
+from leakwarden.cli.diagnose import command
+from leakwarden.cli.diagnose.reading import CALLS, CPU
+from leakwarden.core.correlation.causes import Cause
+from leakwarden.core.correlation.episode import Episode
+from leakwarden.core.correlation.presets import PRESETS
+from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
+from tests.correlation.drawing import CAUSES, STEP, episode, quiet
+from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
+
+SINCE = 1800.0
+BUCKET = 15.0  # s: what half an hour is read with
+PRESET = PRESETS["ingress-nginx"]
+
+
+def query(template: str) -> str:
+    return render(template, matchers='namespace="shop"', bucket=BUCKET, max_age=300.0, labels=Labels())
+
+
+def remember(fake: FakePrometheus, found: Episode) -> None:
+    """Every reading of the episode, moved so that it ends now, at each multiple of 15 s."""
+    end = int(time.time()) // 15 * 15
+    shift = end - float(found.t[-1])
+    every = int(BUCKET / STEP)
+
+    def add(promql: str, values: Any, **labels: str) -> None:
+        if values is None:
+            return
+        points: list[tuple[float, str]] = [
+            (int((t + shift) // 15 * 15), str(float(v)))
+            for t, v in zip(found.t[::-every][::-1], np.asarray(values)[::-every][::-1], strict=True)
+            if np.isfinite(v)
+        ]
+        fake.series.setdefault(promql, []).append((labels, points))
+
+    failed = np.sum(list(found.errors.values()), axis=0)
+    codes: Mapping[int, Any] = {200: found.requests - failed, **found.errors}
+    for code, rates in codes.items():
+        # Three of the drawn moments are one here, as in a rate over a minute.
+        smooth = np.convolve(rates, np.ones(3) / 3, mode="same")
+        add(PRESET.errors("checkout", BUCKET), smooth, pod=str(code), status=str(code))
+    add(PRESET.p99("checkout", BUCKET), found.proxy_p99, pod="proxy")
+    for n, pod in enumerate(found.pods):
+        of = {"namespace": "shop", "pod": f"checkout-{n}"}
+        for kind, values, limit in (
+            (SignalType.DESCRIPTORS, pod.descriptors, 1024.0),
+            (SignalType.DB_POOL, pod.pool, 50.0),
+        ):
+            if values is None:
+                continue
+            add(query(CATALOGUE[kind].value), values * limit, **of)
+            promql = CATALOGUE[kind].limit
+            assert promql is not None
+            add(query(promql), np.full(found.t.size, limit), **of)
+        add(query(CATALOGUE[SignalType.GOROUTINES].value), pod.goroutines, **of)
+        add(query(CATALOGUE[SignalType.LATENCY_P99].value), found.own_p99, **of)
+        add(query(CATALOGUE[SignalType.HTTP_ERRORS].value), found.own_errors, **of)
+        add(query(CPU), pod.cpu, **of)
+        add(query(CALLS), found.dependency_p99, **of)
+        begun = np.full(found.t.size, float(found.t[0]) - 1e5)
+        for start in pod.starts:
+            begun[found.t >= start] = start
+        add(query(CONTEXT["start"]), begun + shift, **of)
+
+
+def ask(url: str, *more: str) -> int:
+    top = argparse.ArgumentParser()
+    command.add_parser(top.add_subparsers())
+    arguments = [
+        "diagnose",
+        "--prometheus",
+        url,
+        "--proxy",
+        "ingress-nginx",
+        "--route",
+        "checkout",
+        "--namespace",
+        "shop",
+    ]
+    parsed = top.parse_args([*arguments, "--pods", "checkout-", "--since", "30m", *more])
+    code: int = parsed.run(parsed)
+    return code
+
+
+async def diagnosed(found: Episode, *more: str) -> int:
+    async with prometheus() as fake:
+        remember(fake, found)
+        timeout = f"{found.timeout or 60:.3f}s"
+        return await asyncio.to_thread(ask, fake.url, "--proxy-timeout", timeout, *more)
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+async def test_each_cause_is_named_from_what_prometheus_remembers(
+    cause: Cause, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = await diagnosed(episode(7, CAUSES[cause], missing=0.0), "-o", "json")
+    body = json.loads(capsys.readouterr().out)
+    assert (body["cause"], code) == (str(cause), 1), body
+    if cause in (Cause.EXHAUSTION, Cause.ROLLOUT):
+        assert body["pods"]
+
+
+async def test_a_quiet_time_is_no_episode(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await diagnosed(episode(7, quiet, missing=0.0)) == 0
+    assert capsys.readouterr().out == "hardly any errors: never more than 1% of the requests failed\n"
+
+
+async def test_the_text_names_the_cause_the_clues_the_pods_and_what_is_not_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await diagnosed(episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "cause: Exhaustion"
+    assert any("it had climbed steadily before" in line for line in lines)
+    assert any(line.startswith("pod checkout-") and "of the limit" in line for line in lines)
+    assert "not read: log lines of the time" in lines
+
+
+async def test_what_only_the_proxy_saw_is_not_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    found = episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)
+    async with prometheus() as fake:
+        remember(fake, found)
+        kept = (PRESET.errors("checkout", BUCKET),)
+        fake.series = {promql: series for promql, series in fake.series.items() if promql in kept}
+        code = await asyncio.to_thread(ask, fake.url)
+    assert code == 3
+    assert capsys.readouterr().out.startswith("the cause cannot be told from what was read")
+
+
+async def test_a_route_that_is_not_there_and_a_server_that_refuses_are_told_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with prometheus() as fake:
+        assert await asyncio.to_thread(ask, fake.url) == 2
+        assert "no nginx_ingress_controller_requests with ingress='checkout' in this time" in capsys.readouterr().err
+        fake.wanted_authorization = "Bearer of-somebody-else"
+        assert await asyncio.to_thread(ask, fake.url) == 2
+        err = capsys.readouterr().err
+    assert "in this time" not in err
+    assert SECRET not in err
+
+
+async def test_log_lines_are_clues_and_are_shown_without_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "checkout.log"
+    log.write_text("accept4: too many open files token=hunter2\n" * 5 + "2001-01-01T00:00:00Z connection refused\n")
+    found = replace(episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0), pods=[])
+    assert await diagnosed(found) == 3
+    capsys.readouterr()
+    assert await diagnosed(found, "--log", str(log)) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("cause: Exhaustion\n")
+    assert "log, TooManyOpenFiles: 5 lines" in out
+    assert "ConnectionRefused" not in out
+    assert "hunter2" not in out
+    assert await diagnosed(found, "--log", str(tmp_path / "none")) == 2
+    assert "none: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--since", "25h"], "--since is 25h; more than 0 and at most 24h is allowed"),
+        (["--proxy-timeout", "soon"], "--proxy-timeout: 'soon'"),
+    ],
+)
+def test_what_was_asked_wrongly_is_one_line(more: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("http://127.0.0.1:1", *more) == 2
+    assert capsys.readouterr().err.startswith(f"leakwarden diagnose: {said}")

@@ -1,0 +1,194 @@
+"""Each clue by itself, at its threshold; and what is said where readings are missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leakwarden.core.correlation.causes import (
+    BELONGS,
+    CLUES,
+    LEAST_LEAD,
+    LEAST_POINTS,
+    RISES,
+    SLOWER,
+    STAYS,
+    Cause,
+    explain,
+)
+from leakwarden.core.correlation.episode import Episode, LogKind, PodReadings
+from leakwarden.core.correlation.facts import (
+    AFTER_START,
+    BAD_SHARE,
+    BEFORE_START,
+    FULL,
+    HALF_WAY,
+    LEAST_BAD,
+    Facts,
+    facts,
+)
+
+NOTHING = Facts(
+    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, latency=None, dependency=None, goroutines=None, cpu=None,
+    full=None, all_read=False, climbed=None, near_starts=None, start_time=None, longest_burst=600.0,
+    usual_over_timeout=None, worst_over_timeout=None, own_errors=None,
+)  # fmt: skip
+T = 1_700_000_000.0 + 5.0 * np.arange(120)
+FLAT = np.full(120, 50.0)
+
+
+def points(cause: Cause, found: Facts, logs: dict[LogKind, int] | None = None) -> int:
+    return sum(clue.points for ask in CLUES[cause] if (clue := ask(found, logs or {})) is not None)
+
+
+def episode(bad: slice = slice(60, 90), share: float = 0.3, code: int = 502, **known: object) -> Episode:
+    errors = np.zeros(120)
+    errors[bad] = share * 50
+    return replace(Episode(T, FLAT, {code: errors}), **known)  # type: ignore[arg-type]
+
+
+def line(before: float, during: float) -> np.ndarray:
+    values = np.full(120, before)
+    values[60:90] = during
+    return values
+
+
+def test_without_a_fact_no_clue_speaks_for_any_cause() -> None:
+    for cause in Cause:
+        assert points(cause, NOTHING) <= 0
+    assert explain(episode()).cause is None
+
+
+def test_an_episode_needs_bad_moments() -> None:
+    assert facts(episode(share=BAD_SHARE)) is None
+    assert facts(episode(share=BAD_SHARE * 1.5)) is not None
+    assert facts(episode(bad=slice(60, 60 + LEAST_BAD - 1))) is None
+    assert explain(episode(share=0.0)).happened is False
+
+
+@pytest.mark.parametrize(
+    ("cause", "field", "at", "below"),
+    [
+        (Cause.OVERLOAD, "load", RISES, RISES - 0.01),
+        (Cause.OVERLOAD, "load", STAYS, STAYS - 0.01),
+        (Cause.OVERLOAD, "cpu", 0.9, 0.89),
+        (Cause.OVERLOAD, "cpu", 0.7, 0.69),
+        (Cause.SLOW_DEPENDENCY, "dependency", SLOWER, SLOWER - 0.01),
+        (Cause.EXHAUSTION, "full", 0.1, 0.09),
+        (Cause.PROXY_TIMEOUT, "gateway_timeouts", 0.8, 0.79),
+        (Cause.PROXY_TIMEOUT, "worst_over_timeout", 0.8, 0.79),
+    ],
+)
+def test_a_fact_speaks_for_its_cause_from_its_threshold_on(cause: Cause, field: str, at: float, below: float) -> None:
+    changes: list[dict[str, Any]] = [{field: value} for value in (at, below)]
+    there, short = (replace(NOTHING, **change) for change in changes)
+    assert points(cause, there) > points(cause, short)
+
+
+def test_a_slow_workload_without_more_load_waits_for_something() -> None:
+    slow = replace(NOTHING, latency=SLOWER, load=RISES - 0.01)
+    assert points(Cause.SLOW_DEPENDENCY, slow) > points(Cause.SLOW_DEPENDENCY, replace(slow, latency=SLOWER - 0.01))
+    assert points(Cause.SLOW_DEPENDENCY, slow) > points(Cause.SLOW_DEPENDENCY, replace(slow, load=RISES))
+    assert points(Cause.SLOW_DEPENDENCY, replace(slow, cpu=0.69)) > points(
+        Cause.SLOW_DEPENDENCY, replace(slow, cpu=0.7)
+    )
+
+
+def test_what_was_used_up_all_at_once_is_a_jam_and_what_climbed_is_a_leak() -> None:
+    full = replace(NOTHING, full=1.0, all_read=True)
+    assert points(Cause.EXHAUSTION, replace(full, climbed=0.8)) >= LEAST_POINTS
+    assert points(Cause.EXHAUSTION, replace(full, climbed=0.79)) < LEAST_POINTS
+    climbed = replace(full, climbed=0.8)
+    for other in (Cause.SLOW_DEPENDENCY, Cause.OVERLOAD):
+        assert points(other, climbed) < points(other, replace(full, climbed=0.0))
+
+
+def test_a_resource_that_nobody_read_does_not_speak_against_exhaustion() -> None:
+    partly = replace(NOTHING, full=0.0, all_read=False)
+    assert points(Cause.EXHAUSTION, partly) == 0
+    assert points(Cause.EXHAUSTION, replace(partly, all_read=True)) < 0
+    assert points(Cause.EXHAUSTION, partly, {LogKind.OPEN_FILES: 1}) >= LEAST_POINTS
+
+
+def test_errors_belong_to_a_rollout_where_they_fall_near_starts_more_than_chance_would_have_it() -> None:
+    near = replace(NOTHING, near_starts=BELONGS, start_time=0.2)
+    assert points(Cause.ROLLOUT, near) > 0
+    assert points(Cause.ROLLOUT, replace(near, near_starts=BELONGS - 0.01)) < 0
+    assert points(Cause.ROLLOUT, replace(near, start_time=0.5)) < points(Cause.ROLLOUT, near)
+    assert points(Cause.ROLLOUT, replace(near, longest_burst=90.0)) > points(
+        Cause.ROLLOUT, replace(near, longest_burst=91.0)
+    )
+    assert points(Cause.ROLLOUT, near, {LogKind.REFUSED: 3}) > points(Cause.ROLLOUT, near)
+
+
+def test_a_proxy_that_gives_up_early_does_so_in_good_times_too() -> None:
+    late = replace(NOTHING, gateway_timeouts=1.0, worst_over_timeout=1.2)
+    assert points(Cause.PROXY_TIMEOUT, replace(late, usual_over_timeout=0.7)) >= LEAST_POINTS
+    assert points(Cause.PROXY_TIMEOUT, replace(late, usual_over_timeout=0.69)) < LEAST_POINTS
+    quick = replace(NOTHING, gateway_timeouts=1.0, latency=1.49)
+    assert points(Cause.PROXY_TIMEOUT, quick) > points(Cause.PROXY_TIMEOUT, replace(quick, latency=1.5))
+    assert points(Cause.PROXY_TIMEOUT, replace(quick, own_errors=0.0)) > points(Cause.PROXY_TIMEOUT, quick)
+
+
+def test_a_cause_is_named_only_with_points_and_a_lead() -> None:
+    slow: dict[str, Any] = {"own_p99": line(0.1, 0.5), "dependency_p99": line(0.05, 0.4)}
+    found = explain(episode(**slow))
+    assert found.cause is Cause.SLOW_DEPENDENCY
+    assert found.points is not None
+    ranked = sorted(found.points.values(), reverse=True)
+    assert ranked[0] >= LEAST_POINTS
+    assert ranked[0] - ranked[1] >= LEAST_LEAD
+    # Twice as many requests and a slower dependency at once: neither is ahead of the other.
+    pods = [PodReadings("a", cpu=line(0.5, 0.95))]
+    both = replace(episode(), requests=line(50.0, 90.0), own_p99=slow["own_p99"], pods=pods)
+    assert explain(both).cause is Cause.OVERLOAD
+    torn = explain(replace(both, dependency_p99=slow["dependency_p99"], pods=[]))
+    assert torn.points is not None
+    assert torn.points[Cause.SLOW_DEPENDENCY] == torn.points[Cause.OVERLOAD]
+    assert torn.cause is None
+
+
+def test_what_was_not_read_is_said() -> None:
+    assert "the latency of what the workload calls" in explain(episode()).unknown
+    known = explain(episode(dependency_p99=line(0.05, 0.4))).unknown
+    assert "the latency of what the workload calls" not in known
+
+
+def test_a_resource_that_stands_still_and_jumps_has_not_climbed() -> None:
+    def climbed(values: np.ndarray) -> float | None:
+        found = facts(episode(pods=[PodReadings("a", descriptors=values)]))
+        assert found is not None
+        return found.climbed
+
+    steady = np.minimum(1.0, np.linspace(0.1, 1.9, 120))
+    jump = np.where(np.arange(120) < 58, 0.0, 1.0)
+    assert climbed(steady) == pytest.approx(1.0)
+    assert climbed(jump) == 0.0
+    # It gains hardly anything until half-way, and then jumps.
+    late = np.concatenate([np.linspace(0.1, 0.1 + 3 * HALF_WAY * FULL * 0.9, 58), np.ones(62)])
+    assert climbed(late) == 0.0
+
+
+def test_a_climb_is_not_joined_over_the_restart_between_two_lives() -> None:
+    values = np.concatenate([np.linspace(0.1, 0.9, 50), np.full(8, 0.1), np.ones(62)])
+    started = [float(T[50])]
+    found = facts(episode(pods=[PodReadings("a", descriptors=values, starts=started)]))
+    assert found is not None
+    assert found.climbed == 0.0
+
+
+def test_errors_are_counted_from_before_a_start_until_after_it() -> None:
+    def near(start: float) -> float | None:
+        found = facts(episode(bad=slice(60, 62), pods=[PodReadings("a", starts=[start])]))
+        assert found is not None
+        return found.near_starts
+
+    assert near(float(T[61]) + BEFORE_START - 5.0) == 1.0
+    assert near(float(T[61]) + BEFORE_START + 0.1) == 0.0
+    assert near(float(T[60]) - AFTER_START) == 0.5
+    unknown = facts(episode(starts_known=False))
+    assert unknown is not None
+    assert unknown.near_starts is None

@@ -1,0 +1,85 @@
+"""Signals without a limit are judged against what their workload has needed before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from leakwarden.core.detection.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT
+from leakwarden.core.detection.recording import Series
+from leakwarden.core.detection.replay import Change, replay
+from leakwarden.core.signals.criteria import Standard
+from tests.unit.detection.test_verdict_properties import BEGIN, series, worst
+
+STEP = 120.0  # s
+
+
+def goroutines(level: np.ndarray, limit: float | None = None) -> Series:
+    return series(np.round(level), STEP, limit, "Goroutines")
+
+
+def judged(one: Series) -> list[Change]:
+    return replay([one], Standard(), STEP)
+
+
+def told(one: Series) -> float | None:
+    """Hours after which it is Leaking."""
+    return next(((c.time - BEGIN) / 3600 for c in judged(one) if c.verdict >= LEAKING), None)
+
+
+def after(quiet: float, hours: float, fold: float, usual: float = 120.0) -> np.ndarray:
+    """At its usual level for `quiet` hours, then up to `fold` times as much within `hours`."""
+    rng = np.random.default_rng(3)
+    level = np.concatenate([np.full(int(quiet * 30), usual), np.linspace(usual, fold * usual, int(hours * 30))])
+    return level + 0.02 * usual * rng.normal(size=len(level))
+
+
+@pytest.mark.parametrize("hours", [1.5, 6.0])
+def test_a_leak_of_what_has_no_limit_is_told_before_it_has_grown_fivefold(hours: float) -> None:
+    at = told(goroutines(after(3, hours, 5.0)))
+
+    assert at is not None
+    assert 3 < at < 3 + hours
+
+
+def test_growth_to_less_than_three_times_the_usual_level_is_not_told() -> None:
+    assert told(goroutines(np.append(after(3, 6, 2.6), after(6, 0, 1, 2.6 * 120)))) is None
+
+
+def test_nothing_is_exhausted_where_there_is_no_limit() -> None:
+    changes = judged(goroutines(after(3, 6, 40.0)))
+
+    assert worst(changes) == LEAKING < EXHAUSTING
+    assert {c.reason for c in changes if c.verdict == LEAKING} == {"GrowsBeyondItsPast"}
+    assert all(c.seconds_low == np.inf for c in changes)
+
+
+def test_a_limit_a_thousand_times_as_high_is_none_to_a_service_at_sixty() -> None:
+    """Connections to one address are used up at 28,232 (net.ipv4.ip_local_port_range), a million descriptors or not."""
+    level = after(3, 6, 300.0, usual=60.0)
+
+    assert told(goroutines(level, limit=1_048_576.0)) is not None
+    assert told(goroutines(level / 40, limit=1_048_576.0 / 40)) is not None
+
+
+def test_a_limit_that_the_usual_level_uses_a_twentieth_of_is_the_limit() -> None:
+    level = after(3, 6, 5.0, usual=60.0)
+
+    assert told(goroutines(level, limit=1200.0)) is None
+
+
+def test_a_morning_that_the_request_rate_explains_is_no_leak_without_a_limit() -> None:
+    hours = np.arange(0, 36, 1 / 30)
+    load = 1 + 4 * (0.5 - 0.5 * np.cos(2 * np.pi * hours / 24)) ** 2
+    rng = np.random.default_rng(1)
+    day = replace(goroutines(120 * load * (1 + 0.02 * rng.normal(size=len(hours)))), rate=90 * load)
+
+    assert worst(judged(day)) < LEAKING
+
+
+def test_a_few_goroutines_that_become_many_times_as_few_are_nothing() -> None:
+    assert worst(judged(goroutines(np.linspace(2, 30, 300)))) <= SUSPECT
+    assert worst(judged(goroutines(np.full(60, 7.0)))) <= 1
+    assert HEALTHY in {c.verdict for c in judged(goroutines(np.full(60, 700.0)))}
