@@ -157,7 +157,8 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     explains = min(1.0, line.explains / grown) if grown > 0 and line.explains > 0 else None
     slows = series.slows(times)
     sure, why = of_goroutines(line, explains, Watched.of(capture, verdict, slows))
-    if line.first and sure is Confidence.LOW:
+    # Without a verdict a holder that is slow for a while, and those who wait for it, are load.
+    if line.first and verdict and sure is Confidence.LOW:
         sure = Confidence.MEDIUM
     stack = line.heaviest.group.stack
     place = line.place or CallSite(stack[-1], stack, ())
