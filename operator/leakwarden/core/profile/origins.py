@@ -79,10 +79,9 @@ class Origins:
         )
 
     def _ranked(self, through: Through) -> list[HeldSite]:
-        """What is obtained at start alone cannot become more; it counts only where there is nothing else."""
+        """What is obtained at start alone cannot become more."""
         found = self.sites(lambda below: bool(below) and through(below))
-        grown = [site for site in found if not _at_start(site.stack)]
-        return grown or found
+        return [site for site in found if not _at_start(site.stack)]
 
     def _kept(self, found: Sequence[HeldSite], module: str, surest: bool) -> Origin | None:
         total = sum(site.in_use for site in found)

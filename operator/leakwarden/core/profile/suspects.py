@@ -218,7 +218,7 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
         suspect = held.suspect
         part = suspect.explains or 0.0
         entries.append((
-            (piled and not held.specific, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
+            (piled, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
             suspect,
         ))  # fmt: skip
     found: dict[tuple[str, str, int], Suspect] = {}
