@@ -26,7 +26,7 @@ def tables() -> dict[str, str]:
 def written(text: str, made: dict[str, str]) -> str:
     for name, table in made.items():
         text = re.sub(
-            rf"(<!-- generated: {name} -->\n).*?(<!-- /generated -->)",
+            rf"(<!-- table: {name} -->\n).*?(<!-- /table -->)",
             lambda match, table=table: f"{match[1]}{table}\n{match[2]}",  # type: ignore[misc]
             text,
             flags=re.DOTALL,

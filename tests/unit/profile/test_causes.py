@@ -49,6 +49,16 @@ def test_of_locks_in_a_chain_the_one_whose_holder_waits_for_no_other_lock_comes_
     assert any("waits for another lock itself" in reason for reason in found[1].reasons)
 
 
+def test_a_holder_that_is_slow_for_a_while_is_accused_by_a_detector_alone() -> None:
+    """A queue that is full, and whose lock is held meanwhile, is healthy as long as it moves."""
+    holding = ["runtime.chansend1@1", "main.(*queue).add@32", *SERVED]
+    waiting = lock("main.(*queue).add@30")
+    first, last = goroutines((1, holding), (10, waiting)), goroutines((1, holding), (250, waiting))
+    assert {s.confidence for s in between(first, last)} == {Confidence.LOW}
+    (cause, *_) = between(first, last, growing=GOROUTINES)
+    assert (cause.line, cause.confidence) == (32, Confidence.MEDIUM)
+
+
 def rlock(caller: str) -> list[str]:
     return ["runtime.semacquire1@1", "sync.runtime_SemacquireRWMutexR@1", "sync.(*RWMutex).RLock@71", caller, *SERVED]
 

@@ -70,7 +70,8 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
         sure = Confidence.MEDIUM
     elif watched.verdict:
         why.append(f"within {spell(span)} they grew no more than requests in flight may")
-    elif watched.long and known and part >= NOTABLE:
+    elif watched.long and known and line.shape.modules and part >= NOTABLE:
+        # What only waits may be a worker for each of ever more shards; what has to be closed should not become more.
         sure = Confidence.MEDIUM
     else:
         why.append(f"growth within {spell(span)} may be load or a warm-up: take captures over minutes, with --for 2m")

@@ -15,6 +15,9 @@ FEW = 10
 # In-flight requests come and go like a Poisson count; the difference of two has variance a + b. Four deviations
 # are one false alarm in 30,000 lines looked at.
 DEVIATIONS = 4.0
+# Goroutines that no request stands for come and go less: those of the team's own, and those that a library runs for what
+# was made with it, of which a few more are worth a word.
+STEADY, LIBRARYS, FEW_LIBRARYS = 3.0, 1.0, 5
 # What grew in the second half of the time less than this part of what it grew in the first slows down: a pool or a
 # cache that fills, a warm-up.
 SLOWING = 0.6
@@ -92,10 +95,9 @@ class Series:
         return Series([a + b for a, b in zip(self.values, other.values, strict=True)], base)
 
 
-def beyond_noise(series: Series) -> bool:
+def beyond_noise(series: Series, deviations: float = DEVIATIONS, least: float = FEW) -> bool:
     """Whether a count of goroutines grew by more than requests that come and go explain."""
-    grown = series.grown
-    return grown >= max(FEW, DEVIATIONS * math.sqrt(max(0.0, series.started) + max(0.0, series.last)))
+    return series.grown >= max(least, deviations * math.sqrt(max(0.0, series.started) + max(0.0, series.last)))
 
 
 @dataclass(slots=True, eq=False)

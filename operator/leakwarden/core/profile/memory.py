@@ -22,6 +22,7 @@ from leakwarden.core.profile.standard_shapes import CONNECTION, FILE, KEPT, LIST
 
 # Few lines open files, so where descriptors are known to grow one sampled allocation is enough.
 WELL_SEEN, SEEN_FILES = 5.0, 0.5
+EAGER = 0.9  # samples more, where nothing else grew
 # A line that gave back half of what it allocated since, or more, grows only where that is beyond its own noise.
 RETAINED, HEAP_DEVIATIONS = 0.5, 3.0
 # Which growing signals speak for which kind; all others hold memory.
@@ -99,10 +100,11 @@ def memory_lines(
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
     modules: frozenset[str] = frozenset(),
+    eager: bool = False,
 ) -> list[MemoryLine]:
     """Lines whose memory became more, or that hold what a growing signal counts, the heaviest first. `in_requests`:
     whether a function stands on the stacks of requests that became more. `modules`: whose goroutines are named, and what
-    these keep with them."""
+    these keep with them. `eager`: one more sample that is kept is enough."""
     if not capture.heaps:
         return []
     heap = HeapGrowth.of(capture, ownership)
@@ -111,7 +113,8 @@ def memory_lines(
     for site in origins.sites(lambda below: not _taking(below)):
         if site.frame.function in named or bookkeeping(site.stack):
             continue
-        if (line := _kept_here(site, capture, heap, ownership, growing, in_requests)) is not None:
+        line = _kept_here(site, capture, heap, ownership, growing, in_requests, EAGER if eager else SEEN)
+        if line is not None:
             found.append(line)
     found += _without_team(capture, ownership, heap, modules)
     return found
@@ -184,6 +187,7 @@ def _kept_here(
     ownership: Ownership,
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
+    least: float,
 ) -> MemoryLine | None:
     series = heap.function(site.frame.function)
     grown = max(site.gained, series.grown)
@@ -191,7 +195,7 @@ def _kept_here(
     seen = grown / each if each > 0 else 0.0
     verdict = "memory" in growing
     part = heap.share(grown)
-    beyond = seen >= SEEN and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
+    beyond = seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
     # A leak that rests, or that has met its limit, is the most of what is there.
     rests = (
         verdict

@@ -79,10 +79,9 @@ class Origins:
         )
 
     def _ranked(self, through: Through) -> list[HeldSite]:
-        """What is obtained at start alone cannot become more; it counts only where there is nothing else."""
+        """What is obtained at start alone cannot become more."""
         found = self.sites(lambda below: bool(below) and through(below))
-        grown = [site for site in found if not _at_start(site.stack)]
-        return grown or found
+        return [site for site in found if not _at_start(site.stack)]
 
     def _kept(self, found: Sequence[HeldSite], module: str, surest: bool) -> Origin | None:
         total = sum(site.in_use for site in found)
@@ -117,7 +116,12 @@ class Origins:
             if one.stack[0].function == giver
         ]
         if kept:
-            best = max(kept, key=lambda one: (one.in_use, self._into(one, module), one.allocated))
+            # Where nothing of it is kept: what is made comes before what waits for it.
+            made = [one for one in kept if row_of_call(one.below) is not None]
+            best = max(
+                kept,
+                key=lambda one: (one.in_use, one in made, self._into(one, module), -one.stack[0].line, one.allocated),
+            )
             return CallSite.on(best.stack, 0, self._ownership)
         for profile in self._goroutines:
             for group in groups(profile).values():
@@ -148,7 +152,7 @@ class Origins:
             for profile in self._goroutines:
                 for group in groups(profile).values():
                     at = innermost(group.stack, self._ownership)
-                    if at and through(group.stack[:at]):
+                    if at and not _at_start(group.stack) and through(group.stack[:at]):
                         place = CallSite.on(group.stack, at, self._ownership)
                         seen.setdefault(place.frame, []).append((group.count, place, group.stack[:at]))
             if seen:

@@ -15,7 +15,15 @@ from dataclasses import replace
 from leakwarden.core.profile.causes import order_causes
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched, of_goroutines, spell
 from leakwarden.core.profile.evidence import CallSite, Confidence, Findings, Suspect
-from leakwarden.core.profile.growth import FEW, Capture, beyond_noise
+from leakwarden.core.profile.growth import (
+    DEVIATIONS,
+    FEW,
+    FEW_LIBRARYS,
+    LIBRARYS,
+    STEADY,
+    Capture,
+    beyond_noise,
+)
 from leakwarden.core.profile.lines import Line, lines_of, located, mark_load
 from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_lines, total_in_use
 from leakwarden.core.profile.modules import serves
@@ -71,6 +79,8 @@ def explain(
         capture, origins, ownership, growing | _memory(growing), _requests(accused, ownership), named_modules
     )
     found = _ranked(named, memory)
+    if not found:
+        found = _barely(capture, origins, ownership)
     if "rss" in growing and not found:
         found = [_outside(capture)]
     return Findings(tuple(found[:limit]), looked_at(capture))
@@ -117,9 +127,12 @@ def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
     series = line.series
     if line.leaked >= FEW:
         return True
+    measured = len(series.values) > 1 or series.base is not None
+    if measured and line.shape.library and line.module and beyond_noise(series, LIBRARYS, FEW_LIBRARYS):
+        return True
     if series.last < FEW:
         return False
-    if (len(series.values) > 1 or series.base is not None) and beyond_noise(series):
+    if measured and beyond_noise(series, DEVIATIONS if line.load or line.module else STEADY):
         return True
     if line.shape is SERVED:
         return False
@@ -144,7 +157,8 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     explains = min(1.0, line.explains / grown) if grown > 0 and line.explains > 0 else None
     slows = series.slows(times)
     sure, why = of_goroutines(line, explains, Watched.of(capture, verdict, slows))
-    if line.first and sure is Confidence.LOW:
+    # Without a verdict a holder that is slow for a while, and those who wait for it, are load.
+    if line.first and verdict and sure is Confidence.LOW:
         sure = Confidence.MEDIUM
     stack = line.heaviest.group.stack
     place = line.place or CallSite(stack[-1], stack, ())
@@ -204,7 +218,7 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
         suspect = held.suspect
         part = suspect.explains or 0.0
         entries.append((
-            (piled and not held.specific, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
+            (piled, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
             suspect,
         ))  # fmt: skip
     found: dict[tuple[str, str, int], Suspect] = {}
@@ -214,6 +228,18 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
         if suspect.confidence.rank < before.confidence.rank:
             found[at] = replace(before, confidence=suspect.confidence)
     return list(found.values())
+
+
+def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Suspect]:
+    """Where nothing grew beyond noise: lines of which a little more is kept, so that a slow leak is not passed over."""
+    everything = frozenset({"memory", "descriptors", "connections"})
+    lines = memory_lines(capture, origins, ownership, everything, lambda _: False, eager=True)
+    grown = [line.suspect for line in lines if line.suspect.team and (line.suspect.explains or 0.0) > 0]
+    reason = "no signal is known to grow, and what grew here is hardly more than the profile's own noise"
+    return [
+        replace(s, confidence=Confidence.LOW, reasons=(*(r for r in s.reasons if "signal grows" not in r), reason))
+        for s in sorted(grown, key=lambda s: -(s.explains or 0.0))
+    ][:3]
 
 
 def _outside(capture: Capture) -> Suspect:

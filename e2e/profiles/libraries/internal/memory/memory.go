@@ -84,7 +84,7 @@ type memory struct{}
 
 // Later keeps what it will need in an hour.
 func Later(repaired bool) {
-	body := make([]byte, 4096) //way:timer_closure
+	body := make([]byte, 4096)                                           //way:timer_closure
 	timer := time.AfterFunc(time.Hour, func() { fmt.Sprint(len(body)) }) //truth:TimerNeverStopped/timer_closure
 	if repaired {
 		timer.Stop()

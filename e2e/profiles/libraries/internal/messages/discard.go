@@ -10,9 +10,13 @@ import (
 // discard is an exporter that keeps nothing.
 type discard struct{}
 
-func (discard) Temporality(metric.InstrumentKind) metricdata.Temporality { return metricdata.CumulativeTemporality }
+func (discard) Temporality(metric.InstrumentKind) metricdata.Temporality {
+	return metricdata.CumulativeTemporality
+}
 
-func (discard) Aggregation(k metric.InstrumentKind) metric.Aggregation { return metric.DefaultAggregationSelector(k) }
+func (discard) Aggregation(k metric.InstrumentKind) metric.Aggregation {
+	return metric.DefaultAggregationSelector(k)
+}
 
 func (discard) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
 

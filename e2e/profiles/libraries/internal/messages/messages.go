@@ -64,8 +64,8 @@ func (t *Tenants) Reconcile(_ context.Context) error {
 		WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { return resource.Watch(context.Background(), o) },
 	}
 	informer := cache.NewSharedIndexInformer(lister, nil, 0, cache.Indexers{}) //truth:InformerNotStopped/k8s_informer
-	stop := make(chan struct{}) //way:k8s_informer
-	go informer.Run(stop) //way:k8s_informer
+	stop := make(chan struct{})                                                //way:k8s_informer
+	go informer.Run(stop)                                                      //way:k8s_informer
 	if t.Repaired {
 		defer close(stop)
 	}
@@ -119,7 +119,7 @@ func Traced(ctx context.Context, repaired bool) error {
 
 // Measured has a meter provider for each call.
 func Measured(ctx context.Context, repaired bool) error {
-	reader := metric.NewPeriodicReader(discard{}) //truth:TracerProviderNotShutDown/otel_metric
+	reader := metric.NewPeriodicReader(discard{})                  //truth:TracerProviderNotShutDown/otel_metric
 	provider := metric.NewMeterProvider(metric.WithReader(reader)) //way:otel_metric
 	if repaired {
 		return provider.Shutdown(ctx)
@@ -146,7 +146,7 @@ func Audit(repaired bool) error {
 		return nil
 	}
 	sink := &lumberjack.Logger{Filename: filepath.Join(os.TempDir(), "corpus-audit.log"), MaxSize: 100} //way:lumberjack_log
-	slog.New(slog.NewTextHandler(sink, nil)).Info("order") //truth:LumberjackPerRequest/lumberjack_log
+	slog.New(slog.NewTextHandler(sink, nil)).Info("order")                                              //truth:LumberjackPerRequest/lumberjack_log
 	return nil
 }
 
