@@ -76,6 +76,7 @@ pictures: $(VENV)/.ready ## Draw the pictures of the documentation; installs Chr
 crds: $(VENV)/.ready ## Generate crds/ from the models, and the chart's copy of them
 	$(BIN)/leakwarden crd -o crds
 	cp crds/*.yaml charts/leakwarden/files/crds/
+	cp crds/*.yaml examples/gitops/crds/
 
 .PHONY: cluster-up
 cluster-up: ## Bring a cluster up: kind, your KUBECONFIG, or a local node without an engine

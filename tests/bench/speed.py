@@ -78,7 +78,10 @@ def serve(pods: int, back: Connection) -> None:
         def draw(self, key: tuple[str, ...], asked: Mapping[str, str]) -> None:
             if key not in bodies:
                 first, last = float(asked.get("start") or asked["time"]), float(asked.get("end") or asked["time"])
-                bodies[key] = body("matrix" if "start" in asked else "vector", np.arange(first, last + 1, STEP))
+                bodies[key] = body(
+                    "matrix" if "start" in asked else "vector",
+                    np.arange(first, last + 1, float(asked.get("step", STEP))),
+                )
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -114,15 +117,22 @@ class Metered:
 
 @dataclass(slots=True)
 class MeteredReader(Reader):
-    judging: float = 0.0
+    judging: float = 0.0  # with the days before the first read, which are learnt on their own
+    _before: float = 0.0
     found: list[GrowthFinding] = field(default_factory=list)
 
     def _detect(self, source: str, queries: Sequence[Query], **named: Any) -> GrowthFindings:
-        began = time.process_time()
+        began, before = time.process_time(), self._before
         found = Reader._detect(self, source, queries, **named)
-        self.judging = time.process_time() - began
+        self.judging = before + time.process_time() - began
+        self._before = 0.0
         self.found = [finding for _, findings in found.rounds for finding in findings.values()]
         return found
+
+    def _learn(self, source: str, answers: Mapping[str, Answer], **named: Any) -> None:
+        began = time.process_time()
+        Reader._learn(self, source, answers, **named)
+        self._before += time.process_time() - began
 
 
 async def measure(url: str, pods: int, ticks: int) -> None:

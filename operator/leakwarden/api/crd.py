@@ -49,6 +49,11 @@ def _finish(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
             continue
         if key == "propertyNames":
             continue  # not allowed in a structural schema; pydantic still checks it
+        if key == "patternProperties":
+            # Not allowed either. Of the keys a rule of the field says what they may be; the values are the same for all.
+            (child,) = value.values()
+            result["additionalProperties"] = _structural(child, definitions)
+            continue
         if key == "properties":
             result[key] = {name: _structural(child, definitions) for name, child in value.items()}
         elif key == "default":

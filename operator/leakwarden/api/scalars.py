@@ -27,7 +27,7 @@ _FACTOR = {
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `90s`, `1h30m`, `1d` or `2w`.
 
-    The grammar is Go's, less signs and sub-millisecond units, with weeks and days before it. `cel_duration` is the same
+    The grammar is Go's, less signs and sub-millisecond units, with weeks and days before it. `cel_milliseconds` is the same
     for the API server, so that it and the operator agree on every value.
     """
     if not text or len(text) > 32 or re.fullmatch(DURATION_PATTERN, text, re.ASCII) is None:
@@ -35,13 +35,19 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
-def cel_duration(field: str) -> str:
-    """A CEL expression for the duration that the text `field` means; CEL itself knows neither days nor weeks."""
-    parts = f"{field}.replace('w', 'd').split('d')"
-    weeks = f"({field}.contains('w') ? int({field}.split('w')[0]) * 168 : 0)"
-    days = f"({field}.contains('d') ? int({parts}[size({parts}) - 2]) * 24 : 0)"
-    rest = f"({field}.endsWith('d') || {field}.endsWith('w') ? duration('0s') : duration({parts}[size({parts}) - 1]))"
-    return f"(duration(string({weeks} + {days}) + 'h') + {rest})"
+def cel_milliseconds(field: str) -> str:
+    """A CEL expression for the milliseconds of the duration that the text `field` means; CEL itself knows neither days nor
+    weeks.
+
+    By positions and numbers, not by split, replace or a text that is put together: the API server estimates what a rule
+    costs at worst, and refuses the CRD for those.
+    """
+    week, day = f"{field}.indexOf('w')", f"{field}.indexOf('d')"
+    weeks = f"({week} < 0 ? 0 : int({field}.substring(0, {week})) * 604800000)"
+    days = f"({day} < 0 ? 0 : int({field}.substring({week} + 1, {day})) * 86400000)"
+    last = f"({day} < 0 ? {week} : {day})"
+    rest = f"({last} == size({field}) - 1 ? 0 : duration({field}.substring({last} + 1)).getMilliseconds())"
+    return f"({weeks} + {days} + {rest})"
 
 
 def format_duration(seconds: float) -> str:

@@ -33,6 +33,11 @@ FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # keep out what is read now, s.
 PUT_BACK = 120.0
 # Reasons of failed queries after which less is asked for at once.
+# The days before the first read, at a coarse step: after a restart windows of hours and days are not empty. A point each
+# half an hour, or as many as EARLIER_POINTS allow, one each day at least: at the same hour of each day.
+EARLIER_LONGEST = 14 * 86_400.0  # s; a leak of three weeks has grown by two thirds within
+EARLIER_POINTS = 300_000  # a quarter of FIRST_READ_POINTS
+EARLIER_A_DAY = 48
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
@@ -40,12 +45,12 @@ OVERLAP = 2  # buckets read again, because the newest one was incomplete when it
 
 @dataclass(slots=True)
 class _Progress:
-    """How much of a query was read. `until`: up to when, epoch s, None where it was never answered; `reach`: how far back
-    the furthest read went, s; `most`: how far back one read may go, s, shorter after answers that were too much."""
+    """How much of a query was read."""
 
-    until: float | None = None
-    reach: float = 0.0
-    most: float = math.inf
+    until: float | None = None  # up to when, epoch s; None where it was never answered
+    reach: float = 0.0  # how far back the furthest read went, s
+    most: float = math.inf  # how far back one read may go, s, shorter after answers that were too much
+    earlier: bool = False  # whether the days before were asked for
 
 
 @dataclass(slots=True)
@@ -139,6 +144,7 @@ class Reader:
         }
         crowd = Counter(namespace for namespace, _ in pods)
         groups = self._groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
+        earlier = await self._earlier(source, groups, crowd=crowd)
         answers: dict[str, Answer] = {}
         for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in groups)):
             answers.update(answered)
@@ -152,6 +158,7 @@ class Reader:
                     history.append(query.key, answer, pods, now)
         growth = GrowthFindings(())
         with self.defects.contained("judged by growth", *policies, about=source.name):
+            self._learn(source.name, earlier, rounds=rounds, snapshot=snapshot, now=now)
             growth = self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
         return Readings(label, "", answers, history, growth)
@@ -166,22 +173,31 @@ class Reader:
         snapshot: Snapshot,
         now: float,
     ) -> GrowthFindings:
-        beside = LoadAndCollections(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
-        grown = {
-            query.key: answer
-            for query in queries
-            if isinstance(answer := answers.get(query.key), Sampled) and grows(query.key)
-        }
+        self._learn(source, answers, rounds=rounds, snapshot=snapshot, now=now)
         found = []
         for number, standards in enumerate(rounds):
-            detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
+            detection = self._detections[source, number]
             detection.keep({query.key for query in queries})
-            learnt = grown if number == 0 else _asked_of(grown, standards, snapshot)
-            detection.learn(learnt, snapshot, beside, standards, now)
             found.append((standards, detection.judge(snapshot, standards, now)))
         for key in [each for each in self._detections if each[0] == source and each[1] >= len(rounds)]:
             del self._detections[key]
         return GrowthFindings(tuple(found))
+
+    def _learn(
+        self,
+        source: str,
+        answers: Mapping[str, Answer],
+        *,
+        rounds: Sequence[Standards],
+        snapshot: Snapshot,
+        now: float,
+    ) -> None:
+        beside = LoadAndCollections(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
+        grown = {key: answer for key, answer in answers.items() if isinstance(answer, Sampled) and grows(key)}
+        for number, standards in enumerate(rounds):
+            detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
+            learnt = grown if number == 0 else _asked_of(grown, standards, snapshot)
+            detection.learn(learnt, snapshot, beside, standards, now)
 
     def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
         """Keys of the queries that are asked something in a later round for the first time."""
@@ -196,6 +212,33 @@ class Reader:
         except Exception as error:  # it promised not to; one source must not stop the others
             self.defects.note(error, "read", about=source.name)
             return {}
+
+    async def _earlier(
+        self, source: Metrics, groups: Sequence[tuple[float, Sequence[Query]]], *, crowd: Mapping[str, int]
+    ) -> dict[str, Answer]:
+        """What was there before the first read of each query, once, at a coarse step."""
+        found: dict[str, Answer] = {}
+        if source.kind != "Prometheus":
+            return found  # the kubelet remembers nothing
+        for since, group in groups:
+            first = []
+            for query in group:
+                progress = self._progress[source.name, query.key]
+                if not progress.earlier and (grows(query.key) or query.key in (RATE, COLLECTIONS)):
+                    first.append(query)
+                progress.earlier = True
+            if not first:
+                continue
+            pods = max(sum(crowd.get(each, 0) for each in query.namespaces) for query in first)
+            each_day = min(max(int(EARLIER_POINTS / max(pods, 1) / (EARLIER_LONGEST / 86_400)), 1), EARLIER_A_DAY)
+            step = 86_400.0 / each_day
+            try:
+                read = await source.read(first, since - EARLIER_LONGEST, since - self.step, step)
+            except Exception as error:  # it promised not to; one source must not stop the others
+                self.defects.note(error, "read", about=source.name)
+                continue
+            found.update({key: answer for key, answer in read.items() if isinstance(answer, Sampled)})
+        return found
 
     def _groups(
         self,

@@ -47,6 +47,7 @@ def test_the_schema_is_structural() -> None:
     for path, node in nodes(SCHEMA):
         assert "$ref" not in node, path
         assert "anyOf" not in node, path
+        assert "patternProperties" not in node, path
         assert "title" not in node, path
         assert ("type" in node) != bool(node.get("x-kubernetes-int-or-string")), path
 

@@ -16,7 +16,8 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, CaptureRequest, DescriptorsFound, Outcome, ReportView
 from tests.builders import body, pod, points, sampled, snapshot, workload
-from tests.unit.engine.engine_world import FakeCluster, World
+from tests.unit.engine.engine_world import World
+from tests.unit.engine.living_cluster import LivingCluster
 
 T = TypeVar("T")
 
@@ -25,13 +26,15 @@ class Killed(BaseException):
     """The operator is no more. Not an Exception: nothing may catch it, as nothing catches SIGKILL."""
 
 
-@dataclass
-class LivingCluster(FakeCluster):
-    """Does what it is asked. `done` is what really happened, with its time."""
+class OneDeployment(LivingCluster):
+    """Does what it is asked to its only Deployment."""
 
-    happened: list[tuple[float, str, str]] = field(default_factory=list)
-    born: int = 0
-    looked: list[str] = field(default_factory=list)  # UIDs of pods that were given a reader, in order
+    def __init__(self, world: Snapshot) -> None:
+        super().__init__(self)
+        self.world = world
+        self.happened: list[tuple[float, str, str]] = []  # what really happened, with its time
+        self.born = 0
+        self.looked: list[str] = []  # UIDs of pods that were given a reader, in order
 
     @property
     def deployment(self) -> Workload:
@@ -42,8 +45,8 @@ class LivingCluster(FakeCluster):
     def pods(self) -> tuple[Pod, ...]:
         return self.world.pods_by_workload.get(self.deployment.uid, ())
 
-    def _become(self, deployment: Workload, pods: Sequence[Pod]) -> None:
-        self.world = snapshot([deployment], pods)
+    def shown(self) -> Snapshot:
+        return replace(self.world, autoscalers=self.world.autoscalers or {})
 
     def _newborn(self) -> Pod:
         self.born += 1
@@ -53,33 +56,17 @@ class LivingCluster(FakeCluster):
         self.looked.append(pod.uid)
         return Attempt(Outcome.DONE)
 
-    async def evict(self, pod: Pod) -> Attempt:
-        if all(each.uid != pod.uid for each in self.pods):
-            return Attempt(Outcome.GONE, "no longer exists")
-        self.happened.append((self.now, "EvictPod", pod.uid))
-        self._become(self.deployment, [*(each for each in self.pods if each.uid != pod.uid), self._newborn()])
-        return Attempt(Outcome.DONE)
-
-    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
-        if workload.resource_version != self.deployment.resource_version:
-            return Attempt(Outcome.CONFLICT, "changed")
-        self.happened.append((self.now, "RolloutRestart", workload.uid))
-        changed = replace(self.deployment, resource_version=f"{workload.resource_version}1")
-        self._become(changed, [self._newborn() for _ in self.pods])
-        return Attempt(Outcome.DONE)
-
-    async def scale(self, workload: Workload, replicas: int) -> Attempt:
-        if workload.resource_version != self.deployment.resource_version:
-            return Attempt(Outcome.CONFLICT, "changed")
-        self.happened.append((self.now, "ScaleOut", workload.uid))
-        changed = replace(
-            self.deployment,
-            resource_version=f"{workload.resource_version}1",
-            replicas=replicas,
-            updated_replicas=replicas,
-            ready_replicas=replicas,
-        )
-        self._become(changed, [*self.pods, self._newborn()])
+    def carry_out(self, kind: str, workload: Workload, *, pod_uid: str = "", replicas: int = 0) -> Attempt:
+        self.happened.append((self.now, kind, pod_uid or workload.uid))
+        changed = replace(workload, resource_version=f"{workload.resource_version}1")
+        if kind == "EvictPod":
+            left = [each for each in self.pods if each.uid != pod_uid]
+            self.world = snapshot([workload], [*left, self._newborn()])
+        elif kind == "RolloutRestart":
+            self.world = snapshot([changed], [self._newborn() for _ in self.pods])
+        else:
+            scaled = replace(changed, replicas=replicas, updated_replicas=replicas, ready_replicas=replicas)
+            self.world = snapshot([scaled], [*self.pods, self._newborn()])
         return Attempt(Outcome.DONE)
 
 
@@ -87,7 +74,7 @@ class LivingCluster(FakeCluster):
 class Dying:
     """Implements ports.Cluster. `at` counts requests that change something from 1; 0 never kills."""
 
-    cluster: LivingCluster
+    cluster: OneDeployment
     at: int = 0
     after: bool = False
     requests: list[str] = field(default_factory=list)
@@ -171,12 +158,12 @@ class Lens:
 class CrashWorld(World):
     """A World whose cluster lives, with two pods of three leaking; engines come and go."""
 
-    cluster: LivingCluster
+    cluster: OneDeployment
 
     def __init__(self, spec: dict[str, Any], at: int = 0, after: bool = False) -> None:
         self.dying: Dying | None = None
         super().__init__(spec, profiler=Camera())
-        self.cluster = LivingCluster(snapshot([workload()], self.pods))
+        self.cluster = OneDeployment(snapshot([workload()], self.pods))
         self.dying = Dying(self.cluster, at, after)
         self.leaking = {"api-1": 950.0, "api-2": 930.0}
         self.engine = self.fresh_engine()

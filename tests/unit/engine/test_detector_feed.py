@@ -76,9 +76,16 @@ def test_the_policys_own_horizon_decides_what_is_soon() -> None:
     assert Verdict.EXHAUSTING not in [finding.verdict for finding in found]
 
 
-def test_without_a_limit_nothing_is_claimed() -> None:
-    found = watch(Detection(60.0), climb(180), limit=None)
-    assert {(finding.verdict, finding.reason) for finding in found[20:]} == {(Verdict.UNKNOWN, "NoLimit")}
+def test_without_a_limit_growth_beyond_its_past_is_told_and_nothing_is_exhausted() -> None:
+    t = np.arange(NOW - 6 * 3600, NOW + 1, 60.0)
+    steady = np.append(np.full(t.size - 180, 120.0), np.geomspace(120, 6000, 180))
+    found = watch(Detection(60.0), Points(t, np.floor(steady)), limit=None, step=60.0)
+    told = [finding for finding in found if finding.verdict is Verdict.LEAKING]
+    assert told
+    assert {finding.reason for finding in told} == {"GrowsBeyondItsPast"}
+    assert {finding.limit for finding in found} == {None}
+    assert {finding.left for finding in found} == {None}
+    assert Verdict.EXHAUSTING not in [finding.verdict for finding in found]
 
 
 def test_memory_is_judged_against_the_containers_limit() -> None:

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import pytest
+
+from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
-from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
-from leakwarden.engine.reader import FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK, Reader
+from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.engine.reader import EARLIER_LONGEST, FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK, Reader
 from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
 
 STEP = 60.0
@@ -141,3 +145,37 @@ async def test_a_label_that_prometheus_does_not_have_costs_its_own_policy() -> N
     found = await reader(source).read([bad, one(FDS)], WORLD, NOW)
     assert set(found) == {bad.uid, one(FDS).uid}
     assert any("Descriptors" in names for names, _ in source.asked)
+
+
+async def test_the_days_before_the_first_read_are_read_once_at_a_coarse_step_and_bounded() -> None:
+    source = Source()
+    reads = reader(source)
+    await reads.read([one(FDS)], WORLD, NOW)
+    first = [reach for names, reach in source.asked if "Descriptors" in names]
+    await reads.read([one(FDS)], WORLD, NOW + 60)
+
+    assert len(first) == 2
+    assert len([1 for names, _ in source.asked if "Descriptors" in names]) == 3, "and never again"
+    assert first[0] == pytest.approx(EARLIER_LONGEST, abs=2 * STEP)
+
+
+async def test_after_a_restart_a_leak_of_weeks_is_told_from_what_was_read_at_a_coarse_step() -> None:
+    """Four percent of the limit a day: what a day of minutes holds is no growth."""
+
+    class Weeks(Source):
+        async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+            t = np.arange(since, now + 1, step)
+            v = np.round(800 + 40 * (t - NOW) / 86_400)
+            kept = Sampled(
+                {SeriesKey("shop", "api-1", "app"): Points(t, v)}, {SeriesKey("shop", "api-1", "app"): 1000.0}
+            )
+            return {query.key: kept if query.key == "Descriptors" else NoData("NoSeries", "none") for query in queries}
+
+    world = snapshot([workload()], [pod("api-1", created=NOW - 20 * 86_400)])
+    reads = Reader({"main": Weeks()}, Weeks(), STEP)
+    told = set()
+    for hour in range(0, 50, 2):
+        readings = (await reads.read([one(FDS)], world, NOW + 3600 * hour)).popitem()[1]
+        told |= {found.verdict for _, findings in readings.growth.rounds for found in findings.values()}
+
+    assert Verdict.LEAKING in told or Verdict.EXHAUSTING in told

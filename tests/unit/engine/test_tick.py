@@ -320,7 +320,7 @@ async def test_each_signal_is_asked_once_for_all_policies_and_then_only_for_newe
     await world.engine.tick()
     world.now += 30
     await world.engine.tick()
-    (first, since, _), (second, later, _) = world.metrics.asked
+    _earlier, (first, since, _), (second, later, _) = world.metrics.asked
     assert first == second == ["Descriptors", "context/rate", "context/gc"]
     assert since <= NOW - 600
     assert later >= NOW - 61

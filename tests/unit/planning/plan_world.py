@@ -27,7 +27,8 @@ from leakwarden.engine.ports import Attempt, ClusterUnavailable, Outcome, Report
 from leakwarden.engine.tick import Engine
 from tests.builders import NOW, body, pod, points, snapshot, workload
 from tests.unit.engine.crash_world import Killed
-from tests.unit.engine.engine_world import FakeCluster, FakeMetrics, FakeRecorder
+from tests.unit.engine.engine_world import FakeMetrics, FakeRecorder
+from tests.unit.engine.living_cluster import LivingCluster
 from tests.unit.planning.plan_oracle import judge_request, judge_tick
 from tests.unit.planning.plan_story import Author, Deployment, Member, Request, Story
 
@@ -44,45 +45,13 @@ REASONS = {Verdict.HEALTHY: "Steady", Verdict.SUSPECT: "Unconfirmed", Verdict.LE
 SKEW = 4 * 3600  # s
 
 
-class PlanCluster(FakeCluster):
+class PlanCluster(LivingCluster):
     """The API server of a PlanWorld."""
 
-    def __init__(self, story: PlanWorld) -> None:
-        super().__init__(snapshot([], []))
-        self.home = story
-
-    def snapshot(self) -> Snapshot:
-        home = self.home
-        scalers = {(d.namespace, d.name): "an autoscaler" for d in home.deployments if d.scaler}
-        shown = snapshot(
-            [home.workload(d) for d in home.deployments], [p for d in home.deployments for p in home.pods(d)]
-        )
-        # The real one does not believe a clock that is off by minutes; what may be off here is harder on the engine.
-        believed = abs(home.clock_is_off) <= SKEW
-        return replace(shown, autoscalers=scalers, synced=believed and not home.lost, age=1.0)
+    home: PlanWorld
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return next((a.generation for a in self.home.authors if a.uid == uid), None)
-
-    async def evict(self, pod: Pod) -> Attempt:
-        deployment = next((d for d in self.home.deployments if any(m.uid == pod.uid for m in d.members)), None)
-        if deployment is None:
-            return Attempt(Outcome.GONE)
-        return self.home.asked("EvictPod", deployment, pod.uid)
-
-    async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
-        deployment = self.home.deployment(workload.uid)
-        if workload.resource_version != str(deployment.version):
-            return Attempt(Outcome.CONFLICT)
-        return self.home.asked("RolloutRestart", deployment, "")
-
-    async def scale(self, workload: Workload, replicas: int) -> Attempt:
-        deployment = self.home.deployment(workload.uid)
-        if workload.resource_version != str(deployment.version):
-            return Attempt(Outcome.CONFLICT)
-        if replicas < deployment.replicas:
-            return self.home.taken_back(deployment, replicas)
-        return self.home.asked("ScaleOut", deployment, "")
 
     def reports(self) -> ReportView:
         return replace(super().reports(), synced=not self.home.unread, trouble="")
@@ -214,6 +183,21 @@ class PlanWorld:
                 ready=self.serves(m))
             for m in each.members
         ]  # fmt: skip
+
+    def shown(self) -> Snapshot:
+        scalers = {(d.namespace, d.name): "an autoscaler" for d in self.deployments if d.scaler}
+        shown = snapshot(
+            [self.workload(d) for d in self.deployments], [p for d in self.deployments for p in self.pods(d)]
+        )
+        # The real one does not believe a clock that is off by minutes; what may be off here is harder on the engine.
+        believed = abs(self.clock_is_off) <= SKEW
+        return replace(shown, autoscalers=scalers, synced=believed and not self.lost, age=1.0)
+
+    def carry_out(self, kind: str, workload: Workload, *, pod_uid: str = "", replicas: int = 0) -> Attempt:
+        deployment = self.deployment(workload.uid)
+        if kind == "ScaleOut" and replicas < deployment.replicas:
+            return self.taken_back(deployment, replicas)
+        return self.asked(kind, deployment, pod_uid)
 
     def asked(self, kind: str, deployment: Deployment, uid: str) -> Attempt:
         """Every change that the engine asks for passes here: first the oracle, then the request's fate."""

@@ -106,7 +106,11 @@ async def test_a_refusal_is_remembered_when_the_ladder_goes_on_and_is_not_tried_
 def test_a_scale_out_that_may_have_added_a_replica_is_not_begun_again_and_a_person_is_called() -> None:
     """Nobody knows how it ended, so it is never verified, and no circuit would end a ladder that adds one more and one more."""
     only = enforcing(actions=[{"type": "ScaleOut", "maxReplicas": 9}], cooldown="1m", podCooldown="1m")
-    lost = record(ActionPhase.INTERRUPTED, ago=7200, type="ScaleOut", pod_uid="uid-api-1", pod="api-1")
+    lost = record(
+        ActionPhase.INTERRUPTED, ago=7200, type="ScaleOut", pod_uid="uid-api-1", pod="api-1", replicas_before=2
+    )  # fmt: skip
     assert decide(spec=only, records=[lost]).candidate.action.type is ActionType.ESCALATE
+    never_added = lost.model_copy(update={"replicas_before": 3})  # as many as there are now
+    assert decide(spec=only, records=[never_added]).candidate.action.type is ActionType.SCALE_OUT
     back = lost.model_copy(update={"returned_at": lost.intended_at})
     assert decide(spec=only, records=[back]).candidate.action.type is ActionType.SCALE_OUT

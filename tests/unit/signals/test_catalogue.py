@@ -103,7 +103,7 @@ def test_what_users_feel_is_a_symptom_and_its_growth_is_not_judged() -> None:
 
 def test_of_all_limits_only_that_of_a_share_is_known_without_reading() -> None:
     assert fixed_limit(SignalType.HTTP_ERRORS) == 1
-    assert [fixed_limit(kind) for kind in SignalType if kind is not SignalType.HTTP_ERRORS] == [None] * 9
+    assert [fixed_limit(kind) for kind in SignalType if kind is not SignalType.HTTP_ERRORS] == [None] * 10
 
 
 def test_what_the_process_says_comes_before_what_the_kubelet_says() -> None:
@@ -204,6 +204,7 @@ PROMISED = {
         "process_runtime_go_mem_heap_inuse_bytes": None,
     }),
     "WorkingSet": ("bytes", "ContainerMemory", "Supporting", {"container_memory_working_set_bytes": None}),
+    "Processes": ("threads", "Metric", "Leak", {"container_threads": "container_threads_max"}),
     "DBPool": ("connections", "Metric", "Leak", {
         "go_sql_in_use_connections": "go_sql_max_open_connections",
         "go_sql_stats_connections_in_use": "go_sql_stats_connections_max_open",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from leakwarden.api.scalars import cel_duration, parse_duration
+from leakwarden.api.scalars import cel_milliseconds, parse_duration
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
 
@@ -16,7 +16,7 @@ class Verification(Model):
     RULES = (
         Rule(
             "!has(self.settle) || !has(self.timeout)"
-            f" || {cel_duration('self.timeout')} > {cel_duration('self.settle')}",
+            f" || {cel_milliseconds('self.timeout')} > {cel_milliseconds('self.settle')}",
             "timeout must be longer than settle",
             lambda self: parse_duration(self.timeout) > parse_duration(self.settle),
             lambda self: f"timeout is {self.timeout!r}; it must be longer than settle, {self.settle!r}",

@@ -22,7 +22,7 @@ from leakwarden.api.scalars import (
     AMOUNT_PATTERN,
     DURATION_PATTERN,
     MAX_AMOUNT,
-    cel_duration,
+    cel_milliseconds,
     parse_amount,
     parse_duration,
 )
@@ -108,21 +108,16 @@ class Within:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        value = cel_duration("self")
-        rule = f"{value} <= {cel_duration_of(self.most)}"
+        value = cel_milliseconds("self")
+        rule = f"{value} <= {round(parse_duration(self.most) * 1000)}"
         if parse_duration(self.least) > 0:
-            rule = f"{value} >= {cel_duration_of(self.least)} && {rule}"
+            rule = f"{value} >= {round(parse_duration(self.least) * 1000)} && {rule}"
         return {**handler(schema), **rules((rule, f"must be from {self.least} to {self.most}"))}
 
     def _check(self, value: str) -> str:
         if not parse_duration(self.least) <= parse_duration(value) <= parse_duration(self.most):
             raise ValueError(f"must be from {self.least} to {self.most}")
         return value
-
-
-def cel_duration_of(text: str) -> str:
-    """A CEL constant of a duration."""
-    return f"duration('{round(parse_duration(text))}s')"
 
 
 class _IntOrText:

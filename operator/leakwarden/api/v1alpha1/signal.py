@@ -18,6 +18,7 @@ class SignalType(StrEnum):
     HEAP = "Heap"
     DB_POOL = "DBPool"
     WORKING_SET = "WorkingSet"
+    PROCESSES = "Processes"
     HTTP_ERRORS = "HTTPErrors"
     LATENCY_P99 = "LatencyP99"
     PROMQL = "PromQL"
@@ -46,6 +47,7 @@ DEFAULT_ROLES = {
     SignalType.HEAP: Role.LEAK,
     SignalType.DB_POOL: Role.LEAK,
     SignalType.WORKING_SET: Role.SUPPORTING,
+    SignalType.PROCESSES: Role.LEAK,
     SignalType.HTTP_ERRORS: Role.SYMPTOM,
     SignalType.LATENCY_P99: Role.SYMPTOM,
     SignalType.PROMQL: Role.LEAK,
@@ -216,6 +218,7 @@ class Signal(Model):
         description="What is measured. Descriptors: open file descriptors against the process's limit. Sockets: open"
         " sockets of the container. Goroutines: their number. Heap: heap in use against the container's memory limit."
         " DBPool: connections in use against the pool's maximum. WorkingSet: memory against the container's limit."
+        " Processes: processes and threads against the container's PIDs limit."
         " HTTPErrors: the share of requests that the pod answers with a 5xx status, 0 to 1. LatencyP99: the time in"
         " seconds within which the pod answers 99 of 100 requests, as far as its histogram's buckets reach."
         " PromQL: your own query. Alert: a firing alert of Prometheus."
@@ -255,8 +258,8 @@ class Signal(Model):
     growth: Growth = Field(
         default_factory=Growth,
         description="How growth towards the limit is judged; where there is none, towards threshold.above if that is a"
-        " number. With neither, growth leads nowhere that is known, and is Unknown (NoLimit), never Exhausting. Without"
-        " effect for HTTPErrors and LatencyP99.",
+        " number. With neither, growth to several times what the workload has needed before is Leaking, never Exhausting."
+        " Without effect for HTTPErrors and LatencyP99.",
     )
     min_request_rate: float | None = Field(
         default=None,

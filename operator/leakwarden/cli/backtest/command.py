@@ -42,9 +42,10 @@ A line of the series is one life of one process:
   {"signal": "descriptors", "namespace": "shop", "workload": "cart", "pod": "cart-1", "uid": "...",
    "start": 1700000000, "limit": 1024, "t": [1700000030, ...], "v": [12, null, ...], "rate": [...], "gc": [...]}
 start and t in epoch seconds; limit null where none is known, and 0 or "unlimited" (2^50 and more) is none; then growth is
-judged against the policy's threshold.above if that is a number, and is Unknown (NoLimit) without one; v null where
-a scrape is missing, as is a zero of what a living process has (descriptors, sockets, goroutines, memory); rate (requests/s)
-and gc (completed GC cycles) may be left out. A restarted process is another line. Lines come in any order.
+judged against the policy's threshold.above if that is a number, and against several times the workload's own past
+without one (Leaking, never Exhausting); v null where a scrape is missing, as is a zero of what a living process has
+(descriptors, sockets, goroutines, memory); rate (requests/s) and gc (completed GC cycles) may be left out. A restarted
+process is another line. Lines come in any order.
 
 It says what the operator would have said, by the same rules. Readings older than the policy's maxAge (2m by default)
 are Stale; where a recording has less than one a minute, three must be missing.

@@ -94,5 +94,5 @@ def picture(file: str, found: Capacity, question: Question) -> None:
     beside.set_ylim(bottom=0)
     handles, labels = axes.get_legend_handles_labels()
     more, names = beside.get_legend_handles_labels()
-    axes.legend(handles + more, labels + names, loc="upper left")
+    axes.legend(handles + more, labels + names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False)
     figure.savefig(file, dpi=110)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from leakwarden.api.scalars import format_duration
-from leakwarden.core.detection.past import FOLD
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.state import DetectorState
 
@@ -50,7 +49,8 @@ def because(state: DetectorState, row: int, width: int, reason: int, seconds_low
     if reason == VerdictReason.SlowsDown:
         against.append((5.0, "it grows ever slower"))
     if rows.past[row]:
-        speaks_for.append((2.0, f"{level * FOLD:.1f} times its usual level"))
+        times = level * float(rows.limit[row]) / float(state.usual[rows.group[row]])
+        speaks_for.append((2.0, f"{times:.1f} times its usual level"))
     elif level < _HIGH:
         against.append((1.0 + _HIGH - level, f"at {100 * level:.0f}% of its limit"))
     said = "; ".join(text for _, text in sorted(speaks_for, reverse=True)[:_MOST])

@@ -3,7 +3,7 @@
 Goroutines and sockets have no limit, a heap has none without a container's, and a million descriptors are none to a
 service that uses sixty. What they have is a level that this workload was at while it worked. It is noted at some ages
 of the workload, each time only if nothing of it grows like a leak, and after a day for good: a level that follows a leak
-upwards would excuse it. Growth to `FOLD` times as much is judged like growth towards a limit, and called Leaking, never
+upwards would excuse it. Growth to a multiple of it (`FOLDS`) is judged like growth towards a limit, and called Leaking, never
 Exhausting, since nothing is known to be exhausted there.
 """
 
@@ -15,9 +15,6 @@ from leakwarden.core.detection.rollups import Bools
 from leakwarden.core.detection.state import DetectorState, Rows
 from leakwarden.core.model.readings import Floats
 
-# A level of twice to three times its usual height is a busy day; at a fold of 8 half of the worlds' leaks without a
-# limit have grown fivefold before they are told.
-FOLD = 4.0
 # A limit that is more than so many times the usual level is none to grow towards: a process at its usual level would
 # have to grow a hundredfold. At a tenth of it limits that the bench's leaks reach were left out of account.
 FAR = 100.0
@@ -27,6 +24,10 @@ NEAR = 0.3
 GRAINS = 20.0
 # Ages of a workload, s, at which its usual level is noted: after ten minutes, and until it has seen a whole day.
 AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
+# ... and how many times as much is taken for a limit then. Who has seen a day has seen a morning and a batch; twice to
+# three times as much is a busy day. A young workload still fills its caches: of composed worlds one went from 32 to 256
+# goroutines in its first three hours, and one had its first batch, of eight times as much, after six.
+FOLDS = (16.0, 12.0, 10.0, 8.0, 4.0)
 
 
 def judge_by_the_past(state: DetectorState, now: float) -> None:
@@ -41,7 +42,7 @@ def judge_by_the_past(state: DetectorState, now: float) -> None:
     near = np.zeros(len(state.usual), np.bool_)
     np.logical_or.at(near, rows.group, rows.value > NEAR * rows.bound)
     past = (np.isnan(rows.bound) | (rows.bound > FAR * usual)) & ~near[rows.group] & (usual > 0)
-    limit = np.where(past, FOLD * usual, rows.bound)
+    limit = np.where(past, state.multiple[rows.group] * usual, rows.bound)
     _rescale(state, rows, limit)
     rows.past[:] = past
 
@@ -62,7 +63,9 @@ def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) ->
     np.maximum.at(highest, rows.group, np.maximum(rows.peak, GRAINS * grain))
     raised = due & ~climbing & (highest > 0)
     state.usual[raised] = np.fmax(state.usual[raised], highest[raised])
-    state.noted[due] = np.searchsorted(np.asarray(AGES), age[due], side="right")
+    passed = np.searchsorted(np.asarray(AGES), age[due], side="right")
+    state.noted[due] = passed
+    state.multiple[due] = np.where(raised[due], np.asarray(FOLDS)[passed - 1], state.multiple[due])
 
 
 def _rescale(state: DetectorState, rows: Rows, limit: Floats) -> None:

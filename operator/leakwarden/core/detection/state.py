@@ -145,6 +145,7 @@ class DetectorState:
         # The level it was at while it worked, in the signal's unit, and at how many ages it was noted (past.py).
         self.usual = np.zeros(0)
         self.noted = np.zeros(0, np.int64)
+        self.multiple = np.zeros(0)  # how many times as much is taken for a limit
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -196,6 +197,7 @@ class DetectorState:
             self.exhausted = np.concatenate([self.exhausted, np.zeros(more, np.bool_)])
             self.usual = np.concatenate([self.usual, np.full(more, np.nan)])
             self.noted = np.concatenate([self.noted, np.zeros(more, np.int64)])
+            self.multiple = np.concatenate([self.multiple, np.zeros(more)])
         self.rows.group[known : known + len(new)] = group
         self.rows.memory[known : known + len(new)] = [key.memory for key in new]
 

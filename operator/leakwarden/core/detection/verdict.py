@@ -16,18 +16,19 @@ from leakwarden.core.model.readings import Floats
 
 _Answer = Callable[[WindowQuestions], Bools]
 
-# All must say yes for a window to have the shape of a leak, in the order in which a no is the reason.
-SHAPE: Sequence[tuple[VerdictReason, _Answer]] = (
+# All must say yes for a window to have the shape of a leak. The first no is the reason why a window that grows clearly is
+# Healthy; None: it says nothing by itself, since such a window is Suspect or not clear enough.
+SHAPE: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.Steady, lambda asked: asked.is_clear),
     (VerdictReason.FollowsLoad, lambda asked: ~asked.follows_load),
     (VerdictReason.SlowsDown, lambda asked: asked.goes_on),
-    (VerdictReason.Steady, lambda asked: asked.is_steady),
-    (VerdictReason.GrowsFarFromLimit, lambda asked: asked.is_within_reach),
+    (None, lambda asked: asked.is_steady),
+    (None, lambda asked: asked.is_within_reach),
 )
 # ... and all of these for it to be believed.
-BELIEVED: Sequence[tuple[VerdictReason, _Answer]] = (
+BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.is_novel),
-    (VerdictReason.GrowsFarFromLimit, lambda asked: asked.is_high),
+    (None, lambda asked: asked.is_high),
     (VerdictReason.WithinKnownRange, lambda asked: asked.has_not_given_back),
     (VerdictReason.FollowsLoad, lambda asked: asked.has_enough_values),
     (VerdictReason.FollowsLoad, lambda asked: asked.is_its_own),
@@ -60,15 +61,13 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
     asked = WindowQuestions(gates, width_index, raw, left, beside)
     every = np.ones(len(raw.slope), np.bool_)
     leak, near = every.copy(), every.copy()
-    for _, answer in SHAPE:
-        leak &= answer(asked)
-    for _, answer in BELIEVED:
-        near &= answer(asked)
     reason = np.full(len(every), int(VerdictReason.Steady))
-    # A window that has no clear growth has nothing to be explained.
-    reason = np.where(asked.is_clear & ~asked.is_novel, int(VerdictReason.WithinKnownRange), reason)
-    reason = np.where(asked.is_clear & ~asked.goes_on, int(VerdictReason.SlowsDown), reason)
-    reason = np.where(asked.is_clear & asked.follows_load, int(VerdictReason.FollowsLoad), reason)
+    for questions, all_yes in ((BELIEVED, near), (SHAPE, leak)):
+        for why, answer in reversed(questions):
+            yes = answer(asked)
+            all_yes &= yes
+            if why is not None:  # what has no clear growth has nothing to be explained
+                reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
         leak, near, asked.is_sure.copy(), asked.is_suspect.copy(), reason, best.copy(), low, high, raw.slope_low.copy(),

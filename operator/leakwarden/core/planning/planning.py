@@ -13,7 +13,7 @@ from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluatio
 from leakwarden.core.guards import IMPOSSIBLE, OF_THE_POD, Candidate, Situation, Skip, ask
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy, format_time, parse_time
-from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.model.workload import Snapshot, Workload
 from leakwarden.core.planning.ordering import Turn, queue, urgency
 from leakwarden.core.records.escalation import may_be_out, spent
 
@@ -43,18 +43,18 @@ class Decision:
 
 
 def _rungs(
-    spec: PolicySpec, pod_uid: str, since: float, situation: Situation, workload_uid: str
+    spec: PolicySpec, pod_uid: str, since: float, situation: Situation, workload: Workload
 ) -> list[tuple[Action, str]]:
     """The ladder from the rung on that is next, each with what was passed over before it."""
-    records = situation.records.get(workload_uid, ())
+    records = situation.records.get(workload.uid, ())
     actions = spec.remediation.actions
-    if situation.call(workload_uid, pod_uid) is not None:
+    if situation.call(workload.uid, pod_uid) is not None:
         escalating = [action for action in actions if action.type is ActionType.ESCALATE]
         return [(action, "") for action in escalating or [Action(type=ActionType.ESCALATE)]]
     passed = [spent(action, spec, pod_uid, records=records, since=since, now=situation.now) for action in actions]
     left = [index for index, why in enumerate(passed) if not why]
     if not left:
-        again = [action for action in actions if not may_be_out(action, pod_uid, records)]
+        again = [action for action in actions if not may_be_out(action, pod_uid, records, workload.replicas)]
         if not again:
             return [
                 (Action(type=ActionType.ESCALATE), "a replica may have been added, and another would be one too many")
@@ -78,7 +78,7 @@ def _decide_pod(
         return Decision(candidate, ask(candidate, situation))
 
     considered: list[Decision] = []
-    for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload.uid):
+    for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload):
         refused = [f"{each.candidate.action.type} is impossible: {_why(each)}" for each in considered]
         decision = consider(action, "; ".join(why for why in (passed, *refused) if why))
         if not decision.reasons & IMPOSSIBLE:

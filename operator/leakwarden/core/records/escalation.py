@@ -69,15 +69,17 @@ def spent(
     return ""
 
 
-def may_be_out(action: Action, pod_uid: str, records: Sequence[ActionStatus]) -> bool:
+def may_be_out(action: Action, pod_uid: str, records: Sequence[ActionStatus], replicas: int) -> bool:
     """Whether a replica may have been added for the pod already, by an action of which nobody knows how it ended.
 
-    It is never verified, so no circuit would end a ladder that begins again and again with one more.
+    It is never verified, so no circuit would end a ladder that begins again and again with one more. Where the Deployment
+    has the `replicas` that it had before, none was added.
     """
     return action.type is ActionType.SCALE_OUT and any(
         record.type == action.type
         and record.pod_uid == pod_uid
         and record.phase is ActionPhase.INTERRUPTED
         and record.returned_at is None
+        and record.replicas_before != replicas
         for record in records
     )

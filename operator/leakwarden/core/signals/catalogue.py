@@ -295,6 +295,24 @@ CATALOGUE: Mapping[SignalType, Row] = {
             limit_fix=_MEMORY_LIMIT,
         ),
         Row(
+            type=SignalType.PROCESSES,
+            unit="threads",  # the kernel's pids controller counts threads; a process has one at least
+            limit_kind=LimitKind.METRIC,
+            aliases=(
+                Alias(
+                    "container_threads",
+                    "container_threads_max",
+                    where=_OF_A_CONTAINER,
+                    limit_where=_OF_A_CONTAINER,
+                    of_kubelet=True,
+                ),
+            ),
+            kubelet=Families("container_threads", "container_threads_max"),
+            fix="no container_threads: have Prometheus scrape /metrics/cadvisor of the kubelets and keep it",
+            limit_fix="no PIDs limit: set podPidsLimit in the kubelet's configuration, or give the signal an absolute"
+            " threshold such as above: 500",
+        ),
+        Row(
             type=SignalType.HTTP_ERRORS,
             unit=OF_REQUESTS,
             limit_kind=LimitKind.SHARE,

@@ -148,10 +148,8 @@ CLIMB = noisy(np.linspace(100, 985, 200))
 @pytest.mark.parametrize("limit", [1000.0, None], ids=["limited", "unlimited"])
 def test_of_a_leak(signal: Mapping[str, Any], limit: float | None) -> None:
     said = compared(signal, line(CLIMB, limit))[0]
-    judged_at_all = limit is not None or signal is NUMBER
-    assert ("Exhausting" in verdicts(said)) == judged_at_all
-    if not judged_at_all:
-        assert {(each.verdict, each.reason) for each in said} == {("Unknown", "NoLimit")}
+    exhausted = limit is not None or signal is NUMBER
+    assert ("Exhausting" in verdicts(said)) == exhausted
 
 
 @pytest.mark.parametrize("signal", [SHARE, NUMBER], ids=["share", "number"])

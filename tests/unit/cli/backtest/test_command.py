@@ -203,15 +203,15 @@ def test_a_byte_order_mark_and_line_ends_of_windows_do_no_harm(
 
 
 @pytest.mark.parametrize("limit", [None, 0, -1, 2**63, 1.8e19])
-def test_what_is_no_limit_is_unknown_and_not_far_from_it(
+def test_what_is_no_limit_is_judged_by_the_past_and_never_exhausted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: float | None
 ) -> None:
     """Container runtimes write "unlimited" as a number near 2^63, kubelets as 0."""
     assert run("--series", write(tmp_path / "a.jsonl", line(limit=limit)), "-o", "jsonl") == 0
 
     found = objects(capsys.readouterr().out)
-    assert {one["verdict"] for one in found} == {"Unknown"}
-    assert "NoLimit" in {one["reason"] for one in found}
+    assert "Exhausting" not in {one["verdict"] for one in found}
+    assert {one["tte"]["low"] for one in found} == {None}
 
 
 def test_of_a_series_without_a_single_reading_nothing_is_known(

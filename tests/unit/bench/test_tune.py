@@ -1,0 +1,52 @@
+"""The search over thresholds: it judges as the detector does, and changes only what gains."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from leakwarden.core.detection.detector import LEAKING
+from leakwarden.core.detection.replay import replay
+from leakwarden.core.detection.thresholds import Gates, tuned
+from leakwarden.core.signals.criteria import Standard
+from tests.bench import tune, worlds
+from tests.bench.replaying import episodes
+
+
+@pytest.fixture(scope="module")
+def lab() -> tune.Lab:
+    return tune.record([(worlds.draw(9, 8, "minutes"), 60.0)])
+
+
+def test_windows_judged_apart_are_told_when_the_detector_tells_them(lab: tune.Lab) -> None:
+    changes = replay([trace.series for trace in lab.traces], Standard(), 60.0)
+    told = episodes(changes, LEAKING)
+    apart = lab.told(tuned())
+
+    assert told
+    assert set(apart) == set(told)
+    assert all(apart[i][0] == pytest.approx(told[i][0], abs=180) for i in told)
+
+
+def test_a_search_keeps_a_change_only_if_it_gains(lab: tune.Lab) -> None:
+    begin = tune.scaled(tuned(), "level", 1.15)  # told too late
+    before = tune.figures(lab, begin)
+    _, after = tune.search(lab, begin, 1, lambda _: None)
+
+    assert after.objective >= before.objective
+
+
+def test_a_threshold_is_scaled_for_all_widths_and_counts_stay_counts() -> None:
+    assert tune.scaled(Gates(), "level", 0.5).level == tuple(0.5 * one for one in Gates().level)
+    assert all(isinstance(one, int) for one in tune.scaled(Gates(), "readings", 0.5).readings)
+    assert tune.scaled(Gates(), "reach", 2.0).reach == 2 * Gates().reach
+
+
+def test_what_was_tuned_is_written_as_a_module_that_reads_back() -> None:
+    found = tune.scaled(Gates(), "reach", 0.8)
+    space: dict[str, object] = {}
+    exec(tune.written(found, ["said"]), space)
+
+    assert space["TUNED"] == {"reach": 0.8}
+    assert {of.name for of in fields(Gates)} >= set(tune.names())
