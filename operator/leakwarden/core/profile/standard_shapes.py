@@ -105,7 +105,7 @@ EXEC = Shape(
     modules=("os/exec",),
     acquires=("Cmd.Start", "Cmd.StdoutPipe", "Cmd.StderrPipe", "Cmd.StdinPipe", "CommandContext", "Command"),
     goroutines=("(*Cmd).",),
-    holds=_DESCRIPTORS,
+    holds=frozenset({"descriptors", "processes"}),
 )
 NOTIFY_CONTEXT = Shape(
     "SignalContextNotStopped",

@@ -23,6 +23,7 @@ GROWING = {
     "Heap": frozenset({"memory"}),
     "WorkingSet": frozenset({"memory", "rss"}),
     "DBPool": frozenset({"connections"}),
+    "Processes": frozenset({"processes"}),
 }
 
 
