@@ -15,7 +15,7 @@ from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.port import NoPort, profile_port
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.suspects import Capture, explain, suspects
-from leakwarden.core.profile.telling import GROWING, short_place, source_file, summary, told
+from leakwarden.core.profile.telling import growing, short_place, source_file, summary, told
 from tests.unit.profile.profile_builders import goroutines, heap
 
 READ_LOOP = ["runtime.selectgo@1", "net/http.(*persistConn).readLoop@2325"]
@@ -96,7 +96,10 @@ def test_whatever_names_a_pod_chooses_the_status_keeps_its_bounds(chosen: list[t
 
 def test_signals_that_say_what_grows_are_those_that_grow() -> None:
     # A policy's own query and an alert may mean anything.
-    assert set(GROWING) == set(SignalType) - SYMPTOMS - {SignalType.PROMQL, SignalType.ALERT}
+    assert {kind for kind in SignalType if growing(kind)} == set(SignalType) - SYMPTOMS - {
+        SignalType.PROMQL,
+        SignalType.ALERT,
+    }
 
 
 def test_every_reason_has_a_meaning() -> None:

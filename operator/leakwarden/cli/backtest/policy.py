@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     from leakwarden.core.model.policy import Policy
 
 
-# What recordings call the built-in signals, besides the policy's own name for one, its type and the names that its
-# exporters have for it.
-_ALSO = {
-    "Descriptors": ("fds", "open_fds", "filedescriptors"),
-    "Sockets": ("socket",),
-    "Goroutines": ("goroutine",),
-    "Heap": ("go_memstats_heap_alloc_bytes", "heap_inuse", "heap_alloc"),
-    "DBPool": ("pool", "db", "go_sql_open_connections"),
-    "WorkingSet": ("memory", "rss"),
-    "HTTPErrors": ("errors", "5xx", "502", "error_ratio"),
-    "LatencyP99": ("latency", "p99"),
-}
-
-
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
@@ -121,8 +107,8 @@ def load(file: str) -> Policy:
 
 def _names(kind: SignalType) -> list[str]:
     row = CATALOGUE.get(kind)
-    exported = [alias.value for alias in row.aliases] if row is not None else []
-    return [_plain(name) for name in (str(kind), *_ALSO.get(str(kind), ()), *exported)]
+    called = (*row.also_called, *(alias.value for alias in row.aliases)) if row is not None else ()
+    return [_plain(name) for name in (str(kind), *called)]
 
 
 def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:

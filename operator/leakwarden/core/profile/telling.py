@@ -12,24 +12,15 @@ from collections.abc import Sequence
 from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, SuspectStatus
 from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.ownership import package
+from leakwarden.core.signals.catalogue import row_of
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
-
-# Signals by type, as what is known to grow.
-GROWING = {
-    "Descriptors": frozenset({"descriptors"}),
-    "Sockets": frozenset({"descriptors"}),
-    "Goroutines": frozenset({"goroutines"}),
-    "Heap": frozenset({"memory"}),
-    "WorkingSet": frozenset({"memory", "rss"}),
-    "DBPool": frozenset({"connections"}),
-    "Processes": frozenset({"processes"}),
-}
 
 
 def growing(signal_type: str) -> frozenset[str]:
     """What `suspects` may take as known to grow; a policy's own query or alert says nothing of that."""
-    return GROWING.get(signal_type, frozenset())
+    row = row_of(signal_type)
+    return row.grown if row is not None else frozenset()
 
 
 def told(suspects: Sequence[Suspect]) -> list[SuspectStatus]:

@@ -79,6 +79,10 @@ class Row:
     apart: tuple[str, ...] = ()
     # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
     memory: bool = False
+    # What a profile may take as known to grow where this signal does (core/profile); empty: nothing.
+    grown: frozenset[str] = frozenset()
+    # What recordings call it, besides its type and the names of its exporters.
+    also_called: tuple[str, ...] = ()
 
     @property
     def role(self) -> Role:
@@ -203,6 +207,12 @@ CATALOGUE: Mapping[SignalType, Row] = {
     for row in (
         Row(
             type=SignalType.DESCRIPTORS,
+            grown=frozenset({"descriptors"}),
+            also_called=(
+                "fds",
+                "open_fds",
+                "filedescriptors",
+            ),
             unit="descriptors",
             limit_kind=LimitKind.METRIC,
             aliases=(
@@ -226,6 +236,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.SOCKETS,
+            grown=frozenset({"descriptors"}),
+            also_called=("socket",),
             unit="sockets",
             limit_kind=LimitKind.NONE,
             aliases=(Alias("container_sockets", where=_OF_A_CONTAINER),),
@@ -235,6 +247,8 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.GOROUTINES,
+            grown=frozenset({"goroutines"}),
+            also_called=("goroutine",),
             unit="goroutines",
             limit_kind=LimitKind.NONE,
             aliases=(
@@ -249,6 +263,12 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.HEAP,
+            grown=frozenset({"memory"}),
+            also_called=(
+                "go_memstats_heap_alloc_bytes",
+                "heap_inuse",
+                "heap_alloc",
+            ),
             memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
@@ -264,6 +284,12 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.DB_POOL,
+            grown=frozenset({"connections"}),
+            also_called=(
+                "pool",
+                "db",
+                "go_sql_open_connections",
+            ),
             # client_golang, sqlstats and otelsql; pgx; HikariCP; OpenTelemetry
             apart=("db_name", "db", "pool", "pool_name", "db_client_connection_pool_name"),
             unit="connections",
@@ -285,6 +311,11 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.WORKING_SET,
+            grown=frozenset({"memory", "rss"}),
+            also_called=(
+                "memory",
+                "rss",
+            ),
             memory=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
@@ -296,6 +327,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.PROCESSES,
+            grown=frozenset({"processes"}),
             unit="threads",  # the kernel's pids controller counts threads; a process has one at least
             limit_kind=LimitKind.METRIC,
             aliases=(
@@ -314,6 +346,12 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.HTTP_ERRORS,
+            also_called=(
+                "errors",
+                "5xx",
+                "502",
+                "error_ratio",
+            ),
             unit=OF_REQUESTS,
             limit_kind=LimitKind.SHARE,
             aliases=(),
@@ -325,6 +363,10 @@ CATALOGUE: Mapping[SignalType, Row] = {
         ),
         Row(
             type=SignalType.LATENCY_P99,
+            also_called=(
+                "latency",
+                "p99",
+            ),
             unit="seconds",
             limit_kind=LimitKind.NONE,
             aliases=(),
