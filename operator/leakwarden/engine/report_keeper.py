@@ -159,7 +159,7 @@ class ReportKeeper:
             return ""
         if target is None:
             return f"the policy {name} does not select the Deployment any more"
-        return f"the policy {target.conflicts_with} acts on the Deployment now" if target.conflicts_with else ""
+        return f"the policy {target.conflicts_with} {target.conflict} now" if target.conflicts_with else ""
 
     # act
 

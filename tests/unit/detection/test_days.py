@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leakwarden.core.detection.detector import EXHAUSTING, LEAKING
+from leakwarden.core.detection.detector import EXHAUSTING, LEAKING, VERDICTS
 from leakwarden.core.detection.load import explain_by_load
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change, replay
@@ -92,3 +92,29 @@ def test_a_small_pool_that_gives_back_two_connections_has_not_come_back() -> Non
     changes = replay([pool], Standard(), 120.0)
 
     assert min(((c.time - BEGIN) / 3600 for c in changes if c.verdict >= LEAKING), default=np.inf) < 20
+
+
+@pytest.mark.parametrize("per", ["day", "week"])
+def test_a_pool_that_fills_by_a_connection_a_day_is_exhausting_from_when_it_is_full_to_the_end(per: str) -> None:
+    """Of 30 connections one is lost each day, or each week: too slow for growth to be told by the week."""
+    days = {"day": 1, "week": 7}[per]
+    first = 27 if per == "day" else 29  # of the last days of filling
+    changes = judged(np.floor(HOURS / 24 / days) + first, limit=30.0)
+    full = BEGIN + next(h for h in HOURS if np.floor(h / 24 / days) + first > 0.95 * 30) * 3600
+    after = [c.verdict for c in changes if c.time <= full + 2 * STEP][-1:]
+    after += [c.verdict for c in changes if c.time > full + 2 * STEP and c.reason != "Stale"]
+
+    assert set(after) == {EXHAUSTING}
+
+
+def test_what_came_to_its_limit_in_a_step_is_full_as_the_operator_says_and_only_while_it_is() -> None:
+    level = np.where((HOURS > 100) & (HOURS < 300), 1000.0, 300.0)
+    changes = [(round((c.time - BEGIN) / 3600), VERDICTS[c.verdict], c.reason) for c in judged(level)]
+    exhausting = [(hour, why) for hour, verdict, why in changes if verdict == "Exhausting"]
+
+    assert exhausting == [(101, "Full")]
+    assert next(verdict for hour, verdict, _ in changes if hour > 101) != "Exhausting"
+
+
+def test_what_is_just_below_its_limit_is_not_full() -> None:
+    assert all(c.reason != "Full" for c in judged(np.full(HOURS.size, 949.0)))

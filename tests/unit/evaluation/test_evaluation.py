@@ -105,3 +105,72 @@ async def test_a_typo_in_a_policy_that_observes_does_not_let_a_younger_one_act()
     )
     await world.engine.tick()
     assert world.changes() == []
+
+
+UNREADABLE = {"selector": "gone"}
+OLDER = {"creationTimestamp": format_time(NOW - 9e6)}
+
+
+async def test_a_policy_of_which_nothing_was_ever_read_may_own_every_deployment_of_its_namespace() -> None:
+    """As after a restart: what its last readable spec selected is not known, so nothing is handed to a younger one."""
+    world = World()
+    world.policies.put(body("older", spec=UNREADABLE, metadata=OLDER))
+    await world.engine.tick()
+    assert world.changes() == []
+    younger = next(each for each in world.policies.all() if each.name != "older")
+    ready = next(each for each in younger.status.conditions if each.type == "Ready")
+    assert (ready.status, ready.reason) == ("False", "Conflicted")
+    assert "older cannot be read, and what it selects is not known" in ready.message
+
+
+async def test_and_of_no_other_namespace() -> None:
+    world = World()
+    world.policies.put(body("older", spec=UNREADABLE, metadata={**OLDER, "namespace": "bank", "uid": "uid-other"}))
+    await world.engine.tick()
+    assert world.changes() == [("evict", "uid-api-1")]
+
+
+async def test_a_younger_policy_that_cannot_be_read_takes_nothing_from_an_older_one() -> None:
+    world = World(metadata=OLDER)
+    world.policies.put(body("younger", spec=UNREADABLE, metadata={"creationTimestamp": format_time(NOW)}))
+    await world.engine.tick()
+    assert world.changes() == [("evict", "uid-api-1")]
+
+
+def numbered(count: int, namespace: str = "shop") -> list[dict[str, Any]]:
+    """So many policies, the youngest first."""
+    return [
+        body(
+            f"p{n}",
+            metadata={
+                "namespace": namespace, "uid": f"{namespace}-{n}", "creationTimestamp": format_time(NOW - 9e6 + n),
+            },
+        )
+        for n in reversed(range(count))
+    ]  # fmt: skip
+
+
+def test_of_a_namespace_so_many_policies_are_in_force_the_oldest_and_of_others_all() -> None:
+    store = PolicyStore(per_namespace=2)
+    for one in [*numbered(4), *numbered(2, "bank")]:
+        store.put(one)
+    in_force = {each.uid for each in store.all() if each.spec is not None}
+    assert in_force == {"shop-0", "shop-1", "bank-0", "bank-1"}
+    world = snapshot([workload(), workload(namespace="bank", uid="uid-bank")], [])
+    beyond = [each for each in store.all() if each.spec is None]
+    assert owners(beyond, world) == {}, "what is not in force owns nothing"
+    assert all("the oldest 2 are in force" in each.error for each in beyond)
+    store.remove("shop-0")
+    assert {each.uid for each in store.all() if each.spec is not None} == {"shop-1", "shop-2", "bank-0", "bank-1"}
+
+
+async def test_a_policy_beyond_the_limit_says_so_in_its_condition_and_does_nothing() -> None:
+    world = World(metadata={"creationTimestamp": format_time(NOW)})
+    world.policies.per_namespace = 1
+    world.policies.put(
+        body("older", spec={"selector": {"matchLabels": {"team": "nobody"}}}, metadata={**OLDER, "uid": "uid-older"})
+    )
+    await world.engine.tick()
+    assert world.changes() == []
+    beyond = next(each for each in world.policies.all() if each.over_limit)
+    assert next(each.reason for each in beyond.status.conditions if each.type == "Ready") == "LimitExceeded"

@@ -134,3 +134,53 @@ async def test_one_pod_that_keeps_its_connections_is_still_evicted() -> None:
     world = of(course(420), course(None), course(None), course(None))
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-0")]
+
+
+# Of alerts, which say nothing of what was before.
+
+
+ALERT = {"name": "alert", "type": "Alert", "role": "Leak", "alert": {"name": "Leaks"}}
+
+
+def firing(*since: float | None) -> World:
+    """A world whose pods have an alert that fires since so many seconds ago; None: it does not."""
+    world = World(spec=enforcing(ALERT))
+    replicas: dict[str, Any] = dict.fromkeys(("replicas", "updated_replicas", "ready_replicas"), len(since))
+    world.cluster.world = snapshot([workload(**replicas)], [pod(f"api-{n}") for n in range(len(since))])
+    world.metrics.answer = sampled({
+        f"api-{n}": Points(t := NOW - np.arange(seconds, -1, -30.0), np.ones(t.size))
+        for n, seconds in enumerate(since) if seconds is not None
+    })  # fmt: skip
+    return world
+
+
+async def test_an_alert_that_begins_for_half_of_the_pods_at_once_evicts_nobody() -> None:
+    world = firing(420, 400, None, None)
+    await world.engine.tick()
+    assert world.changes() == []
+    assert reasons(world) == {"SharedCause"}
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        (420, None, None, None),  # one of four
+        (900, 420, None, None),  # too far apart
+        (1500, 1500, None, None),  # so long that its beginning may not be remembered
+    ],
+)
+async def test_an_alert_that_did_not_begin_for_half_of_the_pods_at_once_is_acted_on(
+    since: tuple[float | None, ...],
+) -> None:
+    world = firing(*since)
+    await world.engine.tick()
+    assert [kind for kind, _ in world.changes()] == ["evict"]
+
+
+async def test_a_symptom_of_all_pods_never_evicts_any() -> None:
+    world = World(
+        spec=enforcing({"name": "errors", "type": "HTTPErrors", "threshold": {"above": "5%", "for": "1m"}}, POOL)
+    )
+    world.metrics.answer = sampled({f"api-{n}": Points(course(None).t, course(None).v * 0 + 0.5) for n in (1, 2, 3)})
+    await world.engine.tick()
+    assert world.changes() == []

@@ -12,6 +12,8 @@ import numpy as np
 
 from leakwarden.core.detection.because import because
 from leakwarden.core.detection.detector import (
+    EXHAUSTING,
+    HEALTHY,
     SUSPECT,
     UNKNOWN,
     VERDICTS,
@@ -25,7 +27,7 @@ from leakwarden.core.detection.detector import (
 )
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
-from leakwarden.core.detection.replay_levels import levels, patience
+from leakwarden.core.detection.replay_levels import NOT_FULL, fullness, levels, patience
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.catalogue import is_memory
@@ -96,11 +98,13 @@ class _Flat:
             lives.setdefault(_key(series[i]), []).append(i)
         standing: dict[int, Ints] = {}
         patient: dict[int, Floats] = {}
+        filled: dict[int, Ints] = {}
         for members in lives.values():
             life = [series[i] for i in members]
             gaps = patience(life, standard.max_age)
             patient.update(zip(members, gaps, strict=True))
             standing.update(zip(members, levels(life, standard, gaps), strict=True))
+            filled.update(zip(members, fullness(life, standard, gaps), strict=True))
         missing = [np.full(len(series[i].t), np.nan) for i in used]
         who = np.concatenate([np.full(len(series[i].t), i, np.int64) for i in used])
         t = np.concatenate([series[i].t - base[i] for i in used])
@@ -110,11 +114,12 @@ class _Flat:
         there = ~np.isnan(v)
         who, t, v, rate, gc = who[there], t[there], v[there], rate[there], gc[there]
         level = np.concatenate([standing[i] for i in used])[there]
+        full = np.concatenate([filled[i] for i in used])[there]
         wait = np.concatenate([patient[i] for i in used])[there]
         tick = np.ceil(t / interval - 1e-9).astype(np.int64)
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
-        self.standing, self.patience = level[order], wait[order]
+        self.standing, self.patience, self.full = level[order], wait[order], full[order]
         # Only ticks with readings in the last while: a recording with a hole of a year has nothing to say there.
         seen = np.unique(tick)
         self.linger = max(_LINGER, float(self.patience.max()) + 2 * interval)
@@ -162,6 +167,10 @@ _GROWTH_SPEAKS = np.array([[growth_speaks(level, growth) for growth in VERDICTS]
 _LEVEL_VERDICT = np.array([VERDICTS.index(LEVEL_SAYS.get(level, NOTHING_ASKED)[0]) for level in Standing])
 
 
+# What fullness says at the least, by its code.
+_FULL_VERDICT = np.array([HEALTHY, SUSPECT, EXHAUSTING])
+
+
 class _Run:
     def __init__(self, series: Sequence[Series], base: dict[int, float], flat: _Flat, standard: Standard) -> None:
         self.series, self.base, self.flat, self.standard = series, base, flat, standard
@@ -172,6 +181,7 @@ class _Run:
         self.told: Ints = np.zeros(0, np.int64)
         self.standing: Ints = np.zeros(0, np.int64)
         self.patience: Floats = np.zeros(0)
+        self.full: Ints = np.zeros(0, np.int64)
         self.changes: list[Change] = []
 
     def step(self, tick: int, now: float) -> None:
@@ -186,6 +196,7 @@ class _Run:
             advance(self.state, NewReadings(rows, flat.t[part], flat.v[part], flat.rate[part], flat.gc[part]), now)
             # Of each row the last: the newest.
             self.standing[rows], self.patience[rows] = flat.standing[part], flat.patience[part]
+            self.full[rows] = flat.full[part]
         if len(self.state):
             judged = judge(self.state, Context(self.standard.exhausts_within, self.patience), now)
             stale = now - self.state.rows.last[: len(self.state)] > self.patience
@@ -201,21 +212,26 @@ class _Run:
                 self.told = np.append(self.told, -1)
                 self.standing = np.append(self.standing, int(Standing.NOT_ASKED))
                 self.patience = np.append(self.patience, self.standard.max_age)
+                self.full = np.append(self.full, NOT_FULL)
 
     def _tell(self, judged: Judged, stale: Any, now: float) -> None:
         by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
         verdict = np.where(by_growth, judged.verdict, _LEVEL_VERDICT[self.standing])
+        full = _FULL_VERDICT[self.full] > verdict  # it is never less than that, whether it grows or not
+        verdict = np.where(full, _FULL_VERDICT[self.full], verdict)
         verdict = np.where(stale, UNKNOWN, verdict)
         heard = now < self.flat.succeeded[self.series_of]
         for row in np.flatnonzero((verdict != self.told) & heard):
             i = int(self.series_of[row])
             if stale[row]:
                 reason = str(JudgementReason.STALE)
+            elif full[row]:
+                reason = str(JudgementReason.FULL)
             elif by_growth[row]:
                 reason = VerdictReason(int(judged.reason[row])).name
             else:
                 reason = str(LEVEL_SAYS.get(Standing(int(self.standing[row])), NOTHING_ASKED)[1])
-            timed = self.standard.growth and not stale[row]
+            timed = self.standard.growth and not stale[row] and not full[row]
             weighed = ""
             if timed and by_growth[row] and judged.verdict[row] >= SUSPECT:
                 weighed = because(
@@ -247,4 +263,4 @@ class _Run:
         self.row_of[mine] = place[self.row_of[mine]]
         self.state.keep([int(i) for i in keep])
         self.series_of, self.told, self.standing = self.series_of[keep], self.told[keep], self.standing[keep]
-        self.patience = self.patience[keep]
+        self.patience, self.full = self.patience[keep], self.full[keep]

@@ -10,7 +10,7 @@ import numpy as np
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.model.readings import Floats
-from leakwarden.core.signals.criteria import Standard, Standing
+from leakwarden.core.signals.criteria import FULL, Standard, Standing
 from leakwarden.core.signals.threshold import held_above
 
 # s; the operator reads every minute or more often. A recording may be coarser than anything it would ever read: then
@@ -19,6 +19,7 @@ _USUAL = 60.0
 # s; of readings further apart than two hours even the detector's widest buckets, of four, hold too few to judge. Without
 # an end, two readings that lie years apart are replayed tick by tick from the one to the other.
 _MOST = 6 * 3600.0
+NOT_FULL, AT_LIMIT, FULL_HELD = range(3)
 _SHORTER = 4  # one gap in so many is not longer than the step is taken to be
 
 
@@ -45,6 +46,21 @@ def levels(life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]
     return [_of_line(line, own, life, standard, max_gap) for line, own in zip(life, max_gap, strict=True)]
 
 
+def fullness(life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]) -> list[Ints]:
+    """Of each reading of each line of one life: `NOT_FULL`, or at its limit (`AT_LIMIT`), or that for as long as the policy
+    asks (`FULL_HELD`)."""
+    found = []
+    for line, own in zip(life, max_gap, strict=True):
+        told = np.full(line.t.size, NOT_FULL)
+        if standard.growth and line.limit is not None and line.t.size:
+            there = ~np.isnan(line.v)
+            held = _held(line, own, life, max_gap, level=FULL * line.limit)
+            full = np.where(held >= standard.full_for, FULL_HELD, AT_LIMIT)
+            told[there] = np.where(line.v[there] > FULL * line.limit, full, NOT_FULL)
+        found.append(told)
+    return found
+
+
 def _of_line(
     line: Series, own_gap: Floats, life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]
 ) -> Ints:
@@ -55,13 +71,20 @@ def _of_line(
     if level is None:
         found[:] = Standing.NO_LIMIT
         return found
+    there = ~np.isnan(line.v)
+    held = _held(line, own_gap, life, max_gap, level=level)
+    above = np.where(held >= standard.above_for, int(Standing.HELD), int(Standing.ABOVE))
+    found[there] = np.where(line.v[there] > level, above, int(Standing.BELOW))
+    return found
+
+
+def _held(line: Series, own_gap: Floats, life: Sequence[Series], max_gap: Sequence[Floats], *, level: float) -> Floats:
+    """Seconds for which the readings of the line that are there have been above the level."""
     before = [(other.t < line.t[0]) & ~np.isnan(other.v) for other in life]
     there = ~np.isnan(line.v)
     t = np.concatenate([*(other.t[seen] for other, seen in zip(life, before, strict=True)), line.t[there]])
     v = np.concatenate([*(other.v[seen] for other, seen in zip(life, before, strict=True)), line.v[there]])
     gap = np.concatenate([*(each[seen] for each, seen in zip(max_gap, before, strict=True)), own_gap[there]])
     order = np.argsort(t, kind="stable")
-    held = held_above(t[order], v[order], level, gap[order][:-1])[t.size - int(there.sum()) :]
-    above = np.where(held >= standard.above_for, int(Standing.HELD), int(Standing.ABOVE))
-    found[there] = np.where(line.v[there] > level, above, int(Standing.BELOW))
-    return found
+    held: Floats = held_above(t[order], v[order], level, gap[order][:-1])
+    return held[t.size - int(there.sum()) :]

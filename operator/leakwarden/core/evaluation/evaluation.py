@@ -13,14 +13,14 @@ from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
-from leakwarden.core.evaluation.shared_cause import crossing, is_shared
+from leakwarden.core.evaluation.shared_cause import Crossing, beginning, crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
-from leakwarden.core.evaluation.threshold_judgement import FULL, judge_absent, judge_series, worst
+from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.policy import Policy, selects
 from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled
 from leakwarden.core.model.workload import Pod, Snapshot, Workload, container_memory_limit
-from leakwarden.core.signals.criteria import JudgementReason, Standard, standard_of
+from leakwarden.core.signals.criteria import FULL, JudgementReason, Standard, standard_of
 from leakwarden.core.signals.queries import RATE, answer_key, fixed_limit, limit_from_container, unit_of
 from leakwarden.core.signals.threshold import resumed_at
 
@@ -44,7 +44,8 @@ class WorkloadEvaluation:
     verdict: Verdict
     pods: tuple[PodEvaluation, ...]
     findings: tuple[Finding, ...] | None  # None: not audited
-    conflicts_with: str = ""  # name of the older policy that acts on this workload
+    conflicts_with: str = ""  # name of the older policy that this workload belongs to
+    conflict: str = "acts on it"  # what that policy does with the workload, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,14 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
-    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected."""
-    selector = policy.claims
-    if selector is None:
-        return []
-    found = (
-        workload for workload in snapshot.by_namespace.get(policy.namespace, ()) if selects(selector, workload.labels)
-    )
+    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected. All of its
+    namespace where that is not known, as after a restart: a younger policy must not act on what may be another's."""
+    selector, here = policy.claims, snapshot.by_namespace.get(policy.namespace, ())
+    found = [
+        workload
+        for workload in here
+        if policy.claims_all or (selector is not None and selects(selector, workload.labels))
+    ]
     return sorted(found, key=lambda workload: workload.name)
 
 
@@ -194,10 +196,15 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
     )
 
 
-def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]) -> bool:
-    """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step."""
-    if asked.signal.type is SignalType.ALERT or asked.signal.type in SYMPTOMS:
-        return False  # an alert says since when it fires and nothing of what was before
+def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod], now: float) -> bool:
+    """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step. An alert goes from
+    silent to firing, so it counts as a step: whether the pods grew before, it does not say."""
+    if asked.signal.type in SYMPTOMS:
+        return False  # a symptom is never acted on
+    held_before = workload.name in asked.shared_before
+    if asked.signal.type is SignalType.ALERT:
+        fired = [_fired(asked.of(pod), asked.standard.max_age, now) for pod in pods]
+        return is_shared(fired, held_before)
     crossings = []
     for pod in pods:
         found = []
@@ -205,7 +212,13 @@ def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]
             level = _level_of(asked, _limit(asked.signal, each.limit, workload, each.key.container))
             found.append(crossing(each.points, level) if level is not None else None)
         crossings.append(next((one for one in found if one is not None), None))
-    return is_shared(crossings, workload.name in asked.shared_before)
+    return is_shared(crossings, held_before)
+
+
+def _fired(series: Sequence[PodSeries], max_age: float, now: float) -> Crossing | None:
+    """Since when an alert of a pod fires; None where it does not."""
+    found = [one for each in series if (one := beginning(each.points, max_age, now)) is not None]
+    return min(found, key=lambda one: one.at, default=None)
 
 
 def _level_of(asked: AskedSignal, limit: float | None) -> float | None:
@@ -283,7 +296,7 @@ def evaluate_workload(
     judged = {pod.uid: [judge_signal(each, workload, pod, now) for each in asked] for pod in running}
     for place, each in enumerate(asked):
         exhausting = [pod for pod in running if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
-        if exhausting and has_shared_cause(each, workload, running):
+        if exhausting and has_shared_cause(each, workload, running, now):
             for pod in exhausting:
                 judged[pod.uid][place] = _shared(judged[pod.uid][place], len(running))
     signals = [each.signal for each in asked]
@@ -292,6 +305,16 @@ def evaluate_workload(
         for pod in running
     ]
     return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
+
+
+def _claim(owner: Policy) -> str:
+    """How a Deployment belongs to the policy, for the condition of a younger one."""
+    if owner.spec is not None:
+        return "acts on it"
+    known = (
+        "what it selects is not known, so it may be any Deployment" if owner.claims_all else "it selected this before"
+    )
+    return f"cannot be read, and {known}"
 
 
 def evaluate(
@@ -320,6 +343,7 @@ def evaluate(
                 pods=tuple(pods),
                 findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
                 conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
+                conflict=_claim(acts) if acts is not None else "",
             )
         )
     return PolicyEvaluation(

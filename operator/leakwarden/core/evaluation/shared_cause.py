@@ -55,6 +55,18 @@ def crossing(points: Points, level: float) -> Crossing | None:
     return Crossing(at, in_a_step=height > 0 and drift <= DRIFT * height and excursion <= EXCURSION * height)
 
 
+def beginning(points: Points, max_gap: float, now: float) -> Crossing | None:
+    """Since when an alert has fired up to the newest reading; None where it does not fire. It is read only while it
+    fires, so a gap longer than `max_gap` seconds, or a zero, is silence. What has fired for longer than REACH may have begun
+    before what is remembered, and then its beginning is not known."""
+    t = points.t
+    if not t.size or now - t[-1] > max_gap or points.v[-1] == 0:
+        return None
+    broken = np.flatnonzero((np.diff(t) > max_gap) | (points.v[:-1] == 0))
+    at = float(t[int(broken[-1]) + 1]) if broken.size else float(t[0])
+    return Crossing(at, in_a_step=now - at <= REACH)
+
+
 def is_shared(crossings: Sequence[Crossing | None], held_before: bool) -> bool:
     """Whether at least half of a Deployment's pods, and at least two, crossed the level together and in a step.
 

@@ -12,6 +12,7 @@ from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed
 from leakwarden.core.signals.catalogue import OF_REQUESTS
 from leakwarden.core.signals.criteria import (
+    FULL,
     LEVEL_SAYS,
     NOTHING_ASKED,
     JudgementReason,
@@ -101,10 +102,6 @@ def _growth(
     )
 
 
-# Of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
-FULL = 0.95
-
-
 def _full(signal: Signal, standard: Standard, points: Points, limit: float | None, *, unit: str) -> Judgement | None:
     """What stays at its limit is exhausted, whether it grew there within memory or not; None where it is not at it.
 
@@ -116,7 +113,7 @@ def _full(signal: Signal, standard: Standard, points: Points, limit: float | Non
     value = float(points.v[-1])
     if not value > FULL * limit:
         return None
-    patience = standard.above_for if standard.above is not None else Standard().above_for
+    patience = standard.full_for
     message = f"{_shown(value, limit, unit)}, at its limit for {format_duration(held)}"
     if held >= patience:
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message, value, limit)

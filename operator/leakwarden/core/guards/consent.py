@@ -57,7 +57,7 @@ def paused(candidate: Candidate, _: Situation) -> str | None:
 )
 def conflicted(candidate: Candidate, _: Situation) -> str | None:
     if candidate.target.conflicts_with:
-        return f"the older policy {candidate.target.conflicts_with} acts on this Deployment"
+        return f"the older policy {candidate.target.conflicts_with} {candidate.target.conflict}"
     return None
 
 

@@ -31,8 +31,13 @@ class Policy:
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
     over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
     # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
-    # a younger one. None where nothing is known.
+    # a younger one. None where nothing is known: see `claims_all`.
     claims: Selector | None = None
+
+    @property
+    def claims_all(self) -> bool:
+        """Whether nothing is known of what it selects, so that every Deployment of its namespace may be its own."""
+        return self.spec is None and self.claims is None and not self.over_limit
 
     @property
     def key(self) -> str:

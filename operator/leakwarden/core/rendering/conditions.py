@@ -70,7 +70,7 @@ def ready(
         return ("False", ConditionReason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
     if conflicts:
-        named = ", ".join(f"{w.workload.name} ({w.conflicts_with} acts on it)" for w in conflicts[:5])
+        named = ", ".join(f"{w.workload.name} ({w.conflicts_with} {w.conflict})" for w in conflicts[:5])
         more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
         return ("False", ConditionReason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
     in_vain = "".join(f"; veto {name} can never object: {why}" for name, why in policy.vetoes_in_vain.items())

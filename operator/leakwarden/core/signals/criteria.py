@@ -54,6 +54,10 @@ class JudgementReason(StrEnum):
     NOTHING_ASKED = "NothingAsked"
 
 
+# Of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
+FULL = 0.95
+
+
 @dataclass(frozen=True, slots=True)
 class Standard:
     """`exhausts_within`, `max_age` and `above_for` in seconds; `above` None where there is no threshold. The defaults
@@ -70,6 +74,11 @@ class Standard:
         """What the growth of readings is judged by; standards that agree in it share one finding."""
         absolute = self.above.value if self.above is not None else None
         return (self.exhausts_within, self.max_age, absolute)
+
+    @property
+    def full_for(self) -> float:
+        """Seconds at its limit after which a signal is Exhausting: the threshold's time, or the usual one without one."""
+        return self.above_for if self.above is not None else Standard().above_for
 
     def level(self, limit: float | None) -> float | None:
         """The threshold in the signal's unit; None where there is none, or a share of a limit that is not known."""
