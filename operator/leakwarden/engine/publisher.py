@@ -20,7 +20,7 @@ from leakwarden.engine.defects import Defect, Defects
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Recorder, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
-from leakwarden.engine.report_keeper import TickFacts
+from leakwarden.engine.report_facts import TickFacts
 from leakwarden.engine.rights import Rights
 
 log = logging.getLogger("leakwarden.teller")
@@ -158,7 +158,7 @@ def fitting(status: PolicyStatus) -> PolicyStatus:
     """The status within MAX_STATUS_BYTES: where it is larger the details of Deployments go, from the last on, and the notes
     say so. Conditions, counts and action records stay."""
     kept = len(status.workloads)
-    while kept > 0 and len(status.model_dump_json(by_alias=True, exclude_none=True)) > MAX_STATUS_BYTES:
+    while kept > 0 and _size(status) > MAX_STATUS_BYTES:
         kept = kept // 2
         short = [
             each if index < kept else each.model_copy(update={"unhealthy": [], "findings": [], "missing": []})
@@ -168,6 +168,11 @@ def fitting(status: PolicyStatus) -> PolicyStatus:
         notes = [each for each in status.notes if not each.startswith("the status is too large")]
         status = status.model_copy(update={"workloads": short, "notes": [*notes, note]})
     return status
+
+
+def _size(status: PolicyStatus) -> int:
+    """Bytes: what tenants call things may take four for each character."""
+    return len(status.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
 def _wordless(status: PolicyStatus) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,34 +22,18 @@ from leakwarden.core.signals.queries import COLLECTIONS, RATE, answer_key, conte
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.detector_feed import Detection, LoadAndCollections
 from leakwarden.engine.ports import Metrics
+from leakwarden.engine.read_windows import LEAST_LOOKBACK, ReadWindows
 
 log = logging.getLogger("leakwarden.reader")
 
-LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
-FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
-FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
 # keep out what is read now, s.
 PUT_BACK = 120.0
-# Reasons of failed queries after which less is asked for at once.
 # The days before the first read, at a coarse step: after a restart windows of hours and days are not empty. A point each
 # half an hour, or as many as EARLIER_POINTS allow, one each day at least: at the same hour of each day.
 EARLIER_LONGEST = 14 * 86_400.0  # s; a leak of three weeks has grown by two thirds within
 EARLIER_POINTS = 300_000  # a quarter of FIRST_READ_POINTS
 EARLIER_A_DAY = 48
-TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
-FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
-OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How much of a query was read."""
-
-    until: float | None = None  # up to when, epoch s; None where it was never answered
-    reach: float = 0.0  # how far back the furthest read went, s
-    most: float = math.inf  # how far back one read may go, s, shorter after answers that were too much
-    earlier: bool = False  # whether the days before were asked for
 
 
 @dataclass(slots=True)
@@ -64,8 +47,11 @@ class Reader:
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
     _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
-    _progress: dict[tuple[str, str], _Progress] = field(default_factory=dict)  # by source and query
+    _windows: ReadWindows = field(init=False)
     _latest: float = 0.0  # the latest moment of a tick, epoch s
+
+    def __post_init__(self) -> None:
+        self._windows = ReadWindows(self.step)
 
     def source_of(self, policy: Policy) -> Metrics | str:
         """The policy's source, or why it has none."""
@@ -85,7 +71,8 @@ class Reader:
         """By policy UID. A source that fails costs only the policies that use it."""
         if now < self._latest - PUT_BACK:
             log.warning("the clock was put back; everything is read again", extra={"seconds": self._latest - now})
-            self._histories, self._detections, self._progress, self._rounds = {}, {}, {}, {}
+            self._histories, self._detections, self._rounds = {}, {}, {}
+            self._windows = ReadWindows(self.step)
             self._latest = now
         self._latest = max(self._latest, now)
         users: dict[str, list[Policy]] = {}
@@ -107,7 +94,7 @@ class Reader:
         for gone in self._histories.keys() - names:
             self._histories.pop(gone)
             self._detections = {key: each for key, each in self._detections.items() if key[0] != gone}
-        self._progress = {key: each for key, each in self._progress.items() if key[0] in users}
+        self._windows.keep_sources(users.keys())
         return results
 
     async def _read_for(
@@ -137,13 +124,9 @@ class Reader:
         rounds = rounds_of(_asked(policies, snapshot))
         # What is asked a new thing of is read again: its growth is then judged from the beginning.
         new = self._newly_asked(source.name, rounds)
-        self._progress = {
-            (name, key): each
-            for (name, key), each in self._progress.items()
-            if name != source.name or (key in asked and key not in new)
-        }
+        self._windows.keep(source.name, asked, new)
         crowd = Counter(namespace for namespace, _ in pods)
-        groups = self._groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
+        groups = self._windows.groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
         earlier = await self._earlier(source, groups, crowd=crowd)
         answers: dict[str, Answer] = {}
         for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in groups)):
@@ -152,7 +135,7 @@ class Reader:
             answer = answers.get(query.key)
             if answer is None:
                 answer = answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
-            self._learnt(source.name, query.key, answer, now)
+            self._windows.learnt(source.name, query.key, answer, now)
             if isinstance(answer, Sampled):
                 with self.defects.contained("kept", about=query.key):
                     history.append(query.key, answer, pods, now)
@@ -223,7 +206,7 @@ class Reader:
         for since, group in groups:
             first = []
             for query in group:
-                progress = self._progress[source.name, query.key]
+                progress = self._windows.progress[source.name, query.key]
                 if not progress.earlier and (grows(query.key) or query.key in (RATE, COLLECTIONS)):
                     first.append(query)
                 progress.earlier = True
@@ -239,54 +222,6 @@ class Reader:
                 continue
             found.update({key: answer for key, answer in read.items() if isinstance(answer, Sampled)})
         return found
-
-    def _groups(
-        self,
-        source: str,
-        queries: Sequence[Query],
-        lookbacks: Mapping[tuple[str, str], float],
-        *,
-        crowd: Mapping[str, int],
-        now: float,
-    ) -> list[tuple[float, list[Query]]]:
-        """Queries with the moment that they are read from, those with the least to read first. Together are read those
-        that have about as much to read: one that failed for an hour makes no other be read again for an hour."""
-        groups: dict[int, list[tuple[float, Query]]] = {}
-        for query in queries:
-            since = self._since(source, query, lookbacks, crowd=crowd, now=now)
-            size = math.ceil(math.log2(max((now - since) / self.step, 1.0)))
-            groups.setdefault(size, []).append((since, query))
-        return [
-            (min(since for since, _ in group), [query for _, query in group]) for _, group in sorted(groups.items())
-        ]
-
-    def _since(
-        self,
-        source: str,
-        query: Query,
-        lookbacks: Mapping[tuple[str, str], float],
-        *,
-        crowd: Mapping[str, int],
-        now: float,
-    ) -> float:
-        """The moment to read the query from: where the last answer ended, less an overlap. At first, and where a policy
-        looks further back than any before it, as far back as is asked for, and never more than FIRST_READ_POINTS."""
-        progress = self._progress.setdefault((source, query.key), _Progress())
-        asked = max((lookbacks.get((query.key, each), 0.0) for each in query.namespaces), default=0.0)
-        pods = sum(crowd.get(each, 0) for each in query.namespaces)
-        most = min(progress.most, FIRST_READ_POINTS / max(pods, 1) * self.step)
-        wanted = max(LEAST_LOOKBACK, min(max(asked, FIRST_READ_LONGEST), most))
-        if progress.until is None or min(asked, most) > FURTHER * progress.reach:
-            progress.reach = wanted
-            return now - wanted
-        return max(min(progress.until, now) - OVERLAP * self.step, now - wanted)
-
-    def _learnt(self, source: str, key: str, answer: Answer, now: float) -> None:
-        progress = self._progress[source, key]
-        if not isinstance(answer, QueryFailed):
-            progress.until = now  # an answer without data is an answer: what comes after it is what is missing
-        elif answer.reason in TOO_MUCH:
-            progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)
 
 
 def _of_namespace(readings: Readings, namespace: str) -> Readings:

@@ -7,32 +7,28 @@ action can be intended on it, and whatever an earlier life left half-done is set
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.status import ActionStatus
-from leakwarden.core.episodes.parts import guard_answers, plan_status, verdict_status, waiting_plan
 from leakwarden.core.episodes.report_cap import OPEN_PER_WORKLOAD, choose, open_by_workload
 from leakwarden.core.episodes.retention import expendable
-from leakwarden.core.episodes.steps import Outlook, advance, identity, is_leak, labels, next_name
-from leakwarden.core.episodes.uptime import Lifespan, lifespan
-from leakwarden.core.episodes.view import SeriesOf, essence, one_line
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, Readings, WorkloadEvaluation
+from leakwarden.core.episodes.steps import Outlook, advance, identity, labels, next_name
+from leakwarden.core.episodes.uptime import Lifespan
+from leakwarden.core.episodes.view import SeriesOf, essence
+from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.leakreport import LeakReport
-from leakwarden.core.model.policy import Policy, format_time
-from leakwarden.core.model.workload import Snapshot
-from leakwarden.core.planning.ordering import urgency
+from leakwarden.core.model.policy import Policy
 from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload
 from leakwarden.core.records.place import Places
-from leakwarden.core.signals.queries import unit_of
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.fair_shares import in_turn
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Forbidden, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
+from leakwarden.engine.report_facts import TickFacts, begun, considered, leaks, lifespans, pressure
 
 log = logging.getLogger("leakwarden.episodes")
 
@@ -46,24 +42,6 @@ REFUSED_FOR = 300.0  # s a missing right is spoken of after it was last met
 # must not hold up the next tick for everybody.
 WITHIN = 60.0
 ORPHANED_AFTER = 120.0  # s a policy must be gone before its episodes end: at a start it may merely not be read yet
-
-
-@dataclass(frozen=True, slots=True)
-class TickFacts:
-    """What this tick gathered and judged. `readings` by policy UID."""
-
-    policies: Mapping[str, Policy]
-    evaluations: Sequence[PolicyEvaluation]
-    snapshot: Snapshot
-    fresh: bool
-    readings: Mapping[str, Readings]
-    now: float
-
-    def target(self, report: LeakReport) -> WorkloadEvaluation | None:
-        for evaluation in self.evaluations:
-            if evaluation.policy.uid == report.spec.policy.uid:
-                return next((t for t in evaluation.workloads if t.workload.uid == report.spec.workload.uid), None)
-        return None
 
 
 @dataclass(slots=True)
@@ -121,7 +99,7 @@ class ReportKeeper:
             if (uid := report.spec.policy.uid) not in facts.policies
         }
         records = by_workload(book.reports)
-        lives = _lifespans(book.reports)
+        lives = lifespans(book.reports)
         for report in book.reports:
             if not report.ended:
                 uid = report.spec.workload.uid
@@ -172,7 +150,7 @@ class ReportKeeper:
         opened, given_up = self._choose(facts.evaluations, book.reports, decided)
         for report in in_turn(given_up, _home, self._troubled)[:GIVEN_UP_PER_TICK]:
             await self._delete(book, report)
-        lives = _lifespans(book.reports)
+        lives = lifespans(book.reports)
         crowds = {uid: len(mine) for uid, mine in open_by_workload(book.reports).items()}
         until = self.clock() + WITHIN
         for policy, target, pod in in_turn(opened, lambda each: each[0].namespace, self._troubled)[:OPENED_PER_TICK]:
@@ -214,7 +192,7 @@ class ReportKeeper:
             log.warning("no report could be created", extra={"policy": policy.key, "error": str(error)})
             return
         book.take(report)
-        book.draft(report, _begun(report, policy, pod, lived, self.clock()))
+        book.draft(report, begun(report, policy, pod, lived, self.clock()))
 
     def consider(
         self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision], situation: Situation
@@ -222,12 +200,12 @@ class ReportKeeper:
         """Plan and guards' answers into the reports. Before anything is done, so that they say why it was."""
         by_target = {decision.candidate.target.workload.uid: decision for decision in decisions}
         decided = {decision.candidate.pod.pod.uid: decision for decision in decisions}
-        for policy, target, pod in _leaks(facts.evaluations):
+        for policy, target, pod in leaks(facts.evaluations):
             report = book.of_pod(pod.pod.uid)
             if report is None or report.status.phase != "Detected":
                 continue
             with self.defects.contained("considered", policy, about=report.key):
-                said = _considered(
+                said = considered(
                     report, target, pod, decision=decided.get(pod.pod.uid), first=by_target.get(target.workload.uid),
                     situation=situation,
                 )  # fmt: skip
@@ -313,65 +291,8 @@ class ReportKeeper:
                         choice = choose(target, crowds.get(target.workload.uid, ()), decided)
                         opened += [(evaluation.policy, target, pod) for pod in choice.opened]
                         given_up += choice.given_up
-        return sorted(opened, key=lambda each: (each[2].pod.uid not in decided, *_pressing(each[2]))), given_up
+        return sorted(opened, key=lambda each: (each[2].pod.uid not in decided, *pressure(each[2]))), given_up
 
 
 def _home(report: LeakReport) -> str:
     return report.namespace
-
-
-def _considered(
-    report: LeakReport,
-    target: WorkloadEvaluation,
-    pod: PodEvaluation,
-    *,
-    decision: Decision | None,
-    first: Decision | None,
-    situation: Situation,
-) -> dict[str, object]:
-    """What changes in the report's status: `decision` about its pod, or `first` about another pod of the Deployment."""
-    if decision is not None:
-        answers = guard_answers(decision.candidate, situation)
-        plan = plan_status(decision)
-        return {"plan": plan, "guards": answers, "message": one_line(report.status, plan.action, plan.message)}
-    waits = waiting_plan(target, pod.pod.uid, str(first.candidate.action.type)) if first else None
-    message = waits.message if waits else "not Exhausting: nothing is due yet"
-    return {"plan": waits, "guards": [], "message": one_line(report.status, "", message)}
-
-
-def _leaks(
-    evaluations: Iterable[PolicyEvaluation],
-) -> list[tuple[Policy, WorkloadEvaluation, PodEvaluation]]:
-    """Pods judged a leak, each by the policy that acts on its Deployment."""
-    return [
-        (evaluation.policy, target, pod)
-        for evaluation in evaluations
-        for target in evaluation.workloads
-        if not target.conflicts_with
-        for pod in target.pods
-        if is_leak(pod)
-    ]
-
-
-def _pressing(pod: PodEvaluation) -> tuple[float, float, str]:
-    return urgency(pod) if pod.acting is not None else (float("inf"), 1.0, pod.pod.name)
-
-
-def _lifespans(reports: Sequence[LeakReport]) -> dict[str, Lifespan]:
-    grouped: dict[str, list[LeakReport]] = {}
-    for report in reports:
-        grouped.setdefault(report.spec.workload.uid, []).append(report)
-    return {uid: lived for uid, mine in grouped.items() if (lived := lifespan(mine)) is not None}
-
-
-def _begun(
-    report: LeakReport, policy: Policy, pod: PodEvaluation, lived: Lifespan | None, now: float
-) -> LeakReportStatus:
-    units = {signal.name: unit_of(signal.type) for signal in policy.spec.signals} if policy.spec is not None else {}
-    return report.status.model_copy(
-        update={
-            "verdict": verdict_status(pod, units, now),
-            "exhausting_at": format_time(now) if pod.acting is not None else None,
-            "restart_buys_seconds": lived.seconds if lived is not None else None,
-        }
-    )

@@ -21,7 +21,8 @@ from leakwarden.engine.doubts import Doubts
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 from leakwarden.engine.report_drafts import ReportDrafts
-from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
+from leakwarden.engine.report_facts import TickFacts
+from leakwarden.engine.report_keeper import ReportKeeper
 from leakwarden.engine.rights import TAKING_BACK, Rights
 
 log = logging.getLogger("leakwarden.takeback")

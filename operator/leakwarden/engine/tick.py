@@ -33,7 +33,8 @@ from leakwarden.engine.ports import Cluster, DescriptorReader, Profiler, Recorde
 from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
 from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
-from leakwarden.engine.report_keeper import ReportKeeper, TickFacts
+from leakwarden.engine.report_facts import TickFacts
+from leakwarden.engine.report_keeper import ReportKeeper
 from leakwarden.engine.rights import Rights
 from leakwarden.engine.scale_in import ScaleIn, due_now
 

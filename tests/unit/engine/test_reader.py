@@ -12,7 +12,8 @@ import pytest
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
-from leakwarden.engine.reader import EARLIER_LONGEST, FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK, Reader
+from leakwarden.engine.read_windows import FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK
+from leakwarden.engine.reader import EARLIER_LONGEST, Reader
 from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
 
 STEP = 60.0
@@ -118,8 +119,8 @@ async def test_what_nobody_asks_any_more_is_forgotten() -> None:
     assert history.knows(key)
     await reads.read([one(FDS)], WORLD, NOW + 60)
     assert not history.knows(key)
-    assert {query for _, query in reads._progress} >= {"Descriptors"}
-    assert key not in {query for _, query in reads._progress}
+    assert {query for _, query in reads._windows.progress} >= {"Descriptors"}
+    assert key not in {query for _, query in reads._windows.progress}
 
 
 async def test_a_namespace_that_the_source_could_not_answer_for_is_told_so_and_no_other_is() -> None:
