@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from leakwarden.core.guards import budgets, limits
+from leakwarden.core.guards import budgets
 from leakwarden.core.guards.silences import Matcher
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.planning import planning
@@ -289,10 +289,6 @@ def _a_storm_counts_whoever_makes_it(patch: pytest.MonkeyPatch) -> None:
         budgets, "last_burst", lambda times, count, window, of_one: last_burst(times, count, window, of_one=count)
     )
     patch.setattr(Policy, "looks_on", False)
-
-
-def _an_action_holds_the_slot_until_it_is_verified(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limits.Limits, "slot_time", property(lambda _: 1e9), raising=False)
 
 
 def _records_count_wherever_they_stand(patch: pytest.MonkeyPatch) -> None:

@@ -231,3 +231,10 @@ def test_growth_without_a_limit_is_judged_against_an_absolute_threshold() -> Non
     limited = [each._replace(time=0.0) for each in compared(NUMBER, line(CLIMB, 800.0))[0]]
     assert goroutines == limited
     assert "ExhaustsSoon" in {each.reason for each in goroutines}
+
+
+@pytest.mark.parametrize("signal", [GROWTH, {**GROWTH, "threshold": {"above": "99.9%", "for": "10m"}}])
+def test_of_what_came_to_its_limit_in_a_step(signal: Mapping[str, Any]) -> None:
+    level = np.where(np.arange(60) < 20, 300.0, 990.0)
+    said = compared(signal, line(level))[0]
+    assert [(each.verdict, each.reason) for each in said][-2:] == [("Suspect", "Full"), ("Exhausting", "Full")]
