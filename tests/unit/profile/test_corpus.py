@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.profiles.building import FIXTURES, VERSIONS
 from tests.profiles.readme import README, written
 from tests.profiles.scoring import Result, markdown, results
 from tests.profiles.truth import programs
+from tests.profiles.unseen import judge, read
 from tests.profiles.unseen import wrong as wrong_of
 
 taken = cache(results)
@@ -91,3 +94,18 @@ def test_every_service_of_the_libraries_has_a_truth_that_the_catalogue_knows() -
     assert len(true) >= 36
     names = {shape.name for shape in CATALOGUE}
     assert {name: truth.shape for name, truth in true.items() if truth.shape not in names} == {}
+
+
+def test_of_services_that_nobody_tuned_on_most_lines_are_right_and_no_healthy_one_is_accused(tmp_path: Path) -> None:
+    with tarfile.open(FIXTURES / "exam.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data", members=[m for m in packed if m.name.startswith("exam/")])
+    judged = [judge(known) for known in read(tmp_path / "exam")]
+    leaking = [each for each in judged if each.known.leaks]
+    assert (len(leaking), len(judged)) == (30, 41)
+    assert sum(each.first_right(each.operator) for each in leaking) >= 27, wrong_of(judged)
+    surer = [
+        each.known.name
+        for each in judged
+        if not each.known.leaks and any(s.confidence.value != "Low" for s in each.operator.suspects)
+    ]
+    assert surer == []

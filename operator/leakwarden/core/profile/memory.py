@@ -157,7 +157,8 @@ def _held(
         why.append(f"{site.gained / 1024:.0f} KiB more within {capture.seconds:.0f}s")
     if known:
         why.append("the signal grows")
-    sure = Confidence.MEDIUM if plain and known else Confidence.LOW
+    # A leak that stands still at its limit gains nothing between two captures; what is held is seen well all the same.
+    sure = Confidence.MEDIUM if known and site.sampled >= WELL_SEEN else Confidence.LOW
     suspect = _suspect(shape, site, capture, heap, ownership, sure, why)
     return MemoryLine(suspect, False, True)
 

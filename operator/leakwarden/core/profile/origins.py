@@ -25,6 +25,8 @@ SEEN = 1.5
 # Of what a line ever obtained, a cache or a pool in use for long keeps little; a leak keeps most of it, though not
 # what the call needed only for a moment.
 KEPT_PART = 0.3
+# A line that makes this part of all calls of a kind is the only one that matters.
+ONLY = 0.95
 # One line that holds this much of all that is kept through such calls is the one.
 DOMINANT = 0.6
 
@@ -100,7 +102,8 @@ class Origins:
         best = max(found, key=lambda site: site.allocated)
         share = best.allocated / (sum(site.allocated for site in found) or 1.0)
         reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
-        return Origin(self._place(best, module), reason, False, row_of_call(best.below))
+        # Where practically no other line makes such calls there is no other candidate.
+        return Origin(self._place(best, module), reason, share >= ONLY, row_of_call(best.below))
 
     def _place(self, site: HeldSite, module: str) -> CallSite:
         """The site's line. A function of the team that the library itself calls back was given to it elsewhere: where
