@@ -77,6 +77,11 @@ class PodStatus(LenientModel):
 class FindingStatus(LenientModel):
     """One finding of the audit."""
 
+    id: str = Field(
+        default="",
+        max_length=16,
+        description="The check's id, such as LW201, which never changes; docs/reference/checks.md has a section on each.",
+    )
     check: str = Field(max_length=64, description="The check that failed.")
     severity: str = Field(max_length=16, description="Error, Warning or Info.")
     container: str = Field(

@@ -183,7 +183,7 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
         return (
             "False",
             ConditionReason.FINDINGS,
-            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}; {name}: {first.message}",
+            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}; {name}: {first.id} {first.message}",
         )
     return ("True", ConditionReason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
 

@@ -63,6 +63,7 @@ def _workload_status(
         unreported=0 if records.trouble else unreported(target, records.reported),
         findings=[
             FindingStatus(
+                id=f.id,
                 check=f.check,
                 severity=str(f.severity),
                 container=f.container,
