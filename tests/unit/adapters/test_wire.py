@@ -12,6 +12,8 @@ import pytest
 from leakwarden.adapters.cluster import facts, wire
 from leakwarden.adapters.cluster.session import retry_after
 from leakwarden.adapters.cluster.stream import Lines, uid_of, version_of
+from leakwarden.api.names import IGNORE_ANNOTATION
+from leakwarden.core.audit.exceptions import parse_annotation
 from leakwarden.core.model.workload import Container, Pod, Workload
 
 
@@ -117,6 +119,21 @@ def test_an_annotation_that_decides_something_holds_at_any_length(key: str) -> N
     found = workload(metadata={**meta, "annotations": {key: "because " * 25_000}})
     assert found.annotations[key].startswith("because because")
     assert len(found.annotations[key]) <= facts.MAX_ANNOTATION
+
+
+def test_exceptions_of_the_audit_are_kept_whole_or_not_at_all() -> None:
+    """Of half a line its end would be lost, and what has ended would hold for ever."""
+    meta = {"uid": "u1", "name": "web", "namespace": "team"}
+
+    def kept(text: str) -> str:
+        found = workload(metadata={**meta, "annotations": {IGNORE_ANNOTATION: text}})
+        return found.annotations[IGNORE_ANNOTATION]
+
+    line = "LW304: runs once by design; until 2020-01-01\n"
+    assert kept(line * 100) == line * 100
+    read, wrong = parse_annotation(kept(line * 1000))
+    assert (read, len(wrong)) == ([], 1)
+    assert "45000 characters, above 32768" in wrong[0]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from leakwarden.adapters.cluster import commands, wire
-from leakwarden.api.names import ARGO_TRACKING, SKIP_ANNOTATION
+from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATION
 from leakwarden.core.model.workload import (
     Container,
     Entrypoint,
@@ -31,6 +31,8 @@ RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 # that kubectl leaves behind; ten thousand of them would be most of the cache. Those that decide something hold at any
 # length: they are cut, never dropped.
 MAX_ANNOTATION = 1024
+# Of leakwarden.dev/ignore, whose every line decides: a part of it could except what has ended.
+MAX_EXCEPTIONS = 32_768
 DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO_TRACKING})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -356,11 +358,16 @@ def _controller(owners: Sequence[wire.ApiOwner] | None, kind: str) -> str | None
 
 
 def _short(annotations: dict[str, str] | None) -> Mapping[str, str]:
-    return {
+    short = {
         key: value[:MAX_ANNOTATION]
         for key, value in (annotations or {}).items()
         if key in DECISIVE or (len(value) <= MAX_ANNOTATION and key != LAST_APPLIED)
     }
+    if annotations and (exceptions := annotations.get(IGNORE_ANNOTATION)):
+        # In place of one that is too long its length stands, which the audit then says is no exception.
+        fits = len(exceptions) <= MAX_EXCEPTIONS
+        short[IGNORE_ANNOTATION] = exceptions if fits else f"{len(exceptions)} characters, above {MAX_EXCEPTIONS}"
+    return short
 
 
 def _epoch(at: datetime | None) -> float | None:

@@ -132,6 +132,10 @@ class WorkloadStatus(LenientModel):
         default_factory=list, max_length=MAX_FINDINGS, description="Findings of the audit, worst first, at most eight."
     )
     findings_total: int = Field(default=0, description="How many findings there are in all.")
+    findings_excepted: int = Field(
+        default=0,
+        description="How many further findings are accepted, by the annotation leakwarden.dev/ignore or spec.audit.ignore.",
+    )
     available: list[str] = Field(
         default_factory=list, max_length=MAX_SIGNALS, description="Signals that at least one of its pods has."
     )

@@ -11,6 +11,7 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
+from leakwarden.core.audit.exceptions import AuditOutcome, Excepted
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.evaluation.shared_cause import crossing, is_shared
@@ -45,6 +46,7 @@ class WorkloadEvaluation:
     pods: tuple[PodEvaluation, ...]
     findings: tuple[Finding, ...] | None  # None: not audited
     conflicts_with: str = ""  # name of the older policy that acts on this workload
+    excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +303,10 @@ def evaluate(
     *,
     readings: Readings,
     owner: Mapping[str, Policy],
-    findings: Mapping[str, tuple[Finding, ...]],
+    audited: Mapping[str, AuditOutcome],
     now: float,
 ) -> PolicyEvaluation:
-    """Judge all pods of all targets of one policy. `findings` by workload UID."""
+    """Judge all pods of all targets of one policy. `audited` by workload UID."""
     if policy.spec is None:
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
@@ -313,13 +315,15 @@ def evaluate(
     for workload in targets(policy, snapshot):
         pods = evaluate_workload(workload, asked, snapshot, max_age=parse_duration(spec.source.max_age), now=now)
         acts = owner.get(workload.uid)
+        outcome = audited.get(workload.uid, AuditOutcome(()))
         evaluated.append(
             WorkloadEvaluation(
                 workload=workload,
                 verdict=max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN),
                 pods=tuple(pods),
-                findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
+                findings=outcome.findings if spec.audit.enabled else None,
                 conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
+                excepted=outcome.excepted if spec.audit.enabled else (),
             )
         )
     return PolicyEvaluation(

@@ -73,6 +73,7 @@ def _workload_status(
             for f in findings[:MAX_FINDINGS]
         ],
         findings_total=len(findings),
+        findings_excepted=len(target.excepted),
         available=list(capability.available),
         missing=[
             MissingStatus(signal=one.signal, reason=one.reason, fix=one.fix) for one in capability.missing[:MAX_MISSING]
