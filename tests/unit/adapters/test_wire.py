@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from leakwarden.adapters.cluster import facts, wire
+from leakwarden.adapters.cluster import facts, template_facts, wire
 from leakwarden.adapters.cluster.session import retry_after
 from leakwarden.adapters.cluster.stream import Lines, uid_of, version_of
 from leakwarden.api.names import IGNORE_ANNOTATION
@@ -275,7 +275,7 @@ def test_the_hash_changes_with_the_template_and_with_nothing_else() -> None:
     ],
 )
 def test_quantities(text: int | str | None, number: float | None) -> None:
-    assert facts.parse_quantity(text) == pytest.approx(number)
+    assert template_facts.parse_quantity(text) == pytest.approx(number)
 
 
 def test_a_memory_limit_is_bytes_and_none_where_it_cannot_be_told() -> None:
