@@ -232,6 +232,7 @@ async def test_an_invalid_policy_is_a_condition_and_the_others_go_on(tmp_path: P
         world(api)
         broken = policy(name="broken")
         broken["spec"]["signals"] = [{"name": "x", "type": "PromQL", "query": "sum(", "threshold": {"above": "1"}}]
+        broken["spec"]["selector"] = {"matchLabels": {"app": "other"}}  # it keeps what it can be seen to select
         broken["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
         api.put("reliabilitypolicies", broken)
         readings(source, {"web-1-0": 190, "web-1-1": 20})

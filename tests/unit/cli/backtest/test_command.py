@@ -69,7 +69,7 @@ def test_every_change_of_verdict_is_one_object_with_exactly_the_documented_keys(
 
     found = objects(capsys.readouterr().out)
     assert all(
-        list(one) == ["time", "namespace", "workload", "pod", "uid", "signal", "verdict", "reason", "tte"]
+        list(one) == ["time", "namespace", "workload", "pod", "uid", "signal", "verdict", "reason", "because", "tte"]
         for one in found
     )
     assert all(set(one["tte"]) == {"low", "high"} for one in found)
@@ -431,7 +431,7 @@ spec:
         (POLICY.replace("1m", "soon"), "spec.signals[0].growth.exhaustsWithin is 'soon'"),
         (POLICY.rpartition("spec:")[0] + "spec: 7\n", "spec is '7'"),
         ("a: " + "[" * 20_000, "nested too deeply"),
-        ("a: !!timestamp 2026-99-99\n", "(line 1): not valid YAML: '2026-99-99' is no timestamp"),
+        ("a: !!timestamp 2026-99-99\n", "holds 0 ReliabilityPolicy objects"),
         ("a: [\n", "(line 2): not valid YAML"),
         ("a: \x00\n", "not valid YAML"),
     ],
