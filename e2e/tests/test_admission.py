@@ -74,6 +74,23 @@ def test_a_symptom_that_would_act_or_says_nothing_is_refused_by_the_api_server(
     assert says in _refusal(made)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"reason": "  "}, "reason must say why the finding is accepted"),
+        ({"check": "LW905"}, "cannot be excepted"),
+        ({"until": "2027-02-30"}, "until"),
+        ({"check": "everything"}, "check"),
+    ],
+)
+def test_an_exception_of_the_audit_without_sense_is_refused_by_the_api_server(
+    namespace: str, changes: dict[str, Any], says: str
+) -> None:
+    made = _a_policy(namespace)
+    made["spec"]["audit"] = {"ignore": [{"check": "LW203", "reason": "drains in the mesh", **changes}]}
+    assert says in _refusal(made)
+
+
 def test_a_cooldown_below_ten_seconds_is_refused_by_the_api_server(namespace: str) -> None:
     assert "must be from 10s to 30d" in _refusal(_a_policy(namespace, cooldown="1s"))
 

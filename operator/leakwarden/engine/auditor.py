@@ -6,8 +6,11 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
-from leakwarden.core.audit import EndpointObservation, Finding, audit, endpoint_targets
+from leakwarden.api.v1alpha1.policy import Audit
+from leakwarden.core.audit import EndpointObservation, audit, endpoint_targets
+from leakwarden.core.audit.exceptions import AuditOutcome, apply_exceptions, policy_exceptions
 from leakwarden.core.evaluation.evaluation import owners
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot, Workload
@@ -33,10 +36,8 @@ class Auditor:
     endpoints: Endpoints | None
     _observed: dict[str, _Observed] = field(default_factory=dict)
 
-    async def audit(
-        self, policies: Sequence[Policy], snapshot: Snapshot, now: float
-    ) -> Mapping[str, tuple[Finding, ...]]:
-        """Findings by workload UID, by the standard of the policy that acts on it."""
+    async def audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
+        """The outcome by workload UID, by the standard and the exceptions of the policy that acts on it."""
         audited: list[tuple[Workload, Policy]] = [
             (snapshot.workloads[uid], policy)
             for uid, policy in owners(policies, snapshot).items()
@@ -50,16 +51,19 @@ class Auditor:
             if policy.spec is not None and policy.spec.audit.call_endpoints and self._due(workload, now)
         ]
         await asyncio.gather(*(self._call(workload, snapshot, now) for workload in due[:CALLS_PER_TICK]))
-        findings = {}
+        outcomes = {}
+        today = datetime.fromtimestamp(now, UTC).date()
         for workload, policy in audited:
             assert policy.spec is not None
             seen = self._observed.get(workload.uid)
             calls = seen is not None and policy.spec.audit.call_endpoints
             try:
-                findings[workload.uid] = audit(workload, policy.spec.audit, seen.answers if seen and calls else ())
+                outcomes[workload.uid] = _outcome(
+                    workload, policy.spec.audit, seen.answers if seen and calls else (), today
+                )
             except Exception:  # a defect that one Deployment brings to light must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
-        return findings
+        return outcomes
 
     def _due(self, workload: Workload, now: float) -> bool:
         seen = self._observed.get(workload.uid)
@@ -78,3 +82,8 @@ class Auditor:
             target.observed(answer.code, answer.error) for target, answer in zip(calls, answers, strict=True)
         )
         self._observed[workload.uid] = _Observed(workload.template_hash, now, observed)
+
+
+def _outcome(workload: Workload, asked: Audit, answers: Sequence[EndpointObservation], today: date) -> AuditOutcome:
+    findings = audit(workload, asked, answers)
+    return AuditOutcome(*apply_exceptions(findings, workload.annotations, policy_exceptions(asked), today))

@@ -11,7 +11,7 @@ from functools import partial
 
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
-from leakwarden.core.audit import Finding
+from leakwarden.core.audit.exceptions import AuditOutcome
 from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate, owners, targets
 from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.guards.silences import Silences
@@ -136,14 +136,14 @@ class Engine:
         # gather
         policies = self._sound(self.policies.all())
         snapshot = self.cluster.snapshot()
-        readings, findings = await asyncio.gather(
+        readings, audited = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self._audit(policies, snapshot, started)
         )
         places = Places.of(policies, snapshot)
         book = await self._episodes.gather(places)
         # decide
         self.acting = True
-        facts = self._judge(policies, snapshot, readings, findings)
+        facts = self._judge(policies, snapshot, readings, audited)
         self._remember(book, facts, places)
         self._episodes.settle(book, facts)
         returns = self._due(book, facts)
@@ -191,9 +191,7 @@ class Engine:
                 hidden.add(policy.namespace)
         return [policy for policy in policies if policy.namespace not in hidden]
 
-    async def _audit(
-        self, policies: Sequence[Policy], snapshot: Snapshot, now: float
-    ) -> Mapping[str, tuple[Finding, ...]]:
+    async def _audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         with self.defects.contained("audited", *policies):
             return await self.auditor.audit(policies, snapshot, now)
         return {}
@@ -203,7 +201,7 @@ class Engine:
         policies: Sequence[Policy],
         snapshot: Snapshot,
         readings: Mapping[str, Readings],
-        findings: Mapping[str, tuple[Finding, ...]],
+        audited: Mapping[str, AuditOutcome],
     ) -> TickFacts:
         now, fresh = self.clock(), _is_fresh(snapshot)
         owner = owners(policies, snapshot)
@@ -212,7 +210,7 @@ class Engine:
             with self.defects.contained("judged", policy):
                 evaluations.append(
                     evaluate(
-                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, findings=findings, now=now
+                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
                     )
                 )
         return TickFacts(

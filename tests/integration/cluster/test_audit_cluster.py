@@ -30,9 +30,10 @@ def _object(text: str, **metadata: Any) -> dict[str, Any]:
 
 
 class _Api(ThreadingHTTPServer):
-    """Answers lists, two items a page; `denied` plurals with 403, and what it does not have with 404."""
+    """Answers lists, two items a page, and discovery; `denied` with 403, and what it does not have with 404."""
 
     held: dict[str, list[dict[str, Any]]]
+    served: dict[str, str]  # the one kind of an API group's version
     denied: set[str]
     asked: list[str]
 
@@ -46,6 +47,10 @@ class _Handler(BaseHTTPRequestHandler):
         plural = url.path.rpartition("/")[2]
         if plural in self.server.denied:
             return self._answer(403, {"kind": "Status", "code": 403})
+        if url.path.removeprefix("/apis/") in self.server.denied:
+            return self._answer(403, {"kind": "Status", "code": 403})
+        if kind := self.server.served.get(url.path.removeprefix("/apis/")):
+            return self._answer(200, {"kind": "APIResourceList", "resources": [{"kind": kind}]})
         items = self.server.held.get(plural)
         if items is None:
             return self._answer(404, {"kind": "Status", "code": 404})
@@ -88,7 +93,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Api]:
         "services": [],
         "pods": [],
     }
-    server.denied, server.asked = set(), []
+    server.denied, server.asked, server.served = set(), [], {}
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     config = {
@@ -126,6 +131,50 @@ def test_what_may_not_be_read_is_said_and_ends_with_three(api: _Api, capsys: Cap
     out, err = capsys.readouterr()
     assert "PodDisruptionBudgets may not be read" in err
     assert "LW401" not in out  # there may be one
+
+
+OPEN, POLICY = "openreports.io/v1alpha1", "wgpolicyk8s.io/v1alpha2"
+
+
+@pytest.mark.parametrize(
+    ("served", "version", "kind"),
+    [
+        ({OPEN: "Report"}, OPEN, "Report"),
+        ({POLICY: "PolicyReport"}, POLICY, "PolicyReport"),
+        ({OPEN: "Report", POLICY: "PolicyReport"}, OPEN, "Report"),
+        # The group is there, and its kind is not: of a cluster's reports alone, say.
+        ({OPEN: "ClusterReport", POLICY: "PolicyReport"}, POLICY, "PolicyReport"),
+    ],
+)
+def test_reports_are_of_the_api_that_the_cluster_serves(
+    api: _Api, capsys: Captured, served: dict[str, str], version: str, kind: str
+) -> None:
+    api.served = served
+    assert main(["audit", "--cluster", "-o", "policyreport"]) == 1
+    made = [each.value for each in load(capsys.readouterr().out)]
+    assert {(each["apiVersion"], each["kind"]) for each in made} == {(version, kind)}
+
+
+def test_a_cluster_without_a_report_api_is_said_before_anything_is_audited(api: _Api, capsys: Captured) -> None:
+    assert main(["audit", "--cluster", "-o", "policyreport"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"serves neither Report of {OPEN} nor PolicyReport of {POLICY}" in err
+    assert not any("deployments" in path for path in api.asked)
+
+
+def test_where_discovery_may_not_be_read_no_api_is_guessed(api: _Api, capsys: Captured) -> None:
+    api.served, api.denied = {POLICY: "PolicyReport"}, {OPEN}
+    assert main(["audit", "--cluster", "-o", "policyreport"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"whether the cluster serves {OPEN} is not known (the API server answered 403)" in err
+
+
+def test_a_format_that_is_named_is_not_asked_for(api: _Api, capsys: Captured) -> None:
+    assert main(["audit", "--cluster", "-o", "openreport"]) == 1
+    assert OPEN in capsys.readouterr().out
+    assert not any("reports.io" in path for path in api.asked)
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(

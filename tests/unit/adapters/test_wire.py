@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from leakwarden.adapters.cluster import facts, wire
+from leakwarden.adapters.cluster import facts, template_facts, wire
 from leakwarden.adapters.cluster.session import retry_after
 from leakwarden.adapters.cluster.stream import Lines, uid_of, version_of
+from leakwarden.api.names import IGNORE_ANNOTATION
+from leakwarden.core.audit.exceptions import parse_annotation
 from leakwarden.core.model.workload import Container, Pod, Workload
 
 
@@ -117,6 +119,21 @@ def test_an_annotation_that_decides_something_holds_at_any_length(key: str) -> N
     found = workload(metadata={**meta, "annotations": {key: "because " * 25_000}})
     assert found.annotations[key].startswith("because because")
     assert len(found.annotations[key]) <= facts.MAX_ANNOTATION
+
+
+def test_exceptions_of_the_audit_are_kept_whole_or_not_at_all() -> None:
+    """Of half a line its end would be lost, and what has ended would hold for ever."""
+    meta = {"uid": "u1", "name": "web", "namespace": "team"}
+
+    def kept(text: str) -> str:
+        found = workload(metadata={**meta, "annotations": {IGNORE_ANNOTATION: text}})
+        return found.annotations[IGNORE_ANNOTATION]
+
+    line = "LW304: runs once by design; until 2020-01-01\n"
+    assert kept(line * 100) == line * 100
+    read, wrong = parse_annotation(kept(line * 1000))
+    assert (read, len(wrong)) == ([], 1)
+    assert "45000 characters, above 32768" in wrong[0]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +275,7 @@ def test_the_hash_changes_with_the_template_and_with_nothing_else() -> None:
     ],
 )
 def test_quantities(text: int | str | None, number: float | None) -> None:
-    assert facts.parse_quantity(text) == pytest.approx(number)
+    assert template_facts.parse_quantity(text) == pytest.approx(number)
 
 
 def test_a_memory_limit_is_bytes_and_none_where_it_cannot_be_told() -> None:

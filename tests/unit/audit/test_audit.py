@@ -78,7 +78,9 @@ def test_every_finding_fits_into_the_status_whatever_the_manifest_says() -> None
     findings = found(workload(containers=(bad,)), [answered(500, path="/" + "x" * 5000)])
     assert findings
     for f in findings:
-        FindingStatus(check=f.check, severity=f.severity, container=f.container, message=f.message, hint=f.hint)
+        FindingStatus(
+            id=f.id, check=f.check, severity=f.severity, container=f.container, message=f.message, hint=f.hint
+        )
 
 
 def test_the_policys_paths_and_drain_time_are_the_standard() -> None:

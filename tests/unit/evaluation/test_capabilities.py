@@ -59,7 +59,7 @@ class Shop:
         }
         readings = Readings("Prometheus/main", "", answers, history, GrowthFindings(everywhere=growth))
         evaluation = evaluate(
-            self.policy, snapshot(self.workloads, self.pods), True, readings=readings, owner={}, findings={}, now=NOW
+            self.policy, snapshot(self.workloads, self.pods), True, readings=readings, owner={}, audited={}, now=NOW
         )
         return build_status(evaluation, [], Records(), NOW)
 

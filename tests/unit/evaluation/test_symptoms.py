@@ -129,7 +129,7 @@ def evaluated(signals: Sequence[Mapping[str, Any]], readings: Mapping[str, Sampl
         True,
         readings=Readings("Prometheus/main", "", readings, history),
         owner=owner,
-        findings={},
+        audited={},
         now=NOW,
     )
 

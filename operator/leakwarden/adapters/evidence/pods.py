@@ -9,7 +9,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from leakwarden.adapters.cluster import Session
-from leakwarden.adapters.cluster.wire import ApiContainerPort, ApiMeta, ApiPodStatus, Wire
+from leakwarden.adapters.cluster.template_wire import ApiContainerPort
+from leakwarden.adapters.cluster.wire import ApiMeta, ApiPodStatus, Wire
 from leakwarden.api.names import PPROF_PORT_ANNOTATION
 from leakwarden.core.model.workload import Pod
 from leakwarden.core.profile.port import Ports

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from leakwarden.api.v1alpha1.action import Action, ActionType
+from leakwarden.api.v1alpha1.audit import Audit, IgnoredCheck
 from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
@@ -27,6 +28,7 @@ __all__ = [
     "Budget",
     "CircuitBreaker",
     "Evidence",
+    "IgnoredCheck",
     "Maintenance",
     "Mode",
     "PauseRequest",
@@ -137,40 +139,6 @@ class Source(Model):
         default="10m",
         description="After a hole in the readings of a pod, longer than maxAge, nothing is done for it until they have been"
         " whole for this long: averages and growth are wrong until then. 0s turns it off. At most 6h. Default 10m.",
-    )
-
-
-class Audit(Model):
-    """The static checks on each target, and whether its endpoints really answer."""
-
-    enabled: bool = Field(
-        default=True,
-        description="Whether targets are audited. Default true. Auditing changes nothing. While it is on, no action takes"
-        " pods away that would be killed in the middle of their requests (see the skip reason DropsRequests).",
-    )
-    liveness_path: str = Field(
-        default="/healthz",
-        min_length=1,
-        max_length=256,
-        pattern=r"^/[^\s]*$",
-        description="HTTP path that the liveness probe is expected to use. Default /healthz.",
-    )
-    readiness_path: str = Field(
-        default="/readyz",
-        min_length=1,
-        max_length=256,
-        pattern=r"^/[^\s]*$",
-        description="HTTP path that the readiness probe is expected to use. Default /readyz.",
-    )
-    drain_time: Annotated[Duration, Within("0s", "1h")] = Field(
-        default="10s",
-        description="How long a target needs, after SIGTERM, to finish the requests in flight."
-        " terminationGracePeriodSeconds must cover preStop and this together. At most 1h. Default 10s.",
-    )
-    call_endpoints: bool = Field(
-        default=True,
-        description="Whether the operator itself calls each target's probe endpoints (GET, one pod of a target at a"
-        " time, 2 s timeout, no redirects) to see that they really answer. Default true.",
     )
 
 

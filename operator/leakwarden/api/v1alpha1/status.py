@@ -77,6 +77,11 @@ class PodStatus(LenientModel):
 class FindingStatus(LenientModel):
     """One finding of the audit."""
 
+    id: str = Field(
+        default="",
+        max_length=16,
+        description="The check's id, such as LW201, which never changes; docs/reference/checks.md has a section on each.",
+    )
     check: str = Field(max_length=64, description="The check that failed.")
     severity: str = Field(max_length=16, description="Error, Warning or Info.")
     container: str = Field(
@@ -127,6 +132,10 @@ class WorkloadStatus(LenientModel):
         default_factory=list, max_length=MAX_FINDINGS, description="Findings of the audit, worst first, at most eight."
     )
     findings_total: int = Field(default=0, description="How many findings there are in all.")
+    findings_excepted: int = Field(
+        default=0,
+        description="How many further findings are accepted, by the annotation leakwarden.dev/ignore or spec.audit.ignore.",
+    )
     available: list[str] = Field(
         default_factory=list, max_length=MAX_SIGNALS, description="Signals that at least one of its pods has."
     )

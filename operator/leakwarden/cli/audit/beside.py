@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from leakwarden.adapters.cluster import facts, wire
+from leakwarden.adapters.cluster import template_facts, wire
 from leakwarden.cli.audit.files import Document
 from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.landscape import Landscape, Nearness
@@ -240,7 +240,9 @@ class Beside:
         data = _mapping(document.body.get("data"))
         # Any key may become a runtime variable by configMapKeyRef, so all short ones of a small map are kept.
         kept = {str(k): v for k, v in data.items() if isinstance(v, str) and len(v) <= 32}
-        wanted = {k: v for k, v in kept.items() if k in facts.RUNTIME_ENV or "GO" in k.upper() or "mem" in k.lower()}
+        wanted = {
+            k: v for k, v in kept.items() if k in template_facts.RUNTIME_ENV or "GO" in k.upper() or "mem" in k.lower()
+        }
         self._configs[identity.namespace, identity.name] = wanted
 
 

@@ -1,19 +1,24 @@
-"""The workloads of a cluster and what stands beside them, as documents: audited by the same code as files."""
+"""The workloads of a cluster and what stands beside them, as documents: audited by the same code as files.
+
+Also which of the two report APIs the cluster serves.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leakwarden.cli.audit.configuration import ConfigurationError
 from leakwarden.cli.audit.documents import Document, DocumentPlace
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
+    from leakwarden.cli.audit.policyreport import ReportApi
 
+T = TypeVar("T")
 PAGE = 500
 # (path of the API group, plural, kind); what a cluster does not have is passed over.
 KINDS = (
@@ -39,12 +44,50 @@ KINDS = (
 
 def documents(args: argparse.Namespace, problems: list[str]) -> list[Document]:
     """All objects of the kinds above, less those that another one makes. Raises ConfigurationError without a cluster."""
+    return _reached(_documents(args, problems))
+
+
+def served_report(args: argparse.Namespace) -> ReportApi:
+    """The report API that the cluster serves, as its discovery says; of both the newer one.
+
+    Raises ConfigurationError where neither is served, where that may not be asked, and without a cluster.
+    """
+    return _reached(_served_report(args))
+
+
+def _reached(asking: Coroutine[Any, Any, T]) -> T:
     from leakwarden.engine.ports import ClusterUnavailable
 
     try:
-        return asyncio.run(_documents(args, problems))
+        return asyncio.run(asking)
     except ClusterUnavailable as error:
         raise ConfigurationError(f"the cluster cannot be reached: {error}") from None
+
+
+async def _served_report(args: argparse.Namespace) -> ReportApi:
+    from leakwarden.adapters.cluster import Session
+    from leakwarden.cli.audit.policyreport import APIS
+
+    newest_first = (APIS["openreport"], APIS["policyreport"])
+    session = await Session.open(args.kubeconfig, args.context)
+    try:
+        for api in newest_first:
+            reply = await session.ask("GET", f"/apis/{api.version}")
+            if reply.status == 404:
+                continue
+            if not reply.ok:
+                raise ConfigurationError(
+                    f"whether the cluster serves {api.version} is not known (the API server answered {reply.status});"
+                    " -o openreport prints for openreports.io without asking"
+                )
+            if any(each.get("kind") == api.kind for each in json.loads(reply.body).get("resources") or ()):
+                return api
+    finally:
+        await session.close()
+    wanted = " nor ".join(f"{api.kind} of {api.version}" for api in newest_first)
+    raise ConfigurationError(
+        f"the cluster serves neither {wanted}: install the CRDs of one of them, or choose another format by -o"
+    )
 
 
 async def _documents(args: argparse.Namespace, problems: list[str]) -> list[Document]:

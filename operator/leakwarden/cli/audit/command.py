@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from leakwarden.cli.audit.policyreport import ReportApi
     from leakwarden.cli.audit.report import AuditResult
 
 CLEAN, FINDINGS, UNUSABLE, UNREAD = 0, 1, 2, 3  # exit codes
@@ -25,6 +26,8 @@ memory and the Go runtime, with a hint for every finding. Of files nothing is se
   leakwarden audit --cluster -n shop           what a namespace of the cluster holds
   leakwarden audit deploy/ --diff              what --fix would write
   leakwarden audit --cluster -o policyreport | kubectl apply -f -   the result beside the objects
+
+Of a cluster, -o policyreport prints for the API that is served there: openreports.io, else wgpolicyk8s.io.
 """
 _EXIT = """\
 exit codes:
@@ -94,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         config = configuration.load(args.config, args.profile)
         baseline = configuration.load_baseline(args.baseline or config.baseline)
+        api = _report_api(args)
     except configuration.ConfigurationError as error:
         _say([str(error)])
         return UNUSABLE
@@ -119,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.write_baseline:
         return _write_baseline(result, args.write_baseline)
     fail_on = _threshold(args.fail_on or config.fail_on)
-    _write(_rendered(result, args.output, fail_on, texts))
+    _write(_rendered(result, api or args.output, fail_on, texts))
     if result.problems:
         return UNREAD
     if not result.audited:
@@ -155,10 +159,27 @@ def _threshold(name: str) -> object:
     return {"error": Severity.ERROR, "warning": Severity.WARNING, "info": Severity.INFO, "never": None}[name]
 
 
-def _rendered(result: AuditResult, output: str, fail_on: object, texts: dict[str, str]) -> str:
+def _report_api(args: argparse.Namespace) -> ReportApi | None:
+    """Of which API the reports are to be; None for other formats. Raises ConfigurationError."""
+    if args.output not in ("policyreport", "openreport"):
+        return None
+    from leakwarden.cli.audit import policyreport
+
+    if args.cluster and args.output == "policyreport":
+        from leakwarden.cli.audit import cluster
+
+        return cluster.served_report(args)
+    return policyreport.APIS[args.output]
+
+
+def _rendered(result: AuditResult, output: str | ReportApi, fail_on: object, texts: dict[str, str]) -> str:
     from leakwarden.cli.audit import machine, report, sarif
     from leakwarden.cli.audit.lines import FieldLines
 
+    if not isinstance(output, str):
+        from leakwarden.cli.audit import policyreport
+
+        return policyreport.policy_reports(result, output)
     lines = FieldLines(texts)
     match output:
         case "json":
@@ -171,10 +192,6 @@ def _rendered(result: AuditResult, output: str, fail_on: object, texts: dict[str
             return machine.github(result, lines)
         case "markdown":
             return machine.markdown(result)
-        case "policyreport" | "openreport":
-            from leakwarden.cli.audit import policyreport
-
-            return policyreport.policy_reports(result, policyreport.APIS[output])
         case _:
             return report.table(result, _colour()) if result.audited else ""
 

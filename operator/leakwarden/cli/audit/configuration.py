@@ -186,7 +186,8 @@ def _exceptions(value: Any, where: str) -> tuple[ScopedException, ...]:
                 ) from None
         pattern = _optional_text(entry.get("object"), where, f"{at}.object") or "*"
         container = _optional_text(entry.get("container"), where, f"{at}.container") or ""
-        made.append(ScopedException(pattern, AuditException(entry["check"], reason.strip()[:300], until, container)))
+        exception = AuditException(entry["check"], reason.strip()[:300], until, container, f"{where}: {at}")
+        made.append(ScopedException(pattern, exception))
     return tuple(made)
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.audit.configuration import Baseline, Configuration
 from leakwarden.cli.audit.manifests import DescribedObject, Inventory
@@ -14,7 +14,16 @@ from leakwarden.cli.audit.report import Audited, AuditResult
 from leakwarden.core.audit import Finding, Standard, audit, skipped_containers, standard
 from leakwarden.core.audit.asked import Asked
 from leakwarden.core.audit.checks import ranked
-from leakwarden.core.audit.exceptions import Excepted, apply_exceptions, skip_reason
+from leakwarden.core.audit.exceptions import (
+    AuditException,
+    Excepted,
+    apply_exceptions,
+    policy_exceptions,
+    skip_reason,
+)
+
+if TYPE_CHECKING:
+    from leakwarden.api.v1alpha1.policy import Audit
 
 
 @dataclass(slots=True)
@@ -70,12 +79,14 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
             findings, excepted = _excepted(one, one.early, what)
             result.audited.append(Audited(one.place, one.identity, findings, (), excepted))
             continue
-        held, why = _standard(one, what, default)
-        if held is None:
+        asked, why = _policy_audit(one, what)
+        if why:
             result.notes.append(f"{one.place}: {one.identity} is not audited: {why}")
             continue
+        held = default if asked is None else standard(asked)
         made = audit(one.workload, held, (), one.disruptions, one.related)
-        findings, excepted = _excepted(one, (*one.early, *made), what)
+        accepted = () if asked is None else policy_exceptions(asked)
+        findings, excepted = _excepted(one, (*one.early, *made), what, accepted)
         result.audited.append(
             Audited(
                 one.place,
@@ -89,9 +100,10 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
     return result
 
 
-def _standard(one: DescribedObject, what: Gathering, default: Standard) -> tuple[Standard | None, str]:
+def _policy_audit(one: DescribedObject, what: Gathering) -> tuple[Audit | None, str]:
+    """The audit section of the first policy that selects it, None where no policy is given; and why it is not audited."""
     if not what.policies:
-        return default, ""
+        return None, ""
     from leakwarden.core.model.policy import selects
 
     assert one.workload is not None
@@ -101,18 +113,17 @@ def _standard(one: DescribedObject, what: Gathering, default: Standard) -> tuple
         if policy.spec is None or apart or one.identity.kind != "Deployment":
             continue
         if selects(policy.spec.selector, one.workload.labels):
-            if not policy.spec.audit.enabled:
-                return None, "the policy disables its audit"
-            return standard(policy.spec.audit), ""
+            return policy.spec.audit, "" if policy.spec.audit.enabled else "the policy disables its audit"
     return None, "the policy does not select it"
 
 
 def _excepted(
-    one: DescribedObject, findings: Iterable[Finding], what: Gathering
+    one: DescribedObject, findings: Iterable[Finding], what: Gathering, accepted: Iterable[AuditException] = ()
 ) -> tuple[tuple[Finding, ...], tuple[Excepted, ...]]:
     changed = [what.config.severed(finding) for finding in findings]
     kept = [finding for finding in changed if finding is not None]
-    counted, excepted = apply_exceptions(kept, one.annotations, what.config.exceptions_for(one.identity), what.day)
+    others = (*accepted, *what.config.exceptions_for(one.identity))
+    counted, excepted = apply_exceptions(kept, one.annotations, others, what.day)
     if what.baseline is not None:
         known = [finding for finding in counted if what.baseline.holds(one.identity, finding)]
         excepted = (*excepted, *(Excepted(finding, "in the baseline") for finding in known))

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from leakwarden.adapters.cluster import facts, wire
 from leakwarden.cli.audit import beside
 from leakwarden.cli.audit.files import Document, DocumentPlace
 from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
+from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, running, to_workload
 from leakwarden.core.audit import objects
 from leakwarden.core.audit.checks import found
 from leakwarden.core.audit.disruption import allowed
@@ -27,22 +27,7 @@ from leakwarden.core.audit.landscape import Landscape
 from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.model.workload import Disruption, Workload
 
-_MISMATCH = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `(?P<at>[^`]+)`)?")
-_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`(?: - at `(?P<at>[^`]+)`)?")
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text (in quotes)",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "nothing",
-}
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"})
-
-
-class ManifestError(ValueError):
-    """A manifest is not what its kind says; the message names place, field and what is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +79,8 @@ class Inventory:
         served = version in VERSIONS.get(kind, ()) or (kind, version) in REMOVED
         if kind in WORKLOADS and served:
             early = self._early(document)
-            if kind == "Rollout" and _mapping(document.body.get("spec")).get("workloadRef") is not None:
-                metadata = _mapping(document.body.get("metadata"))
+            if kind == "Rollout" and mapping(document.body.get("spec")).get("workloadRef") is not None:
+                metadata = mapping(document.body.get("metadata"))
                 namespace, name = str(metadata.get("namespace") or ""), _name(document.body)
                 self._others.add(Identity(kind, namespace, name))
                 self.notes.append(
@@ -111,11 +96,11 @@ class Inventory:
             try:
                 identity = self._beside.take(document)
             except msgspec.ValidationError as error:
-                raise ManifestError(_in_words(str(error), "")) from None
-            annotations = _texts(_mapping(document.body.get("metadata")).get("annotations"))
+                raise ManifestError(in_words(str(error), "")) from None
+            annotations = _texts(mapping(document.body.get("metadata")).get("annotations"))
             self._found.append(DescribedObject(document.place, identity, early, annotations))
             return
-        pods = _mapping(_mapping(_mapping(document.body.get("spec")).get("template")).get("spec")).get("containers")
+        pods = mapping(mapping(mapping(document.body.get("spec")).get("template")).get("spec")).get("containers")
         if kind in GROUPS or pods:
             self.unaudited[f"{kind[:60]} of {str(version)[:60]}"] += 1
 
@@ -189,7 +174,7 @@ def workloads(documents: Sequence[Document]) -> tuple[list[DescribedObject], lis
 
 def _scaled(each: DescribedObject, workload: Workload, related: Related, budgets_known: bool) -> DescribedObject:
     if related.scalers and workload.kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout"):
-        workload = _running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
+        workload = running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
     disruptions = tuple(
         Disruption(workload.namespace, budget.identity.name, allowed(budget, workload.replicas))
         for budget in related.budgets
@@ -223,106 +208,10 @@ def _placed(check: Check, defect: Defect, body: Mapping[str, Any]) -> Finding:
         return finding
     value: Any = body
     for part in re.findall(r"[^.\[\]]+", match[1]):
-        value = value[int(part)] if isinstance(value, list) and part.isdigit() else _mapping(value).get(part)
-    name = _mapping(value).get("name")
+        value = value[int(part)] if isinstance(value, list) and part.isdigit() else mapping(value).get(part)
+    name = mapping(value).get("name")
     # The field stays as it is from the object, since containers may share a name.
     return dataclasses.replace(finding, container=name[:63]) if isinstance(name, str) else finding
-
-
-def to_workload(manifest: Mapping[str, Any]) -> Workload:
-    """A workload's manifest as the core knows it. Raises ManifestError."""
-    body = _manifest_only(manifest)
-    kind = str(manifest.get("kind") or "Deployment")
-    spec, template, at = _shape(kind, body)
-    try:
-        item = msgspec.convert({"metadata": body["metadata"], "spec": spec}, wire.ApiDeployment)
-    except msgspec.ValidationError as error:
-        raise ManifestError(_in_words(str(error), "")) from None
-    try:
-        pods = msgspec.convert(template, wire.ApiTemplate | None)
-        workload = facts.described(item, pods)
-    except msgspec.ValidationError as error:
-        raise ManifestError(_in_words(str(error), at)) from None
-    if not workload.name:
-        raise ManifestError("metadata.name is missing")
-    if not workload.containers:
-        raise ManifestError(f"{at}spec.containers is missing or empty")
-    for name, value in (
-        ("spec.replicas", workload.replicas),
-        ("spec.minReadySeconds", workload.min_ready_seconds),
-        (f"{at}spec.terminationGracePeriodSeconds", workload.termination_grace),
-    ):
-        if not 0 <= value < 2**31:
-            raise ManifestError(f"{name} is {value}; it must be between 0 and {2**31 - 1}")
-    _check_memory_limits(_mapping(template))
-    if kind == "Deployment" and workload.strategy not in ("RollingUpdate", "Recreate"):
-        raise ManifestError(f"spec.strategy.type is {workload.strategy!r}; RollingUpdate or Recreate is needed")
-    if workload.strategy == "RollingUpdate":
-        workload = dataclasses.replace(
-            workload,
-            max_unavailable="25%" if workload.max_unavailable is None else workload.max_unavailable,
-            max_surge="25%" if workload.max_surge is None else workload.max_surge,
-        )
-    return _running(dataclasses.replace(workload, kind=kind), workload.replicas)
-
-
-def _shape(kind: str, body: Mapping[str, Any]) -> tuple[Any, Any, str]:
-    """(the spec as a Deployment's, the pod template, where that stands) of a workload of any kind."""
-    spec = body.get("spec")
-    if not isinstance(spec, dict):
-        return spec, None, "spec.template."
-    if kind == "Pod":
-        metadata = _mapping(body.get("metadata"))
-        return {}, {"metadata": {"labels": metadata.get("labels")}, "spec": spec}, ""
-    if kind == "CronJob":
-        job = _mapping(_mapping(spec.get("jobTemplate")).get("spec"))
-        return {}, job.get("template"), "spec.jobTemplate.spec.template."
-    if kind == "Job":
-        return {}, spec.get("template"), "spec.template."
-    kept = {key: value for key, value in spec.items() if key not in ("template", "strategy", "updateStrategy")}
-    if kind == "Rollout":
-        canary = _mapping(spec.get("strategy")).get("canary")
-        kept["strategy"] = (
-            {"type": "BlueGreen"} if canary is None else {"type": "RollingUpdate", "rollingUpdate": canary}
-        )
-    elif kind in ("StatefulSet", "DaemonSet"):
-        kept["strategy"] = spec.get("updateStrategy")
-    else:
-        kept["strategy"] = spec.get("strategy")
-    return kept, spec.get("template"), "spec.template."
-
-
-def _check_memory_limits(template: Mapping[str, Any]) -> None:
-    # In a cluster one that can't be read counts as none; a manifest with it would be refused there.
-    for container in _mapping(template.get("spec")).get("containers") or ():
-        limit = _mapping(_mapping(container.get("resources")).get("limits")).get("memory")
-        if limit is not None and facts.parse_quantity(limit) is None:
-            raise ManifestError(
-                f"container {container.get('name')}: the memory limit {str(limit)[:40]!r} is not a quantity;"
-                " write it like 512Mi or 2Gi"
-            )
-
-
-def _manifest_only(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a person wrote, without what a cluster adds (status, UID), which is not what is audited."""
-    metadata = manifest.get("metadata")
-    if not isinstance(metadata, dict):
-        raise ManifestError("metadata is missing or not a mapping")
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations") if key in metadata}
-    kept.setdefault("name", metadata.get("generateName", ""))
-    return {"metadata": {"uid": "", **kept}, "spec": manifest.get("spec")}
-
-
-def _running(workload: Workload, replicas: int) -> Workload:
-    return dataclasses.replace(
-        workload,
-        generation=1,
-        observed_generation=1,
-        replicas=replicas,
-        updated_replicas=replicas,
-        ready_replicas=replicas,
-        unavailable_replicas=0,
-    )
 
 
 def _nearness(other: Any, place: DocumentPlace) -> int:
@@ -343,25 +232,5 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _name(body: Mapping[str, Any]) -> str:
-    metadata = _mapping(body.get("metadata"))
+    metadata = mapping(body.get("metadata"))
     return str(metadata.get("name") or metadata.get("generateName") or "without a name")[:253]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _in_words(message: str, prefix: str) -> str:
-    """What msgspec says, in the words of somebody who writes YAML."""
-    if match := _MISMATCH.match(message):
-        wanted = " or ".join(_WORDS.get(word, word) for word in match["wanted"].split(" | ") if word != "null")
-        got = _WORDS.get(match["got"], match["got"]).removesuffix(" (in quotes)")
-        return f"{_field(match['at'], prefix)} is {got}; {wanted} is needed"
-    if match := _MISSING.match(message):
-        return f"{_field(match['at'], prefix)}.{match['name']} is missing".removeprefix(".")
-    return message
-
-
-def _field(at: str | None, prefix: str) -> str:
-    path = (at or "$").removeprefix("$").removeprefix(".").removesuffix("[...]")
-    return (prefix + path).removesuffix(".")

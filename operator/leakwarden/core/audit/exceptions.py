@@ -1,4 +1,4 @@
-"""Findings that somebody has decided to live with: by annotation, in the configuration, or in a baseline.
+"""Findings that somebody has decided to live with: by annotation, in a policy, in the configuration, or in a baseline.
 
 Every exception has a reason and may have an end. One that is over, or that cannot be read, is a finding itself and
 excepts nothing.
@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 from leakwarden.api.names import IGNORE_ANNOTATION, SKIP_ANNOTATION
-from leakwarden.core.audit.checks import found, ranked
+from leakwarden.core.audit.checks import CHECKS, found, ranked
 from leakwarden.core.audit.findings import Finding
-from leakwarden.core.audit.objects import EXCEPTION_UNFIT, exception_unfit
+from leakwarden.core.audit.objects import EXCEPTION_UNFIT, OBJECT_CHECKS, exception_unfit
+
+if TYPE_CHECKING:
+    from leakwarden.api.v1alpha1.policy import Audit
 
 MAX_ENTRIES = 100  # of one annotation
+IN_POLICY = "spec.audit.ignore"
+_KNOWN = frozenset(name for check in (*CHECKS, *OBJECT_CHECKS) for name in (check.id, check.name))
 
 _ENTRY = re.compile(
     r"\s*(?P<check>LW[0-9]{3}|[A-Z][A-Za-z]{2,63})\s*(?:\[(?P<container>[^\]]{0,63})\])?\s*:(?P<rest>.*)", re.DOTALL
@@ -32,6 +38,7 @@ class AuditException:
     reason: str
     until: date | None = None
     container: str = ""
+    place: str = field(default=IGNORE_ANNOTATION, compare=False)  # where it is written, in words
 
     def covers(self, finding: Finding) -> bool:
         return self.check in (finding.id, finding.check) and self.container in ("", finding.container)
@@ -43,6 +50,28 @@ class Excepted:
 
     finding: Finding
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """What the audit of one workload came to: what counts, worst first, and what is accepted."""
+
+    findings: tuple[Finding, ...]
+    excepted: tuple[Excepted, ...] = ()
+
+
+def policy_exceptions(policy_audit: Audit) -> list[AuditException]:
+    """The exceptions of a policy's `spec.audit.ignore`."""
+    return [
+        AuditException(
+            each.check,
+            each.reason.strip(),
+            date.fromisoformat(each.until) if each.until is not None else None,
+            each.container or "",
+            IN_POLICY,
+        )
+        for each in policy_audit.ignore
+    ]
 
 
 def parse_annotation(text: str) -> tuple[list[AuditException], list[str]]:
@@ -86,8 +115,11 @@ def apply_exceptions(
     read, wrong = parse_annotation(annotations[IGNORE_ANNOTATION]) if annotations.get(IGNORE_ANNOTATION) else ([], [])
     current = []
     for each in (*read, *others):
-        if each.until is not None and each.until < today:
-            wrong.append(f"the exception of {each.check} ({each.reason}) ended on {each.until.isoformat()}")
+        if each.check not in _KNOWN:
+            wrong.append(f"{each.place}: {each.check} is not a check; leakwarden checks lists them")
+        elif each.until is not None and each.until < today:
+            ended = f"ended on {each.until.isoformat()}"
+            wrong.append(f"{each.place}: the exception of {each.check} ({each.reason}) {ended}")
         else:
             current.append(each)
     counted: list[Finding] = []

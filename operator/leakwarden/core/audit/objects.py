@@ -207,6 +207,11 @@ def exception_unfit(message: str) -> Iterator[Defect]:
           annotations:
             leakwarden.dev/ignore: "LW203: drains in the mesh; until 2027-03-01"
 
+    In a policy:
+        audit:
+          ignore:
+          - {check: LW203, reason: drains in the mesh, until: "2027-03-01"}
+
     Source: docs/reference/checks.md, section Exceptions
     """
     yield Defect(

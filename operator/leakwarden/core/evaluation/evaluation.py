@@ -11,6 +11,7 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
+from leakwarden.core.audit.exceptions import AuditOutcome, Excepted
 from leakwarden.core.detection.history import PodSeries, ReadingHistory
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.evaluation.shared_cause import Crossing, beginning, crossing, is_shared
@@ -46,6 +47,7 @@ class WorkloadEvaluation:
     findings: tuple[Finding, ...] | None  # None: not audited
     conflicts_with: str = ""  # name of the older policy that this workload belongs to
     conflict: str = "acts on it"  # what that policy does with the workload, in words
+    excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,10 +326,10 @@ def evaluate(
     *,
     readings: Readings,
     owner: Mapping[str, Policy],
-    findings: Mapping[str, tuple[Finding, ...]],
+    audited: Mapping[str, AuditOutcome],
     now: float,
 ) -> PolicyEvaluation:
-    """Judge all pods of all targets of one policy. `findings` by workload UID."""
+    """Judge all pods of all targets of one policy. `audited` by workload UID."""
     if policy.spec is None:
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
@@ -336,14 +338,16 @@ def evaluate(
     for workload in targets(policy, snapshot):
         pods = evaluate_workload(workload, asked, snapshot, max_age=parse_duration(spec.source.max_age), now=now)
         acts = owner.get(workload.uid)
+        outcome = audited.get(workload.uid, AuditOutcome(()))
         evaluated.append(
             WorkloadEvaluation(
                 workload=workload,
                 verdict=max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN),
                 pods=tuple(pods),
-                findings=findings.get(workload.uid, ()) if spec.audit.enabled else None,
+                findings=outcome.findings if spec.audit.enabled else None,
                 conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
                 conflict=_claim(acts) if acts is not None else "",
+                excepted=outcome.excepted if spec.audit.enabled else (),
             )
         )
     return PolicyEvaluation(

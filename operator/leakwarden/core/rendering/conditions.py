@@ -178,14 +178,16 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
         return ("Unknown", ConditionReason.AUDIT_DISABLED, "spec.audit.enabled is false")
     found = [(w.workload.name, f) for w in evaluation.workloads for f in w.findings or ()]
     errors = [(name, f) for name, f in found if str(f.severity) == "Error"]
+    excepted = sum(len(w.excepted) for w in evaluation.workloads)
+    accepted = f", {excepted} excepted" if excepted else ""
     if errors:
         name, first = errors[0]
         return (
             "False",
             ConditionReason.FINDINGS,
-            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}; {name}: {first.message}",
+            f"{counted(len(errors), 'error')}, {counted(len(found), 'finding')}{accepted}; {name}: {first.id} {first.message}",
         )
-    return ("True", ConditionReason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}")
+    return ("True", ConditionReason.NO_FINDINGS, f"no errors, {counted(len(found), 'lesser finding')}{accepted}")
 
 
 def silences_unread(evaluation: PolicyEvaluation, records: Records) -> Truth | None:

@@ -63,6 +63,7 @@ def _workload_status(
         unreported=0 if records.trouble else unreported(target, records.reported),
         findings=[
             FindingStatus(
+                id=f.id,
                 check=f.check,
                 severity=str(f.severity),
                 container=f.container,
@@ -72,6 +73,7 @@ def _workload_status(
             for f in findings[:MAX_FINDINGS]
         ],
         findings_total=len(findings),
+        findings_excepted=len(target.excepted),
         available=list(capability.available),
         missing=[
             MissingStatus(signal=one.signal, reason=one.reason, fix=one.fix) for one in capability.missing[:MAX_MISSING]

@@ -84,6 +84,36 @@ def test_an_exception_of_one_container_covers_no_other() -> None:
     assert apply_exceptions([OF_APP], {}, [exception], TODAY)[0] == (OF_APP,)
 
 
+def test_an_exception_of_no_check_excepts_nothing_and_is_a_finding() -> None:
+    counted, _ = apply_exceptions([], {"leakwarden.dev/ignore": "LW999: a slip of the pen"}, (), TODAY)
+    assert [finding.id for finding in counted] == ["LW905"]
+    assert "LW999 is not a check" in counted[0].message
+
+
+POLICY = """
+apiVersion: leakwarden.dev/v1alpha1
+kind: ReliabilityPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  selector: {matchExpressions: [{key: app, operator: NotIn, values: [none]}]}
+  audit:
+    ignore:
+    - {check: LW201, reason: drains elsewhere, until: %s}
+"""
+
+
+def test_what_the_policy_ignores_is_excepted_in_files_too(write: Write, capsys: Captured) -> None:
+    name = write("x.yaml", BAD)
+    main(["audit", name, "--policy", write("p.yaml", POLICY % "2999-01-01")])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "excepted LW201 GraceBelowDrain: drains elsewhere" in out
+    main(["audit", name, "--policy", write("p.yaml", POLICY % "2020-01-01")])
+    out = capsys.readouterr().out
+    assert "excepted" not in out
+    assert "spec.audit.ignore: the exception of LW201 (drains elsewhere) ended on 2020-01-01" in out
+
+
 def test_what_the_api_server_refuses_cannot_be_excepted() -> None:
     refused = Finding("ApiRejects", Severity.ERROR, "", "API rejects", "", "LW901")
     assert apply_exceptions([refused], {}, [AuditException("LW901", "please")], TODAY)[0] == (refused,)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from leakwarden.cli.audit.files import Document, DocumentPlace
-from leakwarden.cli.audit.manifests import ManifestError, to_workload, workloads
+from leakwarden.cli.audit.manifests import workloads
+from leakwarden.cli.audit.workload_manifest import ManifestError, to_workload
 from leakwarden.core.model.workload import Disruption, PreStop, Probe, Workload
 
 PLACE = DocumentPlace("x.yaml", 1, 1)

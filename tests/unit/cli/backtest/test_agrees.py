@@ -87,7 +87,7 @@ async def operator_says(judged: Policy, lines: Sequence[Series]) -> dict[int, li
             ],
         )
         readings = (await reader.read([judged], world, float(now)))[judged.uid]
-        found = evaluate(judged, world, True, readings=readings, owner={}, findings={}, now=float(now))
+        found = evaluate(judged, world, True, readings=readings, owner={}, audited={}, now=float(now))
         for one in found.workloads[0].pods:
             place = present[one.pod.name]
             judgement, own = one.judgements[0], said[place]
