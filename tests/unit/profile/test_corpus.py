@@ -109,3 +109,9 @@ def test_of_services_that_nobody_tuned_on_most_lines_are_right_and_no_healthy_on
         if not each.known.leaks and any(s.confidence.value != "Low" for s in each.operator.suspects)
     ]
     assert surer == []
+
+
+def test_a_files_part_of_the_heap_is_not_said_to_explain_the_descriptors() -> None:
+    found = [r for r in every(held_out=False) if r.case.program.name == "file_kept" and r.found]
+    assert found
+    assert {r.found[0].explains for r in found} == {None}

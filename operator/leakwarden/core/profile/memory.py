@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leakwarden.core.profile.baseline import site_key
 from leakwarden.core.profile.catalogue import row_of_call
@@ -160,6 +160,9 @@ def _held(
     # A leak that stands still at its limit gains nothing between two captures; what is held is seen well all the same.
     sure = Confidence.MEDIUM if known and site.sampled >= WELL_SEEN else Confidence.LOW
     suspect = _suspect(shape, site, capture, heap, ownership, sure, why)
+    if "memory" not in _SIGNALS.get(shape.name, {"memory"}):
+        # What it holds is counted by another signal: its part of the heap's growth says nothing of that.
+        suspect = replace(suspect, explains=None)
     return MemoryLine(suspect, False, True)
 
 
