@@ -144,7 +144,7 @@ async def _operate(settings: Settings) -> int:
             policies=policies,
             cluster=changing,
             reader=reader,
-            lookout=GuardContext(reader.source_of, silences, settings.limits, time.time()),
+            guard_context=GuardContext(reader.source_of, silences, settings.limits, time.time()),
             auditor=Auditor(endpoints),
             recorder=recorder,
             permitted=settings.actions,

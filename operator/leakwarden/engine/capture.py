@@ -85,7 +85,7 @@ class EvidenceCapture:
 
     async def before(
         self,
-        book: ReportDrafts,
+        drafts: ReportDrafts,
         evaluations: Sequence[PolicyEvaluation],
         decisions: Sequence[Decision],
         begins: bool = True,
@@ -96,17 +96,17 @@ class EvidenceCapture:
         Returns the decisions; those whose pods have not been captured yet wait for a later tick. Failing is an answer,
         and no reason not to act unless the policy says so.
         """
-        if self.profiler is None or book.trouble:
+        if self.profiler is None or drafts.trouble:
             return list(decisions)
         now = self.clock()
         # A clock that was set back must not make a wait of hours out of one of minutes.
         self._held = {uid: min(since, now) for uid, since in self._held.items()}
-        await self._record(book)
+        await self._record(drafts)
         if begins:
-            unanswered = self._unanswered(book, decisions, now)
-            await self._begin_next(self.profiler, book, unanswered, _others(evaluations, decisions))
-        unanswered = self._unanswered(book, decisions, now)
-        waiting = [pod.pod.uid for policy, _, pod in unanswered if self._awaited(book, policy, pod)]
+            unanswered = self._unanswered(drafts, decisions, now)
+            await self._begin_next(self.profiler, drafts, unanswered, _others(evaluations, decisions))
+        unanswered = self._unanswered(drafts, decisions, now)
+        waiting = [pod.pod.uid for policy, _, pod in unanswered if self._awaited(drafts, policy, pod)]
         self._held = {uid: self._held.get(uid, now) for uid in waiting}
         under_way = self._under_way
         if under_way is not None and under_way.task.done() and under_way.tries == 0:
@@ -124,14 +124,14 @@ class EvidenceCapture:
             self._under_way = None
 
     async def _begin_next(
-        self, profiler: Profiler, book: ReportDrafts, acting: Sequence[_Leak], others: Sequence[_Leak]
+        self, profiler: Profiler, drafts: ReportDrafts, acting: Sequence[_Leak], others: Sequence[_Leak]
     ) -> None:
         """One after another as long as they end at once; of the pods that nothing is done to, one a tick."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.soon
         asked: set[str] = set()
         while self._under_way is None and (not asked or loop.time() < until):
-            due = self._next(book, acting, asked) or (None if asked else self._next(book, others, asked))
+            due = self._next(drafts, acting, asked) or (None if asked else self._next(drafts, others, asked))
             if due is None:
                 return
             report, (policy, target, pod) = due
@@ -141,23 +141,23 @@ class EvidenceCapture:
             await asyncio.wait([task], timeout=max(until - loop.time(), 0.0))
             if not task.done():
                 task.add_done_callback(self._ended)
-            await self._record(book)
+            await self._record(drafts)
 
-    def _next(self, book: ReportDrafts, leaks: Iterable[_Leak], asked: set[str]) -> tuple[LeakReport, _Leak] | None:
+    def _next(self, drafts: ReportDrafts, leaks: Iterable[_Leak], asked: set[str]) -> tuple[LeakReport, _Leak] | None:
         for leak in leaks:
             policy, _, pod = leak
-            if pod.pod.uid not in asked and (report := self._due(book, policy, pod)) is not None:
+            if pod.pod.uid not in asked and (report := self._due(drafts, policy, pod)) is not None:
                 return report, leak
         return None
 
-    def _unanswered(self, book: ReportDrafts, decisions: Sequence[Decision], now: float) -> list[_Leak]:
+    def _unanswered(self, drafts: ReportDrafts, decisions: Sequence[Decision], now: float) -> list[_Leak]:
         """The pods to be acted on, without those that were asked since their action waits, or in this tick, and gave an
         answer, be it a failure: one is enough, also where it took longer than the cooldown, after which the pod would be
         due again. Where evidence is required, only evidence is an answer."""
         found = []
         for leak, insists in _to_be_acted_on(decisions):
             uid = leak[2].pod.uid
-            report = book.of_pod(uid)
+            report = drafts.of_pod(uid)
             evidence = report.status.evidence if report is not None else None
             # Times are written in whole seconds.
             since = int(self._held.get(uid, now))
@@ -165,9 +165,9 @@ class EvidenceCapture:
                 found.append(leak)
         return found
 
-    def _awaited(self, book: ReportDrafts, policy: Policy, pod: PodEvaluation) -> bool:
+    def _awaited(self, drafts: ReportDrafts, policy: Policy, pod: PodEvaluation) -> bool:
         under_way = self._under_way is not None and self._under_way.pod == pod.pod.uid
-        return under_way or self._due(book, policy, pod) is not None
+        return under_way or self._due(drafts, policy, pod) is not None
 
     def _ended(self, _: asyncio.Task[EvidenceStatus]) -> None:
         if self._held:
@@ -186,30 +186,30 @@ class EvidenceCapture:
             message += f"; it is acted on without them after {PATIENCE:.0f}s"
         return replace(decision, skips=(Skip(SkipReason.EVIDENCE_PENDING, message),))
 
-    async def _record(self, book: ReportDrafts) -> None:
+    async def _record(self, drafts: ReportDrafts) -> None:
         """What was taken, once it is there; then the next one's turn has come."""
         held = self._under_way
         if held is None or not held.task.done():
             return
-        report = book.by_uid(held.report)
+        report = drafts.by_uid(held.report)
         if held.task.cancelled() or report is None:
             self._under_way = None  # the report was deleted meanwhile
             return
         taken = held.task.result()
-        report = book.revise(report, lambda status: _with(status, taken))
+        report = drafts.revise(report, lambda status: _with(status, taken))
         held.tries += 1
         try:
-            await self.episodes.write(book, report)
+            await self.episodes.write(drafts, report)
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("evidence was not recorded", extra={"report": report.key, "error": str(error)})
             if held.tries < TRIES:
                 return  # again from newer facts, in the next tick
         self._under_way = None
 
-    def _due(self, book: ReportDrafts, policy: Policy, pod: PodEvaluation) -> LeakReport | None:
+    def _due(self, drafts: ReportDrafts, policy: Policy, pod: PodEvaluation) -> LeakReport | None:
         """The pod's report, where it lacks evidence that may be taken now."""
-        report = book.of_pod(pod.pod.uid)
-        if report is None or policy.spec is None or not self._is_due(report, policy, book.reports, self.clock()):
+        report = drafts.of_pod(pod.pod.uid)
+        if report is None or policy.spec is None or not self._is_due(report, policy, drafts.reports, self.clock()):
             return None
         return report
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from leakwarden.core.model.policy import Policy
 
-log = logging.getLogger("leakwarden.engine")
+log = logging.getLogger("leakwarden.tick")
 
 
 @dataclass(frozen=True, slots=True)

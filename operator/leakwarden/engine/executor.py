@@ -73,7 +73,7 @@ class Executor:
     def doubts(self) -> Doubts:
         return Doubts(self.cluster, self.rights)
 
-    async def execute(self, decision: Decision, book: ReportDrafts, judged: float) -> Decision:
+    async def execute(self, decision: Decision, drafts: ReportDrafts, judged: float) -> Decision:
         """Returns the decision, with skips where what happened meanwhile leaves no room for it any more. `judged` is when
         the decision was judged, epoch s."""
         policy = self.policies.get(decision.candidate.policy.uid)
@@ -82,12 +82,12 @@ class Executor:
         if (age := self.clock() - judged) > ACTS_WITHIN:
             old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
-        snapshot, situation = self.look(book)
+        snapshot, situation = self.look(drafts)
         decision = ask_again(decision, snapshot, situation)
-        report = book.of_pod(decision.candidate.pod.pod.uid)
+        report = drafts.of_pod(decision.candidate.pod.pod.uid)
         if not decision.go:
             if report is not None:
-                book.revise(report, lambda status: _considered(status, decision, situation))
+                drafts.revise(report, lambda status: _considered(status, decision, situation))
             return decision
         if report is None:
             return _waits(decision, "its LeakReport is not written yet")
@@ -96,23 +96,23 @@ class Executor:
         record = intent(decision, self._id_for(report.status, decision.candidate.action.type), self.clock())
         if is_full(report.status, record.id):
             full = "as many actions as one report holds were tried; it goes on in another"
-            book.revise(report, lambda status: ended(status, Phase.INCONCLUSIVE, full, self.clock()))
+            drafts.revise(report, lambda status: ended(status, Phase.INCONCLUSIVE, full, self.clock()))
             return _waits(decision, full)
         before = report.status
         intended = with_intent(_considered(before, decision, situation), record)
         intended = intended.model_copy(update={"verification": before_action(decision.candidate)})
         try:
-            report = await self.episodes.write(book, book.draft(report, intended))
+            report = await self.episodes.write(drafts, drafts.draft(report, intended))
         except (StatusConflict, ClusterUnavailable) as error:
             # Whether it was written is not known after a lost answer; what is Pending is settled by the next tick.
-            book.draft(report, before)
+            drafts.draft(report, before)
             log.warning(
                 "not acting: the intent could not be recorded", extra={"report": report.key, "error": str(error)}
             )
             return _waits(decision, "the intent could not be recorded")
         done = await self._perform(decision, record)
-        report = book.revise(report, lambda status: with_outcome(status, done))
-        await self._record_outcome(book, report)
+        report = drafts.revise(report, lambda status: with_outcome(status, done))
+        await self._record_outcome(drafts, report)
         log.info(
             "action finished",
             extra={"report": report.key, "action": done.type, "workload": done.workload, "pod": done.pod,
@@ -155,9 +155,9 @@ class Executor:
             case ActionType.ESCALATE:
                 return Attempt(Outcome.DONE)
 
-    async def _record_outcome(self, book: ReportDrafts, report: LeakReport) -> None:
+    async def _record_outcome(self, drafts: ReportDrafts, report: LeakReport) -> None:
         try:
-            await self.episodes.write(book, report)
+            await self.episodes.write(drafts, report)
         except (StatusConflict, ClusterUnavailable) as error:
             # The intent stands in the cluster, so nothing is repeated; told again at the end of this tick.
             log.warning("an outcome was not recorded", extra={"report": report.key, "error": str(error)})

@@ -22,7 +22,7 @@ from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.promql import PromQLError, Question
 from leakwarden.engine.ports import Instant, Metrics, QuestionFailed, SilenceSource
 
-log = logging.getLogger("leakwarden.lookout")
+log = logging.getLogger("leakwarden.guard_context")
 
 # s for all vetoes of one tick together. What is not answered by then is a veto.
 VETO_WITHIN = 20.0

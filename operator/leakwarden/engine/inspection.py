@@ -46,21 +46,21 @@ class Inspection:
     clock: Callable[[], float]
     look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
 
-    async def one(self, book: ReportDrafts, decisions: Sequence[Decision]) -> None:
+    async def one(self, drafts: ReportDrafts, decisions: Sequence[Decision]) -> None:
         """Look into at most one pod. Nothing that happens here stops the action."""
-        if book.trouble:
+        if drafts.trouble:
             return
         for decision in decisions:
-            report = book.of_pod(decision.candidate.pod.pod.uid)
+            report = drafts.of_pod(decision.candidate.pod.pod.uid)
             waiting = decision.reasons - {SkipReason.EVIDENCE_MISSING}  # which the capture of this tick may have ended
             if report is None or waiting or not self._is_due(decision, report):
                 continue
             if self.reader is None:
-                self._tell(book, report, DescriptorsFound(reason=DescriptorReason.NOT_ALLOWED,
+                self._tell(drafts, report, DescriptorsFound(reason=DescriptorReason.NOT_ALLOWED,
                                                           message="the installation does not allow it"), "")  # fmt: skip
                 continue
-            if await self._may(book, decision):
-                await self._inspect(self.reader, book, report, decision)
+            if await self._may(drafts, decision):
+                await self._inspect(self.reader, drafts, report, decision)
                 return
 
     def _is_due(self, decision: Decision, report: LeakReport) -> bool:
@@ -70,13 +70,13 @@ class Inspection:
         held = report.status.evidence.descriptor_reader if report.status.evidence else None
         return held is None or held.finished_at is None
 
-    async def _may(self, book: ReportDrafts, decision: Decision) -> bool:
+    async def _may(self, drafts: ReportDrafts, decision: Decision) -> bool:
         """Asked once more: a capture took its time, and a person may have said no meanwhile."""
         known = decision.candidate.policy
         policy = self.policies.get(known.uid)
         if policy is None or policy.generation != known.generation:
             return False
-        snapshot, situation = self.look(book)
+        snapshot, situation = self.look(drafts)
         decision = ask_again(decision, snapshot, situation)
         if not decision.go or _unwelcome(decision.candidate, situation):
             return False
@@ -86,16 +86,16 @@ class Inspection:
             return False
 
     async def _inspect(
-        self, reader: DescriptorReader, book: ReportDrafts, report: LeakReport, decision: Decision
+        self, reader: DescriptorReader, drafts: ReportDrafts, report: LeakReport, decision: Decision
     ) -> None:
         pod = decision.candidate.pod.pod
         began = format_time(self.clock())
         intent = DescriptorReaderStatus(container=READER_CONTAINER, intended_at=began)
         before = report.status
         try:
-            report = await self.episodes.write(book, book.draft(report, _with(before, descriptor_reader=intent)))
+            report = await self.episodes.write(drafts, drafts.draft(report, _with(before, descriptor_reader=intent)))
         except (StatusConflict, ClusterUnavailable) as error:
-            book.draft(report, before)
+            drafts.draft(report, before)
             log.warning(
                 "not looking into a pod: it could not be recorded", extra={"report": report.key, "error": str(error)}
             )
@@ -106,14 +106,14 @@ class Inspection:
         except Exception:  # it promised not to; what is merely evidence must not stop a tick
             log.exception("a defect: descriptors were not read", extra={"report": report.key})
             found = DescriptorsFound(reason=DescriptorReason.DEFECT, message="the reading ended in an error of ours")
-        report = self._tell(book, report, found, began)
+        report = self._tell(drafts, report, found, began)
         log.info("descriptors", extra={"report": report.key, "reason": str(found.reason or "")})
         try:
-            await self.episodes.write(book, report)
+            await self.episodes.write(drafts, report)
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("descriptors were not recorded", extra={"report": report.key, "error": str(error)})
 
-    def _tell(self, book: ReportDrafts, report: LeakReport, found: DescriptorsFound, began: str) -> LeakReport:
+    def _tell(self, drafts: ReportDrafts, report: LeakReport, found: DescriptorsFound, began: str) -> LeakReport:
         now = format_time(self.clock())
         reader = DescriptorReaderStatus(
             container=READER_CONTAINER if began else "",
@@ -123,7 +123,7 @@ class Inspection:
             reason=str(found.reason or ""),
             message=found.message[:1024],
         )
-        return book.revise(report, lambda status: _told(status, reader, found))
+        return drafts.revise(report, lambda status: _told(status, reader, found))
 
 
 def _unwelcome(candidate: Candidate, situation: Situation) -> bool:

@@ -23,7 +23,7 @@ from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_facts import TickFacts
 from leakwarden.engine.rights import Rights
 
-log = logging.getLogger("leakwarden.teller")
+log = logging.getLogger("leakwarden.publisher")
 
 # Bytes of one status as JSON. etcd takes objects of 1.5 MiB at the most, and a status is read with every event of its policy.
 MAX_STATUS_BYTES = 256 << 10
@@ -48,7 +48,7 @@ class Publisher:
         self,
         evaluation: PolicyEvaluation,
         decisions: Sequence[Decision],
-        book: ReportDrafts,
+        drafts: ReportDrafts,
         snapshot: Snapshot,
         silences_read: bool,
     ) -> None:
@@ -60,13 +60,13 @@ class Publisher:
         before = evaluation.policy.status
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
-        records = replace(self._records(policy, book, snapshot), silences_read=silences_read, defect=told)
+        records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
         after = fitting(build_status(evaluation, decisions, records, now))
         if not await self._write(policy, after, now):
             return
         suspects = {
             report.spec.pod.name: report.status.evidence.summary
-            for report in book.reports
+            for report in drafts.reports
             if report.spec.policy.uid == policy.uid and report.status.evidence and report.status.evidence.summary
         }
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
@@ -109,23 +109,23 @@ class Publisher:
         self._told_at = {uid: tick for uid, tick in self._told_at.items() if uid in known}
         return True
 
-    async def announce_reports(self, book: ReportDrafts, facts: TickFacts) -> None:
+    async def announce_reports(self, drafts: ReportDrafts, facts: TickFacts) -> None:
         """What was written in this tick, and nothing that could not be."""
-        for before, after in book.written():
+        for before, after in drafts.written():
             policy = facts.policies.get(after.spec.policy.uid)
             workload = facts.snapshot.workloads.get(after.spec.workload.uid)
             with self.defects.contained("announced", *([policy] if policy is not None else []), about=after.key):
                 await self.recorder.announce(report_announcements(before, after, policy, workload))
 
-    def _records(self, policy: Policy, book: ReportDrafts, snapshot: Snapshot) -> Records:
+    def _records(self, policy: Policy, drafts: ReportDrafts, snapshot: Snapshot) -> Records:
         """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
-        trouble = book.trouble_of(policy.namespace)
+        trouble = drafts.trouble_of(policy.namespace)
         missing = self.rights.missing(policy, snapshot)
-        if book.trouble:
+        if drafts.trouble:
             return Records(policy.status.actions, {}, trouble, missing_rights=missing)
-        legacy = book.legacy.get(policy.uid, ())
-        everything = by_workload(book.reports, book.legacy.values())
-        going_on = [report for report in book.reports if not report.ended]
+        legacy = drafts.legacy.get(policy.uid, ())
+        everything = by_workload(drafts.reports, drafts.legacy.values())
+        going_on = [report for report in drafts.reports if not report.ended]
         reported = {report.spec.pod.uid for report in going_on}
         calls = {
             record.pod_uid: record
@@ -134,7 +134,7 @@ class Publisher:
             if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
         }
         return Records(
-            view_of(policy, book.reports, legacy),
+            view_of(policy, drafts.reports, legacy),
             everything,
             trouble,
             reported=reported,

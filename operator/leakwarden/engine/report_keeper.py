@@ -30,7 +30,7 @@ from leakwarden.engine.ports import Cluster, ClusterUnavailable, Forbidden, Stat
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_facts import TickFacts, begun, considered, leaks, lifespans, pressure
 
-log = logging.getLogger("leakwarden.episodes")
+log = logging.getLogger("leakwarden.report_keeper")
 
 OPENED_PER_TICK = 20  # pods of many Deployments leak at once: the most urgent first, the others soon
 GIVEN_UP_PER_TICK = 20
@@ -89,23 +89,23 @@ class ReportKeeper:
 
     # decide
 
-    def settle(self, book: ReportDrafts, facts: TickFacts) -> None:
+    def settle(self, drafts: ReportDrafts, facts: TickFacts) -> None:
         """Every open episode one step on. Without a fresh view of the cluster nothing is concluded from it."""
-        if not facts.fresh or book.trouble:
+        if not facts.fresh or drafts.trouble:
             return
         self._absent_since = {
             uid: self._absent_since.get(uid, facts.now)
-            for report in book.reports
+            for report in drafts.reports
             if (uid := report.spec.policy.uid) not in facts.policies
         }
-        records = by_workload(book.reports)
-        lives = lifespans(book.reports)
-        for report in book.reports:
+        records = by_workload(drafts.reports)
+        lives = lifespans(drafts.reports)
+        for report in drafts.reports:
             if not report.ended:
                 uid = report.spec.workload.uid
                 with self._contained("settled", report, facts):
                     outlook = self._outlook(report, facts, records.get(uid, ()), lives.get(uid))
-                    book.draft(report, advance(report, outlook))
+                    drafts.draft(report, advance(report, outlook))
 
     def _contained(self, step: str, report: LeakReport, facts: TickFacts) -> AbstractContextManager[None]:
         policy = facts.policies.get(report.spec.policy.uid)
@@ -141,17 +141,17 @@ class ReportKeeper:
 
     # act
 
-    async def open(self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
+    async def open(self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
         """Reports for the pods that are judged a leak, those first that an action waits for; at most so many for each
         Deployment, where some make room for others."""
-        if not facts.fresh or book.trouble:
+        if not facts.fresh or drafts.trouble:
             return
         decided = {decision.candidate.pod.pod.uid for decision in decisions}
-        opened, given_up = self._choose(facts.evaluations, book.reports, decided)
+        opened, given_up = self._choose(facts.evaluations, drafts.reports, decided)
         for report in in_turn(given_up, _home, self._troubled)[:GIVEN_UP_PER_TICK]:
-            await self._delete(book, report)
-        lives = lifespans(book.reports)
-        crowds = {uid: len(mine) for uid, mine in open_by_workload(book.reports).items()}
+            await self._delete(drafts, report)
+        lives = lifespans(drafts.reports)
+        crowds = {uid: len(mine) for uid, mine in open_by_workload(drafts.reports).items()}
         until = self.clock() + WITHIN
         for policy, target, pod in in_turn(opened, lambda each: each[0].namespace, self._troubled)[:OPENED_PER_TICK]:
             if policy.namespace in self._failed or self.clock() > until:
@@ -161,7 +161,7 @@ class ReportKeeper:
                 continue  # what is to make room for it could not go yet
             crowds[uid] = crowds.get(uid, 0) + 1
             with self.defects.contained("reported", policy, about=pod.pod.name):
-                await self._begin(book, policy, target, pod=pod, lived=lives.get(uid))
+                await self._begin(drafts, policy, target, pod=pod, lived=lives.get(uid))
 
     @property
     def _troubled(self) -> Set[str]:
@@ -170,14 +170,14 @@ class ReportKeeper:
 
     async def _begin(
         self,
-        book: ReportDrafts,
+        drafts: ReportDrafts,
         policy: Policy,
         target: WorkloadEvaluation,
         *,
         pod: PodEvaluation,
         lived: Lifespan | None,
     ) -> None:
-        taken = {report.name for report in book.reports if report.namespace == policy.namespace}
+        taken = {report.name for report in drafts.reports if report.namespace == policy.namespace}
         spec = identity(policy, target, pod, self.clock())
         name = next_name(target.workload.name, pod.pod.uid, taken)
         try:
@@ -188,20 +188,20 @@ class ReportKeeper:
                 spec.model_dump(mode="json", by_alias=True, exclude_none=True),
             )
         except ClusterUnavailable as error:
-            self._refuse(book, policy.namespace, error)
+            self._refuse(drafts, policy.namespace, error)
             log.warning("no report could be created", extra={"policy": policy.key, "error": str(error)})
             return
-        book.take(report)
-        book.draft(report, begun(report, policy, pod, lived, self.clock()))
+        drafts.take(report)
+        drafts.draft(report, begun(report, policy, pod, lived, self.clock()))
 
     def consider(
-        self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision], situation: Situation
+        self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision], situation: Situation
     ) -> None:
         """Plan and guards' answers into the reports. Before anything is done, so that they say why it was."""
         by_target = {decision.candidate.target.workload.uid: decision for decision in decisions}
         decided = {decision.candidate.pod.pod.uid: decision for decision in decisions}
         for policy, target, pod in leaks(facts.evaluations):
-            report = book.of_pod(pod.pod.uid)
+            report = drafts.of_pod(pod.pod.uid)
             if report is None or report.status.phase != "Detected":
                 continue
             with self.defects.contained("considered", policy, about=report.key):
@@ -209,15 +209,15 @@ class ReportKeeper:
                     report, target, pod, decision=decided.get(pod.pod.uid), first=by_target.get(target.workload.uid),
                     situation=situation,
                 )  # fmt: skip
-                book.draft(report, report.status.model_copy(update=said))
+                drafts.draft(report, report.status.model_copy(update=said))
 
     # tell
 
-    async def tell(self, book: ReportDrafts, facts: TickFacts) -> None:
+    async def tell(self, drafts: ReportDrafts, facts: TickFacts) -> None:
         """Write what changed, what matters first."""
         pressing: list[tuple[LeakReport, LeakReport]] = []
         idle: list[tuple[LeakReport, LeakReport]] = []
-        for held, draft in in_turn(book.changed(), lambda pair: pair[0].namespace, self._troubled):
+        for held, draft in in_turn(drafts.changed(), lambda pair: pair[0].namespace, self._troubled):
             (pressing if essence(held.status) != essence(draft.status) else idle).append((held, draft))
         now = self.clock()
         idle = [pair for pair in idle if now - self._written.get(pair[0].uid, 0.0) >= REFRESH]
@@ -229,36 +229,36 @@ class ReportKeeper:
                 continue
             with self._contained("told", draft, facts):
                 if (series := shown.of(draft)) is not None:
-                    book.draft(draft, draft.status.model_copy(update={"series": series}))
+                    drafts.draft(draft, draft.status.model_copy(update={"series": series}))
                 try:
-                    await self.write(book, draft)
+                    await self.write(drafts, draft)
                 except StatusConflict:
                     continue  # told again, from newer facts, by the next tick
                 except ClusterUnavailable as error:
                     log.warning("a report was not written", extra={"report": draft.key, "error": str(error)})
-        self._written = {report.uid: self._written.get(report.uid, 0.0) for report in book.reports}
+        self._written = {report.uid: self._written.get(report.uid, 0.0) for report in drafts.reports}
 
-    async def write(self, book: ReportDrafts, report: LeakReport) -> LeakReport:
+    async def write(self, drafts: ReportDrafts, report: LeakReport) -> LeakReport:
         """Raises StatusConflict, ClusterUnavailable."""
         try:
-            written = await book.write(self.cluster, report)
+            written = await drafts.write(self.cluster, report)
         except ClusterUnavailable as error:
-            self._refuse(book, report.namespace, error)
+            self._refuse(drafts, report.namespace, error)
             raise
         self._refused.pop(report.namespace, None)
-        book.troubles.pop(report.namespace, None)
+        drafts.troubles.pop(report.namespace, None)
         self._written[report.uid] = self.clock()
         return written
 
-    async def prune(self, book: ReportDrafts, facts: TickFacts) -> None:
-        if book.trouble or not facts.fresh:
+    async def prune(self, drafts: ReportDrafts, facts: TickFacts) -> None:
+        if drafts.trouble or not facts.fresh:
             return
         until = self.clock() + WITHIN
-        for report in in_turn(expendable(book.reports, facts.policies, facts.now), _home, self._troubled):
+        for report in in_turn(expendable(drafts.reports, facts.policies, facts.now), _home, self._troubled):
             if self.clock() <= until:
-                await self._delete(book, report)
+                await self._delete(drafts, report)
 
-    async def _delete(self, book: ReportDrafts, report: LeakReport) -> None:
+    async def _delete(self, drafts: ReportDrafts, report: LeakReport) -> None:
         if report.namespace in self._failed:
             return
         try:
@@ -267,13 +267,13 @@ class ReportKeeper:
             self._failed.add(report.namespace)
             log.warning("a report was not deleted", extra={"report": report.key, "error": str(error)})
             return
-        book.drop(report)
+        drafts.drop(report)
 
-    def _refuse(self, book: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
+    def _refuse(self, drafts: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
         """A namespace that refuses costs itself: a quota, an admission rule, a namespace that is being deleted. What waiting
         does not mend is said for longer; anything else only ends this tick's acting there."""
         self._failed.add(namespace)
-        book.troubles[namespace] = str(error)
+        drafts.troubles[namespace] = str(error)
         if isinstance(error, Forbidden):
             self._refused[namespace] = (str(error), self.clock())
 

@@ -25,14 +25,14 @@ from leakwarden.engine.report_facts import TickFacts
 from leakwarden.engine.report_keeper import ReportKeeper
 from leakwarden.engine.rights import TAKING_BACK, Rights
 
-log = logging.getLogger("leakwarden.takeback")
+log = logging.getLogger("leakwarden.scale_in")
 
 
-def due_now(book: ReportDrafts, facts: TickFacts) -> list[Return]:
+def due_now(drafts: ReportDrafts, facts: TickFacts) -> list[Return]:
     """What is due by this tick's facts; nothing where reports cannot be read or the view of the cluster is old."""
-    if book.trouble or not facts.fresh:
+    if drafts.trouble or not facts.fresh:
         return []
-    return due(book.reports, facts.policies, facts.snapshot, facts.now)
+    return due(drafts.reports, facts.policies, facts.snapshot, facts.now)
 
 
 @dataclass(slots=True)
@@ -46,41 +46,41 @@ class ScaleIn:
     look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
     rights: Rights
 
-    async def all(self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]) -> None:
-        if book.trouble:
+    async def all(self, drafts: ReportDrafts, facts: TickFacts, returns: Sequence[Return]) -> None:
+        if drafts.trouble:
             return
         for each in returns:
-            await self._one(book, facts, each)
-        out = [record.id for report in book.reports for record in report.status.actions if is_out(record)]
+            await self._one(drafts, facts, each)
+        out = [record.id for report in drafts.reports for record in report.status.actions if is_out(record)]
         self.rights.keep_about(TAKING_BACK, out)
 
-    async def _one(self, book: ReportDrafts, facts: TickFacts, each: Return) -> None:
+    async def _one(self, drafts: ReportDrafts, facts: TickFacts, each: Return) -> None:
         message = each.message
         if each.workload is not None and each.replicas is not None:
             held = facts.policies.get(each.report.spec.policy.uid)
             policy = self.policies.get(held.uid) if held is not None else None
             if held is None or policy is None or policy.generation != held.generation:
                 return  # removed or edited since it was judged; the next tick decides again
-            if why_not := await self._why_not(book, facts, each, policy):
-                _revise(book, each, lambda record: not_returned(record, why_not))
+            if why_not := await self._why_not(drafts, facts, each, policy):
+                _revise(drafts, each, lambda record: not_returned(record, why_not))
                 return
             try:
                 owners = await self.cluster.replicas_set_by(each.workload)
             except ClusterUnavailable as error:
-                self._not_done(book, each, policy, _as_attempt(error))
+                self._not_done(drafts, each, policy, _as_attempt(error))
                 return
             if owners == {FIELD_MANAGER}:
                 attempt = await self._change(policy, each, facts.snapshot)
                 if attempt.outcome not in (Outcome.DONE, Outcome.GONE):
-                    self._not_done(book, each, policy, attempt)
+                    self._not_done(drafts, each, policy, attempt)
                     return
             else:
                 # By the API server's own account, which knows better than a number that happens to be the same.
                 message = f"somebody else set {each.workload.replicas} replicas, which stand"
-        await self._record(book, each, message)
+        await self._record(drafts, each, message)
 
-    async def _why_not(self, book: ReportDrafts, facts: TickFacts, each: Return, policy: Policy) -> str:
-        _, situation = self.look(book)
+    async def _why_not(self, drafts: ReportDrafts, facts: TickFacts, each: Return, policy: Policy) -> str:
+        _, situation = self.look(drafts)
         return objection(each, policy, facts.target(each.report), situation) or await self._doubts.of_policy(policy)
 
     @property
@@ -95,22 +95,22 @@ class ScaleIn:
                 return refused
         return await self.cluster.scale(each.workload, each.replicas)
 
-    def _not_done(self, book: ReportDrafts, each: Return, policy: Policy, attempt: Attempt) -> None:
+    def _not_done(self, drafts: ReportDrafts, each: Return, policy: Policy, attempt: Attempt) -> None:
         if attempt.outcome is Outcome.FORBIDDEN:
             left = f"a replica of {each.record.workload} is not taken back: {attempt.message}"
             self.rights.lacks(policy, TAKING_BACK, left, each.record.id)
         why = attempt.message or str(attempt.outcome)
-        _revise(book, each, lambda record: not_returned(record, why))
+        _revise(drafts, each, lambda record: not_returned(record, why))
         log.warning(
             "a replica was not taken back; the next tick tries again",
             extra={"report": each.report.key, "outcome": str(attempt.outcome), "error": attempt.message},
         )
 
-    async def _record(self, book: ReportDrafts, each: Return, message: str) -> None:
+    async def _record(self, drafts: ReportDrafts, each: Return, message: str) -> None:
         now = self.clock()
-        _revise(book, each, lambda record: returned(record, message, now))
+        _revise(drafts, each, lambda record: returned(record, message, now))
         try:
-            await self.episodes.write(book, each.report)
+            await self.episodes.write(drafts, each.report)
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("that a replica was taken back was not recorded", extra={"error": str(error)})
 
@@ -120,11 +120,11 @@ def _as_attempt(error: ClusterUnavailable) -> Attempt:
     return Attempt(Outcome.FORBIDDEN if forbidden else Outcome.FAILED, f"who set the replicas is not known: {error}")
 
 
-def _revise(book: ReportDrafts, each: Return, change: Callable[[ActionStatus], ActionStatus]) -> None:
+def _revise(drafts: ReportDrafts, each: Return, change: Callable[[ActionStatus], ActionStatus]) -> None:
     """The one record of the report that the return is about."""
 
     def revised(status: LeakReportStatus) -> LeakReportStatus:
         actions = [change(action) if action.id == each.record.id else action for action in status.actions]
         return status.model_copy(update={"actions": actions})
 
-    book.revise(each.report, revised)
+    drafts.revise(each.report, revised)

@@ -38,7 +38,7 @@ from leakwarden.engine.report_keeper import ReportKeeper
 from leakwarden.engine.rights import Rights
 from leakwarden.engine.scale_in import ScaleIn, due_now
 
-log = logging.getLogger("leakwarden.engine")
+log = logging.getLogger("leakwarden.tick")
 
 CLUSTER_MAX_AGE = 180.0  # s; two missed idle timeouts of a watch (70 s each) and a relist
 
@@ -68,7 +68,7 @@ class Engine:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     profiler: Profiler | None = None
     descriptor_reader: DescriptorReader | None = None
-    lookout: GuardContext | None = None
+    guard_context: GuardContext | None = None
     last: Tick = field(default_factory=Tick)
     defects: Defects = field(default_factory=Defects)
     ending: bool = False  # no action is begun any more; what was begun is finished and told
@@ -120,8 +120,8 @@ class Engine:
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
         self._episodes.take_over()
-        if self.lookout is not None:
-            self.lookout.started = self.clock()
+        if self.guard_context is not None:
+            self.guard_context.started = self.clock()
 
     async def end(self) -> None:
         """To be called when this process ticks no more: what goes on beside the ticks is given up."""
@@ -140,27 +140,27 @@ class Engine:
             self.reader.read(policies, snapshot, started), self._audit(policies, snapshot, started)
         )
         places = Places.of(policies, snapshot)
-        book = await self._episodes.gather(places)
+        drafts = await self._episodes.gather(places)
         # decide
         self.acting = True
         facts = self._judge(policies, snapshot, readings, audited)
-        self._remember(book, facts, places)
-        self._episodes.settle(book, facts)
-        returns = self._due(book, facts)
+        self._remember(drafts, facts, places)
+        self._episodes.settle(drafts, facts)
+        returns = self._due(drafts, facts)
         await self._look_around(facts, returns)
-        decisions, situation = await self._decide(book, facts, returns)
+        decisions, situation = await self._decide(drafts, facts, returns)
         # act
-        await self._episodes.open(book, facts, decisions)
-        self._episodes.consider(book, facts, decisions, situation)
-        await self._act(book, facts, decisions, returns)
+        await self._episodes.open(drafts, facts, decisions)
+        self._episodes.consider(drafts, facts, decisions, situation)
+        await self._act(drafts, facts, decisions, returns)
         # tell
-        await self._episodes.tell(book, facts)
-        await self._tell(book, facts, decisions)
-        await self._publisher.announce_reports(book, facts)
-        await self._episodes.prune(book, facts)
-        records = [record for report in book.reports for record in report.status.actions]
-        records += [record for legacy in book.legacy.values() for record in legacy]
-        self.last = Tick(facts.evaluations, decisions, records, self.clock() - started, book.reports)
+        await self._episodes.tell(drafts, facts)
+        await self._tell(drafts, facts, decisions)
+        await self._publisher.announce_reports(drafts, facts)
+        await self._episodes.prune(drafts, facts)
+        records = [record for report in drafts.reports for record in report.status.actions]
+        records += [record for legacy in drafts.legacy.values() for record in legacy]
+        self.last = Tick(facts.evaluations, decisions, records, self.clock() - started, drafts.reports)
         self._failing_since = None
         return self.last
 
@@ -217,42 +217,46 @@ class Engine:
             {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
         )
 
-    def _remember(self, book: ReportDrafts, facts: TickFacts, places: Places) -> None:
+    def _remember(self, drafts: ReportDrafts, facts: TickFacts, places: Places) -> None:
         """The records of an operator that had no reports, so that an upgrade forgets nothing."""
         for policy in facts.policies.values():
             with self.defects.contained("remembered", policy):
-                records = places.of_policy(legacy_records(policy, book.reports), policy)
-                book.homes.update({record.workload_uid: policy.namespace for record in records})
-                book.legacy[policy.uid] = settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
-            if policy.uid not in book.legacy:
-                book.troubles[policy.namespace] = f"the action records of {policy.name} could not be read"
+                records = places.of_policy(legacy_records(policy, drafts.reports), policy)
+                drafts.homes.update({record.workload_uid: policy.namespace for record in records})
+                drafts.legacy[policy.uid] = (
+                    settle_legacy(records, facts.snapshot, facts.now) if facts.fresh else records
+                )
+            if policy.uid not in drafts.legacy:
+                drafts.troubles[policy.namespace] = f"the action records of {policy.name} could not be read"
 
-    def _due(self, book: ReportDrafts, facts: TickFacts) -> list[Return]:
+    def _due(self, drafts: ReportDrafts, facts: TickFacts) -> list[Return]:
         with self.defects.contained("taken back"):
-            return due_now(book, facts)
+            return due_now(drafts, facts)
         return []
 
     async def _look_around(self, facts: TickFacts, returns: Sequence[Return]) -> None:
-        if self.lookout is None:
+        if self.guard_context is None:
             return
         asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
         # What could not be learnt is not known, so that vetoes hold.
         self._around = Surroundings(
-            limits=self.lookout.limits, started=self.lookout.started, silences=Silences(trouble="they were not read")
+            limits=self.guard_context.limits,
+            started=self.guard_context.started,
+            silences=Silences(trouble="they were not read"),
         )
         with self.defects.contained("asked about", *facts.policies.values()):
-            self._around = await self.lookout.gather(facts.evaluations, facts.snapshot, facts.now, asking)
+            self._around = await self.guard_context.gather(facts.evaluations, facts.snapshot, facts.now, asking)
 
     async def _decide(
-        self, book: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
+        self, drafts: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
     ) -> tuple[list[Decision], Situation]:
         """The plan, and what it was made by. Vetoes are asked last and all at once, for the actions to which everything else
         agrees: whichever of them comes to its turn, its vetoes were asked."""
         contained = partial(self.defects.contained, "planned")
-        situation = self._situation(book, facts.snapshot)
-        if self.lookout is None:
+        situation = self._situation(drafts, facts.snapshot)
+        if self.guard_context is None:
             return plan(facts.evaluations, situation, contained), situation
-        vetoes = self.lookout.asking(facts.now)
+        vetoes = self.guard_context.asking(facts.now)
         with self.defects.contained("asked about", *facts.policies.values()):
             around = replace(situation.surroundings, unasked_agree=True)
             alone = plan(
@@ -262,58 +266,58 @@ class Engine:
             asking |= {each.report.spec.policy.uid for each in returns}
             await vetoes.ask(policy for policy in facts.policies.values() if policy.uid in asking)
         self._around = replace(self._around, vetoes=dict(vetoes.answers))
-        situation = self._situation(book, facts.snapshot)
+        situation = self._situation(drafts, facts.snapshot)
         return plan(facts.evaluations, situation, contained), situation
 
     async def _act(
-        self, book: ReportDrafts, facts: TickFacts, decisions: list[Decision], returns: Sequence[Return]
+        self, drafts: ReportDrafts, facts: TickFacts, decisions: list[Decision], returns: Sequence[Return]
     ) -> None:
         """Carries out what was decided; `decisions` then say what became of them."""
         with self.defects.contained("captured"):
-            decisions[:] = await self._capture.before(book, facts.evaluations, decisions, begins=not self.ending)
+            decisions[:] = await self._capture.before(drafts, facts.evaluations, decisions, begins=not self.ending)
         if not self.ending:
             with self.defects.contained("inspected"):
-                await self._inspection.one(book, decisions)
+                await self._inspection.one(drafts, decisions)
         with self.defects.contained("allowed"):
             self._rights.keep(list(facts.policies.values()))
         for index, decision in enumerate(decisions):
             if not self.ending and (decision.go or waits_for_evidence_only(decision)):
                 with self.defects.contained("acted for", decision.candidate.policy):
-                    decisions[index] = await self._executor.execute(decision, book, judged=facts.now)
+                    decisions[index] = await self._executor.execute(decision, drafts, judged=facts.now)
         if not self.ending:
             with self.defects.contained("taken back"):
-                await self._scale_in.all(book, facts, returns)
+                await self._scale_in.all(drafts, facts, returns)
 
-    async def _tell(self, book: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
-        silences_read = self.lookout is not None and self.lookout.reads_silences
+    async def _tell(self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
+        silences_read = self.guard_context is not None and self.guard_context.reads_silences
         by_policy: dict[str, list[Decision]] = {}
         for decision in decisions:
             by_policy.setdefault(decision.candidate.policy.uid, []).append(decision)
         for evaluation in facts.evaluations:
             with self.defects.contained("told of", evaluation.policy):
                 mine = by_policy.get(evaluation.policy.uid, ())
-                await self._publisher.tell(evaluation, mine, book, facts.snapshot, silences_read)
+                await self._publisher.tell(evaluation, mine, drafts, facts.snapshot, silences_read)
         with self.defects.contained("told of"):
             await self._publisher.tell_of_defects()
 
-    def _look(self, book: ReportDrafts) -> tuple[Snapshot, Situation]:
+    def _look(self, drafts: ReportDrafts) -> tuple[Snapshot, Situation]:
         snapshot = self.cluster.snapshot()
-        return snapshot, self._situation(book, snapshot)
+        return snapshot, self._situation(drafts, snapshot)
 
-    def _situation(self, book: ReportDrafts, snapshot: Snapshot) -> Situation:
-        records = by_workload(book.reports, book.legacy.values())
+    def _situation(self, drafts: ReportDrafts, snapshot: Snapshot) -> Situation:
+        records = by_workload(drafts.reports, drafts.legacy.values())
         around = replace(self._around, autoscalers=snapshot.autoscalers, autoscalers_denied=snapshot.autoscalers_denied)
         return Situation(
             self.clock(),
             _is_fresh(snapshot),
             self.permitted,
             records=records,
-            reports=book.reports,
-            records_trouble=book.trouble,
-            records_troubles=book.troubles,
+            reports=drafts.reports,
+            records_trouble=drafts.trouble,
+            records_troubles=drafts.troubles,
             looking_on={policy.uid for policy in self.policies.all() if policy.looks_on},
             surroundings=around,
-            namespaces=book.homes,
+            namespaces=drafts.homes,
         )
 
 

@@ -69,6 +69,6 @@ def test_an_answer_without_a_readable_date_says_nothing(date: str | None) -> Non
 
 
 async def test_a_clock_that_was_ahead_when_it_began_to_lead_does_not_make_it_look_on_for_a_day() -> None:
-    lookout = GuardContext(lambda _: "", started=NOW + DAY)
-    assert (await lookout.gather([], snapshot([workload()], []), NOW)).started == NOW
-    assert (await lookout.gather([], snapshot([workload()], []), NOW + 60)).started == NOW
+    guard_context = GuardContext(lambda _: "", started=NOW + DAY)
+    assert (await guard_context.gather([], snapshot([workload()], []), NOW)).started == NOW
+    assert (await guard_context.gather([], snapshot([workload()], []), NOW + 60)).started == NOW

@@ -45,7 +45,7 @@ def fleet(count: int, spec: dict[str, Any], limits: Limits | None = None, starte
     world.pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2)]
     deployments = [workload(name, replicas=2, updated_replicas=2, ready_replicas=2) for name in names]
     world.cluster.world = snapshot(deployments, world.pods)
-    world.engine.lookout = GuardContext(lambda _: "nobody is asked", limits=limits or Limits(), started=started)
+    world.engine.guard_context = GuardContext(lambda _: "nobody is asked", limits=limits or Limits(), started=started)
     return world
 
 

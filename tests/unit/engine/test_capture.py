@@ -70,7 +70,7 @@ def crowd(camera: Camera, *names: str) -> World:
     """A Deployment of three pods under each name; the first pod of each is out of descriptors."""
     world = scene(camera)
     wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
-    world.engine.lookout = GuardContext(lambda _: "none is asked", limits=wide)
+    world.engine.guard_context = GuardContext(lambda _: "none is asked", limits=wide)
     pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2, 3)]
     world.cluster.world = snapshot([workload(name) for name in names], pods)
     world.levels(**{one.name.replace("-", "_"): 950 if one.name.endswith("1") else 50 for one in pods})

@@ -78,7 +78,7 @@ def scene(camera: SlowCamera, *names: str, **evidence: Any) -> World:
     """A Deployment of three pods under each name; the first pod of each is out of descriptors."""
     names = names or ("api",)
     world = World(spec={**enforcing(), "evidence": evidence}, profiler=camera)
-    world.engine.lookout = GuardContext(lambda _: "none is asked", limits=WIDE)
+    world.engine.guard_context = GuardContext(lambda _: "none is asked", limits=WIDE)
     world.engine._capture.soon = 0.0
     pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2, 3)]
     world.cluster.world = snapshot([workload(name) for name in names], pods)

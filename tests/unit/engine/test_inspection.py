@@ -284,7 +284,7 @@ async def test_a_pod_that_may_not_be_looked_into_does_not_stand_before_the_next(
     world.descriptor_reader = lens = Lens(world)
     world.engine = world.fresh_engine()
     wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
-    world.engine.lookout = GuardContext(lambda _: "none is asked", limits=wide)
+    world.engine.guard_context = GuardContext(lambda _: "none is asked", limits=wide)
     pods = [pod(f"{name}-{n}", owner=name) for name in ("a", "b") for n in (1, 2, 3)]
     world.cluster.world = snapshot([workload("a"), workload("b")], pods)
     world.levels(a_1=950, a_2=50, a_3=50, b_1=950, b_2=50, b_3=50)

@@ -200,7 +200,7 @@ async def test_starting_the_operator_starts_nothing_else() -> None:
     world = fleet(5, enforcing(**SOON), started=NOW)
     for _ in range(20):
         world.engine = world.fresh_engine()
-        world.engine.lookout = GuardContext(lambda _: "", limits=Limits(), started=world.now)
+        world.engine.guard_context = GuardContext(lambda _: "", limits=Limits(), started=world.now)
         for _ in range(4):
             await tick(world, 950.0)
             assert reasons(world) == {"QuietAfterStart"}
@@ -458,11 +458,11 @@ async def test_an_alert_acts_only_while_it_fires_and_nobody_silenced_it() -> Non
         async def active(self) -> Silences:
             return Silences((Silence("s1", (Matcher("namespace", "shop"), Matcher("alertname", "Leaks"))),))
 
-    world.engine.lookout = GuardContext(lambda _: "", Alertmanager())
+    world.engine.guard_context = GuardContext(lambda _: "", Alertmanager())
     await tick(world, {"api-1": 1.0})
     assert world.changes() == []
     assert reasons(world) == {"Silenced"}
-    world.engine.lookout = GuardContext(lambda _: "")
+    world.engine.guard_context = GuardContext(lambda _: "")
     await tick(world, {"api-1": 1.0})
     assert world.changes() == [("evict", "uid-api-1")]
 

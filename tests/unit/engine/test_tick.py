@@ -370,7 +370,7 @@ async def test_a_defect_that_one_policy_brings_to_light_does_not_stop_the_others
 async def test_a_policy_never_forgets_a_cooldown_however_many_actions_it_takes() -> None:
     world = World()
     wide = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, storm_enabled=False)
-    world.engine.lookout = GuardContext(lambda _: "none is asked", limits=wide)
+    world.engine.guard_context = GuardContext(lambda _: "none is asked", limits=wide)
     names = [f"w{n:02}" for n in range(30)]
     pods = [pod(f"{name}-{n}", owner=name) for name in names for n in (1, 2)]
     deployments = [workload(name, replicas=2, updated_replicas=2, ready_replicas=2) for name in names]

@@ -26,7 +26,7 @@ class Quiet:
 
 def scene(alertmanager: Quiet | None, spec: dict[str, Any] | None = None, **more: Any) -> World:
     world = World(spec={**(spec or enforcing()), **more})
-    world.engine.lookout = GuardContext(lambda _: "nobody is asked", alertmanager)
+    world.engine.guard_context = GuardContext(lambda _: "nobody is asked", alertmanager)
     return world
 
 
@@ -81,7 +81,7 @@ async def test_with_one_configured_the_policy_is_in_force_and_waits_only_for_its
 async def test_it_is_acted_on_as_soon_as_one_is_configured() -> None:
     world = scene(None, respectSilences=True)
     await world.engine.tick()
-    world.engine.lookout = GuardContext(lambda _: "nobody is asked", Quiet())
+    world.engine.guard_context = GuardContext(lambda _: "nobody is asked", Quiet())
     world.levels(api_1=950, api_2=50, api_3=50)
     await world.later()
     assert world.changes() == [("evict", "uid-api-1")]

@@ -278,8 +278,8 @@ def _nothing_is_contained(patch: pytest.MonkeyPatch) -> None:
 
 
 def _a_report_that_cannot_be_written_is_everybodys_trouble(patch: pytest.MonkeyPatch) -> None:
-    def refuse(self: ReportKeeper, book: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
-        book.trouble = str(error)
+    def refuse(self: ReportKeeper, drafts: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
+        drafts.trouble = str(error)
 
     patch.setattr(ReportKeeper, "_refuse", refuse)
 

@@ -122,7 +122,7 @@ class HostileWorld(PlanWorld):
         self.began = self.now
         source = TenantMetrics(self)
         defects = Defects()
-        lookout = GuardContext(
+        guard_context = GuardContext(
             lambda _: source,
             Alertmanager(self.hostility.silences),
             replace(self.rules.limits, storm_workloads=10, storm_cooldown=7200.0),
@@ -131,7 +131,7 @@ class HostileWorld(PlanWorld):
         )
         self.engine = Engine(
             self.policies, self.cluster, Reader({"main": source}, source, 60.0, defects=defects), auditor=Auditor(None),
-            recorder=self.recorder, permitted=frozenset(ActionType), clock=lambda: self.now, lookout=lookout,
+            recorder=self.recorder, permitted=frozenset(ActionType), clock=lambda: self.now, guard_context=guard_context,
             defects=defects,
         )  # fmt: skip
 

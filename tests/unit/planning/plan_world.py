@@ -111,7 +111,7 @@ class PlanWorld:
         self.engine: Engine = Engine(
             self.policies, self.cluster, self, auditor=Auditor(None), recorder=self.recorder,  # type: ignore[arg-type]
             permitted=frozenset(ActionType(kind) for kind in self.rules.permitted), clock=lambda: self.now,
-            lookout=GuardContext(lambda _: Objecting(self), Quiet(self), self.rules.limits, self.now),
+            guard_context=GuardContext(lambda _: Objecting(self), Quiet(self), self.rules.limits, self.now),
         )  # fmt: skip
 
     def show(self, author: Author, status: Any = None) -> None:

@@ -311,8 +311,8 @@ def _forgets_at_every_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cooldowns in memory: records of before this process began count for nothing."""
     truly = engine.Engine._situation
 
-    def recalled(self: engine.Engine, book: ReportDrafts, snapshot: Snapshot) -> Situation:
-        found = truly(self, book, snapshot)
+    def recalled(self: engine.Engine, drafts: ReportDrafts, snapshot: Snapshot) -> Situation:
+        found = truly(self, drafts, snapshot)
         began = found.surroundings.started
         kept = {
             uid: [record for record in records if parse_time(record.intended_at) >= began]
