@@ -33,6 +33,8 @@ from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
 from e2e.tests.conftest import a_namespace
 
+pytestmark = pytest.mark.long
+
 FULL = [signal("Descriptors", "80%", "10s")]
 SERIES = 15_000  # of one name, from one pod
 
