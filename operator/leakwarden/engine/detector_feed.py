@@ -102,7 +102,9 @@ class _Lives:
         if pod is None or workload is None:
             return None
         rate, cycles = of_process(self._beside.rate, key), of_process(self._beside.collections, key)
-        return _Life(workload, workload.key, pod.uid, incarnation_start(pod, key.container), rate, cycles)
+        return _Life(
+            workload, workload.key, pod.uid, start=incarnation_start(pod, key.container), rate=rate, cycles=cycles
+        )
 
 
 @dataclass(slots=True)
@@ -161,11 +163,11 @@ class Detection:
                     key.namespace,
                     life.workload.name,
                     key.pod,
-                    life.uid,
-                    key.container,
-                    signal,
-                    life.start * stretch,
-                    memory,
+                    uid=life.uid,
+                    container=key.container,
+                    signal=signal,
+                    start=life.start * stretch,
+                    memory=memory,
                 )
             )
             known.append(life)
@@ -223,7 +225,7 @@ class Detection:
         told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, weighed, strict=True)
         return {
             (key.signal, key.uid, key.container): GrowthFinding(
-                VERDICTS[code], _REASONS[reason], grows, left, limit, why
+                VERDICTS[code], _REASONS[reason], grows, left=left, limit=limit, because=why
             )
             for key, code, reason, grows, left, limit, why in told
         }

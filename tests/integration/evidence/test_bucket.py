@@ -48,7 +48,16 @@ class Server:
                 await response.write(bytes(1 << 20))
         body = await request.read()
         sent = {name: request.headers[name] for name in ("Content-Type",) if name in request.headers and body}
-        expected = signed_headers(request.method, request.host, request.raw_path, body, KEYS, "eu-1", NOW, sent)
+        expected = signed_headers(
+            request.method,
+            request.host,
+            request.raw_path,
+            body=body,
+            credentials=KEYS,
+            region="eu-1",
+            now=NOW,
+            headers=sent,
+        )
         if any(request.headers.get(name) != value for name, value in expected.items()):
             return web.Response(status=403)
         if request.method == "PUT":

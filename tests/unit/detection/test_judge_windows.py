@@ -120,7 +120,9 @@ def shown(clean: Trend, *, still: float = 0.0, moved: float = 0.5, unsure: float
     """Whether a leak shows in what the load leaves, of a window in which the load explains a fall by `moved`."""
     part = np.linspace(moved, 0.0, 24)[None, :]
     held_still, error = np.array([still]), np.array([unsure])
-    _, which = judge_without_load(Gates(), HOURS, clean, held_still, part, error, beside(clean, **known))
+    _, which = judge_without_load(
+        Gates(), HOURS, clean, still=held_still, part=part, unsure=error, beside=beside(clean, **known)
+    )
     return bool(which[0])
 
 

@@ -110,8 +110,8 @@ class Bucket:
         port = "" if url.is_default_port() else f":{url.port}"
         try:
             signed = signed_headers(
-                method, f"{url.raw_host}{port}", path, body, await self._credentials(), self._place.region,
-                self._clock(), headers,
+                method, f"{url.raw_host}{port}", path, body=body, credentials=await self._credentials(), region=self._place.region,
+                now=self._clock(), headers=headers,
             )  # fmt: skip
             async with self._http.request(
                 method, url, data=body or None, headers=signed, allow_redirects=False

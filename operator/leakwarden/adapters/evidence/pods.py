@@ -92,4 +92,17 @@ async def read_pod(session: Session, pod: Pod) -> PodFacts:
 
 def named(namespace: str, name: str) -> Pod:
     """A pod of which only the name is known, for `read_pod`."""
-    return Pod(namespace, name, "", None, 0.0, "", "", "", "", False, False, ())
+    return Pod(
+        namespace,
+        name,
+        "",
+        workload_uid=None,
+        created=0.0,
+        node="",
+        host_ip="",
+        pod_ip="",
+        phase="",
+        ready=False,
+        terminating=False,
+        containers=(),
+    )

@@ -35,6 +35,7 @@ def signed_headers(
     method: str,
     host: str,
     path: str,
+    *,
     body: bytes,
     credentials: SigningCredentials,
     region: str,

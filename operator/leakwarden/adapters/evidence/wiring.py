@@ -38,6 +38,7 @@ async def wire(
     stack: AsyncExitStack,
     settings: Settings,
     session: Session,
+    *,
     cluster: Cluster,
     sources: Mapping[str, Metrics],
     default: Metrics | None,
@@ -79,4 +80,8 @@ async def wire(
     reader = None
     if image := settings.evidence_descriptors_image:
         reader = PodDescriptors(session, cluster, image, settings.evidence_descriptors_timeout)
-    return Wired(EvidenceProfiler(session, client, store, pools, time.time, Baselines(counts)), routes, reader)
+    return Wired(
+        EvidenceProfiler(session, client, store, pools=pools, clock=time.time, baselines=Baselines(counts)),
+        routes,
+        reader,
+    )

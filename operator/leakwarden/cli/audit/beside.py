@@ -136,9 +136,9 @@ class Beside:
             identity,
             wire.label_selector(spec.selector),
             spec.min_available,
-            spec.max_unavailable,
-            spec.unhealthy_pod_eviction_policy or "",
-            document.place,
+            max_unavailable=spec.max_unavailable,
+            unhealthy_policy=spec.unhealthy_pod_eviction_policy or "",
+            place=document.place,
         )
         allowed(budget, 1)  # what is neither a number nor a percentage is said here, and not of each workload
         self.budgets.append(budget)
@@ -153,10 +153,10 @@ class Beside:
                 identity,
                 target.kind or ("Deployment" if keda else ""),
                 target.name or "",
-                default if least is None or least < 0 else least,
-                spec.max_replica_count if keda else spec.max_replicas,
-                least is not None,
-                document.place,
+                minimum=default if least is None or least < 0 else least,
+                maximum=spec.max_replica_count if keda else spec.max_replicas,
+                minimum_given=least is not None,
+                place=document.place,
             )
         )
 
@@ -173,12 +173,12 @@ class Beside:
                     )
                     for port in spec.ports or ()
                 ),
-                meta.labels or {},
-                spec.type or "ClusterIP",
-                spec.cluster_ip == "None",
-                spec.publish_not_ready_addresses or False,
-                spec.external_traffic_policy == "Local",
-                document.place,
+                labels=meta.labels or {},
+                type=spec.type or "ClusterIP",
+                headless=spec.cluster_ip == "None",
+                publishes_unready=spec.publish_not_ready_addresses or False,
+                local_traffic=spec.external_traffic_policy == "Local",
+                place=document.place,
             )
         )
 

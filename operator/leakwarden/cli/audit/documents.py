@@ -62,7 +62,7 @@ def parse(file: str, text: str, show: Callable[[int], None] | None = None) -> Te
         number += 1
         if show:
             show(number)
-        here = DocumentPlace(file, number, line, (), start, end)
+        here = DocumentPlace(file, number, line, item=(), start=start, end=end)
         if glued:
             found.problems.append(
                 f"{here}: text on the line of a separator (---{glued[:40]}): kubectl refuses it or drops the line; put"
@@ -70,7 +70,7 @@ def parse(file: str, text: str, show: Callable[[int], None] | None = None) -> Te
             )
         try:
             for loaded in load(chunk):
-                place = DocumentPlace(file, number, line + loaded.line, (), start, end)
+                place = DocumentPlace(file, number, line + loaded.line, item=(), start=start, end=end)
                 _expand(Document(place, loaded.value, _moved(loaded.twice, line)), found)
         except yaml.YAMLError as error:
             place = DocumentPlace(file, number, line + _line_of(error))
@@ -140,7 +140,9 @@ def _expand(document: Document, found: TextRead) -> None:
         return
     for number, item in enumerate(items):
         place = document.place
-        inner = DocumentPlace(place.file, place.number, place.line, (*place.item, number), place.start, place.end)
+        inner = DocumentPlace(
+            place.file, place.number, place.line, item=(*place.item, number), start=place.start, end=place.end
+        )
         if not isinstance(item, dict):
             found.problems.append(f"{inner}: is no object")
             continue

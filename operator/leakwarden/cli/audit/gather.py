@@ -92,9 +92,9 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
                 one.place,
                 one.identity,
                 findings,
-                skipped_containers(one.workload),
-                excepted,
-                Asked(held, one.disruptions, one.related),
+                skipped=skipped_containers(one.workload),
+                excepted=excepted,
+                asked=Asked(held, one.disruptions, one.related),
             )
         )
     return result

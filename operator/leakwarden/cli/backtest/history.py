@@ -88,7 +88,7 @@ class RecordedHistory:
             several = len(containers[signal, key.namespace, key.pod]) > 1 and key.container
             name = f"{key.pod}/{key.container}" if several else key.pod
             of = workload(key.namespace, key.pod)
-            found += _lives(signal, key.namespace, of, name, parts, self._starts(key))
+            found += _lives(signal, key.namespace, of, pod=name, parts=parts, starts=self._starts(key))
         return found
 
     def _starts(self, key: SeriesKey) -> Points | None:
@@ -102,7 +102,7 @@ class RecordedHistory:
 
 
 def _lives(
-    signal: str, namespace: str, workload: str, pod: str, parts: list[Part], starts: Points | None
+    signal: str, namespace: str, workload: str, *, pod: str, parts: list[Part], starts: Points | None
 ) -> list[Series]:
     """A line for each life, and within one for each limit: a line has one."""
     t = np.concatenate([part.t for part in parts])
@@ -123,8 +123,8 @@ def _lives(
             one = float(known[run.start])
             found.append(
                 Series(
-                    signal, namespace, workload, pod, uids[-1] if uids else "", float(began[part.start]),
-                    None if np.isnan(one) else one, t[part], v[part], _or_none(rate[part]), _or_none(gc[part]),
+                    signal, namespace, workload, pod=pod, uid=uids[-1] if uids else "", start=float(began[part.start]),
+                    limit=None if np.isnan(one) else one, t=t[part], v=v[part], rate=_or_none(rate[part]), gc=_or_none(gc[part]),
                 )
             )  # fmt: skip
     return found

@@ -195,7 +195,19 @@ def _series(line: _Line) -> Series:
     start = line.start if line.start is not None else float(t[0]) if n else 0.0
     if not _FIRST <= start <= _LAST:
         raise ValueError(f"start is {start:.15g}; epoch seconds are allowed")
-    return Series(line.signal, line.namespace, line.workload, line.pod, line.uid, start, limit, t, v, rate, gc)
+    return Series(
+        line.signal,
+        line.namespace,
+        line.workload,
+        pod=line.pod,
+        uid=line.uid,
+        start=start,
+        limit=limit,
+        t=t,
+        v=v,
+        rate=rate,
+        gc=gc,
+    )
 
 
 def _values(values: list[float | None] | None) -> Floats | None:

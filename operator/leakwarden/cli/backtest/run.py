@@ -66,7 +66,10 @@ def replay_all(
             changes += _work(batch, tell)
     else:
         changes += _side_by_side(batches, min(processes, len(batches)), told)
-    changes += [(i, Change(float(s.t[0]), i, UNKNOWN, str(why), np.inf, np.inf)) for i, s, why in silent]
+    changes += [
+        (i, Change(float(s.t[0]), i, UNKNOWN, reason=str(why), seconds_low=np.inf, seconds_high=np.inf))
+        for i, s, why in silent
+    ]
     changes.sort(key=lambda item: (item[1].time, item[0]))
     return [(places[i], change) for i, change in changes]
 

@@ -101,7 +101,13 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
     endpoint = prometheus(arguments.prometheus, COMMAND)
     now = time.time()
     asked = Asked(
-        PRESETS[arguments.proxy], arguments.route, arguments.namespace, arguments.pods, now - length, now, timeout
+        PRESETS[arguments.proxy],
+        arguments.route,
+        arguments.namespace,
+        prefix=arguments.pods,
+        since=now - length,
+        until=now,
+        timeout=timeout,
     )
     return asyncio.run(read(endpoint, asked))
 

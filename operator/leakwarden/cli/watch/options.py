@@ -85,7 +85,7 @@ def options_of(arguments: argparse.Namespace) -> WatchOptions:
     pprof: Place | None = Place(metrics.scheme, metrics.host, metrics.port, _PPROF)
     if arguments.pprof is not None:
         pprof = None if arguments.pprof == "none" else place(arguments.pprof, "--pprof", _PPROF)
-    return WatchOptions(metrics, pprof, length, every, bucket, arguments.whole)
+    return WatchOptions(metrics, pprof, length, every=every, bucket=bucket, whole=arguments.whole)
 
 
 def place(text: str, option: str, path: str) -> Place:

@@ -30,7 +30,20 @@ async def take(place: Place | None, pause: float, goroutines: float | None) -> T
 
 
 def _as_pod(place: Place) -> Pod:
-    return Pod("", place.host, "", None, 0.0, "", "", place.host, "Running", True, False, ())
+    return Pod(
+        "",
+        place.host,
+        "",
+        workload_uid=None,
+        created=0.0,
+        node="",
+        host_ip="",
+        pod_ip=place.host,
+        phase="Running",
+        ready=True,
+        terminating=False,
+        containers=(),
+    )
 
 
 def named(taken: Taken, kinds: Iterable[str]) -> Findings:

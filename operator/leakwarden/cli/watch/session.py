@@ -89,7 +89,12 @@ class Session:
             self._capture.cancel()
         seconds = self._scrapes[-1].t - self._scrapes[0].t
         return Outcome(
-            self._scrapes, self._judged, seconds, self._attempts, self._missed, self._interrupted
+            self._scrapes,
+            self._judged,
+            seconds,
+            attempts=self._attempts,
+            missed=self._missed,
+            interrupted=self._interrupted,
         ), self._proof
 
     async def _first(self) -> None:

@@ -165,11 +165,11 @@ def found(check: Check, defect: Defect) -> Finding:
         check.name,
         defect.severity,
         defect.container,
-        _bounded(defect.message),
-        _bounded(defect.hint),
-        check.id,
-        defect.field or check.field,
-        defect.mend,
+        message=_bounded(defect.message),
+        hint=_bounded(defect.hint),
+        id=check.id,
+        field=defect.field or check.field,
+        mend=defect.mend,
     )
 
 

@@ -23,7 +23,14 @@ class EndpointTarget(NamedTuple):
     def observed(self, code: int | None, error: str = "") -> EndpointObservation:
         """The call's outcome, for the audit."""
         return EndpointObservation(
-            self.pod.name, self.container, self.probe, self.port, self.path, code, error, self.pod.ready
+            self.pod.name,
+            self.container,
+            self.probe,
+            port=self.port,
+            path=self.path,
+            code=code,
+            error=error,
+            pod_ready=self.pod.ready,
         )
 
 
@@ -45,7 +52,9 @@ def endpoint_targets(workload: Workload, pods: Sequence[Pod]) -> list[EndpointTa
         for name, probe in probes(container):
             number = port_number(container, probe.port)
             if probe.kind == "http" and name != "startup" and number is not None:
-                targets.append(EndpointTarget(pod, container.name, name, number, probe.path or "/", probe.scheme))
+                targets.append(
+                    EndpointTarget(pod, container.name, name, port=number, path=probe.path or "/", scheme=probe.scheme)
+                )
     return targets
 
 

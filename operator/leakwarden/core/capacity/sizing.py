@@ -65,7 +65,16 @@ def capacity(curve: Sequence[Point], question: Question, seen: Seen) -> Capacity
     headroom = 1 - seen.today / carried.qps if carried is not None and seen.today is not None else None
     sizes = _sizes(question, carried, line, seen)
     notes = tuple(_notes(curve, question, carried, seen))
-    return Capacity(curve, knee(curve), carried, line, headroom, sizes, seen.per_million, notes)
+    return Capacity(
+        curve,
+        knee(curve),
+        carried,
+        memory=line,
+        headroom=headroom,
+        sizes=sizes,
+        memory_per_million=seen.per_million,
+        notes=notes,
+    )
 
 
 def replicas_needed(qps: float, per_pod: float) -> int:
@@ -89,8 +98,8 @@ def _sizes(question: Question, carried: Sustained | None, line: Line | None, see
         connections = question.pool * replicas if question.pool is not None else None
         found.append(
             Size(
-                losing, replicas, per_pod, line.at(per_pod) if line is not None else None, extrapolated,
-                connections, connections is not None and question.database is not None and connections > question.database,
+                losing, replicas, per_pod, memory=line.at(per_pod) if line is not None else None, extrapolated=extrapolated,
+                connections=connections, too_many_connections=connections is not None and question.database is not None and connections > question.database,
             )
         )  # fmt: skip
     return found

@@ -45,10 +45,10 @@ def advance(state: DetectorState, points: NewReadings, now: float) -> None:
     cuts = np.unique(edges[np.minimum(wanted, len(edges) - 1)])
     for begin, end in pairwise([0, *cuts.tolist()]):
         part = slice(begin, end)
-        _fold(state, row[part], t[part], rest[0][part], rest[1][part], rest[2][part])
+        _fold(state, row[part], t[part], v=rest[0][part], rate=rest[1][part], gc=rest[2][part])
 
 
-def _fold(state: DetectorState, row: Ints, t: Floats, v: Floats, rate: Floats, gc: Floats) -> None:
+def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats, gc: Floats) -> None:
     """Readings sorted by row and time, later than all before."""
     of_row = state.rows
     same = np.append(False, row[1:] == row[:-1])

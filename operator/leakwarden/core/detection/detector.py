@@ -60,5 +60,5 @@ def judge(state: DetectorState, context: Context, now: float) -> Judged:
             broken = due[current[due] - widths.done[due, k] > _BROKEN]
             widths.streak[broken, k] = 0
             widths.done[due, k] = current[due]
-            measure_windows(state, context.gates, k, due, current[due], now)
+            measure_windows(state, context.gates, k, rows=due, current=current[due], now=now)
     return decide(state, context, now)

@@ -20,13 +20,13 @@ from leakwarden.core.model.readings import Floats
 _S = len(WIDTHS)
 
 
-def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, current: Ints, now: float) -> None:
+def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, current: Ints, now: float) -> None:
     of_row, of_width = state.rows, state.widths
     window = state.cascade.rings[k].window(rows, current)
     limit = of_row.limit[rows][:, None]
     lo, hi = window.lo / limit, window.hi / limit
     latest, least = _extremes(lo)
-    _remember(state, gates, k, rows, lo, latest, least)
+    _remember(state, gates, k, rows=rows, lo=lo, latest=latest, least=least)
     if k == 0:
         # The latest complete minutes, or at slow scrape intervals the latest reading.
         recent = np.where(np.isnan(hi[:, -5:]), -np.inf, hi[:, -5:]).max(axis=1)
@@ -52,7 +52,17 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, rows: Ints, curr
     some_rows = np.flatnonzero(likely)
     if len(some_rows):
         lo, hi = (np.ascontiguousarray(part[some_rows]) for part in (lo, hi))
-        _weigh(state, gates, k, rows[some_rows], current[some_rows], lo, hi, blind[some_rows], now)
+        _weigh(
+            state,
+            gates,
+            k,
+            rows=rows[some_rows],
+            current=current[some_rows],
+            lo=lo,
+            hi=hi,
+            blind=blind[some_rows],
+            now=now,
+        )
 
 
 def _extremes(lo: Floats) -> tuple[Floats, Floats]:
@@ -62,7 +72,7 @@ def _extremes(lo: Floats) -> tuple[Floats, Floats]:
 
 
 def _remember(
-    state: DetectorState, gates: Gates, k: int, rows: Ints, lo: Floats, latest: Floats, least: Floats
+    state: DetectorState, gates: Gates, k: int, *, rows: Ints, lo: Floats, latest: Floats, least: Floats
 ) -> None:
     """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
     width by itself, since the floors of short buckets fall by mere noise."""
@@ -119,6 +129,7 @@ def _weigh(
     state: DetectorState,
     gates: Gates,
     k: int,
+    *,
     rows: Ints,
     current: Ints,
     lo: Floats,
@@ -168,7 +179,9 @@ def _weigh(
     if len(some):
         clean = measure(left[some], above[some], quantum[some])
         part = lo[some] - left[some]
-        shown, which = judge_without_load(gates, k, clean, raw.still[some], part, unsure[some], beside.pick(some))
+        shown, which = judge_without_load(
+            gates, k, clean, still=raw.still[some], part=part, unsure=unsure[some], beside=beside.pick(some)
+        )
         passed.adopt(shown, some, which)
     # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
     found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
@@ -181,7 +194,7 @@ def _weigh(
     of_width.explained[rows, k] = np.where(rated | apart, share, np.nan)
     of_width.hours[rows, k] = raw.span * WIDTHS[k] / 3600
     of_width.known[rows, k] = beside.known
-    _note(state, k, rows, raw, passed, rated, apart, blind, now)
+    _note(state, k, rows, raw=raw, passed=passed, rated=rated, apart=apart, blind=blind, now=now)
 
 
 def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
@@ -218,6 +231,7 @@ def _note(
     state: DetectorState,
     k: int,
     rows: Ints,
+    *,
     raw: Trend,
     passed: Passed,
     rated: Bools,

@@ -149,7 +149,7 @@ class _Flat:
 
 def _key(s: Series) -> Key:
     memory = is_memory(s.signal) if s.memory is None else s.memory
-    return Key(s.namespace, s.workload, s.pod, s.uid, "", s.signal, s.start, memory)
+    return Key(s.namespace, s.workload, s.pod, uid=s.uid, container="", signal=s.signal, start=s.start, memory=memory)
 
 
 def _counts(lengths: Ints) -> Ints:

@@ -127,14 +127,14 @@ class Folded:
             return self
         starts = np.flatnonzero(np.append(True, (bucket[1:] != bucket[:-1]) | (self.row[1:] != self.row[:-1])))
         if len(starts) == len(bucket):
-            return Folded(self.row, bucket, self.lo, self.hi, self.load, self.loads)
+            return Folded(self.row, bucket, self.lo, hi=self.hi, load=self.load, loads=self.loads)
         return Folded(
             self.row[starts],
             bucket[starts],
             np.minimum.reduceat(self.lo, starts),
-            np.maximum.reduceat(self.hi, starts),
-            np.add.reduceat(self.load, starts),
-            np.add.reduceat(self.loads, starts),
+            hi=np.maximum.reduceat(self.hi, starts),
+            load=np.add.reduceat(self.load, starts),
+            loads=np.add.reduceat(self.loads, starts),
         )
 
 
@@ -158,7 +158,9 @@ class Cascade:
         known = ~np.isnan(load)
         # As the rings hold them: rounding keeps order, so the least and the greatest are the same before and after.
         lo, hi = floor.astype(np.float32), value.astype(np.float32)
-        folded = Folded(row, np.zeros(0, np.int64), lo, hi, np.where(known, load, 0.0), known.astype(np.float32))
+        folded = Folded(
+            row, np.zeros(0, np.int64), lo, hi=hi, load=np.where(known, load, 0.0), loads=known.astype(np.float32)
+        )
         bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
         for k, ring in enumerate(self.rings[:DAY]):
             folded = folded.merge(bucket)

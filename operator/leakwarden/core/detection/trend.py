@@ -110,7 +110,7 @@ def _tooth(hi: Floats, line: _Line) -> Floats:
     return np.where(np.isfinite(highest[:, -2]), np.maximum(highest[:, -2], 0.0), 0.0)
 
 
-def _quarters(y: Floats, valid: Bools, first: Floats, span: Floats, growth: Floats, quantum: Floats) -> Floats:
+def _quarters(y: Floats, valid: Bools, first: Floats, *, span: Floats, growth: Floats, quantum: Floats) -> Floats:
     """The least growth between neighbouring quarters, as a share of what a steady climb would show."""
     part = np.clip((_TIME - first[:, None]) / (np.maximum(span, 1)[:, None] + 1) * 4, 0, 3).astype(np.intp)
     of_each = np.where(valid & (part == np.arange(4)[:, None, None]), y, np.nan)
@@ -168,8 +168,8 @@ def _line(y: Floats, quantum: Floats) -> _Line:
     rho = np.clip(np.where(power > 1e-12, rho, 0.0), 0.0, 0.8)
     low, high = _interval(pairs, count, n, rho, Z)
     return _Line(
-        valid, n, first, span, slope, np.where(some, low, -np.inf), np.where(some, high, np.inf), offset, noise,
-        _curve(y, valid, first, span),
+        valid, n, first, span=span, slope=slope, slope_low=np.where(some, low, -np.inf), slope_high=np.where(some, high, np.inf), offset=offset, noise=noise,
+        late=_curve(y, valid, first, span),
     )  # fmt: skip
 
 
@@ -203,6 +203,6 @@ def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
         n=n, span=span, slope=slope, slope_low=line.slope_low, slope_high=line.slope_high, slope_ceiling=ceiling,
         noise=np.where(np.isnan(line.noise), np.inf, line.noise), start=line.offset + slope * line.first,
         floor=np.where(np.isnan(floor), line.offset + slope * SLOTS, floor), level=level, late=line.late,
-        step=_quarters(lo, valid, line.first, span, growth, quantum), drawdown=drawdown, behind=behind, still=still,
+        step=_quarters(lo, valid, line.first, span=span, growth=growth, quantum=quantum), drawdown=drawdown, behind=behind, still=still,
         garbage=median_rows(hi - lo), tooth=_tooth(hi, line),
     )  # fmt: skip

@@ -70,8 +70,8 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
                 reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
-        leak, near, asked.is_sure.copy(), asked.is_suspect.copy(), reason, best.copy(), low, high, raw.slope_low.copy(),
-        raw.slope_high.copy(),
+        leak, near, asked.is_sure.copy(), suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
+        slope_high=raw.slope_high.copy(),
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, b
 
 
 def judge_without_load(
-    gates: Gates, width_index: int, clean: Trend, still: Floats, part: Floats, unsure: Floats, beside: WindowContext
+    gates: Gates, width_index: int, clean: Trend, *, still: Floats, part: Floats, unsure: Floats, beside: WindowContext
 ) -> tuple[Passed, Bools]:
     """The same of `clean`, the trend of what the load leaves, and which windows it shows a leak in. `still`: of the raw
     trend. `part`: (rows, 24) what the load explains, whose slope has the error `unsure`."""

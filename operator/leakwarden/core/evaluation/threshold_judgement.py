@@ -116,9 +116,11 @@ def _full(signal: Signal, standard: Standard, points: Points, limit: float | Non
     patience = standard.full_for
     message = f"{_shown(value, limit, unit)}, at its limit for {format_duration(held)}"
     if held >= patience:
-        return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message, value, limit)
+        return Judgement(
+            signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message=message, value=value, limit=limit
+        )
     message += f" of {format_duration(patience)}"
-    return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message, value, limit)
+    return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message=message, value=value, limit=limit)
 
 
 def judge_series(

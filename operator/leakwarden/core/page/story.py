@@ -100,7 +100,12 @@ def tell(report: LeakReport) -> Story:
     if not report.from_cluster:
         # A process that was only watched: nothing is planned, done or verified.
         return Story(
-            "Leaking", Tone.BAD, headline(report), "", (_process(report), _line(status.evidence)), steps(report)
+            "Leaking",
+            Tone.BAD,
+            headline(report),
+            lead="",
+            answers=(_process(report), _line(status.evidence)),
+            steps=steps(report),
         )
     answers = (_pod(report), _line(status.evidence), _done(status), _helped(status))
     said = any(status.message and status.message in answer.detail for answer in answers)

@@ -55,4 +55,4 @@ def _candidate(
 ) -> Candidate:
     assert policy.spec is not None
     led_to_it = Judgement(each.record.signal, pod.verdict, "", each.record.reason)
-    return Candidate(policy, policy.spec, target, pod, led_to_it, action)
+    return Candidate(policy, policy.spec, target, pod=pod, judgement=led_to_it, action=action)

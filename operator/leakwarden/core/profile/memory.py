@@ -97,6 +97,7 @@ def memory_lines(
     capture: Capture,
     origins: Origins,
     ownership: Ownership,
+    *,
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
     modules: frozenset[str] = frozenset(),
@@ -113,7 +114,15 @@ def memory_lines(
     for site in origins.sites(lambda below: not _taking(below)):
         if site.frame.function in named or bookkeeping(site.stack):
             continue
-        line = _kept_here(site, capture, heap, ownership, growing, in_requests, EAGER if eager else SEEN)
+        line = _kept_here(
+            site,
+            capture,
+            heap,
+            ownership=ownership,
+            growing=growing,
+            in_requests=in_requests,
+            least=EAGER if eager else SEEN,
+        )
         if line is not None:
             found.append(line)
     found += _without_team(capture, ownership, heap, modules)
@@ -136,7 +145,7 @@ def _of_kinds(
             here = [
                 line
                 for site in origins.sites(lambda below, through=through: bool(below) and through(below))  # type: ignore[misc]
-                if (line := _held(shape, site, capture, heap, ownership, known))
+                if (line := _held(shape, site, capture, heap=heap, ownership=ownership, known=known))
             ]
             found += [(line.suspect.count, line) for line in here]
             if here:
@@ -145,7 +154,7 @@ def _of_kinds(
 
 
 def _held(
-    shape: Shape, site: HeldSite, capture: Capture, heap: HeapGrowth, ownership: Ownership, known: bool
+    shape: Shape, site: HeldSite, capture: Capture, *, heap: HeapGrowth, ownership: Ownership, known: bool
 ) -> MemoryLine | None:
     # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
     plain = site.sampled >= WELL_SEEN and site.gained > 0
@@ -159,7 +168,7 @@ def _held(
         why.append("the signal grows")
     # A leak that stands still at its limit gains nothing between two captures; what is held is seen well all the same.
     sure = Confidence.MEDIUM if known and site.sampled >= WELL_SEEN else Confidence.LOW
-    suspect = _suspect(shape, site, capture, heap, ownership, sure, why)
+    suspect = _suspect(shape, site, capture, heap=heap, ownership=ownership, sure=sure, why=why)
     if "memory" not in _SIGNALS.get(shape.name, {"memory"}):
         # What it holds is counted by another signal: its part of the heap's growth says nothing of that.
         suspect = replace(suspect, explains=None)
@@ -170,6 +179,7 @@ def _suspect(
     shape: Shape,
     site: HeldSite,
     capture: Capture,
+    *,
     heap: HeapGrowth,
     ownership: Ownership,
     sure: Confidence,
@@ -179,8 +189,8 @@ def _suspect(
     growth = site.gained_objects / capture.seconds if capture.seconds > 0 and site.gained_objects > 0 else None
     grown = max(site.gained, heap.function(site.frame.function).grown)
     return Suspect(
-        shape.name, shape.title, site.frame.function, site.frame.file, site.frame.line, round(site.objects), "objects", growth,
-        sure, tuple(why), shape.why, shape.fix, site.stack[:32], place.callers[:32], explains=heap.share(grown), docs=shape.docs,
+        shape.name, shape.title, site.frame.function, file=site.frame.file, line=site.frame.line, count=round(site.objects), unit="objects", growth_per_s=growth,
+        confidence=sure, reasons=tuple(why), why=shape.why, fix=shape.fix, stack=site.stack[:32], callers=place.callers[:32], explains=heap.share(grown), docs=shape.docs,
     )  # fmt: skip
 
 
@@ -188,6 +198,7 @@ def _kept_here(
     site: HeldSite,
     capture: Capture,
     heap: HeapGrowth,
+    *,
     ownership: Ownership,
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
@@ -219,7 +230,9 @@ def _kept_here(
         why.append(f"this explains {part:.0%} of the growth of the heap")
     sure, reason = _sure(shape, part or 0.0, beyond, load, Watched.of(capture, verdict, series.slows(heap.times)))
     why.append(reason)
-    return MemoryLine(_suspect(shape, site, capture, heap, ownership, sure, why), load, shape.specific)
+    return MemoryLine(
+        _suspect(shape, site, capture, heap=heap, ownership=ownership, sure=sure, why=why), load, shape.specific
+    )
 
 
 def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched) -> tuple[Confidence, str]:
@@ -277,8 +290,8 @@ def _without_team(
         )
         frame = stack[at]
         suspect = Suspect(
-            MEMORY.name, "memory that a library keeps", frame.function, frame.file, frame.line, 0, "objects", None,
-            Confidence.LOW, why, UNKNOWN.why, UNKNOWN.fix, stack[:32], (), explains=heap.share(more), team=False,
+            MEMORY.name, "memory that a library keeps", frame.function, file=frame.file, line=frame.line, count=0, unit="objects", growth_per_s=None,
+            confidence=Confidence.LOW, reasons=why, why=UNKNOWN.why, fix=UNKNOWN.fix, stack=stack[:32], callers=(), explains=heap.share(more), team=False,
         )  # fmt: skip
         found.append(MemoryLine(suspect, serves(stack), False))
     return found

@@ -90,7 +90,10 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
         sums[1] += size
         sums[2] += objects
         sums[3] += sampled(objects, size, profile.period)
-    return [Kept(stack, sums[0], sums[1], sums[2], sums[3], below[stack][1]) for stack, sums in found.items()]
+    return [
+        Kept(stack, sums[0], sums[1], objects=sums[2], sampled=sums[3], below=below[stack][1])
+        for stack, sums in found.items()
+    ]
 
 
 def sampled(objects: int, space: int, period: int) -> float:
@@ -202,10 +205,10 @@ def _site(depth: int, ones: list[Kept]) -> HeldSite:
         heaviest.stack[depth],
         heaviest.stack[depth:],
         sum(one.in_use for one in ones),
-        sum(one.allocated for one in ones),
-        sum(one.objects for one in ones),
-        sum(one.sampled for one in ones),
-        sum(one.newly_in_use for one in ones),
-        sum(one.new_objects for one in ones),
-        heaviest.below,
+        allocated=sum(one.allocated for one in ones),
+        objects=sum(one.objects for one in ones),
+        sampled=sum(one.sampled for one in ones),
+        gained=sum(one.newly_in_use for one in ones),
+        gained_objects=sum(one.new_objects for one in ones),
+        below=heaviest.below,
     )

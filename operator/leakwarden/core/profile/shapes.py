@@ -77,7 +77,7 @@ class Shape:
         return bool(self.acquires) and called(within(function, self.modules), self.acquires)
 
 
-def row(name: str, title: str, why: str, fix: str, docs: str, modules: tuple[str, ...], makes: str, runs: str = "",
+def row(name: str, title: str, why: str, *, fix: str, docs: str, modules: tuple[str, ...], makes: str, runs: str = "",
          holds: frozenset[str] = frozenset(), victim: bool = False, waits: str = "") -> Shape:  # fmt: skip
     """`makes` and `runs`: names apart from each other by spaces."""
     return Shape(

@@ -76,7 +76,12 @@ def explain(
     named = [(line, _suspect(line, grown, capture, _verdict(line, growing), times)) for line in accused]
     named_modules = _modules(accused, ownership)
     memory = memory_lines(
-        capture, origins, ownership, growing | _memory(growing), _requests(accused, ownership), named_modules
+        capture,
+        origins,
+        ownership,
+        growing=growing | _memory(growing),
+        in_requests=_requests(accused, ownership),
+        modules=named_modules,
     )
     found = _ranked(named, memory)
     if not found:
@@ -168,10 +173,10 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     if line.load and shape is not SERVED and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
     return Suspect(
-        shape.name, shape.title, frame.function, frame.file, frame.line, line.count, "goroutines",
-        series.lately / capture.seconds if measured else None, sure, (*why, *line.reasons), shape.why, shape.fix,
-        place.stack[:SHOWN], place.callers[:SHOWN], "" if inner == frame.function else inner,
-        bool(line.module), tuple(sorted(line.labels.items())), explains, shape.docs, line.place is not None,
+        shape.name, shape.title, frame.function, file=frame.file, line=frame.line, count=line.count, unit="goroutines",
+        growth_per_s=series.lately / capture.seconds if measured else None, confidence=sure, reasons=(*why, *line.reasons), why=shape.why, fix=shape.fix,
+        stack=place.stack[:SHOWN], callers=place.callers[:SHOWN], waiting_in="" if inner == frame.function else inner,
+        concluded=bool(line.module), labels=tuple(sorted(line.labels.items())), explains=explains, docs=shape.docs, team=line.place is not None,
     )  # fmt: skip
 
 
@@ -233,7 +238,7 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
 def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Suspect]:
     """Where nothing grew beyond noise: lines of which a little more is kept, so that a slow leak is not passed over."""
     everything = frozenset({"memory", "descriptors", "connections"})
-    lines = memory_lines(capture, origins, ownership, everything, lambda _: False, eager=True)
+    lines = memory_lines(capture, origins, ownership, growing=everything, in_requests=lambda _: False, eager=True)
     grown = [line.suspect for line in lines if line.suspect.team and (line.suspect.explains or 0.0) > 0]
     reason = "no signal is known to grow, and what grew here is hardly more than the profile's own noise"
     return [
@@ -244,5 +249,5 @@ def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Su
 
 def _outside(capture: Capture) -> Suspect:
     why = (f"the process grows; {looked_at(capture)}", "neither goroutines nor the heap grew beyond noise")
-    return Suspect(OFF_HEAP.name, OFF_HEAP.title, "", "", 0, 0, "objects", None, Confidence.LOW, why, OFF_HEAP.why, OFF_HEAP.fix,
-                   (), (), docs=OFF_HEAP.docs, team=False)  # fmt: skip
+    return Suspect(OFF_HEAP.name, OFF_HEAP.title, "", file="", line=0, count=0, unit="objects", growth_per_s=None, confidence=Confidence.LOW, reasons=why, why=OFF_HEAP.why, fix=OFF_HEAP.fix,
+                   stack=(), callers=(), docs=OFF_HEAP.docs, team=False)  # fmt: skip

@@ -51,4 +51,4 @@ def report_of(leak: TrackJudgement, process: str, address: str, evidence: Eviden
         series=series_in_short(track.points),
         evidence=evidence,
     )
-    return LeakReport("", name, "", "", began, spec, status)
+    return LeakReport("", name, "", resource_version="", created=began, spec=spec, status=status)

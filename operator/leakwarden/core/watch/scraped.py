@@ -91,8 +91,8 @@ def read(samples: Iterable[Sample], t: float) -> Scrape:
             if limit is not None:
                 limits[key] = limit
     return Scrape(
-        t, values, limits, _requests(by_name), _first(by_name, CYCLES), _first(by_name, STARTED), left_out,
-        _first(by_name, RESIDENT),
+        t, values, limits, requests=_requests(by_name), cycles=_first(by_name, CYCLES), started=_first(by_name, STARTED), left_out=left_out,
+        resident=_first(by_name, RESIDENT),
     )  # fmt: skip
 
 
