@@ -35,7 +35,8 @@ def said(changes: list[Change]) -> list[tuple[float, int, str]]:
 
 
 def worst(changes: list[Change]) -> int:
-    return max(change.verdict for change in changes)
+    """Of growth: what stays at its limit is full, whether it grew or not, and that is another question."""
+    return max(change.verdict for change in changes if change.reason != "Full")
 
 
 @st.composite
