@@ -37,7 +37,8 @@ class MaintenanceWindow(Model):
 
     RULES = (
         Rule(
-            "self.start != self.end",
+            # Items of a list have no defaults in the schema, so that an apply of the same policy changes nothing.
+            "(has(self.start) ? self.start : '00:00') != (has(self.end) ? self.end : '24:00')",
             "start and end must differ; for a whole day leave out both",
             lambda self: self.start != self.end,
         ),

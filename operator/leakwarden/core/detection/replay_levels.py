@@ -52,7 +52,7 @@ def fullness(life: Sequence[Series], standard: Standard, max_gap: Sequence[Float
     found = []
     for line, own in zip(life, max_gap, strict=True):
         told = np.full(line.t.size, NOT_FULL)
-        if standard.growth and line.limit is not None and line.t.size:
+        if standard.growth and line.limit is not None and line.limit > 0 and line.t.size:
             there = ~np.isnan(line.v)
             held = _held(line, own, life, max_gap, level=FULL * line.limit)
             full = np.where(held >= standard.full_for, FULL_HELD, AT_LIMIT)
