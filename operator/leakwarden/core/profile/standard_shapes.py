@@ -160,39 +160,6 @@ CONTEXT = Shape(
     acquires=("NotifyContext", "Notify"),
     goroutines=("NotifyContext.func",),
 )
-HTTP_SERVER = Shape(
-    "ServerNotShutDown",
-    "a server that is never shut down",
-    "a listener, its port and a goroutine stay until Shutdown or Close",
-    "call server.Shutdown(ctx), or Close, when its owner ends; start one server for the process",
-    docs="https://pkg.go.dev/net/http#Server.Shutdown",
-    modules=("net/http", "net/http/httptest"),
-    acquires=("Server.Serve", "Server.ListenAndServe", "Server.ServeTLS", "NewServer", "NewUnstartedServer"),
-    goroutines=("(*Server).Serve", "(*Server).goServe"),
-    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
-    holds=_DESCRIPTORS,
-)
-LISTENER = Shape(
-    "ListenerNotClosed",
-    "a listener that is never closed",
-    "a port, a descriptor and the goroutine in Accept stay until the listener is closed",
-    "close the listener when its owner ends; that also ends Accept",
-    docs="https://pkg.go.dev/net#Listener",
-    modules=("net",),
-    acquires=("Listen", "ListenTCP", "ListenUnix", "ListenConfig.Listen", "ListenPacket", "ListenUDP"),
-    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
-    holds=_DESCRIPTORS,
-)
-PIPE = Shape(
-    "PipeNotClosed",
-    "an io.Pipe whose other end is gone",
-    "each end waits for the other: a Write until it is read, a Read until it is written to or closed",
-    "close both ends on every path: defer pr.Close() in the reader, pw.CloseWithError(err) in the writer",
-    docs="https://pkg.go.dev/io#Pipe",
-    modules=("io",),
-    acquires=("Pipe",),
-    goroutines=("(*pipe).write", "(*pipe).read"),
-)
 CONTEXT_GOROUTINE = Shape(
     "ContextNeverCancelled",
     "context never cancelled",
