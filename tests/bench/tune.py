@@ -130,12 +130,12 @@ def record(drawings: Sequence[tuple[list[Labelled], float]]) -> Lab:
         note = measure._note
 
         def keep(
-            state: Any, k: int, rows: Ints, raw: Trend, passed: Passed, *rest: Any,
+            state: Any, k: int, rows: Ints, *, raw: Trend, passed: Passed, now: float,
             place: Mapping[tuple[str, float], int] = place, base: Mapping[str, float] = base,
             pending: list[tuple[Trend, ResidualTrend, WindowContext, Passed]] = pending, note: Callable[..., None] = note,
+            **rest: Any,
         ) -> None:  # fmt: skip
-            note(state, k, rows, raw, passed, *rest)
-            now = rest[-1]
+            note(state, k, rows, raw=raw, passed=passed, now=now, **rest)
             raw, left, beside, first = pending[0]
             pending.clear()
             keys = [state.keys[i] for i in rows]
