@@ -246,6 +246,19 @@ def test_files_that_are_kept_are_named_where_descriptors_grow() -> None:
     assert found.headline.startswith("about 12000 objects at main.spool (main.go:18)")
 
 
+def test_what_a_call_needs_for_a_moment_does_not_hide_what_it_keeps() -> None:
+    """To open a connection a driver reads its settings, which is garbage at once and more than the buffers it keeps."""
+    below = "database/sql.(*DB).QueryContext@7"
+    buffers = ["bufio.NewReaderSize@3", "github.com/lib/pq.DialOpen@5", below, "main.oldest@41"]
+    settings = ["strings.(*Replacer).build@3", "github.com/lib/pq.(*Config).fromEnv@5", below, "main.oldest@41"]
+    calm = goroutines((5, SEND))
+    before, after = (heap((kept, kept, buffers), (4 * kept, 0, settings), size=4096) for kept in (1300, 1700))
+    (found,) = between(calm, calm, before, after)
+    assert (found.shape, found.function, found.line) == ("RowsNotClosed", "main.oldest", 41)
+    churned = heap((5300, 1300, buffers), size=4096), heap((6700, 1700, buffers), size=4096)
+    assert between(calm, calm, *churned) == []
+
+
 def test_files_that_are_closed_or_were_opened_at_start_are_not_named() -> None:
     opened = ["os.newFile@1", "os.OpenFile@2", "main.spool@18"]
     calm = goroutines((5, SEND))
