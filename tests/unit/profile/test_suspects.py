@@ -259,6 +259,56 @@ def test_what_a_call_needs_for_a_moment_does_not_hide_what_it_keeps() -> None:
     assert between(calm, calm, *churned) == []
 
 
+def test_a_file_that_no_sample_shows_is_told_by_what_was_made_for_it_where_descriptors_grow() -> None:
+    buffer = ["bufio.NewWriterSize@3", "main.spool@59"]
+    calm = goroutines((5, SEND))
+    kept = heap((60, 60, buffer), size=8192), heap((360, 360, buffer), size=8192)
+    (found,) = between(calm, calm, *kept, growing="descriptors")
+    assert (found.shape, found.function) == ("OpenedHereAndKept", "main.spool")
+    assert "lose what is opened here" in found.fix
+    (found,) = between(calm, calm, *kept, growing="memory")
+    assert found.shape == "MemoryKept"
+
+
+def test_where_goroutines_hold_the_descriptors_that_grow_kept_memory_is_no_file() -> None:
+    buffer = ["bufio.NewWriterSize@3", "main.spool@59"]
+    kept = heap((60, 60, buffer), size=8192), heap((360, 360, buffer), size=8192)
+    waiting = [goroutines((count, ["internal/poll.runtime_pollWait@1", "main.poll@8"])) for count in (100, 400)]
+    found = between(*waiting, *kept, growing="descriptors")
+    assert {one.shape for one in found} == {"CallWithoutDeadline", "MemoryKept"}
+
+
+ACCEPT = [
+    "internal/poll.runtime_pollWait@1", "internal/poll.(*FD).Accept@2", "net.(*TCPListener).Accept@5",
+]  # fmt: skip
+
+
+def test_a_loop_of_the_teams_that_accepts_waits_for_its_listener_and_not_for_a_call() -> None:
+    (found,) = between(goroutines((100, [*ACCEPT, "main.accept@41"])), goroutines((300, [*ACCEPT, "main.accept@41"])))
+    assert (found.shape, found.function, found.line) == ("ListenerNotClosed", "main.accept", 41)
+
+
+@pytest.mark.parametrize("package", ["net/http.(*http2", "net/http/internal/http2.(*", "golang.org/x/net/http2.(*"])
+def test_more_http2_connections_are_more_transports_since_streams_share_one(package: str) -> None:
+    dials = ["net/http.(*Transport).roundTrip@9", "net/http.(*Client).do@8", "main.quote@35"]
+    loop = [
+        "internal/poll.runtime_pollWait@1",
+        f"{package}clientConnReadLoop).run@9",
+        f"{package}ClientConn).readLoop@8",
+    ]
+    (found,) = between(goroutines((100, loop)), goroutines((300, loop)), heap((3000, 3000, dials)))
+    assert (found.shape, found.function) == ("TransportPerRequest", "main.quote")
+
+
+def test_a_loop_that_reads_what_a_library_keeps_is_of_the_librarys_kind() -> None:
+    reads = ["internal/poll.runtime_pollWait@1", "github.com/fsnotify/fsnotify.(*inotify).readEvents@368"]
+    follows = ["runtime.selectgo@1", "main.follow@60"]
+    (found,) = between(goroutines((100, reads), (100, follows)), goroutines((300, reads), (300, follows)))
+    assert (found.shape, found.function, found.line) == ("WatcherNotClosed", "main.follow", 60)
+    apart = between(goroutines((100, reads), (100, follows)), goroutines((300, reads), (200, follows)))
+    assert {one.shape for one in apart} == {"WatcherNotClosed", "SelectNeverWoken"}
+
+
 def test_files_that_are_closed_or_were_opened_at_start_are_not_named() -> None:
     opened = ["os.newFile@1", "os.OpenFile@2", "main.spool@18"]
     calm = goroutines((5, SEND))
