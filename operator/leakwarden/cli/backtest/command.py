@@ -116,8 +116,9 @@ def run(args: argparse.Namespace) -> int:
     if not recording.series and not recording.skipped and not recording.empty:
         return fail(COMMAND, f"{args.series}: holds no series that can be replayed")
     series = recording.series
-    for unseen in blind_spots(policy.spec) if policy is not None and policy.spec is not None else ():
-        say(COMMAND, f"{policy.name or 'the policy'} does not see {unseen}")
+    if policy is not None and policy.spec is not None:
+        for unseen in blind_spots(policy.spec):
+            say(COMMAND, f"{policy.name or 'the policy'} does not see {unseen}")
     if args.prometheus is None and policy is not None:
         _tell_strangers(series, policy)
     try:
