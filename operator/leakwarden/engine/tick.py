@@ -28,6 +28,7 @@ from leakwarden.engine.defects import Defects
 from leakwarden.engine.executor import Executor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.inspection import Inspection
+from leakwarden.engine.outcomes import Outcomes
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Cluster, DescriptorReader, Profiler, Recorder
 from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
@@ -79,6 +80,7 @@ class Engine:
     _inspection: Inspection = field(init=False)
     _executor: Executor = field(init=False)
     _scale_in: ScaleIn = field(init=False)
+    _outcomes: Outcomes = field(init=False)
     _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     _failing_since: float | None = None  # since when no tick came to its end, epoch s
@@ -113,6 +115,7 @@ class Engine:
             look=self._look,
             rights=self._rights,
         )
+        self._outcomes = Outcomes(self.reader, self.clock, self.defects)
         self._publisher = Publisher(
             self.policies, self.cluster, self.recorder, self.clock, self._rights, defects=self.defects
         )
@@ -126,6 +129,7 @@ class Engine:
     async def end(self) -> None:
         """To be called when this process ticks no more: what goes on beside the ticks is given up."""
         await self._capture.end()
+        await self._outcomes.end()
 
     async def tick(self) -> Tick:
         """Every step is contained by policy, workload or report. What is raised nevertheless is a defect of a step itself;
@@ -287,6 +291,8 @@ class Engine:
         if not self.ending:
             with self.defects.contained("taken back"):
                 await self._scale_in.all(drafts, facts, returns)
+        with self.defects.contained("compared"):
+            await self._outcomes.one(drafts, facts, begins=not self.ending)
 
     async def _tell(self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
         silences_read = self.guard_context is not None and self.guard_context.reads_silences

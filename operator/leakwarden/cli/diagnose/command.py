@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--proxy",
         required=True,
-        choices=["ingress-nginx", "istio", "envoy", "application"],
+        choices=["ingress-nginx", "istio", "envoy", "envoy-gateway", "application"],
         help="whose metrics have the errors",
     )
     parser.add_argument("--route", required=True, metavar="NAME", help="the Ingress, called workload, cluster or job")

@@ -21,7 +21,7 @@ def essence(status: LeakReportStatus) -> object:
         verdict.verdict if verdict is not None else "",
         [(guard.guard, guard.passed, guard.reason) for guard in status.guards],
         (plan.action, plan.step) if plan is not None else None,
-        (verification.since, verification.new_pods) if verification is not None else None,
+        (verification.since, verification.new_pods, verification.outcome is None) if verification is not None else None,
         status.calm_since is None,
         status.model_dump(exclude=_MOVING),
     )

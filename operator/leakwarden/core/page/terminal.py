@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakwarden.api.v1alpha1.leakreport import Measurement
+from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.text import printable
-from leakwarden.core.page import chart, figures
+from leakwarden.core.page import chart, figures, outcome
 from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
@@ -207,6 +208,14 @@ def _comparison(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
         if measured is not None:
             yield from _row(f"  {name}", _measured(measured, unit), look)
     yield from _wrap(found.message, look, 2)
+    if found.outcome is not None:
+        yield from _outcome(found.outcome, look)
+
+
+def _outcome(found: OutcomeTable, look: TerminalStyle) -> Iterator[str]:
+    yield ""
+    for line in outcome.lines(found, look.width - 2):
+        yield f"  {printable(line)}"
 
 
 def _measured(measured: Measurement, unit: str) -> str:
