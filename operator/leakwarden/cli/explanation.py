@@ -10,7 +10,7 @@ from leakwarden.cli.liveness import Liveness, OperatorState, age
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.text import printable
-from leakwarden.core.page import outcome
+from leakwarden.core.page import cause, outcome
 
 LEAK_VERDICTS = ("Leaking", "Exhausting")
 _OF_THE_WORKLOAD = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # fields of WorkloadStatus that are shown
@@ -160,4 +160,6 @@ def _action_lines(report: LeakReport) -> list[str]:
         for action in report.status.actions
     ]
     measured = report.status.verification.outcome if report.status.verification else None
-    return told + ([f"    {line}" for line in outcome.lines(measured, 96)] if measured is not None else [])
+    told += [f"    {line}" for line in outcome.lines(measured, 96)] if measured is not None else []
+    why = report.status.cause
+    return told + ([f"  errors: {line}" for line in cause.lines(why, 96)] if why is not None else [])

@@ -16,10 +16,11 @@ import pytest
 
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.diagnose import command
-from leakwarden.cli.diagnose.reading import CALLS, CPU
 from leakwarden.core.correlation.causes import Cause
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.presets import PRESETS
+from leakwarden.core.correlation.remembered import CALLS, CPU
+from leakwarden.core.correlation.traffic import of_pods
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
 from tests.correlation.drawing import CAUSES, STEP, episode, quiet
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
@@ -30,6 +31,7 @@ PRESET = PRESETS["ingress-nginx"]
 
 
 def query(template: str) -> str:
+    template = of_pods(template, "pod", "checkout-.*")
     return render(template, matchers='namespace="shop"', bucket=BUCKET, max_age=300.0, labels=Labels())
 
 

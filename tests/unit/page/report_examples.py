@@ -191,6 +191,20 @@ def unmeasured() -> dict[str, Any]:
     return body
 
 
+def explained() -> dict[str, Any]:
+    """Users got errors, and the cause is told."""
+    body = full()
+    body["status"]["cause"] = {
+        "kind": "Exhaustion", "confidence": "Clear", "message": "clearly Exhaustion: a pod's descriptors were used up",
+        "measuredAt": "2026-11-24T05:10:00Z", "counted": "at the proxy, route checkout",
+        "facts": ["a pod's descriptors or connection pool were used up in 96% of the bad moments", SCRIPT],
+        "unknown": ["when the pods' processes began"], "pods": ["checkout-1: its descriptors were at 100% of the limit"],
+        "logs": {"counts": [{"kind": "TooManyOpenFiles", "count": 41}], "message": "looked at checkout-1: 812 lines",
+                 "lines": ["accept4: too many open files; retrying in 1s token=[cut]", "\x1b[31m" + SCRIPT]},
+    }  # fmt: skip
+    return body
+
+
 def crowded() -> dict[str, Any]:
     """As many actions as an episode may have, the newest first."""
     body = full()
@@ -217,6 +231,7 @@ EXAMPLES = {
     "pool": pool,
     "memory": memory,
     "crowded": crowded,
+    "explained": explained,
     "measured": measured,
     "unmeasured": unmeasured,
 }

@@ -247,3 +247,10 @@ def test_what_users_had_before_and_after_is_a_table_of_the_page() -> None:
     assert "P99" in text
     assert "waits for a pool connection, per second: NoSeries" in text
     assert "does not remember what was" in page(example("unmeasured"))
+
+
+def test_why_users_got_errors_is_a_section_of_the_page() -> None:
+    text = page(example("explained"))
+    assert "<h2>Why users got errors</h2>" in text
+    assert "TooManyOpenFiles: 41 lines" in text
+    assert "Why users got errors" not in page(example("full"))

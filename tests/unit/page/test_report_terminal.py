@@ -93,3 +93,10 @@ def test_what_users_had_before_and_after_stands_in_a_table_with_what_was_not_mea
 def test_why_it_was_not_read_is_said() -> None:
     told = " ".join(screen(example("unmeasured"), PLAIN).split())
     assert "were not read: the source kubelet does not remember what was" in told
+
+
+def test_why_users_got_errors_stands_with_what_was_seen_and_what_was_not_read() -> None:
+    told = " ".join(screen(example("explained"), PLAIN).split())
+    assert "Exhaustion (Clear): clearly Exhaustion" in told
+    assert "log, TooManyOpenFiles: 41 lines" in told
+    assert "not read: when the pods' processes began" in told

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from leakwarden.api.v1alpha1.cause import CauseStatus
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.api.v1alpha1.schema import LenientModel, rules
@@ -206,6 +207,10 @@ class LeakReportStatus(LenientModel):
     )
     evidence: EvidenceStatus | None = Field(default=None, description="What the pod's profiles say.")
     verification: VerificationStatus | None = Field(default=None, description="Whether the action helped.")
+    cause: CauseStatus | None = Field(
+        default=None,
+        description="Why users got errors meanwhile, where a signal with role Symptom was above its threshold.",
+    )
     exhausting_at: str | None = Field(
         default=None, json_schema_extra={"format": "date-time"}, description="When it was first judged Exhausting."
     )

@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import Measurement
 from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.text import printable
-from leakwarden.core.page import chart, figures, outcome
+from leakwarden.core.page import cause, chart, figures, outcome
 from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
@@ -45,6 +45,7 @@ def screen(report: LeakReport, look: TerminalStyle) -> str:
         *_course(report, story, look),
         *_suspects(report, look),
         *_comparison(report, look),
+        *_cause(report, look),
         *_guards(report, look),
         *_steps(story, look),
     ]
@@ -210,6 +211,14 @@ def _comparison(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
     yield from _wrap(found.message, look, 2)
     if found.outcome is not None:
         yield from _outcome(found.outcome, look)
+
+
+def _cause(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
+    found = report.status.cause
+    if found is not None:
+        yield from _title(cause.TITLE, look)
+        for line in cause.lines(found, look.width - 2):
+            yield f"  {printable(line)}"
 
 
 def _outcome(found: OutcomeTable, look: TerminalStyle) -> Iterator[str]:
