@@ -151,26 +151,6 @@ PIPE = Shape(
     goroutines=("(*pipe).write", "(*pipe).read"),
 )
 CONTEXT = Shape(
-    "SignalContextNotStopped",
-    "signal.NotifyContext without its stop",
-    "the registration for signals and a goroutine stay until stop is called or the parent context ends",
-    "defer stop() right after signal.NotifyContext; call it once at start, not for each request",
-    docs="https://pkg.go.dev/os/signal#NotifyContext",
-    modules=("os/signal",),
-    acquires=("NotifyContext", "Notify"),
-    goroutines=("NotifyContext.func",),
-)
-CONTEXT_GOROUTINE = Shape(
-    "ContextNeverCancelled",
-    "context never cancelled",
-    "a context derived from one of another type has a goroutine that waits until one of the two ends",
-    "defer cancel() right after WithCancel, WithTimeout or WithDeadline",
-    docs="https://pkg.go.dev/context#WithCancel",
-    modules=("context",),
-    acquires=_CONTEXTS,
-    goroutines=("propagateCancel",),
-)
-CONTEXT = Shape(
     "ContextNeverCancelled",
     "context never cancelled",
     "a context derived from a long-lived one stays registered there, and a wait for its end never ends",
