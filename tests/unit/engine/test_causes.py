@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from leakwarden.api.v1alpha1.cause import CauseStatus, Confidence
+from leakwarden.core.episodes.cause import LOOKBACK
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod
-from leakwarden.engine.causes import LOOKBACK
 from leakwarden.engine.ports import LogTail
 from tests.builders import DESCRIPTORS, enforcing, points
 from tests.unit.engine.engine_world import FakeMetrics, World
