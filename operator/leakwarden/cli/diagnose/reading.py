@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from leakwarden.adapters.prometheus.client import PrometheusSource
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
@@ -10,7 +11,7 @@ from leakwarden.cli.errors import CommandFailed
 from leakwarden.core.correlation import remembered
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.presets import ProxyPreset
-from leakwarden.core.model.readings import QueryFailed
+from leakwarden.core.model.readings import Answer, QueryFailed
 from leakwarden.core.promql import literal_regex
 
 
@@ -23,13 +24,14 @@ class Asked:
     """Whose episode: `route` as the preset's label names it, pods of `namespace` whose names begin with `prefix`, from
     `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
 
-    preset: ProxyPreset
+    preset: ProxyPreset | None  # None: the requests are those of `access_log`
     route: str
     namespace: str
     prefix: str
     since: float
     until: float
     timeout: float | None
+    access_log: Mapping[str, Answer] = field(default_factory=dict)
 
     @property
     def step(self) -> float:
@@ -38,26 +40,31 @@ class Asked:
 
 async def read(endpoint: Endpoint, asked: Asked) -> tuple[Episode, list[str]]:
     """The episode, and which queries failed, in words. Raises NothingRemembered."""
+    preset, step = asked.preset, asked.step
     wanted = remembered.Asked(
-        asked.preset.errors(asked.route, asked.step),
-        asked.preset.p99(asked.route, asked.step),
+        preset.errors(asked.route, step) if preset is not None else "",
+        preset.p99(asked.route, step) if preset is not None else "",
         asked.namespace,
         pods=literal_regex(asked.prefix) + ".*",
         since=asked.since,
         until=asked.until,
         timeout=asked.timeout,
     )
-    source = PrometheusSource(endpoint, bucket=asked.step)
+    source = PrometheusSource(endpoint, bucket=step)
+    queries = [query for query in remembered.queries(wanted) if query.key not in asked.access_log]
     try:
-        answers = await source.read(remembered.queries(wanted), asked.since, asked.until, asked.step)
+        answers = {**await source.read(queries, asked.since, asked.until, step), **asked.access_log}
     finally:
         await source.close()
     codes = answers.get(remembered.ERRORS)
     if isinstance(codes, QueryFailed):
         raise NothingRemembered(f"{endpoint.url}: {codes.message}")
     found = remembered.episode(wanted, answers)
+    if found is None and preset is None:
+        raise NothingRemembered(f"--access-log: no request to {asked.route!r} in this time")
     if found is None:
+        assert preset is not None
         raise NothingRemembered(
-            f"{endpoint.url}: no {asked.preset.requests} with {asked.preset.route}={asked.route!r} in this time"
+            f"{endpoint.url}: no {preset.requests} with {preset.route}={asked.route!r} in this time"
         )
     return found, remembered.failures(answers)

@@ -19,8 +19,8 @@ from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT
 
 MOMENTS = 240  # of an episode
 LEAST_STEP = 15.0  # s
-ERRORS = "proxy/errors"
-_P99, _START, _CPU, _CALLS = "proxy/p99", "context/start", "diagnose/cpu", "diagnose/calls"
+ERRORS, P99 = "proxy/errors", "proxy/p99"
+_START, _CPU, _CALLS = "context/start", "diagnose/cpu", "diagnose/calls"
 _KINDS = (
     SignalType.DESCRIPTORS, SignalType.DB_POOL, SignalType.GOROUTINES, SignalType.LATENCY_P99, SignalType.HTTP_ERRORS,
 )  # fmt: skip
@@ -75,7 +75,7 @@ def queries(asked: Asked) -> list[Query]:
 
     return [
         Query(ERRORS, asked.errors, None, within, confined=True),
-        Query(_P99, asked.p99, None, within, confined=True),
+        Query(P99, asked.p99, None, within, confined=True),
         *(of_mine(_key(kind), CATALOGUE[kind].value, CATALOGUE[kind].limit) for kind in _KINDS),
         of_mine(_START, CONTEXT["start"]),
         of_mine(_CPU, CPU),
@@ -108,7 +108,7 @@ def _episode(asked: Asked, by_code: Mapping[str, Points], answers: Mapping[str, 
         requests=requests,
         errors={code: rate for code, rate in rates.items() if code >= 500},
         pods=[_pod(mine, name) for name in mine.names],
-        proxy_p99=_worst([_at(points, t) for points in _series(answers.get(_P99)).values()]),
+        proxy_p99=_worst([_at(points, t) for points in _series(answers.get(P99)).values()]),
         own_p99=_worst(mine.all(_key(SignalType.LATENCY_P99))),
         dependency_p99=_worst(mine.all(_CALLS)),
         own_errors=_worst(mine.all(_key(SignalType.HTTP_ERRORS))),
