@@ -151,6 +151,7 @@ async def _operate(settings: Settings) -> int:
             clock=time.time,
             profiler=evidence.profiler,
             descriptor_reader=evidence.reader,
+            log_reader=evidence.logs,
         )
         runner = Runner(engine, telemetry, settings.interval)
 

@@ -74,6 +74,8 @@ class Settings(BaseModel):
     """The image that looks into pods, which holds Python and this package; empty: no pod is looked into."""
     evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)
     """Time from the addition of the reader's container to its answer."""
+    evidence_logs: bool = False
+    """Whether the ends of pods' logs are looked at for known errors, where a policy asks for it."""
     evidence_directory: Path | None = None
     """The directory where raw profiles are kept; profiles go to a directory, to a bucket, or nowhere."""
     evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)

@@ -264,6 +264,22 @@ class DescriptorReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The last lines of a container's log, or why there are none: `trouble` in words for people."""
+
+    lines: Sequence[str] = ()
+    trouble: str = ""
+
+
+class LogReader(Protocol):
+    """Reads the end of a pod's log."""
+
+    async def tail(self, pod: Pod, since: float) -> LogTail:
+        """What the pod's main container wrote in the last `since` s, bounded in bytes, lines and time. Never raises."""
+        ...
+
+
 class Recorder(Protocol):
     async def announce(self, announcements: Sequence[Announcement]) -> None:
         """Record Events; like ones become a series. Never raises: a lost Event must not stop a tick."""
