@@ -193,7 +193,7 @@ def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> D
         return replace(decision, skips=(gone,))
     judged = {pod.pod.uid: pod for pod in candidate.target.pods}
     pods = tuple(
-        replace(judged[uid], pod=pod) if uid in judged else PodEvaluation(pod, Verdict.UNKNOWN, None, None, ())
+        judged[uid].of_pod(pod) if uid in judged else PodEvaluation(pod, Verdict.UNKNOWN, None, None, ())
         for uid, pod in now.items()
         if not pod.terminating
     )
