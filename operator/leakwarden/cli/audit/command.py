@@ -126,9 +126,8 @@ def run(args: argparse.Namespace) -> int:
     _write(_rendered(result, api or args.output, fail_on, texts))
     if result.problems:
         return UNREAD
-    if not result.audited:
+    if not result.workloads:
         _say([f"no workload in {' '.join(paths) or 'the cluster'}: nothing was audited"])
-        return CLEAN
     return FINDINGS if fail_on is not None and result.at_least(fail_on) else CLEAN  # type: ignore[arg-type]
 
 
