@@ -18,12 +18,12 @@ import msgspec
 from leakwarden.adapters.cluster import beside
 from leakwarden.cli.audit.files import Document, DocumentPlace
 from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
-from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, running, to_workload
+from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, to_workload
 from leakwarden.core.audit import objects
 from leakwarden.core.audit.checks import found
-from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.findings import Check, Defect, Finding
 from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.neighbours import placed
 from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.model.workload import Disruption, Workload
 
@@ -176,19 +176,8 @@ def workloads(documents: Sequence[Document]) -> tuple[list[DescribedObject], lis
 
 
 def _scaled(each: DescribedObject, workload: Workload, related: Related, budgets_known: bool) -> DescribedObject:
-    if related.scalers and workload.kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout"):
-        workload = running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
-    disruptions = tuple(
-        Disruption(workload.namespace, budget.identity.name, allowed(budget, workload.replicas))
-        for budget in related.budgets
-    )
-    return dataclasses.replace(
-        each,
-        workload=workload,
-        related=related,
-        # One that is not here may still be in the cluster, so none at all means not known.
-        disruptions=disruptions if disruptions or budgets_known else None,
-    )
+    workload, disruptions = placed(workload, related, budgets_known)
+    return dataclasses.replace(each, workload=workload, related=related, disruptions=disruptions)
 
 
 def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...]]:
