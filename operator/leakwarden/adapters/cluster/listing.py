@@ -44,7 +44,7 @@ CONFIGURATION = (("api/v1", "configmaps", "ConfigMap"),)
 class ObjectList:
     """The objects of one kind. `why` says in words why not all of them are here; empty where they are.
 
-    `denied`: the right to list them is missing.
+    It follows the kind in a sentence. `denied`: the right to list them is missing.
     """
 
     kind: str
@@ -75,10 +75,10 @@ async def _pages(session: Session, path: str, found: ObjectList) -> None:
             return
         if reply.status in (401, 403):
             found.denied = True
-            found.why = f"{found.kind}s may not be read (the right to list them is missing)"
+            found.why = "may not be read (the right to list them is missing)"
             return
         if not reply.ok:
-            found.why = f"{found.kind}s could not be read (the API server answered {reply.status})"
+            found.why = f"could not be read (the API server answered {reply.status})"
             return
         page = json.loads(reply.body)
         found.items += _own(page, found.kind)

@@ -43,6 +43,7 @@ def _reached(asking: Coroutine[Any, Any, T]) -> T:
 
 async def _served_report(args: argparse.Namespace) -> ReportApi:
     from leakwarden.adapters.cluster import Session, listing
+    from leakwarden.core.audit.policy_report import NEWEST_FIRST
 
     session = await Session.open(args.kubeconfig, args.context)
     try:
@@ -52,7 +53,7 @@ async def _served_report(args: argparse.Namespace) -> ReportApi:
     if why:
         raise ConfigurationError(f"{why}; -o openreport prints for openreports.io without asking")
     if api is None:
-        wanted = " nor ".join(f"{each.kind} of {each.version}" for each in listing.NEWEST_FIRST)
+        wanted = " nor ".join(f"{each.kind} of {each.version}" for each in NEWEST_FIRST)
         raise ConfigurationError(
             f"the cluster serves neither {wanted}: install the CRDs of one of them, or choose another format by -o"
         )
@@ -61,6 +62,7 @@ async def _served_report(args: argparse.Namespace) -> ReportApi:
 
 async def _documents(args: argparse.Namespace, problems: list[str]) -> list[Document]:
     from leakwarden.adapters.cluster import Session, listing
+    from leakwarden.core.audit.neighbours import several
 
     session = await Session.open(args.kubeconfig, args.context)
     try:
@@ -69,7 +71,9 @@ async def _documents(args: argparse.Namespace, problems: list[str]) -> list[Docu
         for where in (*listing.WORKLOADS, *listing.NEIGHBOURS, *listing.CONFIGURATION):
             read = await listing.objects(session, where, (namespace,))
             if read.why:
-                problems.append(f"cluster: {read.why}{', so they are unknown' if read.denied else ''}")
+                problems.append(
+                    f"cluster: {several(read.kind)} {read.why}{', so they are unknown' if read.denied else ''}"
+                )
             found += [
                 Document(DocumentPlace(f"cluster/{read.kind}", number, 1), item)
                 for number, item in enumerate(read.items, 1)

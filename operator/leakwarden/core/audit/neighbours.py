@@ -43,6 +43,19 @@ class Neighbours:
         return landscape.relate()[0]
 
 
+def several(kind: str) -> str:
+    """Ingresses, Services."""
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def unread_in_words(unread: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each reason, with the kinds that could not be read for it."""
+    kinds: dict[str, list[str]] = {}
+    for kind, why in unread.items():
+        kinds.setdefault(why, []).append(several(kind))
+    return tuple(f"{', '.join(each)} {why}" for why, each in kinds.items())
+
+
 def placed(workload: Workload, related: Related, budgets_known: bool) -> tuple[Workload, tuple[Disruption, ...] | None]:
     """The workload with as many pods as an autoscaler leaves it at the least, and what its budgets allow then.
 
