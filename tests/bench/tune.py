@@ -119,7 +119,7 @@ def record(drawings: Sequence[tuple[list[Labelled], float]]) -> Lab:
         pending: list[tuple[Trend, ResidualTrend, WindowContext, Passed]] = []
 
         def ask(
-            gates: Gates, k: int, raw: Trend, left: ResidualTrend, beside: WindowContext,
+            gates: Gates, k: int, raw: Trend, left: ResidualTrend, beside: WindowContext, *,
             pending: list[tuple[Trend, ResidualTrend, WindowContext, Passed]] = pending,
         ) -> Passed:  # fmt: skip
             passed = judge_windows(gates, k, raw, left, beside)

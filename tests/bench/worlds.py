@@ -141,8 +141,10 @@ class _World:
                 healthy = level / float(level.max()) * top * rng.uniform(0.93, 1.07)
                 healthy = healthy * np.exp(c.noise(c.log(0.02, 2), c.within(0.002, 0.03)))
                 leaks = leak is not None and (only is None or only == pod)
-                self._life(pod, number, (begin, end), healthy, leak if leaks else None, hidden, collector, grain,
-                           load * requests if self.known_rate else None)  # fmt: skip
+                self._life(
+                    pod, number, (begin, end), healthy=healthy, leak=leak if leaks else None, hidden=hidden,
+                    collector=collector, grain=grain, rate=load * requests if self.known_rate else None,
+                )  # fmt: skip
 
     def _scaling(self) -> Floats:
         """The share of the load that one pod has while replicas come and go."""
@@ -219,7 +221,7 @@ class _World:
         return kind, life, onset, int(self.rng.integers(0, 2**31))
 
     def _life(
-        self, pod: int, number: int, span: tuple[int, int], healthy: Floats, leak: tuple[str, float, float, int] | None,
+        self, pod: int, number: int, span: tuple[int, int], *, healthy: Floats, leak: tuple[str, float, float, int] | None,
         hidden: bool, collector: str, grain: float, rate: Floats | None,
     ) -> None:  # fmt: skip
         begin, end = span
@@ -237,10 +239,10 @@ class _World:
         gc = None
         if collector:
             level, gc = self._collected(level, collector)
-        self._record(pod, number, (begin, end), level, onset, gc, grain, rate)
+        self._record(pod, number, (begin, end), level, onset=onset, gc=gc, grain=grain, rate=rate)
 
     def _record(
-        self, pod: int, number: int, span: tuple[int, int], level: Floats, onset: float | None, gc: Floats | None,
+        self, pod: int, number: int, span: tuple[int, int], level: Floats, *, onset: float | None, gc: Floats | None,
         grain: float, rate: Floats | None,
     ) -> None:  # fmt: skip
         begin, end = span

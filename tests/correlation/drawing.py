@@ -208,7 +208,7 @@ def _observed(w: World, missing: float) -> Episode:
         code: random.poisson(np.maximum(rates, 0) * STEP).astype(np.float64) / STEP for code, rates in errors.items()
     }
     p99 = latency * np.exp(2.33 * spread)
-    pods = [_pod(w, n, descriptors[n], pool[n], held, busy) for n in range(w.pods)]
+    pods = [_pod(w, n, descriptors=descriptors[n], pool=pool[n], held=held, busy=busy) for n in range(w.pods)]
     logs = {kind: int(random.integers(5, 500)) for kind in w.logs} if random.uniform() < 0.5 else None
     found = Episode(
         t=(BEGAN + STEP * np.arange(MOMENTS)).astype(np.float64), requests=served, errors=errors, pods=pods,
@@ -226,7 +226,7 @@ def _share_beyond(median: Line, limit: float, spread: Line) -> Line:
     return np.where(z > 3.2, 0.0, found)
 
 
-def _pod(w: World, n: int, descriptors: Line, pool: Line, held: Line, busy: Line) -> PodReadings:
+def _pod(w: World, n: int, *, descriptors: Line, pool: Line, held: Line, busy: Line) -> PodReadings:
     random = w.random
     started = [start for pod, start in w.starts if pod == n]
     return PodReadings(

@@ -15,7 +15,8 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
     """The URL of its metrics."""
     app = web.Application()
     app.router.add_get("/metrics", handler)
-    runner = web.AppRunner(app)
+    # Handlers that never answer end with their client, so that a test does not wait for them.
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

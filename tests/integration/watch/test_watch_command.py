@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "leaky"
 
-pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="needs Go to build examples/leaky")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("go") is None, reason="needs Go to build examples/leaky"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def test_the_same_seed_draws_the_same_worlds_and_another_does_not() -> None:
     assert not all(np.array_equal(a.series.v, b.series.v) for a, b in zip(one, other, strict=False))
 
 
+@pytest.mark.slow
 def test_each_word_of_the_grammar_is_drawn_and_each_group_can_be_left_out() -> None:
     traces = [trace for scale in SCALES for trace in draw(5, 120, scale)]
     used = {part for trace in traces for part in trace.parts}
@@ -60,6 +61,7 @@ def test_a_leak_is_nothing_before_its_onset_and_a_whole_after_its_life(name: str
     assert np.all(np.diff(leaked) >= 0) or name == "partly_reaped"
 
 
+@pytest.mark.slow
 def test_smoke_the_bench_tells_most_fast_leaks_and_hardly_a_healthy_world() -> None:
     """Not a figure, but a floor under it: 25 worlds of hours, as they are drawn. Two of them fill a page cache in a
     straight line, with jobs on top that look like garbage; they are told, which is wrong."""

@@ -14,6 +14,8 @@ from leakwarden.core.detection.replay import Change, replay
 from leakwarden.core.signals.criteria import Standard
 from tests.unit.detection.test_verdict_properties import BEGIN, series
 
+pytestmark = pytest.mark.slow
+
 STEP = 1200.0  # s; days need no minutes
 HOURS = np.arange(0, 24 * 21, STEP / 3600)
 MORNINGS = 0.5 - 0.5 * np.cos(2 * np.pi * HOURS / 24)

@@ -64,7 +64,7 @@ def test_a_cause_that_was_found_holds_for_as_long_as_so_many_are_above() -> None
     offsets=st.lists(st.floats(0, 200), min_size=12, max_size=12), seed=st.integers(0, 2**16),
 )  # fmt: skip
 def test_any_step_that_half_of_the_pods_take_together_is_found(
-    pods: int, low: float, noise: float, first: float, offsets: list[float], seed: int
+    *, pods: int, low: float, noise: float, first: float, offsets: list[float], seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     courses = []

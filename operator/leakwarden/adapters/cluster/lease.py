@@ -79,7 +79,7 @@ class LeaseElection:
         *,
         clock: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = random.random,  # noqa: S311  (spreads renewals, guards nothing)
     ) -> None:
         self.fence = Fence(clock)
         self.leading = asyncio.Event()
