@@ -53,6 +53,10 @@ class Settings(BaseModel):
     """The least severe lines that are logged."""
     log_format: Literal["json", "text"] = "json"
     """One JSON object a line, or text for people."""
+    audit_neighbours: bool = True
+    """Whether the audit reads what stands beside workloads: Services, autoscalers, budgets, routes, monitors, claims."""
+    audit_policy_reports: bool = False
+    """Whether the audit's result is also written as PolicyReports, where the cluster serves their API."""
     kubelet_enabled: bool = True
     """Whether the kubelets may be read, which is the default source where no Prometheus is configured."""
     kubelet_insecure_skip_verify: bool = True
