@@ -61,7 +61,7 @@ class Auditor:
                 outcomes[workload.uid] = _outcome(
                     workload, policy.spec.audit, seen.answers if seen and calls else (), today
                 )
-            except Exception:  # a defect that one Deployment brings to light must not stop the others
+            except Exception:  # a defect met at one Deployment must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
         return outcomes
 
@@ -74,7 +74,7 @@ class Auditor:
             return
         calls = endpoint_targets(workload, snapshot.pods_by_workload.get(workload.uid, ()))
         if not calls:
-            return  # nothing serves yet; asked again by the next tick
+            return  # nothing serves yet; the next tick calls again
         answers: list[EndpointAnswer] = await asyncio.gather(
             *(self.endpoints.call(target.pod, target.port, target.path, target.scheme) for target in calls)
         )

@@ -19,7 +19,7 @@ from leakwarden.core.model.workload import (
     Spread,
 )
 
-# What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
+# The Go runtime's settings of memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 _QUANTITY = re.compile(
     r"^([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?$", re.ASCII
@@ -29,10 +29,10 @@ _FACTOR = {
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
 }  # fmt: skip
 
-# A probe's command is compared with another's and shown to nobody; one of this length is a script.
+# A probe's command is only compared with another's and never shown; one of this length is a script.
 MAX_COMMAND = 1024
 
-MAX_SETTINGS = 1024  # of a proxy, in an annotation: what is longer is cut
+MAX_SETTINGS = 1024  # of a proxy, in an annotation: longer text is cut
 
 # linkerd.io/2/tasks/graceful-shutdown and istio.io's ProxyConfig: the waits of an injected proxy, in seconds.
 _PROXY_WAITS = (
@@ -73,7 +73,8 @@ def pod_facts(template: template_wire.ApiTemplate | None, spec: template_wire.Ap
 
 
 def _proxy_waits(annotations: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """How long the proxy that a mesh injects waits before it ends, by annotation; the injection itself is not here."""
+    """How long the proxy that a mesh injects waits before it ends, by annotation; the injected container itself is not
+    in the template."""
     found = []
     for name, pattern in _PROXY_WAITS:
         text = annotations.get(name, "")
@@ -128,7 +129,7 @@ def _entrypoint(item: template_wire.ApiContainer) -> Entrypoint:
 
 
 def _from(source: template_wire.ApiEnvFrom) -> str:
-    # With a prefix none of the runtime's own names can come of it.
+    # With a prefix it cannot give any of the runtime's own names.
     return (source.config_map_ref and not source.prefix and source.config_map_ref.name) or ""
 
 
@@ -182,7 +183,7 @@ def _probe(item: template_wire.ApiProbe | None) -> Probe | None:
         kind = "exec"
         command = _compared(item.exec.command or ())
     else:
-        return None  # asks nothing; the API server refuses it
+        return None  # probes nothing; the API server refuses it
     return Probe(
         kind=kind,
         path=path,

@@ -1,4 +1,4 @@
-"""What the API server streams of a pod template and its containers, pruned to the fields decisions need.
+"""A pod template and its containers as the API server streams them, pruned to the fields that decisions need.
 
 As in `wire`, every field may be absent or null.
 """
@@ -143,7 +143,7 @@ class ApiAffinity(Wire):
 
 
 class ApiVolume(Wire):
-    """Only whether it is a claim: what kind of volume it is otherwise is nobody's concern here."""
+    """Only whether it is a claim: no decision depends on the other kinds of volume."""
 
     persistent_volume_claim: dict[str, Any] | None = None
 
