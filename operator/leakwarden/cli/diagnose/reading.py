@@ -1,4 +1,4 @@
-"""An episode as a Prometheus remembers it: the proxy by its preset, the workload by the operator's own queries."""
+"""An episode from a Prometheus's stored series: the proxy by its preset, the workload by the operator's own queries."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class NothingRemembered(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose episode: `route` as the preset's label names it, pods of `namespace` whose names begin with `prefix`, from
-    `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
+    """The subject of the episode: `route` as the preset's label names it, pods of `namespace` whose names begin with
+    `prefix`, from `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
 
     preset: ProxyPreset
     route: str
