@@ -1,4 +1,4 @@
-"""What proxies call their requests by status code and the time of their upstreams, as PromQL.
+"""The proxies' metrics of requests by status code and of the time of their upstreams, as PromQL.
 
 Names and labels are those of the projects' own documentation: ingress-nginx (User guide, Monitoring), Istio (Standard
 Metrics), Envoy (Cluster statistics, also of gateways made from it), and client_golang's promhttp for the application.
@@ -15,7 +15,7 @@ from leakwarden.core.promql import matcher
 
 @dataclass(frozen=True, slots=True)
 class ProxyPreset:
-    """`route` is the label that names what is asked about; `scale` turns the histogram's unit into seconds."""
+    """`route` is the label of the route in question; `scale` turns the histogram's unit into seconds."""
 
     about: str
     requests: str
@@ -26,7 +26,7 @@ class ProxyPreset:
     where: str = ""
 
     def errors(self, route: str, step: float) -> str:
-        """Requests per second by status code, one series a code, whose label `pod` is the code."""
+        """Requests per second by status code, one series per code, whose label `pod` is the code."""
         series = f"{self.requests}{{{self._matchers(route)}}}[{_window(step)}]"
         return f'label_replace(sum by ({self.code}) (rate({series})), "pod", "$1", "{self.code}", "(.*)")'
 
