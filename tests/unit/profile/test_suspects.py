@@ -246,6 +246,69 @@ def test_files_that_are_kept_are_named_where_descriptors_grow() -> None:
     assert found.headline.startswith("about 12000 objects at main.spool (main.go:18)")
 
 
+def test_what_a_call_needs_for_a_moment_does_not_hide_what_it_keeps() -> None:
+    """To open a connection a driver reads its settings, which is garbage at once and more than the buffers it keeps."""
+    below = "database/sql.(*DB).QueryContext@7"
+    buffers = ["bufio.NewReaderSize@3", "github.com/lib/pq.DialOpen@5", below, "main.oldest@41"]
+    settings = ["strings.(*Replacer).build@3", "github.com/lib/pq.(*Config).fromEnv@5", below, "main.oldest@41"]
+    calm = goroutines((5, SEND))
+    before, after = (heap((kept, kept, buffers), (4 * kept, 0, settings), size=4096) for kept in (1300, 1700))
+    (found,) = between(calm, calm, before, after)
+    assert (found.shape, found.function, found.line) == ("RowsNotClosed", "main.oldest", 41)
+    churned = heap((5300, 1300, buffers), size=4096), heap((6700, 1700, buffers), size=4096)
+    assert between(calm, calm, *churned) == []
+
+
+def test_a_file_that_no_sample_shows_is_told_by_what_was_made_for_it_where_descriptors_grow() -> None:
+    buffer = ["bufio.NewWriterSize@3", "main.spool@59"]
+    calm = goroutines((5, SEND))
+    kept = heap((60, 60, buffer), size=8192), heap((360, 360, buffer), size=8192)
+    (found,) = between(calm, calm, *kept, growing="descriptors")
+    assert (found.shape, found.function) == ("OpenedHereAndKept", "main.spool")
+    assert "lose what is opened here" in found.fix
+    (found,) = between(calm, calm, *kept, growing="memory")
+    assert found.shape == "MemoryKept"
+
+
+def test_where_goroutines_hold_the_descriptors_that_grow_kept_memory_is_no_file() -> None:
+    buffer = ["bufio.NewWriterSize@3", "main.spool@59"]
+    kept = heap((60, 60, buffer), size=8192), heap((360, 360, buffer), size=8192)
+    waiting = [goroutines((count, ["internal/poll.runtime_pollWait@1", "main.poll@8"])) for count in (100, 400)]
+    found = between(*waiting, *kept, growing="descriptors")
+    assert {one.shape for one in found} == {"CallWithoutDeadline", "MemoryKept"}
+
+
+ACCEPT = [
+    "internal/poll.runtime_pollWait@1", "internal/poll.(*FD).Accept@2", "net.(*TCPListener).Accept@5",
+]  # fmt: skip
+
+
+def test_a_loop_of_the_teams_that_accepts_waits_for_its_listener_and_not_for_a_call() -> None:
+    (found,) = between(goroutines((100, [*ACCEPT, "main.accept@41"])), goroutines((300, [*ACCEPT, "main.accept@41"])))
+    assert (found.shape, found.function, found.line) == ("ListenerNotClosed", "main.accept", 41)
+
+
+@pytest.mark.parametrize("package", ["net/http.(*http2", "net/http/internal/http2.(*", "golang.org/x/net/http2.(*"])
+def test_more_http2_connections_are_more_transports_since_streams_share_one(package: str) -> None:
+    dials = ["net/http.(*Transport).roundTrip@9", "net/http.(*Client).do@8", "main.quote@35"]
+    loop = [
+        "internal/poll.runtime_pollWait@1",
+        f"{package}clientConnReadLoop).run@9",
+        f"{package}ClientConn).readLoop@8",
+    ]
+    (found,) = between(goroutines((100, loop)), goroutines((300, loop)), heap((3000, 3000, dials)))
+    assert (found.shape, found.function) == ("TransportPerRequest", "main.quote")
+
+
+def test_a_loop_that_reads_what_a_library_keeps_is_of_the_librarys_kind() -> None:
+    reads = ["internal/poll.runtime_pollWait@1", "github.com/fsnotify/fsnotify.(*inotify).readEvents@368"]
+    follows = ["runtime.selectgo@1", "main.follow@60"]
+    (found,) = between(goroutines((100, reads), (100, follows)), goroutines((300, reads), (300, follows)))
+    assert (found.shape, found.function, found.line) == ("WatcherNotClosed", "main.follow", 60)
+    apart = between(goroutines((100, reads), (100, follows)), goroutines((300, reads), (200, follows)))
+    assert {one.shape for one in apart} == {"WatcherNotClosed", "SelectNeverWoken"}
+
+
 def test_files_that_are_closed_or_were_opened_at_start_are_not_named() -> None:
     opened = ["os.newFile@1", "os.OpenFile@2", "main.spool@18"]
     calm = goroutines((5, SEND))

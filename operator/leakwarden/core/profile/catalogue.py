@@ -17,6 +17,7 @@ from leakwarden.core.profile.standard_shapes import (
     FILE,
     MEMORY,
     OFF_HEAP,
+    OPENED,
     SERVED,
     TICKER,
     TIMEOUT,
@@ -26,7 +27,8 @@ from leakwarden.core.profile.standard_shapes import (
 
 # A library's own rows come first: what the team called is a better name than what that library is made of.
 CATALOGUE = (
-    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, CONNECTION, MEMORY, UNKNOWN, OFF_HEAP,
+    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, CONNECTION, MEMORY, OPENED,
+    UNKNOWN, OFF_HEAP,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 

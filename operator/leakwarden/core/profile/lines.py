@@ -205,12 +205,35 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             before.standing.extend(line.standing)
     for line in left:
         cause = _like(line, by_place.values()) if line.place is None else None
+        if cause is None and (reader := _reader(line, found)) is not None:
+            cause, reader.shape, reader.certain = reader, line.shape, False
+            reader.reasons.append(f"as many goroutines of {line.module} became more: this one serves them")
         if cause is None:
             line.certain = False
             found.append(line)
         else:
             cause.standing.extend(line.standing)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _reader(line: Line, found: Iterable[Line]) -> Line | None:
+    """The team's goroutines that became more one for one with those that a library runs for itself: a loop that reads
+    the channels of what the library keeps. How it waits says less than what it waits for."""
+    if not line.shape.specific or line.shape.victim or "." not in line.module.partition("/")[0]:
+        return None
+    grown = line.series.grown
+    if grown < FEW:
+        return None
+    return next(
+        (
+            other
+            for other in found
+            if not other.module
+            and other.shape in (RECEIVE, SELECTING)
+            and abs(other.series.grown - grown) <= ALIKE * grown
+        ),
+        None,
+    )
 
 
 def _kind(line: Line, made: Shape | None) -> Shape:

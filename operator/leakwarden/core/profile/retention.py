@@ -38,6 +38,7 @@ class Kept:
     objects: float  # in use
     sampled: float  # allocations in use that were really seen
     below: Stack = ()  # the calls under the team's, of the heaviest sample, innermost first
+    retaining: float = 0.0  # of `allocated`, what was allocated at those allocation sites that still keep something
     newly_allocated: float = 0.0  # since the first capture, as the others below
     newly_in_use: float = 0.0
     newly_sampled: float = 0.0
@@ -57,10 +58,16 @@ class HeldSite:
     gained: float  # bytes in use since the first capture
     gained_objects: float
     below: Stack = ()  # the calls under the team's, of the heaviest sample, innermost first
+    retaining: float = 0.0  # of `allocated`, what was allocated at those allocation sites that still keep something
 
     @property
     def ratio(self) -> float:
-        return self.in_use / self.allocated if self.allocated > 0 else 0.0
+        """The part that is kept, of all that the keeping allocation sites ever allocated.
+
+        What the same call needed only for a moment is left out: to open a connection, a driver reads its settings and
+        throws them away, which is more than the buffers that the leaked connection keeps.
+        """
+        return self.in_use / self.retaining if self.retaining > 0 else 0.0
 
 
 Through = Callable[[Stack], bool]
@@ -77,6 +84,7 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
     allocated, count, in_use = (c for c in columns if c is not None)
     found: dict[Stack, list[float]] = {}
     below: dict[Stack, tuple[tuple[int, int], Stack]] = {}
+    of_site: dict[Stack, tuple[Stack, list[float]]] = {}  # one allocation site may have a sample for each size
     for sample in profile.samples:
         start = innermost(sample.stack, ownership)
         if start is None or not through(sample.stack[:start]):
@@ -87,13 +95,23 @@ def obtained(profile: Profile, ownership: Ownership, through: Through) -> list[K
         if weight >= below.get(sample.stack[start:], ((0, 0), ()))[0]:
             below[sample.stack[start:]] = (weight, sample.stack[:start])
         sums[0] += max(0, sample.values[allocated])
+        _, both = of_site.setdefault(sample.stack, (sample.stack[start:], [0.0, 0.0]))
+        both[0] += max(0, sample.values[allocated])
+        both[1] += size
         sums[1] += size
         sums[2] += objects
         sums[3] += sampled(objects, size, profile.period)
+    retaining: dict[Stack, float] = {}
+    for stack, (ever, now) in of_site.values():
+        if now > 0:
+            retaining[stack] = retaining.get(stack, 0.0) + ever
     return [
-        Kept(stack, sums[0], sums[1], objects=sums[2], sampled=sums[3], below=below[stack][1])
+        Kept(
+            stack, sums[0], sums[1], objects=sums[2], sampled=sums[3], below=below[stack][1],
+            retaining=retaining.get(stack, 0.0),
+        )
         for stack, sums in found.items()
-    ]
+    ]  # fmt: skip
 
 
 def sampled(objects: int, space: int, period: int) -> float:
@@ -211,4 +229,5 @@ def _site(depth: int, ones: list[Kept]) -> HeldSite:
         gained=sum(one.newly_in_use for one in ones),
         gained_objects=sum(one.new_objects for one in ones),
         below=heaviest.below,
+        retaining=sum(one.retaining for one in ones),
     )

@@ -42,10 +42,18 @@ TRANSPORT = Shape(
     "each http.Transport keeps its own idle connections, which no later request will use",
     "make one http.Client (or http.Transport) at start and share it; it is safe for concurrent use",
     docs="https://pkg.go.dev/net/http#Transport",
-    modules=("net/http",),
+    modules=("net/http", "golang.org/x/net/http2"),
     acquires=("Transport.Clone", "Client.do", "Transport.roundTrip"),
-    goroutines=("(*persistConn).readLoop",),
-    waits=frozenset({"bufio.(*Reader).Peek"}),
+    # HTTP/2 puts all streams of a host on one connection, so more connections are more transports.
+    goroutines=("(*persistConn).readLoop", "clientConnReadLoop).run"),
+    waits=frozenset(
+        {
+            "bufio.(*Reader).Peek",
+            "net/http.(*http2clientConnReadLoop).run",
+            "net/http/internal/http2.(*clientConnReadLoop).run",
+            "golang.org/x/net/http2.(*clientConnReadLoop).run",
+        }
+    ),
     holds=_DESCRIPTORS,
 )
 ROWS = Shape(
@@ -137,7 +145,12 @@ LISTENER = Shape(
     docs="https://pkg.go.dev/net#Listener",
     modules=("net",),
     acquires=("Listen", "ListenTCP", "ListenUnix", "ListenConfig.Listen", "ListenPacket", "ListenUDP"),
-    waits=frozenset({"net.(*TCPListener).Accept", "net.(*UnixListener).Accept"}),
+    goroutines=(
+        "(*TCPListener).Accept",
+        "(*UnixListener).Accept",
+        "(*UnixListener).AcceptUnix",
+        "(*TCPListener).AcceptTCP",
+    ),
     holds=_DESCRIPTORS,
 )
 PIPE = Shape(
@@ -283,8 +296,19 @@ MEMORY = Shape(
     "memory that is allocated here and kept",
     "what is allocated here stays reachable: a map, slice, registry or cache that only grows, a part of a slice that keeps"
     " the whole array, or a closure that a timer or context keeps",
-    "bound what keeps it: delete entries that are done, cap the cache, copy what is kept of a large slice",
+    "bound what keeps it: delete entries that are done, cap the cache, copy what is kept of a large slice; stop the timer"
+    " and unregister the callback that refers to it",
     docs="https://go.dev/doc/diagnostics",
+    specific=False,
+)
+OPENED = Shape(
+    "OpenedHereAndKept",
+    "opened here and kept",
+    "descriptors grow, no goroutine holds them, and what is allocated here is kept: most likely it is, or belongs to, a"
+    " file, connection or watcher that stays open",
+    "Close what is opened here on every path, and take it out of the map or slice that holds it",
+    docs="https://pkg.go.dev/os#File.Close",
+    holds=_DESCRIPTORS,
     specific=False,
 )
 UNKNOWN = Shape(

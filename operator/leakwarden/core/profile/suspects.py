@@ -29,7 +29,7 @@ from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_line
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import Ownership
-from leakwarden.core.profile.standard_shapes import OFF_HEAP, SERVED
+from leakwarden.core.profile.standard_shapes import KEPT, MEMORY, OFF_HEAP, OPENED, SERVED
 
 __all__ = ["Capture", "explain", "suspects"]
 
@@ -83,6 +83,8 @@ def explain(
         in_requests=_requests(accused, ownership),
         modules=named_modules,
     )
+    if "descriptors" in growing and not any("descriptors" in line.shape.holds for line in accused):
+        memory = _opened(memory)
     found = _ranked(named, memory)
     if not found:
         found = _barely(capture, origins, ownership)
@@ -233,6 +235,20 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
         if suspect.confidence.rank < before.confidence.rank:
             found[at] = replace(before, confidence=suspect.confidence)
     return list(found.values())
+
+
+def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
+    """Lines that keep memory of no known kind, where descriptors grow and nothing else is known to hold them. A file is
+    some hundred bytes and seldom sampled; the buffer that was made for it is."""
+    holders = {shape.name for shape in KEPT if "descriptors" in shape.holds}
+    if any(line.suspect.shape in holders for line in memory):
+        return list(memory)
+    return [
+        replace(line, suspect=replace(line.suspect, shape=OPENED.name, title=OPENED.title, why=OPENED.why, fix=OPENED.fix, docs=OPENED.docs))
+        if line.suspect.shape == MEMORY.name and line.suspect.team
+        else line
+        for line in memory
+    ]  # fmt: skip
 
 
 def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Suspect]:
