@@ -332,7 +332,10 @@ FAILS: dict[str, list[RelatedCase]] = {
             says="HorizontalPodAutoscaler more",
         )
     ],
-    "SpreadMissing": [Case("nothing", pods(spreads=()), severity=INFO, says="all 3 pods")],
+    "SpreadMissing": [
+        Case("nothing", pods(spreads=()), severity=INFO, says="all 3 pods"),
+        Case("others", pods(spreads=(Spread("zone", OTHER, True, affinity=True),)), severity=INFO, says="all 3 pods"),
+    ],
     "SpreadSelectsOthers": [
         Case("others", pods(spreads=(Spread("zone", OTHER, True),)), severity=WARNING, says="app=other"),
         Case("nobody", pods(spreads=(Spread("zone", None, True),)), severity=WARNING, says="no labelSelector"),
