@@ -159,7 +159,7 @@ FAILS: dict[str, list[RelatedCase]] = {
     "AutoscalerRequestMissing": [
         Case("CPU", related=measured(Measure("cpu")), severity=WARNING, says="utilization of cpu"),
         Case("memory", related=measured(Measure("memory")), severity=WARNING, says="of memory"),
-        Case("no metric at all", related=measured(Measure("cpu", default=True)), severity=WARNING, says="by default"),
+        Case("no metric at all", related=measured(Measure("cpu", default=True)), severity=INFO, says="by default"),
         Case(
             "a native sidecar",
             replace(REQUESTING, pods=replace(REQUESTING.pods, sidecars=(Container("proxy"),))),

@@ -153,6 +153,7 @@ ARE_SOUND = {
     "an autoscaler of an amount": scaled(
         metric("Resource", "resource", "{type: AverageValue, averageValue: 500m}"), NO_CPU
     ),
+    "an autoscaler whose metrics are set elsewhere": scaled("", NO_CPU),
     "a limit, which is a request too": scaled(CPU, LIMITS_ALONE),
     "an autoscaler of the container itself": scaled(
         metric("ContainerResource", "containerResource", more="container: app, ")
@@ -189,7 +190,6 @@ ARE_SOUND = {
 
 ARE_WRONG = {
     "an autoscaler of CPU, without a request": ("LW413", scaled(CPU, NO_CPU)),
-    "an autoscaler without a metric, without a request": ("LW413", scaled("", NO_CPU)),
     "an autoscaler of a container that is not there": (
         "LW414",
         scaled(metric("ContainerResource", "containerResource", more="container: ap, ")),
