@@ -176,6 +176,7 @@ async def _operate(settings: Settings) -> int:
             clock=time.time,
             profiler=evidence.profiler,
             descriptor_reader=evidence.reader,
+            log_reader=evidence.logs,
         )
         runner = Runner(engine, telemetry, settings.interval)
 
@@ -183,7 +184,7 @@ async def _operate(settings: Settings) -> int:
             return [(s.resource, s.objects, s.lists, s.watches) for s in cluster.stats()]
 
         def ready() -> str:
-            """Asked of the leader and of the standby replica alike: an update of the operator waits for it."""
+            """Readiness of the leader and of the standby replica alike: an update of the operator waits for it."""
             if not cluster.snapshot().synced:
                 return "the cache is not complete"
             return runner.troubled() or (election.trouble if election else "")
@@ -196,7 +197,8 @@ async def _operate(settings: Settings) -> int:
         stack.push_async_callback(cluster.stop)
         await _wait_for_view(cluster)
         if not await cluster.wait_reports(REPORTS_PATIENCE):
-            # Watching and judging go on without them; each policy says what is missing, and nothing is acted on.
+            # Watching and judging go on without them; each policy's conditions name the missing right, and nothing is
+            # acted on.
             log.warning("LeakReports cannot be read", extra={"cause": cluster.reports().trouble})
 
         async def look_anew() -> None:
@@ -230,7 +232,7 @@ def run_operator(settings: Settings, unknown: list[str]) -> int:
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # where kopf looks; it must not watch another cluster
     look_for_garbage_rarely()
-    # Until the engine runs, a plain end is right: nothing has been done yet.
+    # Until the engine runs, the process may simply exit: nothing has been done yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         return asyncio.run(_operate(settings))

@@ -75,6 +75,12 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
   resources: [pods/ephemeralcontainers]
   verbs: [patch]
 {{- end }}
+{{- if and .Values.evidence.enabled .Values.evidence.logs.enabled }}
+# evidence.logs: the end of a leaking Deployment's logs, where its policy asks for it.
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+{{- end }}
 {{- if .Values.actions.evictPod.enabled }}
 # actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.
 - apiGroups: [""]

@@ -83,7 +83,7 @@ class Auditor:
                     unread=unread,
                     today=today,
                 )
-            except Exception:  # a defect that one Deployment brings to light must not stop the others
+            except Exception:  # a defect met at one Deployment must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
         if self.reports is not None:
             self.reports.want(
@@ -121,7 +121,7 @@ class Auditor:
             return
         calls = endpoint_targets(workload, snapshot.pods_by_workload.get(workload.uid, ()))
         if not calls:
-            return  # nothing serves yet; asked again by the next tick
+            return  # nothing serves yet; the next tick calls again
         answers: list[EndpointAnswer] = await asyncio.gather(
             *(self.endpoints.call(target.pod, target.port, target.path, target.scheme) for target in calls)
         )

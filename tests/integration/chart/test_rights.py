@@ -81,6 +81,14 @@ def test_looking_into_pods_grants_the_right_to_add_the_reader_and_no_right_to_lo
     assert rights(render({"evidence": {"enabled": False, "descriptors": {"enabled": True}}})) == rights(render())
 
 
+def test_logs_are_readable_only_where_the_value_says_so() -> None:
+    allowed = {"evidence": {"logs": {"enabled": True}}}
+    assert rights(render(allowed)) - rights(render()) == {Right("get", "/pods/log")}
+    assert environment(render(allowed))["LEAKWARDEN_EVIDENCE_LOGS"] == "true"
+    assert "LEAKWARDEN_EVIDENCE_LOGS" not in environment(render())
+    assert rights(render({"evidence": {"enabled": False, "logs": {"enabled": True}}})) == rights(render())
+
+
 def test_everything_it_may_read_is_what_it_needs() -> None:
     everything = allow(*ACTIONS)
     reads = {each.resource for each in rights(render(everything)) if each.verb in READING}

@@ -21,12 +21,12 @@ from leakwarden.core.model.workload import (
     Spread,
 )
 
-# What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
+# The Go runtime's settings of memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 # A probe's command is compared with another's and shown to nobody; one of this length is a script.
 MAX_COMMAND = 1024
 
-MAX_SETTINGS = 1024  # of a proxy, in an annotation: what is longer is cut
+MAX_SETTINGS = 1024  # of a proxy, in an annotation: longer text is cut
 
 # linkerd.io/2/tasks/graceful-shutdown and istio.io's ProxyConfig: the waits of an injected proxy, in seconds.
 _PROXY_WAITS = (
@@ -80,7 +80,8 @@ def _asked(name: str, requests: _Quantities, limits: _Quantities) -> float | Non
 
 
 def _proxy_waits(annotations: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """How long the proxy that a mesh injects waits before it ends, by annotation; the injection itself is not here."""
+    """How long the proxy that a mesh injects waits before it ends, by annotation; the injected container itself is not
+    in the template."""
     found = []
     for name, pattern in _PROXY_WAITS:
         text = annotations.get(name, "")
@@ -152,7 +153,7 @@ def _entrypoint(item: template_wire.ApiContainer) -> Entrypoint:
 
 
 def _from(source: template_wire.ApiEnvFrom) -> str:
-    # With a prefix none of the runtime's own names can come of it.
+    # With a prefix it cannot give any of the runtime's own names.
     return (source.config_map_ref and not source.prefix and source.config_map_ref.name) or ""
 
 
@@ -206,7 +207,7 @@ def _probe(item: template_wire.ApiProbe | None) -> Probe | None:
         kind = "exec"
         command = _compared(item.exec.command or ())
     else:
-        return None  # asks nothing; the API server refuses it
+        return None  # probes nothing; the API server refuses it
     return Probe(
         kind=kind,
         path=path,

@@ -1,4 +1,4 @@
-"""What the API server streams of a pod template and its containers, pruned to the fields decisions need.
+"""A pod template and its containers as the API server streams them, pruned to the fields that decisions need.
 
 As in `wire`, every field may be absent or null.
 """

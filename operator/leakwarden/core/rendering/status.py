@@ -139,7 +139,8 @@ def build_status(
     records: Records,
     now: float,
 ) -> PolicyStatus:
-    """The status for this evaluation. `now` tells transition times, and which pods are too new to have readings."""
+    """The status for this evaluation. From `now` follow transition times, and which pods are too new to have
+    readings."""
     policy = evaluation.policy
     by_workload = {decision.candidate.target.workload.uid: decision for decision in decisions}
     counts = Counter(pod.verdict for target in evaluation.workloads for pod in target.pods)
