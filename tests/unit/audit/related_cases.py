@@ -237,6 +237,12 @@ FAILS: dict[str, list[RelatedCase]] = {
     "LivenessAsksReadiness": [
         Case("by name", container(liveness=replace(LIVENESS, path="/health/ready")), severity=INFO),
         Case(
+            "a dependency by name",
+            container(liveness=replace(LIVENESS, path="/health/db")),
+            severity=WARNING,
+            says="asks a dependency",
+        ),
+        Case(
             "swapped",
             container(liveness=replace(LIVENESS, path="/ready"), readiness=replace(READINESS, path="/live")),
             severity=WARNING,
