@@ -1,4 +1,4 @@
-"""What `leakwarden explain` found out about one workload: a value, its text for people and its JSON for tools."""
+"""The findings of `leakwarden explain` about one workload: a value, its text for people and its JSON for tools."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OF_THE_REPORT = {
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """What one policy's status says about the workload."""
+    """The part of one policy's status about the workload."""
 
     policy: Policy
     workload: WorkloadStatus
@@ -40,7 +40,7 @@ class PolicyView:
 
     @property
     def stalled(self) -> str:
-        """Why the policy cannot go on by itself, or nothing."""
+        """Why the policy cannot go on by itself, or empty."""
         return " ".join(
             f"{condition.reason}: {condition.message}"
             for condition in self.policy.status.conditions
@@ -49,7 +49,7 @@ class PolicyView:
 
     @property
     def judged(self) -> bool:
-        """Whether the workload has a verdict by the present spec: one by a spec that is invalid now is of the past."""
+        """Whether the workload has a verdict by the present spec: one by a spec that is invalid now is out of date."""
         return self.workload.verdict != "Unknown" and not self.policy.error
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Puts the profiler together as the settings say."""
+"""Builds the profiler from the settings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def wire(
     sources: Mapping[str, Metrics],
     default: Metrics | None,
 ) -> Wired:
-    """What is opened here is closed with `stack`. `cluster` lets changes pass only while this replica leads."""
+    """Connections opened here are closed with `stack`. `cluster` lets changes pass only while this replica leads."""
     if not settings.evidence_enabled:
         return Wired(None)
     logs = PodLogs(session) if settings.evidence_logs else None
@@ -57,7 +57,7 @@ async def wire(
     client = PprofClient(
         *ways,
         timeout=settings.evidence_timeout,
-        # Five profiles that take all their time each would be too much; two may.
+        # Five profiles that each take their whole time would be too much; two may.
         budget=settings.evidence_pause + 3 * settings.evidence_timeout,
         pause=settings.evidence_pause,
         max_goroutines=settings.evidence_max_goroutines,

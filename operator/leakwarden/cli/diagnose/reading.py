@@ -21,8 +21,8 @@ class NothingRemembered(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose episode: `route` as the preset's label names it, pods of `namespace` whose names begin with `prefix`, from
-    `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
+    """The subject of the episode: `route` as the preset's label names it, pods of `namespace` whose names begin with
+    `prefix`, from `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
 
     preset: ProxyPreset | None  # None: the requests are those of `access_log`
     route: str

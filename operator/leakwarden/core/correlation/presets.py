@@ -1,4 +1,4 @@
-"""What proxies call their requests by status code and the time of their upstreams, as PromQL.
+"""The proxies' metrics of requests by status code and of the time of their upstreams, as PromQL.
 
 Names and labels are those of the projects' own documentation: ingress-nginx (User guide, Monitoring), Istio (Standard
 Metrics), Envoy (Cluster statistics, also of gateways made from it), and client_golang's promhttp for the application.
@@ -32,7 +32,7 @@ class ProxyPreset:
     written: str = ""
 
     def errors(self, route: str, step: float) -> str:
-        """Requests per second by status code, one series a code, whose label `pod` is the code."""
+        """Requests per second by status code, one series per code, whose label `pod` is the code."""
         return f'label_replace({self.by_code(route, step)}, "pod", "$1", "{self.code}", "(.*)")'
 
     def p99(self, route: str, step: float) -> str:

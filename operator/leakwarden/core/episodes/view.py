@@ -1,4 +1,4 @@
-"""How a report's status reads, and which of its changes are worth a write."""
+"""Compares a report's statuses, and decides which changes are worth a write."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def essence(status: LeakReportStatus) -> object:
 
 
 def one_line(status: LeakReportStatus, action: str, message: str) -> str:
-    """What was seen, and what follows from it."""
+    """The readings and the conclusions from them."""
     seen = status.verdict.message if status.verdict is not None else ""
     follows = f"{action} {message}" if action else message
     return f"{seen}; {follows}".strip("; ")[:1024]
@@ -54,7 +54,7 @@ class SeriesOf:
         self._readings = readings
 
     def of(self, report: LeakReport) -> SeriesStatus | None:
-        """None where nothing is known of the pod (any more)."""
+        """None where the pod is not known (any more)."""
         uid = report.spec.policy.uid
         policy, readings = self._policies.get(uid), self._readings.get(uid)
         if policy is None or policy.spec is None or readings is None:

@@ -16,7 +16,7 @@ from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, hel
 
 WIDEST = 100
 _ROWS = 6  # of the plot
-_TABLE = 20  # of the column that names things
+_TABLE = 20  # of the column of names
 _SGR = {Tone.BAD: "31", Tone.WARN: "33", Tone.GOOD: "32", Tone.CALM: "36"}  # ECMA-48's plain colours
 _ASCII = str.maketrans({
     "\N{MULTIPLICATION X}": "x", "\N{CHECK MARK}": "+", "\N{BULLET}": "-", "\N{MINUS SIGN}": "-",
@@ -26,7 +26,7 @@ _ASCII = str.maketrans({
 
 @dataclass(frozen=True, slots=True)
 class TerminalStyle:
-    """What the terminal can show: colours, characters beyond ASCII, and how many columns it has."""
+    """The abilities of the terminal: colours, characters beyond ASCII, and its number of columns."""
 
     colours: bool = False
     unicode: bool = True
@@ -154,7 +154,7 @@ def _columns(points: Sequence[chart.Point], width: int) -> list[float | None]:
 
 
 def _mark_lines(what: chart.Course, margin: int, width: int) -> Iterator[str]:
-    """Letters under the plot; what came after the last reading is in the list of steps only."""
+    """Letters under the plot; events after the last reading are in the list of steps only."""
     t0, t1 = what.points[0][0], what.points[-1][0]
     inside = [step for step in what.marks if t0 <= step.at <= t1][:9]
     if not inside:
