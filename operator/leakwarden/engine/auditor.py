@@ -19,6 +19,7 @@ from leakwarden.engine.ports import EndpointAnswer, Endpoints
 log = logging.getLogger("leakwarden.auditor")
 
 CALL_EVERY = 300.0  # s between two calls of one workload's endpoints
+SLICE = 50  # workloads that are audited at a time, between which the event loop does what else is due
 CALLS_PER_TICK = 50  # workloads; a thousand targets are called over some ticks rather than in one
 
 
@@ -29,12 +30,32 @@ class _Observed:
     answers: tuple[EndpointObservation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an outcome follows from."""
+
+    workload: Workload
+    audit: Audit
+    answers: tuple[EndpointObservation, ...]
+    today: date
+
+    def is_still(self, other: _Asked) -> bool:
+        """Whether it is the same objects: to compare them in depth would cost as much as to audit again."""
+        return (
+            self.workload is other.workload
+            and self.audit is other.audit
+            and self.answers is other.answers
+            and self.today == other.today
+        )
+
+
 @dataclass(slots=True)
 class Auditor:
     """`endpoints` None: endpoints are never called."""
 
     endpoints: Endpoints | None
     _observed: dict[str, _Observed] = field(default_factory=dict)
+    _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID
 
     async def audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         """The outcome by workload UID, by the standard and the exceptions of the policy that acts on it."""
@@ -51,19 +72,25 @@ class Auditor:
             if policy.spec is not None and policy.spec.audit.call_endpoints and self._due(workload, now)
         ]
         await asyncio.gather(*(self._call(workload, snapshot, now) for workload in due[:CALLS_PER_TICK]))
-        outcomes = {}
+        outcomes: dict[str, tuple[_Asked, AuditOutcome]] = {}
         today = datetime.fromtimestamp(now, UTC).date()
-        for workload, policy in audited:
+        for index, (workload, policy) in enumerate(audited):
+            if index % SLICE == 0:
+                await asyncio.sleep(0)
             assert policy.spec is not None
             seen = self._observed.get(workload.uid)
             calls = seen is not None and policy.spec.audit.call_endpoints
+            asked = _Asked(workload, policy.spec.audit, seen.answers if seen and calls else (), today)
+            before = self._outcomes.get(workload.uid)
+            if before is not None and before[0].is_still(asked):
+                outcomes[workload.uid] = before
+                continue
             try:
-                outcomes[workload.uid] = _outcome(
-                    workload, policy.spec.audit, seen.answers if seen and calls else (), today
-                )
+                outcomes[workload.uid] = asked, _outcome(workload, asked.audit, asked.answers, today)
             except Exception:  # a defect that one Deployment brings to light must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
-        return outcomes
+        self._outcomes = outcomes
+        return {uid: outcome for uid, (_, outcome) in outcomes.items()}
 
     def _due(self, workload: Workload, now: float) -> bool:
         seen = self._observed.get(workload.uid)
