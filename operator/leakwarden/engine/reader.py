@@ -142,10 +142,10 @@ class Reader:
                 if isinstance(answer, Sampled):
                     with self.defects.contained("kept", about=key):
                         history.append(key, answer, pods, now)
-            GrowthFindings(())
             with self.defects.contained("judged by growth", *policies, about=source.name):
                 self._learn(source.name, earlier, rounds=rounds, snapshot=snapshot, now=now)
                 return self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
+            return GrowthFindings(())
 
         # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
         growth = await asyncio.to_thread(take_in)
