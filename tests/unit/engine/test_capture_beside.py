@@ -66,11 +66,11 @@ class SlowCamera:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Some turns of the loop: nothing here waits for anything but its tasks."""
-    for _ in range(1000):
+    """Some turns of the loop, and then of a thread's too: a tick judges in one."""
+    for turn in range(2000):
         if condition():
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(0 if turn < 1000 else 0.01)
     raise AssertionError("it did not come to that")
 
 
