@@ -59,7 +59,7 @@ def _show(status: ClusterStatus, output: str) -> None:
 
 
 def _image_names(archive: Path) -> list[str]:
-    # Looked at before any node is: what a node says about a broken archive names neither it nor the reason.
+    # Checked before any node is used: a node's error about a broken archive names neither the archive nor the reason.
     if not archive.is_file():
         raise ClusterError(f"{archive} is not a file")
     try:

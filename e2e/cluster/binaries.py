@@ -42,20 +42,20 @@ class ToolGroup:
     uses_c: bool = False
     debian: tuple[str, ...] = field(default=())
     shares_module_of: str = ""
-    on_demand: bool = False  # no part of a cluster: built for the one test that needs it
+    on_demand: bool = False  # not part of a cluster: built for the one test that needs it
 
     @property
     def module(self) -> Path:
         return MODULES / (self.shares_module_of or self.name)
 
     def flags(self) -> list[str]:
-        """What ``go build`` is called with, besides the packages."""
+        """The arguments of ``go build`` in addition to the packages."""
         link = ["-s", "-w"]
         if self.stamps:
             version = required_version(self.module / "go.mod", self.version_of)
             major, minor = version.removeprefix("v").split(".")[:2]
             values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-            # Unstamped, kubectl and Helm's capability checks take the server for v0.0.0-master.
+            # Without the stamp, kubectl and Helm's capability checks read the server's version as v0.0.0-master.
             link += [f"-X {package}.{name}={value}" for package in self.stamps for name, value in values.items()]
         flags = ["-trimpath", "-ldflags", " ".join(link)]
         return [*flags, "-tags", self.tags] if self.tags else flags
@@ -72,7 +72,7 @@ class ToolGroup:
         return digest.hexdigest()[:12]
 
     def directory(self) -> Path:
-        """Where the built programs are, once they are."""
+        """The directory of the built programs."""
         return cache_directory() / "bin" / f"{self.name}-{self.fingerprint()}"
 
     def is_built(self) -> bool:
@@ -90,7 +90,7 @@ _KUBERNETES = "k8s.io/kubernetes/cmd/"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd/"
 
-# In the order they are built: the node first, what only completes it last.
+# In the order of building: the node first, the groups that only complete it last.
 GROUPS: tuple[ToolGroup, ...] = (
     ToolGroup("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     ToolGroup(
@@ -102,7 +102,7 @@ GROUPS: tuple[ToolGroup, ...] = (
         stamps=_VERSION_PACKAGES,
         version_of="k8s.io/kubernetes",
     ),
-    # A group of its own: kind and existing clusters may need kubectl, and nothing else of Kubernetes.
+    # A group of its own: kind and existing clusters may need kubectl, and no other program of Kubernetes.
     ToolGroup(
         "kubectl",
         {"kubectl": _KUBERNETES + "kubectl"},
@@ -126,14 +126,14 @@ GROUPS: tuple[ToolGroup, ...] = (
     ToolGroup("s3", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, on_demand=True),
 )
 
-# No part of the node: built when a test asks for it.
+# Not part of the node: built when a test needs it.
 EXTRA: tuple[ToolGroup, ...] = (
     ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
-    # The newest whose module holds its web pages as Go source; later ones embed what only npm makes.
+    # The newest version whose module holds its web pages as Go source; later ones embed files that only npm makes.
     ToolGroup("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}),
 )
 
-ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # what the node needs
+ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # the groups that the node needs
 NAMES = (*(each.name for each in GROUPS), *(each.name for each in EXTRA))
 
 
@@ -182,7 +182,8 @@ def _build_group(each: ToolGroup, go: str, position: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     say(f"{position} building {each.name}: {', '.join(each.programs)} (log: {log})")
     begin = time.monotonic()
-    # Built aside and renamed, so that an interrupted build never leaves half a group that looks whole.
+    # Built in another directory and renamed, so that an interrupted build never leaves half a group that looks
+    # complete.
     work = Path(tempfile.mkdtemp(prefix=f".{each.name}-", dir=final.parent))
     try:
         with log.open("wb") as output:
@@ -202,7 +203,7 @@ def _go_build(each: ToolGroup, go: str, package: str, *, target: Path, output: i
     environment = {
         **os.environ,
         "CGO_ENABLED": "1" if each.uses_c else "0",
-        # The flags above are the whole truth: what the caller's GOFLAGS or workspace say must not leak in.
+        # Only the flags above count: the caller's GOFLAGS or workspace must not change the build.
         "GOFLAGS": "",
         "GOWORK": "off",
     }

@@ -22,7 +22,7 @@ _SERVER = "serverAuth"
 
 @dataclass(frozen=True)
 class Subject:
-    """Who a certificate is about: Kubernetes reads O as groups and CN as the user."""
+    """The subject of a certificate: Kubernetes reads O as groups and CN as the user."""
 
     name: str
     common_name: str
@@ -156,7 +156,7 @@ def _request(
         ],
     )
     key.chmod(0o600)
-    # The certificate is what says the pair is complete, so it appears last and whole.
+    # The certificate shows that the pair is complete, so it appears last and complete.
     unfinished.rename(certificate)
 
 
@@ -189,9 +189,9 @@ def kubeconfig(directory: Path, user: str, server: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all.
+    """Write a file that only its owner can read, atomically.
 
-    A file that already says so stays untouched: kube-proxy ends when its configuration is written again.
+    A file with the same content stays untouched: kube-proxy ends when its configuration is written again.
     """
     if path.is_file() and path.read_text() == text:
         return

@@ -1,4 +1,4 @@
-"""The cgroups of the node: everything it runs lives under one name, so that everything can be found again."""
+"""The cgroups of the node: all its processes are under one name, so that all of them can be found again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _hierarchies() -> list[Path]:
 
 
 def create() -> None:
-    """Make the node's cgroup in every hierarchy; kubelet insists that it exists.
+    """Make the node's cgroup in every hierarchy; kubelet requires that it exists.
 
     Raises ClusterError when the machine lacks a controller or forbids it.
     """
@@ -80,7 +80,7 @@ def members() -> list[Identity]:
 
 
 def remove() -> list[Path]:
-    """Remove the node's cgroups, deepest first; returns those that would not go.
+    """Remove the node's cgroups, deepest first; returns those that could not be removed.
 
     A cgroup stays busy for a moment after its last process is gone, hence the retries.
     """

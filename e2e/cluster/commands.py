@@ -13,7 +13,7 @@ from e2e.cluster.errors import ClusterError
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished program left; ``status`` is 127 when it could not be started at all."""
+    """The result of a finished program; ``status`` is 127 when it could not be started at all."""
 
     status: int
     output: str
@@ -24,7 +24,7 @@ class Result:
         return self.status == 0
 
     def last_words(self, lines: int = 5) -> str:
-        """The end of what it said, errors first: enough for one message."""
+        """The end of its output, errors first: enough for one message."""
         text = (self.errors.strip() or self.output.strip()).splitlines()
         return "\n".join(text[-lines:]) or "it said nothing"
 
@@ -77,7 +77,7 @@ class Programs:
 
 
 def demand(runner: Runner, command: Sequence[str], *, stdin: str | None = None, timeout: float = 120) -> str:
-    """The output of a program that must succeed; raises ClusterError with its last words."""
+    """The output of a program that must succeed; raises ClusterError with the end of its output."""
     result = runner.run(command, stdin=stdin, timeout=timeout)
     if not result.succeeded:
         raise ClusterError(f"'{' '.join(command[:6])}' failed: {result.last_words()}")

@@ -1,4 +1,4 @@
-"""The node's programs: how each is started, and how it says that it is well."""
+"""The node's programs: how each is started, and how its health is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ETCD = "http://127.0.0.1:2379"
 
 @dataclass(frozen=True)
 class Component:
-    """One program of the node; ``health`` is a target for probe.py, asked inside the namespace."""
+    """One program of the node; ``health`` is a target for probe.py, probed inside the namespace."""
 
     name: str
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ def components(state: StateDirectory, port: int) -> tuple[Component, ...]:
                 "--initial-advertise-peer-urls=http://127.0.0.1:2380",
                 f"--initial-cluster={NODE_NAME}=http://127.0.0.1:2380",
                 "--log-level=warn",
-                # What a test cluster would lose with the machine it may lose: no fsync per write.
+                # A test cluster may lose data in a crash of the machine: no fsync per write.
                 "--unsafe-no-fsync",
             ),
             f"{ETCD}/health",
@@ -130,7 +130,7 @@ def _api_server(state: StateDirectory, port: int) -> Component:
             f"--kubelet-certificate-authority={certificates / 'ca.crt'}",
             f"--kubelet-client-certificate={certificates / 'kube-apiserver-kubelet-client.crt'}",
             f"--kubelet-client-key={certificates / 'kube-apiserver-kubelet-client.key'}",
-            # By name, logs, exec and the node proxy would ask a DNS that does not know the node.
+            # By name, logs, exec and the node proxy would query a DNS server that does not know the node.
             "--kubelet-preferred-address-types=InternalIP",
             f"--service-account-issuer={issuer}",
             f"--service-account-key-file={certificates / 'service-account.pub'}",

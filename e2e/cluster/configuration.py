@@ -109,8 +109,8 @@ def _kubelet(state: StateDirectory) -> dict[str, object]:
         "clusterDomain": "cluster.local",
         "resolvConf": str(state.configuration / "resolv.conf"),
         "maxPods": 200,
-        # The machine's disk belongs to its owner, who may like it full: neither pods nor images
-        # are to be lost for that, least of all images that no registry could give back.
+        # The machine's disk may be nearly full: neither pods nor images are to be lost for that, least of all images
+        # that no registry has.
         "evictionHard": {
             "memory.available": "50Mi",
             "nodefs.available": "1%",

@@ -14,7 +14,7 @@ def kind_kubeconfig() -> Path:
 
 
 def container_engine(runner: Runner) -> str | None:
-    """The engine that really answers; a client on PATH whose daemon is down is no engine."""
+    """The engine that really answers; a client on PATH whose daemon is down does not count as an engine."""
     for engine in ("docker", "podman"):
         if runner.run([engine, "info"], timeout=20).succeeded:
             return engine

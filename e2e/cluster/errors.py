@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class ClusterError(Exception):
-    """Something the person at the terminal can act on; its text says what, why and where the log is."""
+    """An error for the person at the terminal; its text names the failure, the cause and the log."""

@@ -1,4 +1,4 @@
-"""A cluster that is already there, and that is left as it was found."""
+"""An existing cluster, which is left as it was found."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ExistingCluster:
         return ShellEnvironment(self._kubeconfig, provide_tools())
 
     def load_images(self, archives: list[Path]) -> None:
-        """Nodes of an unknown cluster can be reached only through a registry, whose rights are the caller's."""
+        """Nodes of an unknown cluster get images only through a registry, for which the caller has the rights."""
         registry = os.environ.get("LEAKWARDEN_IMAGE_REGISTRY")
         names = ", ".join(archive.name for archive in archives)
         if not registry:

@@ -44,7 +44,7 @@ async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host
 
 
 async def serve(listener: socket.socket, host: str, port: int) -> None:
-    """Accept on ``listener`` until told to stop by SIGTERM or SIGINT."""
+    """Accept on ``listener`` until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

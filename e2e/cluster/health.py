@@ -1,4 +1,4 @@
-"""Asking the node's programs how they are, from inside their network namespace."""
+"""Health checks of the node's programs, from inside their network namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCRIPT = str(Path(__file__).with_name("probe.py"))
 
 
 def probe(targets: Sequence[str], *, inside: bool = True) -> dict[str, str]:
-    """Target -> "" when it is well, else why not; see probe.py for what a target is."""
+    """Target -> "" when it is healthy, else why not; probe.py defines the targets."""
     command = [sys.executable, _SCRIPT, *targets]
     try:
         asked = subprocess.run(
@@ -33,5 +33,5 @@ def probe(targets: Sequence[str], *, inside: bool = True) -> dict[str, str]:
 
 
 def answers(target: str, *, inside: bool = True) -> bool:
-    """Whether one target is well."""
+    """Whether one target is healthy."""
     return probe([target], inside=inside)[target] == ""

@@ -34,7 +34,8 @@ class KindCluster:
         provide_tools()
         self._kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         if self._exists():
-            # Its kubeconfig may have gone with a cleaned cache, or its port changed with a restarted engine.
+            # Its kubeconfig may have been deleted with the cache, or its port may have changed with a restart of the
+            # engine.
             self._demand("export", "kubeconfig", "--name", CLUSTER, "--kubeconfig", str(self._kubeconfig))
         else:
             with step(f"creating kind cluster {CLUSTER} (the first time fetches an image of about 1 GB)"):
@@ -94,7 +95,7 @@ class KindCluster:
         if component in _STATIC_PODS:
             places = [f"/etc/kubernetes/manifests/{component}.yaml", f"/etc/kubernetes/{component}.yaml"]
             moved = places if action == "stop" else places[::-1]
-            # Asked for twice, it is as good as done.
+            # A second request changes nothing and succeeds.
             command = ["sh", "-c", 'if [ -e "$0" ]; then mv "$0" "$1"; fi', *moved]
         elif component in _SERVICES:
             command = ["systemctl", action, component]
@@ -115,7 +116,7 @@ class KindCluster:
         return self._engine
 
     def _run(self, *arguments: str, timeout: float) -> Result:
-        # kind takes Docker unless told otherwise.
+        # kind uses Docker unless another engine is set.
         engine = self._engine or container_engine(self._runner) or "docker"
         self._engine = engine
         environment = {"KIND_EXPERIMENTAL_PROVIDER": engine}

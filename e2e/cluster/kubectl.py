@@ -53,12 +53,12 @@ class Kubectl:
         return self._runner.run([program, *arguments], timeout=timeout, environment=environment)
 
     def api_problem(self) -> str:
-        """Empty when the API server says that it is ready, else what it says."""
+        """Empty when the API server reports that it is ready, else its answer."""
         asked = self.run(["get", "--raw", "/readyz", "--request-timeout=10s"])
         return "" if asked.succeeded else asked.last_words(1)
 
     def node_statuses(self) -> list[ComponentStatus]:
-        """One line a node, with what keeps it from being Ready."""
+        """One line per node, with the reason why it is not Ready."""
         listed = self.run(["get", "nodes", "-o", "json", "--request-timeout=10s"])
         if not listed.succeeded:
             return [ComponentStatus("nodes", None, listed.last_words(1))]

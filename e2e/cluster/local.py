@@ -68,7 +68,7 @@ class LocalNode:
     def _prepare(self) -> int:
         state = self._state
         if not state.settings.exists():
-            shutil.rmtree(state.logs, ignore_errors=True)  # those of a node that is gone
+            shutil.rmtree(state.logs, ignore_errors=True)  # processes of a node that is gone
         for directory in (state.root, state.logs, state.logs / "pods", state.processes, state.configuration / "cni"):
             directory.mkdir(parents=True, exist_ok=True)
         port = self._port() or _free_port()
@@ -86,7 +86,7 @@ class LocalNode:
         return port
 
     def _port(self) -> int | None:
-        """The port an earlier ``up`` chose: certificates of running parts and kubeconfigs out there know it."""
+        """The port an earlier ``up`` chose: certificates of running parts and existing kubeconfigs contain it."""
         try:
             return int(json.loads(self._state.settings.read_text())["port"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -118,7 +118,7 @@ class LocalNode:
         if process.identity():
             return
         with step(f"forwarding 127.0.0.1:{port} to the API server"), _listen(port) as listener:
-            # The socket is the host's; the process that accepts on it lives in the namespace.
+            # The socket is the host's; the process that accepts on it runs in the namespace.
             command = network.inside(forwarder_command(listener.fileno(), port))
             process.start(command, descriptors=(listener.fileno(),))
 
@@ -202,7 +202,7 @@ class LocalNode:
         return ShellEnvironment(str(self._state.kubeconfig), self._state.tools)
 
     def load_images(self, archives: list[Path]) -> None:
-        """See Provider.load_images: straight into containerd, where kubelet looks."""
+        """See Provider.load_images: directly into containerd, where kubelet looks."""
         _require_root()
         if self._process("containerd").identity() is None:
             raise ClusterError("the local node is not up; run: python3 -m e2e.cluster up")
@@ -263,7 +263,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _free_port() -> int:
-    """6443 where it is free, else one the kernel gives."""
+    """6443 where it is free, else a free port from the kernel."""
     for port in (_PREFERRED_PORT, 0):
         try:
             with _listen(port) as listener:

@@ -14,7 +14,7 @@ from e2e.cluster.progress import say
 def exclusively(lock_file: Path) -> Iterator[None]:
     """Hold the lock; another holder is waited for, and the wait is announced.
 
-    The kernel lets go of it when its process ends, however it ends, so no stale lock can remain.
+    The kernel releases it at every end of its process, so no stale lock can remain.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("w") as lock:

@@ -48,7 +48,7 @@ def create(runner: Runner) -> None:
         demand(runner, inside(["ip", "address", "add", f"{NODE_ADDRESS}/24", "dev", "node0"]))
     for link in ("node0", "node1"):
         demand(runner, inside(["ip", "link", "set", link, "up"]))
-    # Leads nowhere; but without a route to it a Service address fails before kube-proxy's rules see it.
+    # The route has no target; but without a route a Service address fails before kube-proxy's rules apply.
     demand(runner, inside(["ip", "route", "replace", "default", "dev", "node0"]))
     demand(runner, inside(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]))
     # Traffic between pods of one bridge must pass iptables, or answers bypass a Service's translation.
@@ -63,7 +63,7 @@ def destroy(runner: Runner) -> None:
     if exists():
         demand(runner, ["ip", "netns", "delete", NAME])
     NAMESPACE.unlink(missing_ok=True)
-    # The directory, which ip makes a mount of its own, is left only to others who use it.
+    # The directory, which ip makes a mount of its own, stays only where others use it.
     with contextlib.suppress(OSError):
         if not any(NAMESPACE.parent.iterdir()):
             runner.run(["umount", str(NAMESPACE.parent)])

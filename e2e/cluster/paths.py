@@ -1,4 +1,4 @@
-"""Where the cluster keeps what it builds and what it runs on."""
+"""The directories of the cluster's builds and of its state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def cache_directory() -> Path:
-    """What is worth keeping between runs and checkouts: toolchains, binaries, images.
+    """The directory of everything that is kept between runs and checkouts: toolchains, binaries, images.
 
     ``LEAKWARDEN_CACHE``, else ``$XDG_CACHE_HOME/leakwarden``, else ``~/.cache/leakwarden``.
     """
@@ -23,7 +23,7 @@ def cache_directory() -> Path:
 
 @dataclass(frozen=True)
 class StateDirectory:
-    """What one running local node owns; ``down`` removes all of it but the logs."""
+    """The directory of one running local node; ``down`` removes all of it but the logs."""
 
     root: Path
 
@@ -60,12 +60,12 @@ class StateDirectory:
 
     @property
     def settings(self) -> Path:
-        """What ``up`` chose and later verbs must agree on, such as the port."""
+        """The choices of ``up`` that later verbs need, such as the port."""
         return self.root / "node.json"
 
     @property
     def tools(self) -> Path:
-        """kubectl, helm and ctr, and nothing else: what goes on the caller's PATH."""
+        """The directory for the caller's PATH: kubectl, helm and ctr, and nothing else."""
         return self.root / "bin"
 
     def data(self, component: str) -> Path:

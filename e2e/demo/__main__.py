@@ -71,7 +71,7 @@ def prepare(screen: Screen) -> None:
 
 
 def perform(screen: Screen, record: Path | None = None) -> list[str]:
-    """Load, story and summary; what should have happened and did not. The summary is kept in `record` too. Raises
+    """Load, story and summary; returns the expectations that were not met. The summary is kept in `record` too. Raises
     StageFailed."""
     screen.tell(heading(f"Load: {shop.RATE} requests/s through nginx to each service"))
     screen.tell(f"  one in {shop.LEAK_EVERY} makes {shop.LEAKING} leak a descriptor; it may open {shop.NOFILE}")
@@ -109,7 +109,7 @@ def _failed(error: StageFailed) -> int:
 
 
 def _keep(text: str) -> str:
-    """Where the text was written to, or why it could not be."""
+    """The file that the text was written to, or why it could not be."""
     path = cache_directory() / "logs" / "demo.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 
 def _stop_load() -> bool:
-    """Whatever key is pressed meanwhile: it takes a second, and load that nobody watches must end."""
+    """A key press must not stop it: it takes a second, and load that nobody watches must end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return shop.stop_load()
@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     screen = standard_screen()
     sending = False
     try:
-        # The harness tells its progress on stderr, for programs whose stdout is a result; here it is all one story.
+        # The harness writes its progress to stderr, for programs whose stdout is a result; here both are one story.
         with contextlib.redirect_stderr(sys.stdout):
             prepare(screen)
             sending = True
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\rinterrupted; {left}, the cluster stays (make cluster-down removes it)", file=sys.stderr)
         return code
     except BrokenPipeError:
-        # Whoever read along has gone; there is nobody left to tell.
+        # The reader of the output has gone; there is nothing left to print to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:

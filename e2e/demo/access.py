@@ -1,4 +1,4 @@
-"""What nginx answered, from its access log, read in pieces that overlap."""
+"""nginx's answers, from its access log, read in pieces that overlap."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Answer:
 class Answers:
     """The log as it was read at one moment. `newest` is nginx's time of its newest line, in epoch seconds.
 
-    All times are nginx's own, so that the clocks of the node and of the reader need not agree.
+    All times are nginx's, so that the clocks of the node and of the reader need not agree.
     """
 
     answers: Sequence[_Answer] = ()
@@ -45,11 +45,11 @@ class AccessLog:
     def __init__(self) -> None:
         self._answers: list[_Answer] = []
         self._known: set[str] = set()
-        #: nginx's time of its newest line, RFC 3339; empty before the first. Whatever comes next is not older.
+        # : nginx's time of its newest line, RFC 3339; empty before the first. The next lines are not older.
         self.since = ""
 
     def add(self, text: str) -> Answers:
-        """Lines of the log, some of them perhaps known already -> all there is so far."""
+        """Lines of the log, some of them perhaps read already -> all lines so far."""
         for entry in json_lines(text):
             identity, status = str(entry.get("request_id", "")), str(entry.get("status", ""))
             location = str(entry.get("uri", "")).strip("/").split("/")[0]
@@ -79,6 +79,6 @@ def errors(codes: Codes) -> int:
 
 
 def error_rate(codes: Codes) -> float | None:
-    """Share of failures, 0 to 1; None where nothing was asked."""
+    """Share of failures, 0 to 1; None without requests."""
     total = sum(codes.values())
     return errors(codes) / total if total else None

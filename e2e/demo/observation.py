@@ -1,4 +1,4 @@
-"""One look at the cluster and at Prometheus, as values."""
+"""One observation of the cluster and of Prometheus, as values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DESCRIPTORS, _LIMIT, _GOROUTINES = "process_open_fds", "process_max_fds", "go_g
 
 @dataclass(frozen=True)
 class Levels:
-    """What Prometheus knows of one pod; None where it knows nothing."""
+    """Prometheus's readings of one pod; None where it has none."""
 
     descriptors: float | None = None
     limit: float | None = None
@@ -61,7 +61,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Observation:
-    """Everything that is shown and judged, as it was at one moment."""
+    """The shown and judged facts of one moment."""
 
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     told: Sequence[Told] = ()
@@ -79,7 +79,7 @@ class Observation:
 
 
 def look(namespace: str, policy: str, services: Sequence[str]) -> Observation:
-    """Ask once. Raises KubectlError where the cluster or Prometheus cannot be asked."""
+    """Query once. Raises KubectlError where the cluster or Prometheus does not answer."""
     items = json.loads(kubectl("get", _KINDS, "-n", namespace, "-o", "json", timeout=20))["items"]
     names = "|".join((_DESCRIPTORS, _LIMIT, _GOROUTINES))
     series = prometheus_query(f'{{__name__=~"{names}",namespace="{namespace}"}}')
@@ -97,7 +97,7 @@ def observation(
     policy: str,
     services: Sequence[str],
 ) -> Observation:
-    """Objects of a namespace and samples of Prometheus -> what they say about the services."""
+    """Objects of a namespace and samples of Prometheus -> the state of the services."""
     by_kind: dict[str, list[Object]] = {}
     for item in items:
         by_kind.setdefault(item["kind"], []).append(item)
@@ -144,7 +144,7 @@ def _newest_pod(pods: Iterable[Object], service: str) -> Pod | None:
 
 
 def _told(events: Iterable[Object]) -> tuple[Told, ...]:
-    """The operator's Events, oldest first. What is told on a Deployment and on the policy alike is taken once."""
+    """The operator's Events, oldest first. An Event on a Deployment and on the policy alike is taken once."""
     found = []
     for event in events:
         regarding, related = event.get("regarding", {}), event.get("related") or {}

@@ -1,4 +1,4 @@
-"""Where it is shown: redrawn in place on a terminal, appended line by line anywhere else."""
+"""The output: redrawn in place on a terminal, appended line by line anywhere else."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Screen(Protocol):
     interval: float
 
     def tell(self, lines: Sequence[Line] | str = "") -> None:
-        """Something that stays."""
+        """Print lines that stay."""
         ...
 
     def show(self, scene: Scene) -> None:
-        """How it is now."""
+        """Show the present state."""
         ...
 
     def width(self) -> int: ...
 
 
 def choose(out: TextIO, environment: Mapping[str, str]) -> Screen:
-    """By what the output is. NO_COLOR (no-color.org) takes the colours away and nothing else."""
+    """Chosen by the kind of output. NO_COLOR (no-color.org) removes the colours and nothing else."""
     encoding = (getattr(out, "encoding", None) or "ascii").lower().replace("-", "")
     live = out.isatty() and environment.get("TERM", "dumb") != "dumb"
     look = Look(colours=live and not environment.get("NO_COLOR"), unicode=encoding.startswith("utf"))
@@ -41,7 +41,7 @@ def choose(out: TextIO, environment: Mapping[str, str]) -> Screen:
 
 
 class LiveScreen:
-    """A block of lines at the end of the terminal that is drawn over; what was told stays above it."""
+    """A block of lines at the end of the terminal that is redrawn; printed lines stay above it."""
 
     interval = 5.0
 
@@ -75,7 +75,7 @@ class LiveScreen:
 
 
 class PlainScreen:
-    """Lines that only ever follow each other: Events as they come, the services every ten seconds."""
+    """Lines that are only appended: Events as they come, the services every ten seconds."""
 
     interval = 10.0
 
@@ -133,6 +133,6 @@ def heading(text: str) -> list[Line]:
 
 
 def command_lines(command: Sequence[str]) -> list[Line]:
-    """A command as one would type it."""
+    """A command as a person would type it."""
     shown = " ".join(f"'{word}'" if any(c in word for c in ' {}"') else word for word in command)
     return [[Span("  $ ", Style.DIM), Span(shown, Style.CYAN)]]

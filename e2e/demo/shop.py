@@ -17,7 +17,7 @@ POLICY = "shop"
 POLICY_FILE = Path(__file__).with_name("policy.yaml")
 
 LEAKING = "bodyleak"
-#: One that looks like a leak for a minute and is none, and one that does not even look like it.
+# : One that looks like a leak for a minute and is not one, and one that does not even look like it.
 SOUND = ("boundedcache", "healthy")
 SERVICES = (LEAKING, *SOUND)
 
@@ -25,16 +25,17 @@ NOFILE = 200
 #: Requests per second to each service. Every second one leaks a descriptor: 200 are used up in about a minute.
 RATE = 6
 LEAK_EVERY = 2
-#: More than the story takes at its slowest; the load ends by itself if nobody is left to stop it.
+# : More than the story takes at its slowest; the load ends by itself if the demo cannot stop it.
 LOAD_SECONDS = 420
 _LOAD = "load"
 
 
 def clear() -> None:
-    """Begin to delete what an earlier run left; `open_shop` waits for the end of it."""
+    """Begin to delete the objects of an earlier run; `open_shop` waits for the end of it."""
     if get("namespace", NAMESPACE) is None:
         return
-    # Nobody is served here any more, so nothing needs to drain for twenty seconds. First what would replace the pods.
+    # There are no users here any more, so nothing needs to drain for twenty seconds. First the controllers that would
+    # replace the pods.
     everything = ("--all", "-n", NAMESPACE, "--wait=false")
     attempt("kubectl", "delete", "deployments,replicasets,jobs", *everything)
     attempt("kubectl", "delete", "pods", *everything, "--force", "--grace-period=0")
@@ -85,12 +86,12 @@ def enforce_command() -> tuple[str, ...]:
 
 
 def apply_policy() -> None:
-    """What `apply_policy_command` shows, from any directory. Raises KubectlError."""
+    """Runs the command that `apply_policy_command` shows, from any directory. Raises KubectlError."""
     kubectl("apply", "-f", str(POLICY_FILE))
 
 
 def enforce() -> None:
-    """Exactly what `enforce_command` shows. Raises KubectlError."""
+    """Runs exactly the command that `enforce_command` shows. Raises KubectlError."""
     kubectl(*enforce_command()[1:])
 
 
@@ -101,7 +102,7 @@ def send_load() -> None:
 
 
 def stop_load() -> bool:
-    """Stop it without waiting, whatever state the cluster is in; whether kubectl said that it was done."""
+    """Stop it without waiting, in any state of the cluster; returns whether kubectl confirmed it."""
     command = ("kubectl", "delete", "job", _LOAD, "-n", NAMESPACE, "--ignore-not-found", "--wait=false")
     with contextlib.suppress(Exception):
         return attempt(*command, timeout=20).succeeded

@@ -1,4 +1,4 @@
-"""The steps of the demo by name, so that a failure says which one failed, why, and where to look."""
+"""The steps of the demo by name, so that a failure names the step, the cause, and where to look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CAUSE_LENGTH = 600
 
 
 class StageFailed(Exception):
-    """A step that could not be done: its name, the cause in one line, and what to look at."""
+    """A failed step: its name, the cause in one line, and where to look."""
 
     def __init__(self, stage: str, cause: str, look_at: str) -> None:
         super().__init__(f"{stage}: {cause}")
@@ -22,7 +22,7 @@ class StageFailed(Exception):
 
 @contextmanager
 def stage(name: str, look_at: str) -> Iterator[None]:
-    """Raises StageFailed for whatever the cluster, kubectl, helm or the operating system refuse."""
+    """Raises StageFailed for every refusal of the cluster, kubectl, helm or the operating system."""
     try:
         yield
     except (ClusterError, KubectlError, TimedOut, OSError) as error:
@@ -32,6 +32,6 @@ def stage(name: str, look_at: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks, and not endless; the end of a long text is where programs say what failed."""
+    """Without line breaks, and of limited length; of a long text the end is kept, where programs name the failure."""
     flat = " ".join(text.split())
     return flat if len(flat) <= _CAUSE_LENGTH else f"{flat[:200]} ... {flat[-_CAUSE_LENGTH + 205 :]}"

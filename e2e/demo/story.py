@@ -1,4 +1,4 @@
-"""The main job from load to proof: first nothing may be changed, then Leakwarden may act."""
+"""The main job from load to proof: first Leakwarden may change nothing, then it may act."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from e2e.demo.summary import Account, Chapter
 from e2e.demo.text import line
 from e2e.demo.watch import WINDOW, Moment, Watch
 
-# Fewer answers than this in a window prove nothing: half of what the load asks for.
+# Fewer answers than this in a window prove nothing: half of the load's requests.
 _ENOUGH = WINDOW * shop.RATE / 2
 
 
@@ -22,7 +22,7 @@ def tell(screen: Screen) -> Account:
     )
     start = chapter(first)
     watch.until("errors of an exhausted service, and word of it", _exhausted, 180, now=_observing)
-    # A few seconds more of what users would see for as long as nobody restarts the pod.
+    # A few seconds more of the errors that users would get for as long as nobody restarts the pod.
     before = chapter(watch.for_a_while(8, now=_observing))
 
     screen.tell(heading("Now Leakwarden may act. What it judged stays; one word of the policy changes:"))
@@ -47,7 +47,7 @@ def tell(screen: Screen) -> Account:
 
 
 def chapter(moment: Moment) -> Chapter:
-    """What the summary keeps of a moment."""
+    """The facts of a moment that the summary keeps."""
     return Chapter(
         recent={name: moment.recent(name) for name in shop.SERVICES},
         whole={name: moment.answers.codes(name) for name in shop.SERVICES},

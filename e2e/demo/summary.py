@@ -1,4 +1,4 @@
-"""Before and after, from what the components themselves said, and whether the main job was really done."""
+"""Before and after, from the output of the components themselves, and whether the main job was really done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LABEL, _COLUMN = 21, 19
 
 @dataclass(frozen=True)
 class Chapter:
-    """One moment of the story: nginx's answers by service, in the last ten seconds and in all, and what was seen."""
+    """One moment of the story: nginx's answers by service, in the last ten seconds and in all, and the observation."""
 
     recent: Mapping[str, Codes]
     whole: Mapping[str, Codes]
@@ -51,7 +51,7 @@ class Check:
 
 
 def checks(account: Account) -> list[Check]:
-    """What must have happened, each from the component that knows."""
+    """The expected events, each proven by the component that did it."""
     start, before, after = account.start, account.before, account.after
     record = after.records[0] if after.records else {}
     old, new = before.leaking.pod, after.leaking.pod
@@ -89,7 +89,7 @@ def _left_alone(account: Account, name: str) -> bool:
 
 
 def summary_lines(account: Account, look: Look, width: int, now: datetime | None = None) -> list[Line]:
-    """The tables and the checks. `now`: when the ages of pods are taken."""
+    """The tables and the checks. `now` is the time that the ages of pods are computed for."""
     now = now or datetime.now(UTC)
     chapters = (account.start, account.before, account.after)
     titles = ("AT FIRST", "LEAKING, OBSERVE", "AFTER EVICTION")
@@ -141,7 +141,7 @@ def _evictions(chapter: Chapter) -> int:
 
 
 def _others(account: Account, look: Look, width: int) -> list[Line]:
-    """The services beside it, over the whole run."""
+    """The other services, over the whole run."""
     lines = [_row("BESIDE IT, IN ALL", [line(t, Style.DIM) for t in ("NGINX", "DESCRIPTORS", "POD")], Style.DIM)]
     for name in shop.SOUND:
         state = account.after.seen.state(name)
@@ -152,7 +152,7 @@ def _others(account: Account, look: Look, width: int) -> list[Line]:
 
 
 def _record(record: Mapping[str, Any], state: ServiceState, now: datetime, width: int) -> list[Line]:
-    """The operator's own words about what it did, and how old the replacement is."""
+    """The operator's own messages about its actions, and the age of the replacement."""
     age = f", its replacement is {_age(state.pod.created, now)} old" if state.pod else ""
     words = [
         f"{record.get('type')} {record.get('pod')}: {record.get('phase')}, {record.get('result', 'not verified')}{age}",

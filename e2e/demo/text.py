@@ -30,7 +30,7 @@ Line = Sequence[Span]
 
 @dataclass(frozen=True)
 class Look:
-    """What the output can show: colours, and characters beyond ASCII."""
+    """The abilities of the output: colours, and characters beyond ASCII."""
 
     colours: bool
     unicode: bool
@@ -67,7 +67,7 @@ def padded(spans: Line, width: int) -> Line:
 
 
 def cut(spans: Line, width: int, look: Look) -> Line:
-    """At most `width` characters; what is cut off shows as an ellipsis."""
+    """At most `width` characters; an ellipsis marks a cut."""
     if width_of(spans) <= width:
         return spans
     kept: list[Span] = []
@@ -88,7 +88,7 @@ def drawn(spans: Line, look: Look) -> str:
 
 
 def spark(shares: Sequence[float | None], width: int, look: Look) -> str:
-    """All values, each from 0 to 1, as at most `width` bars; a blank where nothing is known.
+    """All values, each from 0 to 1, as at most `width` bars; a blank for an unknown value.
 
     Where there are more values than bars each bar is the highest of its stretch, so that no peak gets lost.
     """

@@ -1,4 +1,4 @@
-"""What is shown while it happens, as lines of text: pure, so that any moment can be drawn at any size."""
+"""The live picture as lines of text: pure, so that any moment can be drawn at any size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Scene:
 
     elapsed: float
     mode: str
-    now: str  # what is going on, in a sentence
+    now: str  # the present step, in a sentence
     interval: float
     rows: Sequence[Row]
     events: Sequence[Happened] = ()
@@ -74,7 +74,7 @@ def number(value: float | None) -> str:
 
 
 def level(state: ServiceState) -> str:
-    """Open descriptors of their limit."""
+    """Open descriptors out of their limit."""
     return f"{number(state.levels.descriptors)}/{number(state.levels.limit)}"
 
 
@@ -142,7 +142,7 @@ def table_lines(scene: Scene, width: int, look: Look) -> list[Line]:
 
 
 def scene_lines(scene: Scene, width: int, height: int, look: Look) -> list[Line]:
-    """The whole moment within `width` by `height` characters; the newest Events are those that stay."""
+    """The whole moment within `width` by `height` characters; where there is little room the newest Events stay."""
     mode = Span(f"mode {scene.mode or '-'}", Style.BOLD if scene.mode == "Enforce" else Style.PLAIN)
     lines = [
         cut([Span(f"{clock(scene.elapsed):>5} ", Style.BOLD), mode, Span(f"  {scene.now}")], width, look),

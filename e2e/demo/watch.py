@@ -1,4 +1,4 @@
-"""Looking again and again, and showing what is seen, until it is what the story waits for."""
+"""Observes again and again, and shows the result, until the story's condition holds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from e2e.demo.view import Happened, Row, Scene
 from e2e.harness.kube import KubectlError
 from e2e.harness.waiting import TimedOut
 
-_PAUSE = 2.0  # s between two looks, each of which takes about one
+_PAUSE = 2.0  # s between two observations, each of which takes about one
 _PATIENCE = 30.0  # s without any answer from the cluster; it may be busy
 WINDOW = 10.0  # s that the status codes of the summary cover
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One look. `at` on this process's clock, `elapsed` since the load began; both in seconds."""
+    """One observation. `at` on this process's clock, `elapsed` since the load began; both in seconds."""
 
     at: float
     elapsed: float
@@ -32,11 +32,11 @@ class Moment:
         return self.seen.state(service)
 
     def recent(self, service: str, seconds: float = WINDOW) -> Codes:
-        """What nginx answered in the last `seconds`."""
+        """nginx's answers in the last `seconds`."""
         return self.answers.codes(service, seconds)
 
     def failing(self, service: str) -> float:
-        """Share of failures in the last few seconds; 0 where nothing was asked."""
+        """Share of failures in the last few seconds; 0 without requests."""
         return error_rate(self.recent(service, 5)) or 0.0
 
 
@@ -99,7 +99,7 @@ class Watch:
 
 
 def seen_in_short(moment: Moment) -> str:
-    """What matters of the leaking service, for the message of a wait that failed."""
+    """The important facts of the leaking service, for the message of a failed wait."""
     state = moment.state(shop.LEAKING)
     codes = " ".join(f"{count}x{code}" for code, count in sorted(moment.recent(shop.LEAKING).items())) or "no requests"
     newest = (moment.seen.actions_on(shop.LEAKING) or [{}])[0]

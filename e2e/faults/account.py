@@ -30,8 +30,8 @@ def _rendered() -> str:
 
 
 def rights(namespace: str, *, beside: bool = False) -> list[Object]:
-    """The chart's account and roles for an operator that lives in a namespace and watches only it, or that and the one
-    beside it."""
+    """The chart's account and roles for an operator that runs in a namespace and watches only it, or it and a second
+    one."""
     objects = yaml.safe_load_all(_rendered().replace(_PLACE, namespace))
     elsewhere = "" if beside else f"{namespace}{BESIDE}"
     return [
@@ -53,7 +53,7 @@ def without(objects: list[Object], resource: str, *verbs: str) -> list[Object]:
 
 def grant(objects: list[Object]) -> None:
     for each in objects:
-        # Roles of the cluster have no namespace; all others say theirs.
+        # Roles of the cluster have no namespace; all others have theirs.
         each["metadata"].pop("creationTimestamp", None)
     apply(objects)
 

@@ -32,7 +32,7 @@ def unlike(name: str, value: str) -> dict[str, Any]:
 
 
 class Alertmanager(Served):
-    """On its own, without peers and with nobody to tell."""
+    """On its own, without peers and receivers."""
 
     def __init__(self, directory: Path) -> None:
         binaries.build(("alertmanager",))

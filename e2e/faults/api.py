@@ -1,4 +1,4 @@
-"""The administrator's own way to the API server, past every proxy: cheap enough to look several times a second."""
+"""The administrator's own access to the API server, past every proxy: cheap enough to poll several times a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLICIES = "apis/leakwarden.dev/v1alpha1"
 
 
 class Refused(KubectlError):
-    """The API server did not do what was asked, or was away; a wait looks again."""
+    """The API server refused the request, or was away; a wait tries again."""
 
 
 class Api:

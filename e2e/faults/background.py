@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """Run coroutines from any thread. `close` ends whatever still runs."""
+    """Run coroutines from any thread. `close` ends all that still run."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""One request through a proxy, and what a fault may do with it."""
+"""One request through a proxy, and the effects of faults on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 @dataclass
 class Exchange:
-    """A request as the proxy saw it. `status` is the real server's answer, whatever the client was told; None before it."""
+    """A request as the proxy saw it. `status` is the real server's answer, even if the client got another one; None
+    before it."""
 
     number: int  # from 1, in the order of arrival
     at: float  # monotonic s
@@ -51,7 +52,7 @@ class Cut(Exception):
 
 
 Forward = Callable[[], Awaitable[Answer]]
-# What becomes of a request: given the exchange and the way to the real server, the answer. Raises Cut.
+# The effect on a request: from the exchange and the way to the real server to the answer. Raises Cut.
 Effect = Callable[[Exchange, Forward], Awaitable[Answer]]
 Matcher = Callable[[Exchange], bool]
 
@@ -73,7 +74,8 @@ class Fault:
 
 
 def requests(method: str = "", path: str = "", *, watch: bool | None = None) -> Matcher:
-    """Requests of a method (any, if empty) whose path holds `path`; only watches, or none, where that is said."""
+    """Requests of a method (any, if empty) whose path holds `path`; only watches, or no watches, where that is
+    given."""
     return lambda seen: method in ("", seen.method) and path in seen.path and (watch is None or seen.is_watch == watch)
 
 
@@ -104,7 +106,7 @@ def answered(status: int, reason: str, message: str, *, retry_after: int | None 
 
 
 def expired() -> Effect:
-    """A watch that begins and at once hears that its version is too old."""
+    """A watch that begins and at once gets the event that its version is too old."""
     status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
     line = json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
@@ -115,7 +117,7 @@ def expired() -> Effect:
 
 
 def silent() -> Effect:
-    """The connection stays and nothing ever comes: a black hole."""
+    """The connection stays open and no data ever comes."""
 
     async def effect(_: Exchange, __: Forward) -> Answer:
         await asyncio.Event().wait()
@@ -125,7 +127,7 @@ def silent() -> Effect:
 
 
 def lost() -> Effect:
-    """Done by the server, but the answer never arrives."""
+    """The server does it, but the answer never arrives."""
 
     async def effect(_: Exchange, forward: Forward) -> Answer:
         await forward()
@@ -135,7 +137,7 @@ def lost() -> Effect:
 
 
 def first(stroke: Callable[[], None]) -> Effect:
-    """`stroke` before the server sees the request, which it never does."""
+    """Calls `stroke` before the server gets the request, which it then never gets."""
 
     async def effect(_: Exchange, __: Forward) -> Answer:
         stroke()
@@ -145,7 +147,7 @@ def first(stroke: Callable[[], None]) -> Effect:
 
 
 def then(stroke: Callable[[], None]) -> Effect:
-    """`stroke` when the server has done it and before the client hears of it."""
+    """Calls `stroke` when the server has done it and before the client gets the answer."""
 
     async def effect(_: Exchange, forward: Forward) -> Answer:
         await forward()

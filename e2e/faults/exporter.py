@@ -1,4 +1,4 @@
-"""What the simulated pods would export: descriptors of each, as a test says, for a real Prometheus to scrape."""
+"""The metrics that the simulated pods would export: descriptors of each, as a test sets them, for a real Prometheus."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LABEL = "leakwarden.dev/e2e"
 SIMULATED = "simulated"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-#: A number, or what gives one at every scrape.
+# : A number, or a function that returns one at every scrape.
 Value: TypeAlias = float | Callable[[], float]
 
 
 class Kind(StrEnum):
-    """What is read of a pod."""
+    """The readings of a pod."""
 
     DESCRIPTORS = "Descriptors"
-    CONNECTIONS = "Connections"  # of its database pool, which only pods have of which it is said
+    CONNECTIONS = "Connections"  # of its database pool, which only pods with a set value have
 
 
 _SERIES = {
@@ -38,7 +38,7 @@ _SERIES = {
 
 
 class Distortion(StrEnum):
-    """What is wrong with all readings of a namespace."""
+    """The fault of all readings of a namespace."""
 
     ABSENT = "Absent"  # no series at all
     NOT_A_NUMBER = "NotANumber"
@@ -46,8 +46,8 @@ class Distortion(StrEnum):
 
 
 class Exporter:
-    """Readings of every pod with the label, by UID; a pod that nothing is said of is healthy, unless its kind is
-    presumed not to be."""
+    """Readings of every pod with the label, by UID; a pod without a set value is healthy, unless another value is set
+    for its label."""
 
     def __init__(self, background: Background, api: Api) -> None:
         self._background = background
@@ -67,7 +67,7 @@ class Exporter:
         self._values[uid, kind] = value
 
     def presume(self, namespace: str, app: str, value: Value, kind: Kind = Kind.DESCRIPTORS) -> None:
-        """The same for all pods labelled `app` of which nothing is said, those to come among them."""
+        """The same for all pods labelled `app` without a set value, including future ones."""
         self._presumed[namespace, app, kind] = value
 
     def distort(self, namespace: str, distortion: Distortion | None) -> None:
@@ -123,7 +123,7 @@ class Exporter:
         ]
 
     def _value(self, pod: Object, kind: Kind) -> float | None:
-        """None: it has nothing of the kind."""
+        """None: the pod does not have such a metric."""
         usual = HEALTHY if kind is Kind.DESCRIPTORS else None
         presumed = self._presumed.get((pod["namespace"], pod["labels"].get("app", ""), kind), usual)
         said = self._values.get((pod["uid"], kind), presumed)

@@ -1,4 +1,4 @@
-"""Simulated nodes, and pods that run on them without being there: kwok in the place of their kubelets."""
+"""Simulated nodes, and simulated pods on them: kwok in the place of their kubelets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FRAIL = "simulated-frail"
 
 
 class Nodes:
-    """Two of them: STEADY, where pods run that say nothing else, and FRAIL, which a scenario may let fall silent. Each
-    has a kwok of its own for a kubelet. Only pods that ask for them come here, and no other node is touched."""
+    """Two nodes: STEADY, where pods run by default, and FRAIL, which a scenario may silence. Each has a kwok of its own
+    as its kubelet. Only pods that select these nodes run here, and no other node is touched."""
 
     def __init__(self, api: Api, directory: Path) -> None:
         binaries.build(("kwok",))
@@ -43,7 +43,7 @@ class Nodes:
             kubelet.wait(20)
 
     def fall_silent(self, name: str) -> None:
-        """Its kubelet ends; returns when the control plane has given it up, which takes it a minute."""
+        """Its kubelet ends; returns when the control plane has marked the node as lost, which takes a minute."""
         kubelet = self._kubelets.pop(name)
         kubelet.terminate()
         kubelet.wait(20)
@@ -55,7 +55,7 @@ class Nodes:
         self._wait(name, "True", 60)
 
     def _start(self, name: str) -> None:
-        # A kwok waits until the Lease of one before it has run out.
+        # A kwok waits until the Lease of an earlier one has run out.
         kubectl("delete", "lease", name, "-n", "kube-node-lease", "--ignore-not-found")
         with (self._directory / f"kwok-{name}.log").open("ab") as log:
             self._kubelets[name] = subprocess.Popen(
@@ -64,7 +64,7 @@ class Nodes:
                     f"--kubeconfig={self._kubeconfig}",
                     f"--config={_STAGES}",
                     f"--manage-single-node={name}",
-                    # Else it is not heard of, and the control plane takes the node for lost after some time.
+                    # Else there is no heartbeat, and the control plane marks the node as lost after some time.
                     "--node-lease-duration-seconds=40",
                 ],
                 cwd=self._directory,

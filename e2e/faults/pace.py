@@ -1,4 +1,4 @@
-"""Policies and an operator at the pace of a test: what takes minutes in production takes seconds."""
+"""Policies and an operator at the pace of a test: seconds instead of the minutes of production."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SETTINGS: Mapping[str, str] = {
 }
 POLICY = "guarded"
 MAX_AGE = 6.0  # s
-#: As in production. A leader that cannot renew it within the deadline ends, and is started anew.
+# : As in production. A leader that cannot renew it within the deadline ends, and is started again.
 USUAL_LEASE: Mapping[str, str] = {
     "LEAKWARDEN_LEASE_DURATION": "15s",
     "LEAKWARDEN_LEASE_RENEW_DEADLINE": "10s",
     "LEAKWARDEN_LEASE_RETRY": "2s",
 }
-REFILL = "8s"  # after a hole in the readings; longer than the threshold's time, so that it is what is waited for
-#: What a policy waits for in production for minutes.
+REFILL = "8s"  # after a gap in the readings; longer than the threshold's time, so that this is the wait that is tested
+# : Waits of a policy that are minutes in production.
 PACE: Mapping[str, Any] = {"warmUp": "0s", "podCooldown": "10s", "verification": {"settle": "4s", "timeout": "60s"}}
 
 
@@ -48,7 +48,7 @@ def guarding(name: str, namespace: str, selector: Mapping[str, str], *, refill: 
 
 def install_kinds() -> None:
     """The kinds of this tree, until the API server knows every field of theirs: it publishes them a moment later."""
-    # In Helm's name, so that a release that brings newer ones later meets no other owner.
+    # With Helm's field manager, so that a later release with newer ones meets no other owner.
     kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", str(REPOSITORY / "crds"))
     sample = json.dumps(guarding(POLICY, "default", {"app": "none"}))
 

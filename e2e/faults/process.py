@@ -19,7 +19,7 @@ from e2e.harness.waiting import NotYet, wait_until
 
 
 class Operator:
-    """At most one process at a time; what every life of it wrote goes to one log."""
+    """At most one process at a time; all of them write to one log."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from e2e.images.builders import build_image
 
 
 def _program(name: str) -> Path:
-    """Debian's `prometheus` or `promtool`, out of the image that the cluster runs too."""
+    """Debian's `prometheus` or `promtool`, from the image that the cluster runs too."""
     archive = build_image("prometheus")
     target = cache_directory() / "bin" / archive.stem.replace("prometheus", name)
     with exclusively(cache_directory() / "bin" / ".prometheus.lock"):
@@ -53,8 +53,8 @@ def _member(archive: Path, program: str) -> bytes:
 
 
 class Prometheus(Served):
-    """Scrapes one target every second, or none. What it holds outlives `stop`, and not `forget`.
-    `past` is what it remembers from the start: OpenMetrics text with times, which may lie a month back."""
+    """Scrapes one target every second, or none. Its data stays after `stop`, and not after `forget`. `past` is its data
+    from the start: OpenMetrics text with times, which may lie a month back."""
 
     def __init__(self, directory: Path, target: str | None, past: Path | None = None) -> None:
         super().__init__("Prometheus", directory)
@@ -84,10 +84,10 @@ class Prometheus(Served):
         ]
 
     def forget(self) -> None:
-        """All it ever read; to be called while it is stopped."""
+        """Deletes all its data; must be called while it is stopped."""
         shutil.rmtree(self._directory / "data", ignore_errors=True)
 
 
 def asleep(seconds: float) -> None:
-    """For a wait that is the scenario itself, such as a gap of so many seconds in the readings."""
+    """For a time that is the scenario itself, such as a gap of so many seconds in the readings."""
     time.sleep(seconds)

@@ -1,4 +1,5 @@
-"""A proxy on loopback in front of one real server, through which the operator reaches it: faithful until it is told not to.
+"""A proxy on loopback in front of one real server, through which the operator reaches it: without effect until a fault
+is set.
 
 Streams pass chunk by chunk. Methods may be called from any thread.
 """
@@ -21,7 +22,7 @@ from yarl import URL
 from e2e.faults.background import Background
 from e2e.faults.exchange import Answer, Cut, Effect, Exchange, Fault, Matcher
 
-# Hop-by-hop, or about a length that our own server states anew.
+# Hop-by-hop, or about a length that our own server computes again.
 _NOT_PASSED = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -84,7 +85,7 @@ class Proxy:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Nobody listens, and connections that were open are gone, for as long as the block lasts."""
+        """The port is closed, and open connections are cut, for as long as the block lasts."""
         self._background.run(self._unlisten())
         try:
             yield
@@ -155,7 +156,7 @@ class Proxy:
         )  # fmt: skip
 
     async def _forward(self, request: web.Request, exchange: Exchange) -> Answer:
-        # Shielded: a client that goes away, as a killed one does, must not take back what is on its way.
+        # Shielded: a client that goes away, as a killed one does, must not cancel a request on its way.
         return await asyncio.shield(asyncio.ensure_future(self._fetch(request, exchange)))
 
     async def _fetch(self, request: web.Request, exchange: Exchange) -> Answer:
@@ -186,7 +187,7 @@ class Proxy:
 
 
 async def _sooner(reading: Coroutine[Any, Any, bytes], ended: asyncio.Future[bytes]) -> bytes:
-    """What is read, or nothing where the stream is to end before that."""
+    """The next chunk, or nothing where the stream is to end before that."""
     task = asyncio.ensure_future(reading)
     try:
         await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)

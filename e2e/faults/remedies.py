@@ -1,4 +1,4 @@
-"""What scenarios of remediation share: policies at a quick pace, and what records and LeakReports say."""
+"""Shared code of remediation scenarios: policies at a quick pace, and readers of records and LeakReports."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def wait_for_phase(scene: Scene, pod: Object, *phases: str, timeout: float = 60)
 
 
 def wait_for_results(scene: Scene, *results: str, workload: str = "victim", timeout: float = 60) -> list[Object]:
-    """The actions that changed something, oldest first, once so many have ended with these results and no more are."""
+    """The actions that changed something, oldest first, once exactly so many have ended with these results."""
 
     def look() -> list[Object] | NotYet:
         found = [each for each in reversed(scene.actions(workload)) if each["type"] != "Escalate"]
@@ -116,11 +116,12 @@ def wait_for_evictions(scene: Scene, number: int, timeout: float = 60) -> list[s
 
 
 def assert_event(scene: Scene, reason: str, kind: str = "Normal", words: str = "") -> None:
-    """It was told on the policy and on the Deployment alike, or on the policy alone where it is about no Deployment."""
+    """The Event is on the policy and on the Deployment alike, or on the policy alone where it is about no
+    Deployment."""
 
     def look() -> bool | NotYet:
         found = [each for each in scene.events(reason) if each["type"] == kind and words in each["note"]]
         return True if found else NotYet(str([(each["reason"], each["note"]) for each in scene.events()]))
 
-    # They are written a moment after what they tell of.
+    # Events are written a moment after the change that they report.
     scene.wait(f"an Event {reason}", look, 20)

@@ -14,7 +14,8 @@ Scenario = Callable[[World], None]
 
 
 def cases(*scenarios: Scenario) -> pytest.MarkDecorator:
-    """A test a scenario, named for its function: the test's arguments are `scenario` and a fixture that ran `side_by_side`."""
+    """One test per scenario, named after its function: the test's arguments are `scenario` and a fixture that ran
+    `side_by_side`."""
     return pytest.mark.parametrize("scenario", scenarios, ids=[each.__name__ for each in scenarios])
 
 
@@ -22,7 +23,7 @@ def cases(*scenarios: Scenario) -> pytest.MarkDecorator:
 def side_by_side(
     request: pytest.FixtureRequest, world: World, at_once: int
 ) -> Iterator[Mapping[Scenario, Future[None]]]:
-    """Begin all scenarios of the module that were selected; `result()` of each raises what went wrong in it."""
+    """Begin all selected scenarios of the module; `result()` of each raises its error."""
     chosen: list[Scenario] = []
     for item in request.session.items:
         if getattr(item, "module", None) is request.module and hasattr(item, "callspec"):

@@ -55,7 +55,7 @@ class World:
         self._stack.close()
 
     def another_prometheus(self, name: str, stack: contextlib.ExitStack) -> Prometheus:
-        """One that a scenario may stop; `stack` stops it in the end."""
+        """A server that a scenario may stop; `stack` stops it in the end."""
         made = Prometheus(self.directory / f"prometheus-{name}", self.exporter.address)
         stack.callback(made.stop)
         return made
@@ -71,9 +71,9 @@ class World:
         restarted: bool = False,
         beside: bool = False,
     ) -> Iterator[Scene]:
-        """With the operator not started yet. What it held is told with whatever is raised inside. `restarted`: should
-        it end by itself it is started again, as by a kubelet, once; else it must not end. `beside`: it watches a second
-        namespace, `scene.beside`."""
+        """The operator is not started yet. An error raised inside is reported with the scene's state. `restarted`: an
+        operator that ends by itself is started again, as by a kubelet, once; else it must not end. `beside`: it watches
+        a second namespace, `scene.beside`."""
         namespace = f"e2e-{purpose}-{secrets.token_hex(3)}"
         spaces = [namespace, *([f"{namespace}{account.BESIDE}"] if beside else [])]
         apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spaces])
@@ -146,7 +146,7 @@ class Scene:
             if proxy is not None:
                 proxy.close()
 
-    # What users set up
+    # Users' objects
 
     def deploy(
         self, name: str = "victim", replicas: int = 1, *, node: str = STEADY, timeout: float = 60
@@ -175,7 +175,7 @@ class Scene:
         self.operator.start()
         self.operator.wait_ready()
 
-    # What users see
+    # Users' view
 
     def pods(self, name: str = "victim") -> list[Object]:
         """The Deployment's pods that are not on their way out."""
@@ -205,7 +205,7 @@ class Scene:
         return reasons
 
     def explained(self, workload: str = "victim") -> str:
-        """What `leakwarden explain` tells a person about a Deployment that leaks."""
+        """The output of `leakwarden explain` about a Deployment that leaks."""
         shell = provider().environment()
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": shell.kubeconfig or ""}
         command = [sys.executable, "-m", "leakwarden", "explain", f"{self.namespace}/{workload}"]
@@ -214,7 +214,7 @@ class Scene:
         return done.stdout
 
     def reports(self) -> list[Object]:
-        """The LeakReports; none where the cluster does not know the kind."""
+        """The LeakReports; none where the cluster does not have the kind."""
         return self._api.items(f"{POLICIES}/namespaces/{self.namespace}/leakreports")
 
     def events(self, reason: str = "") -> list[Object]:
@@ -222,7 +222,7 @@ class Scene:
         return [each for each in found if reason in ("", each.get("reason"))]
 
     def evictions(self) -> list[Exchange]:
-        """Evictions that the real server carried out, whether or not the operator heard of it."""
+        """Evictions that the real server carried out, whether or not the operator got the answer."""
         return [each for each in self.api.log if each.path.endswith("/eviction") and each.status == 201]
 
     def evicted(self) -> list[str]:
@@ -252,7 +252,7 @@ class Scene:
         return self.wait(f"{kind}={value} {reasons}", look, timeout)
 
     def wait_for_skip(self, *reasons: str, workload: str = "victim", name: str = POLICY, timeout: float = 60) -> str:
-        """Once one of the reasons is given for not acting; which."""
+        """Waits until one of the reasons is given for not acting, and returns it."""
 
         def look() -> str | NotYet:
             found = [reason for reason in self.skips(workload, name) if reason in reasons]
@@ -272,7 +272,7 @@ class Scene:
         return self.wait(f"an action that is {phase}", look, timeout)
 
     def wait_for_ticks(self, number: int = 3, timeout: float = 60) -> None:
-        """So many ticks from now on: whatever the operator would do, it has had the time to do."""
+        """Waits for so many ticks: time enough for the operator to do all that it would do."""
         name = "leakwarden_tick_duration_seconds_count"
         failures = "leakwarden_tick_failures_total"
 
@@ -298,7 +298,7 @@ class Scene:
         assert sorted(self.evicted()) == sorted(but), "what was evicted"
 
     def report(self) -> str:
-        """What a person would look at."""
+        """The state that a person would look at."""
         begun = self.api.log[0].at if self.api.log else time.monotonic()
         recent = [
             f"{each.at - begun:7.2f} {each.method} {each.path} {'watch ' if each.is_watch else ''}-> {each.status}"

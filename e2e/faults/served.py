@@ -1,4 +1,4 @@
-"""A program as a process on loopback that says at `/-/ready` that it serves, as those of the Prometheus family do."""
+"""A program as a process on loopback with `/-/ready`, as those of the Prometheus family have it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from e2e.harness.waiting import NotYet, wait_until
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has now."""
+    """A free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Served(ABC):
-    """`directory` is its own; what it holds there outlives `stop`."""
+    """`directory` is its own; the files there stay after `stop`."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self._name = name
@@ -33,7 +33,7 @@ class Served(ABC):
 
     @abstractmethod
     def command(self) -> Sequence[str]:
-        """What to run, so that it listens at `address`."""
+        """The command that makes it listen at `address`."""
 
     def start(self) -> None:
         """Start it where it stopped; returns once it answers."""

@@ -1,4 +1,4 @@
-"""The operator's writes on the way from a decision to its outcome, named by what they say, so that two runs compare."""
+"""The operator's writes from a decision to its outcome, named by their content, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from e2e.faults.exchange import Exchange
 
-# Who leads, and what is told to people: no action depends on them.
+# Leases and Events: no action depends on them.
 _BESIDE = ("leases", "events")
 
 
 def step_of(exchange: Exchange) -> str | None:
-    """Such as `PATCH leakreports/status Remediating Pending`; None for a read and for what no action depends on."""
+    """Such as `PATCH leakreports/status Remediating Pending`; None for a read and for writes that no action depends
+    on."""
     if not exchange.changes:
         return None
     parts = exchange.path.strip("/").split("/")

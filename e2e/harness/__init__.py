@@ -1,1 +1,2 @@
-"""What the end-to-end tests and the demo share: a cluster with images, a stack and the operator, and ways to ask it."""
+"""Shared code of the end-to-end tests and the demo: a cluster with images, a stack and the operator, and queries of
+them."""

@@ -1,7 +1,7 @@
 """A headless Chromium, driven through the pipe of its DevTools protocol: no port, no driver, nothing to download.
 
-The messages are JSON with a zero byte behind each, on descriptors 3 (to the browser) and 4 (from it); see
-https://chromedevtools.github.io/devtools-protocol/ for what they mean.
+The messages are JSON with a zero byte behind each, on descriptors 3 (to the browser) and 4 (from it);
+https://chromedevtools.github.io/devtools-protocol/ defines them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from e2e.cluster.errors import ClusterError
 
 # fonts-liberation: a page without a single font has no widths worth testing.
 PACKAGES = ("chromium", "fonts-liberation")
-PATIENCE = 60.0  # s for one answer, on a machine that is busy with other things
+PATIENCE = 60.0  # s for one answer, on a machine that is busy with other work
 # A pipe between the descriptors that Chromium expects: a shell moves them there after the fork.
 _LAUNCH = 'exec 3<&"$0" 4>&"$1"; shift; exec "$@"'
 
@@ -47,7 +47,7 @@ def ensure_browser() -> str:
 
 @dataclass
 class Page:
-    """One tab: what was asked of the network and what went wrong are noted from its first moment on."""
+    """One tab: requests to the network and errors are recorded from its first moment on."""
 
     _browser: _Pipe
     _session: str
@@ -93,14 +93,14 @@ class Page:
         self._browser.wait_for(self._session, "Page.loadEventFired", self._note)
 
     def ask(self, expression: str) -> Any:
-        """What a JavaScript expression is, as JSON. Raises BrowserFailed where it throws."""
+        """The value of a JavaScript expression, as JSON. Raises BrowserFailed where it throws."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise BrowserFailed(f"{expression[:80]}: {answer['exceptionDetails'].get('text')}")
         return answer["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """With the mouse, in the middle of the first such element, so that whatever lies above it gets the click."""
+        """Click with the mouse, in the middle of the first such element, so that an element above it gets the click."""
         x, y = self.ask(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
             " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
@@ -123,7 +123,8 @@ class _Pipe:
         self._to, self._back = to, back
         self._rest = b""
         self._number = 0
-        self._seen: list[tuple[str, str]] = []  # (session, method) of events that came while something else was awaited
+        # (session, method) of events that came while another message was awaited
+        self._seen: list[tuple[str, str]] = []
 
     def call(self, method: str, parameters: dict[str, Any], session: str | None, note: Any) -> dict[str, Any]:
         self._number += 1
@@ -188,7 +189,7 @@ class Browser:
 
 @contextmanager
 def a_browser(program: str) -> Iterator[Browser]:
-    """A browser that can reach no host at all, ended with everything it wrote afterwards."""
+    """A browser that can reach no host at all; afterwards it is ended and its files are deleted."""
     to_child, to = os.pipe()
     back, from_child = os.pipe()
     profile = tempfile.mkdtemp(prefix="chromium-")

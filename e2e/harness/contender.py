@@ -1,8 +1,8 @@
 """One contender for leadership as a process of its own: `python -m e2e.harness.contender NAMESPACE NAME`.
 
-It is overzealous: led or not, it tries to change the Deployment `mark` ten times a second, so that only the fence
-keeps it from it. What happens is printed line by line: the machine's monotonic seconds, a word, and what belongs to it.
-Ends with 0 after SIGTERM, and with 1 five seconds after it has lost the lead, in which it goes on trying.
+Whether it leads or not, it tries to change the Deployment `mark` ten times a second, so that only the fence prevents
+the change. Events are printed line by line: the machine's monotonic seconds, a word, and its details. Ends with 0 after
+SIGTERM. After losing the lead it goes on trying for five seconds and ends with 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def tell(word: str, *details: object) -> None:
 
 
 async def try_always(session: Session, cluster: FencedCluster, namespace: str, name: str) -> None:
-    """Reads and writes of the same fields follow each other, so a write of a sleeper meets a version of long ago."""
+    """Reads and writes of the same fields follow each other, so a write after a sleep has an old version."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{MARK}"
     number = 0
     while True:
@@ -48,7 +48,7 @@ async def try_always(session: Session, cluster: FencedCluster, namespace: str, n
 
 
 def _workload(namespace: str, uid: str, version: str) -> Workload:
-    """What a change needs to know of the Deployment: its name, and the version that is its condition."""
+    """The fields of the Deployment that a change needs: its name, and the version that is its precondition."""
     return Workload(
         namespace=namespace, name=MARK, uid=uid, resource_version=version, created=0.0, labels={}, annotations={},
         generation=1, observed_generation=1, replicas=0, updated_replicas=0, ready_replicas=0, unavailable_replicas=0,

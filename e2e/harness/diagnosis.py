@@ -1,4 +1,4 @@
-"""What a person would look at when a test has failed."""
+"""The state that a person would look at after a failed test."""
 
 from __future__ import annotations
 

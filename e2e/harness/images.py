@@ -14,14 +14,15 @@ from e2e.images.builders import build_image
 
 IMAGES = ("operator", "services", "nginx", "prometheus")
 
-# Which archives the nodes hold, remembered in the cluster itself: it forgets them exactly when it is made anew.
+# The archives on the nodes, recorded in the cluster itself: the record is lost exactly when the cluster is created
+# again.
 _LEDGER = ("leakwarden-e2e-images", "kube-system")
 
 
 @functools.cache
 def _alone() -> ExitStack:
-    """Until this process ends no other run of the tests or the demo may have the cluster: they share one release of
-    the operator, and each would install it with values of its own under the other's feet."""
+    """Until this process ends no other run of the tests or the demo may have the cluster: they share one release of the
+    operator, and each would install it with values of its own while the other uses it."""
     held = ExitStack()
     held.enter_context(exclusively(cache_directory() / "run.lock"))
     return held
@@ -36,9 +37,8 @@ def ensure_cluster() -> None:
 
 @functools.cache
 def ensure_images() -> Mapping[str, str]:
-    """Build what has changed and load what the nodes do not have; image -> a text that changes with its content.
-
-    Once in a process: what is edited during a run does not change it. Raises ClusterError.
+    """Build what has changed and load what the nodes do not have; image -> a text that changes with its content. Done
+    once per process: edits during a run do not change it. Raises ClusterError.
     """
     archives = {name: build_image(name) for name in IMAGES}
     ledger = get("configmap", *_LEDGER)

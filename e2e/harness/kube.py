@@ -1,12 +1,15 @@
-"""kubectl and helm as functions: they try again on what passes by itself, and fail with the server's own words."""
+"""kubectl and helm as functions: they retry transient errors, and fail with the server's own words."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
+import re
+import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from e2e.cluster.choice import choose, provider_named
@@ -17,7 +20,7 @@ Object = dict[str, Any]
 
 FIELD_MANAGER = "leakwarden-e2e"
 
-# What a busy or restarting API server says; anything else is an answer and is not asked again.
+# Messages of a busy or restarting API server; any other message is an answer and is not retried.
 _TRANSIENT = (
     "connection refused",
     "connection reset",
@@ -35,7 +38,7 @@ _TRIES = 5
 
 
 class KubectlError(AssertionError):
-    """kubectl or helm ended with an error; the message is its last words."""
+    """kubectl or helm ended with an error; the message is the end of its output."""
 
 
 @functools.cache
@@ -55,7 +58,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def attempt(*command: str, stdin: str | None = None, timeout: float = 60) -> Result:
-    """Run kubectl or helm once; whatever comes of it is the answer. `command` begins with the program."""
+    """Run kubectl or helm once; success and failure alike are returned. `command` begins with the program."""
     environment = _environment()
     program = _which(command[0])
     return Programs().run([program, *command[1:]], stdin=stdin, timeout=timeout, environment=environment)
@@ -63,7 +66,7 @@ def attempt(*command: str, stdin: str | None = None, timeout: float = 60) -> Res
 
 @functools.cache
 def _which(program: str) -> str:
-    # subprocess looks a program up on our own PATH, not on the one it is given.
+    # subprocess looks a program up on our own PATH, not on the given one.
     for directory in _environment().get("PATH", os.environ.get("PATH", "")).split(os.pathsep):
         candidate = os.path.join(directory, program)
         if os.access(candidate, os.X_OK):
@@ -86,6 +89,22 @@ def run(*command: str, stdin: str | None = None, timeout: float = 60) -> str:
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
     """kubectl's standard output. Raises KubectlError."""
     return run("kubectl", *arguments, stdin=stdin, timeout=timeout)
+
+
+@contextmanager
+def api_proxy() -> Iterator[str]:
+    """The API server on loopback, with our credentials, for programs that only know a URL; ends with the block."""
+    command = [_which("kubectl"), "proxy", "--port=0"]
+    with subprocess.Popen(command, env={**os.environ, **_environment()}, stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            assert proxy.stdout is not None
+            said = proxy.stdout.readline()  # Starting to serve on 127.0.0.1:PORT
+            found = re.search(r"127\.0\.0\.1:(\d+)", said)
+            if found is None:
+                raise KubectlError(f"kubectl proxy does not say where it listens: {said[:200]!r}")
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
+            proxy.terminate()
 
 
 def helm(*arguments: str, stdin: str | None = None, timeout: float = 600) -> str:
@@ -136,7 +155,7 @@ def raw(path: str, timeout: float = 30) -> str:
 
 
 def logs(target: str, namespace: str, *arguments: str) -> str:
-    """What a pod, or a workload's pod (`deployment/NAME`), wrote."""
+    """The log of a pod, or of a workload's pod (`deployment/NAME`)."""
     return kubectl("logs", target, *_in(namespace), *arguments)
 
 

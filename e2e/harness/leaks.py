@@ -19,9 +19,8 @@ ENOUGH = 160
 def deploy(
     namespace: str, *names: str, labels: Mapping[str, str] | None = None, replicas: int = 1, **options: Any
 ) -> list[Object]:
-    """fileleak under each name, labelled `app: NAME` (and more), its upstream beside it; returns when all are ready.
-
-    fileleak keeps one descriptor a request and nothing else, so that the number of requests is the number of leaks.
+    """fileleak under each name, labelled `app: NAME` (and more), with its upstream; returns when all are ready.
+    fileleak keeps one descriptor per request and nothing else, so that the number of requests is the number of leaks.
     """
     objects = manifests.backend(namespace)
     for name in names:
@@ -52,7 +51,7 @@ def leak(namespace: str, *names: str, requests: int = ENOUGH, run: str = "leak")
 
 
 def wait_until_held(namespace: str, app: str, above: float, seconds: int, *, timeout: float = 120) -> None:
-    """Until Prometheus has seen a pod of the Deployment above so many descriptors for so long, and still does."""
+    """Waits until Prometheus has seen a pod of the Deployment above so many descriptors for so long, and still does."""
     expression = f'min_over_time(process_open_fds{{namespace="{namespace}",app="{app}"}}[{seconds}s])'
     known = f'count_over_time(process_open_fds{{namespace="{namespace}",app="{app}"}}[{seconds}s])'
 
@@ -70,6 +69,6 @@ def wait_until_held(namespace: str, app: str, above: float, seconds: int, *, tim
 
 
 def descriptors(namespace: str, app: str) -> dict[str, float]:
-    """Open descriptors of each pod, as Prometheus knows them now."""
+    """Open descriptors of each pod, by Prometheus's newest sample."""
     found = prometheus_query(f'process_open_fds{{namespace="{namespace}",app="{app}"}}')
     return {labels["pod"]: value for labels, value in found}

@@ -1,4 +1,4 @@
-"""Policies: written in a line or two, and read back by what one asks of them."""
+"""Policies: written in a line or two, and read back by condition, action or workload."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def reports_of(namespace: str, workload: str = "") -> list[Object]:
 
 
 def workload_of(found: Object, name: str) -> Object | None:
-    """What the status says about one Deployment."""
+    """The entry of one Deployment in the status."""
     return next((each for each in status(found).get("workloads", []) if each["name"] == name), None)
 
 

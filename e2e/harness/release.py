@@ -16,10 +16,10 @@ from e2e.stack import manifests
 CHART = REPOSITORY / "charts" / "leakwarden"
 RELEASE = "leakwarden"
 NAMESPACE = "leakwarden-system"
-#: As many as the chart runs unless told otherwise.
+# : The chart's default.
 REPLICAS = 2
 
-#: Readings every five seconds, so that a test takes a minute and not an hour; everything allowed that there is.
+# : Readings every five seconds, so that a test takes a minute and not an hour; every action is allowed.
 OPERATOR_VALUES: Mapping[str, Any] = {
     "interval": "5s",
     "bucket": "5s",
@@ -29,7 +29,8 @@ OPERATOR_VALUES: Mapping[str, Any] = {
         "scaleOut": {"enabled": True},
         "rolloutRestart": {"enabled": True},
     },
-    # Scenarios stand side by side and follow each other within minutes: what bounds a whole cluster has tests of its own.
+    # Scenarios run in parallel and follow each other within minutes: the limits of a whole cluster have tests of their
+    # own.
     "guards": {
         "quietAfterStart": "1s",
         "maxConcurrent": 100,
@@ -81,7 +82,7 @@ def lease(release: str = RELEASE, namespace: str = NAMESPACE) -> Object:
 
 
 def holder_of(spec: Object) -> str:
-    """The name of the pod that a Lease says leads; empty when it was released."""
+    """The name of the pod that leads by the Lease; empty when it was released."""
     return str(spec.get("holderIdentity", "")).partition("_")[0]
 
 
@@ -94,7 +95,7 @@ def wait_for_operator(release: str = RELEASE, namespace: str = NAMESPACE, timeou
         ready = [pod for pod in operator_pods(release, namespace) if is_ready(pod)]
         if len(ready) != wanted:
             return NotYet(f"{len(ready)} of {wanted} replicas are ready")
-        # Whose name stands in it may be dead: who leads renews it every 2 s.
+        # The holder by the Lease may be dead: a live leader renews it every 2 s.
         seen.append(lease(release, namespace))
         if seen[0].get("renewTime") == seen[-1].get("renewTime"):
             return NotYet(f"the Lease is not renewed; it names {holder_of(seen[-1]) or 'nobody'}")
@@ -128,9 +129,8 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
 
 
 def stop_operators() -> None:
-    """Whatever operator is installed anywhere has no pod afterwards; `install_operator` starts it again.
-
-    Nor does its admission policy say any more who writes records: operators under other accounts follow it.
+    """No installed operator has a pod afterwards; `install_operator` starts it again. Its admission policy, which
+    limits the writers of records, is removed too: operators under other accounts follow.
     """
     labels = "app.kubernetes.io/name=leakwarden"
     for binding in listed("validatingadmissionpolicybindings", selector=labels):
@@ -148,12 +148,12 @@ def stop_operators() -> None:
 
 
 def operator_logs(release: str = RELEASE, namespace: str = NAMESPACE, *, tail: int = -1) -> str:
-    """What every replica wrote, and before it the container that ran before in the same pod."""
+    """The log of every replica, after that of the earlier container of the same pod."""
     return "".join(pod_logs(pod, tail=tail) for pod in operator_pods(release, namespace))
 
 
 def pod_logs(pod: Object, *, tail: int = -1) -> str:
-    """What one replica wrote, and before it the container that ran before in the same pod."""
+    """The log of one replica, after that of the earlier container of the same pod."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     target = ["kubectl", "logs", name, "-n", namespace, f"--tail={tail}"]
     previous = attempt(*target, "--previous")

@@ -1,4 +1,4 @@
-"""Where each leaking service obtains what it leaks: what evidence has to name."""
+"""The line where each leaking service obtains the leaked resource: evidence has to name it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SERVICES = REPOSITORY / "e2e" / "services"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The call that obtains what leaks. `via`: the caller to look at, where that call stands in a helper."""
+    """The call that obtains the leaked resource. `via`: the caller to look at, where that call is in a helper."""
 
     file: str
     text: str
@@ -53,6 +53,6 @@ SITES = {
     "lockleak": Site("cmd/lockleak/main.go", "// the fault: not every path unlocks", "main.(*shelf).leaking"),
 }
 
-#: At Go's own rate one allocation in 512 KiB is recorded: of a few hundred open files (200 bytes each) or response bodies
-#: (3 KiB) none or two. Services with the usual limits have leaked a hundred times as much when they are caught.
+# : At Go's own rate one allocation in 512 KiB is recorded: of a few hundred open files (200 bytes each) or response
+# bodies : (3 KiB) none or two. Services with the usual limits have leaked a hundred times as much when they are found.
 RECORD_MORE = {"GODEBUG": "memprofilerate=2048"}

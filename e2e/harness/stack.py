@@ -1,4 +1,4 @@
-"""What users have beside their services: Prometheus, nginx in front, and load; and the wait until it runs."""
+"""The surroundings of users' services: Prometheus, nginx in front, and load; and the wait until they run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROMETHEUS = REPOSITORY / "e2e" / "stack" / "prometheus.yaml"
 
 
 def prometheus_objects() -> list[Object]:
-    """prometheus.yaml, with what makes its pod start anew when configuration or images change."""
+    """prometheus.yaml, with an annotation that restarts its pod when configuration or images change."""
     text = _PROMETHEUS.read_text()
     objects: list[Object] = list(yaml.safe_load_all(text))
     images = ensure_images()
@@ -36,7 +36,7 @@ def prometheus_objects() -> list[Object]:
 
 
 def another_prometheus(name: str, *, scrapes: bool) -> list[Object]:
-    """Another real Prometheus in the same namespace; one that does not scrape knows nothing."""
+    """Another real Prometheus in the same namespace; one that does not scrape has no data."""
     renamed: list[Object] = []
     for each in prometheus_objects():
         if each["kind"] not in ("ConfigMap", "Deployment", "Service"):
@@ -96,7 +96,8 @@ def _prometheus(path: str) -> Any:
 
 
 def wait_for_rollouts(namespace: str, *names: str, timeout: float = 180) -> None:
-    """Until every Deployment named (all of the namespace, where none is) has all its pods, new and ready."""
+    """Waits until every named Deployment (all of the namespace, where none is named) has all its pods, new and
+    ready."""
 
     def look() -> bool | NotYet:
         waiting = []

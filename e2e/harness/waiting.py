@@ -1,4 +1,4 @@
-"""Waiting for conditions, never for times; a wait that fails says what it saw last."""
+"""Waiting for conditions, never for times; the error of a failed wait holds the last observation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class NotYet:
-    """What a probe returns while what it looks for is not there: what it saw instead."""
+    """A probe's result while its condition does not hold: the observation instead."""
 
     seen: str
 
 
 class TimedOut(AssertionError):
-    """What was waited for did not come; the message ends with what was seen last."""
+    """The condition did not come true in time; the message ends with the last observation."""
 
 
 def wait_until(
@@ -34,8 +34,9 @@ def wait_until(
 ) -> T:
     """The probe's first answer that is not NotYet.
 
-    `timeout` and `interval` in seconds. `meanwhile` runs before every look, for what must hold all along: it raises
-    when it does not. Every 15 s one line says that the wait goes on, and what is seen. Raises TimedOut.
+    `timeout` and `interval` in seconds. `meanwhile` runs before every probe and checks a condition that must always
+    hold: it raises when it does not. Every 15 s one line reports that the wait goes on, with the last observation.
+    Raises TimedOut.
     """
     begin = told = time.monotonic()
     while True:
@@ -44,7 +45,7 @@ def wait_until(
         try:
             answer = probe()
         except KubectlError as error:
-            # The API server may be busy or just starting; a probe asks again anyway.
+            # The API server may be busy or just starting; the probe is repeated anyway.
             answer = NotYet(str(error))
         if not isinstance(answer, NotYet):
             return answer

@@ -14,7 +14,7 @@ from e2e.images import oci
 
 
 class Builder(Protocol):
-    """What each image's module offers."""
+    """The interface of each image's module."""
 
     def fingerprint(self) -> str:
         """A text that changes whenever the image would: a digest of all its inputs."""
@@ -25,7 +25,7 @@ class Builder(Protocol):
         ...
 
 
-# Modules are imported only when their image is asked for: none is to break another.
+# Modules are imported only when their image is needed: a fault in one must not break another.
 BUILDERS = {
     "pause": "e2e.images.sandbox",
     "coredns": "e2e.images.coredns",

@@ -1,7 +1,7 @@
-"""Image layers out of Debian packages: only the packages needed, unpacked in memory, no root file system, no root.
+"""Image layers from Debian packages: only the packages needed, unpacked in memory, no root file system, no root.
 
-No maintainer script runs, so what those would do (users, alternatives, caches) is left to the caller;
-what they need to run (debconf, perl, adduser and so on) is left out.
+No maintainer script runs, so their work (users, alternatives, caches) is left to the caller, and the packages that only
+they need (debconf, perl, adduser and so on) are left out.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def unpack(packages: Sequence[str], *, without: Iterable[str] = ()) -> dict[str,
             name = archive.name.partition("_")[0]
             if not any(fnmatchcase(name, pattern) for pattern in left_out):
                 layer.update(read_package(_files_of(archive)))
-    # Debian 12's packages still say /lib and /bin where the merged /usr is meant.
+    # Debian 12's packages still have paths in /lib and /bin where the merged /usr is meant.
     for name in _MERGED:
         if any(path.startswith(f"usr/{name}/") for path in layer):
             layer[name] = Symlink(f"usr/{name}")
@@ -91,7 +91,7 @@ def unpack(packages: Sequence[str], *, without: Iterable[str] = ()) -> dict[str,
 
 
 def base_files() -> dict[str, Entry]:
-    """What an unprivileged program expects around it: a name for its user, and a place for temporary files."""
+    """The files that an unprivileged program expects: a name for its user, and a directory for temporary files."""
     return {
         "etc/passwd": File(
             b"root:x:0:0:root:/root:/sbin/nologin\n"
@@ -108,7 +108,7 @@ def _download(runner: Runner, packages: Sequence[str], directory: Path) -> list[
     status = directory / "status"
     status.write_text("")
     options = {
-        # As if nothing were installed: the whole closure is fetched, whatever this machine has.
+        # As if nothing were installed: the whole closure is fetched, independent of this machine's packages.
         "Dir::State::status": status,
         "Dir::Cache::archives": directory,
         "APT::Sandbox::User": "root",
@@ -148,7 +148,7 @@ def read_package(content: bytes) -> dict[str, Entry]:
             elif member.isdir():
                 entries[path] = Directory(member.mode, member.uid, member.gid)
             elif member.isfile() or member.islnk():
-                # For a hard link tarfile reads what it points to: a copy, which is all an image needs.
+                # For a hard link tarfile reads its target: a copy, which is enough for an image.
                 source = tar.extractfile(member)
                 data = source.read() if source else b""
                 entries[path] = File(data, member.mode, member.uid, member.gid)

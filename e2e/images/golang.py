@@ -26,8 +26,8 @@ def source_fingerprint(module: Path, *extra: str) -> str:
 def static_programs(module: Path, packages: Iterable[str]) -> dict[str, File]:
     """Program name -> executable, for packages such as "./cmd/healthy" of a Go module.
 
-    Symbol tables and line information are kept: goroutine profiles are to name functions and lines.
-    Raises ClusterError with the compiler's last words when one does not build.
+    Symbol tables and line information are kept: goroutine profiles are to name functions and lines. Raises ClusterError
+    with the end of the compiler's output when one does not build.
     """
     runner = Programs()
     go = find_go(runner)

@@ -12,7 +12,7 @@ from e2e.images.debs import base_files, unpack
 from e2e.images.oci import Entry, File, Image, write_archive
 
 _PACKAGES = ("nginx",)
-# iproute2 and the like come along for nginx's maintainer scripts only.
+# iproute2 and the others are dependencies of nginx's maintainer scripts only.
 _WITHOUT = ("iproute2", "libbpf*", "libcap2*", "libelf*", "libmnl*", "libtirpc*", "libxtables*", "libbsd*", "libdb*")
 _WITHOUT_KERBEROS = ("libgssapi*", "libk5crypto*", "libkrb5*", "libkeyutils*", "libcom-err*", "libselinux*", "libmd0")
 
@@ -68,8 +68,8 @@ def build(destination: Path) -> Image:
         name="nginx",
         layers=[files],
         entrypoint=["/usr/sbin/nginx"],
-        # -e: until it has read its configuration, nginx would write to a log file compiled in.
-        # -g, not the configuration: another one mounted in its place must not send it to the background.
+        # -e: until it has read its configuration, nginx would write to a log file compiled in. -g, not the
+        # configuration: a configuration mounted in its place must not send it to the background.
         command=["-e", "/dev/stderr", "-c", "/etc/nginx/nginx.conf", "-g", "daemon off;"],
         environment={"PATH": "/usr/sbin:/usr/bin"},
     )

@@ -65,7 +65,7 @@ class Image:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The name that never changes its meaning, and those that manifests use."""
+        """The immutable name, and those that manifests use."""
         return tuple(f"{self.name}:{tag}" for tag in (self.tag, *self.more_tags))
 
 
@@ -82,7 +82,7 @@ def write_archive(
     labels: Mapping[str, str] | None = None,
     more_tags: Sequence[str] = (DEVELOPMENT_TAG,),
 ) -> Image:
-    """Write the archive at ``destination``, whole or not at all.
+    """Write the archive at ``destination``, atomically.
 
     ``name`` is the image's last part, such as "services": the image becomes
     localhost/leakwarden-e2e/services; a name with a slash is taken as it is. It has the tags ``more_tags``
@@ -118,7 +118,8 @@ def write_archive(
 
 
 def read_references(archive: Path) -> list[str]:
-    """The image names an archive carries, in Docker's index or else in OCI's; raises ValueError if it is no image."""
+    """The image names an archive carries, in Docker's index or else in OCI's; raises ValueError if it is not an
+    image."""
     if not tarfile.is_tarfile(archive):
         raise ValueError(f"{archive} is not an image archive: it is no tar file")
     try:
@@ -203,7 +204,7 @@ def _write_layout(path: Path, image: Image, config: bytes, layers: Sequence[_Blo
         {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",
-            # One entry a name: this is how an importer learns both.
+            # One entry per name: an importer reads both from them.
             "manifests": [
                 {
                     "mediaType": "application/vnd.oci.image.manifest.v1+json",

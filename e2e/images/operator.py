@@ -2,7 +2,7 @@
 
 Three layers, so that a change of the code rebuilds and reloads only the last, small one: Debian's Python, the locked
 dependencies, the operator. All Python is compiled beforehand (the pod's root file system is read-only), there is
-neither shell nor pip, and everything belongs to root and is run by nobody's user 65532.
+neither shell nor pip, and everything belongs to root and is run by the unprivileged user 65532.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONNOUSERSITE": "1",
-    "PYTHONSAFEPATH": "1",  # the working directory is no place to import from
+    "PYTHONSAFEPATH": "1",  # nothing is imported from the working directory
     "PYTHONUNBUFFERED": "1",
     "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     "TZ": "UTC",
 }
 
-# libstdc++ is what wheels may expect of any Linux, so they do not carry it.
+# Wheels may expect libstdc++ on any Linux, so they do not contain it.
 _PACKAGES = ("python3-minimal", "libpython3-stdlib", "ca-certificates", "libstdc++6")
-# What only modules of the standard library link that a server has no use for (see _UNUSED_PYTHON).
+# Libraries that only modules of the standard library link that a server does not use (see _UNUSED_PYTHON).
 _WITHOUT = ("libacl1", "libcom-err2", "libdb5*", "libgssapi*", "libk5crypto*", "libkeyutils*", "libkrb5*", "libmd0")
 _WITHOUT_MORE = ("libncurses*", "libnsl*", "libpcre2*", "libreadline*", "libselinux*", "libsqlite3*", "libtinfo*")
 _WITHOUT_STILL_MORE = ("libtirpc*", "libzstd*", "media-types", "openssl", "readline-common")
@@ -71,7 +71,7 @@ _UNUSED_WHEELS = (
     "kubernetes/aio/*",  # a second copy of every model, 40 MB; the operator has its own streams
     "numpy/distutils/*",
 )
-# Thousands of generated modules: compiled is enough, their sources are 30 MB that nobody reads.
+# Thousands of generated modules: the compiled files are enough, their sources are 30 MB that nobody reads.
 _COMPILED_ONLY = ("kubernetes/client/api/*.py", "kubernetes/client/models/*.py")
 _KEPT_ARCHIVES = 3
 
@@ -112,7 +112,7 @@ def build(destination: Path) -> Image:
                 "org.opencontainers.image.title": "leakwarden",
                 "org.opencontainers.image.version": version(),
             },
-            # The version is what the chart asks for by default; dev is what everybody may overwrite.
+            # The version is the chart's default; everybody may overwrite dev.
             more_tags=("dev", version()),
         )
     _prune(destination)
@@ -142,7 +142,7 @@ def read_tree(root: Path) -> dict[str, Entry]:
 
 
 def write_tree(root: Path, layer: dict[str, Entry]) -> None:
-    """A layer as a directory; owners are whoever runs this."""
+    """A layer as a directory; the owner is the user who runs this."""
     for name in sorted(layer, key=lambda each: each.split("/")):
         entry, path = layer[name], root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ def _cached(name: str, *inputs: object, make: Callable[[Path], None]) -> Path:
     if final.is_dir():
         return final
     parent.mkdir(parents=True, exist_ok=True)
-    # Made aside and renamed, so that an interrupted build leaves no half tree that looks whole.
+    # Made in another directory and renamed, so that an interrupted build leaves no half tree that looks complete.
     work = Path(tempfile.mkdtemp(prefix=f".operator-{name}-", dir=parent))
     try:
         make(work)
@@ -222,7 +222,7 @@ def _make_wheels(tree: Path, base: Path) -> None:
     for path in target.rglob("*.py"):
         if _matches(path.relative_to(target).as_posix(), _COMPILED_ONLY):
             compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-{major}{minor}.pyc"
-            # Beside where the source was, under its plain name, Python takes it for the module.
+            # In the source's directory, under its plain name, Python imports it as the module.
             compiled.rename(path.with_suffix(".pyc"))
             path.unlink()
 
@@ -238,7 +238,7 @@ def _make_code(tree: Path, base: Path) -> None:
 def _compile(tree: Path, base: Path, what: str, directory: Path) -> None:
     """Compile with the image's own Python: only its version writes files that it will read.
 
-    Unchecked: the source in an image does not change, so nobody needs to look whether it did.
+    Unchecked: the source in an image does not change, so no check for changes is needed.
     """
     major, minor = _python_version(base)
     python = base / "usr" / "bin" / f"python{major}.{minor}"
@@ -265,7 +265,7 @@ def _standard_library(base: Path) -> Path:
 
 
 def _dist_packages(base: Path) -> Path:
-    """Where Debian's Python looks for what an administrator installed, without any setting."""
+    """Debian's Python searches this directory for an administrator's packages, without any setting."""
     major, minor = _python_version(base)
     return Path("usr", "local", "lib", f"python{major}.{minor}", "dist-packages")
 

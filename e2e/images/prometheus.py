@@ -11,7 +11,7 @@ from pathlib import Path
 from e2e.images.debs import base_files, unpack
 from e2e.images.oci import NONROOT, Directory, Entry, Image, write_archive
 
-# The browser's libraries: nobody looks at this server with one.
+# The browser's libraries: this server's pages are not used here.
 _WITHOUT = ("libjs-*", "javascript-common", "fonts-*", "node-*", "libdb*", "libgdbm*", "libselinux*", "libacl*")
 _WITHOUT_MORE = ("libbz2*", "libzstd*", "libcap-ng*", "libmd0", "libpcre*", "libattr*", "libgmp*", "libcrypt1")
 

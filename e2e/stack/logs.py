@@ -1,4 +1,4 @@
-"""What the load generator and nginx wrote, read back from `kubectl logs`."""
+"""The output of the load generator and of nginx, read back from `kubectl logs`."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def service(
 ) -> list[Manifest]:
     """One of the Go programs as a Deployment and a Service of the same name.
 
-    `nofile` lowers the process's descriptor limit; without it the container runtime's holds, usually a million.
+    `nofile` lowers the process's descriptor limit; without it the container runtime's limit applies, usually a million.
     `leak_every` is the program's own default (1, for rowsleak 5) where it is None. `upstream` is the base URL to call,
     by default the Service `backend` in the same namespace, and "" for none. `env` holds any other flag of the program,
     `{"MAX_OPEN": "50"}` for -max-open. `memory` is request and limit alike; goroutineleak ends by exceeding it.
@@ -122,8 +122,8 @@ def service_target(name: str, namespace: str) -> str:
 def nginx_config(routes: Mapping[str, str], *, port: int = HTTP_PORT) -> str:
     """The front's configuration: location /NAME/ goes to host:port of `routes`, with all upstream timeouts at 1 s.
 
-    Users get what really happened: nothing is retried or intercepted, and no upstream connection is reused, so a
-    service that cannot accept any more is seen at once. A 502 is either the service's own (its upstream call failed: no
+    Users get the real answers: nothing is retried or intercepted, and no upstream connection is reused, so a service
+    that cannot accept any more is visible at once. A 502 is either the service's own (its upstream call failed: no
     descriptor, no pool connection) or nginx's (refused, or reset by a process that died); a 504 is nginx's after 1 s
     without an answer: the kernel completes the handshake for a process that never accepts.
     """
@@ -218,7 +218,7 @@ def loadgen(
     """A Job that sends `rate` requests a second to `url` (several take turns) for `duration` seconds.
 
     Its log ends with the report (`e2e.stack.logs.load_report`). A Job's pod is never restarted: a second run would add
-    load that nobody asked for.
+    unwanted load.
     """
     urls = [url] if isinstance(url, str) else list(url)
     arguments = [argument for target in urls for argument in ("-url", target)]

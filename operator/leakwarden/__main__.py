@@ -82,7 +82,8 @@ class _ClosedInput(io.RawIOBase):
 
 
 def _streams() -> None:
-    """Python has None for a stream that was closed before it began, which every command would have to think of."""
+    """Replaces the streams that were closed before Python began: it has None there, which every command would have to
+    check."""
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(_ClosedInput()))
     if sys.stderr is None:
@@ -90,7 +91,7 @@ def _streams() -> None:
     if sys.stdout is None:
         sys.stdout = _ClosedOutput()
     elif isinstance(sys.stdout, io.TextIOWrapper):
-        # What a terminal cannot show is escaped, as on standard error, and ends nothing.
+        # Characters that a terminal cannot show are escaped, as on standard error, and end nothing.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 

@@ -6,9 +6,10 @@
         │                                       └─ policies cannot be watched ─► as when asked ─► 1
         └─ asked to end, or no Lease to be had: nothing was begun, so nothing is to be ended
 
-Every replica keeps its view of the cluster and of the policies current, so that a new leader ticks at once. What its
-predecessor did last it must see nevertheless: workloads and pods are listed again before the first tick, and a policy
-whose status is newer than the one we know refuses our intent, since every write names the version it was made from.
+Every replica keeps its view of the cluster and of the policies current, so that a new leader ticks at once. It must see
+its predecessor's last changes nevertheless: workloads and pods are listed again before the first tick, and the API
+server refuses our intent where the policy's status is newer than our copy, since every write names the version that it
+was made from.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ log = logging.getLogger("leakwarden")
 
 # Seconds. Within a pod's usual grace period of 30, with time to spare for the release and for closing connections.
 ENDING_WITHIN = 20.0
-FLUSH_WITHIN = 1.0  # for Events that are still queued: the next leader waits meanwhile
+FLUSH_WITHIN = 1.0  # for queued Events: the next leader waits meanwhile
 
 
 class Replica:
     """Runs once. `look_anew` returns when the view of the cluster is newer than the call; without an `election` this
-    process takes itself for the only one. `ending_within` is in seconds."""
+    process acts as the only one. `ending_within` is in seconds."""
 
     def __init__(
         self,

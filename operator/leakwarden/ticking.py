@@ -15,8 +15,8 @@ from leakwarden.engine.tick import Engine, Tick
 
 log = logging.getLogger("leakwarden")
 
-# Objects made between two looks for garbage in cycles. A tick over 10,000 pods makes some hundred thousand that live
-# until the next; at Python's default of 700 they are walked over and over: a fifth of what reading costs
+# Objects made between two runs of the cyclic garbage collector. A tick over 10,000 pods makes some hundred thousand
+# that stay until the next; at Python's default of 700 they are walked over and over: a fifth of what reading costs
 # (`python -m tests.bench.speed`).
 _MADE_BEFORE_LOOKING = 50_000
 
@@ -40,10 +40,10 @@ def give_memory_back() -> None:
         libc.mallopt(_ARENA_MAX, _ARENAS)
 
 
-FAILS_AFTER = 3  # ticks in a row that failed; one may meet what is gone by the next
+FAILS_AFTER = 3  # ticks in a row that failed; one failure may have a cause that is gone by the next tick
 STUCK_AFTER = 5  # ticks; a tick that takes as long as five is not going to end
 STUCK_AFTER_AT_LEAST = 300.0  # s; a tick may wait for slow sources and for a look into a pod
-TOGETHER = 0.2  # s; a burst of edits is one reason to look, not many
+TOGETHER = 0.2  # s; a burst of edits causes one tick, not many
 
 
 class Runner:
@@ -61,7 +61,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._began: float | None = None
         self._failed = 0  # ticks in a row
-        self._cause = ""  # the class of what the last failed tick raised
+        self._cause = ""  # class of the exception of the last failed tick
         self._tick: asyncio.Task[Tick] | None = None
 
     @property
@@ -72,7 +72,8 @@ class Runner:
         self._wake.set()
 
     def stop(self) -> None:
-        """Begin nothing new. A tick that only reads ends at once; one that may act finishes its action and tells it."""
+        """Begin nothing new. A tick that only reads ends at once; one that may act finishes its action and records
+        it."""
         self.engine.ending = True
         self.stopping.set()
         self._wake.set()
@@ -80,8 +81,8 @@ class Runner:
             self._tick.cancel()
 
     async def run(self) -> None:
-        """Until stopped. A tick that fails is logged and the next one tries again: nothing is kept half-done,
-        since what must last is written before and after every action."""
+        """Until stopped. A tick that fails is logged and the next one tries again: no state is left incomplete, since
+        records are written before and after every action."""
         self._began = self._clock()
         try:
             await self._tick_on()
@@ -112,11 +113,12 @@ class Runner:
                 await asyncio.sleep(TOGETHER)
 
     def troubled(self) -> str:
-        """What is wrong, for the readiness probe, or nothing: said from the first tick that fails on."""
+        """The fault in words, for the readiness probe, or empty: set from the first failed tick on."""
         return f"{self._failed} ticks in a row have failed ({self._cause}); nothing is done" if self._failed else ""
 
     def alive(self) -> str:
-        """What is wrong, for the liveness probe, or nothing. A replica that stands by does not tick, and is well."""
+        """The fault in words, for the liveness probe, or empty. A standby replica does not tick, and counts as
+        healthy."""
         if self._began is None:
             return ""
         if self._failed >= FAILS_AFTER:

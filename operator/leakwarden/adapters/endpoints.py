@@ -18,7 +18,7 @@ from leakwarden.core.model.workload import Pod
 from leakwarden.engine.ports import EndpointAnswer
 
 TIMEOUT = 2.0  # s, for connection, answer and the part of the body that is read
-BODY = 1024  # bytes; the kubelet reads the body too, so an answer whose body never comes is no answer
+BODY = 1024  # bytes; the kubelet reads the body too, so an answer whose body never comes does not count as an answer
 CONCURRENCY = 10
 
 _ERRNO = {
@@ -56,7 +56,7 @@ def refusal(pod: Pod) -> str:
 class HttpEndpoints:
     """`ports.Endpoints` over aiohttp. Use as an async context manager, once for the life of the operator.
 
-    TLS certificates are not verified, as by the kubelet: a probe asks whether somebody answers, and sends
+    TLS certificates are not verified, as by the kubelet: a probe only tests whether there is an answer, and sends
     nothing that could be stolen. Neither bodies nor the server's error texts leave this class.
     """
 
@@ -87,7 +87,7 @@ class HttpEndpoints:
             await session.close()
 
     async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer:
-        """GET the path of the pod. Whatever goes wrong is in the answer; raises only when used unopened."""
+        """GET the path of the pod. Every failure is in the answer; raises only when used unopened."""
         if self._session is None:
             raise RuntimeError("HttpEndpoints is used outside of its context")
         if reason := self._refuse(pod):
@@ -111,7 +111,7 @@ class HttpEndpoints:
             left = BODY
             while left > 0 and (chunk := await response.content.read(left)):
                 left -= len(chunk)
-            response.close()  # rather than drain what is left, which may have no end
+            response.close()  # rather than drain the rest, which may have no end
             return response.status
 
 
@@ -130,7 +130,7 @@ def _url(address: str, port: int, path: str, scheme: str) -> URL:
 
 
 def _phrase(error: Exception) -> str:
-    """A short phrase for people; never the text of the error, which may quote what the server sent."""
+    """A short phrase for people; never the text of the error, which may quote the server's."""
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return "TLS handshake failed"
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -139,5 +139,5 @@ def _phrase(error: Exception) -> str:
         return "the answer was cut off"
     if isinstance(error, OSError):
         return _ERRNO.get(error.errno or 0, "connection failed")
-    # What is left is an answer that aiohttp cannot parse.
+    # The remaining case is an answer that aiohttp cannot parse.
     return "not HTTP"

@@ -1,6 +1,6 @@
 """Events in events.k8s.io/v1, as few as the story needs.
 
-Like ones become a series on one Event (a counter and a time), each object has a budget of writes, and a lost Event
+Equal Events become a series on one Event (a counter and a time), each object has a budget of writes, and a lost Event
 is counted and dropped: an Event only informs, so it must neither delay nor stop anything.
 """
 
@@ -31,7 +31,7 @@ log = logging.getLogger("leakwarden.events")
 BURST = 25
 REFILL_SECONDS = 300.0
 REMEMBERED = 4096
-# A series ends when nothing like it came for this long; the next one is an Event of its own.
+# A series ends when no equal Event came for this long; the next one is an Event of its own.
 SERIES_SECONDS = 600.0
 QUEUE = 1000
 # The API server's limits: the note in bytes, the others in characters.
@@ -44,7 +44,7 @@ Key: TypeAlias = tuple[str, str, str, str, bool]
 
 @dataclass(slots=True)
 class _Series:
-    """An Event that exists, and how often it happened, the times that were not written included."""
+    """An Event that exists, and its count, including occurrences that were not written yet."""
 
     namespace: str
     name: str
@@ -60,7 +60,7 @@ class _Budget:
 
 @dataclass(frozen=True, slots=True)
 class RecorderStats:
-    """Counted since the start. `suppressed` went over an object's budget, `dropped` over the queue."""
+    """Counters since the start. `suppressed` Events exceeded an object's budget, `dropped` ones the queue."""
 
     created: int
     continued: int
@@ -73,8 +73,9 @@ class RecorderStats:
 class EventRecorder:
     """Implements ports.Recorder. `announce` only queues; a task of its own writes. `stop` before the session closes.
 
-    `instance` names the reporting process, usually the pod's name (default: the host name, which in a pod is the same). With a
-    `fence`, what is to be written after leadership has ended is dropped: the next leader reports its own findings.
+    `instance` names the reporting process, usually the pod's name (default: the host name, which in a pod is the same).
+    With a `fence`, Events that would be written after the end of leadership are dropped: the next leader reports its
+    own findings.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class EventRecorder:
         """Queue Events to be written. Never raises and never waits for the API server."""
         for announcement in announcements:
             if len(self._queue) >= QUEUE:
-                # The newest Event is dropped: the older ones show how it began.
+                # The newest Event is dropped: the older ones show how the trouble began.
                 self._dropped += 1
                 self._complain("the queue is full")
                 continue
@@ -116,7 +117,7 @@ class EventRecorder:
                 self._task = asyncio.create_task(self._work())
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Write what is queued, for at most `grace` seconds, and end."""
+        """Write the queued Events, for at most `grace` seconds, and end."""
         if self._task is None:
             return
         try:
@@ -226,7 +227,7 @@ class EventRecorder:
     async def _write(
         self, method: str, path: str, body: Mapping[str, Any], content_type: str = "application/json"
     ) -> Reply:
-        """The only way out. Raises ClusterUnavailable, also where this replica does not lead."""
+        """The only place that writes. Raises ClusterUnavailable, also where this replica does not lead."""
         async with self._fence.passing() if self._fence is not None else nullcontext():
             return await self._session.ask(method, path, body=json.dumps(body).encode(), content_type=content_type)
 
@@ -243,7 +244,7 @@ class EventRecorder:
         self._complain(cause)
 
     def _complain(self, cause: str) -> None:
-        """One line a cause, until something succeeds."""
+        """Logs one line per cause, until a write succeeds."""
         if cause not in self._causes:
             self._causes.add(cause)
             log.warning("an Event could not be recorded", extra={"cause": cause})
@@ -259,7 +260,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _key(announcement: Announcement) -> Key:
-    """What makes two Events alike. The note is left out: it holds numbers, which differ each time."""
+    """The fields in which equal Events agree. The note is not one of them: it holds numbers, which differ each time."""
     related = announcement.related
     return (
         announcement.regarding.uid or _where(announcement.regarding),

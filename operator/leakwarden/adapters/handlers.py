@@ -1,25 +1,25 @@
 """The kopf edge: a routing table. It keeps the set of policies current and wakes the engine, nothing else.
 
-This is the only door to kopf. What kopf does for us: it lists and watches the policies, resumes a watch that broke, and
-calls one handler an event.
+Only this module uses kopf. kopf lists and watches the policies, resumes a broken watch, and calls one handler per
+event.
 
 Why no more of it is used:
 
 - `on.event` alone leaves nothing on the user's object, neither annotations nor finalizers, so that a policy can be
   deleted whether or not the operator runs.
 - Whether a pod leaks depends on many objects and on Prometheus at one moment. That is the tick's work (engine/tick.py):
-  a timer or a daemon for each policy would ask each question once a policy.
+  a timer or a daemon for each policy would send each query once per policy.
 - Deployments and pods are many. kopf's index of 10,000 Deployments was not complete after 177 s of CPU (measured on
   1.45); adapters/cluster reads the same in half a second.
-- kopf's peering is no leader election; that is adapters/cluster/lease.py. Its Events have no aggregation; that is
+- kopf's peering is not a leader election; that is adapters/cluster/lease.py. Its Events have no aggregation; that is
   adapters/events.py.
 
 kopf runs in a thread and an event loop of its own: when it stops, it cancels every task of its loop that it did not
 know at its start, and it must not cancel an action between intent and outcome.
 
 It also ends at the first list or watch that is refused (403, seen on 1.45 when the right was taken away). It is then
-started again here, after a wait: a process that ended for that would be restarted into the same refusal, again and
-again.
+started again here, after a wait: a process that ended for that reason would be restarted into the same refusal, again
+and again.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from leakwarden.engine.policy_store import PolicyStore
 
 log = logging.getLogger("leakwarden.handlers")
 
-BACKOFF = 1.0  # s before kopf is begun anew; doubled with every failure in a row
+BACKOFF = 1.0  # s before kopf is started again; doubled with every failure in a row
 BACKOFF_MAX = 30.0  # s
-_WELL_AFTER = 60.0  # s without a failure after which the next one is the first again
+_WELL_AFTER = 60.0  # s without a failure after which the count of failures starts at one again
 
 
 def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove: Callable[[str], None]) -> None:
@@ -55,7 +55,7 @@ def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove
         if event["type"] == "DELETED":
             remove(body["metadata"]["uid"])
         else:
-            # In a thread: to read it takes as long as its queries take to parse, and the watch goes on meanwhile.
+            # In a thread: reading a policy takes as long as parsing its queries, and the watch goes on meanwhile.
             await asyncio.to_thread(put, body)
 
     @kopf.on.login(registry=registry, id="login")
@@ -64,12 +64,13 @@ def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove
 
 
 def operator_settings() -> kopf.OperatorSettings:
-    """What we need of kopf, and what we keep it from doing."""
+    """The settings by which kopf does only its part here."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True  # no CRD or namespace watching: rights we do not ask for
     settings.posting.enabled = False  # Events are our recorder's
     settings.watching.chunk_size = 500
-    # Seconds. Its own patience is a minute, in which nothing would be said; ours begins it anew for as long as it takes.
+    # Seconds. kopf's own limit is a minute, in which nothing would be reported; we start it again for as long as
+    # needed.
     settings.networking.error_backoffs = (1, 2)
     settings.peering.standalone = True
     return settings
@@ -97,7 +98,7 @@ class PolicyWatch:
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # kopf's, while it runs
         self._thread = threading.Thread(target=self._watch, name="kopf", daemon=True)
         self.ended = asyncio.Event()
-        self.failure = ""  # the class of what ended it, where that was not `stop`
+        self.failure = ""  # class of the exception that ended it; not set by `stop`
         self.trouble = ""  # why the policies cannot be followed now, in one line for people; or empty
 
     def start(self) -> None:
@@ -126,13 +127,13 @@ class PolicyWatch:
                 failures = 1 if time.monotonic() - began > _WELL_AFTER else failures + 1
                 self._tell(cause)
                 self._stop.wait(min(self._backoff * 2.0 ** (failures - 1), BACKOFF_MAX) * random.uniform(0.8, 1.2))  # noqa: S311
-        except BaseException as error:  # whatever ends it, the process must hear of it
+        except BaseException as error:  # the process must learn of every end
             self.failure = type(error).__name__
         finally:
             self._call(self.ended.set)
 
     def _tell(self, cause: str) -> None:
-        # Once a cause, not once a retry.
+        # Logged once per cause, not once per retry.
         if cause != self.trouble:
             log.warning("cannot follow the policies; those known stay in force", extra={"cause": cause})
         self.trouble = cause
@@ -174,7 +175,7 @@ class PolicyWatch:
 
 
 def why(error: Exception) -> str:
-    """One line for people; the API server's own words stay out, but for which right is missing."""
+    """One line for people; of the API server's own words only the name of the missing right is used."""
     code = getattr(error, "code", None) or getattr(error, "status", None)
     if code == 403:
         return f"the operator's account may not list or watch {names.POLICY_PLURAL}.{names.GROUP} (403)"

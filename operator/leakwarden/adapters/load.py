@@ -1,7 +1,8 @@
 """Sends HTTP requests at a given rate to the addresses a user named, and to no others.
 
-An open loop: the next request is sent when it is due, whether or not the last was answered, as users would. Bounded in
-rate, number and requests under way; redirects and proxies are not followed, bodies are read to a bound and thrown away.
+An open loop: the next request is sent when it is due, whether or not the last was answered, as real users do. Bounded
+in rate, number and requests under way; redirects and proxies are not followed, bodies are read to a bound and thrown
+away.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ HELD_BACK = "not sent"
 
 @dataclass(slots=True)
 class Tally:
-    """What came back. `failures` are requests without an answer by cause; `seconds` holds the latency of each answer."""
+    """The results. `failures` counts requests without an answer by cause; `seconds` holds the latency of each
+    answer."""
 
     codes: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -46,7 +48,7 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Without an answer or with a status of 500 and above, as users would count it."""
+        """Requests without an answer or with a status of 500 and above: failures from the users' view."""
         return sum(self.failures.values()) + sum(count for code, count in self.codes.items() if code >= 500)
 
     def in_words(self) -> str:
@@ -82,8 +84,8 @@ class Load:
             await http.close()
 
     async def send(self, rate: float, seconds: float, tally: Tally) -> None:
-        """`rate` requests/s for so long; returns when the last of them is answered or given up. Where it is cancelled,
-        so are those under way."""
+        """Send `rate` requests/s for so long; returns when the last of them is answered or given up. Cancelling it
+        cancels the requests under way."""
         rate = min(rate, MOST_RATE)
         number = min(int(rate * seconds), MOST_REQUESTS)
         began = time.monotonic()

@@ -26,11 +26,11 @@ _HEADERS = {
 
 
 class Unread(Exception):
-    """There are no readings of this moment; one line for people, which never quotes what was sent."""
+    """There are no readings of this moment; one line for people, which never quotes the page."""
 
 
 class MetricsPage:
-    """One page, asked again and again over one kept connection. Use as an async context manager.
+    """One page, requested again and again over one kept connection. Use as an async context manager.
 
     Certificates are not verified, as by the kubelet's probes: nothing is sent that could be stolen.
     """

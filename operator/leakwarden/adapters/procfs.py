@@ -20,7 +20,7 @@ from leakwarden.core.descriptors.proc import Counting
 
 MOST = 50_000  # descriptors that are looked at; the reader's memory is the pod's
 MOST_LINES = 500_000  # of one table of sockets
-LONGEST = 20  # s, after which it is killed
+LONGEST = 20  # s, after which the process is killed
 BYTES = 4096  # what a kubelet keeps of a termination message
 
 
@@ -78,7 +78,7 @@ def census(root: Path, pid: int, processes: int) -> Census:
 
 
 def _processes(root: Path) -> tuple[dict[int, int], bool]:
-    """How many descriptors each process holds, but for this one; and whether there were some that may not be seen."""
+    """The number of descriptors of each process except this one, and whether some processes may not be read."""
     found: dict[int, int] = {}
     denied = False
     for name in os.listdir(root):
@@ -104,7 +104,8 @@ def _lines(path: str) -> Iterator[str]:
 
 
 def _go_first() -> None:
-    """Should the pod run out of memory meanwhile, this process may be killed first; a process may always raise its own score."""
+    """If the pod runs out of memory meanwhile, this process should be killed first; a process may always raise its own
+    score."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as adjustment:
             adjustment.write("1000")

@@ -27,7 +27,7 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and whatever `extra` carried."""
+    """One JSON object per line: time, level, logger, message and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
@@ -55,7 +55,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Log to stderr. kopf's own chatter about objects is kept down to what an operator's operator needs."""
+    """Log to stderr. kopf's own messages about objects are reduced to those that an administrator needs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
@@ -63,7 +63,7 @@ def configure_logging(level: str, form: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("kopf.objects", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # What ends kopf is told by our handlers, once a cause; these would add two tracebacks with every try.
+    # Our handlers log the cause that ends kopf, once per cause; these would add two tracebacks with every try.
     for doubled in ("kopf._core.reactor.running", "kopf._core.reactor.orchestration"):
         logging.getLogger(doubled).setLevel(logging.CRITICAL)
 
@@ -116,14 +116,14 @@ class Telemetry:
                 self.skips.labels(str(skip.reason)).inc()
         present = {(record.id, str(record.phase)) for record in tick.actions}
         for record in tick.actions:
-            # What the first tick finds in the records was done, and counted, by an earlier life.
+            # Actions that the first tick finds in the records were done, and counted, by an earlier process.
             if self._seen is not None and (record.id, str(record.phase)) not in self._seen:
                 self.actions.labels(record.type, str(record.phase)).inc()
         self._seen = present
 
 
 class EngineCollector(Collector):
-    """Gauges read from the engine's last tick at scrape time; `leads` tells whether this replica may act now."""
+    """Gauges read from the engine's last tick at scrape time; `leads` returns whether this replica may act now."""
 
     def __init__(
         self,
@@ -202,7 +202,8 @@ async def serve(
     ready: Callable[[], str],
     routes: Iterable[web.RouteDef] = (),
 ) -> web.AppRunner:
-    """Serve /healthz, /readyz, /metrics and `routes`; `alive` and `ready` say what is wrong, or nothing. Caller cleans up."""
+    """Serve /healthz, /readyz, /metrics and `routes`; `alive` and `ready` return the fault in words, or an empty
+    string. Caller cleans up."""
 
     def check(complaint: Callable[[], str]) -> Callable[[web.Request], object]:
         async def answer(_: web.Request) -> web.Response:

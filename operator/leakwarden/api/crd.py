@@ -1,8 +1,8 @@
 """Models -> CustomResourceDefinition: a structural schema with defaults, CEL rules and printer columns.
 
-pydantic's JSON schema is nearly structural already. What is left: `$ref`s are inlined (structural
-schemas have none), `anyOf` with null becomes the plain optional type, titles go, `const` and
-`additionalProperties: false` go (the API server prunes unknown fields and kubectl validates strictly).
+pydantic's JSON schema is nearly structural already. The remaining changes: `$ref`s are inlined (structural schemas have
+none), `anyOf` with null becomes the plain optional type, titles go, `const` and `additionalProperties: false` go (the
+API server prunes unknown fields and kubectl validates strictly).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _structural(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     node = dict(node)
     if "$ref" in node:
-        # Keywords beside a $ref (description, default) override those of the definition.
+        # Keywords next to a $ref (description, default) override those of the definition.
         target = definitions[node.pop("$ref").rsplit("/", 1)[1]]
         return _structural({**target, **node}, definitions)
     if "anyOf" in node:
@@ -50,7 +50,7 @@ def _finish(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
         if key == "propertyNames":
             continue  # not allowed in a structural schema; pydantic still checks it
         if key == "patternProperties":
-            # Not allowed either. Of the keys a rule of the field says what they may be; the values are the same for all.
+            # Not allowed either. A rule of the field limits the keys; the values have one schema.
             (child,) = value.values()
             result["additionalProperties"] = _structural(child, definitions)
             continue
@@ -66,7 +66,7 @@ def _finish(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
 def _with_nested_defaults(node: Any) -> Any:
     """Give optional structs the default `{}`, so that the API server fills in the defaults inside them.
 
-    Only where nothing inside is required; what a person reads back then shows every value in force.
+    Only where nothing inside is required; `kubectl get -o yaml` then shows every value in force.
     """
     if isinstance(node, list):
         return [_with_nested_defaults(item) for item in node]
@@ -84,7 +84,7 @@ def _without_defaults_in_lists(node: Any, *, in_list: bool = False) -> Any:
     """Take the defaults out of the items of lists; the operator's models have them, and the descriptions name them.
 
     `kubectl apply` replaces a list as a whole: with a default that the server filled into an item, every apply of an
-    unchanged policy is a change to it, and says `configured`.
+    unchanged policy is a change to it, and prints `configured`.
     """
     if isinstance(node, list):
         return [_without_defaults_in_lists(item, in_list=in_list) for item in node]
@@ -96,7 +96,7 @@ def _without_defaults_in_lists(node: Any, *, in_list: bool = False) -> Any:
             if not in_list:
                 found[key] = value
         elif key == "properties":
-            # A field may be called `items` or `default`, and is then no keyword.
+            # A field may have the name `items` or `default`, and is then not a keyword.
             found[key] = {name: _without_defaults_in_lists(child, in_list=in_list) for name, child in value.items()}
         else:
             found[key] = _without_defaults_in_lists(value, in_list=in_list or key == "items")
@@ -139,7 +139,7 @@ PRINTER_COLUMNS = [
 ]
 
 
-# A report is called by its workload. With names of twenty characters a line has less than 160.
+# A report has its workload's name. With names of twenty characters a line has less than 160.
 REPORT_COLUMNS = [
     _column("Pod", ".spec.pod.name", "The pod that leaks."),
     _column("Signal", ".spec.signal", "What leaks."),

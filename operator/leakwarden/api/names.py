@@ -1,4 +1,4 @@
-"""The names that users, RBAC rules and other tools know us by. Changing one is an API change."""
+"""The names of ours that users, RBAC rules and other tools refer to. Changing one is an API change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORT_SHORT_NAMES = ("leak",)
 
 CATEGORY = "reliability"
 
-# One field manager per concern: managedFields then says which part of us wrote what.
+# One field manager per purpose: managedFields then shows which of our parts wrote which field.
 FIELD_MANAGER = "leakwarden"
 REPORTING_CONTROLLER = f"{GROUP}/operator"
 
@@ -25,7 +25,7 @@ REPORTING_CONTROLLER = f"{GROUP}/operator"
 SKIP_ANNOTATION = f"{GROUP}/skip"
 # On any object, by Argo CD: the application that it belongs to.
 ARGO_TRACKING = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
-# On a workload: findings of the audit that its owner has decided to live with, each with a reason.
+# On a workload: findings of the audit that its owner accepts, each with a reason.
 IGNORE_ANNOTATION = f"{GROUP}/ignore"
 # On a pod (so in a Deployment's pod template): the port that serves /debug/pprof.
 PPROF_PORT_ANNOTATION = f"{GROUP}/pprof-port"

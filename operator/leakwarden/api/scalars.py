@@ -1,6 +1,6 @@
 """The small grammars a person types into a policy: durations, shares of a limit, amounts.
 
-Each has one parser that raises only `ValueError`, with a message that says what is allowed.
+Each has one parser that raises only `ValueError`, with a message that names the allowed values.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def cel_milliseconds(field: str) -> str:
     """A CEL expression for the milliseconds of the duration that the text `field` means; CEL itself knows neither days nor
     weeks.
 
-    By positions and numbers, not by split, replace or a text that is put together: the API server estimates what a rule
-    costs at worst, and refuses the CRD for those.
+    It uses positions and numbers, not split, replace or concatenated text: the API server estimates a rule's worst
+    cost, and refuses the CRD for those.
     """
     week, day = f"{field}.indexOf('w')", f"{field}.indexOf('d')"
     weeks = f"({week} < 0 ? 0 : int({field}.substring(0, {week})) * 604800000)"
@@ -51,7 +51,7 @@ def cel_milliseconds(field: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest readable Go-style duration, rounded to what a person would say: `3d4h` is `76h`."""
+    """The shortest readable Go-style duration, rounded as a person would: `3d4h` is `76h`."""
     if seconds < 60:
         return f"{seconds:.0f}s"
     if seconds < 3600:
@@ -93,8 +93,8 @@ def parse_amount(text: str) -> Amount:
 def parse_int_or_percent(value: int | str, of: int) -> int:
     """How many of `of` a budget such as `1` or `25%` allows: rounded down, but at least one.
 
-    Down, because a budget is a promise; at least one, because a budget that allows nothing would
-    turn a small Deployment's policy off without saying so.
+    Down, because a budget is a promise; at least one, because a budget that allows nothing would silently turn a small
+    Deployment's policy off.
     """
     if isinstance(value, int):
         return value

@@ -1,4 +1,5 @@
-"""`leakwarden capabilities`: which signals each workload has, which it lacks, and the line that would change that."""
+"""`leakwarden capabilities`: the signals that each workload has, those that it lacks, and the line that would add
+them."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 COMMAND = "capabilities"
 COMPLETE, MISSING, UNKNOWN = 0, 1, 2  # exit codes
-PATIENCE = 2.0  # s without an answer, after which the command says for what it waits
+PATIENCE = 2.0  # s without an answer, after which the command prints what it waits for
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 
 class PoliciesRead(NamedTuple):
-    """What was read from the cluster. Times in epoch seconds of the API server's clock."""
+    """The objects read from the cluster. Times in epoch seconds of the API server's clock."""
 
     policies: list[tuple[Policy, float]]  # each with when its status was written
     now: float
@@ -81,7 +82,7 @@ def _tell(looked: PoliciesRead, output: str) -> int:
 
 
 async def _read(arguments: argparse.Namespace) -> PoliciesRead:
-    """The policies asked for, by namespace and name. Raises ClusterUnavailable, ClusterRefused."""
+    """The requested policies, by namespace and name. Raises ClusterUnavailable, ClusterRefused."""
     from leakwarden.adapters.cluster import Session
 
     session = await Session.open(arguments.kubeconfig, arguments.context)

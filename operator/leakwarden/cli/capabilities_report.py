@@ -1,4 +1,4 @@
-"""Which signals workloads have and lack, as the statuses of their policies hold it: for people and for scripts."""
+"""The signals that workloads have and lack, by the statuses of their policies: for people and for scripts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shown:
     available: tuple[SignalEntry, ...]
     missing: tuple[SignalEntry, ...]
     unknown: tuple[SignalEntry, ...]
-    more: int = 0  # missing things that the status had no room for
+    more: int = 0  # missing signals that the status had no room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class DescribedPolicy:
     name: str
     source: str
     workloads: tuple[Shown, ...]
-    notes: tuple[str, ...]  # what cannot be measured from outside a pod
+    notes: tuple[str, ...]  # signals that cannot be measured from outside a pod
     trouble: str = ""  # why the status is not complete; empty where it is
     written: float = 0.0  # when the status was written, epoch s; 0: not known
     age: str = ""  # the same in words; empty: not known
-    lacks: tuple[str, ...] = ()  # what the policy as a whole needs and does not have, each in one line
+    lacks: tuple[str, ...] = ()  # things that the policy as a whole needs and does not have, each in one line
 
     @property
     def missing(self) -> int:
@@ -115,7 +115,7 @@ def _cause(reason: str, message: str) -> str:
 
 
 def table(policies: Sequence[DescribedPolicy]) -> str:
-    """A block a policy, a row a signal; the notes, which hold for all, once at the end."""
+    """One block per policy, one row per signal; the notes, which hold for all, once at the end."""
     blocks = [_block(policy) for policy in policies]
     notes = list(dict.fromkeys(printable(note) for policy in policies for note in policy.notes))
     if notes:
@@ -133,7 +133,7 @@ def _block(policy: DescribedPolicy) -> str:
         name = workload.name
         for entry in (*workload.available, *workload.missing, *workload.unknown):
             rows.append((name, entry.signal, entry.state, entry.text))
-            name = ""  # once is enough for the eye
+            name = ""  # printed once is enough
         if workload.more:
             rows.append((name, "", "", f"and {workload.more} more that the status has no room for"))
     said = [part for part in (policy.source, f"status {policy.age}" if policy.age else "") if part]

@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was asked for; returns the exit code."""
+    """Print the list or the page; returns the exit code."""
     from leakwarden.core.audit.pages import every_check, help_uri, page, reference
 
     checks = every_check()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 COMMAND = "completion"
-SHELLS = ("bash", "zsh", "tcsh")  # those that shtab writes for
+SHELLS = ("bash", "zsh", "tcsh")  # the shells that shtab supports
 _ABOUT = """\
 Print the script that makes a shell complete the words of this command.
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     import shtab
 
     for action in _actions(arguments.whole):
-        # The metavar already says what an argument is; shtab takes the kind of completion from this attribute.
+        # The metavar already shows the kind of an argument; shtab takes the kind of completion from this attribute.
         kind = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}.get(str(action.metavar).partition("|")[0])
         if kind is not None:
             action.complete = kind  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""How a command ends when it cannot do what was asked: one error, one line on standard error, one exit code.
+"""The end of a command that fails: one error, one line on standard error, one exit code.
 
-Every error of a command is defined here. Its message is one line for people, which names what is wrong and what is
-allowed. The exit codes are those that `leakwarden --help` lists; a command gives its own names to the ones it uses.
+Every error of a command is defined here. Its message is one line for people, which names the fault and the allowed
+values. The exit codes are those that `leakwarden --help` lists; a command gives its own names to the ones it uses.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ UNUSABLE: Final = 2  # exit code: wrong usage, or input that cannot be read
 
 
 class CommandFailed(Exception):
-    """The command cannot do what was asked; the message is one line for people."""
+    """The command cannot do its task; the message is one line for people."""
 
 
 class ClusterRefused(CommandFailed):
-    """The API server answered, but not with the objects that were asked for."""
+    """The API server answered, but not with the requested objects."""
 
 
 class NoReport(CommandFailed):
@@ -27,15 +27,15 @@ class NoReport(CommandFailed):
 
 
 class NotGiven(CommandFailed):
-    """A profile that was asked for was not given."""
+    """A requested profile was not given."""
 
 
 class NoProfiles(CommandFailed):
-    """There is nothing to name suspects from."""
+    """There are no profiles to name suspects from."""
 
 
 class InputUnreadable(CommandFailed):
-    """What is to be replayed cannot be read."""
+    """The input of the replay cannot be read."""
 
 
 class BadPolicy(CommandFailed):
@@ -59,12 +59,12 @@ class NeverRead(CommandFailed):
 
 
 def say(command: str, message: str) -> None:
-    """One line on standard error, without control characters: texts of others must not drive a terminal."""
+    """One line on standard error, without control characters: texts of others must not control a terminal."""
     print(f"leakwarden {command}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def fail(command: str, message: str) -> int:
-    """Say why the command ends, and give its exit code."""
+    """Print why the command ends, and return its exit code."""
     say(command, message)
     return UNUSABLE
 

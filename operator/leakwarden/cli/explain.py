@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 COMMAND = "explain"
 CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
-PATIENCE = 2.0  # s without an answer, after which the command says for what it waits
+PATIENCE = 2.0  # s without an answer, after which the command prints what it waits for
 ENDED_SHOWN = 5  # episodes that are over: the newest are the most useful
 _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
 class ClusterView(NamedTuple):
-    """What was read from the cluster. Times in epoch seconds of the API server's clock."""
+    """The objects read from the cluster. Times in epoch seconds of the API server's clock."""
 
     policies: list[Policy]
     reports: list[LeakReport]
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def explain(looked: ClusterView, namespace: str, workload: str) -> Explanation:
-    """What the objects of a namespace say about one workload."""
+    """The facts about one workload in the objects of its namespace."""
     from leakwarden.cli.explanation import Explanation, view_of
 
     mine = sorted((r for r in looked.reports if r.spec.workload.name == workload), key=lambda r: -r.created)

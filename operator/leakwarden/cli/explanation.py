@@ -1,4 +1,4 @@
-"""What `leakwarden explain` found out about one workload: a value, its text for people and its JSON for tools."""
+"""The findings of `leakwarden explain` about one workload: a value, its text for people and its JSON for tools."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from leakwarden.cli.liveness import Liveness, OperatorState, age
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.text import printable
+from leakwarden.core.page import cause, outcome
 
 LEAK_VERDICTS = ("Leaking", "Exhausting")
 _OF_THE_WORKLOAD = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # fields of WorkloadStatus that are shown
-_OF_THE_REPORT = {"phase", "message", "plan", "guards", "actions"}  # fields of LeakReportStatus that are shown
+_OF_THE_REPORT = {
+    "phase",
+    "message",
+    "plan",
+    "guards",
+    "actions",
+    "verification",
+}  # fields of LeakReportStatus that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """What one policy's status says about the workload."""
+    """The part of one policy's status about the workload."""
 
     policy: Policy
     workload: WorkloadStatus
@@ -32,7 +40,7 @@ class PolicyView:
 
     @property
     def stalled(self) -> str:
-        """Why the policy cannot go on by itself, or nothing."""
+        """Why the policy cannot go on by itself, or empty."""
         return " ".join(
             f"{condition.reason}: {condition.message}"
             for condition in self.policy.status.conditions
@@ -41,7 +49,7 @@ class PolicyView:
 
     @property
     def judged(self) -> bool:
-        """Whether the workload has a verdict by the present spec: one by a spec that is invalid now is of the past."""
+        """Whether the workload has a verdict by the present spec: one by a spec that is invalid now is out of date."""
         return self.workload.verdict != "Unknown" and not self.policy.error
 
     def as_json(self) -> dict[str, Any]:
@@ -147,7 +155,11 @@ def _open_lines(report: LeakReport) -> list[str]:
 
 
 def _action_lines(report: LeakReport) -> list[str]:
-    return [
+    told = [
         f"  {action.intended_at} {action.type} {action.phase} {action.result or ''}: {action.message}"
         for action in report.status.actions
     ]
+    measured = report.status.verification.outcome if report.status.verification else None
+    told += [f"    {line}" for line in outcome.lines(measured, 96)] if measured is not None else []
+    why = report.status.cause
+    return told + ([f"  errors: {line}" for line in cause.lines(why, 96)] if why is not None else [])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
 
-# Seconds. A leader renews its Lease every few, so that three minutes are no pause and no handover.
+# Seconds. A leader renews its Lease every few seconds, so three minutes are longer than any pause or change of leader.
 STALE_AFTER = 180.0
 WITHIN = 5.0  # s for the Lease: nothing else depends on it
 DEFAULT_LEASE = "leakwarden/leakwarden"  # as the README installs it
@@ -83,7 +83,7 @@ def age(written: float, now: float) -> str:
 
 
 async def liveness(session: Session, lease: str, newest: float) -> Liveness:
-    """`newest` is when the newest of the statuses was written. Asks for the Lease only where that is not enough."""
+    """`newest` is when the newest of the statuses was written. Reads the Lease only where that is not enough."""
     from leakwarden.api.scalars import format_duration
     from leakwarden.core.model.policy import parse_time
     from leakwarden.engine.ports import ClusterUnavailable
@@ -124,7 +124,7 @@ def _unknown(cause: str) -> Liveness:
 
 
 def _missing_right(namespace: str, name: str) -> str:
-    """The missing right with all that is needed to grant it: verb, resource, name and namespace."""
+    """The missing right with the fields needed to grant it: verb, resource, name and namespace."""
     return (
         f"you are not allowed to get leases.coordination.k8s.io {name} in namespace {namespace} (HTTP 403); ask for that"
         " right, or name another Lease with --lease, if the operator is installed elsewhere"

@@ -1,4 +1,4 @@
-"""`leakwarden version`: what is installed, for bug reports and for scripts."""
+"""`leakwarden version`: the installed versions, for bug reports and for scripts."""
 
 from __future__ import annotations
 

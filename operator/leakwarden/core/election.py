@@ -1,4 +1,4 @@
-"""Leader election: what one contender does next, from the Lease as it last saw it and from its own clock alone.
+"""Leader election: one contender's next step, from the Lease as it last read it and from its own clock alone.
 
     saw / wrote / unsure ──► Election ──► next(now): Look | Write(Create, Acquire, Renew) | Wait | Stop
                                      └──► leads(now): may this process change anything at this moment?
@@ -7,8 +7,8 @@ Why two never lead at once, as long as no clock runs `duration / renew_deadline`
 
 - A leader counts its time from the moment it *sent* the last renewal that was confirmed, and it ends after
   `renew_deadline`; no other contender can have seen that renewal before it was sent.
-- A contender waits `duration` from the moment it *heard* of the last change; times written in the Lease are never
-  compared with any clock. It then writes on condition that the version is still that one.
+- A contender waits `duration` from the moment it *read* the last change; times written in the Lease are never compared
+  with any clock. It then writes on condition that the version is still that one.
 - A Lease that is absent proves nothing: it may have been deleted under a leader. The contender that creates it keeps others out
   at once, but leads only after a full `duration`.
 - A leader that gives up writes so only after it has stopped: `resigned` ends leading, `release` comes later.
@@ -29,9 +29,9 @@ MAX_PATIENCE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds; client-go's defaults. Raises ValueError for values with which two could lead at once."""
+    """Seconds; client-go's defaults. Raises ValueError for values with which two replicas could lead at once."""
 
-    duration: float = 15.0  # others keep off for so long after the last renewal they heard of
+    duration: float = 15.0  # others wait so long after the last renewal they read
     renew_deadline: float = 10.0  # the leader stops so long after the last renewal that it sent with success
     retry: float = 2.0  # between two requests, less a jitter of the caller's
 
@@ -72,14 +72,14 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing is due before `until`."""
+    """No request is due before `until`."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """It led and does no longer, for good: end the process. `why` is a sentence for people."""
+    """This process led and will not lead again: end it. `why` is a sentence for people."""
 
     why: str
 
@@ -89,13 +89,13 @@ Step: TypeAlias = ReadLease | Write | Wait | Stop
 
 @dataclass(frozen=True, slots=True)
 class Election:
-    """One contender's knowledge. A value: each thing that happens makes a new one."""
+    """One contender's state. A value: each event makes a new one."""
 
     identity: str  # of this process and no other, also after a restart in the same pod
     timing: Timing = field(default_factory=Timing)
     seen: Lease | None = None
-    known: bool = False  # `seen` is what was there when last asked, and no write since is unaccounted for
-    changed_at: float = -math.inf  # when `seen` was first heard of
+    known: bool = False  # `seen` is the last answer, and the outcome of every write since then is known
+    changed_at: float = -math.inf  # when `seen` was first read
     rest_until: float = -math.inf
     leads_from: float = math.inf
     leads_until: float = -math.inf
@@ -118,11 +118,11 @@ class Election:
         return self._renew() if self.known and self._mine else ReadLease()
 
     def saw(self, lease: Lease | None, at: float, rest_until: float) -> Election:
-        """The answer to a look, which came at `at`; None: there is no Lease."""
+        """Take in the answer to a Look, which came at `at`; None: there is no Lease."""
         same = self._version is not None and lease is not None and lease.version == self._version
         after = replace(self, seen=lease, known=True, changed_at=self.changed_at if same else at, rest_until=rest_until)
         if after._mine:
-            return replace(after, rest_until=at)  # a renewal is overdue, or there had been no need to look
+            return replace(after, rest_until=at)  # a renewal is overdue, else there was no need for a Look
         if not self._held:
             return after
         if self._may_have_led and not self.ended:
@@ -134,7 +134,7 @@ class Election:
         """A write in our name was confirmed: sent at `sent`, answered at `at`; `lease` has its new version."""
         leads_from = self.leads_from
         if not self._held:
-            # No transition yet: it was created, by us, and someone may have led under one that was deleted.
+            # No transition yet: we created it, and another replica may have led under a deleted one.
             leads_from = at + self.timing.duration if lease.transitions == 0 else at
         return replace(
             self,
@@ -147,7 +147,7 @@ class Election:
         )
 
     def unsure(self, rest_until: float) -> Election:
-        """A request failed, or its answer was lost: look again before anything is written."""
+        """A request failed, or its answer was lost: read the Lease again before any write."""
         return replace(self, known=False, rest_until=rest_until)
 
     def resigned(self) -> Election:
@@ -155,9 +155,9 @@ class Election:
         return self if self.ended else replace(self, ended="it resigned")
 
     def release(self, now: float) -> Write | None:
-        """What to write so that the next one need not wait; None when there is nothing of ours to release.
+        """The write by which the next leader need not wait; None when there is nothing of ours to release.
 
-        Nor is there when we were still waiting to lead: whom we waited for, the next one has to wait for too.
+        There is also nothing while we were still waiting to lead: the next contender has to wait for the same leader.
         """
         if not self.ended or self.seen is None or not self._mine or now < self.leads_from:
             return None

@@ -1,1 +1,1 @@
-"""The tick (tick.py) and what it calls: gather, decide, act, tell. Knows ports only, no client."""
+"""The tick (tick.py) and its steps: gather, decide, act, report. Imports ports only, no client."""

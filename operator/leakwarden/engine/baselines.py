@@ -1,8 +1,8 @@
-"""Which healthy pod is counted next, so that a leak can be compared with a healthy time: minutes to days of growth.
+"""Chooses the healthy pod to count next, so that a leak can be compared with a healthy time: minutes to days of growth.
 
-For each Deployment and template, beside the ticks, one pod at a time, and never while a capture is due: soon after a pod
-has started, which is better than nothing for a leak that is quick; and again when a pod is warm. Healthy pods come
-first, then one that has become Suspect.
+Pods are counted for each Deployment and template, concurrently with the ticks, one pod at a time, and never while a
+capture is due. The first count comes soon after a pod has started: better than none where a leak is quick. The second
+comes when the pod is warm. Healthy pods come first, then one that has become Suspect.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BaselineKeeper:
             self._task = asyncio.create_task(self._count(self.profiler, chosen, now))
 
     async def end(self) -> None:
-        """Give up what is under way."""
+        """Give up the count under way."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=2.0)
@@ -93,7 +93,7 @@ class BaselineKeeper:
                     yield policy, target, max(fit, key=lambda p: _age(p, now))
 
     def _forget(self, present: set[_Template]) -> None:
-        """Templates that are gone, once there are many of them."""
+        """Forgets templates that are gone, once there are many of them."""
         if len(self._known) + len(self._tried) > MOST:
             self._known &= present
             self._warm &= present
@@ -106,7 +106,7 @@ def _templates(evaluations: Iterable[PolicyEvaluation]) -> Iterator[tuple[Policy
         if spec is None or not spec.evidence.enabled:
             continue
         for target in evaluation.workloads:
-            # During a rollout pods of two templates stand side by side, and which is which is not known here.
+            # During a rollout there are pods of two templates, and which pod has which template is not known here.
             if not target.conflicts_with and not target.workload.rollout_in_progress:
                 yield evaluation.policy, target
 

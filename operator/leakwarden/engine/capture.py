@@ -1,15 +1,16 @@
-"""Evidence before it is destroyed: profiles of each pod that is about to be acted on, else of one that leaks a tick.
+"""Takes evidence before it is destroyed: profiles of each pod that is about to be acted on, else of one leaking pod per
+tick.
 
-A capture takes seconds, and of a pod that hangs a minute. It goes on beside the ticks, one at a time, so that all other
-workloads are judged and acted on meanwhile; only the action on its own pod waits:
+A capture takes seconds, or a minute where the pod hangs. It runs concurrently with the ticks, one at a time, so that
+all other workloads are judged and acted on meanwhile; only the action on its own pod waits:
 
-    tick: begun ─► the action is held ─► told        beside it: the pod is asked for profiles
+    tick: begun ─► the action is held, reported      concurrently: the pod is asked for profiles
     tick: held as before                                         │
     tick: recorded in the LeakReport ◄──── wakes the engine ─────┘
-          judged anew, acted on
+          judged again, acted on
 
-The task only asks the pod and returns what it got. What it got is recorded by a tick, which alone writes, within the
-fence, and before it acts. A process that dies loses a capture under way, and the next leader begins it again.
+The task only asks the pod and returns the answer. A tick records the answer, within the fence and before it acts: only
+ticks write. A process that dies loses a capture under way, and the next leader begins it again.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ from leakwarden.engine.report_keeper import ReportKeeper
 
 log = logging.getLogger("leakwarden.capture")
 
-LONGEST = 120.0  # s; the profiler has timeouts of its own, and another pod's turn must come should it break its word
-# s that a tick waits for a capture it begins: a pod without a profile port, or with one that is closed, says so at once,
-# and its action need not wait for the next tick.
+LONGEST = 120.0  # s; the profiler has timeouts of its own; should they fail, another pod's turn must come all the same
+# s that a tick waits for a capture it begins: a pod without a profile port, or with a closed one, fails at once, and
+# its action need not wait for the next tick.
 SOON = 1.0
 # s for which an action waits for its pod's capture to come to its turn and to end. Evidence is worth that much, and no
 # more: pods that hang could hold up those behind them.
 PATIENCE = 180.0
-GIVEN_UP_WITHIN = 2.0  # s for a capture to end that was told to; the replica has to release its Lease
-TRIES = 3  # at recording what was taken; a report that cannot be written must not keep the next pod waiting
+GIVEN_UP_WITHIN = 2.0  # s for a cancelled capture to end; the replica has to release its Lease
+TRIES = 3  # attempts to record a capture; a report that cannot be written must not keep the next pod waiting
 
 
 def waits_for_evidence_only(decision: Decision) -> bool:
@@ -58,7 +59,7 @@ _Leak = tuple[Policy, WorkloadEvaluation, PodEvaluation]
 
 @dataclass(slots=True)
 class _UnderWay:
-    """The capture that is being taken, or was taken and is not recorded yet."""
+    """A capture that is being taken, or that was taken and is not recorded yet."""
 
     report: str  # UID
     pod: str  # UID
@@ -90,11 +91,10 @@ class EvidenceCapture:
         decisions: Sequence[Decision],
         begins: bool = True,
     ) -> list[Decision]:
-        """Record what was captured, and begin with the next pod that is to be acted on; where there is none, with one
-        other that leaks. Waits for `soon` at most. Unless it `begins`, what was begun is recorded and nothing else.
-
-        Returns the decisions; those whose pods have not been captured yet wait for a later tick. Failing is an answer,
-        and no reason not to act unless the policy says so.
+        """Record ended captures, and begin one of the next pod that is to be acted on; where there is none, of another
+        that leaks. Waits for `soon` at most. Where `begins` is False, ended captures are recorded and none begins.
+        Returns the decisions; those whose pods have not been captured yet wait for a later tick. A failed capture is an
+        answer too; it stops the action only where the policy requires evidence.
         """
         if self.profiler is None or drafts.trouble:
             return list(decisions)
@@ -110,13 +110,13 @@ class EvidenceCapture:
         self._held = {uid: self._held.get(uid, now) for uid in waiting}
         under_way = self._under_way
         if under_way is not None and under_way.task.done() and under_way.tries == 0:
-            self._ended(under_way.task)  # it ended before it was known who waits
+            self._ended(under_way.task)  # it ended before the waiting actions were known
         if begins and self._under_way is None and not waiting:
             self.baselines.begin(evaluations, now)
         return [self._in_turn(decision) for decision in decisions]
 
     async def end(self) -> None:
-        """Give up what is under way: this process works no more."""
+        """Give up the capture under way: this process works no more."""
         await self.baselines.end()
         if self._under_way is not None:
             self._under_way.task.cancel()
@@ -126,7 +126,7 @@ class EvidenceCapture:
     async def _begin_next(
         self, profiler: Profiler, drafts: ReportDrafts, acting: Sequence[_Leak], others: Sequence[_Leak]
     ) -> None:
-        """One after another as long as they end at once; of the pods that nothing is done to, one a tick."""
+        """Captures one after another as long as they end at once; of the pods that are not acted on, one per tick."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.soon
         asked: set[str] = set()
@@ -151,9 +151,9 @@ class EvidenceCapture:
         return None
 
     def _unanswered(self, drafts: ReportDrafts, decisions: Sequence[Decision], now: float) -> list[_Leak]:
-        """The pods to be acted on, without those that were asked since their action waits, or in this tick, and gave an
-        answer, be it a failure: one is enough, also where it took longer than the cooldown, after which the pod would be
-        due again. Where evidence is required, only evidence is an answer."""
+        """The pods to be acted on, without those that answered since their action began to wait, or in this tick. A
+        failure is an answer too, and one answer is enough, also where it took longer than the cooldown, after which the
+        pod would be due again. Where the policy requires evidence, only evidence counts as an answer."""
         found = []
         for leak, insists in _to_be_acted_on(decisions):
             uid = leak[2].pod.uid
@@ -187,7 +187,7 @@ class EvidenceCapture:
         return replace(decision, skips=(Skip(SkipReason.EVIDENCE_PENDING, message),))
 
     async def _record(self, drafts: ReportDrafts) -> None:
-        """What was taken, once it is there; then the next one's turn has come."""
+        """The ended capture, if there is one; then the next pod's turn has come."""
         held = self._under_way
         if held is None or not held.task.done():
             return
@@ -203,7 +203,7 @@ class EvidenceCapture:
         except (StatusConflict, ClusterUnavailable) as error:
             log.warning("evidence was not recorded", extra={"report": report.key, "error": str(error)})
             if held.tries < TRIES:
-                return  # again from newer facts, in the next tick
+                return  # tried again with newer facts in the next tick
         self._under_way = None
 
     def _due(self, drafts: ReportDrafts, policy: Policy, pod: PodEvaluation) -> LeakReport | None:
@@ -214,7 +214,8 @@ class EvidenceCapture:
         return report
 
     def _is_due(self, report: LeakReport, policy: Policy, reports: Iterable[LeakReport], now: float) -> bool:
-        """Not captured yet, or only tried in vain; and no other capture of its Deployment within the cooldown."""
+        """Whether the pod was not captured yet, or only in vain, with no other capture of its Deployment within the
+        cooldown."""
         assert policy.spec is not None
         held = report.status.evidence
         if not policy.spec.evidence.enabled or (held is not None and held.state is not EvidenceState.FAILED):
@@ -246,7 +247,7 @@ class EvidenceCapture:
             evidence = await asyncio.wait_for(profiler.capture(request), LONGEST)
         except TimeoutError:
             return _failed("Timeout", f"the capture did not end within {LONGEST:.0f}s", began)
-        except Exception:  # it promised not to; what is merely evidence must stop nothing
+        except Exception:  # the port promises not to raise; a lack of evidence must stop nothing
             log.exception("a defect: a capture ended in an error", extra={"report": report.key})
             return _failed("InternalError", "the capture ended in an error of ours", began)
         return evidence if evidence.attempted_at else evidence.model_copy(update={"attempted_at": began})
@@ -257,7 +258,7 @@ def _with(status: LeakReportStatus, taken: EvidenceStatus) -> LeakReportStatus:
 
 
 def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
-    """What a pod's descriptors said stays when profiles are tried again."""
+    """Keeps what was read of a pod's descriptors when profiles are tried again."""
     if held is None or held.descriptor_reader is None:
         return taken
     kept = {"descriptor_reader": held.descriptor_reader, "descriptors": held.descriptors}
@@ -269,7 +270,7 @@ def _failed(reason: str, message: str, began: str) -> EvidenceStatus:
 
 
 def _to_be_acted_on(decisions: Sequence[Decision]) -> list[tuple[_Leak, bool]]:
-    """Each with whether only the evidence that it requires is lacking."""
+    """Each decision, with whether only the evidence that it requires is lacking."""
     due = [decision for decision in decisions if decision.go or waits_for_evidence_only(decision)]
     return [((d.candidate.policy, d.candidate.target, d.candidate.pod), not d.go) for d in due]
 

@@ -1,10 +1,11 @@
-"""What fails because of a defect of ours costs its own policy, and is said; it never stops the tick.
+"""Contains failures that a defect of ours causes: each costs its own policy only, is reported, and never stops the
+tick.
 
     with defects.contained("judged", policy):
         ...
 
-An exception that leaves such a block is counted, logged with its traceback, and remembered for the policy, whose
-conditions then say since when it is not current.
+An exception that leaves such a block is counted, logged with its traceback, and remembered for the policy. The policy's
+conditions then state since when its status is not current.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ log = logging.getLogger("leakwarden.tick")
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """What could not be done for a policy (`step`, such as `judged`), by which class of error, and since when: epoch s of
-    the first tick of an unbroken row in which something could not be done."""
+    """A failure of ours that concerns one policy."""
 
-    step: str
-    error: str
-    since: float
+    step: str  # the step that failed, such as `judged`
+    error: str  # class of the exception
+    since: float  # epoch s of the first tick in an unbroken row of ticks with a defect
 
     def __str__(self) -> str:
         return f"a defect of Leakwarden ({self.error}): it could not be {self.step}"
@@ -34,16 +34,16 @@ class Defect:
 
 @dataclass(slots=True)
 class Defects:
-    """`clock` gives epoch s. `count` is of all there were."""
+    """`clock` gives epoch s. `count` is the number of all defects since the start."""
 
     clock: Callable[[], float] = lambda: 0.0
     count: int = 0
     tick: int = 0  # how many ticks were begun
-    _now: dict[str, Defect] = field(default_factory=dict)  # policy UID -> the first of this tick
+    _now: dict[str, Defect] = field(default_factory=dict)  # policy UID -> the first defect of this tick
     _before: dict[str, Defect] = field(default_factory=dict)  # the same of the last tick
 
     def begin(self) -> None:
-        """To be called as a tick begins."""
+        """Must be called at the start of each tick."""
         self.tick += 1
         self._before, self._now = self._now, {}
 
@@ -53,7 +53,7 @@ class Defects:
 
     @contextmanager
     def contained(self, step: str, *policies: Policy, about: str = "") -> Iterator[None]:
-        """`about`: what it was of where that is not a policy, for the log."""
+        """`about` names the object for the log where it is not a policy."""
         try:
             yield
         except Exception as error:

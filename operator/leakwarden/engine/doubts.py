@@ -1,4 +1,4 @@
-"""What is asked of the API server itself right before a change, since what is watched may be out of date."""
+"""Questions to the API server itself right before a change, since the watched view may be out of date."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Doubts:
     rights: Rights
 
     async def of_policy(self, policy: Policy) -> str:
-        """Why the policy may not say any more what we know of it: a watch can be cut, or refused, for longer than a person
-        who suspends a policy would wait. Empty where it is as we know it."""
+        """Why our copy of the policy may be out of date: a watch can be cut, or refused, for longer than a person who
+        suspends a policy would wait. Empty where our copy is current."""
         try:
             generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
         except ClusterUnavailable as error:
@@ -37,7 +37,7 @@ class Doubts:
         """The refusal where a PodDisruptionBudget of the pod allows fewer disruptions than the `taken` pods that the change
         takes away at once, or where that cannot be read; None where all of them allow it.
 
-        For changes that do not pass the Eviction API, which asks by itself.
+        For changes that do not pass the Eviction API, which checks the budgets itself.
         """
         if taken <= 0:
             return None

@@ -32,13 +32,14 @@ from leakwarden.engine.rights import Rights
 
 log = logging.getLogger("leakwarden.executor")
 
-# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. A look
-# into a pod comes between, and the actions before it, of an API server that may be slow.
+# s after its judgement that a decision may still be carried out; two minutes, as old as readings may be by default. In
+# between come a look into a pod and the actions before this one, with an API server that may be slow.
 ACTS_WITHIN = 120.0
 
 _PHASES = {
     Outcome.DONE: ActionPhase.DONE,
-    Outcome.GONE: ActionPhase.FAILED,  # somebody else was faster: no success of ours, and nothing to verify
+    # somebody else was faster: it does not count as our success, and there is nothing to verify
+    Outcome.GONE: ActionPhase.FAILED,
     Outcome.BLOCKED: ActionPhase.BLOCKED,
     Outcome.CONFLICT: ActionPhase.FAILED,
     Outcome.FORBIDDEN: ActionPhase.FAILED,
@@ -74,11 +75,11 @@ class Executor:
         return Doubts(self.cluster, self.rights)
 
     async def execute(self, decision: Decision, drafts: ReportDrafts, judged: float) -> Decision:
-        """Returns the decision, with skips where what happened meanwhile leaves no room for it any more. `judged` is when
-        the decision was judged, epoch s."""
+        """Returns the decision, with skips where events since then rule it out. `judged` is when the decision was
+        judged, epoch s."""
         policy = self.policies.get(decision.candidate.policy.uid)
         if policy is None or policy.generation != decision.candidate.policy.generation:
-            return decision  # removed or edited since it was judged; the next tick judges anew
+            return decision  # removed or edited since it was judged; the next tick judges again
         if (age := self.clock() - judged) > ACTS_WITHIN:
             old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"
             return replace(decision, skips=(Skip(SkipReason.CLUSTER_NOT_SYNCED, old),))
@@ -104,7 +105,8 @@ class Executor:
         try:
             report = await self.episodes.write(drafts, drafts.draft(report, intended))
         except (StatusConflict, ClusterUnavailable) as error:
-            # Whether it was written is not known after a lost answer; what is Pending is settled by the next tick.
+            # After a lost answer it is not known whether the intent was written; the next tick settles a Pending
+            # record.
             drafts.draft(report, before)
             log.warning(
                 "not acting: the intent could not be recorded", extra={"report": report.key, "error": str(error)}
@@ -159,12 +161,14 @@ class Executor:
         try:
             await self.episodes.write(drafts, report)
         except (StatusConflict, ClusterUnavailable) as error:
-            # The intent stands in the cluster, so nothing is repeated; told again at the end of this tick.
+            # The intent stands in the cluster, so nothing is repeated; the outcome is written again at the end of this
+            # tick.
             log.warning("an outcome was not recorded", extra={"report": report.key, "error": str(error)})
 
     def _id_for(self, status: LeakReportStatus, kind: ActionType) -> str:
-        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history. What
-        the ladder has next is another: in its place the refusal would be forgotten, and tried again."""
+        """A blocked eviction that is tried again stays one record: a list of refusals would push out the history. The
+        next step of the ladder gets a record of its own: if it replaced the refusal, the refusal would be forgotten and
+        the eviction tried again."""
         newest = status.actions[0] if status.actions else None
         again = newest is not None and newest.phase is ActionPhase.BLOCKED and newest.type == kind
         return newest.id if newest is not None and again else self.new_id()

@@ -1,4 +1,4 @@
-"""Turns by namespace: what one has to wait for never depends on how much another one brings."""
+"""Turns by namespace: how long one namespace waits never depends on how much work another one brings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 
 def in_turn(items: Iterable[T], namespace: Callable[[T], str], last: Set[str] = frozenset()) -> list[T]:
-    """One item of each namespace, then the second of each, and so on; within a namespace the order stays. Those of the
-    namespaces in `last`, which failed before, come after all others."""
+    """The first item of each namespace, then the second of each, and so on; within a namespace the order stays. Items
+    of the namespaces in `last`, which failed before, come after all others."""
     waiting: dict[str, list[T]] = {}
     for item in items:
         waiting.setdefault(namespace(item), []).append(item)

@@ -1,7 +1,8 @@
 """Gathers what guards need to know besides readings: veto queries, silences, autoscalers, since when we lead.
 
-Only policies with an action to which everything else agrees have their vetoes asked: a thousand calm policies cost no
-query, nor do those that only observe. Whatever could not be learnt is handed on as such, and the guards then refuse.
+Veto queries are sent only for policies with an action that all other guards allow: a thousand calm policies cost no
+query, nor do those that only observe. Facts that could not be read are handed on as unknown, and the guards then
+refuse.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from leakwarden.engine.ports import Instant, Metrics, QuestionFailed, SilenceSou
 
 log = logging.getLogger("leakwarden.guard_context")
 
-# s for all vetoes of one tick together. What is not answered by then is a veto.
+# s for all vetoes of one tick together. A query without an answer by then counts as a veto.
 VETO_WITHIN = 20.0
 SLOW = 5.0  # s; a query that takes longer ends the turn of its namespace in this tick
 
@@ -33,9 +34,9 @@ SLOW = 5.0  # s; a query that takes longer ends the turn of its namespace in thi
 class Vetoes:
     """The answers of one tick's vetoes, by policy UID and the veto's name: the objection in words, empty where there is none.
 
-    Each namespace has one query under way at a time, so that none keeps the others' waiting; one that was too slow ends the
-    turn of its namespace. The same query of one source is asked once. `within` is the time for all
-    of them together, in s.
+    Each namespace has one query under way at a time, so that no namespace makes the others wait; a query that was too
+    slow ends the turn of its namespace. The same query of one source is asked once. `within` is the time for all of
+    them together, in s.
     """
 
     source_of: Callable[[Policy], Metrics | str]
@@ -48,8 +49,8 @@ class Vetoes:
     _late: set[str] = field(default_factory=set)  # namespaces, in this tick
 
     async def ask(self, policies: Iterable[Policy]) -> None:
-        """Ask all vetoes of these policies: first of the namespaces that were quick to answer so far, then of the others.
-        What has no answer in time objects."""
+        """Send all veto queries of these policies: first of the namespaces that were quick to answer so far, then of
+        the others. A query without an answer in time counts as an objection."""
         self._until = time.monotonic() + self.within
         by_namespace: dict[str, list[Policy]] = {}
         for policy in policies:
@@ -119,7 +120,7 @@ class GuardContext:
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0
     veto_within: float = VETO_WITHIN
-    _slow: set[str] = field(default_factory=set)  # namespaces whose vetoes were too slow when they were last asked
+    _slow: set[str] = field(default_factory=set)  # namespaces whose last veto queries were too slow
 
     @property
     def reads_silences(self) -> bool:
@@ -133,7 +134,8 @@ class GuardContext:
         now: float,
         taking_back: Set[str] = frozenset(),
     ) -> Surroundings:
-        """All but the answers of vetoes. `taking_back`: UIDs of the policies with a replica that is due to be taken back."""
+        """The whole context but the answers of vetoes. `taking_back`: UIDs of the policies with a replica due to be
+        taken back."""
         # A clock that was set back must not make a quiet time of hours out of one of minutes.
         self.started = min(self.started, now)
         acting = any(
@@ -148,7 +150,7 @@ class GuardContext:
         )
 
     def asking(self, now: float) -> Vetoes:
-        """The vetoes of one tick, none of which was asked yet."""
+        """The vetoes of one tick, before any query was sent."""
         return Vetoes(self.source_of, now, self.veto_within, self._slow)
 
     async def _silences(self) -> Silences | None:

@@ -1,4 +1,4 @@
-"""Which descriptors a pod holds, read once from within, right before the pod is acted on."""
+"""Reads which descriptors a pod holds, once, from within the pod, right before the pod is acted on."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ log = logging.getLogger("leakwarden.inspection")
 @dataclass(slots=True)
 class Inspection:
     """Adding a container changes a pod, and cannot be undone. So it is done only where an action on that pod passes
-    every guard, is on record before it is done, and is done once an episode. `reader` None: the installation does not
-    allow it."""
+    every guard, it is recorded before it is done, and it is done once per episode. `reader` None: the installation does
+    not allow it."""
 
     reader: DescriptorReader | None
     policies: PolicyStore
@@ -47,12 +47,13 @@ class Inspection:
     look: Callable[[ReportDrafts], tuple[Snapshot, Situation]]
 
     async def one(self, drafts: ReportDrafts, decisions: Sequence[Decision]) -> None:
-        """Look into at most one pod. Nothing that happens here stops the action."""
+        """Look into at most one pod. No failure here stops the action."""
         if drafts.trouble:
             return
         for decision in decisions:
             report = drafts.of_pod(decision.candidate.pod.pod.uid)
-            waiting = decision.reasons - {SkipReason.EVIDENCE_MISSING}  # which the capture of this tick may have ended
+            # the capture of this tick may have ended the episode
+            waiting = decision.reasons - {SkipReason.EVIDENCE_MISSING}
             if report is None or waiting or not self._is_due(decision, report):
                 continue
             if self.reader is None:
@@ -71,7 +72,7 @@ class Inspection:
         return held is None or held.finished_at is None
 
     async def _may(self, drafts: ReportDrafts, decision: Decision) -> bool:
-        """Asked once more: a capture took its time, and a person may have said no meanwhile."""
+        """Checked once more: a capture took its time, and a person may have objected meanwhile."""
         known = decision.candidate.policy
         policy = self.policies.get(known.uid)
         if policy is None or policy.generation != known.generation:
@@ -103,7 +104,7 @@ class Inspection:
         only = pod.containers[0].name if len(pod.containers) == 1 else ""
         try:
             found = await reader.read(pod, only, report.key)
-        except Exception:  # it promised not to; what is merely evidence must not stop a tick
+        except Exception:  # the port promises not to raise; a lack of evidence must not stop a tick
             log.exception("a defect: descriptors were not read", extra={"report": report.key})
             found = DescriptorsFound(reason=DescriptorReason.DEFECT, message="the reading ended in an error of ours")
         report = self._tell(drafts, report, found, began)
@@ -147,7 +148,8 @@ def _told(status: LeakReportStatus, reader: DescriptorReaderStatus, found: Descr
 
 
 def _with(status: LeakReportStatus, **changes: object) -> LeakReportStatus:
-    """Beside what a capture said. Where there was none yet, it is still to come: the state is one that is tried again."""
+    """Added to the result of a capture. Where there was no capture yet, it is still to come: its state is one that is
+    tried again."""
     evidence = status.evidence or EvidenceStatus(
         state=EvidenceState.FAILED, reason=str(EvidenceReason.UNPROFILED), message="no profiles were taken yet"
     )

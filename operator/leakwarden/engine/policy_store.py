@@ -1,4 +1,4 @@
-"""The set of policies that exist, as the edge last heard of them."""
+"""The set of policies that exist, by the last watch events."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from leakwarden.core.model.policy import Policy, parse_policy
 
 @dataclass(slots=True)
 class PolicyStore:
-    """By UID: a policy deleted and created anew under its name is another policy.
+    """Keyed by UID: a policy that is deleted and created again under its name is another policy.
 
-    A policy that is gone but not yet forgotten can do no harm: its intent cannot be written, so nothing is done.
+    A policy that is deleted but still held here can do no harm: its intent cannot be written, so nothing is done.
     """
 
-    # Policies of one namespace that are in force at once, the oldest: each costs every tick some work.
+    # Policies of one namespace that are in force at once, the oldest first: each costs every tick some work.
     per_namespace: int = 100
     _by_uid: dict[str, Policy] = field(default_factory=dict)
 
     def all(self) -> list[Policy]:
-        """Oldest first, so that the order of work is the order of precedence. Those beyond `per_namespace` select nothing,
-        and say why."""
+        """All policies, oldest first, so that the order of work is the order of precedence. Policies beyond
+        `per_namespace` select nothing, and their conditions state why."""
         counted: Counter[str] = Counter()
         found = []
         for policy in sorted(self._by_uid.values(), key=lambda policy: (policy.created, policy.key)):
@@ -43,12 +43,12 @@ class PolicyStore:
         return self._by_uid.get(uid)
 
     def put(self, body: Mapping[str, Any]) -> bool:
-        """Take what the API server says; True if the spec changed, so that the engine should look at once."""
+        """Store a policy from the API server; True if the spec changed, so that the engine should tick at once."""
         return self.take(parse_policy(body))
 
     def take(self, policy: Policy) -> bool:
-        """The same for a policy that was read already. One that cannot be read replaces the one it was before, and keeps
-        what that one selected."""
+        """The same for a parsed policy. An unreadable version replaces the earlier one, and keeps the selection of the
+        earlier one."""
         known = self._by_uid.get(policy.uid)
         if policy.spec is None and known is not None and known.claims is not None:
             policy = replace(policy, claims=known.claims)

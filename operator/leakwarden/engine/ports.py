@@ -5,7 +5,7 @@ The engine knows these and nothing behind them; a test gives it small fakes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -13,11 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
+from leakwarden.core.audit.neighbours import Neighbours
+from leakwarden.core.audit.policy_report import ReportedObject
 from leakwarden.core.descriptors.census import Census
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.readings import Answer
-from leakwarden.core.model.readings import Query as Query  # adapters and tests know it as part of the port
+from leakwarden.core.model.readings import Query as Query  # adapters and tests import it as part of the port
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.core.rendering.announcement import Announcement as Announcement
 from leakwarden.core.rendering.announcement import ObjectRef as ObjectRef
@@ -27,7 +29,7 @@ class Outcome(StrEnum):
     """How an attempted change ended. DONE changed something, and UNKNOWN may have."""
 
     DONE = "Done"
-    GONE = "Gone"  # 404, or 409 because the UID differs: someone else was faster
+    GONE = "Gone"  # 404, or 409 because the UID differs: another client was faster
     BLOCKED = "Blocked"  # 429: a PodDisruptionBudget forbids it now
     CONFLICT = "Conflict"  # the object changed since it was read
     FORBIDDEN = "Forbidden"  # RBAC: the message names the missing verb
@@ -58,19 +60,16 @@ class Forbidden(ClusterUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """Every LeakReport, by UID. Our own writes are in it at once, what others write once the watch shows it.
-
-    `synced` is False until they were listed once; `trouble` says why they cannot be followed, or is empty; `troubles` why
-    those of a namespace cannot all be kept, by namespace.
-    """
+    """Every LeakReport, by UID. Our own writes are in it at once, writes of others once the watch shows them."""
 
     reports: Mapping[str, LeakReport] = field(default_factory=dict)
-    synced: bool = True
-    trouble: str = ""
-    troubles: Mapping[str, str] = field(default_factory=dict)
+    synced: bool = True  # False until all were listed once
+    trouble: str = ""  # why the reports cannot be followed, or empty
+    troubles: Mapping[str, str] = field(default_factory=dict)  # namespace -> why not all its reports can be kept
 
 
-# What of a Cluster changes nothing. Every other method of it asks the fence first: only the leader may change anything.
+# The methods of a Cluster that change nothing. Every other method checks the fence first: only the leader may change
+# anything.
 CLUSTER_READS = frozenset(
     {"snapshot", "disruption_budgets", "replicas_set_by", "policy_generation", "reports", "refresh_reports"}
 )
@@ -86,8 +85,8 @@ class Cluster(Protocol):
         ...
 
     async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
-        """Add a container to the running pod of that UID, where it stays; one of that name that is there already and is
-        the same is left as it is. Never changes one that is there."""
+        """Add a container to the running pod of that UID, where it stays. An equal container of that name is left as it
+        is. Never changes a container that is there."""
         ...
 
     async def restart_rollout(self, workload: Workload, at: str) -> Attempt:
@@ -99,19 +98,19 @@ class Cluster(Protocol):
         ...
 
     async def disruption_budgets(self, pod: Pod) -> Sequence[Disruption]:
-        """The PodDisruptionBudgets of the pod's namespace whose selector matches it: who forbids an eviction.
+        """The PodDisruptionBudgets of the pod's namespace whose selector matches it, which can forbid an eviction.
 
         None when the pod is gone. Raises ClusterUnavailable when they could not be read.
         """
         ...
 
     async def replicas_set_by(self, workload: Workload) -> frozenset[str]:
-        """The field managers that own spec.replicas now, asked of the API server itself; empty where nobody is named, or
+        """The field managers that own spec.replicas now, read from the API server itself; empty where none is named, or
         the Deployment is gone or another one has its name. Raises ClusterUnavailable when that could not be read."""
         ...
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
-        """The generation that a policy has now, asked of the API server itself; None where it is gone, or another one
+        """The generation that a policy has now, read from the API server itself; None where it is gone, or another one
         has its name. Raises ClusterUnavailable when that could not be read."""
         ...
 
@@ -147,7 +146,7 @@ class Cluster(Protocol):
         ...
 
     async def delete_report(self, report: LeakReport) -> None:
-        """Delete the report of that UID; none is fine. Raises ClusterUnavailable, Forbidden."""
+        """Delete the report of that UID, if it exists. Raises ClusterUnavailable, Forbidden."""
         ...
 
 
@@ -164,7 +163,7 @@ class Metrics(Protocol):
 
     @property
     def pod_labels(self) -> tuple[str, str]:
-        """What the source calls the labels that name a pod: its namespace's and its own."""
+        """The source's names of the two labels that identify a pod: its namespace's and its own."""
         ...
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
@@ -176,7 +175,7 @@ class Metrics(Protocol):
 
 
 class QuestionFailed(Exception):
-    """A query had no answer; the message is fit for people and holds nothing that the source wrote."""
+    """A query had no answer; the message is fit for people and contains no text of the source."""
 
 
 @runtime_checkable
@@ -189,16 +188,16 @@ class Instant(Protocol):
 
 
 class SilenceSource(Protocol):
-    """Where people ask for quiet."""
+    """The source of people's silences."""
 
     async def active(self) -> Silences:
-        """The active silences; what could not be read is a trouble of the answer, never an exception."""
+        """The active silences; a failed read is a trouble of the answer, never an exception."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """What a probe endpoint answered: a status code, or why there is none (`error`, a short phrase)."""
+    """The answer of a probe endpoint: a status code, or why there is none (`error`, a short phrase)."""
 
     path: str
     code: int | None
@@ -211,10 +210,30 @@ class Endpoints(Protocol):
     async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer: ...
 
 
+class NeighbourView(Protocol):
+    """What stands beside workloads, as it was read last."""
+
+    def latest(self) -> Neighbours | None:
+        """None before the first reading."""
+        ...
+
+
+class AuditReports(Protocol):
+    """Where the audit's result is shown beside the status of policies."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not shown there, in one line for people; or empty."""
+        ...
+
+    def want(self, objects: Iterable[ReportedObject]) -> None:
+        """Returns at once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What to take profiles of. `goroutines` is the count by the metric, None where it is not known. `source` is the
-    name of the source that the policy reads, for what its metrics say of database pools; empty: the default one."""
+    """The pod to take profiles of."""
 
     report: str  # NAMESPACE/NAME of the LeakReport that the profiles are kept for
     workload: Workload
@@ -222,8 +241,8 @@ class CaptureRequest:
     container: str  # empty where the signal does not name it
     spec: Evidence
     signal_type: str
-    goroutines: float | None = None
-    source: str = ""
+    goroutines: float | None = None  # the count by the metric; None where it is not known
+    source: str = ""  # name of the policy's source, which has metrics of database pools; empty: the default one
 
 
 class Profiler(Protocol):
@@ -234,8 +253,8 @@ class Profiler(Protocol):
         ...
 
     async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
-        """Count what a healthy pod has at each stack, once a template, and once more where it is to `renew` that;
-        `request.report` is empty. Whether it is known now; never raises."""
+        """Count a healthy pod's goroutines and objects at each stack, once per template, and once more with `renew`;
+        `request.report` is empty. Returns whether the counts are known now; never raises."""
         ...
 
 
@@ -244,7 +263,7 @@ READER_CONTAINER = "leakwarden-descriptors"  # the name of the one ephemeral con
 
 @dataclass(frozen=True, slots=True)
 class DescriptorsFound:
-    """What a process holds open, or why that is not known: `reason` with a message for people."""
+    """The descriptors that a process holds open, or why they are not known: `reason` with a message for people."""
 
     target: str = ""  # the container that was looked into, where that is known
     census: Census | None = None
@@ -256,15 +275,31 @@ class DescriptorReader(Protocol):
     """Looks into a pod by the ephemeral container READER_CONTAINER."""
 
     async def read(self, pod: Pod, container: str, report: str) -> DescriptorsFound:
-        """Add the container, wait for its answer, give that. One that was added before for the same report
-        (NAMESPACE/NAME) is not added again; its answer is taken. `container` empty: the pod's main one.
+        """Add the container, wait for its answer and return it. A container that was added before for the same report
+        (NAMESPACE/NAME) is not added again; its answer is used. `container` empty: the pod's main one.
 
-        Within its own timeout; a failure is an answer, never an exception.
+        Has its own timeout; a failure is an answer, never an exception.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The last lines of a container's log, or why there are none: `trouble` in words for people."""
+
+    lines: Sequence[str] = ()
+    trouble: str = ""
+
+
+class LogReader(Protocol):
+    """Reads the end of a pod's log."""
+
+    async def tail(self, pod: Pod, since: float) -> LogTail:
+        """What the pod's main container wrote in the last `since` s, bounded in bytes, lines and time. Never raises."""
         ...
 
 
 class Recorder(Protocol):
     async def announce(self, announcements: Sequence[Announcement]) -> None:
-        """Record Events; like ones become a series. Never raises: a lost Event must not stop a tick."""
+        """Record Events; equal ones become a series. Never raises: a lost Event must not stop a tick."""
         ...

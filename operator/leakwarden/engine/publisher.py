@@ -1,4 +1,4 @@
-"""Tells people: the status of each policy, and Events for what changed in it and in its reports."""
+"""Publishes the status of each policy, and Events for changes in it and in its reports."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ log = logging.getLogger("leakwarden.publisher")
 
 # Bytes of one status as JSON. etcd takes objects of 1.5 MiB at the most, and a status is read with every event of its policy.
 MAX_STATUS_BYTES = 256 << 10
-DEFECTS_PER_TICK = (
-    100  # statuses of policies that could not be looked at; each is written once, and again when it changes
-)
+DEFECTS_PER_TICK = 100  # statuses of policies that could not be judged; each is written once, and again when it changes
 TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
 
 
@@ -42,7 +40,7 @@ class Publisher:
     rights: Rights
     defects: Defects = field(default_factory=Defects)
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
-    _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the tick that last said anything of it
+    _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the last tick that published anything of it
 
     async def tell(
         self,
@@ -72,8 +70,8 @@ class Publisher:
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
     async def tell_of_defects(self) -> None:
-        """The conditions of the policies of which this tick could say nothing else; what their statuses said before
-        stands, and they say of when it is."""
+        """Writes only the conditions of the policies that this tick could not judge; the rest of their statuses stands,
+        and the conditions state its time."""
         told = 0
         for policy in self.policies.all():
             defect = self.defects.of(policy.uid)
@@ -89,7 +87,7 @@ class Publisher:
         await self._write(policy, after, now)
 
     async def _write(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
-        """Whether it was written; not where it says nothing new."""
+        """Whether it was written; a status without news is not."""
         self._told_at[policy.uid] = self.defects.tick
         if not self._worth_writing(policy, after, now):
             return False
@@ -99,7 +97,7 @@ class Publisher:
                 policy.namespace, policy.name, policy.uid, policy.resource_version, body
             )
         except StatusConflict:
-            return False  # told again, from newer facts, by the next tick
+            return False  # the next tick writes it again from newer facts
         except ClusterUnavailable as error:
             log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
             return False
@@ -110,7 +108,7 @@ class Publisher:
         return True
 
     async def announce_reports(self, drafts: ReportDrafts, facts: TickFacts) -> None:
-        """What was written in this tick, and nothing that could not be."""
+        """The statuses that were written in this tick, without failed writes."""
         for before, after in drafts.written():
             policy = facts.policies.get(after.spec.policy.uid)
             workload = facts.snapshot.workloads.get(after.spec.workload.uid)
@@ -118,7 +116,8 @@ class Publisher:
                 await self.recorder.announce(report_announcements(before, after, policy, workload))
 
     def _records(self, policy: Policy, drafts: ReportDrafts, snapshot: Snapshot) -> Records:
-        """What the reports say to a policy's status. Where they cannot be read the last view of them stands."""
+        """The part of a policy's status that follows from the reports. Where they cannot be read the last view of them
+        stands."""
         trouble = drafts.trouble_of(policy.namespace)
         missing = self.rights.missing(policy, snapshot)
         if drafts.trouble:
@@ -155,8 +154,8 @@ def _not_current(defect: Defect, what: str) -> str:
 
 
 def fitting(status: PolicyStatus) -> PolicyStatus:
-    """The status within MAX_STATUS_BYTES: where it is larger the details of Deployments go, from the last on, and the notes
-    say so. Conditions, counts and action records stay."""
+    """The status within MAX_STATUS_BYTES: where it is larger the details of Deployments are left out, from the last on,
+    and a note reports that. Conditions, counts and action records stay."""
     kept = len(status.workloads)
     while kept > 0 and _size(status) > MAX_STATUS_BYTES:
         kept = kept // 2
@@ -171,7 +170,7 @@ def fitting(status: PolicyStatus) -> PolicyStatus:
 
 
 def _size(status: PolicyStatus) -> int:
-    """Bytes: what tenants call things may take four for each character."""
+    """Size in bytes: a character in a tenant's names may take four."""
     return len(status.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 

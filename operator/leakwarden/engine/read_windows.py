@@ -1,4 +1,5 @@
-"""From when on each query is read: what is missing only, and never more at once than a source and this process can take."""
+"""The start of each query's next read: only missing data is read, never more at once than a source and this process can
+take."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from leakwarden.core.model.readings import Answer, Query, QueryFailed
 LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
-# Reasons of failed queries after which less is asked for at once.
+# Reasons of failed queries after which the next read is shorter.
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
@@ -22,14 +23,14 @@ class Progress:
     """How much of a query was read."""
 
     until: float | None = None  # up to when, epoch s; None where it was never answered
-    reach: float = 0.0  # how far back the furthest read went, s
+    reach: float = 0.0  # how far back the longest read went, s
     most: float = math.inf  # how far back one read may go, s, shorter after answers that were too much
-    earlier: bool = False  # whether the days before were asked for
+    earlier: bool = False  # whether the days before were read
 
 
 @dataclass(slots=True)
 class ReadWindows:
-    """How far each query of each source was read, and so what is to be read of it next. `step` in seconds."""
+    """How far each query of each source was read, and so where its next read begins. `step` in seconds."""
 
     step: float
     progress: dict[tuple[str, str], Progress] = field(default_factory=dict)  # by source and query
@@ -38,7 +39,7 @@ class ReadWindows:
         self.progress = {key: each for key, each in self.progress.items() if key[0] in names}
 
     def keep(self, source: str, asked: Set[str], new: Set[str]) -> None:
-        """Forget what is not asked of the source any more, and what is asked something `new`: that is read again."""
+        """Forget queries that are not sent to the source any more, and the `new` ones: these are read again."""
         self.progress = {
             (name, key): each
             for (name, key), each in self.progress.items()
@@ -54,8 +55,8 @@ class ReadWindows:
         crowd: Mapping[str, int],
         now: float,
     ) -> list[tuple[float, list[Query]]]:
-        """Queries with the moment that they are read from, those with the least to read first. Together are read those
-        that have about as much to read: one that failed for an hour makes no other be read again for an hour."""
+        """Queries with the start of their read, the shortest reads first. Queries with reads of about one length are
+        read together: a query that failed for an hour makes no other query read an hour again."""
         groups: dict[int, list[tuple[float, Query]]] = {}
         for query in queries:
             since = self.since_of(source, query, lookbacks, crowd=crowd, now=now)
@@ -74,8 +75,9 @@ class ReadWindows:
         crowd: Mapping[str, int],
         now: float,
     ) -> float:
-        """The moment to read the query from: where the last answer ended, less an overlap. At first, and where a policy
-        looks further back than any before it, as far back as is asked for, and never more than FIRST_READ_POINTS."""
+        """The start of the query's next read: the end of the last answer, less an overlap. The first read, and the read
+        for a policy that looks further back than any before it, go as far back as is wanted, and never more than
+        FIRST_READ_POINTS."""
         progress = self.progress.setdefault((source, query.key), Progress())
         asked = max((lookbacks.get((query.key, each), 0.0) for each in query.namespaces), default=0.0)
         pods = sum(crowd.get(each, 0) for each in query.namespaces)
@@ -89,6 +91,6 @@ class ReadWindows:
     def learnt(self, source: str, key: str, answer: Answer, now: float) -> None:
         progress = self.progress[source, key]
         if not isinstance(answer, QueryFailed):
-            progress.until = now  # an answer without data is an answer: what comes after it is what is missing
+            progress.until = now  # an answer without data is an answer: only later data is missing
         elif answer.reason in TOO_MUCH:
             progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)

@@ -1,4 +1,4 @@
-"""This tick's LeakReports: what the cluster holds, and what they are about to say."""
+"""This tick's LeakReports: as the cluster holds them, and as they are about to be written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from leakwarden.engine.ports import Cluster, ReportView
 
 @dataclass(slots=True)
 class ReportDrafts:
-    """`trouble`: why reports cannot be read; while there is any nothing is acted on. `troubles`: why those of one namespace
-    cannot be written, or not be counted, by namespace; while there is any nothing is acted on there. `legacy`: records of
-    before there were reports, by policy UID."""
+    """The reports of one tick, as held and as drafted."""
 
-    trouble: str = ""
+    trouble: str = ""  # why reports cannot be read; no action anywhere unless it is empty
+    # Namespace -> why its reports cannot be written, or not be counted; no action in such a namespace.
     troubles: dict[str, str] = field(default_factory=dict)
-    legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)
+    legacy: dict[str, list[ActionStatus]] = field(default_factory=dict)  # policy UID -> records older than LeakReports
     homes: dict[str, str] = field(default_factory=dict)  # workload UID of a legacy record -> its policy's namespace
     _begun: dict[str, LeakReport] = field(default_factory=dict)  # by UID, as this tick found or created them
     _held: dict[str, LeakReport] = field(default_factory=dict)
@@ -32,7 +31,8 @@ class ReportDrafts:
     def of(
         cls, view: ReportView, places: Places, *, trouble: str = "", troubles: Mapping[str, str] | None = None
     ) -> ReportDrafts:
-        """Only with what belongs to its namespace: what does not is neither counted, nor written, nor deleted."""
+        """Keeps only the records that belong to the report's namespace: others are neither counted, nor written, nor
+        deleted."""
         held = {uid: places.counted(report) for uid, report in view.reports.items() if not places.foreign(report)}
         opened = {pod: report.uid for pod, report in open_by_pod(held.values()).items()}
         if not trouble and not view.synced:
@@ -41,7 +41,7 @@ class ReportDrafts:
         return cls(trouble, told, _begun=dict(held), _held=held, _drafts=dict(held), _open=opened)
 
     def trouble_of(self, namespace: str) -> str:
-        """Why nothing may be acted on in a namespace; empty where its reports can be read and written."""
+        """Why no action is allowed in a namespace; empty where its reports can be read and written."""
         return self.trouble or self.troubles.get(namespace, "")
 
     @property
@@ -63,7 +63,7 @@ class ReportDrafts:
         return draft if draft is not None and not draft.ended else None
 
     def draft(self, report: LeakReport, status: LeakReportStatus) -> LeakReport:
-        """Say it, without writing it yet."""
+        """Change the draft, without writing it yet."""
         self._drafts[report.uid] = changed = replace(self._drafts[report.uid], status=status)
         return changed
 
@@ -91,7 +91,7 @@ class ReportDrafts:
         return [(self._begun[uid], held) for uid, held in self._held.items() if held.status != self._begun[uid].status]
 
     async def write(self, cluster: Cluster, report: LeakReport) -> LeakReport:
-        """Write the draft. Raises StatusConflict, ClusterUnavailable; what is held is then as before."""
+        """Write the draft. Raises StatusConflict, ClusterUnavailable; the held report is then as before."""
         draft = self._drafts[report.uid]
         body = draft.status.model_dump(mode="json", by_alias=True, exclude_none=True)
         version = await cluster.write_report_status(self._held[report.uid], body)

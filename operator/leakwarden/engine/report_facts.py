@@ -1,4 +1,4 @@
-"""What one tick found, and what of it a LeakReport is about: values only, nothing is written here."""
+"""The facts of one tick, and those of them that belong into a LeakReport: values only, nothing is written here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leakwarden.core.signals.queries import unit_of
 
 @dataclass(frozen=True, slots=True)
 class TickFacts:
-    """What this tick gathered and judged. `readings` by policy UID."""
+    """The facts that this tick gathered and judged. `readings` by policy UID."""
 
     policies: Mapping[str, Policy]
     evaluations: Sequence[PolicyEvaluation]
@@ -47,7 +47,7 @@ def considered(
     first: Decision | None,
     situation: Situation,
 ) -> dict[str, object]:
-    """What changes in the report's status: `decision` about its pod, or `first` about another pod of the Deployment."""
+    """The changes of the report's status: `decision` about its pod, or `first` about another pod of the Deployment."""
     if decision is not None:
         answers = guard_answers(decision.candidate, situation)
         plan = plan_status(decision)

@@ -1,7 +1,7 @@
-"""Keeps the LeakReports: reads them, lets episodes begin, go on and end, writes what changed, deletes what is old.
+"""Keeps the LeakReports: reads them, lets episodes begin, go on and end, writes changes, deletes old ones.
 
-The reports are the write-ahead record, so this is where crash consistency is kept: a report is created before an
-action can be intended on it, and whatever an earlier life left half-done is settled here before anything is planned.
+The reports are the write-ahead record, so this is where crash consistency is kept: a report is created before an action
+can be intended on it, and records that an earlier process left unfinished are settled here before anything is planned.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ GIVEN_UP_PER_TICK = 20
 WRITES_PER_TICK = 100
 REFRESHED_PER_TICK = 20
 REFRESH = 120.0  # s; a report of which only readings and wording changed is not written more often
-REFUSED_FOR = 300.0  # s a missing right is spoken of after it was last met
+REFUSED_FOR = 300.0  # s that a missing right is reported after it was last met
 # s for opening reports, and again for writing them, in one tick: namespaces whose writes are slow to fail come last, and
 # must not hold up the next tick for everybody.
 WITHIN = 60.0
-ORPHANED_AFTER = 120.0  # s a policy must be gone before its episodes end: at a start it may merely not be read yet
+ORPHANED_AFTER = 120.0  # s a policy must be gone before its episodes end: after a start it may merely not be read yet
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class ReportKeeper:
     _foreign: frozenset[str] = frozenset()  # UIDs of reports that were warned of
 
     def take_over(self) -> None:
-        """This process begins to act, or does again: others may have written what the watch has not shown yet."""
+        """This process begins to act, or acts again: others may have written reports that the watch has not shown
+        yet."""
         self._refreshed = False
 
     async def gather(self, places: Places) -> ReportDrafts:
@@ -90,7 +91,7 @@ class ReportKeeper:
     # decide
 
     def settle(self, drafts: ReportDrafts, facts: TickFacts) -> None:
-        """Every open episode one step on. Without a fresh view of the cluster nothing is concluded from it."""
+        """Every open episode goes one step on. Without a fresh view of the cluster no episode changes."""
         if not facts.fresh or drafts.trouble:
             return
         self._absent_since = {
@@ -142,8 +143,8 @@ class ReportKeeper:
     # act
 
     async def open(self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
-        """Reports for the pods that are judged a leak, those first that an action waits for; at most so many for each
-        Deployment, where some make room for others."""
+        """Opens reports for the pods that are judged a leak, first those that an action waits for. Their number per
+        Deployment is limited, so some make room for others."""
         if not facts.fresh or drafts.trouble:
             return
         decided = {decision.candidate.pod.pod.uid for decision in decisions}
@@ -158,7 +159,7 @@ class ReportKeeper:
                 continue
             uid = target.workload.uid
             if crowds.get(uid, 0) >= OPEN_PER_WORKLOAD and pod.pod.uid not in decided:
-                continue  # what is to make room for it could not go yet
+                continue  # the report that makes room for it could not be closed yet
             crowds[uid] = crowds.get(uid, 0) + 1
             with self.defects.contained("reported", policy, about=pod.pod.name):
                 await self._begin(drafts, policy, target, pod=pod, lived=lives.get(uid))
@@ -197,7 +198,8 @@ class ReportKeeper:
     def consider(
         self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision], situation: Situation
     ) -> None:
-        """Plan and guards' answers into the reports. Before anything is done, so that they say why it was."""
+        """Writes plan and guards' answers into the reports before any action, so that the reports hold the reason of
+        each action."""
         by_target = {decision.candidate.target.workload.uid: decision for decision in decisions}
         decided = {decision.candidate.pod.pod.uid: decision for decision in decisions}
         for policy, target, pod in leaks(facts.evaluations):
@@ -211,10 +213,10 @@ class ReportKeeper:
                 )  # fmt: skip
                 drafts.draft(report, report.status.model_copy(update=said))
 
-    # tell
+    # report
 
     async def tell(self, drafts: ReportDrafts, facts: TickFacts) -> None:
-        """Write what changed, what matters first."""
+        """Write the changes, the most important first."""
         pressing: list[tuple[LeakReport, LeakReport]] = []
         idle: list[tuple[LeakReport, LeakReport]] = []
         for held, draft in in_turn(drafts.changed(), lambda pair: pair[0].namespace, self._troubled):
@@ -233,7 +235,7 @@ class ReportKeeper:
                 try:
                     await self.write(drafts, draft)
                 except StatusConflict:
-                    continue  # told again, from newer facts, by the next tick
+                    continue  # the next tick writes it again from newer facts
                 except ClusterUnavailable as error:
                     log.warning("a report was not written", extra={"report": draft.key, "error": str(error)})
         self._written = {report.uid: self._written.get(report.uid, 0.0) for report in drafts.reports}
@@ -270,8 +272,9 @@ class ReportKeeper:
         drafts.drop(report)
 
     def _refuse(self, drafts: ReportDrafts, namespace: str, error: ClusterUnavailable) -> None:
-        """A namespace that refuses costs itself: a quota, an admission rule, a namespace that is being deleted. What waiting
-        does not mend is said for longer; anything else only ends this tick's acting there."""
+        """A namespace that refuses writes harms only itself: a quota, an admission rule, a namespace that is being
+        deleted. A cause that waiting does not mend is reported for longer; any other cause only ends this tick's
+        actions there."""
         self._failed.add(namespace)
         drafts.troubles[namespace] = str(error)
         if isinstance(error, Forbidden):

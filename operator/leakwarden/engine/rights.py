@@ -1,7 +1,7 @@
 """Rights that turned out to be missing when they were needed, so that a condition can name them.
 
-Nothing is decided by what stands here: whoever needs a right tries, and is refused again. It is kept in memory only, and
-known again after a restart as soon as the right is needed once more.
+No decision depends on these records: a step that needs a right tries again, and is refused again. They are kept in
+memory only, and are complete again after a restart as soon as each right is needed once more.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from leakwarden.api.v1alpha1.policy import ActionType, Mode, PolicySpec
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot
 
-# What is read besides what is watched, by what it is needed for.
+# Kinds that are read in addition to the watched ones, by the purpose.
 POLICY_AGAIN = "the policy, again before acting"
 BUDGETS = "the PodDisruptionBudgets, which may forbid it"
-# What is done after an action, and for each of them.
+# Steps after an action, for each action.
 TAKING_BACK = "the replicas, to take back what was added for a while"
 
 
 @dataclass(slots=True)
 class Rights:
-    _missing: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (policy UID, what for, about) -> in words
+    _missing: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (policy UID, purpose, about) -> in words
 
     def lacks(self, policy: Policy, purpose: str, message: str, about: str = "") -> None:
-        """`about` tells apart what the right is needed for several times over."""
+        """`about` distinguishes several needs of one right."""
         self._missing[policy.uid, purpose, about] = message
 
     def has(self, policy: Policy, purpose: str) -> None:
         self._missing.pop((policy.uid, purpose, ""), None)
 
     def keep_about(self, purpose: str, wanted: Iterable[str]) -> None:
-        """Forget what of the purpose is wanted no more: it was done after all, or is past."""
+        """Forget the needs of this purpose that have ended: the step was done after all, or is past."""
         known = set(wanted)
         self._missing = {key: said for key, said in self._missing.items() if key[1] != purpose or key[2] in known}
 
@@ -42,7 +42,7 @@ class Rights:
         self._missing = {key: said for key, said in self._missing.items() if key[0] in known}
 
     def missing(self, policy: Policy, snapshot: Snapshot) -> list[str]:
-        """What the policy, as it is now, cannot have done for want of a right; each in one line."""
+        """The steps that fail for the policy, as it is now, for lack of a right; each in one line."""
         spec = policy.spec
         if spec is None:
             return []
@@ -56,7 +56,7 @@ class Rights:
 
 
 def _asks(spec: PolicySpec, purpose: str) -> bool:
-    """Whether the policy still wants what the right was needed for."""
+    """Whether the policy still needs the right for this purpose."""
     if spec.mode is not Mode.ENFORCE:
         return False
     wanted = {str(action.type) for action in spec.remediation.actions}

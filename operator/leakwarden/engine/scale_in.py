@@ -1,6 +1,6 @@
-"""Takes back replicas whose time is over: the change first, with its precondition, then the record.
+"""Removes added replicas whose time is over: the change first, with its precondition, then the record.
 
-Dying in between does no harm: the next one finds the replicas where they were before and only records it.
+A crash in between does no harm: the next process finds the replicas as they were before and only records that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ log = logging.getLogger("leakwarden.scale_in")
 
 
 def due_now(drafts: ReportDrafts, facts: TickFacts) -> list[Return]:
-    """What is due by this tick's facts; nothing where reports cannot be read or the view of the cluster is old."""
+    """The scale-ins that are due by this tick's facts; none where reports cannot be read or the view of the cluster is
+    old."""
     if drafts.trouble or not facts.fresh:
         return []
     return due(drafts.reports, facts.policies, facts.snapshot, facts.now)
@@ -75,7 +76,7 @@ class ScaleIn:
                     self._not_done(drafts, each, policy, attempt)
                     return
             else:
-                # By the API server's own account, which knows better than a number that happens to be the same.
+                # By the API server's managedFields, which prove more than an equal number of replicas.
                 message = f"somebody else set {each.workload.replicas} replicas, which stand"
         await self._record(drafts, each, message)
 
@@ -121,7 +122,7 @@ def _as_attempt(error: ClusterUnavailable) -> Attempt:
 
 
 def _revise(drafts: ReportDrafts, each: Return, change: Callable[[ActionStatus], ActionStatus]) -> None:
-    """The one record of the report that the return is about."""
+    """The report's one record that the scale-in is about."""
 
     def revised(status: LeakReportStatus) -> LeakReportStatus:
         actions = [change(action) if action.id == each.record.id else action for action in status.actions]

@@ -66,11 +66,11 @@ class SlowCamera:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Some turns of the loop: nothing here waits for anything but its tasks."""
-    for _ in range(1000):
+    """Turns of the loop, with time for the thread in which a tick judges."""
+    for _ in range(10_000):
         if condition():
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     raise AssertionError("it did not come to that")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -111,7 +113,7 @@ def test_pods_that_are_gone_are_forgotten_and_the_others_keep_their_place() -> N
     pods = [pod(f"api-{n}", created=NOW - 3600) for n in range(8)]
     t = np.arange(NOW - 600, NOW + 1, 30)
 
-    def learn(some: list[Pod]) -> tuple[Snapshot, dict[tuple[str, str, str], GrowthFinding]]:
+    def learn(some: list[Pod]) -> tuple[Snapshot, Mapping[tuple[str, str, str], GrowthFinding]]:
         world = snapshot([workload()], some)
         values = {one.name: Points(t, np.full(t.size, 100.0 * (1 + int(one.name[-1])))) for one in some}
         detection.learn({"Descriptors": sampled(values)}, world, LoadAndCollections(), FAR, NOW)

@@ -1,7 +1,7 @@
-"""The API server's door: a cached view of workloads and pods, and the few changes we make.
+"""The only access to the API server: a cached view of workloads and pods, and the few changes we make.
 
-What opens a connection is imported when it is first asked for: a command that only needs the conversions from the
-wire (`leakwarden audit` on files) must not pay for an HTTP client.
+Modules that open a connection are imported on first use: a command that only needs the conversions from the wire
+(`leakwarden audit` on files) must not pay for an HTTP client.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The few changes we make, each with a precondition, each asked for exactly once.
+"""The few changes we make, each with a precondition, each requested exactly once.
 
 An answer that was lost is UNKNOWN, as is a failure of the API server itself (5xx): whether the change was made is then
-not known, and asking again could make it twice. The API server's own texts stay here; only names are taken from them, after a check that they are names.
+not known, and a second request could make it twice. The API server's own texts stay here; only names are taken from
+them, after a check that they are names.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _RBAC = re.compile(r"cannot (?:create|patch|update|get|list) resource", re.ASCII
 
 
 async def evict(session: Session, pod: Pod) -> Attempt:
-    """Eviction with the pod's UID as precondition, so that a namesake that replaced it is never hit."""
+    """Eviction with the pod's UID as precondition, so that a later pod of the same name is never evicted."""
     body = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -61,7 +62,7 @@ async def evict(session: Session, pod: Pod) -> Attempt:
 
 
 async def _why_conflict(session: Session, path: str, pod: Pod) -> Attempt:
-    """A 409 has two meanings, and its text is no contract: look whether the pod is still the one we meant."""
+    """A 409 has two meanings, and its text is not part of the API: check whether the pod still has the UID we meant."""
     try:
         reply = await session.ask("GET", path, accept=METADATA_ONLY)
     except ClusterUnavailable:
@@ -76,7 +77,7 @@ def _blocked(reply: Reply) -> Attempt:
     causes = (details.causes if details else None) or ()
     budgets = [cause for cause in causes if cause.reason == "DisruptionBudget"]
     if not budgets:
-        # Also 429: the server's own overload protection. Nothing was done, and no budget is to blame.
+        # Also 429: the server's own overload protection. Nothing was done, and no budget is the cause.
         return Attempt(Outcome.FAILED, "the API server is too busy (429)")
     for cause in budgets:
         match = _BUDGET_NAME.search(cause.message or "")
@@ -94,7 +95,8 @@ async def add_ephemeral_container(session: Session, pod: Pod, container: Mapping
     if isinstance(reply, Attempt):
         return reply
     if reply.status in (409, 422):
-        # As seen on 1.37, another UID is an invalid change here and no conflict, as is another container of that name.
+        # As seen on 1.37, another UID is an invalid change here and not a conflict, as is another container of that
+        # name.
         conflict = await _why_conflict(session, path, pod)
         if reply.status == 409 or conflict.outcome is Outcome.GONE:
             return conflict
@@ -163,7 +165,7 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
 
 async def replicas_set_by(session: Session, workload: Workload) -> frozenset[str]:
     """See ports.Cluster. A change through /scale moves the ownership of spec.replicas to its field manager, with any
-    client: the API server keeps that (metadata.managedFields), whoever writes."""
+    client: the API server records that (metadata.managedFields) for every writer."""
     path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
     reply = await session.ask("GET", path, accept=METADATA_ONLY)
     if reply.status == 404:
@@ -259,14 +261,14 @@ def _outcome(reply: Reply, right: str, namespace: str, what: str) -> Attempt:
         case 429:
             return Attempt(Outcome.FAILED, "the API server is too busy (429)")
         case code if code >= 500:
-            # 504, say, comes while the change is still under way behind it.
+            # A 504, for example, comes while the change is still under way behind it.
             return Attempt(Outcome.UNKNOWN, f"the API server answered {code}; whether it was done is not known")
         case code:
             return Attempt(Outcome.FAILED, f"the API server answered {code}")
 
 
 def _forbidden(reply: Reply, right: str, namespace: str) -> str:
-    """Only the authorizer says "cannot ... resource"; admission plugins and webhooks refuse with 403 as well."""
+    """Only the authorizer writes "cannot ... resource"; admission plugins and webhooks refuse with 403 as well."""
     if _RBAC.search(wire.decode_status(reply.body).message or ""):
         return f"the operator's account lacks the right `{right}` in namespace {namespace}"
     return f"the API server refused it (403): the right `{right}` in namespace {namespace}, or an admission rule"

@@ -1,4 +1,4 @@
-"""A cached view of workloads and pods, and the few changes we make: the whole API server as the engine sees it."""
+"""A cached view of workloads and pods, and the few changes we make: all the engine's access to the API server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, ReportView
 
-# Seconds without a word from the API server after which a snapshot should not be acted on: two watches in a row
-# that went silent (70 s each) and the waits between them.
+# Seconds without data from the API server after which no action may use a snapshot: two watches in a row that went
+# silent (70 s each) and the waits between them.
 STALE_AFTER = 180.0
 
 DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.ApiDeployment)
@@ -45,12 +45,13 @@ class ApiCluster:
         self._reflectors: list[Reflector[Any]] = []
         self._reports = reports.ReportStore(per_namespace)
         self._per_namespace = per_namespace
-        # Apart from the others: without the right to reports the operator still watches, judges and says what it lacks.
+        # Apart from the others: without the right to reports the operator still watches, judges and reports the missing
+        # right.
         self._report_reflectors = [
             Reflector(session, reports.REPORTS, self._reports, namespace=namespace, pace=pace)
             for namespace in self._namespaces
         ]
-        # Apart, too: where they cannot be read nobody is scaled out, and everything else goes on.
+        # Apart, too: where autoscalers cannot be read nothing is scaled out, and everything else goes on.
         self._autoscalers = AutoscalerSink()
         self._scaler_reflectors = [
             Reflector(session, AUTOSCALERS, self._autoscalers, namespace=namespace, pace=pace)
@@ -70,7 +71,7 @@ class ApiCluster:
         return (*self._reflectors, *self._report_reflectors, *self._scaler_reflectors)
 
     async def start(self) -> None:
-        """Begin to follow the API server; returns at once. `wait_synced` tells when the view is complete."""
+        """Begin to follow the API server; returns at once. `wait_synced` returns when the view is complete."""
         if not self._tasks:
             self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._all]
 
@@ -84,8 +85,8 @@ class ApiCluster:
     async def begin_anew(self) -> None:
         """List everything again, from now on; once `wait_synced` is true, the view is newer than this call.
 
-        For a new leader: a watch may be silent for a minute before it is known to be dead, and what its predecessor
-        did meanwhile must be seen before anything else is done.
+        For a new leader: a watch may be silent for a minute before it is known to be dead, and its predecessor's
+        changes must be seen before anything else is done.
         """
         await self.stop()
         for reflector in self._reflectors:
@@ -102,7 +103,7 @@ class ApiCluster:
 
     def snapshot(self) -> Snapshot:
         workloads, pods = self._cache.view()
-        # By a wrong clock nobody knows how old anything is: neither the view, nor a cooldown.
+        # With a wrong clock no age is known: neither the view's, nor a cooldown's.
         off = self._session.server_time.trouble
         troubles = {trouble for each in self._reflectors if (trouble := each.stats().trouble)} | (
             {off} if off else set()
@@ -121,7 +122,7 @@ class ApiCluster:
         return all(r.synced.is_set() and r.age <= STALE_AFTER for r in self._scaler_reflectors)
 
     def stats(self) -> tuple[ReflectorStats, ...]:
-        """One entry a reflector, for metrics and readiness; its `trouble` is one line for people, or empty."""
+        """One entry per reflector, for metrics and readiness; its `trouble` is one line for people, or empty."""
         return tuple(reflector.stats() for reflector in self._all)
 
     async def evict(self, pod: Pod) -> Attempt:

@@ -1,7 +1,7 @@
 """Joins Deployments, their ReplicaSets and their pods by owner UID into one snapshot.
 
-Incremental: an event marks one Deployment, and a snapshot copies two dictionaries of references and renews only
-what was marked. A snapshot that was handed out never changes.
+Incremental: an event marks one Deployment, and a snapshot copies two dictionaries of references and rebuilds only
+marked entries. A snapshot that was handed out never changes.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Cache:
         self._dirty.add(deployment)
 
     def _reown(self, replica_set: str, deployment: str | None) -> None:
-        """Pods may be heard of before their ReplicaSet, and outlive it."""
+        """Events of pods may come before those of their ReplicaSet, and pods may outlast it."""
         for pod in self._pods_of.get(replica_set, ()):
             self._pods[pod] = replace(self._pods[pod], workload_uid=deployment)
         if deployment is not None:

@@ -1,4 +1,4 @@
-"""What a command line of a pod template shows: how long it sleeps, and whether a signal reaches the program.
+"""Reads from a pod template's command line how long it sleeps, and whether a signal reaches the program.
 
 Only shell that people write by hand is understood: simple commands, joined by `;`, `&&` and new lines. Everything else
 is `unknown`, which is not the same as harmless.
@@ -34,7 +34,7 @@ _NONE = Entrypoint()
 
 
 def pre_stop(command: Sequence[str]) -> PreStop:
-    """The hook that a command makes: with its length where it only sleeps, else with the least it takes."""
+    """The hook that a command makes: with its duration where it only sleeps, else with its least duration."""
     script = _script(command)
     statements = [_words(command)] if script is None else _statements(script)
     if statements is None:
@@ -53,7 +53,7 @@ def pre_stop(command: Sequence[str]) -> PreStop:
 
 
 def entrypoint(command: Sequence[str], arguments: Sequence[str], variables: Iterable[str]) -> Entrypoint:
-    """What a container's command, arguments and the values of its variables show."""
+    """The facts that follow from a container's command, arguments and the values of its variables."""
     # Without a command the image has one, which is not known here.
     line = [*command, *arguments] if command else []
     script = _script(line)
@@ -80,7 +80,7 @@ def _script(command: Sequence[str]) -> str | None:
 
 
 def _words(command: Sequence[str]) -> list[str]:
-    """The command without what only starts another one: env, busybox, an init."""
+    """The command without the programs that only start another one: env, busybox, an init."""
     words = list(command)
     while len(words) > 1 and (_name(words[0]) in ("env", "busybox", "exec") or _name(words[0]) in _INIT):
         words = words[1:]
@@ -108,7 +108,7 @@ def _tokens(script: str) -> list[str] | None:
 
 
 def _statements(script: str) -> list[list[str]] | None:
-    """The simple commands of a script, each as its words; None where it holds anything else."""
+    """The simple commands of a script, each as its words; None where it contains anything else."""
     tokens = _tokens(script)
     if tokens is None or "`" in script or "$(" in script:
         return None
@@ -140,7 +140,7 @@ def _waits(script: str) -> Literal["", "simple", "chain"]:
     """Whether the shell stays as the first process, and so does not pass SIGTERM on to what it started."""
     tokens = _tokens(script)
     if not tokens or "trap" in tokens:
-        return ""  # a script that handles signals is its author's
+        return ""  # a script that handles signals is left to its author
     commands: list[list[str]] = [[]]
     for token in tokens:
         if set(token) <= _BETWEEN:

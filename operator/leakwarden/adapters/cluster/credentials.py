@@ -1,7 +1,7 @@
-"""Where the API server is and which identity we have there, as the `kubernetes` package reads it.
+"""The address of the API server and our identity there, as the `kubernetes` package reads them.
 
-This is the only door to the `kubernetes` package. What it does for us is what it does best: it reads a kubeconfig with
-its contexts, certificates, tokens and credential plugins, or the service account of a pod.
+Only this module uses the `kubernetes` package, and for the part that it does best: it reads a kubeconfig with its
+contexts, certificates, tokens and credential plugins, or the service account of a pod.
 
 Why no more of it is used:
 
@@ -124,12 +124,12 @@ class Kubeconfig:
         return _connection(configuration)
 
     def renewed(self) -> str:
-        # The package's own hook: it runs an exec plugin again once what that gave has expired.
+        # The package's own hook: it runs an exec plugin again once its credential has expired.
         return _authorization(self._configuration) if self._configuration else self.load().authorization
 
 
 def discover(kubeconfig: str | None = None, context: str | None = None) -> ConnectionSource:
-    """The usual order: what was asked for, KUBECONFIG, the pod's service account, ~/.kube/config.
+    """The usual order: the given file, KUBECONFIG, the pod's service account, ~/.kube/config.
 
     Raises ClusterUnavailable when there is none of them.
     """
@@ -160,7 +160,7 @@ def _connection(configuration: Any) -> Connection:
 
 def _authorization(configuration: Any) -> str:
     value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
-    # A token file often ends in a newline, which has no place in a header.
+    # A token file often ends in a newline, which a header must not contain.
     return str(value).strip()
 
 

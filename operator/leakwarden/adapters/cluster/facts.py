@@ -18,11 +18,12 @@ from leakwarden.core.model.workload import (
     Workload,
 )
 
-# An annotation longer than this is somebody's payload, not a fact about the workload, as is the copy of the manifest
-# that kubectl leaves behind; ten thousand of them would be most of the cache. Those that decide something hold at any
-# length: they are cut, never dropped.
+# An annotation longer than this is a tool's data, not a fact about the workload, for example the copy of the manifest
+# that kubectl leaves behind; ten thousand of them would be most of the cache. Annotations that decisions depend on are
+# kept at any length: they are cut, never dropped.
 MAX_ANNOTATION = 1024
-# Of leakwarden.dev/ignore, whose every line decides: a part of it could except what has ended.
+# Limit for leakwarden.dev/ignore, of which every line counts: a part of it could except findings whose exception has
+# ended.
 MAX_EXCEPTIONS = 32_768
 DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO_TRACKING})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -40,7 +41,7 @@ def workload(item: wire.ApiDeployment) -> Workload:
 def described(
     item: wire.ApiDeployment, template: template_wire.ApiTemplate | None, template_hash: str = ""
 ) -> Workload:
-    """The same, of a template that is decoded already; what else makes pods is given its kind by the caller."""
+    """The same, of a template that is decoded already; for other kinds of workload the caller gives the kind."""
     meta = item.metadata
     spec = item.spec or wire.ApiDeploymentSpec()
     status = item.status or wire.ApiDeploymentStatus()
@@ -73,6 +74,7 @@ def described(
         owner=next((f"{o.kind} {o.name}" for o in meta.owner_references or () if o.controller and o.kind), ""),
         pods=pod_facts(template, pods),
         replicas_given=spec.replicas is not None,
+        service_name=spec.service_name or "",
     )
 
 
@@ -85,7 +87,7 @@ def _rolled_out(conditions: Sequence[wire.ApiDeploymentCondition]) -> float | No
 
 
 def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
-    """The Deployment (namespace, name) that an autoscaler scales, and who that is in words; None for other kinds.
+    """The Deployment (namespace, name) that an autoscaler scales, and the autoscaler in words; None for other kinds.
 
     KEDA works through a HorizontalPodAutoscaler of its own, on which it names its ScaledObject.
     """
@@ -131,7 +133,7 @@ def pod(item: wire.ApiPod, workload_uid: str | None) -> Pod:
 def _protected(annotations: wire.ApiPodAnnotations | None) -> str:
     """The annotation that forbids to take the pod away, with its value; empty where none does.
 
-    Karpenter documents `true`; anything else but `false` is taken for a wish to be left alone as well.
+    Karpenter documents `true`; every other value but `false` counts as a wish to be left alone as well.
     """
     if annotations is None:
         return ""
@@ -166,7 +168,7 @@ def _short(annotations: dict[str, str] | None) -> Mapping[str, str]:
         if key in DECISIVE or (len(value) <= MAX_ANNOTATION and key != LAST_APPLIED)
     }
     if annotations and (exceptions := annotations.get(IGNORE_ANNOTATION)):
-        # In place of one that is too long its length stands, which the audit then says is no exception.
+        # A value that is too long is replaced by its length, which the audit then reports as not being an exception.
         fits = len(exceptions) <= MAX_EXCEPTIONS
         short[IGNORE_ANNOTATION] = exceptions if fits else f"{len(exceptions)} characters, above {MAX_EXCEPTIONS}"
     return short

@@ -1,8 +1,8 @@
-"""No change without leadership: the fence, asked immediately before each change, and a Cluster that asks it.
+"""No change without leadership: the fence, checked immediately before each change, and a Cluster that checks it.
 
-A request that is under way when leadership runs out is given up. The API server may still carry it out: what it is
-asked for has a UID or a resourceVersion as its condition, and the next leader waits a third of the Lease longer than
-this one counts on, so a late one is refused or was still ours to make.
+A request that is under way when leadership runs out is given up. The API server may still carry it out. But each change
+has a UID or a resourceVersion as its precondition, and the next leader waits a third of the Lease longer than this one
+counts on. So a late change is refused, or was made while we still led.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
 
-# Seconds. A change with less time left than this would rather end unknown than done; renewals come every 2 s, so
-# only a leader that is losing its Lease has so little.
+# Seconds. A change that begins with less time left than this would probably end with an unknown outcome; renewals come
+# every 2 s, so only a leader that is losing its Lease has so little.
 LEAST_TIME = 1.0
 
 NOT_LEADING = "this replica does not lead (any more); nothing was sent"
 
 
 def boottime() -> float:
-    """Seconds on a clock that cannot be set and that, unlike time.monotonic, goes on while the machine sleeps."""
+    """Seconds of a clock that cannot be set and that, unlike time.monotonic, goes on while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -42,7 +42,8 @@ class LeadershipLost(ClusterUnavailable):
 
 
 class Fence:
-    """Up while this process leads. Raised and lowered by the election only; falls by itself when time runs out."""
+    """Lets changes pass while this process leads. Only the election opens and closes it; it closes by itself when time
+    runs out."""
 
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self._clock = clock
@@ -59,7 +60,7 @@ class Fence:
         return max(self._until - now, 0.0) if self._from <= now else 0.0
 
     def set(self, leads_from: float, leads_until: float) -> None:
-        """Leads within [leads_from, leads_until) of the clock; requests under way get the new end."""
+        """Allow changes within [leads_from, leads_until) of the clock; requests under way get the new end."""
         self._from, self._until = leads_from, leads_until
         when = asyncio.get_running_loop().time() + self.remaining()
         for timeout in self._passing:
@@ -92,7 +93,7 @@ class Fence:
 
 
 class FencedCluster:
-    """Implements ports.Cluster over another one: what reads passes, what changes something passes the fence first."""
+    """Implements ports.Cluster over another one: reads pass directly, changes pass the fence first."""
 
     def __init__(self, cluster: Cluster, fence: Fence) -> None:
         self._cluster = cluster

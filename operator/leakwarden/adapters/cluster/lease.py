@@ -36,9 +36,9 @@ from leakwarden.engine.ports import ClusterUnavailable
 log = logging.getLogger("leakwarden.lease")
 
 GROUP_VERSION = "coordination.k8s.io/v1"
-# Waits are shortened by up to a fifth, so that contenders do not ask in step and none is later than promised.
+# Waits are shortened by up to a fifth, so that contenders do not send requests in step and none is later than promised.
 JITTER = 0.2
-# Seconds to release the Lease in. The next leader waits for it to expire otherwise: slower, and as safe.
+# Seconds for the release of the Lease. Otherwise the next leader waits for it to expire: slower, and as safe.
 RELEASE_WITHIN = 3.0
 
 
@@ -64,7 +64,7 @@ def identity_of(pod_name: str) -> str:
 
 
 class LeaseElection:
-    """Contends for one Lease, once: after `run` has returned it is of no more use.
+    """Contends for one Lease, once: after `run` has returned it cannot be used again.
 
     `clock` is monotonic, in seconds, and the fence's too; `wall` only fills in the times that people read.
     """
@@ -94,7 +94,7 @@ class LeaseElection:
         self._wall = wall
         self._chance = chance
         self._resigning = asyncio.Event()
-        self._stored: dict[str, Any] = {}  # the Lease as last read, to keep what others wrote into it
+        self._stored: dict[str, Any] = {}  # the Lease as last read, to keep the fields that others wrote
         self._trouble = "the Lease was not read yet"
         self._told: set[str] = set()
 
@@ -115,7 +115,7 @@ class LeaseElection:
     async def run(self) -> str:
         """Contend, then renew. Returns why leadership was lost, or an empty string after `resign`.
 
-        Never raises for what the API server does or answers. However it ends, the fence is down.
+        Never raises for failures or answers of the API server. The fence is closed at every end.
         """
         try:
             while not self._resigning.is_set():
@@ -138,7 +138,7 @@ class LeaseElection:
             self.leading.clear()
 
     def resign(self) -> None:
-        """The fence falls now; `run` releases the Lease and returns. Let the work under way end before."""
+        """Closes the fence now; `run` releases the Lease and returns. Let the work under way end before."""
         self._election = self._election.resigned()
         self.fence.lower()
         self.leading.clear()
@@ -168,7 +168,7 @@ class LeaseElection:
             before = self.holder
             self._election = self._election.saw(lease, at, self._soon())
             if not isinstance(self._election.next(at), Write):
-                self._well()  # where something is to be written next, that has to succeed as well
+                self._well()  # where a write follows, that has to succeed as well
             if lease.holder != before and lease.holder != self.identity:
                 log.info("another leads" if lease.holder else "nobody leads", extra={"holder": lease.holder})
         else:
@@ -185,7 +185,8 @@ class LeaseElection:
             self._election = self._election.wrote(lease, sent, at, self._soon())
             self._well()
         elif reply is not None and (reply.status == 409 or (reply.status == 404 and step.kind is not Kind.CREATE)):
-            # Another replica was faster, or the Lease was deleted. A server that answers so each time must not be asked without a pause.
+            # Another replica was faster, or the Lease was deleted. A server that answers so each time must not get
+            # requests without a pause.
             self._election = self._election.unsure(at + self._timing.retry * self._chance() / 4)
         else:
             self._failed(reply, "create" if step.kind is Kind.CREATE else "update")
@@ -241,7 +242,7 @@ class LeaseElection:
         )
 
     def _body(self, step: Write) -> bytes:
-        """The whole Lease, as a PUT wants it: labels and the like of the one read stay, with its version."""
+        """The whole Lease, as a PUT requires it, with the labels, annotations and version of the one read."""
         creates = step.kind is Kind.CREATE
         stored = {} if creates else self._stored
         # Where the field is absent the server keeps its value; sending it would claim fields that others own.
@@ -283,7 +284,7 @@ class LeaseElection:
             self._tell(f"the API server answered {reply.status} to {verb} {self._where}")
 
     def _tell(self, cause: str) -> None:
-        """One line a cause, until all is well."""
+        """Logs one line per cause, until the Lease works again."""
         self._trouble = cause
         if cause not in self._told:
             self._told.add(cause)

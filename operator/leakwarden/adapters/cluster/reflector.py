@@ -1,11 +1,11 @@
-"""LIST, then WATCH, for ever: one reflector keeps one kind (in one namespace, or all) mirrored in a sink.
+"""LIST, then WATCH, without end: one reflector keeps one kind (in one namespace, or all) mirrored in a sink.
 
     list pages ──► set difference ──► watch from the list's version ──► bookmark, event, event ...
         ▲                                   │ closed, cut, idle   │ 410, or the audit is due
         │                                   └──► watch again      │
         └─────────────── after a jittered wait ◄──────────────────┘
 
-What went unseen while a watch was expired is found by the set difference: no ghost outlives a relist.
+The set difference finds changes that were missed while a watch was expired: no deleted object stays after a relist.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class Reflector(Generic[T]):
-    """Run with `run()`, as a task; stop by cancelling it. Never ends by itself, whatever arrives."""
+    """Run with `run()`, as a task; stop by cancelling it. Never ends by itself."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Reflector(Generic[T]):
         self._page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page)
         self._known: set[str] = set()
         self._version = ""
-        self._newest = 0  # the highest version that a list or an event was of
+        self._newest = 0  # the highest version seen in a list or an event
         self._relist_at = 0.0
         self._heard: float | None = None
         self._lists = self._relists_expired = self._watches = self._malformed = self._errors = 0
@@ -81,13 +81,13 @@ class Reflector(Generic[T]):
 
     @property
     def age(self) -> float:
-        """Seconds since the API server last told anything. Without the right to look, nothing it told counts any
-        more: an outage ends by itself, but a right that was taken away may never come back."""
+        """Seconds since the last data from the API server. Without the right to list, no earlier data counts any more:
+        an outage ends by itself, but a right that was taken away may never come back."""
         return math.inf if self._heard is None or self._denied else self._clock() - self._heard
 
     @property
     def denied(self) -> str:
-        """The right that is missing, in one line; empty where none is, or where something else is in the way."""
+        """The missing right, in one line; empty where none is missing, or where the fault is another one."""
         return self._trouble if self._denied else ""
 
     def stats(self) -> ReflectorStats:
@@ -106,7 +106,7 @@ class Reflector(Generic[T]):
         )
 
     def begin_anew(self) -> None:
-        """Not synced until the next `run` has listed everything; what is mirrored stays meanwhile, for readers."""
+        """Not synced until the next `run` has listed everything; the mirrored objects stay meanwhile, for readers."""
         self._version = ""
         self.synced.clear()
 
@@ -134,7 +134,7 @@ class Reflector(Generic[T]):
                 self._denied = isinstance(error, Denied)
                 self._failed(str(error))
             except Exception as error:
-                # A bug must not end the mirror for good; begin again from a list, which needs no earlier state.
+                # A defect must not end the mirror for good; begin again from a list, which needs no earlier state.
                 failed = True
                 self._version = ""
                 self._failed(f"unexpected {type(error).__name__}")
@@ -147,13 +147,14 @@ class Reflector(Generic[T]):
                 await asyncio.sleep(self._backoff(failures, wait))
 
     def _backoff(self, failures: int, wait: float | None) -> float:
-        """Seconds to wait after so many failures in a row; `wait` is what the server asked for, a minimum."""
+        """Seconds to wait after so many failures in a row; `wait` is the server's Retry-After, a minimum."""
         ceiling = min(self._pace.backoff * 2.0 ** min(failures, 16), self._pace.backoff_max)
-        # Jitter above Retry-After too: all clients were told the same number.
+        # Jitter above Retry-After too: all clients got the same number.
         return (wait or 0.0) + random.uniform(ceiling / 2, ceiling)  # noqa: S311
 
     async def _list(self) -> None:
-        """All pages of one list, and then what is no longer there. Raises Expired, Refused, ClusterUnavailable."""
+        """Reads all pages of one list, then removes objects that are no longer there. Raises Expired, Refused,
+        ClusterUnavailable."""
         seen: set[str] = set()
         token, version, first = "", "", True
         while True:
@@ -239,7 +240,7 @@ class Reflector(Generic[T]):
         try:
             event = msgspec.json.decode(line, type=wire.ApiWatchEvent)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Half a line when the stream was cut, or garbage: what it said is unknown, so look again.
+            # Half a line where the stream was cut, or garbage: its content is unknown, so list again.
             raise Expired from None
         match event.type:
             case "ADDED" | "MODIFIED":
@@ -248,7 +249,7 @@ class Reflector(Generic[T]):
             case "DELETED":
                 uid = uid_of(event.object)
                 if uid is None:
-                    raise Expired  # somebody is gone, and we cannot tell who: only a list can
+                    raise Expired  # an object is gone, but it is not known which: only a list shows that
                 self._drop(uid)
                 self._advance(event.object)
             case "BOOKMARK":
@@ -283,7 +284,7 @@ class Reflector(Generic[T]):
         try:
             item = self._item.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Its earlier version is out of date, and missing is safer than wrong: nothing acts on what is missing.
+            # Its earlier version is out of date, and missing is safer than wrong: no action uses a missing object.
             self._malformed += 1
             uid = uid_of(raw)
             log.warning("object could not be read and is left out", extra={**self._about(), "uid": uid or ""})
@@ -298,8 +299,8 @@ class Reflector(Generic[T]):
         self._sink.drop(uid)
 
     def _look_for_a_restore(self, version: str) -> None:
-        """A list that is older than what was seen is of an etcd that was restored from a backup: what is mirrored would
-        pass for newer than everything that is there now, so all of it goes before the list is taken."""
+        """A list older than versions already seen comes from an etcd that was restored from a backup. The mirrored
+        objects would seem newer than all that exist now, so all of them are removed before the list is used."""
         if not version.isdecimal() or int(version) >= self._newest:
             return
         log.warning("the API server's state is an older one; everything is read again", extra=self._about())
@@ -322,7 +323,7 @@ class Reflector(Generic[T]):
 
     def _failed(self, message: str) -> None:
         self._errors += 1
-        # Once a cause, not once a retry: an outage of an hour is one line, not a thousand.
+        # Logged once per cause, not once per retry: an outage of an hour is one line, not a thousand.
         if message != self._trouble:
             log.warning("cannot follow the API server", extra={**self._about(), "cause": message})
         self._trouble = message

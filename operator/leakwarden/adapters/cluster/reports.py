@@ -1,6 +1,6 @@
 """LeakReports: a store that reads its own writes, and the requests that make them.
 
-The watch tells what others did, and late what we did: what we wrote stands until the watch shows the same version or a
+The watch shows the writes of others, and late our own: our write counts until the watch shows the same version or a
 newer one. Versions of one kind are numbers that grow, which Kubernetes documents since 1.35 and etcd always did.
 """
 
@@ -59,8 +59,9 @@ def _is_older(version: str, held: str) -> bool:
 class ReportStore:
     """A reflector's sink (Sink[wire.Report]) that our own writes go into as well. Single-threaded, as the cache is.
 
-    `per_namespace` is how many are held of one namespace: whoever may write there could fill the operator's memory else. A
-    namespace with more is in trouble, since cooldowns may stand in those that are not held.
+    `per_namespace` limits the reports held of one namespace: otherwise every account with the right to write there
+    could fill the operator's memory. A namespace with more is in trouble, since the reports that are not held may hold
+    cooldowns.
     """
 
     def __init__(self, per_namespace: int = 2000) -> None:
@@ -72,13 +73,14 @@ class ReportStore:
         self._deleted: set[str] = set()  # by us; the watch may still show them for a moment
 
     def view(self) -> Mapping[str, LeakReport]:
-        """By UID. What was handed out never changes."""
+        """All reports by UID. A mapping that was handed out never changes."""
         if self._shown is None:
             self._shown = dict(self._held)
         return self._shown
 
     def put(self, uid: str, item: wire.ApiReport) -> bool:
-        """What the API server shows. False for a report whose identity cannot be read, and for one we deleted."""
+        """Store a report from the API server. False for a report whose identity cannot be read, and for one we
+        deleted."""
         namespace = item.metadata.namespace or ""
         if uid not in self._held and self._counts[namespace] >= self._per_namespace:
             beyond = self._beyond.setdefault(namespace, set())
@@ -91,7 +93,7 @@ class ReportStore:
             self.drop(uid)
             return False
         if uid in self._deleted:
-            return True  # until the watch says so, too
+            return True  # until the watch shows it, too
         held = self._held.get(uid)
         if held is None or not _is_older(report.resource_version, held.resource_version):
             self._hold(report)
@@ -107,7 +109,7 @@ class ReportStore:
             self._shown = None
 
     def forget(self) -> None:
-        """What we wrote, too, is of a state that is gone."""
+        """Our own writes, too, belong to a state that is gone."""
         self._held.clear()
         self._counts.clear()
         self._beyond.clear()
@@ -124,7 +126,7 @@ class ReportStore:
         }
 
     def wrote(self, report: LeakReport) -> None:
-        """What an answer to our own request said."""
+        """Store the answer to a request of ours."""
         held = self._held.get(report.uid)
         if held is None or not _is_older(report.resource_version, held.resource_version):
             self._hold(report)
@@ -136,7 +138,7 @@ class ReportStore:
             self._deleted.add(uid)
 
     def listed(self, items: list[wire.ApiReport]) -> None:
-        """A complete and most recent list: what is not in it is gone."""
+        """Store a complete and most recent list: reports that are not in it are gone."""
         self._beyond.clear()
         seen = {item.metadata.uid for item in items}
         for uid in set(self._held) - seen:
@@ -197,7 +199,7 @@ async def create(
     reply = await session.ask("POST", path, query={"fieldManager": FIELD_MANAGER}, body=encode(body))
     right = f"create {_NAME}{_where(namespace)}"
     if reply.status == 409:
-        # Written by an earlier life that was stopped before it could know.
+        # Written by an earlier process that was stopped before it knew the outcome.
         reply, right = await session.ask("GET", f"{path}/{name}"), f"get {_NAME}{_where(namespace)}"
     else:
         _served(reply)

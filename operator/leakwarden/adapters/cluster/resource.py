@@ -10,10 +10,10 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol[T_contra]):
-    """Where a reflector mirrors what it sees; each call is synchronous and quick."""
+    """The place where a reflector mirrors objects; each call is synchronous and quick."""
 
     def put(self, uid: str, item: T_contra) -> bool:
-        """Keep this version. False when the object is none that matters; it is then not tracked.
+        """Keep this version. False when the object is not needed; it is then not tracked.
 
         Raises msgspec.ValidationError when a part of it does not fit.
         """
@@ -22,7 +22,7 @@ class Sink(Protocol[T_contra]):
     def drop(self, uid: str) -> None: ...
 
     def forget(self) -> None:
-        """Everything that is kept besides is of a state that is gone, such as what we wrote into it."""
+        """All other data is of a state that is gone, such as our own writes."""
         ...
 
 

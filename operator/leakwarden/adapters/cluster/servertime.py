@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from leakwarden.api.scalars import format_duration
 
 # Seconds, either way. Far more than synchronised clocks differ, and far less than the day for which action records are
-# kept whatever a policy says (core.retention.LEAST_MEMORY): by a clock that runs ahead further, they would be deleted.
+# kept under every policy (core.retention.LEAST_MEMORY): with a clock that runs ahead further, they would be deleted.
 CLOCK_MAY_BE_OFF = 300.0
 
 
@@ -31,12 +31,12 @@ class ServerTime:
 
     @property
     def now(self) -> float:
-        """The API server's time, epoch s; ours where nothing was heard yet."""
+        """The API server's time, epoch s; ours where it has not answered yet."""
         return self._wall() if self._heard is None else self._heard + self._monotonic()
 
     @property
     def trouble(self) -> str:
-        """In one line, why no time may be reckoned with; empty while the clocks agree, or nothing was heard yet."""
+        """In one line, why no time can be trusted; empty while the clocks agree, or before the first answer."""
         ahead = self._wall() - self.now
         if abs(ahead) <= CLOCK_MAY_BE_OFF:
             return ""

@@ -1,4 +1,4 @@
-"""The one HTTP way to the API server: address, TLS, credentials, timeouts, and errors fit for people."""
+"""The one HTTP client of the API server: address, TLS, credentials, timeouts, and errors fit for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from leakwarden.engine.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.cluster")
 
-# Seconds. A request that the API server has not answered by then is not going to be (its own limit is 60 s).
+# Seconds. A request that the API server has not answered by then will get no answer (its own limit is 60 s).
 CONNECT_TIMEOUT = 10.0
 TOTAL_TIMEOUT = 30.0
 # The kubelet renews a mounted token long before it expires; client-go re-reads it every minute too.
@@ -39,7 +39,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the API server answered. The body is never shown to people: it may quote what a tenant wrote."""
+    """The API server's answer. The body is never shown to people: it may quote a tenant's text."""
 
     status: int
     body: bytes
@@ -114,7 +114,7 @@ class Session:
 
     @property
     def server_name(self) -> str | None:
-        """What the server's certificate is checked against, where that is not the address's host."""
+        """The name that the server's certificate is checked against, where it is not the address's host."""
         return self._open_connection.server_name
 
     @property
@@ -145,8 +145,8 @@ class Session:
     ) -> Reply:
         """One request, answered with any status. Raises ClusterUnavailable when there was no answer.
 
-        Nothing is retried here but what the server refused unread (401): after a lost answer it is not known
-        whether a change was made.
+        Only requests that the server refused unread (401) are retried here: after a lost answer it is not known whether
+        a change was made.
         """
         async with self._sending(
             method, path, query, body=body, content_type=content_type, accept=accept, timeout=self._total(timeout)
@@ -244,7 +244,7 @@ class Session:
             try:
                 self._authorization = await asyncio.to_thread(self._source.renewed)
             except ClusterUnavailable as error:
-                # What we have may well be valid still; the server has the last word.
+                # Our credentials may still be valid; the server decides.
                 log.warning("credentials could not be re-read", extra={"cause": str(error)})
 
     async def _reload(self, generation: int) -> bool:
@@ -315,7 +315,7 @@ def _load_files(context: ssl.SSLContext, connection: Connection) -> None:
 
 
 def _why(error: aiohttp.ClientError) -> str:
-    """A phrase for the cause. The exception's own text stays out: it can quote what the peer sent."""
+    """A phrase for the cause. The exception's own text stays out: it can quote the peer's text."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return "has a certificate that the configured CA did not sign, or that is for another name"

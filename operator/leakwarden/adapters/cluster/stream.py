@@ -16,7 +16,7 @@ class Expired(Exception):
 
 
 class RequestRefused(Exception):
-    """An answer that is an error. Carries what may be shown, and how long the server wants us to wait."""
+    """An answer that is an error. Holds the text that may be shown, and how long the server wants us to wait."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class RequestRefused(Exception):
 
 
 class Denied(RequestRefused):
-    """401 or 403: asking again changes nothing until somebody gives the right back."""
+    """401 or 403: a retry changes nothing until a person gives the right back."""
 
 
 def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | None) -> None:
@@ -67,7 +67,7 @@ class Lines:
 
 
 def raw_list(body: bytes) -> wire.ApiRawList:
-    """Raises Refused when it is no list at all."""
+    """Raises Refused when it is not a list."""
     try:
         return msgspec.json.decode(body, type=wire.ApiRawList)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -8,31 +8,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from leakwarden.adapters.cluster import commands, template_wire
+from leakwarden.adapters.cluster import commands, template_wire, volume_facts
 from leakwarden.adapters.cluster.wire import label_selector
+from leakwarden.core.model.quantity import parse_quantity as parse_quantity
 from leakwarden.core.model.workload import (
     Container,
     Entrypoint,
+    HookPort,
     PodFacts,
     PreStop,
     Probe,
     Spread,
 )
 
-# What the Go runtime is told about memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
+# The Go runtime's settings of memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
-_QUANTITY = re.compile(
-    r"^([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?$", re.ASCII
-)
-_FACTOR = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
-
 # A probe's command is compared with another's and shown to nobody; one of this length is a script.
 MAX_COMMAND = 1024
 
-MAX_SETTINGS = 1024  # of a proxy, in an annotation: what is longer is cut
+MAX_SETTINGS = 1024  # of a proxy, in an annotation: longer text is cut
 
 # linkerd.io/2/tasks/graceful-shutdown and istio.io's ProxyConfig: the waits of an injected proxy, in seconds.
 _PROXY_WAITS = (
@@ -42,38 +36,52 @@ _PROXY_WAITS = (
 )
 
 _NO_ENTRYPOINT = Entrypoint()
-
-
-def parse_quantity(value: int | float | str | None) -> float | None:
-    """The number in a Kubernetes quantity (`512Mi`, `1e9`, `500m`); None where there is none that can be read."""
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value)
-    match = _QUANTITY.fullmatch(value.strip())
-    if match is None or len(value) > 64:
-        return None
-    number, exponent, suffix = match.groups()
-    return float(number + (exponent or "")) * _FACTOR.get(suffix or "", 1.0)
+_Quantities = Mapping[str, int | float | str | None]
 
 
 def pod_facts(template: template_wire.ApiTemplate | None, spec: template_wire.ApiTemplateSpec) -> PodFacts:
     meta = template and template.metadata
+    limits, requests = _resources(spec.resources)
     return PodFacts(
         labels=(meta and meta.labels) or {},
         sidecars=tuple(container(c) for c in spec.init_containers or () if c.restart_policy == "Always"),
         host_network=spec.host_network or False,
         shared_processes=spec.share_process_namespace or False,
-        memory_limit=parse_quantity(((spec.resources and spec.resources.limits) or {}).get("memory")) or None,
+        memory_limit=parse_quantity(limits.get("memory")) or None,
         spreads=tuple(_spreads(spec)),
         claims=any(volume.persistent_volume_claim is not None for volume in spec.volumes or ()),
         restart_policy=spec.restart_policy or "Always",
         proxy_waits=_proxy_waits((meta and meta.annotations) or {}),
+        volumes=tuple(volume_facts.volume(each) for each in spec.volumes or ()),
+        references=tuple(
+            reference
+            for each in spec.init_containers or ()
+            if each.restart_policy != "Always"
+            for reference in volume_facts.references(each)
+        ),
+        memory_request=_asked("memory", requests, limits),
+        cpu_request=_asked("cpu", requests, limits),
+        readiness_gates=tuple(gate.condition_type or "" for gate in spec.readiness_gates or ()),
+        pinned=bool(spec.node_name) or "kubernetes.io/hostname" in (spec.node_selector or {}),
     )
 
 
+def _resources(resources: template_wire.ApiResources | None) -> tuple[_Quantities, _Quantities]:
+    """(limits, requests), empty where there are none."""
+    if resources is None:
+        return {}, {}
+    return resources.limits or {}, resources.requests or {}
+
+
+def _asked(name: str, requests: _Quantities, limits: _Quantities) -> float | None:
+    """The request; where none is written, the API server takes the limit for it."""
+    value = requests.get(name)
+    return parse_quantity(limits.get(name) if value is None else value) or None
+
+
 def _proxy_waits(annotations: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """How long the proxy that a mesh injects waits before it ends, by annotation; the injection itself is not here."""
+    """How long the proxy that a mesh injects waits before it ends, by annotation; the injected container itself is not
+    in the template."""
     found = []
     for name, pattern in _PROXY_WAITS:
         text = annotations.get(name, "")
@@ -99,7 +107,7 @@ def _spreads(spec: template_wire.ApiTemplateSpec) -> Iterator[Spread]:
 
 
 def container(item: template_wire.ApiContainer) -> Container:
-    limits = (item.resources and item.resources.limits) or {}
+    limits, requests = _resources(item.resources)
     limit = parse_quantity(limits.get("memory"))
     hook = item.lifecycle.pre_stop if item.lifecycle else None
     return Container(
@@ -117,7 +125,24 @@ def container(item: template_wire.ApiContainer) -> Container:
         cpu_limit=parse_quantity(limits.get("cpu")) or None,
         host_ports=tuple(p.host_port for p in item.ports or () if p.host_port),
         entrypoint=_entrypoint(item),
+        memory_request=_asked("memory", requests, limits),
+        cpu_request=_asked("cpu", requests, limits),
+        disk_limit=parse_quantity(limits.get("ephemeral-storage")) or None,
+        hook_ports=tuple(_hook_ports(item.lifecycle)),
+        mounts=volume_facts.mounts(item),
+        references=volume_facts.references(item),
     )
+
+
+def _hook_ports(lifecycle: template_wire.ApiLifecycle | None) -> Iterator[HookPort]:
+    if lifecycle is None:
+        return
+    hook: Literal["preStop", "postStart"]
+    for hook, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
+        if handler is not None and handler.http_get is not None:
+            yield HookPort(hook, "httpGet", handler.http_get.port, handler.http_get.host or "")
+        elif handler is not None and handler.tcp_socket is not None:
+            yield HookPort(hook, "tcpSocket", handler.tcp_socket.port, handler.tcp_socket.host or "")
 
 
 def _entrypoint(item: template_wire.ApiContainer) -> Entrypoint:
@@ -128,7 +153,7 @@ def _entrypoint(item: template_wire.ApiContainer) -> Entrypoint:
 
 
 def _from(source: template_wire.ApiEnvFrom) -> str:
-    # With a prefix none of the runtime's own names can come of it.
+    # With a prefix it cannot give any of the runtime's own names.
     return (source.config_map_ref and not source.prefix and source.config_map_ref.name) or ""
 
 
@@ -182,7 +207,7 @@ def _probe(item: template_wire.ApiProbe | None) -> Probe | None:
         kind = "exec"
         command = _compared(item.exec.command or ())
     else:
-        return None  # asks nothing; the API server refuses it
+        return None  # probes nothing; the API server refuses it
     return Probe(
         kind=kind,
         path=path,

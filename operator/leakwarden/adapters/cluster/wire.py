@@ -1,4 +1,4 @@
-"""What the API server streams, pruned to the fields decisions need.
+"""Objects as the API server streams them, pruned to the fields that decisions need.
 
 Every field may be absent or null: a Struct without a field costs neither memory nor CPU for it, and a
 null where a value was expected must not lose the rest of a page. Types that do not fit are a
@@ -77,6 +77,7 @@ class ApiDeploymentSpec(Wire):
     strategy: ApiStrategy | None = None
     min_ready_seconds: int | None = None
     progress_deadline_seconds: int | None = None
+    service_name: str | None = None  # of a StatefulSet, whose manifest is read as a Deployment's
     # Raw, so that its hash covers all of the template, also what is not decoded.
     template: msgspec.Raw = msgspec.Raw(b"")
 
@@ -138,7 +139,7 @@ class ApiPodStatus(Wire):
 
 
 class ApiPodAnnotations(Wire):
-    """Those alone by which people forbid to take a pod away: the others of ten thousand pods would be most memory."""
+    """Only the annotations that forbid to take a pod away: the others of ten thousand pods would be most memory."""
 
     do_not_disrupt: str | None = msgspec.field(name="karpenter.sh/do-not-disrupt", default=None)
     safe_to_evict: str | None = msgspec.field(name="cluster-autoscaler.kubernetes.io/safe-to-evict", default=None)
@@ -165,7 +166,7 @@ class ApiReportMeta(Wire):
 
 
 class ApiReport(Wire):
-    """A LeakReport; what is inside is the API models' to judge."""
+    """A LeakReport; the API models check its content."""
 
     metadata: ApiReportMeta
     spec: dict[str, Any] | None = None
@@ -200,7 +201,7 @@ class ApiStatusDetails(Wire):
 
 
 class ApiStatus(Wire):
-    """The API server's error object. Its message is for our eyes only: it may quote what a tenant wrote."""
+    """The API server's error object. Its message is never shown to people: it may quote a tenant's text."""
 
     code: int | None = None
     reason: str | None = None
@@ -264,7 +265,7 @@ def decode_status(body: bytes) -> ApiStatus:
 def selects(selector: ApiLabelSelector | None, labels: dict[str, str]) -> bool:
     """Whether a policy/v1 label selector matches: an absent one matches nothing, an empty one everything.
 
-    An operator this version does not know counts as a match: the answer explains who may forbid an eviction,
+    An operator this version does not know counts as a match: the answer names the budgets that may forbid an eviction,
     and one name too many is better than one missing.
     """
     known = label_selector(selector)

@@ -1,1 +1,1 @@
-"""What is taken from a leaking pod before it is acted on: profiles, read, told and kept."""
+"""Evidence from a leaking pod before it is acted on: profiles are taken, read, reported and kept."""

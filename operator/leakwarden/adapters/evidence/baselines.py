@@ -12,12 +12,12 @@ from leakwarden.core.profile.baseline import SiteCounts
 
 log = logging.getLogger("leakwarden.evidence")
 
-MOST = 2000  # baselines in memory, some 6 KiB each; the one that was used longest ago goes
+MOST = 2000  # baselines in memory, some 6 KiB each; the least recently used one is dropped
 KEY = re.compile(r"[A-Za-z0-9-]{1,200}", re.ASCII)
 
 
 class CountStore(Protocol):
-    """Where small documents are kept by key."""
+    """A store of small documents by key."""
 
     async def save(self, key: str, data: bytes) -> None:
         """Raises NotStored."""
@@ -36,7 +36,7 @@ class Baselines:
         self._held: OrderedDict[str, SiteCounts] = OrderedDict()
 
     async def get(self, key: str) -> SiteCounts | None:
-        """From memory, else from the store; what cannot be read is said in the log and counts as absent."""
+        """From memory, else from the store; an unreadable document is logged and counts as absent."""
         if (held := self._held.get(key)) is not None:
             self._held.move_to_end(key)
             return held

@@ -1,4 +1,4 @@
-"""Profiles in an S3-compatible bucket, with path-style addresses, which all of its kind understand."""
+"""Profiles in an S3-compatible bucket, with path-style addresses, which all such servers understand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BucketLocation:
 class Bucket:
     """`Store` over S3's PutObject; `fetch` is its GetObject. Use as an async context manager.
 
-    Nothing is deleted: how long objects stay is what a bucket's lifecycle rules are for.
+    Nothing is deleted: the bucket's lifecycle rules decide how long objects stay.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ async def _limited(response: aiohttp.ClientResponse) -> bytes:
 
 def mounted(directory: Path) -> Callable[[], Awaitable[SigningCredentials]]:
     """Credentials from a mounted Secret with the keys accessKey, secretKey and, where there is one, sessionToken: read
-    anew each time, so that a rotation needs no restart. Raises NotStored when called."""
+    again each time, so that a rotation needs no restart. Raises NotStored when called."""
 
     def read() -> SigningCredentials:
         def value(name: str) -> str:

@@ -1,6 +1,6 @@
-"""`ports.DescriptorReader`: one ephemeral container a pod, whose answer is its termination message.
+"""`ports.DescriptorReader`: one ephemeral container per pod, whose answer is its termination message.
 
-The message stands in the pod's status, so that no right to read logs or to enter pods is needed.
+The message is in the pod's status, so that no right to read logs or to enter pods is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from leakwarden.engine.ports import Cluster, DescriptorsFound, Outcome
 
 log = logging.getLogger("leakwarden.evidence")
 
-PAUSE = 0.5  # s between two looks at the pod
+PAUSE = 0.5  # s between two reads of the pod's status
 _WORD = re.compile(r"[A-Za-z]{1,40}", re.ASCII)
 
 
@@ -40,7 +40,7 @@ class _Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PodDescriptors:
-    """`cluster` is the one that only a leader changes anything through; `image` holds Python and this package;
+    """`cluster` is the fenced one, through which only a leader changes anything; `image` holds Python and this package;
     `timeout` in seconds from the container's addition to its answer."""
 
     session: Session
@@ -70,7 +70,7 @@ class PodDescriptors:
             return replace(found, reason=DescriptorReason.DEFECT, message="a defect of Leakwarden; see its log")
 
     async def _add(self, pod: Pod, live: LivePod, target: str, report: str) -> None:
-        """Unless it is there already, from a life of ours that was cut short."""
+        """Adds the container unless an earlier process of ours, which was stopped, has added it."""
         held = live.reader()
         if held is not None:
             if _report_of(held) != report:

@@ -29,7 +29,7 @@ class PodUnread(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What a capture needs of a pod. `pod` has its present addresses."""
+    """The facts of a pod that a capture needs. `pod` has its present addresses."""
 
     pod: Pod
     annotation: str | None
@@ -60,7 +60,7 @@ Shape = TypeVar("Shape", bound=_Named)
 
 
 async def fetch_pod(session: Session, pod: Pod, shape: type[Shape]) -> Shape:
-    """The pod, if it still is the one that is meant; without a UID whoever has its name is. Raises PodUnread."""
+    """The pod, if it still has the given UID; without a UID any pod of that name. Raises PodUnread."""
     try:
         reply = await session.ask("GET", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", timeout=WITHIN)
     except ClusterUnavailable as error:
@@ -79,7 +79,7 @@ async def fetch_pod(session: Session, pod: Pod, shape: type[Shape]) -> Shape:
 
 
 async def read_pod(session: Session, pod: Pod) -> PodFacts:
-    """What a capture needs of the pod that `fetch_pod` gets. Raises PodUnread."""
+    """The facts that a capture needs, of the pod that `fetch_pod` gets. Raises PodUnread."""
     found = await fetch_pod(session, pod, _Pod)
     status = found.status or ApiPodStatus()
     containers = (found.spec.containers if found.spec else None) or []

@@ -1,4 +1,4 @@
-"""Reads what a Prometheus knows of a pod's database pool, for one line of evidence."""
+"""Reads a Prometheus's series of a pod's database pool, for one line of evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from leakwarden.core.profile.pool import described
 from leakwarden.core.profile.pool_queries import pool_of, pool_queries
 from leakwarden.engine.ports import CaptureRequest, Metrics
 
-WINDOW = 2 * 3600.0  # s; a leak that does not show in two hours is not what is about to be acted on
+WINDOW = 2 * 3600.0  # s; a leak that does not show in two hours is not the one that is about to be acted on
 
 
 class Pools:
@@ -20,7 +20,8 @@ class Pools:
         self._step = step
 
     async def line(self, request: CaptureRequest, now: float) -> str:
-        """The pool in one line; empty where the pod has none or nobody knows. Never raises for what sources do."""
+        """The pool in one line; empty where the pod has none or it is not known. Never raises for failures of
+        sources."""
         source = self._sources.get(request.source) if request.source else self._default
         if source is None or source.kind != "Prometheus":
             return ""

@@ -1,7 +1,7 @@
 """Takes Go profiles from a pod: goroutines and heap twice with a pause, and the runtime's own list of leaked goroutines.
 
-The pod is the one that misbehaves: it may refuse, hang, send garbage or without end. Whatever it does costs the time
-limit and no more, and comes back as a value with a reason.
+The pod is faulty: it may refuse, hang, send garbage or send without end. Each of these costs at most the time limit,
+and is returned as a value with a reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAUSE = 10.0
 # (In the form debug=2, which is never asked for, 15,000 stopped a service for 9.5 s: cockroachdb/cockroach#14602.)
 MAX_GOROUTINES = 50_000
 LIMITS = DecodeLimits()
-# What the values of each kind are called.
+# The name of the values of each kind.
 _COLUMNS = {"goroutine": "goroutine", "heap": "inuse_space", "goroutineleak": "goroutineleak"}
 MOMENTS = 9  # captures of one pod at most: their names end in one digit
 INDEX = 256 * 1024  # bytes of the index page; Go's own has 2 KB
@@ -41,12 +41,12 @@ _COUNT = re.compile(rb"<td>([0-9]{1,9})</td><td><a href=['\"]?goroutine\?debug="
 class Missed:
     profile: str  # the name it would have had; empty: nothing was asked for
     reason: EvidenceReason
-    message: str  # one line for people; never holds what the pod sent
+    message: str  # one line for people; never holds text that the pod sent
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a pod gave. `raw` are the profiles as they came, by file name, for `go tool pprof`."""
+    """The profiles of a pod. `raw` are the unchanged files, by file name, for `go tool pprof`."""
 
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     raw: Mapping[str, bytes] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Taken:
         return [self.profiles[name] for name in (f"{kind}-{n}" for n in range(1, MOMENTS + 1)) if name in self.profiles]
 
 
-# What another way to the same pod may get past.
+# A failure that another way to the same pod may avoid.
 _NO_WAY = frozenset({EvidenceReason.CLOSED, EvidenceReason.UNREACHABLE, EvidenceReason.TIMEOUT})
 
 
@@ -94,11 +94,11 @@ class PprofClient:
         self._one = asyncio.Lock()
 
     async def capture(self, target: Target, goroutines: float | None, moments: int | None = None) -> Taken:
-        """Take what the pod gives, `moments` times with a pause between; `goroutines` is their number as its metrics
-        have it. Never raises for what pods do.
+        """Take the pod's profiles, `moments` times with a pause between; `goroutines` is their number by its metrics.
+        Never raises for failures of pods.
 
-        Where no metric tells, the pod's own index page is asked; where that does not tell either, or there are too
-        many, the heap is all that is profiled.
+        Where no metric has the number, the pod's own index page is read; where that has none either, or the number is
+        too large, only the heap is profiled.
         """
         if reason := refused(target):
             return Taken(missed=(Missed("", EvidenceReason.ADDRESS, reason),))
@@ -171,7 +171,7 @@ class _Attempt:
         self._missed.append(Missed(name, reason, message))
 
     async def _counted(self) -> float | None:
-        """The number of goroutines by the pod's index page; None where it does not tell."""
+        """The number of goroutines by the pod's index page; None where the page does not have it."""
         try:
             async with asyncio.timeout(self._left()):
                 page = await self._get("", INDEX)
@@ -188,7 +188,7 @@ class _Attempt:
         return None
 
     async def _take(self, name: str, what: str) -> bool:
-        """Whether it makes sense to ask this pod for more."""
+        """Whether further requests to this pod make sense."""
         try:
             async with asyncio.timeout(self._left()):
                 data = await self._get(what, self._client._limits.compressed)
@@ -211,7 +211,7 @@ class _Attempt:
         return True
 
     def _left(self) -> float:
-        # What is over time as a whole is over time for the next one too.
+        # Where the time for all profiles is over, it is over for the next one too.
         return min(self._client._timeout, max(0.0, self._ends - time.monotonic()))
 
     async def _get(self, what: str, most: int) -> bytes:

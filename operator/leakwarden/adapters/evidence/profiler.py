@@ -1,7 +1,7 @@
-"""`ports.Profiler`: from a request to what a LeakReport says. Profiles are taken, read, kept and told here.
+"""`ports.Profiler`: from a request to the evidence of a LeakReport. Profiles are taken, read, kept and reported here.
 
-A capture costs the action that waits for it the pause between its two halves and no more than its time limits;
-whatever goes wrong is a state with a reason, and the pod is asked by GET only.
+A capture costs the action that waits for it the pause between its two halves and no more than its time limits; every
+failure is a state with a reason, and the pod gets GET requests only.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EvidenceProfiler:
     """One pod at a time, and one capture of a Deployment within the policy's cooldown.
 
     The cooldown is kept in memory: an operator that was restarted may take profiles once more, which costs the service
-    what one capture costs and changes nothing.
+    one capture and changes nothing.
     """
 
     session: Session
@@ -52,7 +52,7 @@ class EvidenceProfiler:
     pools: Pools
     clock: Callable[[], float]
     baselines: Baselines = field(default_factory=Baselines)
-    _asked: dict[str, float] = field(default_factory=dict)  # Deployment's UID -> when a pod of it was asked
+    _asked: dict[str, float] = field(default_factory=dict)  # Deployment's UID -> when a pod of it was last profiled
 
     async def capture(self, request: CaptureRequest) -> EvidenceStatus:
         now = self.clock()
@@ -65,8 +65,8 @@ class EvidenceProfiler:
         return status
 
     async def baseline(self, request: CaptureRequest, renew: bool = False) -> bool:
-        """Count what a healthy pod of this template has at each stack, unless that is known and not to be renewed; True
-        where it is known now."""
+        """Count a healthy pod's goroutines and objects at each stack of this template, unless the counts are known and
+        not to be renewed; True where they are known now."""
         key = baseline_key(request)
         try:
             async with asyncio.timeout(COUNTING):
@@ -104,7 +104,7 @@ class EvidenceProfiler:
         return status.model_copy(update={"pool": pool})
 
     async def _pool(self, request: CaptureRequest, now: float) -> str:
-        """What the metrics say stands beside the profiles, and is never in their way."""
+        """Facts from metrics are added to the profiles; without them the capture goes on."""
         try:
             return await self.pools.line(request, now)
         except Exception:
@@ -133,13 +133,13 @@ class EvidenceProfiler:
         return status if capture.baseline is None else status.model_copy(update={"baseline": _told(capture.baseline)})
 
     def _remember(self, workload: str, now: float) -> None:
-        # An hour is longer than any cooldown that is worth one; a Deployment that is gone must not stay here.
+        # An hour is longer than any cooldown that is worth one; an entry of a deleted Deployment must not stay here.
         self._asked = {uid: at for uid, at in self._asked.items() if now - at < 24 * 3600}
-        # Whole seconds, as attemptedAt is written: who reads the cooldown from there must not come too early.
+        # Whole seconds, as attemptedAt is written: a cooldown that is computed from there must not end too early.
         self._asked[workload] = float(int(now))
 
     async def _kept(self, report: str, raw: Mapping[str, bytes]) -> tuple[Mapping[str, str], str]:
-        """Each profile's location, and why there is none; the suspects are worth telling all the same."""
+        """Each profile's location, and why there is none; the suspects are worth reporting all the same."""
         if not raw:
             return {}, ""
         try:
@@ -192,7 +192,7 @@ def _status(taken: Taken, found: Findings, places: Mapping[str, str], trouble: s
 
 
 def _expected(miss: Missed) -> bool:
-    """A Go before 1.27 has no list of leaked goroutines; other servers answer what they do not know in other words."""
+    """A Go before 1.27 has no list of leaked goroutines; other servers answer unknown paths in other words."""
     return miss.profile == "goroutineleak" and miss.reason in (EvidenceReason.ABSENT, EvidenceReason.STATUS)
 
 

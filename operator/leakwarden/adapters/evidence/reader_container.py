@@ -17,7 +17,7 @@ MESSAGE = "/dev/termination-log"  # Kubernetes' default, which the kubelet mount
 COMMAND = ("python3", "-IB", "-m", "leakwarden.adapters.procfs")
 # What a kubelet keeps of one message, and of all messages of a pod, in equal parts.
 MOST_OF_ONE, MOST_OF_ALL = 4096, 12 * 1024
-LEAST = 256  # bytes; a document in less says nothing
+LEAST = 256  # bytes; a smaller document holds no facts
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -97,19 +97,19 @@ class Statuses(Wire):
 
 
 class LivePod(Wire):
-    """A pod as far as a reader is to be made for it, and found in it."""
+    """The fields of a pod that the reader's container depends on, and by which it is found in the pod."""
 
     metadata: ApiMeta
     spec: Spec | None = None
     status: Statuses | None = None
 
     def reader(self) -> ReaderContainer | None:
-        """The reader that it holds already."""
+        """The reader that the pod has already."""
         added = (self.spec.ephemeral_containers if self.spec else None) or []
         return next((each for each in added if each.name == READER_CONTAINER), None)
 
     def state(self) -> ContainerState:
-        """The reader's, empty where the kubelet has said nothing yet."""
+        """The reader's state, empty where the kubelet has not reported it yet."""
         said = (self.status.ephemeral_container_statuses if self.status else None) or []
         return next((each.state for each in said if each.name == READER_CONTAINER and each.state), ContainerState())
 
@@ -187,8 +187,8 @@ def _statuses(pod: LivePod) -> Sequence[EphemeralStatus]:
 
 
 def _user(own: Security, pods: Security, status: EphemeralStatus) -> _Found:
-    """Who the container runs as: what the runtime says, else what the pod asks for. The image's own user, where nothing
-    else is said, nobody but the runtime knows."""
+    """The container's user: by the runtime's status, else by the pod's securityContext. Where neither has it, it is the
+    image's own user, which only the runtime knows."""
     linux = status.user.linux if status.user else None
     if linux is not None and linux.uid is not None:
         return _Found(linux.uid, linux.gid)

@@ -1,8 +1,8 @@
 """AWS Signature Version 4 for one S3 request: pure, from the time and the credentials to the headers.
 
 Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)";
-its examples are the test's. The SDKs that do this are 14 MB, or bring a handful of packages with native code for what
-are a few HMACs of a scheme that has not changed since 2012.
+its examples are the test's. The SDKs that do this are 14 MB, or bring several packages with native code, for a few
+HMACs of a scheme that has not changed since 2012.
 """
 
 from __future__ import annotations

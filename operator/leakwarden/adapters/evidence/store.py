@@ -1,4 +1,4 @@
-"""Where raw profiles are kept: nowhere, on a volume, or in a bucket; and what they are called there."""
+"""The stores of raw profiles (nowhere, a volume, or a bucket), and the names of the files there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 # NAMESPACE/NAME of a LeakReport, as Kubernetes allows them.
 _REPORT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
-# What `location` makes of them and of the names of profiles.
+# The locations that `location` makes of them and of the names of profiles.
 LOCATION = re.compile(
     rf"{_REPORT.pattern}/(goroutine|heap|goroutineleak)(-[0-9])?[.][0-9a-f]{{32}}[.]pb[.]gz", re.ASCII
 )
@@ -27,15 +27,15 @@ class Store(Protocol):
 
 
 class Nowhere:
-    """Nothing is kept but the summary in the LeakReport."""
+    """Keeps no raw profiles: only the summary in the LeakReport stays."""
 
     async def keep(self, report: str, profiles: Mapping[str, bytes]) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         return dict.fromkeys(profiles, "")
 
 
 def location(report: str, name: str, data: bytes) -> str:
-    """NAMESPACE/REPORT/KIND.CHECKSUM.pb.gz: a later capture of the same report replaces nothing, and who does not know
-    the checksum, which stands in the LeakReport, cannot ask for the file. Raises NotStored for names of another form."""
+    """NAMESPACE/REPORT/KIND.CHECKSUM.pb.gz: a later capture of the same report replaces nothing, and without the
+    checksum, which is in the LeakReport, nobody can request the file. Raises NotStored for names of another form."""
     path = f"{report}/{name.removesuffix('.pb.gz')}.{hashlib.sha256(data).hexdigest()[:32]}.pb.gz"
     if LOCATION.fullmatch(path) is None:
         raise NotStored("the report's name is not one that Kubernetes allows")

@@ -1,4 +1,4 @@
-"""Profiles in a directory, usually a mounted volume: bounded in size and age, each file there whole or not at all."""
+"""Profiles in a directory, usually a mounted volume: bounded in size and age, each file complete or absent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class _Kept:
 
 
 class Volume:
-    """`Store` in `directory`, of at most `most` bytes altogether and files of at most `age` seconds; the oldest go."""
+    """`Store` in `directory`, of at most `most` bytes in total and files of at most `age` seconds; the oldest are
+    deleted."""
 
     def __init__(self, directory: Path, most: int, age: float, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
@@ -53,7 +54,7 @@ class Volume:
         return places
 
     async def read(self, place: str) -> bytes | None:
-        """What is kept at a location; None where that is none, or nothing is there."""
+        """The content at a location; None where the location is not valid, or nothing is there."""
         if LOCATION.fullmatch(place) is None:
             return None
         with contextlib.suppress(OSError):
@@ -61,7 +62,7 @@ class Volume:
         return None
 
     async def save(self, key: str, data: bytes) -> None:
-        """Keep a small document by key; of more than COUNTS of them the oldest go. Raises NotStored."""
+        """Keep a small document by key; of more than COUNTS of them the oldest are deleted. Raises NotStored."""
         async with self._one:
             try:
                 await asyncio.to_thread(self._save, key, data)
@@ -109,7 +110,7 @@ class Volume:
             raise
 
     def _prune(self, room: int) -> None:
-        """Make room: what is too old goes, then the oldest until the rest and `room` fit."""
+        """Make room: delete files that are too old, then the oldest until the rest and `room` fit."""
         now = self._clock()
         kept = sorted(self._files(), key=lambda file: file.at)
         total = sum(file.size for file in kept)
@@ -118,13 +119,13 @@ class Volume:
                 break
             file.path.unlink(missing_ok=True)
             total -= file.size
-            # A report's directory goes with its last file.
+            # A report's directory is deleted with its last file.
             with contextlib.suppress(OSError):
                 file.path.parent.rmdir()
                 file.path.parent.parent.rmdir()
 
     def _files(self) -> Iterator[_Kept]:
-        """What is ours; anything else in the directory is left alone."""
+        """Our own files; all others in the directory are left alone."""
         for path in self._directory.glob("*/*/*.pb.gz"):
             if LOCATION.fullmatch(path.relative_to(self._directory).as_posix()):
                 with contextlib.suppress(FileNotFoundError):

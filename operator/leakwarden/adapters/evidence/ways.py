@@ -1,6 +1,6 @@
-"""The ways to a pod's profiles: straight to its address, or through the API server's pod proxy.
+"""The ways to a pod's profiles: directly to its address, or through the API server's pod proxy.
 
-Neither follows redirects, sends anything that could be stolen, or lets the text of what answered out.
+Neither follows redirects, sends anything that could be stolen, or passes on the text of a failed answer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from leakwarden.engine.ports import ClusterUnavailable
 CONNECT_TIMEOUT = 5.0  # s
 CHUNK = 64 * 1024
 
-# Letters, digits and what paths of handlers are made of; no dots alone, no escapes: the path goes through the API
+# Letters, digits and the other characters of handlers' paths; no dots alone, no escapes: the path goes through the API
 # server's proxy, and must not lead out of the pod.
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*/?")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a pod's profiles are. `path` is the directory, usually /debug/pprof."""
+    """The address of a pod's profiles. `path` is the directory, usually /debug/pprof."""
 
     pod: Pod
     port: int
@@ -117,7 +117,7 @@ class ThroughApiServer:
             raise NoAnswer(EvidenceReason.ADDRESS, reason)
         name = f"https:{pod.name}:{target.port}" if target.scheme == "https" else f"{pod.name}:{target.port}"
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{name}/proxy{target.path.rstrip('/')}/{what}"
-        # Identity: what is compressed on the way would be inflated before anybody could look at its size.
+        # Identity: a compressed answer would be inflated before its size could be checked.
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         url = URL(self._session.server + path)
         async with self._session.http.get(
@@ -132,7 +132,7 @@ class ThroughApiServer:
 
 
 def refused(target: Target) -> str:
-    """Why such a target is not asked; empty where it is."""
+    """Why no request is sent to such a target; empty where one is."""
     if not _PATH.fullmatch(target.path):
         return "the path is not one of a handler"
     if not 1 <= target.port <= 65535 or target.scheme not in ("http", "https"):
@@ -151,7 +151,7 @@ def refused_by(status: int) -> NoAnswer:
 
 
 def cause_of(error: Exception) -> tuple[EvidenceReason, str]:
-    """A cause in words of our own: the error's text may quote what the pod sent."""
+    """A cause in words of our own: the error's text may quote the pod's."""
     match error:
         case ClusterUnavailable():
             return EvidenceReason.UNREACHABLE, str(error)

@@ -1,4 +1,4 @@
-"""Asks the process that parses policies' queries, and ends it where it takes too long.
+"""Sends policies' queries to the process that parses them, and ends it where it takes too long.
 
 The parser holds Python's lock while it works: in a thread of the operator it would stop the loop that renews the Lease,
 and its memory would be the operator's. A process can be ended at any moment, and its memory goes with it.
@@ -22,9 +22,9 @@ from leakwarden.core.promql import Confined, PromQLError, Question
 
 log = logging.getLogger("leakwarden.promql")
 
-# Processor time for one question, s. The deepest query that is parsed at all takes a sixth of it (core/promql/text.py).
+# Processor time for one question, s. The deepest query that is accepted takes a sixth of it (core/promql/text.py).
 CPU_SECONDS = 2.0
-# s until an answer is given up that does not come: the machine may be busy, so this is no judgement of the query.
+# s to wait for an answer. The machine may be busy, so a timeout does not count as a judgement of the query.
 PATIENCE = 30.0
 MEMORY = 384 << 20  # bytes of address space; the interpreter and its libraries take a third of it
 REMEMBERED = 4096  # answers; a policy is read again at each of its events
@@ -62,7 +62,8 @@ class ParserProcess:
             self._end()
 
     def _ask(self, question: Question) -> Confined | str:
-        """The answer, or why there is none. Raises PromQLError for what says nothing of the query, and is not remembered."""
+        """The answer, or why there is none. Raises PromQLError for failures that do not depend on the query; they are
+        not cached."""
         line = json.dumps(
             [question.query, question.namespace, question.namespace_label, question.pod_label, question.of_pods]
         )
@@ -99,7 +100,7 @@ class ParserProcess:
         return self._process
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes | None:
-        """What it wrote up to the end of a line, or up to its own end; None where neither came in time."""
+        """Its output up to the end of a line, or up to its own end; None where neither came in time."""
         assert process.stdout is not None
         deadline = time.monotonic() + self._patience
         body = b""

@@ -1,10 +1,10 @@
-"""The process that parses policies' queries. One question a line on stdin, one answer a line on stdout, both JSON.
+"""The process that parses policies' queries. One question per line on stdin, one answer per line on stdout, both JSON.
 
     question: [query, namespace, namespace label, pod label, whether it is about pods]
     answer:   {"query": ..., "never_objects": ...} or {"error": ...}
 
-Its memory is bounded, and so is the processor time of each question: the kernel ends it where it takes more. Whoever
-started it then sees its pipe end, and begins another.
+Its memory is bounded, and so is the processor time of each question: the kernel ends it where it takes more. The parent
+then reads the end of the pipe, and starts another process.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pydantic import Field
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
-# A scale-out that nobody gave a time to live is taken back after this.
+# A scale-out without a given time to live is taken back after this.
 DEFAULT_TIME_TO_LIVE = "1h"
 
 

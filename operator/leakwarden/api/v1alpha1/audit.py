@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 
-# What the API server refuses, and exceptions that do not hold: no decision makes them work.
+# Checks of specs that the API server refuses, and of invalid exceptions: they cannot be accepted.
 NEVER_EXCEPTED = ("LW901", "ApiRejects", "LW902", "VersionRemoved", "LW905", "ExceptionUnfit")
 MAX_IGNORED = 32
 

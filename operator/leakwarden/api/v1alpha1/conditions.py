@@ -1,6 +1,6 @@
-"""Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label
-and the log line alike. What a skip reason means stands in its guard's record (core/guards); a test
-compares the tables of docs/reference/conditions.md with both.
+"""Condition types and reasons: one constant per cause, which feeds the condition, the Event, the metric label and the
+log line alike. The meaning of a skip reason is in its guard's record (core/guards); a test compares the tables of
+docs/reference/conditions.md with both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Why there is no evidence, or not all of it: one constant per cause, which stands in `status.evidence.reason` of a
+"""Why there is no evidence, or not all of it: one constant per cause, as it is written to `status.evidence.reason` of a
 LeakReport. docs/reference/evidence.md is generated from this module.
 """
 

@@ -16,6 +16,7 @@ from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
+from leakwarden.api.v1alpha1.proxy import Proxy
 from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
@@ -33,6 +34,7 @@ __all__ = [
     "Mode",
     "PauseRequest",
     "PolicySpec",
+    "Proxy",
     "Remediation",
     "ReportHistory",
     "Role",
@@ -139,6 +141,12 @@ class Source(Model):
         default="10m",
         description="After a hole in the readings of a pod, longer than maxAge, nothing is done for it until they have been"
         " whole for this long: averages and growth are wrong until then. 0s turns it off. At most 6h. Default 10m.",
+    )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="The proxy before the Deployments, which counts what users get, a 502 of its own among it. LeakReports"
+        " then compare its status codes and latency before and after an action, and say why it answered with errors."
+        " Default: none; what the Deployments count themselves is read.",
     )
 
 

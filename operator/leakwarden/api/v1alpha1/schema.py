@@ -1,4 +1,4 @@
-"""What every model of this API version shares: camelCase names, no unknown fields, CEL rules."""
+"""The common base of this API version's models: camelCase names, no unknown fields, CEL rules."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Rule:
 
     cel: str  # a CEL expression over `self`, true where the rule holds
     message: str
-    holds: Callable[[Any], bool]  # the same question to the model
-    # Words that name the value, where Python can say more than a fixed message.
+    holds: Callable[[Any], bool]  # the same rule for the model
+    # A message that names the value, where a fixed message is not enough.
     words: Callable[[Any], str] | None = None
 
     def broken(self, value: Any) -> str:
-        """What to say to a person; empty where the rule holds."""
+        """The message for people; empty where the rule holds."""
         if self.holds(value):
             return ""
         return self.words(value) if self.words is not None else self.message
@@ -62,7 +62,7 @@ class Model(BaseModel):
 
 
 class LenientModel(Model):
-    """Base of status models: read back what an older or newer operator wrote without failing."""
+    """Base of status models: read the output of an older or newer operator without failing."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
@@ -77,7 +77,7 @@ def ruled(table: tuple[Rule, ...]) -> ConfigDict:
     return ConfigDict(json_schema_extra=rules(*((rule.cel, rule.message) for rule in table)))
 
 
-# Before the pattern, which says the same to the API server but in no words a person would use.
+# Checked before the pattern, which states the same rule for the API server but not in a readable message.
 def _check_duration(value: Any) -> Any:
     if isinstance(value, str):
         parse_duration(value)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leakwarden.cli.audit.policyreport import ReportApi
     from leakwarden.cli.audit.report import AuditResult
+    from leakwarden.core.audit.policy_report import ReportApi
 
 CLEAN, FINDINGS, UNUSABLE, UNREAD = 0, 1, 2, 3  # exit codes
 
@@ -126,9 +126,8 @@ def run(args: argparse.Namespace) -> int:
     _write(_rendered(result, api or args.output, fail_on, texts))
     if result.problems:
         return UNREAD
-    if not result.audited:
+    if not result.workloads:
         _say([f"no workload in {' '.join(paths) or 'the cluster'}: nothing was audited"])
-        return CLEAN
     return FINDINGS if fail_on is not None and result.at_least(fail_on) else CLEAN  # type: ignore[arg-type]
 
 
@@ -163,13 +162,13 @@ def _report_api(args: argparse.Namespace) -> ReportApi | None:
     """Of which API the reports are to be; None for other formats. Raises ConfigurationError."""
     if args.output not in ("policyreport", "openreport"):
         return None
-    from leakwarden.cli.audit import policyreport
+    from leakwarden.core.audit import policy_report
 
     if args.cluster and args.output == "policyreport":
         from leakwarden.cli.audit import cluster
 
         return cluster.served_report(args)
-    return policyreport.APIS[args.output]
+    return policy_report.APIS[args.output]
 
 
 def _rendered(result: AuditResult, output: str | ReportApi, fail_on: object, texts: dict[str, str]) -> str:

@@ -1,1 +1,1 @@
-"""`leakwarden capacity`: what one pod carries and how many a load needs."""
+"""`leakwarden capacity`: the load that one pod carries, and the number of pods that a load needs."""

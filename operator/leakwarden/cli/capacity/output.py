@@ -1,4 +1,4 @@
-"""A capacity as a table, as JSON and as a picture. What lies beyond what was seen is marked in each."""
+"""A capacity as a table, as JSON and as a picture. Values beyond the measured range are marked in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Capacity from what a Prometheus remembers: the operator's own queries of load, latency and memory, pod by pod."""
+"""Capacity from a Prometheus's stored series: the operator's own queries of load, latency and memory, pod by pod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT
 from leakwarden.core.signals.queries import RATE
 
 _MEMORY = (SignalType.WORKING_SET, SignalType.HEAP)  # the first that is there
-# Points of one range query: what Prometheus allows is 11,000, and a curve needs far fewer.
+# Points of one range query: Prometheus allows 11,000, and a curve needs far fewer.
 _POINTS = 2_000
 
 
@@ -42,7 +42,7 @@ class Past:
         return [one for pod in self.by_pod for one in pod]
 
     def runs(self, curve: Sequence[Point]) -> list[tuple[Floats, Floats]]:
-        """Of each pod: requests so far, and memory in bytes without what the load of the moment explains."""
+        """Of each pod: requests so far, and memory in bytes without the part that the present load explains."""
         line = memory_line(curve)
         if line is None:
             return []

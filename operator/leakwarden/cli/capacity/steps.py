@@ -1,4 +1,4 @@
-"""A stepped load test: each rate for a while, until the service has had enough. Bounded in rate and time."""
+"""A stepped load test: each rate for a while, until the service is overloaded. Bounded in rate and time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leakwarden.core.capacity.curve import Measured
 from leakwarden.core.model.readings import Floats
 from leakwarden.core.watch.scraped import Scrape
 
-# A step beyond which no higher one is sent: the aim is to see the bend, not to hold a service under water.
+# Beyond such a step no higher one is sent: the aim is to find the bend, not to keep a service overloaded.
 ENOUGH_LATENCY = 3.0  # times the objective
 ENOUGH_ERRORS = 0.05
 _SCRAPE = 1.0  # s
@@ -24,7 +24,7 @@ _SCRAPE = 1.0  # s
 
 @dataclass(frozen=True, slots=True)
 class StepTest:
-    """`measured` a step each, ascending; `stopped` why not all steps were run."""
+    """`measured` has one entry per step, ascending; `stopped` is why not all steps were run."""
 
     measured: Sequence[Measured]
     runs: Sequence[tuple[Floats, Floats]]  # of each step: requests answered so far, and memory in bytes, at each scrape
@@ -59,9 +59,9 @@ async def stepped(
 
 
 async def _read(page: MetricsPage | None, tally: Tally, read: list[tuple[float, float]]) -> None:
-    """Notes what was answered and the memory then, once a second until it is cancelled."""
+    """Records the number of answers and the memory, once a second until it is cancelled."""
     while page is not None:
-        # Under overload nothing may answer; the latency says so already.
+        # Under overload nothing may answer; the latency shows that already.
         with contextlib.suppress(Unread):
             if (held := memory_of(await page.scrape())) is not None:
                 read.append((float(tally.answered), held))
@@ -69,7 +69,7 @@ async def _read(page: MetricsPage | None, tally: Tally, read: list[tuple[float, 
 
 
 def memory_of(scrape: Scrape) -> float | None:
-    """Bytes: what the process holds, or else its heap in use."""
+    """Bytes: the process's resident memory, or else its heap in use."""
     heap = [value for key, value in scrape.values.items() if key.kind is SignalType.HEAP]
     return scrape.resident if scrape.resident is not None else heap[0] if heap else None
 

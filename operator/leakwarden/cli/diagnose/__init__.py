@@ -1,1 +1,1 @@
-"""`leakwarden diagnose`: why a proxy answered with errors, from what a Prometheus remembers."""
+"""`leakwarden diagnose`: why a proxy answered with errors, from a Prometheus's stored series."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COMMAND = "report"
 WRITTEN, INCOMPLETE = 0, 3  # exit codes; 2 where there is nothing to show
-PATIENCE = 2.0  # s without an answer, after which the command says for what it waits
+PATIENCE = 2.0  # s without an answer, after which the command prints what it waits for
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 _ABOUT = """\
@@ -106,7 +106,7 @@ def _show(arguments: argparse.Namespace, report: LeakReport, profiles: Any) -> i
 
 
 def _file_name(name: str) -> str:
-    """What a file holds may call itself anything; only a name that Kubernetes allows becomes a path."""
+    """A report from a file may have any name; only a name that Kubernetes allows becomes a path."""
     return f"{name}.html" if _NAME.fullmatch(name) else ""
 
 

@@ -1,4 +1,4 @@
-"""Where a report comes from when not from a cluster, and the raw profiles that go with it."""
+"""Reads a report from a file instead of a cluster, and the raw profiles that belong to it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def from_file(file: str, name: str | None, namespace: str | None) -> LeakReport:
 
 
 def _items(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What `kubectl get -o yaml` wraps in a List."""
+    """The items of a List, as `kubectl get -o yaml` prints it."""
     items = body.get("items")
     return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else [body]
 
@@ -89,7 +89,7 @@ def read_profiles(folder: str) -> Profiles:
 
 
 def _bytes(path: Path) -> bytes:
-    """One byte more than is decoded at most, so that what is too large is refused and not cut."""
+    """One byte more than is decoded at most, so that a file that is too large is refused and not cut."""
     with path.open("rb") as source:
         return source.read(DecodeLimits().inflated + 1)
 
@@ -107,7 +107,7 @@ def _sort_in(found: Profiles, profile: Profile) -> None:
 
 
 def draw(report: LeakReport, profiles: Profiles) -> Drawn:
-    """Flame graphs: what grew before the action, and what is there after it. The one that holds the suspect is first."""
+    """Flame graphs: the growth before the action, and the state after it. The one that holds the suspect is first."""
     evidence = report.status.evidence
     suspects = {(s.function, s.line) for s in evidence.suspects} if evidence else set()
     ownership = Ownership([*profiles.goroutines, *profiles.heaps, *profiles.leaked])
@@ -116,7 +116,7 @@ def draw(report: LeakReport, profiles: Profiles) -> Drawn:
     before: list[Flame | None] = []
     after: list[Flame | None] = []
     for graph, captures, what in ((goroutines, profiles.goroutines, "Goroutines"), (heap, profiles.heaps, "Heap")):
-        # A profile that does not say when it was taken was taken before the action, as evidence is.
+        # A profile without a time counts as taken before the action, as evidence is.
         early = [p for p in captures if p.taken < until]
         late = [p for p in captures if p.taken >= until]
         before.append(graph(early, ownership, suspects, f"{what} before the action" if acted else what))
@@ -128,7 +128,7 @@ def draw(report: LeakReport, profiles: Profiles) -> Drawn:
 
 
 def writable(path: str) -> str:
-    """Why nothing can be written there, or nothing."""
+    """Why nothing can be written there, or empty."""
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
         return "is a directory"

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 COMMAND = "soak"
 RATE = 50.0  # requests/s
 PER_MILLION = 5000.0  # one request in two hundred
-SHORTEST = 60.0  # s; less is less than the detector's second window
+SHORTEST = 60.0  # s; a shorter time does not fill the detector's second window
 WARM_UP = 10.0  # s of load before the first reading, at most; and at most a sixth of the whole time
-# More requests than the Poisson law asks for: the load warms up before it is counted, and some may fail.
+# More requests than the Poisson law requires: the load warms up before it is counted, and some may fail.
 _MORE = 1.1
 
 _ABOUT = """\
@@ -137,7 +137,7 @@ async def _soak(
         session = Session(options, page, child, screen_for(title, options.length, look.colours, look.unicode, live))
 
         async def prepare() -> None:
-            # Also while profiles are taken at the end: what nobody asks for does not leak.
+            # The load goes on while profiles are taken at the end: code without requests does not leak.
             seconds = warm_up + options.length + COMING_UP + 2 * PAUSE
             sending.append(asyncio.create_task(load.send(rate, seconds, tally)))
             with contextlib.suppress(TimeoutError):

@@ -12,7 +12,8 @@ from leakwarden.core.watch.outcome import Outcome
 
 
 def junit(outcome: Outcome, pressed: Pressed, suspects: Sequence[SuspectStatus], process: str) -> str:
-    """A case a signal, and one for the load. A leak is a failure; what could not be judged is skipped, with the reason."""
+    """One case per signal, and one for the load. A leak is a failure; a signal that could not be judged is skipped,
+    with the reason."""
     root = ElementTree.Element("testsuites", name="leakwarden soak")
     suite = ElementTree.SubElement(root, "testsuite", name=printable(process))
     line = _line(suspects)
@@ -57,7 +58,7 @@ def github_annotations(
     outcome: Outcome, suspects: Sequence[SuspectStatus], complete: bool, said: Sequence[str]
 ) -> list[str]:
     """Workflow commands (docs.github.com, Workflow commands for GitHub Actions): an error at the line, or one without a
-    line where none is known; a warning where the soak could say neither."""
+    line where none is known; a warning where the soak could not decide."""
     if outcome.leaks:
         signals = ", ".join(one.track.key.name for one in outcome.leaks)
         named = [s for s in suspects if s.confidence != "Low" and s.file and s.line > 0]

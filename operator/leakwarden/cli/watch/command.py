@@ -91,7 +91,7 @@ async def _watch(options: WatchOptions, child: ChildProcess | None) -> tuple[Out
 
 
 def stopping(stop: asyncio.Event) -> None:
-    """Ctrl-C ends the watch with what was seen until then; a second one ends the program."""
+    """Ctrl-C ends the watch with the results until then; a second one ends the program."""
     loop = asyncio.get_running_loop()
 
     def once(number: signal.Signals) -> None:
@@ -104,7 +104,7 @@ def stopping(stop: asyncio.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown of a watch. `said` are its sentences, `address` where it was scraped."""
+    """The shown result of a watch. `said` are its sentences, `address` is the scraped one."""
 
     outcome: Outcome
     proof: Proof
@@ -114,7 +114,7 @@ class Shown:
 
 
 def show(command: str, shown: Shown, page_file: str | None) -> None:
-    """The result on standard output, and the page where it is wanted."""
+    """Prints the result on standard output, and writes the page where it is requested."""
     from leakwarden.cli.report.command import look as terminal_look
     from leakwarden.cli.report.input import Profiles, draw
     from leakwarden.cli.watch.profiles import evidence

@@ -1,4 +1,4 @@
-"""What a watch is asked for, checked: an address, how long, how often."""
+"""The options of a watch, checked: an address, a length, an interval."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from leakwarden.cli.errors import Misused
 
 SHORTEST, LONGEST = 10.0, 24 * 3600.0  # s of a watch
 FASTEST, SLOWEST = 0.2, 60.0  # s between two scrapes
-# A watch has so many of the detector's buckets, each of a second at least and of a minute at most, which is the
-# operator's own. So a longer watch is judged more slowly and is harder to mislead.
+# A watch has so many of the detector's buckets. Each is a second long at least and a minute at most; the operator's own
+# is a minute. So a longer watch is judged more slowly and is harder to mislead.
 _BUCKETS = 60
 _PPROF = "/debug/pprof"
 
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`length`, `every` and `bucket` in seconds. `pprof` None: profiles are not asked for."""
+    """`length`, `every` and `bucket` in seconds. `pprof` None: no profiles are taken."""
 
     metrics: Place
     pprof: Place | None
@@ -89,7 +89,7 @@ def options_of(arguments: argparse.Namespace) -> WatchOptions:
 
 
 def place(text: str, option: str, path: str) -> Place:
-    """Where `text` leads, with `path` where it names none. `host:port` is taken as http. Raises Misused."""
+    """The address in `text`, with `path` where it has none. `host:port` is taken as http. Raises Misused."""
     from yarl import URL
 
     wrong = Misused(f"{option} is {text[:80]!r}; an address such as http://127.0.0.1:8080{path} is wanted")

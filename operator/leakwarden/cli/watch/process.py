@@ -1,4 +1,4 @@
-"""The process that `--exec` starts: its last output is kept, and it is ended by its own id and no other."""
+"""The process that `--exec` starts. Its last output is kept, and it is ended by its own id only."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from leakwarden.cli.errors import NotStarted
 
 GRACE = 5.0  # s between SIGTERM and SIGKILL
 _TAIL = 2000  # bytes of its output that are kept
-# Bytes of allocation between two that the heap profile records. At Go's own 512 KiB a few hundred files or bodies leave
-# no trace, and the line that opened them cannot be named; a service pays a few percent of its CPU for this rate.
+# Bytes allocated between two samples of the heap profile. At Go's own 512 KiB a few hundred files or bodies leave no
+# sample, and the line that opened them cannot be named; this rate costs a service a few percent of its CPU.
 SAMPLING = 16 * 1024
 
 
@@ -73,7 +73,7 @@ class ChildProcess:
         return self
 
     def _drain(self) -> None:
-        """A pipe that nobody empties would stop the process."""
+        """A full pipe would stop the process."""
         stream = self._child.stdout if self._child is not None else None
         if stream is not None:
             with stream:
@@ -90,12 +90,12 @@ class ChildProcess:
         until = time.monotonic() + GRACE
         while not self.ended() and time.monotonic() < until:
             time.sleep(0.02)
-        # Also for what is left of its group, such as what `go run` started. The id cannot have become another group's:
-        # the child is waited for only afterwards.
+        # Also for the rest of its group, such as a process that `go run` started. The id cannot belong to another group
+        # yet: the child is waited for only afterwards.
         self._signal(signal.SIGKILL)
         child.wait()
         if self._reader is not None:
-            self._reader.join(1.0)  # longer only where something that left the group still holds the pipe
+            self._reader.join(1.0)  # longer only where a process that left the group still holds the pipe
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -114,5 +114,5 @@ class ChildProcess:
         return f"the process {how}"
 
     def last_words(self) -> str:
-        """The end of what it wrote."""
+        """The end of its output."""
         return self._tail.decode("utf-8", "replace").strip()

@@ -20,7 +20,7 @@ NOT_ASKED = Taken(missed=(Missed("", EvidenceReason.DISABLED, "profiles were not
 
 
 async def take(place: Place | None, pause: float, goroutines: float | None) -> Taken:
-    """Two captures `pause` seconds apart. Never raises for what the process does."""
+    """Two captures `pause` seconds apart. Never raises for failures of the process."""
     if place is None:
         return NOT_ASKED
     # The user named the address, so it may be one that no pod has, such as loopback.
@@ -54,7 +54,7 @@ def named(taken: Taken, kinds: Iterable[str]) -> Findings:
 
 def evidence(taken: Taken, found: Findings) -> EvidenceStatus:
     """The same as it stands in a LeakReport."""
-    # A Go before 1.27 has no list of leaked goroutines, which is nothing that went wrong.
+    # A Go before 1.27 has no list of leaked goroutines, which does not count as an error.
     missed = [miss for miss in taken.missed if miss.profile != "goroutineleak"]
     state = EvidenceState.CAPTURED if not missed else EvidenceState.PARTIAL if taken.raw else EvidenceState.FAILED
     return EvidenceStatus(

@@ -1,4 +1,4 @@
-"""A watch as it goes on: redrawn in place on a terminal, and a line now and then anywhere else."""
+"""Shows a running watch: redrawn in place on a terminal, and one line now and then anywhere else."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.watch.judging import TrackJudgement, this_process
 
 _BARS, _PLAIN_BARS = " ▁▂▃▄▅▆▇█", " ._-=+*%#"
-_WIDE = 32  # columns of the course
+_WIDE = 32  # columns of the bars
 _SGR = {Verdict.EXHAUSTING: "31", Verdict.LEAKING: "31", Verdict.SUSPECT: "33", Verdict.HEALTHY: "32"}
-_LINES = 12  # plain lines in a whole watch, besides those that say that a verdict changed
-# A process that is watched is never called healthy: that is said of what was judged by its limits.
+_LINES = 12  # plain lines in a whole watch, in addition to those for a changed verdict
+# A watched process is never called healthy: only signals that were judged by their limits are.
 _WORDS = {Verdict.HEALTHY: "no growth", Verdict.UNKNOWN: "not enough seen"}
 
 

@@ -1,4 +1,4 @@
-"""One watch: scrape, judge, and where something leaks take profiles, until it is proven or the time is over."""
+"""One watch: scrape, judge, and take profiles where a signal leaks, until the leak is proven or the time is over."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IDLE = 9  # judging takes a tenth of one core at most
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What profiles say."""
+    """The findings from profiles."""
 
     taken: Taken = field(default_factory=Taken)
     findings: Findings = field(default_factory=lambda: Findings((), ""))
@@ -40,7 +40,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How it stands now. `elapsed` seconds of `options.length`."""
+    """The present state. `elapsed` is in seconds, of `options.length`."""
 
     elapsed: float
     scrapes: Sequence[Scrape]
@@ -50,9 +50,8 @@ class Progress:
 
 @dataclass(slots=True)
 class Session:
-    """`show` is called after each scrape. `stop` ends the watch early, and what was seen until then is judged.
-
-    `prepare` runs once the process answers; what was read before is forgotten. `requests` counts the requests that were
+    """`show` is called after each scrape. `stop` ends the watch early, and the readings until then are judged.
+    `prepare` runs once the process answers; earlier readings are dropped. `requests` counts the requests that were
     answered, where the process does not count them itself.
     """
 
@@ -98,7 +97,7 @@ class Session:
         ), self._proof
 
     async def _first(self) -> None:
-        """Wait until the process answers; one that was started gets some time for it."""
+        """Wait until the process answers; a process that was just started gets some time for it."""
         until = time.monotonic() + (COMING_UP if self.child is not None else 0.0)
         while True:
             try:
@@ -129,7 +128,7 @@ class Session:
             self.show(Progress(time.monotonic() - began, self._scrapes, self._judged, self._capture is not None))
             if self._proven() and not self.options.whole:
                 return
-            # What took longer than a step is skipped, and never made up for in a burst.
+            # Steps that were missed are skipped, and never made up for in a burst.
             step = max(step + 1, int((time.monotonic() - began) / self.options.every) + 1)
 
     async def _waited(self, due: float) -> bool:
@@ -162,7 +161,7 @@ class Session:
         self._judge_next = time.monotonic() + max(2 * self.options.every, _IDLE * cost)
 
     def _follow_up(self, left: float) -> None:
-        """Begin a capture where something leaks, and read one that is done."""
+        """Begin a capture where a signal leaks, and read a finished one."""
         if self._capture is not None:
             if self._capture.done():
                 self._proof, self._capture = self._capture.result(), None

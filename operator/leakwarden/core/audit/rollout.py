@@ -54,8 +54,10 @@ def takes_all_down(subject: Subject) -> Iterator[Defect]:
         return
     unavailable, _ = allowed_pods(workload)
     if unavailable >= workload.replicas:
+        # A volume that only one pod may hold leaves no choice with one pod, as with Recreate.
+        held = workload.pods.claims and workload.replicas == 1
         yield Defect(
-            Severity.ERROR,
+            Severity.INFO if held else Severity.ERROR,
             f"maxUnavailable {workload.max_unavailable} of replicas {workload.replicas} allows a rollout to stop all"
             " pods at once",
             _SURGE,

@@ -91,6 +91,36 @@ def local_traffic(subject: Subject) -> Iterator[Defect]:
                 )
 
 
+def serving_missing(subject: Subject) -> Iterator[Defect]:
+    """A StatefulSet's Service is not there, or is not headless.
+
+    serviceName names the headless Service that gives each pod a name of its own (db-0.db). Without it peers and
+    clients that ask for one of these names find nothing. Only said where Services were read.
+
+    Mend:
+        kind: Service
+        spec: {clusterIP: None, selector: {app: db}}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id
+    """
+    governing = subject.related.governing if subject.related else None
+    if governing is None or governing.headless:
+        return
+    there = " among these manifests" if subject.related and not subject.related.complete else ""
+    if governing.found:
+        yield Defect(
+            Severity.INFO,
+            f"serviceName is {governing.name}, which has a clusterIP: the pods get no names of their own",
+            f"clusterIP: None in Service {governing.name}",
+        )
+    else:
+        yield Defect(
+            Severity.WARNING,
+            f"serviceName is {governing.name}, and no such Service is there{there}: the pods get no names of their own",
+            f"a Service {governing.name} with clusterIP: None",
+        )
+
+
 def route_outlasts_grace(subject: Subject) -> Iterator[Defect]:
     """An Ingress or HTTPRoute waits longer for an answer than a pod has to give it.
 

@@ -1,1 +1,1 @@
-"""How much one pod carries, and how many pods a load needs: pure arithmetic over what was measured."""
+"""The load that one pod carries, and the number of pods that a load needs: pure arithmetic over measurements."""

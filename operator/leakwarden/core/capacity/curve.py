@@ -1,4 +1,4 @@
-"""Load against latency and memory of one pod: the curve that was seen, its knee, and what it sustains."""
+"""Load against latency and memory of one pod: the measured curve, its knee, and the load that the pod sustains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from leakwarden.core.model.readings import Floats
 
-# So many groups of measurements by load at most: each then holds enough for a median.
+# The most groups of measurements by load: each then holds enough for a median.
 _GROUPS = 12
 # A bend is a knee where the latency beyond it at least doubles; noise bends a flat line too.
 KNEE_RISE = 2.0
@@ -17,7 +17,7 @@ KNEE_RISE = 2.0
 KNEE_DEPTH = 0.2
 MOST_ERRORS = 0.01  # share of requests that may fail where a load counts as carried
 MOST_PAIRED = 400  # readings that Theil-Sen's slope is taken over
-LEAST_READINGS = 60  # of a run, for a slope of its memory: of a few collections' saw nothing can be told
+LEAST_READINGS = 60  # of a run, for a slope of its memory: over only a few collections' sawtooth no slope can be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sustained:
-    """The highest load per pod that was carried within the objective. `bounded`: a higher one was seen to fail, so this
-    is the capacity; else the pod carries this at least, and what lies beyond was not seen."""
+    """The highest load per pod that was carried within the objective. `bounded`: a higher load was measured and failed,
+    so this is the capacity; else the pod carries at least this load, and no higher one was measured."""
 
     qps: float
     bounded: bool
@@ -86,7 +86,7 @@ def _median(group: Sequence[Measured]) -> Point:
 
 
 def knee(curve: Sequence[Point]) -> float | None:
-    """The load from which on latency rises steeply, requests/s; None where none was seen.
+    """The load from which on latency rises steeply, requests/s; None where no such load was measured.
 
     Kneedle (Satopaa, Albrecht, Irwin, Raghavan 2011) for a convex, rising curve: the point farthest below the straight
     line between the curve's ends, with both axes scaled to 1.
@@ -105,8 +105,8 @@ def knee(curve: Sequence[Point]) -> float | None:
 
 
 def sustained(curve: Sequence[Point], objective: float) -> Sustained | None:
-    """What a pod carries with a P99 of at most `objective` seconds and hardly an error; None where not even the lowest
-    load was carried, or no latency is known. A load counts only where all lower ones were carried too."""
+    """The load that a pod carries with a P99 of at most `objective` seconds and hardly an error; None where not even
+    the lowest load was carried, or no latency is known. A load counts only where all lower ones were carried too."""
     carried: float | None = None
     for point in curve:
         if point.p99 is None:
@@ -142,8 +142,8 @@ def _theil_sen(x: Floats, y: Floats) -> float:
 def memory_per_million(runs: Sequence[tuple[Floats, Floats]]) -> float | None:
     """Bytes that memory grows by for each million requests, 0 where it does not; the median of all runs.
 
-    A run is one process: the requests answered so far, and at the same moments its memory in bytes without what the load
-    of the moment explains. None where no run has enough readings to say.
+    A run is one process: the requests answered so far, and at the same moments its memory in bytes without the part
+    that the present load explains. None where no run has enough readings.
     """
     long_enough = [(x, y) for x, y in runs if x.size >= LEAST_READINGS and x[-1] > x[0]]
     if not long_enough:
@@ -152,6 +152,6 @@ def memory_per_million(runs: Sequence[tuple[Floats, Floats]]) -> float | None:
 
 
 def _lasting_slope(x: Floats, y: Floats) -> float:
-    """The lesser slope of both halves, 0 at least: what warms up grows in the first half only."""
+    """The lesser slope of both halves, 0 at least: warming up grows memory in the first half only."""
     half = x.size // 2
     return max(0.0, min(_theil_sen(x[:half], y[:half]), _theil_sen(x[half:], y[half:])))

@@ -1,4 +1,4 @@
-"""How many replicas a load needs, with a pod or a zone lost, and what lies beyond what was seen."""
+"""How many replicas a load needs, with a pod or a zone lost, and which answers lie beyond the measured range."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen besides the curve; None where it is not known. `today` requests/s of the busiest pod now, `highest`
-    the most requests/s that the service as a whole ever answered, `per_million` bytes of memory for a million requests."""
+    """Measurements in addition to the curve; None where they are not known. `today` requests/s of the busiest pod now,
+    `highest` the most requests/s that the service as a whole ever answered, `per_million` bytes of memory for a million
+    requests."""
 
     today: float | None = None
     highest: float | None = None
@@ -33,8 +34,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One answer. `per_pod` requests/s when the loss has happened; `extrapolated`: the service as a whole was never seen
-    under so much load, so that what its pods share may be what gives out."""
+    """One answer. `per_pod` requests/s when the loss has happened; `extrapolated`: the service as a whole was never
+    measured under so much load, so a resource that its pods share may be the limit."""
 
     losing: str
     replicas: int
@@ -47,8 +48,8 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Everything that can be said. `headroom` is the share of the sustained load that is left today, negative where
-    there is none; None where one of the two is not known. `notes` say what is not known and why."""
+    """The whole answer. `headroom` is the share of the sustained load that is left today, negative where there is none;
+    None where one of the two is not known. `notes` name the unknown values and the reasons."""
 
     curve: Sequence[Point]
     knee: float | None
@@ -88,7 +89,8 @@ def _sizes(question: Question, carried: Sustained | None, line: Line | None, see
     needed = replicas_needed(question.qps, carried.qps)
     wanted = [("nothing", needed, needed), ("one pod", needed + 1, needed)]
     if question.zones > 1:
-        # Pods are spread evenly, so each zone holds what the zones that are left must hold.
+        # Pods are spread evenly, so a lost zone takes an equal share with it, and the remaining zones must carry the
+        # load.
         in_each = math.ceil(needed / (question.zones - 1))
         wanted.append(("one zone", in_each * question.zones, in_each * (question.zones - 1)))
     extrapolated = seen.highest is None or question.qps > seen.highest

@@ -1,4 +1,5 @@
-"""Why a proxy answered with errors: an episode's readings in, one of five causes out, or what would be needed to say.
+"""Why a proxy answered with errors: from an episode's readings to one of five causes, or to the readings that are
+missing for an answer.
 
-Pure arithmetic over values; `episode` is what is known, `facts` what is measured in it, `causes` what follows.
+Pure arithmetic over values: `episode` has the readings, `facts` the measurements in them, `causes` the conclusion.
 """

@@ -15,7 +15,7 @@ MOST = 20  # pods that are named
 
 
 def behind(episode: Episode) -> list[tuple[str, str]]:
-    """Name and what is so, at most twenty pods."""
+    """Pod names with the reason, at most twenty pods."""
     found = [(pod.name, "; ".join(_facts(pod))) for pod in episode.pods]
     return [(name, what) for name, what in found if what][:MOST]
 

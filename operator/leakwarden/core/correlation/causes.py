@@ -1,8 +1,8 @@
 """Five causes of errors at a proxy, each as a list of clues that speak for it or against it.
 
-A clue is a small named function of the facts. It gives points and a sentence, or nothing where the fact is not known: what
-nobody read speaks neither for nor against. The cause with the most points is named if it is ahead of the second by enough;
-else the answer is that it cannot be told, with what would tell.
+A clue is a small named function of the facts. It gives points and a sentence, or nothing where the fact is not known:
+readings that are missing count neither for nor against. The cause with the most points is named if it is ahead of the
+second by enough; else the answer is that the cause is not known, with the readings that would show it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 from leakwarden.core.correlation.episode import Episode, LogKind
 from leakwarden.core.correlation.facts import Facts, facts
 
-# Fewer points than this prove nothing, and a lead of less is none.
+# Fewer points than this prove nothing, and a smaller lead does not count.
 LEAST_POINTS = 3
 LEAST_LEAD = 1
 # What counts as a rise of load: mornings rise by less within an episode's half hour.
@@ -44,8 +44,8 @@ class Clue:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`cause` None: it cannot be told, or there was no episode (`happened`). `clues` are of the named cause, or of the
-    likeliest; `unknown` says what was not read and would help."""
+    """`cause` None: it is not known, or there was no episode (`happened`). `clues` are of the named cause, or of the
+    likeliest; `unknown` names the missing readings that would help."""
 
     happened: bool
     cause: Cause | None

@@ -1,4 +1,4 @@
-"""What is known of an episode of errors at a proxy: readings of the proxy and of the workload behind it, on one grid."""
+"""The readings of an episode of errors at a proxy: of the proxy and of the workload behind it, on one grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from leakwarden.core.model.readings import Floats
 
 
 class LogKind(StrEnum):
-    """What lines of a log say that speak of a cause."""
+    """The kinds of log lines that point to a cause."""
 
     OPEN_FILES = "TooManyOpenFiles"
     REFUSED = "ConnectionRefused"

@@ -1,4 +1,4 @@
-"""What is measured in an episode: numbers that compare the bad moments with those before, None where not known."""
+"""The measurements of an episode: numbers that compare the bad moments with those before, None where not known."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from leakwarden.core.model.readings import Floats
 BAD_SHARE = 0.01
 # Bad moments must be so many, or there is no episode to explain.
 LEAST_BAD = 2
-# A resource counts as used up from here on: what is freed and taken again within a scrape hides the last percent.
+# A resource counts as used up from here on: units that are freed and taken again within a scrape hide the last percent.
 FULL = 0.95
-# Of what is full, the least that a climb gains from its first to its second third: a steady line gains a third.
+# Share of the full value that a climb gains at least from its first to its second third: a steady line gains a third.
 HALF_WAY = 0.1
 # s around a start in which errors belong to it: connections to the one before die first, and the new one must warm up.
 BEFORE_START, AFTER_START = 20.0, 45.0
@@ -42,7 +42,7 @@ class Facts:
     all_read: bool  # whether both descriptors and pools were read
     climbed: float | None  # rank correlation of that resource with time before it was full, 0 where none was
     near_starts: float | None  # share of the errors that fell near the start of a process
-    start_time: float | None  # share of all moments that are near a start: what chance would give
+    start_time: float | None  # share of all moments that are near a start: the share expected by chance
     longest_burst: float  # s
     usual_over_timeout: float | None  # the workload's P99 in good moments over the proxy's timeout
     worst_over_timeout: float | None  # ... and in the bad ones
@@ -146,7 +146,7 @@ def _climb(t: Floats, values: Floats, pod: PodReadings) -> float:
     some = values[:at][there]
     if some.size < 9 or some.max() <= some.min():
         return 0.0
-    # What jumps stands still until then: half-way through, a climb has left its beginning behind.
+    # A jump stands still until then: half-way through, a climb lies clearly above its beginning.
     third = some.size // 3
     if float(np.median(some[third : 2 * third])) - float(np.median(some[:third])) < HALF_WAY * FULL:
         return 0.0
@@ -155,7 +155,7 @@ def _climb(t: Floats, values: Floats, pod: PodReadings) -> float:
 
 
 def _ranks(values: Floats) -> Floats:
-    """Equal values share the mean of their ranks: in order of time, a line that stands still would seem to climb."""
+    """Equal values share the mean of their ranks: ranked in order of time, a flat line would seem to climb."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     found: Floats = ((last - counts + last - 1) / 2)[inverse].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Lines of a log that speak of a cause: counted by kind, the first few kept, bounded and with secrets cut out."""
+"""Lines of a log that point to a cause: counted by kind, the first few kept, bounded and with secrets cut out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import datetime
 from leakwarden.core.correlation.episode import LogKind
 
 MOST_LINES = 500_000
-LONGEST = 400  # characters of a line that are looked at; what a log says of an error stands near its beginning
+LONGEST = 400  # characters of a line that are read; a log's text of an error is near its beginning
 KEPT = 3  # lines of each kind
 # Texts of Go's net, database/sql and syscall packages, of drivers and servers, and of nginx, in lower case. A line counts
 # for the first kind that it fits.
@@ -27,7 +27,7 @@ TEXTS: Mapping[LogKind, tuple[str, ...]] = {
 }  # fmt: skip
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)")
 _HIDDEN = "[cut]"
-# What may be a secret: the value behind a telling name, what stands before an @ in a URL, and long runs without a space.
+# Text that may be a secret: the value after such a name, the part before an @ in a URL, and long runs without a space.
 _SECRETS = (
     (re.compile(r"(?i)((?:authorization|password|passwd|secret|token|api[-_]?key|cookie)[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+|basic\s+)?[^\s\"',;&]+"), r"\1" + _HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]+"), r"\1 " + _HIDDEN),
@@ -38,8 +38,8 @@ _SECRETS = (
 
 @dataclass(frozen=True, slots=True)
 class LogEvidence:
-    """`counts` of lines by kind; `first` the first few of each, in order; `read` lines looked at, `left_out` those that
-    were too many."""
+    """`counts` of lines by kind; `first` the first few of each, in order; `read` is the number of lines read,
+    `left_out` of those that were too many."""
 
     counts: Mapping[LogKind, int] = field(default_factory=dict)
     first: tuple[tuple[LogKind, str], ...] = ()

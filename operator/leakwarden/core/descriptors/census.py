@@ -1,7 +1,7 @@
 """The findings of the reader in a pod, and the short document that carries them.
 
-What comes back was written inside the team's pod, where others could have written it too, so it is read as
-carefully as anything from there.
+The document was written inside the team's pod, where other programs could have written it too, so it is read as
+carefully as any input from there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 VERSION = 1
-ENDS = FILES = 8  # so many far ends and names of files are listed
+ENDS = FILES = 8  # the most remote ends and names of files that are listed
 DENIED, NONE = "denied", "none"  # no process may be looked into; there is none
 
 KINDS = frozenset(
@@ -30,7 +30,7 @@ class Census(NamedTuple):
 
     `kinds`: how many of each kind, such as "file", "pipe" or "tcp CLOSE_WAIT". `ends`: state, far end, count; a far end
     is ADDRESS:PORT, or :PORT where the connection was accepted on it. `files`: name and count. `whole` False: there are
-    more than were looked at.
+    more than were read.
     """
 
     pid: int
@@ -47,11 +47,12 @@ class Census(NamedTuple):
 
 
 class CensusUnreadable(Exception):
-    """What came from the pod is no document of the reader; the message is one line, without its text."""
+    """The text from the pod is not a document of the reader; the message is one line, without that text."""
 
 
 def written(census: Census, limit: int) -> bytes:
-    """The document, in at most `limit` bytes: what there is least of is left out first. At least 256 are needed."""
+    """The document, in at most `limit` bytes: the entries with the lowest counts are left out first. At least 256 are
+    needed."""
     ends, files, kinds = list(census.ends), list(census.files), dict(census.kinds)
     while True:
         document = {"v": VERSION, "pid": census.pid, "of": census.processes, "total": census.total, "whole": census.whole,

@@ -57,7 +57,7 @@ def _if_random(found: re.Match[str]) -> str:
 
 
 class Names:
-    """Counts paths by what is shown of them, in bounded memory."""
+    """Counts paths by their shown form, in bounded memory."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, str]] = {}  # without any number -> how many, and the one name or ""
@@ -70,7 +70,7 @@ class Names:
             if key not in self._seen and len(self._seen) >= 2 * MOST_NAMES:
                 key = name = MORE
         count, only = self._seen.get(key, (0, name))
-        # Short numbers stand as they are where nothing else differs only by them: x86, tcp6.
+        # Short numbers stay as they are where no other path differs only by them: x86, tcp6.
         self._seen[key] = (count + 1, only if only == name else "")
 
     def most(self, limit: int) -> list[tuple[str, int]]:

@@ -23,7 +23,7 @@ STATES = {
     "0B": "CLOSING",
     "0C": "SYN_RECV",
 }
-# What anonymous inodes are called, with brackets or without, by what they are called here.
+# The kernel's names of anonymous inodes, with brackets or without, and our name of each.
 _ANONYMOUS = {
     "eventfd": "eventfd",
     "eventpoll": "epoll",
@@ -32,7 +32,7 @@ _ANONYMOUS = {
     "signalfd": "signalfd",
     "io_uring": "io_uring",
 }
-MOST_ENDS = 4096  # different far ends that are remembered
+MOST_ENDS = 4096  # different remote ends that are kept
 
 
 class Counting:
@@ -51,7 +51,7 @@ class Counting:
         self._total = 0
 
     def link(self, text: str) -> None:
-        """What one descriptor leads to: `socket:[4711]`, `pipe:[4712]`, `anon_inode:[eventpoll]` or a path."""
+        """Count the target of one descriptor: `socket:[4711]`, `pipe:[4712]`, `anon_inode:[eventpoll]` or a path."""
         self._total += 1
         if text.startswith("/"):
             memory = text.startswith("/memfd:")
@@ -71,7 +71,7 @@ class Counting:
             self._count("other")
 
     def tcp(self, lines: Iterable[str]) -> None:
-        """/proc/PID/net/tcp or tcp6. Connections of the whole pod stand there; those of the process are counted."""
+        """/proc/PID/net/tcp or tcp6. It lists connections of the whole pod; those of the process are counted."""
         for line in lines:
             fields = line.split()
             if len(fields) < 10 or fields[3] not in STATES:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from leakwarden.api.v1alpha1.evidence_status import MAX_DESCRIPTOR_LINE, MAX_DESCRIPTORS, SuspectStatus
 from leakwarden.core.descriptors.census import Census
 
-PLACES = 3  # far ends or names listed after each count
-# Of all descriptors: so many of one kind, or at one place, are what leaks.
+PLACES = 3  # remote ends or names listed after each count
+# Share of all descriptors from which on one kind, or one place, counts as the leak.
 MOST_OF_ALL = 0.3
 
 _FILES = "FileNotClosed"
@@ -31,7 +31,7 @@ _NAMES = {
 
 
 def lines(census: Census) -> list[str]:
-    """One line a kind, the most numerous first: `148 sockets in CLOSE_WAIT: 148 to 10.0.0.9:80`."""
+    """One line per kind, the most numerous first: `148 sockets in CLOSE_WAIT: 148 to 10.0.0.9:80`."""
     told = [_line(kind, count, census) for kind, count in sorted(census.kinds.items(), key=lambda each: -each[1])]
     if not census.whole:
         told.insert(0, f"only the first {census.total} descriptors were looked at; there are more")
@@ -73,7 +73,7 @@ def summary(census: Census) -> str:
         state = max(states, key=lambda each: states[each])
         ends = [(end, n) for at, end, n in census.ends if at == state]
         end = max(ends, key=lambda each: each[1], default=("", 0))
-        # Stated for all of them only where it is true of most.
+        # Written for all of them only where it is true of most.
         place = f" {_where(end[0])}" if end[1] * 2 > states[state] else ""
         number = end[1] if place else states[state]
         return f"{sockets} sockets, {number} in {state}{place}"
@@ -85,7 +85,7 @@ def summary(census: Census) -> str:
 
 
 def strengthened(suspects: Sequence[SuspectStatus], census: Census) -> list[SuspectStatus]:
-    """The suspects, with what the descriptors say where they are of the same kind: which file, to whom."""
+    """The suspects, with the detail of descriptors of the same kind: which file, or which remote end."""
     return [_strengthened(suspect, census) for suspect in suspects]
 
 
@@ -96,7 +96,8 @@ def _strengthened(suspect: SuspectStatus, census: Census) -> SuspectStatus:
         if count < least:
             return suspect
         said = f" Open files: {count} {name}."
-        # That files are kept open is seen here and no longer concluded; which line opens them is as sure as before.
+        # That files are kept open is now observed and no longer concluded; the line that opens them is as certain as
+        # before.
         surer = "Medium" if suspect.confidence == "Low" else suspect.confidence
         return _with(suspect, said, surer)
     if suspect.shape in _CONNECTIONS:
@@ -110,6 +111,6 @@ def _strengthened(suspect: SuspectStatus, census: Census) -> SuspectStatus:
 def _with(suspect: SuspectStatus, said: str, confidence: str) -> SuspectStatus:
     if said in suspect.explanation:
         return suspect
-    # The earlier text is shortened: the usual fix stands at its end, and the reader of the report knows it best.
+    # The earlier text is shortened: the usual fix is at its end, and readers of the report need it least.
     text = suspect.explanation[: 1024 - len(said)] + said
     return suspect.model_copy(update={"explanation": text, "confidence": confidence})

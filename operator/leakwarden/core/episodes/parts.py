@@ -22,7 +22,7 @@ GUARD_MESSAGE = 256  # forty of them must fit into one small object
 
 
 def finite(value: float | None) -> float | None:
-    """JSON has neither infinity nor NaN. Six digits are more than any reading is good for."""
+    """JSON has neither infinity nor NaN. Six digits are more than the precision of any reading."""
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
@@ -64,7 +64,7 @@ def series_in_short(points: Points) -> SeriesStatus:
 
 
 def guard_answers(candidate: Candidate, situation: Situation) -> list[GuardStatus]:
-    """Every guard by name: that it lets the action pass, or why not."""
+    """Every guard by name, with its consent or its reason against the action."""
     answers = []
     for guard in GUARDS[:MAX_GUARDS]:
         skip = guard(candidate, situation)
@@ -83,7 +83,7 @@ def place_in_queue(target: WorkloadEvaluation, pod_uid: str) -> int:
 
 
 def plan_status(decision: Decision) -> PlanStatus:
-    """What is, or would be, done, and for which of the two it is."""
+    """The action that is, or would be, taken, and which of the two applies."""
     candidate = decision.candidate
     types = [action.type for action in candidate.spec.remediation.actions]
     kind = candidate.action.type
@@ -114,7 +114,7 @@ def waiting_plan(target: WorkloadEvaluation, pod_uid: str, action: str) -> PlanS
 
 
 def symptoms_of(pods: Sequence[PodEvaluation], names: Sequence[str]) -> list[str]:
-    """What users feel now: the Symptom signals (`names`) that have held above their threshold."""
+    """Errors and latency for users now: the Symptom signals (`names`) that have held above their threshold."""
     found = [
         f"{pod.pod.name}: {judgement.signal}: {judgement.message}"[:256]
         for pod in pods

@@ -1,7 +1,7 @@
-"""Which leaking pods of a Deployment have a LeakReport of their own, where there are more of them than anybody reads.
+"""Selects the leaking pods of a Deployment that get a LeakReport of their own, where there are more than people read.
 
 A release that leaks makes five hundred pods leak at once. They are all judged and all stand in the queue; but only so
-many reports are open at a time, of the pods that run out first. Nothing is lost with a report that is given up: an
+many reports are open at a time, of the pods that run out first. No record is lost with a report that is given up: an
 action, or a look into a pod, is written into its report before it is done, and such a report is never given up.
 """
 
@@ -29,7 +29,7 @@ class Choice:
 
 
 def _is_bound(report: LeakReport) -> bool:
-    """Whether it is the record of something that was done, to its Deployment or to its pod."""
+    """Whether it records an action on its Deployment or its pod."""
     evidence = report.status.evidence
     looked_into = evidence is not None and evidence.descriptor_reader is not None
     return bool(report.status.actions) or looked_into or report.status.phase is not Phase.DETECTED
@@ -53,8 +53,8 @@ def _rank(pod: PodEvaluation | None, decided: Set[str]) -> int:
 def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: Set[str]) -> Choice:
     """For one Deployment. `reports` are its open ones; `decided` the UIDs of pods that an action is planned for.
 
-    A pod without a report takes the place of one that has none to spare only if it is worse off by kind: among equals
-    those stay that were first, or reports would come and go with every reading.
+    A pod without a report replaces another only if its kind is more severe: among equals the first stay, or reports
+    would come and go with every reading.
     """
     judged = {pod.pod.uid: pod for pod in target.pods}
     open_reports = list(reports)
@@ -84,7 +84,7 @@ def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: S
 def unreported(target: WorkloadEvaluation, reported: Set[str]) -> int:
     """How many leaking pods of the Deployment have no open report. `reported`: UIDs of pods that have."""
     if target.conflicts_with:
-        return 0  # they are the older policy's to report
+        return 0  # the older policy reports them
     return sum(is_leak(pod) and pod.pod.uid not in reported for pod in target.pods)
 
 

@@ -1,4 +1,4 @@
-"""Which reports may be deleted: ended, beyond the policy's limit or time to live, and needed by nobody any more."""
+"""Which reports may be deleted: ended, beyond the policy's limit or time to live, and not needed by any guard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FAILURES = (ActionResult.INEFFECTIVE, ActionResult.INCONCLUSIVE)
 
 
 def memory(spec: PolicySpec | None) -> float:
-    """Seconds that an action must be remembered for: the longest that any guard looks back."""
+    """Seconds that an action must be kept: the longest time that any guard looks back."""
     remediation = spec.remediation if spec is not None else Remediation()
     windows = (remediation.cooldown, remediation.circuit_breaker.sleep_window)
     return max(LEAST_MEMORY, *(parse_duration(window) for window in windows))
@@ -54,9 +54,9 @@ def _counted_by_the_circuit(reports: Sequence[LeakReport], failures: int) -> set
 
 
 def expendable(reports: Sequence[LeakReport], policies: Mapping[str, Policy], now: float) -> list[LeakReport]:
-    """What to delete in this tick, oldest first, at most `DELETES_PER_TICK`. `policies` by UID.
+    """The reports to delete in this tick, oldest first, at most `DELETES_PER_TICK`. `policies` by UID.
 
-    A policy that is gone left its reports behind; they are history, with the default bounds.
+    Reports of a deleted policy stay as history, with the default bounds.
     """
     grouped: dict[str, list[LeakReport]] = {}
     for report in reports:

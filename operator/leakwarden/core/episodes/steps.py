@@ -39,8 +39,8 @@ from leakwarden.core.records.record import given_up, recover
 from leakwarden.core.signals.queries import unit_of
 
 MESSAGE = 1024
-# An action that may have been carried out unseen explains a pod that goes within this time, s: what an eviction may
-# take with the longest common grace period.
+# A pod that goes within this time (s) is explained by an action that may have been carried out unseen: an eviction
+# takes at most so long with the longest common grace period.
 UNSEEN_WITHIN = 600.0
 
 
@@ -52,7 +52,7 @@ def _short(name: str, length: int) -> str:
 
 
 def label_value(name: str) -> str:
-    """A name as a label's value, of which 63 characters are allowed: longer ones are cut and told apart by a hash."""
+    """A name as a label's value, of which 63 characters are allowed: longer ones are cut and made unique by a hash."""
     if len(name) <= 63:
         return name
     return f"{_short(name, 54)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -84,7 +84,7 @@ def is_leak(pod: PodEvaluation) -> bool:
 
 
 def identity(policy: Policy, target: WorkloadEvaluation, pod: PodEvaluation, now: float) -> LeakReportSpec:
-    """Who leaks what, for a pod that is judged a leak."""
+    """The report's spec, for a pod that is judged a leak: the pod, its owner and the signal."""
     judged = pod.acting or pod.deciding
     signal = judged.signal if judged is not None else ""
     types = {each.name: str(each.type) for each in policy.spec.signals} if policy.spec is not None else {}
@@ -117,7 +117,7 @@ class Outlook:
     exists: bool  # whether the Deployment of that UID does
     pods: Sequence[Pod]  # of the Deployment, those on their way out too
     target: WorkloadEvaluation | None  # None where the policy does not select or cannot judge it
-    left_by: str  # why the policy has nothing to do with it any more, in words; empty where it has
+    left_by: str  # why the policy does not apply to the pod any more, in words; empty where it does
     records: Sequence[ActionStatus]  # all actions on the Deployment
     lifespan: Lifespan | None
 
@@ -126,7 +126,7 @@ class Outlook:
 
 
 def advance(report: LeakReport, outlook: Outlook) -> LeakReportStatus:
-    """The status after what this tick saw; equal to the one before where nothing happened."""
+    """The status after this tick; equal to the one before where nothing happened."""
     status = report.status
     if report.ended:
         return status
@@ -147,10 +147,10 @@ def advance(report: LeakReport, outlook: Outlook) -> LeakReportStatus:
 
 
 def _settle_intent(status: LeakReportStatus, report: LeakReport, outlook: Outlook) -> LeakReportStatus:
-    """An action that an earlier life left Pending: closed, never repeated."""
+    """An action that an earlier process left Pending: closed, never repeated."""
     newest = status.actions[0] if status.actions else None
     if newest is None or newest.phase is not ActionPhase.PENDING:
-        stray = status.phase is Phase.REMEDIATING  # somebody took its intent away
+        stray = status.phase is Phase.REMEDIATING  # another client removed its intent
         return status.model_copy(update={"phase": Phase.DETECTED}) if stray else status
     pod = outlook.pod(report.spec.pod.uid)
     closed = recover(newest, pod is not None and not pod.terminating, outlook.now)
@@ -159,7 +159,7 @@ def _settle_intent(status: LeakReportStatus, report: LeakReport, outlook: Outloo
 
 def with_outcome(status: LeakReportStatus, record: ActionStatus) -> LeakReportStatus:
     """The newest action with its outcome, and the phase that follows from it."""
-    # That a person was called needs no proof that it helped: the leak goes on.
+    # A call for a person needs no proof that it helped: the leak goes on.
     to_verify = record.phase is ActionPhase.DONE and record.type != ActionType.ESCALATE
     phase = Phase.VERIFYING if to_verify else Phase.DETECTED
     subject = record.pod or record.workload
@@ -173,7 +173,7 @@ def with_outcome(status: LeakReportStatus, record: ActionStatus) -> LeakReportSt
 
 
 def _carried_out_unseen(status: LeakReportStatus, report: LeakReport, outlook: Outlook) -> LeakReportStatus:
-    """The pod went after an action of which nobody knew whether it was carried out: it was, so its benefit counts."""
+    """The pod went after an action with an unknown outcome: so it was carried out, and its benefit counts."""
     newest = status.actions[0] if status.actions else None
     if newest is None or newest.phase not in (ActionPhase.FAILED, ActionPhase.INTERRUPTED) or newest.result is not None:
         return status
@@ -202,7 +202,7 @@ def _judged(status: LeakReportStatus, report: LeakReport, pod: PodEvaluation, ou
     now, spec = outlook.now, outlook.spec
     units = {signal.name: unit_of(signal.type) for signal in spec.signals} if spec is not None else {}
     if pod.verdict is Verdict.UNKNOWN:
-        return status  # nothing was read: the last judgement stands, and nothing ends on missing data
+        return status  # no readings: the last judgement stands, and no episode ends on missing data
     calm = (status.calm_since or format_time(now)) if pod.verdict is Verdict.HEALTHY else None
     exhausting = pod.verdict is Verdict.EXHAUSTING and status.exhausting_at is None
     verdict = verdict_status(pod, units, now)
@@ -241,7 +241,7 @@ def _verified(status: LeakReportStatus, outlook: Outlook) -> LeakReportStatus:
         left = f"{outlook.left_by} before it could be seen whether the action helped"
         return _concluded(status, Conclusion(Phase.INCONCLUSIVE, left), outlook)
     if outlook.target is None or outlook.spec is None:
-        # An invalid spec may be corrected; but not for ever.
+        # An invalid spec may be corrected, so the episode stays open for a limited time.
         timeout = parse_duration(outlook.spec.remediation.verification.timeout) if outlook.spec else UNSEEN_WITHIN
         if outlook.now - parse_time(record.finished_at or record.intended_at) <= timeout:
             return status
@@ -268,7 +268,7 @@ def _concluded(status: LeakReportStatus, conclusion: Conclusion, outlook: Outloo
     status = status.model_copy(update={"actions": [record, *status.actions[1:]]})
     pod_left = outlook.pod(record.pod_uid) is not None and outlook.exists and not outlook.left_by
     if record.type == "ScaleOut" and pod_left:
-        # The episode is that of the pod, and the pod leaks on beside the new one.
+        # The episode belongs to the pod, and the pod still leaks next to the new one.
         return status.model_copy(update={"phase": Phase.DETECTED, "message": said[:MESSAGE]})
     return ended(status, conclusion.phase, said, outlook.now)
 

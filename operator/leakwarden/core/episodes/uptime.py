@@ -1,4 +1,4 @@
-"""What a restart buys: how long a workload's pods last from their start to exhaustion, learnt from its episodes."""
+"""The benefit of a restart: the time of a workload's pods from start to exhaustion, from its episodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from leakwarden.api.v1alpha1.status import ActionPhase
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import parse_time
 
-EPISODES = 20  # the newest; a workload's leak changes with its releases
+EPISODES = 20  # the newest episodes; a workload's leak changes with its releases
 
 
 @dataclass(frozen=True, slots=True)

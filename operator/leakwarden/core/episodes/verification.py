@@ -1,16 +1,17 @@
 """Did it help? The new pods, by UID, against the old one before the action and against siblings left alone.
 
-What the outcomes mean. A restart sets every counter back, so a low reading right after it proves nothing about the
-leak; it proves that the symptom is gone. The definitions keep the two apart:
+The outcomes. A restart sets every counter back, so a low reading right after it proves nothing about the leak; it
+proves that the symptom is gone. The definitions keep the two apart:
 
 - **Effective**: all replicas serve, have done so for `settle`, every new pod has readings, none of them is judged a
   leak, no symptom is left, and the signal is back at the level of a healthy pod (at most half of what it was, or within
-  a quarter of the highest healthy sibling). Whether the leak goes on is said beside it: growth that is seen again, and
-  how long a restart buys.
+  a quarter of the highest healthy sibling). The report also states whether the leak goes on: renewed growth, and how
+  long the pods last after a restart.
 - **Ineffective**: a new pod is judged Leaking or Exhausting within the verification's time, or at its end the symptoms
   that were there before are still there or the level has not come down.
 - **Inconclusive**: the Deployment did not settle, or its new pods had no readings, in time.
-- **RecoveredAnyway**: pods that leaked as well and were left alone are Healthy now, too: it would have gone by itself.
+- **RecoveredAnyway**: pods that leaked as well and were not acted on are Healthy now, too: the leak would have ended by
+  itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from leakwarden.core.guards import Candidate
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.policy import format_time, parse_time
 
-BACK_TO = 0.5  # of the value before: nearer to it than to nothing is not back
+BACK_TO = 0.5  # of the value before: a level nearer to it than to zero does not count as back to normal
 NEAR_SIBLINGS = 1.25  # of the highest healthy sibling: pods of one Deployment differ by their share of the load
 LEAKS = (Verdict.LEAKING, Verdict.EXHAUSTING)
 
@@ -50,7 +51,7 @@ def _judgement(pod: PodEvaluation, signal: str) -> Judgement | None:
 
 
 def measure(pods: Sequence[PodEvaluation], signal: str, symptoms: Sequence[str]) -> Measurement:
-    """The highest value among the pods, the fastest growth, and what users feel of them."""
+    """The highest value among the pods, the fastest growth, and their Symptom signals."""
     found = [judgement for pod in pods if (judgement := _judgement(pod, signal)) is not None]
     values = [judgement.value for judgement in found if judgement.value is not None]
     growth = [judgement.growth_per_hour for judgement in found if judgement.growth_per_hour is not None]
@@ -63,7 +64,8 @@ def measure(pods: Sequence[PodEvaluation], signal: str, symptoms: Sequence[str])
 
 
 def before_action(candidate: Candidate) -> VerificationStatus:
-    """What the comparison will need, written with the intent: afterwards it cannot be measured any more."""
+    """The values that the comparison will need, written with the intent: afterwards they cannot be measured any
+    more."""
     target, acted_on = candidate.target, candidate.pod.pod.uid
     symptoms = _symptom_names(candidate.spec)
     others = [pod for pod in target.pods if pod.pod.uid != acted_on]
@@ -151,7 +153,7 @@ def _has_settled(scene: _Scene, seen: VerificationStatus) -> bool:
 
 
 def _scaled_out(scene: _Scene, seen: VerificationStatus) -> Conclusion | None:
-    """Another replica is asked to serve, nothing else: the leaking pod is still there, and still leaks."""
+    """Only one more replica has to serve: the leaking pod is still there, and still leaks."""
     if _has_settled(scene, seen):
         return Conclusion(Phase.EFFECTIVE, f"{scene.serves}, one more than before")
     if seen.since is None and scene.late:
@@ -199,7 +201,7 @@ def _is_read(judgement: Judgement | None) -> bool:
 def _is_back(scene: _Scene, after: Measurement) -> bool:
     before = scene.held.before.value if scene.held.before is not None else scene.record.value
     if before is None or after.value is None:
-        return True  # a signal without a level, such as an alert: the verdicts have spoken
+        return True  # a signal without a level, such as an alert: the verdicts decide
     calm = [
         judgement.value
         for pod in scene.old

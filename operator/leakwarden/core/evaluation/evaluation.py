@@ -100,6 +100,7 @@ class WorkloadEvaluation:
     conflicts_with: str = ""  # name of the older policy that this workload belongs to
     conflict: str = "acts on it"  # what that policy does with the workload, in words
     excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
+    unread: tuple[str, ...] = ()  # what the audit could not read beside it, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,6 +511,7 @@ def evaluate(
                 conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
                 conflict=_claim(acts) if acts is not None else "",
                 excepted=outcome.excepted if spec.audit.enabled else (),
+                unread=outcome.unread if spec.audit.enabled else (),
             )
         )
     return PolicyEvaluation(

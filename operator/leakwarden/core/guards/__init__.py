@@ -1,8 +1,8 @@
 """Guards: each a small named question that may refuse a candidate, with its reason.
 
-GUARDS is the list. All of them are asked, so that a person reads every reason at once; their order does
-not matter to the outcome. Adding one is its reason (SkipReason), its record with the question (`@guard` in the module
-that suits it), a line in the list and two fixtures in tests/unit/guards/test_guards.py.
+GUARDS is the list. All of them are evaluated, so that a person reads every reason at once; their order does not matter
+to the outcome. A new guard needs a reason (SkipReason), a record with the question (`@guard` in the module that suits
+it), a line in the list and two fixtures in tests/unit/guards/test_guards.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GUARDS: list[Guard] = [
     consent.outside_maintenance,
     consent.vetoed,
     consent.silenced,
-    # Is enough known?
+    # Are the facts complete?
     freshness.cluster_not_synced,
     freshness.quiet_after_start,
     freshness.refilling,
@@ -71,23 +71,23 @@ GUARDS: list[Guard] = [
     fitness.escalated,
 ]
 
-# Answers that waiting does not change; then the policy's next action is considered.
+# Reasons that waiting does not change; then the policy's next action is considered.
 IMPOSSIBLE = frozenset(guard.reason for guard in GUARDS if not guard.waiting_helps)
 
-# Answers that hold for one pod only; then the next pod of the Deployment is considered.
+# Reasons that hold for one pod only; then the next pod of the Deployment is considered.
 OF_THE_POD = frozenset(guard.reason for guard in GUARDS if guard.about is About.POD)
 
-# Reasons that are no guard's answer but the engine's.
+# Reasons that the engine gives, not a guard.
 _OF_THE_ENGINE = {
     SkipReason.EVIDENCE_PENDING: "Profiles of this pod are being taken, or of others before it. Everything else goes on"
     " meanwhile; the action waits no longer than three minutes for that.",
 }
 
 _MEANINGS = {**{guard.reason: guard.meaning for guard in GUARDS}, **_OF_THE_ENGINE}
-# What each reason means, in the order of SkipReason: the table of docs/reference/conditions.md.
+# The meaning of each reason, in the order of SkipReason: the table of docs/reference/conditions.md.
 SKIP_MEANINGS: dict[SkipReason, str] = {reason: _MEANINGS[reason] for reason in SkipReason}
 
 
 def ask(candidate: Candidate, situation: Situation) -> tuple[Skip, ...]:
-    """Every guard's no."""
+    """The refusals of all guards."""
     return tuple(skip for guard in GUARDS if (skip := guard(candidate, situation)) is not None)

@@ -1,4 +1,4 @@
-"""Guards that count: how much is disturbed now, and how much was within a time."""
+"""Guards that count disturbances: those under way, and those within a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def taken_away(action: Action, workload: Workload) -> int:
             return 0
 
 
-# s in which an eviction with an unknown end must have shown itself: no older view of the cluster is acted on.
+# s in which an eviction with an unknown outcome must have become visible: no action uses an older view of the cluster.
 UNSEEN_FOR = 180.0
 
 
@@ -54,7 +54,7 @@ def _takes_its_pod(record: ActionStatus, now: float) -> bool:
 
 
 def _serving(candidate: Candidate, situation: Situation) -> int:
-    """Pods of which it is known that they serve, and that nobody is about to take away or took away unseen; without the
+    """Pods that are known to serve and that are neither being removed nor possibly removed already; without the
     candidate's own where the action is about that pod alone."""
     gone = {record.pod_uid for record in situation.of(candidate) if _takes_its_pod(record, situation.now)}
     if candidate.action.type is ActionType.EVICT_POD:
@@ -72,8 +72,8 @@ def _serving(candidate: Candidate, situation: Situation) -> int:
     waiting_helps=True,
 )
 def budget_exhausted(candidate: Candidate, situation: Situation) -> str | None:
-    """Counts what is unavailable now whatever the cause, and what the action takes. Leaking pods that still serve do
-    not count: replicas leak together, and such a breaker would block the normal case."""
+    """Counts the pods that are unavailable now for any cause, and those that the action takes. Leaking pods that still
+    serve do not count: replicas leak together, and such a breaker would block the normal case."""
     if not candidate.disturbs:
         return None
     workload = candidate.target.workload
@@ -97,7 +97,7 @@ def budget_exhausted(candidate: Candidate, situation: Situation) -> str | None:
 def below_min_ready(candidate: Candidate, situation: Situation) -> str | None:
     minimum = candidate.spec.remediation.budget.min_ready
     if not candidate.disturbs or _left(candidate) < minimum:
-        return None  # `too_few_replicas` says so, and that waiting does not help
+        return None  # `too_few_replicas` reports this, and that waiting does not help
     taken = (
         0 if candidate.action.type is ActionType.EVICT_POD else taken_away(candidate.action, candidate.target.workload)
     )
@@ -120,7 +120,8 @@ def _left(candidate: Candidate) -> int:
     waiting_helps=False,
 )
 def too_few_replicas(candidate: Candidate, _: Situation) -> str | None:
-    """A Deployment that cannot spare a pod is scaled out first, or a person is called; it is never simply cut."""
+    """A Deployment that cannot spare a pod is scaled out first, or a person is called; its last pod is never simply
+    taken."""
     minimum = candidate.spec.remediation.budget.min_ready
     if candidate.disturbs and _left(candidate) < minimum:
         replicas = candidate.target.workload.replicas
@@ -183,7 +184,7 @@ def cluster_budget(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=True,
 )
 def storm_active(candidate: Candidate, situation: Situation) -> str | None:
-    """Many at once have one cause, and it is not theirs: restarting them all would be a second outage."""
+    """Many at once have one cause outside of them: restarting them all would be a second outage."""
     limits = situation.surroundings.limits
     if not candidate.changes or not limits.storm_enabled:
         return None
@@ -193,7 +194,7 @@ def storm_active(candidate: Candidate, situation: Situation) -> str | None:
         (_began_to_run_out(situation), limits.storm_workloads, "Deployments began to run out"),
     ):
         at_home = last_burst([each for each in times if each[1] == home], count, limits.storm_window, of_one=count)
-        # One namespace alone stops itself and no other: its policies say what counts as running out.
+        # One namespace alone stops only itself: its own policies define what counts as running out.
         anywhere = last_burst(times, count, limits.storm_window, of_one=math.ceil(count / 2))
         for burst, where in ((anywhere, "anywhere"), (at_home, f"in {home}")):
             if burst is not None and situation.now < burst + limits.storm_cooldown:
@@ -204,8 +205,8 @@ def storm_active(candidate: Candidate, situation: Situation) -> str | None:
 
 
 def _began_to_run_out(situation: Situation) -> list[tuple[float, str]]:
-    """Since when Deployments run out of something, epoch s, and in which namespace, in order of time. Of policies that
-    only look on nothing counts: they ask for no action that could make a storm."""
+    """The times since when Deployments run out of a resource, epoch s, and their namespaces, in order of time. Those of
+    policies in Observe do not count: they lead to no action that could make a storm."""
     since = {uid: (at, situation.namespaces.get(uid, "")) for uid, at in situation.exhausting.items()}
     for report in situation.reports:
         uid = report.spec.workload.uid

@@ -82,7 +82,7 @@ def opted_out(candidate: Candidate, _: Situation) -> str | None:
     waiting_helps=False,
 )
 def pod_protected(candidate: Candidate, _: Situation) -> str | None:
-    """What the autoscalers of nodes are told to leave alone runs for somebody who cannot bear that it is taken away."""
+    """A pod that node autoscalers must leave alone has an owner who cannot bear that it is taken away."""
     if not candidate.disturbs:
         return None
     evicts = candidate.action.type is ActionType.EVICT_POD
@@ -120,7 +120,7 @@ def outside_maintenance(candidate: Candidate, situation: Situation) -> str | Non
     waiting_helps=True,
 )
 def vetoed(candidate: Candidate, situation: Situation) -> str | None:
-    """A veto that was not answered is a veto: what cannot be known is no consent."""
+    """A veto query without an answer counts as a veto: a missing answer is not consent."""
     if not candidate.changes:
         return None
     surroundings = situation.surroundings
@@ -141,8 +141,8 @@ def vetoed(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=True,
 )
 def silenced(candidate: Candidate, situation: Situation) -> str | None:
-    """Where no Alertmanager is configured there may be no silences at all, so nothing is held back; but a policy that says
-    that silences are to be respected means some that exist, and what cannot be known is no consent."""
+    """Where no Alertmanager is configured there may be no silences at all, so nothing is held back; but a policy that
+    requires respect for silences assumes that there are some, and a missing answer is not consent."""
     silences = situation.surroundings.silences
     if not candidate.changes:
         return None

@@ -1,4 +1,4 @@
-"""Guards that ask whether the action suits the Deployment. Most of their answers do not change by waiting."""
+"""Guards that check whether the action suits the Deployment. Most of their answers do not change by waiting."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def at_max_replicas(candidate: Candidate, _: Situation) -> str | None:
     waiting_helps=False,
 )
 def drops_requests(candidate: Candidate, _: Situation) -> str | None:
-    """A pod that gets SIGKILL as soon as it may know that it is to go cuts off every request in flight: the errors that
-    acting is to prevent. Where less is certain (a drain that is merely short) the audit says so, and the leak weighs
-    more. Who switches the audit off does not ask for this either."""
+    """A pod that gets SIGKILL at the same time as its notice of termination cuts off every request in flight: the
+    errors that the action has to prevent. Where less is certain (a drain that is merely short) the audit reports it,
+    and the leak weighs more. A policy that switches the audit off switches this guard off too."""
     if not candidate.disturbs or not candidate.spec.audit.enabled:
         return None
     grace = candidate.target.workload.termination_grace
@@ -67,7 +67,7 @@ def worsens_leak(candidate: Candidate, _: Situation) -> str | None:
     waiting_helps=False,
 )
 def replicas_owned(candidate: Candidate, situation: Situation) -> str | None:
-    """Whoever owns the replicas would take the new one away, or take ours for the wish of a person."""
+    """The owner of the replicas would remove the new one, or treat our number as the wish of a person."""
     if candidate.action.type is not ActionType.SCALE_OUT:
         return None
     workload = candidate.target.workload
@@ -86,7 +86,7 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=False,
 )
 def template_owned(candidate: Candidate, _: Situation) -> str | None:
-    """A restart through the pod template would be drift, and be reverted: a second rollout."""
+    """A restart through the pod template would be drift, and would be reverted: a second rollout."""
     if candidate.action.type is not ActionType.ROLLOUT_RESTART:
         return None
     holder = owner(candidate.target.workload)
@@ -100,7 +100,7 @@ def template_owned(candidate: Candidate, _: Situation) -> str | None:
     waiting_helps=True,
 )
 def escalated(candidate: Candidate, situation: Situation) -> str | None:
-    """A person is called once an episode, not at every tick."""
+    """A person is called once per episode, not at every tick."""
     if candidate.action.type is not ActionType.ESCALATE:
         return None
     call = situation.call(candidate.target.workload.uid, candidate.pod.pod.uid)

@@ -1,4 +1,4 @@
-"""Guards that ask whether enough is known, and has been for long enough."""
+"""Guards that check whether the facts are complete, and have been for long enough."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quiet_after_start(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=True,
 )
 def refilling(candidate: Candidate, situation: Situation) -> str | None:
-    """After a hole in the readings averages are too low, and growth is drawn across what nobody saw."""
+    """After a gap in the readings averages are too low, and growth is computed across a time without readings."""
     resumed = candidate.pod.resumed
     if not candidate.changes or resumed is None:
         return None

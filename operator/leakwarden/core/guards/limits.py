@@ -1,4 +1,4 @@
-"""What the installation allows all policies together: the operator's own configuration, never a policy's."""
+"""The installation's limits for all policies together: the operator's own configuration, never a policy's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Limits:
     """Times in seconds. The defaults are those of the chart.
 
-    Twenty actions an hour in a cluster and ten in a namespace are more than a person follows; who has more leaks than
-    that has one cause, not many. Ten Deployments that begin to run out within ten minutes share a dependency, a node or
-    a release: restarting them would be a wave, not a remedy.
+    Twenty actions an hour in a cluster and ten in a namespace are more than a person follows; more leaks than that have
+    one cause, not many. Ten Deployments that begin to run out within ten minutes share a dependency, a node or a
+    release: restarting them would be a wave, not a remedy.
     """
 
     max_concurrent: int = 1  # Deployments with an action under way, in the whole cluster

@@ -33,7 +33,7 @@ def describe(window: MaintenanceWindow) -> str:
 
 
 def objection(maintenance: Maintenance, now: float) -> str:
-    """Why nothing may be done now, in words; empty where it may."""
+    """Why no action is allowed now, in words; empty where actions are allowed."""
     for window in maintenance.deny:
         if contains(window, now):
             return f"within the denied window {describe(window)}"

@@ -1,4 +1,4 @@
-"""What guards look at and answer with."""
+"""The input of guards, and their answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leakwarden.core.records.action_counts import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An action that a judgement calls for, before anybody said no.
+    """An action that follows from a judgement, before the guards are evaluated.
 
     `order` is the pod's place among those of its Deployment that need an action, from 1; `not_before` when its turn
     comes, epoch s; `why` says in one line why this pod, this action and this moment.
@@ -63,7 +63,8 @@ class Surroundings:
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""
     vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    # To see to which actions everything else agrees, before their vetoes are asked. Nothing is done by such a plan.
+    # To find the actions that all other guards allow, before their vetoes are asked. No action follows from such a
+    # plan.
     unasked_agree: bool = False
     silences: Silences | None = None
 
@@ -82,9 +83,9 @@ class Situation:
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
     reports: Sequence[LeakReport] = ()
     records_trouble: str = ""
-    # The same of one namespace: it may refuse what all others take.
+    # The same of one namespace: it may refuse writes that all others accept.
     records_troubles: Mapping[str, str] = field(default_factory=dict)
-    looking_on: Set[str] = frozenset()  # UIDs of policies that, by their own words, change nothing now
+    looking_on: Set[str] = frozenset()  # UIDs of policies that, by their spec, change nothing now
     surroundings: Surroundings = field(default_factory=Surroundings)
     exhausting: Mapping[str, float] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class Situation:
         object.__setattr__(self, "ledger", Ledger(self.reports, self.records, self.namespaces))
 
     def call(self, workload_uid: str, pod_uid: str) -> ActionStatus | None:
-        """The record that a person was called for what the pod suffers now; a call ends with its episode."""
+        """The record of the call for a person about the pod's present trouble; a call ends with its episode."""
         over = {
             record.id
             for report in self.reports
@@ -116,7 +117,7 @@ class Skip:
 
 
 class About(Enum):
-    """What a guard's no is about: whether the next pod of the Deployment may be considered in its place."""
+    """The object of a guard's refusal: it decides whether the next pod of the Deployment may be considered instead."""
 
     POD = "pod"
     WORKLOAD = "workload"
@@ -127,12 +128,12 @@ Question = Callable[[Candidate, Situation], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard. The reference, metrics, reports and the planning take what they need of it from here."""
+    """One guard. The reference, metrics, reports and the planning read its facts from here."""
 
     reason: SkipReason
     meaning: str  # of the reason, for people: one or two sentences, as the reference shows them
     about: About
-    # Whether its no can end without anybody changing the policy or the Deployment. Where it cannot, the policy's next
+    # Whether its refusal can end without a change of the policy or the Deployment. Where it cannot, the policy's next
     # action is considered at once.
     waiting_helps: bool
     question: Question  # why not, in one line for people; None where it lets the action pass
@@ -143,12 +144,12 @@ class Guard:
 
     def __call__(self, candidate: Candidate, situation: Situation) -> Skip | None:
         why_not = self.question(candidate, situation)
-        # The reasons of people are quoted in it: of pauses, annotations, windows.
+        # It quotes the reasons that people gave: of pauses, annotations, windows.
         return None if why_not is None else Skip(self.reason, printable(why_not))
 
 
 def guard(reason: SkipReason, meaning: str, *, about: About, waiting_helps: bool) -> Callable[[Question], Guard]:
-    """Makes a guard of the question below it. Nothing has a default: each author decides each."""
+    """Makes a guard of the decorated question. No argument has a default: each author decides each one."""
 
     def made(question: Question) -> Guard:
         return Guard(reason, meaning, about, waiting_helps, question)

@@ -1,9 +1,9 @@
-"""Who else owns a Deployment's replicas or template: what we would change, they would change back."""
+"""The other owners of a Deployment's replicas or template: they would revert our change."""
 
 from __future__ import annotations
 
-# What the GitOps tools leave on the objects that they apply. Argo CD's older way, app.kubernetes.io/instance, is what
-# Helm writes as well and tells nothing.
+# The marks of GitOps tools on the objects that they apply. Argo CD's older one, app.kubernetes.io/instance, is written
+# by Helm as well and proves nothing.
 from leakwarden.api.names import ARGO_TRACKING as ARGO
 from leakwarden.core.model.workload import Workload
 
@@ -24,5 +24,5 @@ def gitops_owner(workload: Workload) -> str:
 
 
 def owner(workload: Workload) -> str:
-    """Whoever keeps the Deployment as it should be, in words: a GitOps application, or an operator's own object."""
+    """The owner that reconciles the Deployment, in words: a GitOps application, or an operator's own object."""
     return gitops_owner(workload) or (f"the {workload.owner} that controls it" if workload.owner else "")

@@ -1,4 +1,4 @@
-"""Guards that keep actions apart: one after the other, each seen to help before the next."""
+"""Guards that keep actions apart: one after the other, each verified before the next."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from leakwarden.core.model.policy import format_time, parse_time
 from leakwarden.core.records.action_counts import changes, is_under_way
 from leakwarden.core.records.escalation import is_overdue
 
-BLOCKED_WAIT = 60.0  # s; a PodDisruptionBudget that said no is asked again after this, not every tick
-# A canary speaks for its siblings this long, s: longer ago it ran another image, or under another load.
+BLOCKED_WAIT = 60.0  # s; an eviction that a PodDisruptionBudget refused is tried again after this, not every tick
+# A canary's outcome counts for its siblings this long, s: longer ago it had another image, or another load.
 CANARY_SPEAKS_FOR = 86_400.0
 
 
@@ -24,7 +24,8 @@ CANARY_SPEAKS_FOR = 86_400.0
     waiting_helps=True,
 )
 def action_pending(candidate: Candidate, situation: Situation) -> str | None:
-    """Nor is a person called for a pod whose own action may still be seen to help, as a scale-out may: the pod stays."""
+    """A person is also not called for a pod whose own action, such as a scale-out, may still prove to help: the pod
+    stays."""
     for record in situation.of(candidate):
         subject = f"{record.type} of {record.pod or record.workload}"
         if candidate.changes and record.phase is ActionPhase.PENDING:
@@ -42,8 +43,8 @@ def action_pending(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=True,
 )
 def canary_pending(candidate: Candidate, situation: Situation) -> str | None:
-    """The first pod's outcome is seen before the next pod is touched; once one action helped, its siblings need not
-    wait for each other's proof."""
+    """The first pod's outcome must be known before the next pod is acted on; once one action helped, its siblings need
+    not wait for each other's proof."""
     if not candidate.changes:
         return None
     records = situation.of(candidate)
@@ -73,7 +74,7 @@ def _proven(records: Sequence[ActionStatus], now: float) -> bool:
     waiting_helps=True,
 )
 def staggered(candidate: Candidate, situation: Situation) -> str | None:
-    """Replicas that leak together are taken one by one, far enough apart that they do not run out together again."""
+    """Replicas that leak together are acted on one by one, far enough apart that they do not run out together again."""
     left = candidate.not_before - situation.now
     if candidate.disturbs and left > 0 and cooldown_active(candidate, situation) is None:
         due = format_time(candidate.not_before)
@@ -106,7 +107,7 @@ def others_in_flight(candidate: Candidate, situation: Situation) -> str | None:
     waiting_helps=True,
 )
 def cooldown_active(candidate: Candidate, situation: Situation) -> str | None:
-    """Counts from the intent of whatever may have changed something: a crash never shortens it."""
+    """Counts from the intent of every action that may have changed something: a crash never shortens it."""
     cooldown = parse_duration(candidate.spec.remediation.cooldown)
     return _too_soon(candidate, situation, situation.of(candidate), cooldown)
 
@@ -143,7 +144,7 @@ def _too_soon(
     waiting_helps=True,
 )
 def disruption_budget(candidate: Candidate, situation: Situation) -> str | None:
-    """After a refusal: wait before asking again."""
+    """After a refusal: wait before the next attempt."""
     if not candidate.disturbs:
         return None
     for record in situation.of(candidate):

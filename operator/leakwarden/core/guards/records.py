@@ -1,4 +1,4 @@
-"""Guards that ask what the records say: whether earlier actions helped, and whether this one would be recorded."""
+"""Guards that read the records: whether earlier actions helped, and whether this one would be recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alertmanager's silences: whether a person has asked for quiet about a pod, its Deployment or its namespace."""
+"""Alertmanager's silences: whether a person has silenced a pod, its Deployment or its namespace."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import re2
 
-# The labels that say whom a silence is about, as Prometheus and kube-state-metrics write them.
+# The labels that name the object of a silence, as Prometheus and kube-state-metrics write them.
 ABOUT = ("namespace", "deployment", "pod")
 
 
-# For policies with spec.respectSilences, where there is nobody to ask.
+# For policies with spec.respectSilences, where no Alertmanager is configured.
 NOBODY_TO_ASK = "no Alertmanager is configured for the operator (chart value alertmanager)"
 
 
@@ -45,7 +45,8 @@ class Matcher:
         if not self.is_regex:
             return (value == self.value) is self.is_equal
         pattern = _compiled(self.value)
-        # What cannot be read is taken to hold: a silence too many is quiet, one too few acts against a wish.
+        # An unreadable matcher counts as matching: one silence too many only delays, one too few acts against a
+        # person's wish.
         return pattern is None or (pattern.fullmatch(value) is not None) is self.is_equal
 
 
@@ -59,7 +60,8 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Silences:
-    """What the configured Alertmanagers said. `trouble`: why it is not known, in words; empty where it is."""
+    """The answer of the configured Alertmanagers. `trouble`: why the silences are not known, in words; empty where they
+    are."""
 
     active: tuple[Silence, ...] = ()
     trouble: str = ""
@@ -69,8 +71,8 @@ def covers(silence: Silence, about: Mapping[str, str], alert: str) -> bool:
     """Whether the silence asks for quiet about what the labels `about` name. `alert` is the name of the alert that the
     action follows from; empty where it follows from readings.
 
-    Only a silence that names a namespace, a Deployment or a pod is about somebody. One for a certain alert holds for
-    actions that follow from that alert. Labels of which nothing is known here (severity, cluster) are taken to match.
+    Only a silence that names a namespace, a Deployment or a pod applies to workloads. One for a certain alert holds for
+    actions that follow from that alert. Labels with values unknown here (severity, cluster) count as matching.
     """
     names_somebody = False
     for matcher in silence.matchers:

@@ -1,4 +1,4 @@
-"""The judgement on one signal of one pod. Every verdict carries the reason an engineer can check."""
+"""The judgement on one signal of one pod. Every verdict has a reason that an engineer can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A LeakReport as the operator holds it, parsed with patience: what an older or newer operator wrote is still history."""
+"""A LeakReport as the operator holds it, parsed tolerantly: the records of an older or newer operator still count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leakwarden.core.model.policy import parse_time
 
 @dataclass(frozen=True, slots=True)
 class LeakReport:
-    """One episode: `spec` says who leaks what and never changes, `status` how it goes on."""
+    """One episode: `spec` names the pod and the signal and never changes, `status` holds the course of the episode."""
 
     namespace: str
     name: str
@@ -32,7 +32,7 @@ class LeakReport:
 
     @property
     def from_cluster(self) -> bool:
-        """False for a process that `leakwarden watch` or `soak` looked at: no cluster gave it a UID."""
+        """False for a process that `leakwarden watch` or `soak` observed: no cluster gave it a UID."""
         return bool(self.spec.workload.uid)
 
     @property

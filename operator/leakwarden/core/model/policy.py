@@ -17,7 +17,7 @@ from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`spec` is None exactly where `error` says why. `raw_status` is what the API server holds."""
+    """`spec` is None exactly where `error` holds the reason. `raw_status` is the status in the API server."""
 
     namespace: str
     name: str
@@ -30,13 +30,13 @@ class Policy:
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
     over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
-    # Which Deployments are its own. Also of a spec that cannot be read: a typo in a policy must not hand what it guards to
-    # a younger one. None where nothing is known: see `claims_all`.
+    # The selector of its Deployments. Kept for an unreadable spec too: a typo in a policy must not hand its Deployments
+    # to a younger one. None where it is not known: see `claims_all`.
     claims: Selector | None = None
 
     @property
     def claims_all(self) -> bool:
-        """Whether nothing is known of what it selects, so that every Deployment of its namespace may be its own."""
+        """Whether its selector is unknown, so that every Deployment of its namespace may be its own."""
         return self.spec is None and self.claims is None and not self.over_limit
 
     @property
@@ -44,13 +44,13 @@ class Policy:
         return f"{self.namespace}/{self.name}"
 
     def ask(self, question: Question) -> Confined:
-        """The question as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
+        """The query as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
         known = self.confined.get(question)
         return known if known is not None else ask(question)
 
     @property
     def looks_on(self) -> bool:
-        """Whether, by its own words, it changes nothing now."""
+        """Whether, by its spec, it changes nothing now."""
         spec = self.spec
         return spec is None or spec.mode is not Mode.ENFORCE or spec.suspend or bool(spec.pause_requests)
 
@@ -103,10 +103,10 @@ _PLAIN = {
 
 
 def _describe(error: ValidationError, limit: int = 5) -> str:
-    """Field, value and what is allowed, for up to `limit` errors of a spec."""
+    """Field, value and allowed values, for up to `limit` errors of a spec."""
     lines = []
     for item in error.errors(include_url=False)[:limit]:
-        # A union such as int-or-string reports one error a branch, with the branch as last part.
+        # A union such as int-or-string reports one error per branch, with the branch as last part.
         where = _location(tuple(p for p in item["loc"] if p not in ("int", "str")))
         value = item.get("input")
         shown = f" is {str(value)[:60]!r}" if isinstance(value, (str, int, float, bool)) else ""
@@ -120,12 +120,12 @@ def _describe(error: ValidationError, limit: int = 5) -> str:
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 
-# What a source calls the labels that name a pod: its namespace's and its own.
+# A source's names of the two labels that identify a pod: its namespace's and its own.
 USUAL_LABELS = ("namespace", "pod")
 
 
 def questions(spec: PolicySpec, namespace: str, labels: tuple[str, str]) -> Iterator[tuple[str, Question]]:
-    """Every question that the spec asks, each with the field that it stands in."""
+    """Every query of the spec, each with its field."""
     for index, signal in enumerate(spec.signals):
         for field_name, query in (("query", signal.query), ("limitQuery", signal.limit_query)):
             if query is not None:
@@ -137,7 +137,7 @@ def questions(spec: PolicySpec, namespace: str, labels: tuple[str, str]) -> Iter
 def _confined(
     spec: PolicySpec, namespace: str, labels: tuple[str, str], asks: Callable[[Question], Confined]
 ) -> tuple[dict[Question, Confined], str]:
-    """All questions confined, or what is wrong with the first that cannot be."""
+    """All queries confined, or the error of the first that cannot be."""
     found: dict[Question, Confined] = {}
     for where, question in questions(spec, namespace, labels):
         try:
@@ -169,10 +169,10 @@ def parse_policy(
     asks: Callable[[Question], Confined] = ask,
     labels: Mapping[str, tuple[str, str]] | None = None,
 ) -> Policy:
-    """A policy object from the API server. Never raises: whatever is wrong with it ends in `error`.
+    """A policy object from the API server. Never raises: every fault of it is in `error`.
 
-    `asks` confines its queries; the operator does that in a process of its own. `labels` are what each source calls the
-    labels that name a pod, by the source's name; the usual ones where it is not in there.
+    `asks` confines its queries; the operator does that in a process of its own. `labels` are each source's names of the
+    labels that identify a pod, by the source's name; the usual ones where it is missing.
     """
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
@@ -194,8 +194,8 @@ def parse_policy(
     try:
         status = PolicyStatus.model_validate(body.get("status") or {})
     except (ValidationError, RecursionError):
-        # Something else wrote it, or a much older version did. Its action records are what cooldowns are computed
-        # from, so each that can be read is kept.
+        # Another program wrote it, or a much older version did. Cooldowns are computed from its action records, so each
+        # readable one is kept.
         status = PolicyStatus(actions=_readable_actions(body.get("status")))
     return Policy(
         namespace=namespace,

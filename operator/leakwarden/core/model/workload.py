@@ -1,4 +1,4 @@
-"""Frozen facts about Deployments and their pods: what the API server said, pruned to what decisions need."""
+"""Frozen facts about Deployments and their pods: the API server's objects, pruned to the fields that decisions need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class PreStop:
-    """A preStop hook. `seconds` is its length where it can be told (`sleep`), else None and it takes `at_least`."""
+    """A preStop hook. `seconds` is its duration where it is known (`sleep`), else None, and it takes `at_least`."""
 
     kind: Literal["sleep", "exec", "http"]
     seconds: int | None = None
@@ -43,8 +43,45 @@ class PreStop:
 
 
 @dataclass(frozen=True, slots=True)
+class HookPort:
+    """A lifecycle hook that asks a port of the pod."""
+
+    hook: Literal["preStop", "postStart"]
+    handler: Literal["httpGet", "tcpSocket"]
+    port: int | str | None
+    host: str = ""  # empty: the pod's own address
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a pod cannot start without: a ConfigMap, a Secret or a claim, or (`key`) one key of the former two."""
+
+    kind: Literal["ConfigMap", "Secret", "PersistentVolumeClaim"]
+    name: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a container sees a volume. `part`: by subPath, so that later changes of the source are not seen."""
+
+    volume: str
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """`memory` and `disk` are an emptyDir; `configuration` comes of ConfigMaps and Secrets."""
+
+    name: str
+    kind: Literal["claim", "memory", "disk", "configuration", "other"]
+    size_limit: float | None = None  # bytes; of an emptyDir
+    references: tuple[Reference, ...] = ()  # those that are not optional
+
+
+@dataclass(frozen=True, slots=True)
 class Entrypoint:
-    """What a container's command and arguments show. They themselves are not kept: they may hold secrets."""
+    """The facts from a container's command and arguments. These themselves are not kept: they may hold secrets."""
 
     # The first process is a shell that waits for the program: after other commands ("chain"), or for the only one
     # ("simple"), where many shells put the program in their own place.
@@ -69,6 +106,12 @@ class Container:
     cpu_limit: float | None = None  # cores
     host_ports: tuple[int, ...] = ()
     entrypoint: Entrypoint = Entrypoint()
+    memory_request: float | None = None  # bytes; the limit where no request is written, as the API server defaults it
+    cpu_request: float | None = None  # cores; the same
+    disk_limit: float | None = None  # bytes of ephemeral storage
+    hook_ports: tuple[HookPort, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    references: tuple[Reference, ...] = ()  # of its variables; those that are optional are not among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +126,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What the audit needs of a pod template beside its containers."""
+    """The fields of a pod template that the audit needs in addition to its containers."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     sidecars: tuple[Container, ...] = ()  # init containers with restartPolicy: Always
@@ -95,11 +138,17 @@ class PodFacts:
     restart_policy: str = "Always"
     # (annotation, seconds) of the proxies that a mesh injects: how long they wait before they end.
     proxy_waits: tuple[tuple[str, int], ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    references: tuple[Reference, ...] = ()  # of init containers that end
+    memory_request: float | None = None  # bytes; of the pod as a whole
+    cpu_request: float | None = None  # cores; of the pod as a whole
+    readiness_gates: tuple[str, ...] = ()
+    pinned: bool = False  # to one node, by nodeName or its hostname label
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment, or what else makes pods from a template; `kind` says which."""
+    """A Deployment, or another kind that makes pods from a template; `kind` names it."""
 
     namespace: str
     name: str
@@ -123,10 +172,12 @@ class Workload:
     termination_grace: int  # s
     containers: tuple[Container, ...]
     template_hash: str = ""  # changes when the pod template does
-    rolled_out: float | None = None  # epoch s; when the last rollout was complete, None where it is not said
+    # epoch s; when the last rollout was complete, None where the status does not have it
+    rolled_out: float | None = None
     owner: str = ""  # kind and name of the object that controls it, such as a custom resource
     kind: str = "Deployment"
     pods: PodFacts = PodFacts()
+    service_name: str = ""  # of a StatefulSet
     replicas_given: bool = True  # spec.replicas is written; False where the default of 1 stands in
 
     @property
@@ -185,17 +236,17 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the cluster said, at one moment. `synced` is False until each reflector has listed once, and while the
-    operator's clock is far from the API server's;
-    `age` is the seconds since the stalest of them last heard from the API server, infinite where it may not look.
-    `trouble` is what keeps it from looking now, in one line for people, such as a right it lacks; or empty."""
+    """The state of the cluster at one moment. `synced` is False until each reflector has listed once, and while the
+    operator's clock is far from the API server's; `age` is the seconds since the most outdated of them last got data
+    from the API server, infinite where it has no right to read. `trouble` is the present obstacle in one line for
+    people, such as a missing right; or empty."""
 
     workloads: Mapping[str, Workload]  # by UID
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
     synced: bool = True
     age: float = 0.0
     trouble: str = ""
-    # Who scales a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
+    # The autoscaler of a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""  # the right that is missing to read them, in one line for people, or empty
     # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
@@ -209,8 +260,8 @@ class Snapshot:
 
 
 def container_memory_limit(workload: Workload, container: str) -> float | None:
-    """A container's memory limit in bytes. Where the source of a reading does not name the container it is that of
-    the only one: with several, nobody knows whose limit it would be."""
+    """A container's memory limit in bytes. Where the source of a reading does not name the container it is that of the
+    only one: with several, it is not known whose limit it would be."""
     limits = {each.name: each.memory_limit for each in workload.containers}
     if container:
         return limits.get(container)

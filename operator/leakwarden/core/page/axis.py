@@ -15,8 +15,8 @@ _TIME_STEPS = (
 
 
 def ticks(low: float, high: float, most: int, unit: str = "") -> list[float]:
-    """At most about `most` round values from `low` to `high`; bytes are round in powers of two, and what is counted
-    has no half values."""
+    """At most about `most` round values from `low` to `high`; bytes are round in powers of two, and counts have no half
+    values."""
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return [low] if math.isfinite(low) else []

@@ -1,4 +1,4 @@
-"""The signal's course as a picture: readings with their gaps, the limit, when it will be reached, what was done when."""
+"""The signal's readings as a picture, with their gaps, the limit, the time of reaching it, and the actions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leakwarden.core.page.story import Step, Tone
 
 Point = tuple[float, float]
 
-# A limit this many times above every reading would press the readings flat; it is said instead of drawn.
+# A limit this many times above every reading would flatten the readings; it is written instead of drawn.
 FAR_LIMIT = 12.0
 # How far beyond the readings the picture goes at most, in parts of their time.
 AHEAD = 0.7
@@ -26,7 +26,7 @@ _LONGEST = 24  # characters of a mark
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is drawn. `cone` is when the limit is reached at the earliest and the latest, from `origin`."""
+    """The content of the picture. `cone` is the earliest and the latest time of reaching the limit, from `origin`."""
 
     points: tuple[Point, ...]
     unit: str
@@ -78,7 +78,7 @@ def _cone(
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where the plot lies in the picture, and what it spans."""
+    """The place of the plot in the picture, and the ranges of its axes."""
 
     left: float
     top: float
@@ -144,7 +144,7 @@ def _values(what: Course) -> tuple[float, float]:
     low, high = min(0.0, *values), max(0.0, *values)
     if what.limit is not None and what.limit_drawn:
         high = max(high, what.limit)
-    # What hardly differs from zero is drawn as zero: a scale of nothing has no ticks.
+    # A range that hardly differs from zero is drawn as zero: an empty scale has no ticks.
     return low, low + (high - low) * 1.06 if high - low > 1e-9 else low + 1.0
 
 
@@ -184,7 +184,7 @@ def _grid(frame: _Frame, levels: Sequence[float], names: Sequence[str], width: i
 
 
 def _inside(what: Course, frame: _Frame) -> Markup:
-    """What may reach beyond the plot and is cut off there."""
+    """The parts that may reach beyond the plot and are cut off there."""
     parts = []
     if what.origin is not None and what.cone is not None and what.limit is not None:
         early, late = what.cone
@@ -209,7 +209,7 @@ def _inside(what: Course, frame: _Frame) -> Markup:
 
 
 def _near(coordinate: float) -> float:
-    """Renderers lose their way with coordinates that are far out; what is cut off anyway may be nearer."""
+    """Renderers fail with very large coordinates; a point that is cut off anyway may lie nearer."""
     return min(max(coordinate, -1e5), 1e5)
 
 

@@ -19,7 +19,7 @@ from leakwarden.core.page.style import STYLE
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What raw profiles add: flame graphs from before the action and from after it, and remarks on them."""
+    """The additions from raw profiles: flame graphs from before the action and from after it, and remarks on them."""
 
     before: tuple[Flame, ...] = ()
     after: tuple[Flame, ...] = ()
@@ -35,6 +35,7 @@ def page(report: LeakReport, drawn: Drawn | None = None, notes: Sequence[str] = 
         sections.series(report, story),
         sections.evidence(status.evidence, drawn.before, drawn.notes),
         sections.before_after(report, drawn.after),
+        sections.why_errors(report),
         sections.guards(report),
         sections.timeline(story),
     ]
@@ -54,7 +55,7 @@ def _head(title: str) -> Markup:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
-        # Written by hand: the quotes of a policy are not a text's, and nothing of a report stands in it.
+        # Written by hand: the quotes of a policy must not be escaped as text, and it contains nothing of a report.
         Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name_="color-scheme", content="light dark"),

@@ -1,4 +1,4 @@
-"""Numbers, units, times and intervals as a person reads them. What is not a number is shown as unknown."""
+"""Numbers, units, times and intervals as a person reads them. A value that is not a number is shown as unknown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from leakwarden.core.model.policy import parse_time
 
 UNKNOWN = "unknown"
 SHARE = "of requests"  # the unit of a share of 1, which reads as percent
-# No signal is larger; with more, arithmetic runs out of numbers.
+# No signal is larger; larger numbers overflow in the arithmetic.
 LARGEST = 1e300
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-# Calendar dates end with the year 9999; ten years before that leave room for what is added to a time.
+# Calendar dates end with the year 9999; ten years before that leave room for additions to a time.
 LAST_SECOND = 253_086_768_000
 
 
@@ -47,14 +47,14 @@ def _short(value: float) -> str:
 
 
 def rate(value: float, unit: str = "") -> str:
-    """A change an hour, with its sign."""
+    """A change per hour, with its sign."""
     if not math.isfinite(value) or abs(value) > LARGEST:
         return UNKNOWN
     return f"{'+' if value > 0 else ''}{amount(value, unit)}/h".replace("-", "\N{MINUS SIGN}", 1)
 
 
 def growth(interval: Range | None, unit: str = "") -> str:
-    """`+590/h to +640/h`, or what is known of it."""
+    """`+590/h to +640/h`, or the known part of it."""
     if interval is None or not math.isfinite(interval.low):
         return UNKNOWN
     if interval.high is None or not math.isfinite(interval.high):

@@ -10,9 +10,9 @@ from leakwarden.core.profile.ownership import CodeOwner, Ownership
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.stacks import Stack, groups
 
-# What a browser on a phone still zooms without delay; the rest is too thin to be seen.
+# As many boxes as a browser on a phone still zooms without delay; the rest is too thin to be seen.
 MOST_BOXES = 1200
-# Stacks that are looked at, heaviest first, and calls of one; Go's HTTP server below a framework is 30 calls deep.
+# Stacks that are read, heaviest first, and calls of one; Go's HTTP server below a framework is 30 calls deep.
 MOST_STACKS = 4000
 DEEPEST = 64
 # Stacks that are also written out as text.
@@ -22,7 +22,7 @@ _TOO_THIN = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One call: `start` and `share` are parts of the whole width, `change` what it gained between two captures."""
+    """One call: `start` and `share` are parts of the whole width, `change` is its gain between two captures."""
 
     frame: Frame
     depth: int
@@ -45,7 +45,8 @@ class Heavy:
 
 @dataclass(frozen=True, slots=True)
 class Flame:
-    """`unit` is what is counted, `seconds` lie between two captures (None with one), `before` is the earlier total."""
+    """`unit` names the counted things, `seconds` lie between two captures (None with one), `before` is the earlier
+    total."""
 
     title: str
     unit: str
@@ -78,7 +79,7 @@ def goroutines(
     suspects: Collection[tuple[str, int]],
     title: str,
 ) -> Flame | None:
-    """The last of the captures, coloured by what changed since the first. Raises ProfileError for another kind."""
+    """The last of the captures, coloured by the change since the first. Raises ProfileError for another kind."""
     if not captures:
         return None
     stacks = [[(_with_operation(g.operation, g.stack), g.count) for g in groups(p).values()] for p in captures]
@@ -91,7 +92,7 @@ def heap(
     suspects: Collection[tuple[str, int]],
     title: str,
 ) -> Flame | None:
-    """Bytes in use, in the same way; profiles without them are not looked at."""
+    """Bytes in use, in the same way; profiles without them are skipped."""
     usable = [(p, c) for p in captures if (c := p.column("inuse_space")) is not None]
     if not usable:
         return None

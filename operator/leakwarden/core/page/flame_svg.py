@@ -15,7 +15,8 @@ _STRENGTHS = ((0.5, 3), (0.15, 2), (0.02, 1))
 
 
 def graph(flame: Flame, name: str) -> Markup:
-    """The graph with its legend, its text form, and what the script fills in. `name` is unique on the page."""
+    """The graph with its legend, its text form, and the elements that the script fills in. `name` is unique on the
+    page."""
     greatest = max((abs(box.change) for box in flame.boxes if box.change), default=0)
     suspected = any(box.suspect for box in flame.boxes)
     boxes = [_box(flame, box, greatest) for box in sorted(flame.boxes, key=lambda b: (b.depth, b.start))]

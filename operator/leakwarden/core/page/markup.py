@@ -1,4 +1,4 @@
-"""HTML and SVG that cannot be broken out of: whatever is not `Markup` is escaped where it is put in."""
+"""HTML and SVG without injection: every value that is not `Markup` is escaped where it is put in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def join(*children: Child) -> Markup:
 def tag(name: str, /, *children: Child, **attributes: Value) -> Markup:
     """An element. `class_` is class and `data_x` data-x; False and None leave an attribute out, True gives it no value.
 
-    Neither `style` nor `on...` is ever written: the page's policy forbids both, and one that is passed is a mistake.
+    Neither `style` nor `on...` is ever written: the page's policy forbids both, and passing one is a mistake.
     """
     written = []
     for key, value in attributes.items():

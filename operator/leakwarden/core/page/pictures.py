@@ -49,7 +49,7 @@ def _whole(suspect: SuspectStatus) -> str:
 
 
 def comparison(found: VerificationStatus, unit: str) -> Markup:
-    """Before, after and the untouched pods: growth as an interval on one scale, and what else was measured."""
+    """Before, after and the untouched pods: growth as an interval on one scale, and the other measurements."""
     measured = [
         ("Before", "the leaking pod", found.before),
         ("After", f"the new pod{'s' if len(found.new_pods) > 1 else ''}", found.after),

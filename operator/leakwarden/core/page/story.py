@@ -1,4 +1,4 @@
-"""What happened, in words: the four answers somebody on call needs first, and the steps in their order."""
+"""The events in words: the four answers that a person on call needs first, and the steps in their order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Step:
     title: str
     detail: str
     tone: Tone = Tone.CALM
-    mark: str = ""  # what it is called in the picture of the series; empty where it is not marked there
+    mark: str = ""  # its name in the picture of the series; empty where it is not marked there
 
 
 @dataclass(frozen=True, slots=True)

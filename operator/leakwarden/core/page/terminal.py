@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakwarden.api.v1alpha1.leakreport import Measurement
+from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.text import printable
-from leakwarden.core.page import chart, figures
+from leakwarden.core.page import cause, chart, figures, outcome
 from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
 _ROWS = 6  # of the plot
-_TABLE = 20  # of the column that names things
+_TABLE = 20  # of the column of names
 _SGR = {Tone.BAD: "31", Tone.WARN: "33", Tone.GOOD: "32", Tone.CALM: "36"}  # ECMA-48's plain colours
 _ASCII = str.maketrans({
     "\N{MULTIPLICATION X}": "x", "\N{CHECK MARK}": "+", "\N{BULLET}": "-", "\N{MINUS SIGN}": "-",
@@ -25,7 +26,7 @@ _ASCII = str.maketrans({
 
 @dataclass(frozen=True, slots=True)
 class TerminalStyle:
-    """What the terminal can show: colours, characters beyond ASCII, and how many columns it has."""
+    """The abilities of the terminal: colours, characters beyond ASCII, and its number of columns."""
 
     colours: bool = False
     unicode: bool = True
@@ -44,6 +45,7 @@ def screen(report: LeakReport, look: TerminalStyle) -> str:
         *_course(report, story, look),
         *_suspects(report, look),
         *_comparison(report, look),
+        *_cause(report, look),
         *_guards(report, look),
         *_steps(story, look),
     ]
@@ -152,7 +154,7 @@ def _columns(points: Sequence[chart.Point], width: int) -> list[float | None]:
 
 
 def _mark_lines(what: chart.Course, margin: int, width: int) -> Iterator[str]:
-    """Letters under the plot; what came after the last reading is in the list of steps only."""
+    """Letters under the plot; events after the last reading are in the list of steps only."""
     t0, t1 = what.points[0][0], what.points[-1][0]
     inside = [step for step in what.marks if t0 <= step.at <= t1][:9]
     if not inside:
@@ -207,6 +209,22 @@ def _comparison(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
         if measured is not None:
             yield from _row(f"  {name}", _measured(measured, unit), look)
     yield from _wrap(found.message, look, 2)
+    if found.outcome is not None:
+        yield from _outcome(found.outcome, look)
+
+
+def _cause(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
+    found = report.status.cause
+    if found is not None:
+        yield from _title(cause.TITLE, look)
+        for line in cause.lines(found, look.width - 2):
+            yield f"  {printable(line)}"
+
+
+def _outcome(found: OutcomeTable, look: TerminalStyle) -> Iterator[str]:
+    yield ""
+    for line in outcome.lines(found, look.width - 2):
+        yield f"  {printable(line)}"
 
 
 def _measured(measured: Measurement, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""The queue of a Deployment's leaking pods: who comes first, and when the next one's turn is.
+"""The queue of a Deployment's leaking pods: which pod comes first, and when the next one's turn is.
 
 Replicas leak together, so they run out together, and restarting them together only sets the clocks to the same time
 again. They are taken in the order in which they run out, and spread over the time that is left, so that they are out of
@@ -18,8 +18,8 @@ from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluat
 from leakwarden.core.model.policy import parse_time
 from leakwarden.core.records.action_counts import changes
 
-LEEWAY = 0.75  # of the time that is left is used; the rest is for what comes in between
-START_UP = 60.0  # s that a new pod takes to serve, beside the grace period of the old one
+LEEWAY = 0.75  # of the remaining time is used; the rest is a reserve for delays
+START_UP = 60.0  # s that a new pod takes to serve, in addition to the grace period of the old one
 # Farther apart than so many cooldowns they need not be: a pod that is Exhausting should not wait for nothing.
 WIDEST = 3.0
 
@@ -54,7 +54,7 @@ def spacing(deadlines: Sequence[float], begin: float, cooldown: float) -> float:
     The k-th action (from 1) is `k` spacings after `begin`.
     """
     widest = min((LEEWAY * (deadline - begin) / k for k, deadline in enumerate(deadlines, 1)), default=math.inf)
-    # Where no time is known nobody knows how long there is: then as soon as the cooldown allows.
+    # Where no time to exhaustion is known, the next action comes as soon as the cooldown allows.
     return cooldown if math.isinf(widest) else max(cooldown, min(widest, WIDEST * cooldown))
 
 

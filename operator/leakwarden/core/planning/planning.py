@@ -1,4 +1,4 @@
-"""Evaluations -> a plan: at most one action a workload and tick, each with every guard's answer."""
+"""Evaluations -> a plan: at most one action per workload and tick, each with every guard's answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Decision:
 
     @property
     def only_observing(self) -> bool:
-        """Whether nothing but the mode stands in the way: what would have been done."""
+        """Whether only the mode prevents the action: it would have been carried out."""
         return [skip.reason for skip in self.skips] == [SkipReason.OBSERVING]
 
     @property
@@ -45,7 +45,7 @@ class Decision:
 def _rungs(
     spec: PolicySpec, pod_uid: str, since: float, situation: Situation, workload: Workload
 ) -> list[tuple[Action, str]]:
-    """The ladder from the rung on that is next, each with what was passed over before it."""
+    """The ladder from the next rung on, each with the rungs that were passed over before it."""
     records = situation.records.get(workload.uid, ())
     actions = spec.remediation.actions
     if situation.call(workload.uid, pod_uid) is not None:
@@ -87,7 +87,7 @@ def _decide_pod(
     cut = next((d for d in considered if SkipReason.TOO_FEW_REPLICAS in d.reasons), None)
     if cut is None:
         return considered[-1]
-    # It cannot spare a pod and cannot be given another: whether the policy says so or not, a person must know.
+    # It cannot spare a pod and cannot be given another: a person is called even if the policy has no such rung.
     return consider(Action(type=ActionType.ESCALATE), f"{cut.candidate.action.type} is impossible: {_why(cut)}")
 
 
@@ -121,10 +121,11 @@ def plan(
     contained: Callable[[Policy], AbstractContextManager[None]] = lambda _: nullcontext(),
     together: bool = True,
 ) -> list[Decision]:
-    """What to do about every workload that has an Exhausting pod, the most urgent first.
+    """The decisions about every workload that has an Exhausting pod, the most urgent first.
 
-    Each decision is made in a world in which those before it are under way, so that together they exceed no budget. Each
-    is made within `contained`, so that a defect that one policy brings to light costs no other. Unless `together`, each is made as if it were the only one.
+    Each decision assumes that those before it are under way, so that together they exceed no budget. Each is made
+    within `contained`, so that a defect met at one policy costs no other. Unless `together`, each is made as if it were
+    the only one.
     """
     due: list[tuple[tuple[float, float, str], Policy, PolicySpec, WorkloadEvaluation]] = []
     for evaluation in evaluations:
@@ -137,7 +138,8 @@ def plan(
     situation = _knowing(situation, acting, [target for *_, target in due])
     decisions = []
     since = situation.now - situation.surroundings.limits.window
-    # Of namespaces the one that had fewer actions lately: else one that always has something urgent has every turn.
+    # Of namespaces the one with fewer recent actions comes first: else one that always has an urgent pod gets every
+    # turn.
     had = {each[1].namespace: situation.ledger.used_in(each[1].namespace, since) for each in due}
     for _, policy, spec, target in sorted(
         due, key=lambda each: (had[each[1].namespace], each[0], each[1].key, each[3].workload.key)
@@ -155,8 +157,8 @@ def plan(
 def _knowing(
     situation: Situation, acting: Sequence[WorkloadEvaluation], targets: Sequence[WorkloadEvaluation]
 ) -> Situation:
-    """The situation with what this tick's evaluations say: which Deployments run out of something under a policy that acts,
-    and where all of them live."""
+    """The situation with the facts of this tick's evaluations: the Deployments that run out of a resource under a
+    policy that acts, and the namespaces of all of them."""
     reported = {report.spec.workload.uid for report in situation.reports if report.status.exhausting_at}
     new = {target.workload.uid: situation.now for target in acting if target.workload.uid not in reported}
     places = {target.workload.uid: target.workload.namespace for target in targets}
@@ -183,7 +185,7 @@ def _as_if_begun(decision: Decision, situation: Situation) -> Situation:
 def ask_again(decision: Decision, snapshot: Snapshot, situation: Situation) -> Decision:
     """The guards' answers for the cluster as it is now: readings take seconds, in which pods fail and people edit.
 
-    The judgement stands; what may have changed is the Deployment, the readiness of its pods and whether they exist.
+    The judgement stands; the Deployment, the readiness of its pods and their existence may have changed.
     """
     candidate = decision.candidate
     workload = snapshot.workloads.get(candidate.target.workload.uid)

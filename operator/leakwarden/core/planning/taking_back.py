@@ -1,4 +1,5 @@
-"""Whether a replica that was added for a while may be taken back now: the same people are asked as before an action."""
+"""Whether a replica that was added for a while may be taken back now: the guards of consent are evaluated as before an
+action."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from leakwarden.core.model.judgement import Judgement
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.records.scale_in import Return
 
-# Consent and freshness. Not those that pace actions or count them: what is taken back was counted when it was added.
+# Consent and freshness. Not those that pace actions or count them: the replica was counted when it was added.
 ASKED: tuple[Guard, ...] = (
     consent.suspended,
     consent.observing,
@@ -25,14 +26,14 @@ ASKED: tuple[Guard, ...] = (
     freshness.quiet_after_start,
     freshness.rollout_in_progress,
 )
-# Asked for every pod, since the Deployment's controller chooses the one that goes.
+# Evaluated for every pod, since the Deployment's controller chooses the pod to remove.
 ASKED_FOR_EACH_POD: tuple[Guard, ...] = (consent.silenced,)
 
 
 def objection(each: Return, policy: Policy, target: WorkloadEvaluation | None, situation: Situation) -> str:
     """Why the replica is not taken back yet, in one line; empty where it may be.
 
-    `target` is what this tick's evaluation of the policy says of the Deployment; None where it does not select it.
+    `target` is this tick's evaluation of the Deployment under the policy; None where the policy does not select it.
     """
     if policy.spec is None:
         return "the policy cannot be understood at present"

@@ -1,8 +1,8 @@
 """Users' PromQL, confined to one namespace.
 
-A query is parsed, never concatenated: every selector gets our matcher, the result is written out from the
-parsed tree (what is sent is what was understood), parsed once more and checked. Whatever cannot be
-confined, or cannot be the reading of a pod, is refused with one line. What is too large to be parsed is refused before.
+A query is parsed, never concatenated: every selector gets our matcher, the result is written out from the parsed tree
+(so exactly the parsed query is sent), parsed once more and checked. A query that cannot be confined, or cannot be the
+reading of a pod, is refused with one line. A query that is too large to be parsed is refused before.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from leakwarden.core.promql.objections import why_it_never_objects
 from leakwarden.core.promql.text import MAX_NESTING, PromQLError, one_line
 from leakwarden.core.promql.trees import kind_of, parse, parse_plain, shown
 
-# Writing a tree out takes time quadratic in its depth: 0.5 s at 500 levels, minutes at 2,000. One more than what is counted
-# before it is parsed, which is the leaf.
+# Writing a tree out takes time quadratic in its depth: 0.5 s at 500 levels, minutes at 2,000. One more than the levels
+# counted before parsing: the leaf.
 MAX_DEPTH = MAX_NESTING + 1
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 # Pairs, not a dict: the parser's enums cannot be hashed.
@@ -46,15 +46,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Confined:
-    """`query` is what may be sent. `never_objects` says why a veto could never object, in one line, or is empty; for
-    questions about pods it is always empty."""
+    """`query` is the text that may be sent. `never_objects` is why a veto could never object, in one line, or empty;
+    for queries about pods it is always empty."""
 
     query: str
     never_objects: str = ""
 
 
 def ask(question: Question) -> Confined:
-    """The question confined. Raises PromQLError, and nothing else."""
+    """The confined query. Raises PromQLError, and nothing else."""
     confined = confine(
         question.query,
         question.namespace,
@@ -73,8 +73,8 @@ def confine(
     """`query` with `namespace="..."` in every selector; a matcher of its own on that label must hold too.
 
     Raises PromQLError, and nothing else, for what is too large, does not parse, does not yield a vector, reads no
-    series, looks at a fixed or a future time, writes the labels that say whose reading it is, or
-    plainly has no pod label. Without `of_pods` the result may be about anything, and needs no pod label.
+    series, looks at a fixed or a future time, writes the labels that identify the pod, or clearly has no pod label.
+    Without `of_pods` the result may be about anything, and needs no pod label.
     """
     try:
         return _confine(query, namespace, namespace_label, pod_label, of_pods)
@@ -86,7 +86,7 @@ def confine(
 
 
 def narrowed(query: str, matchers: Mapping[str, str]) -> str:
-    """A query that was confined or is ours, with these labels asked for by every selector as well.
+    """A query that was confined or is ours, with matchers of these labels added to every selector.
 
     Raises PromQLError for what does not parse, or a label that PromQL does not have.
     """

@@ -1,7 +1,7 @@
-"""Whose reading a result is: the labels that say so must come from what was scraped, and must still be there.
+"""The identity of a result's pod: its labels must come from the scrape, and must still be there.
 
-A query that renames pods would have another one evicted. One that loses the label `pod` can never be the reading of a pod,
-so that its signal would be Unknown for good; it is refused with what to write instead.
+A query that renames pods would have another one evicted. One that loses the label `pod` can never be the reading of a
+pod, so that its signal would be Unknown for good; it is refused with a query to write instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether a veto could ever object, once it is confined: a question whose answer is always empty or zero protects nobody.
+"""Whether a confined veto could ever object: a query whose answer is always empty or zero protects nothing.
 
 Each node of the tree is one of three: its result is always empty, it is empty or holds only zeros, or it may hold
-anything. What cannot be told is the last, so that nothing is said of a veto that may work.
+anything. An undecided node counts as the last, so that there is no complaint about a veto that may work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEEPS_ZERO = frozenset(
      "avg_over_time", "min_over_time", "max_over_time", "last_over_time", "rate", "irate", "increase", "delta", "idelta"}
 )  # fmt: skip
 _COUNTS = frozenset({"count", "group", "count_values"})
-# Series about the cluster and its nodes: the namespace they carry is that of the exporter, not of what they are about.
+# Series about the cluster and its nodes: their namespace label is that of the exporter, not of their subject.
 _OF_THE_CLUSTER = ("kube_node_", "kube_persistentvolume_", "kube_namespace_", "node_", "etcd_", "machine_")
 
 
@@ -87,7 +87,7 @@ def _binary(node: parser.BinaryExpr, ours: tuple[str, str], reasons: list[str]) 
         return left
     filters = op in COMPARISONS and not (node.modifier is not None and node.modifier.return_bool)
     if filters:
-        # What passes keeps its own value; one that equals zero is zero.
+        # A series that passes keeps its own value; one that equals zero is zero.
         kept = left if kind_of(node.lhs) == "vector" else right
         return (
             _Holds.ZEROS if kept is _Holds.ZEROS or (op == "==" and _Holds.ZEROS in (left, right)) else _Holds.ANYTHING

@@ -1,4 +1,4 @@
-"""What can be seen of a query without parsing it: its length, operators, brackets and matchers, counted in linear time.
+"""The size of a query without parsing it: its length, operators, brackets and matchers, counted in linear time.
 
 The parser's time and memory grow with the square of a tree's depth, and each regular expression of a matcher is
 compiled: `a+a+...` of 256 terms took 530 MiB, sixty matchers `=~"\\w{99}"` 690 MiB (promql-parser 0.12). Both fit into the
@@ -91,7 +91,7 @@ def _refuse_large(operators: int, brackets: int, deepest: int, matchers: int, re
 
 
 def _quoted(raw: str) -> str:
-    # As Go reads a raw string: carriage returns are left out, everything else stands for itself.
+    # As Go reads a raw string: carriage returns are left out, every other character stays as it is.
     escaped = raw.replace("\r", "").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

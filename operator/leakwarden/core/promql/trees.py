@@ -1,4 +1,4 @@
-"""Parsed queries: parsing without surprises, and what a node yields."""
+"""Parsed queries: safe parsing, and the type of a node's result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse(query: str) -> parser.Expr:
 
 
 def parse_plain(query: str) -> parser.Expr:
-    """The tree of what `plain` returned, or of what we wrote ourselves. Raises PromQLError."""
+    """The tree of a text from `plain`, or of our own query. Raises PromQLError."""
     try:
         return parser.parse(query)
     except ValueError as error:
@@ -34,7 +34,7 @@ def parse_plain(query: str) -> parser.Expr:
 
 
 def kind_of(node: parser.Expr) -> str:
-    """`vector`, `scalar`, `range` or `string`: what the node yields."""
+    """The type of the node's result: `vector`, `scalar`, `range` or `string`."""
     if isinstance(node, parser.ParenExpr | parser.UnaryExpr):
         return kind_of(node.expr)
     if isinstance(node, parser.Call):

@@ -1,1 +1,1 @@
-"""What was done before: actions, their counts, the circuit and the escalation they lead to."""
+"""Earlier actions, their counts, and the circuit and the escalation that follow from them."""

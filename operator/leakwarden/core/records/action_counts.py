@@ -1,4 +1,4 @@
-"""Every action there was, by time: what budgets, concurrency and the storm breaker are counted from.
+"""All earlier actions, by time: budgets, concurrency and the storm breaker are counted from them.
 
 Built from what the cluster holds (LeakReports and the records of policies), never from memory: a restart of the
 operator, or another replica taking over, changes no count.
@@ -22,14 +22,14 @@ class CountedAction:
     """An action that changed something, or may have."""
 
     namespace: str  # empty where it is not known
-    workload: str  # the Deployment's name: one that is made again under it has not got a new budget
+    workload: str  # the Deployment's name: creating it again under this name does not give a new budget
     workload_uid: str
     at: float  # epoch s; when it was decided, so that a crash never makes it younger
     in_flight: bool
 
 
 def changes(record: ActionStatus) -> bool:
-    """Whether the action changed something, or may have: nobody knows what a failed one did."""
+    """Whether the action changed something, or may have: the effect of a failed one is not known."""
     return record.phase is not ActionPhase.BLOCKED and record.type != ActionType.ESCALATE
 
 
@@ -41,7 +41,7 @@ def is_under_way(record: ActionStatus) -> bool:
 class Ledger:
     """All actions. Reports and records must have been put in their place (core/records/place.py) before.
 
-    `records` by workload UID; `namespaces` says where a workload lives whose record stands in no report.
+    `records` by workload UID; `namespaces` has the namespace of a workload whose record is in no report.
     """
 
     def __init__(
@@ -50,12 +50,13 @@ class Ledger:
         records: Mapping[str, Sequence[ActionStatus]],
         namespaces: Mapping[str, str],
     ) -> None:
-        # An identifier is unique within its namespace only: nobody can make another's action be forgotten.
+        # An identifier is unique within its namespace only: so no namespace can hide another's action.
         entries: dict[tuple[str, str], CountedAction] = {}
         for report in reports:
             for index, record in enumerate(report.status.actions):
                 if changes(record):
-                    # Only the newest action of an open episode can be under way, whatever a report says of others.
+                    # Only the newest action of an open episode can be under way, even if a report claims that others
+                    # are.
                     going_on = index == 0 and not report.ended and is_under_way(record)
                     entries[report.namespace, record.id] = _entry(record, report.namespace, going_on)
         seen = {identifier for _, identifier in entries}
@@ -88,14 +89,14 @@ class Ledger:
         )
 
     def used_anywhere(self, since: float, of_one: int) -> int:
-        """Actions in the cluster decided at or after `since`, epoch s. No namespace counts for more than `of_one`, which
-        is what one may have: whatever its reports say, the others keep their share."""
+        """Actions in the cluster decided at or after `since`, epoch s. No namespace counts for more than `of_one`, its
+        allowed number: even with false reports in one, the others keep their share."""
         by_namespace = Counter(entry.namespace for entry in self._entries if entry.at >= since)
         return sum(min(count, of_one) for count in by_namespace.values())
 
     def others_in_flight(self, workload_uid: str, since: float) -> int:
-        """How many other workloads have an action under way that was decided at or after `since`, epoch s: one that takes
-        longer holds up nobody but its own workload."""
+        """How many other workloads have an action under way that was decided at or after `since`, epoch s: one that
+        takes longer holds up only its own workload."""
         return len(
             {e.workload_uid for e in self._entries if e.in_flight and e.at >= since and e.workload_uid != workload_uid}
         )
@@ -107,8 +108,8 @@ def _entry(record: ActionStatus, namespace: str, in_flight: bool) -> CountedActi
 
 
 def last_burst(times: Sequence[tuple[float, str]], count: int, window: float, of_one: int) -> float | None:
-    """The newest moment at which `count` of the ascending `times` lay within `window` seconds; None if never. Each has the
-    namespace that it is of, of which no more than `of_one` count: what one does is not what all do."""
+    """The newest moment at which `count` of the ascending `times` lay within `window` seconds; None if never. Each has
+    its namespace, of which no more than `of_one` count: one namespace alone must not look like all."""
     newest: float | None = None
     within: Counter[str] = Counter()
     counted = first = 0

@@ -1,4 +1,4 @@
-"""Action records as guards and people read them: those of all reports, and those of before there were reports."""
+"""Action records as guards and people read them: those of all reports, and those older than LeakReports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def newest_first(records: Iterable[ActionStatus]) -> list[ActionStatus]:
 
 
 def legacy_records(policy: Policy, reports: Sequence[LeakReport]) -> list[ActionStatus]:
-    """What an operator without LeakReports left in the policy's status: records that no report holds.
+    """Records of an operator without LeakReports in the policy's status: those that no report holds.
 
     A record that names its report is a view of it; if that was deleted, so was the record.
     """
@@ -60,7 +60,7 @@ def settle_legacy(records: Sequence[ActionStatus], snapshot: Snapshot, now: floa
 def by_workload(
     reports: Iterable[LeakReport], legacy: Iterable[Sequence[ActionStatus]] = ()
 ) -> dict[str, list[ActionStatus]]:
-    """All records by the workload's UID, newest first: what cooldowns, budgets and circuits are computed from."""
+    """All records by the workload's UID, newest first: cooldowns, budgets and circuits are computed from them."""
     grouped: dict[str, list[ActionStatus]] = {}
     for records in (*(report.status.actions for report in reports), *legacy):
         for record in records:

@@ -4,8 +4,8 @@
                                           ^                                  |
                                           +---------- it did not ------------+
 
-A failure is an action found Ineffective or Inconclusive. RecoveredAnyway says nothing about the action and is passed
-over, as is what was never carried out.
+A failure is an action found Ineffective or Inconclusive. RecoveredAnyway proves nothing about the action and is passed
+over, as are actions that were never carried out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which rung of `spec.remediation.actions` is next for a pod, from what was done before.
+"""Which rung of `spec.remediation.actions` is next for a pod, from the earlier actions.
 
 An action that did not help, could not be seen to help, or was not seen to help within its timeout is spent, for its
-Deployment and until an action helps again. When all are spent the ladder begins anew: the circuit breaker bounds that.
+Deployment and until an action helps again. When all are spent the ladder begins again: the circuit breaker bounds that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.model.policy import parse_time
 
-REMEMBERED = 86_400.0  # s; an action that failed longer ago failed another image, or under another load
+REMEMBERED = 86_400.0  # s; an action that failed longer ago concerned another image, or another load
 DEFAULT_TIMEOUT = 600.0  # s; for an action that the policy does not have any more
 
 _FAILED = frozenset({"Ineffective", "Inconclusive"})
@@ -70,7 +70,7 @@ def spent(
 
 
 def may_be_out(action: Action, pod_uid: str, records: Sequence[ActionStatus], replicas: int) -> bool:
-    """Whether a replica may have been added for the pod already, by an action of which nobody knows how it ended.
+    """Whether a replica may have been added for the pod already, by an action with an unknown outcome.
 
     It is never verified, so no circuit would end a ladder that begins again and again with one more. Where the Deployment
     has the `replicas` that it had before, none was added.

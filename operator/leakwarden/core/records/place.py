@@ -1,13 +1,14 @@
-"""Which LeakReports and action records count, and for what: nobody can record anything about what is not theirs.
+"""Which LeakReports and action records count, and for what: a record counts only for objects of its own namespace.
 
-A LeakReport can be written by whoever may write in its namespace. Cooldowns, budgets, circuits and what is taken back
-are computed from these records, so a report counts only where everything that it names lives in its own namespace:
+Every account with the right to write in a namespace can write LeakReports there. Cooldowns, budgets, circuits and
+scale-ins are computed from these records, so a report counts only where all objects that it names are in its own
+namespace:
 
     its policy, its Deployment and its pod, as far as they exist;
     and each of its action records only where it is about the report's own Deployment.
 
-What does not exist (any more) can neither be acted on nor be another namespace's, so it counts: the action budget of a
-Deployment that was deleted must not be refilled by that.
+An object that does not exist (any more) can neither be acted on nor belong to another namespace, so it counts: the
+action budget of a Deployment that was deleted must not be refilled by that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from leakwarden.core.model.workload import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """In which namespace each policy, Deployment and pod lives, by UID."""
+    """The namespace of each policy, Deployment and pod, by UID."""
 
     policies: Mapping[str, str]
     workloads: Mapping[str, str]
@@ -38,7 +39,7 @@ class Places:
         )
 
     def foreign(self, report: LeakReport) -> str:
-        """What the report names that lives in another namespace, in words; empty where nothing does."""
+        """The objects of other namespaces that the report names, in words; empty where there are none."""
         named = (
             ("policy", self.policies.get(report.spec.policy.uid)),
             ("Deployment", self.workloads.get(report.spec.workload.uid)),

@@ -8,7 +8,7 @@ from leakwarden.core.model.policy import format_time
 
 
 def finish(record: ActionStatus, phase: ActionPhase, message: str, now: float) -> ActionStatus:
-    """The record with its outcome. That a person was called needs no proof that it helped."""
+    """The record with its outcome. A call for a person needs no proof that it helped."""
     to_verify = phase is ActionPhase.DONE and record.type != ActionType.ESCALATE
     return record.model_copy(
         update={
@@ -21,7 +21,7 @@ def finish(record: ActionStatus, phase: ActionPhase, message: str, now: float) -
 
 
 def given_up(record: ActionStatus, successor: ActionStatus) -> ActionStatus:
-    """The record where the next action is begun on its pod.
+    """The record after the next action has begun on its pod.
 
     Only the newest action of an episode is verified. One whose timeout is over ends here, therefore: else it would be
     under way for ever, and hold back all other Deployments.
@@ -41,8 +41,9 @@ def given_up(record: ActionStatus, successor: ActionStatus) -> ActionStatus:
 def recover(record: ActionStatus, pod_exists: bool, now: float) -> ActionStatus:
     """A Pending record found at start: the operator stopped between intent and outcome.
 
-    A pod that is gone was evicted, by us or by someone else; either way it need not be done again. Whatever
-    else it was is not repeated: nobody knows whether it was carried out, and the cooldown counts from the intent.
+    A pod that is gone was evicted, by us or by another client; in both cases the eviction need not be repeated. No
+    other action is repeated either: it is not known whether it was carried out, and the cooldown counts from the
+    intent.
     """
     if record.type == "EvictPod" and not pod_exists:
         return finish(record, ActionPhase.DONE, "the pod is gone; seen after the operator restarted", now)

@@ -1,4 +1,4 @@
-"""Which replicas that were added for a while are due to be taken back, and whether they are still ours to take."""
+"""Which replicas that were added for a while are due for removal, and whether they are still ours to remove."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ ADDED = 1  # replicas that one ScaleOut adds
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """One scale-out that is over. `replicas` is what to set, None where nothing is to be set; `message` says why."""
+    """One scale-out that is over. `replicas` is the number to set, None where none is to be set; `message` is the
+    reason."""
 
     report: LeakReport
     record: ActionStatus
@@ -29,7 +30,8 @@ class Return:
 def is_out(record: ActionStatus) -> bool:
     """Whether the record holds a replica that was, or may have been, added and was not taken back yet.
 
-    Interrupted: the operator died, or the answer was lost, and nobody knows whether it was added; the replicas show it.
+    Interrupted: the operator died, or the answer was lost, and it is not known whether it was added; the replicas show
+    it.
     """
     return (
         record.type == ActionType.SCALE_OUT
@@ -40,10 +42,11 @@ def is_out(record: ActionStatus) -> bool:
 
 
 def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot: Snapshot, now: float) -> list[Return]:
-    """At most one for each Deployment: the newest scale-out goes first, since it stands on those before it.
+    """At most one for each Deployment: the newest scale-out goes first, since its number of replicas builds on those
+    before it.
 
-    `policies` by UID. Reports must have been put in their place (core/records/place.py) before. What would change
-    replicas is still subject to the policy and its guards (core/planning/taking_back.py).
+    `policies` by UID. Reports must have been put in their place (core/records/place.py) before. A change of replicas is
+    still subject to the policy and its guards (core/planning/taking_back.py).
     """
     newest: dict[str, tuple[LeakReport, ActionStatus]] = {}
     for report in reports:
@@ -88,7 +91,7 @@ def returned(record: ActionStatus, message: str, now: float) -> ActionStatus:
 
 
 def not_returned(record: ActionStatus, why: str) -> ActionStatus:
-    """The record while its replica is due and could not be taken back; replaces what was said of an earlier try."""
+    """The record while its replica is due and could not be removed; replaces the message of an earlier attempt."""
     return record.model_copy(update={"message": _said(record, f"{_NOT_YET}{why}")})
 
 

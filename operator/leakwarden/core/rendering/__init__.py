@@ -1,1 +1,1 @@
-"""What people read: conditions, Events and status, derived from one evaluation."""
+"""The output for people: conditions, Events and status, derived from one evaluation."""

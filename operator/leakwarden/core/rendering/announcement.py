@@ -1,4 +1,4 @@
-"""What is told as a Kubernetes Event: a value, so that the core decides what is said and an adapter only posts it."""
+"""The content of a Kubernetes Event: a value, so that the core decides the content and an adapter only posts it."""
 
 from __future__ import annotations
 

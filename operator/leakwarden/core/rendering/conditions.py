@@ -1,4 +1,4 @@
-"""Evaluation -> the conditions of a policy: what holds, by which reason, in one line for people."""
+"""Evaluation -> the conditions of a policy: status, reason and one line for people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Records:
     missing_rights: Sequence[str] = ()
     calls: Mapping[str, ActionStatus] = field(default_factory=dict)
     silences_read: bool = False
-    # What a defect of ours kept from being done for the policy in this tick, and since when, in words; or empty.
+    # The step that a defect of ours prevented for the policy in this tick, and since when, in words; or empty.
     defect: str = ""
 
 
@@ -54,7 +54,7 @@ def ready(
     missing_rights: Sequence[str] = (),
     unread: Truth | None = None,
 ) -> Truth:
-    """`unread`: what `silences_unread` says."""
+    """`unread`: the result of `silences_unread`."""
     policy = evaluation.policy
     if policy.over_limit:
         return ("False", ConditionReason.LIMIT_EXCEEDED, policy.error)
@@ -106,7 +106,7 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
     blind = [w for w in evaluation.workloads if w.pods and all(_is_blind(pod) for pod in w.pods)]
     if (empty and not measured) or (blind and len(blind) == len(evaluation.workloads)):
         if all(_is_new(pod, max_age, now) for target in evaluation.workloads for pod in target.pods):
-            # The first scrape is still to come: nothing is wrong yet, and a Warning would greet every new Deployment.
+            # The first scrape is still to come: nothing is wrong yet, and every new Deployment would get a Warning.
             return ("Unknown", ConditionReason.NO_DATA, f"{evaluation.source} has no readings yet; all pods are new")
         return ("False", ConditionReason.NO_DATA, f"{evaluation.source} has no fresh readings for the targets")
     if empty or blind:
@@ -117,7 +117,7 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
 
 
 def rightly_silent(evaluation: PolicyEvaluation, signal: Signal) -> bool:
-    """An alert that is not firing is good news and no missing reading, and without requests there is no error ratio."""
+    """An alert that is not firing does not count as a missing reading, and without requests there is no error ratio."""
     answer = evaluation.answers.get(signal.name)
     if not isinstance(answer, NoData):
         return False
@@ -191,7 +191,7 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
 
 
 def silences_unread(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
-    """Whether silences are to be respected that nobody can read: the policy waits for somebody to configure where."""
+    """Whether the policy must respect silences that cannot be read: it waits until an Alertmanager is configured."""
     spec = evaluation.policy.spec
     if spec is None or not spec.respect_silences or records.silences_read:
         return None
@@ -203,7 +203,7 @@ def silences_unread(evaluation: PolicyEvaluation, records: Records) -> Truth | N
 
 
 def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) -> Truth | None:
-    """Whether a target's circuit is open: people have to look, since acting did not help."""
+    """Whether a target's circuit is open: people have to look into it, since actions did not help."""
     spec = evaluation.policy.spec
     if spec is None:
         return None
@@ -233,7 +233,7 @@ def escalated(evaluation: PolicyEvaluation, records: Records) -> Truth | None:
 
 
 def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Records, now: float) -> list[Condition]:
-    """All of a policy's conditions; `previous` tells since when each has its status. `now` in epoch s."""
+    """All of a policy's conditions; `previous` holds the time since when each has its status. `now` in epoch s."""
     unread = silences_unread(evaluation, records)
     truths: dict[ConditionType, Truth] = {
         ConditionType.READY: ready(evaluation, records.trouble, records.missing_rights, unread),
@@ -253,8 +253,8 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
 
 
 def with_defect(previous: PolicyStatus, why: str, generation: int, now: float) -> list[Condition]:
-    """The conditions of a policy of which a defect of ours keeps anything newer from being said: the others stand, as what
-    was seen before. `why` says since when, in one line."""
+    """The conditions of a policy that a defect of ours keeps from being judged: the others stand, as the last result.
+    `why` states since when, in one line."""
     kept = [condition for condition in previous.conditions if condition.type not in _OF_A_DEFECT]
     truths: dict[ConditionType, Truth] = {
         ConditionType.READY: ("False", ConditionReason.DEFECT, why),

@@ -1,4 +1,4 @@
-"""The difference of two statuses -> Events. Nothing is announced that did not change."""
+"""The difference of two statuses -> Events. Only changes are announced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUIET_SKIPS = {
     SkipReason.COOLDOWN_ACTIVE, SkipReason.ACTION_PENDING, SkipReason.ROLLOUT_IN_PROGRESS, SkipReason.EVIDENCE_PENDING,
 }  # fmt: skip
 
-# What stands in the way while somebody only looks what Leakwarden would do.
+# The obstacles in a policy that only observes what Leakwarden would do.
 _TRYING_OUT = {SkipReason.OBSERVING, SkipReason.NOT_PERMITTED}
 
 _CONDITION_EVENTS = {
@@ -82,14 +82,14 @@ def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> li
             continue
         reason, warning = event
         if not warning and was != "False":
-            continue  # that all is well is news only where it was not
+            continue  # the recovered state is announced only after a bad one
         note = f"{condition.reason}: {condition.message}"
         told += _both(policy, None, reason, action="Evaluate", note=note, warning=warning)
     return told
 
 
 def _suspected(suspects: Mapping[str, str], pod: str) -> str:
-    """The line of code that the pod's profiles point at, for the end of a sentence."""
+    """The line of code that the pod's profiles point to, for the end of a sentence."""
     return f"; suspect: {suspects[pod]}" if pod in suspects else ""
 
 
@@ -107,7 +107,7 @@ def _verdicts(
     worst = after.unhealthy[0] if after.unhealthy else None
     if event := _VERDICT_EVENTS.get(now):
         if SEVERITY[now] < SEVERITY[was]:
-            return []  # on its way down; said again only when it is Healthy
+            return []  # on its way down; announced again only when it is Healthy
         note = f"{worst.name}: {worst.signal}: {worst.message}" if worst else f"{workload.name} is {now}"
         note += _suspected(suspects, worst.name if worst else "")
         return _both(policy, workload, event[0], action="Judge", note=note, warning=event[1])
@@ -148,7 +148,7 @@ _DONE_EVENTS = {
     "EvictPod": ("PodEvicted", False),
     "RolloutRestart": ("RolloutRestarted", False),
     "ScaleOut": ("ScaledOut", False),
-    "Escalate": ("Escalated", True),  # a person has to come: the only call there is
+    "Escalate": ("Escalated", True),  # a person has to come: this is the only call
 }
 
 
@@ -233,8 +233,8 @@ def announcements(
     workloads: Mapping[str, Workload],
     suspects: Mapping[str, str],
 ) -> Sequence[Announcement]:
-    """What changed between the two statuses. `workloads` by UID, for actions on targets that are selected no more;
-    `suspects`: what was captured from a pod, in one line, by the pod's name."""
+    """The Events for the changes between the two statuses. `workloads` by UID, for actions on targets that are selected
+    no more; `suspects`: the captured suspects of a pod, in one line, by the pod's name."""
     policy = evaluation.policy
     told = _conditions(policy, before, after) + _circuit(policy, before, after)
     by_name = {target.workload.name: target.workload for target in evaluation.workloads}
@@ -254,7 +254,8 @@ def announcements(
 def report_announcements(
     before: LeakReport, after: LeakReport, policy: Policy | None, workload: Workload | None
 ) -> Sequence[Announcement]:
-    """What a report says that no status of a policy does: what was captured, and how an episode without an action ended."""
+    """The Events that only a report gives, and no policy's status: captures, and the end of an episode without an
+    action."""
     if policy is None:
         return []
     pod, evidence = after.spec.pod.name, after.status.evidence

@@ -1,4 +1,4 @@
-"""The catalogue of built-in signals: a row a signal, with where it is read, its unit, its limit and its role.
+"""The catalogue of built-in signals: one row per signal, with its metrics, its unit, its limit and its role.
 
 Queries are templates that a source fills in, once for all pods (`render`):
 
@@ -6,10 +6,10 @@ Queries are templates that a source fills in, once for all pods (`render`):
     <<maxage>>     how old a limit may be            <<owner>>    the labels that name a pod: namespace, pod
     <<container>>  the label that names a container
 
-A gauge is read as its floor, the minimum a bucket: garbage, bursts and work in flight live above the
-floor, a leak lifts it. The same thing has other names with other exporters; all names stand in one query,
-and the first that a container exports counts (`or on` leaves out what the left side already has for the container): a
-sidecar with its own collector must not hide the application's readings under another name.
+A gauge is read as its floor, the minimum per bucket: garbage, bursts and work in flight lie above the floor, a leak
+lifts it. Exporters have different names for one quantity; all names stand in one query, and the first that a container
+exports counts (`or on` leaves out what the left side already has for the container): a sidecar with its own collector
+must not hide the application's readings under another name.
 
 Symptoms are rates over requests and not floors; they have neither a leak's growth nor, for a latency, a limit.
 """
@@ -29,10 +29,10 @@ UNLIMITED = 2.0**50
 
 
 class LimitKind(StrEnum):
-    METRIC = "Metric"  # another series says it
+    METRIC = "Metric"  # another series has it
     CONTAINER_MEMORY = "ContainerMemory"  # resources.limits.memory in the pod template
     SHARE = "Share"  # the value is a share of a whole, which is 1
-    NONE = "None"  # there is none; an absolute threshold is taken for it
+    NONE = "None"  # there is none; an absolute threshold is used instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Alias:
     # Read by the kubelet from outside, for every container by name: left out where an alias before it has readings of the
     # pod that do not say which container they are of.
     of_kubelet: bool = False
-    # The series that says over how many processes of the container the value is summed, while the limit is that of one.
-    # With more than one the limit is not known.
+    # The series with the number of processes of the container that the value is summed over, while the limit is that of
+    # one. With more than one the limit is not known.
     processes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Families:
-    """What the kubelet's /metrics/cadvisor calls it."""
+    """The metric's name in the kubelet's /metrics/cadvisor."""
 
     value: str
     limit: str | None = None
@@ -68,20 +68,20 @@ class Row:
     limit_kind: LimitKind
     aliases: tuple[Alias, ...]
     kubelet: Families | None
-    fix: str  # one line: what is not there and what to do, where a workload has no such readings
+    fix: str  # one line for a workload without such readings: what is missing and how to add it
     limit_fix: str = ""  # one line: the same where it has readings but no limit
-    # Zero is no reading: a living process has descriptors, goroutines and memory, and some kubelets export a
-    # constant 0 for what they do not measure.
+    # Zero does not count as a reading: a running process has descriptors, goroutines and memory, and some kubelets
+    # export a constant 0 for what they do not measure.
     never_zero: bool = True
     query: str = ""  # the template of a value that is computed, instead of aliases
-    # Labels by which a container has several of it, such as its pools. What differs by other labels is one thing, of which
-    # the highest value counts.
+    # Labels that distinguish several of it in one container, such as its pools. Series that differ in other labels are
+    # one thing, of which the highest value counts.
     apart: tuple[str, ...] = ()
     # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
     memory: bool = False
-    # What a profile may take as known to grow where this signal does (core/profile); empty: nothing.
+    # The quantity that is known to grow where this signal grows, for reading profiles (core/profile); empty: none.
     grown: frozenset[str] = frozenset()
-    # What recordings call it, besides its type and the names of its exporters.
+    # Its names in recordings, in addition to its type and the names of its exporters.
     also_called: tuple[str, ...] = ()
 
     @property
@@ -102,23 +102,24 @@ class Row:
 
     @property
     def limit(self) -> str | None:
-        """The query for the limits, as a template; None where no series says it."""
+        """The query for the limits, as a template; None where no series has it."""
         terms = [_limit(each) for each in self.aliases if each.limit is not None]
         if not terms:
             return None
         found = _first_of("last_over_time", "<<maxage>>", terms)
-        # Where the series of one thing do not agree none of them is its limit: which value belongs to which is not known.
+        # Where the series of one thing do not agree none of them is its limit: it is not known which limit belongs to
+        # which value.
         return f"{self._of_each('max', found)} == {self._of_each('min', found)}"
 
     def _of_each(self, aggregation: str, query: str) -> str:
-        """One series for each container, or for each of its pools, whatever else it exports: a pod with thousands of series
-        under one name must not make the answer for all pods too large."""
+        """One series for each container, or for each of its pools, in every case: a pod with thousands of series under
+        one name must not make the answer for all pods too large."""
         kept = "".join(f", {label}" for label in self.apart)
         return f"{aggregation} by (<<owner>>, <<container>>{kept}) ({query})"
 
     def believed(self, limit: float | None, highest: float) -> float | None:
-        """The limit, or None where a reading above it shows that it is the limit of something else: the descriptors of all
-        processes of a container stand beside the limit of its first one."""
+        """The limit, or None where a reading above it shows that it is the limit of something else: for example, the
+        descriptors of all processes of a container come with the limit of its first one."""
         summed = any(alias.processes is not None for alias in self.aliases)
         return None if summed and limit is not None and highest > limit else limit
 
@@ -165,7 +166,7 @@ _OR_OF_CONTAINER = " or on (<<owner>>, <<container>>) "
 _RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
 
 # What servers call their requests by status code, and the label that holds the code. Some write `5xx` for all of them.
-_BY_STATUS = (
+BY_STATUS = (
     ("http_requests_total", "code"),  # client_golang's promhttp
     ("http_requests_total", "status"),
     ("http_requests_total", "status_code"),
@@ -175,7 +176,7 @@ _BY_STATUS = (
     ("http_server_request_duration_seconds_count", "http_response_status_code"),  # OpenTelemetry
     ("http_server_requests_seconds_count", "status"),  # Micrometer
 )
-_HISTOGRAMS = (
+HISTOGRAMS = (
     "http_request_duration_seconds_bucket",
     "http_server_request_duration_seconds_bucket",  # OpenTelemetry
     "http_server_requests_seconds_bucket",  # Micrometer, where percentiles-histogram is on
@@ -183,7 +184,8 @@ _HISTOGRAMS = (
 
 
 def _share_of_errors(counter: str, label: str) -> str:
-    """Only of requests that carry the label: a service that does not tell its failures has no error ratio of 0.
+    """Only of requests that carry the label: a service that does not export its failures does not count as having an
+    error ratio of 0.
 
     Where no request has failed since the start there is no series of failures: that is a 0, seen by its traffic.
     """
@@ -355,7 +357,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
             unit=OF_REQUESTS,
             limit_kind=LimitKind.SHARE,
             aliases=(),
-            query=_OR.join(_share_of_errors(*each) for each in _BY_STATUS),
+            query=_OR.join(_share_of_errors(*each) for each in BY_STATUS),
             kubelet=None,
             never_zero=False,
             fix="no status codes: count requests in http_requests_total with the label code"
@@ -370,7 +372,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
             unit="seconds",
             limit_kind=LimitKind.NONE,
             aliases=(),
-            query=_OR.join(_p99(each) for each in _HISTOGRAMS),
+            query=_OR.join(_p99(each) for each in HISTOGRAMS),
             kubelet=None,
             fix="no latency histogram: observe http_request_duration_seconds (promhttp.InstrumentHandlerDuration) with"
             " buckets beyond the threshold",
@@ -384,7 +386,7 @@ _MEMORY = frozenset(str(kind).lower() for kind, row in CATALOGUE.items() if row.
 
 def is_memory(signal: str) -> bool:
     """Whether a signal is memory, by its type: case, hyphens and underscores of its name do not count. A policy's own
-    PromQL says nothing of what it measures, and its key holds the names of others."""
+    PromQL does not show what it measures, and its key contains other names."""
     return signal.lower().replace("-", "").replace("_", "") in _MEMORY
 
 
@@ -402,9 +404,9 @@ REQUEST_COUNTERS = (
     "grpc_server_handled_total",
 )
 
-# What helps to judge the signals, as templates: when the process began (epoch s), which tells incarnations apart,
-# how many GC cycles it has completed, which tells a leak from a heap that has not been collected yet, and requests per
-# second, which explain growth that follows the load.
+# Series that help to judge the signals, as templates. The start of the process (epoch s) separates incarnations. The
+# number of completed GC cycles separates a leak from a heap that has not been collected yet. Requests per second
+# explain growth that follows the load.
 CONTEXT: Mapping[str, str] = {
     "start": "max by (<<owner>>, <<container>>) (last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>]))",
     "gc": "max by (<<owner>>, <<container>>) (last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>]))",
@@ -414,7 +416,7 @@ CONTEXT: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What an endpoint calls the labels that say whose reading it is."""
+    """An endpoint's names of the labels that identify the pod of a reading."""
 
     namespace: str = "namespace"
     pod: str = "pod"
@@ -441,5 +443,5 @@ def _duration(seconds: float) -> str:
 
 
 def real_limit(value: float) -> float | None:
-    """The limit, or None where the number says that there is none: not positive, not finite, absurdly high."""
+    """The limit, or None where the number means that there is none: not positive, not finite, absurdly high."""
     return value if 0 < value < UNLIMITED else None

@@ -1,7 +1,7 @@
-"""What a policy asks of one signal, and how its threshold and its growth are joined to one verdict.
+"""A policy's criteria for one signal, and how its threshold and its growth are joined to one verdict.
 
-The operator judges pod by pod and `backtest` whole recordings at once; both take what is here, so that they say the
-same of the same readings.
+The operator judges pod by pod and `backtest` whole recordings at once; both use this module, so that they give the same
+verdicts for the same readings.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Standard:
 
     @property
     def of_growth(self) -> tuple[float, float, float | None]:
-        """What the growth of readings is judged by; standards that agree in it share one finding."""
+        """The criteria that the growth of readings is judged by; standards that agree in them share one finding."""
         absolute = self.above.value if self.above is not None else None
         return (self.exhausts_within, self.max_age, absolute)
 
@@ -89,15 +89,15 @@ class Standard:
         return None if limit is None else self.above.share * limit
 
     def bound(self, limit: float | None) -> float | None:
-        """What growth is judged against. Goroutines, sockets and a pool without a maximum have no limit of their own;
-        the number from which the policy calls them exhausted is theirs."""
+        """The limit that growth is judged against. Goroutines, sockets and a pool without a maximum have no limit of
+        their own; the number from which the policy calls them exhausted is used."""
         if limit is not None or self.above is None or self.above.value is None or self.above.value <= 0:
             return limit
         return self.above.value
 
 
 def standard_of(signal: Signal, max_age: str) -> Standard:
-    """`max_age` as the policy's spec.source.maxAge says it."""
+    """`max_age` as it is written in the policy's spec.source.maxAge."""
     threshold = signal.threshold
     return Standard(
         exhausts_within=parse_duration(signal.growth.exhausts_within),
@@ -109,7 +109,7 @@ def standard_of(signal: Signal, max_age: str) -> Standard:
 
 
 class Standing(IntEnum):
-    """How the newest reading stands to the threshold."""
+    """The newest reading compared with the threshold."""
 
     NOT_ASKED = 0
     NO_LIMIT = 1  # a share of a limit that is not known
@@ -124,15 +124,15 @@ LEVEL_SAYS: Mapping[Standing, tuple[Verdict, JudgementReason]] = {
     Standing.ABOVE: (Verdict.SUSPECT, JudgementReason.ABOVE_THRESHOLD),
     Standing.HELD: (Verdict.EXHAUSTING, JudgementReason.THRESHOLD_HELD),
 }
-# Neither a threshold nor growth is asked for: what nobody judged is not healthy.
+# Neither a threshold nor growth is configured: a signal that is not judged is not Healthy.
 NOTHING_ASKED = (Verdict.UNKNOWN, JudgementReason.NOTHING_ASKED)
 
 
 def growth_speaks(level: Standing, growth: Verdict | None) -> bool:
-    """Whether growth says the verdict, or else the threshold does. `growth` None: it is not judged.
+    """Whether growth decides the verdict, or else the threshold does. `growth` None: it is not judged.
 
-    The more severe speaks; of equals the threshold, which is easier to check. What is Unknown speaks only where the
-    other is silent or Unknown too: a reading within its threshold is Healthy although growth still warms up.
+    The more severe one decides; of equals the threshold, which is easier to check. An Unknown one decides only where
+    the other is absent or Unknown too: a reading within its threshold is Healthy although growth still warms up.
     """
     if growth is None or level is Standing.NOT_ASKED:
         return growth is not None

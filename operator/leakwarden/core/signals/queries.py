@@ -18,7 +18,7 @@ COLLECTIONS = "context/gc"
 
 
 def answer_key(signal: Signal, namespace: str) -> str:
-    """Identifies what is asked, so that two policies that ask the same share one query."""
+    """Identifies a query, so that two policies with the same one share it."""
     match signal.type:
         case SignalType.PROMQL | SignalType.DB_POOL if signal.query is not None:
             text = f"{signal.query}\n{signal.limit_query}"
@@ -38,13 +38,13 @@ def limit_from_container(key: str) -> bool:
 
 
 def fixed_limit(kind: SignalType) -> float | None:
-    """The limit that nobody has to read: a share cannot exceed 1."""
+    """The limit that need not be read: a share cannot exceed 1."""
     row = CATALOGUE.get(kind)
     return 1.0 if row is not None and row.limit_kind is LimitKind.SHARE else None
 
 
 def grows(key: str) -> bool:
-    """Whether the growth of a query's readings is judged: not what only explains, nor what users feel."""
+    """Whether the growth of a query's readings is judged: not of series that only explain, nor of Symptom signals."""
     row = row_of(key)
     return row.grows if row is not None else key not in (RATE, COLLECTIONS)
 
@@ -86,7 +86,8 @@ def needed_queries(
 ) -> list[Query]:
     """The queries for these policies, which share one source; in a stable order.
 
-    The labels are what the source calls them. A user's query that cannot be confined with them is left out: its signal is then Unknown, and no other is affected.
+    The labels have the source's names. A user's query that cannot be confined with them is left out: its signal is then
+    Unknown, and no other is affected.
     """
     shared: dict[SignalType, set[str]] = {}
     own: dict[str, Query] = {}
@@ -108,6 +109,6 @@ def needed_queries(
 
 
 def context_queries(policies: Iterable[Policy]) -> list[Query]:
-    """What explains growth: request rates and completed GC cycles of the policies' namespaces."""
+    """The queries that explain growth: request rates and completed GC cycles of the policies' namespaces."""
     namespaces = frozenset(policy.namespace for policy in policies)
     return [Query(key, CONTEXT[key.removeprefix("context/")], None, namespaces) for key in (RATE, COLLECTIONS)]

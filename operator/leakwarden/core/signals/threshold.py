@@ -21,8 +21,9 @@ def held_above(t: Floats, v: Floats, level: float, max_gap: float | Floats) -> F
     """For each reading, for how long up to it the readings have been above `level` without interruption; 0 where it is
     not. `t` in seconds, ascending; `v` without NaN.
 
-    A gap longer than `max_gap` seconds (one number, or one a gap) starts the time anew: nobody knows what happened meanwhile, and after
-    an outage of Prometheus a `for` clause that carries over fires on data it has not seen.
+    A gap longer than `max_gap` seconds (one number for all, or one number per gap) starts the time again: the readings
+    in between are not known, and after an outage of Prometheus a `for` clause that carries over would fire without
+    data.
     """
     above = v > level
     goes_on = np.append(False, above[:-1] & (np.diff(t) <= max_gap))
@@ -38,6 +39,6 @@ def breach(points: Points, level: float, max_gap: float) -> Breach:
 
 
 def resumed_at(points: Points, max_gap: float) -> float | None:
-    """When the readings went on after their last hole longer than `max_gap` seconds, epoch s; None without one."""
+    """When the readings went on after their last gap longer than `max_gap` seconds, epoch s; None without one."""
     gaps = np.flatnonzero(np.diff(points.t) > max_gap)
     return float(points.t[int(gaps[-1]) + 1]) if gaps.size else None

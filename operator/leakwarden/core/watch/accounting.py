@@ -1,4 +1,4 @@
-"""Which suspects can be behind a leak: a line that gains one thing a minute is not what gains fifty a second."""
+"""Which suspects can explain a leak: a line that gains one thing a minute does not explain fifty a second."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LEAST_SHARE = 0.1
 
 
 def accountable(findings: Findings, leaks: Sequence[TrackJudgement]) -> Findings:
-    """The findings without suspects whose growth is too small for every signal that leaks. A suspect whose growth was
+    """The findings, without suspects whose growth is too small for every signal that leaks. A suspect whose growth was
     not measured stays, and so do all where only memory leaks: bytes cannot be compared with goroutines."""
     least = _least_growth(leaks)
     return replace(findings, suspects=tuple(s for s in findings.suspects if _may_be(s, least)))
 
 
 def _least_growth(leaks: Sequence[TrackJudgement]) -> float:
-    """Things per second that a suspect must gain; 0 where nothing can be asked."""
+    """Things per second that a suspect must gain; 0 where no minimum can be set."""
     found = [
         one.judgement.growth_per_hour.low / 3600
         for one in leaks

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from leakwarden.core.watch.outcome import Code, Outcome, sentences
 from leakwarden.core.watch.reach import rarest_shown, requests_needed
 
-# Where more requests fail than this, what the service does under load was not seen.
+# Where more requests fail than this, the service's behaviour under load was not seen.
 MOST_FAILED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """The load of a soak. `per_million` is how rare a leak must be able to show; `in_words` the answers by code."""
+    """The load of a soak. `per_million` is the rarest leak that the load has to show; `in_words` has the answers by
+    code."""
 
     answered: int
     failed: int
@@ -52,7 +53,7 @@ def gate_sentences(outcome: Outcome, pressed: Pressed) -> Iterator[str]:
 
 
 def reach(pressed: Pressed) -> str:
-    """What the load could show, and whether that is what was asked for."""
+    """The rarest leak that the load could show, and whether that meets the requirement."""
     rarest = rarest_shown(pressed.answered)
     shown = (
         "too few to show any leak" if rarest is None else f"enough to show a leak of {rarest:,.0f} or more per million"

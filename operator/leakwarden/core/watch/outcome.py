@@ -1,4 +1,4 @@
-"""What a watch ended with, in words and as an exit code. It never says healthy: only what was seen, and what was not."""
+"""The outcome of a watch, in words and as an exit code. It is never "healthy": only what was seen, and what was not."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from leakwarden.core.watch.judging import TrackJudgement, this_process
 from leakwarden.core.watch.reach import rarest_shown
 from leakwarden.core.watch.scraped import Scrape
 
-# A lost scrape is a gap in a line; of more than a tenth nobody can say what the line did meanwhile.
+# A lost scrape is a gap in a line; with more than a tenth lost, the course of the line is not known.
 MOST_MISSED = 0.10
 
 
 class Code(IntEnum):
     """Exit codes, as all commands have them."""
 
-    NOTHING = 0  # nothing that was judged grows like a leak
+    NOTHING = 0  # no judged signal grows like a leak
     LEAK = 1
     UNUSABLE = 2  # wrong usage, or nothing could be read at all
-    INCOMPLETE = 3  # what was seen is not enough to say either
+    INCOMPLETE = 3  # the readings are not enough to decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Outcome:
 
 
 def sentences(outcome: Outcome, reach: str = "") -> Iterator[str]:
-    """Everything there is to say, the most important first. `reach` is what the traffic could prove, where that is known
-    better than from the process's own counter."""
+    """All sentences of the outcome, the most important first. `reach` is what the traffic could prove, where that is
+    known better than from the process's own counter."""
     for one in outcome.leaks:
         yield f"{one.judgement.verdict}: {one.track.key.name}: {one.judgement.message}"
     for one in outcome.suspected:

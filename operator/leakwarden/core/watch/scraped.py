@@ -1,4 +1,4 @@
-"""What one scrape of a process's own metrics page says of the signals, by the names of the catalogue."""
+"""The signals in one scrape of a process's own metrics page, by the names of the catalogue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE, REQUEST_COUNTERS, Alias
 CYCLES = "go_gc_duration_seconds_count"
 STARTED = "process_start_time_seconds"
 RESIDENT = "process_resident_memory_bytes"
-# Series of one signal that are followed: a process with more pools than this is not read further, and that is said.
+# Series of one signal that are followed: the series beyond it are not read, and the result reports that.
 MOST_SERIES = 16
 _MATCHER = re.compile(r'(\w+)="([^"]*)"')
 
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
 
 class TrackKey(NamedTuple):
-    """One followed series. `label` tells several of one signal apart, such as two database pools; else empty."""
+    """One followed series. `label` distinguishes several of one signal, such as two database pools; else empty."""
 
     kind: SignalType
     label: str = ""
@@ -66,7 +66,7 @@ def _aliases(row: Row) -> list[Alias]:
 
 @cache
 def wanted() -> frozenset[str]:
-    """Every metric name that is looked at."""
+    """Every metric name that is read."""
     found = {CYCLES, STARTED, RESIDENT, *REQUEST_COUNTERS}
     for row in followed().values():
         for alias in _aliases(row):
