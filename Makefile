@@ -58,7 +58,7 @@ scale: $(VENV)/.ready ## One operator over clusters of up to 150,000 pods; write
 	$(BIN)/python -m tests.docs
 
 .PHONY: audit-bench
-audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside kube-score's where Go can build it
+audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside those of kube-score and kube-linter where Go can build them
 	$(BIN)/python -m tests.bench.audit
 
 .PHONY: audit-fuzz

@@ -34,6 +34,13 @@ class _Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Related:
+    read: Neighbours
+    templates: Mapping[str, str]  # template hash by UID
+    found: Mapping[str, Related]
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What an outcome follows from."""
 
@@ -41,7 +48,7 @@ class _Asked:
     audit: Audit
     answers: tuple[EndpointObservation, ...]
     related: Related | None
-    unread: tuple[str, ...]  # what was not read beside it, in words
+    unread: tuple[str, ...]
     today: date
 
     def is_still(self, other: _Asked) -> bool:
@@ -56,13 +63,6 @@ class _Asked:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Related:
-    read: Neighbours
-    templates: Mapping[str, str]  # template hash by UID
-    found: Mapping[str, Related]
-
-
 @dataclass(slots=True)
 class Auditor:
     """`endpoints` None: endpoints are never called. `neighbours` None: only the workloads themselves are audited.
@@ -74,8 +74,8 @@ class Auditor:
     neighbours: NeighbourView | None = None
     reports: AuditReports | None = None
     _observed: dict[str, _Observed] = field(default_factory=dict)
-    _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID
     _related: _Related | None = None
+    _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID
 
     async def audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         """The outcome by workload UID, by the standard and the exceptions of the policy that acts on it."""
@@ -104,10 +104,10 @@ class Auditor:
             asked = _Asked(
                 workload,
                 policy.spec.audit,
-                answers=seen.answers if seen is not None and calls else (),
-                related=related.get(workload.uid),
-                unread=unread,
-                today=today,
+                seen.answers if seen and calls else (),
+                related.get(workload.uid),
+                unread,
+                today,
             )
             before = self._outcomes.get(workload.uid)
             if before is not None and before[0].is_still(asked):
@@ -115,25 +115,20 @@ class Auditor:
                 continue
             try:
                 outcome = _outcome(
-                    workload,
-                    asked.audit,
-                    answers=asked.answers,
-                    related=asked.related,
-                    unread=unread,
-                    today=today,
+                    workload, asked.audit, answers=asked.answers, related=asked.related, unread=unread, today=today
                 )
                 outcomes[workload.uid] = asked, outcome
-            except Exception:  # a defect met at one Deployment must not stop the others
+            except Exception:  # a defect that one Deployment brings to light must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
         self._outcomes = outcomes
-        told = {uid: outcome for uid, (_, outcome) in outcomes.items()}
+        found = {uid: outcome for uid, (_, outcome) in outcomes.items()}
         if self.reports is not None:
             self.reports.want(
-                ReportedObject(Identity(each.kind, each.namespace, each.name), found.findings, len(found.excepted))
+                ReportedObject(Identity(each.kind, each.namespace, each.name), one.findings, len(one.excepted))
                 for each, _ in audited
-                if (found := told.get(each.uid)) is not None and skip_reason(each.annotations) is None
+                if (one := found.get(each.uid)) is not None and skip_reason(each.annotations) is None
             )
-        return told
+        return found
 
     def _relate(self, workloads: Sequence[Workload]) -> tuple[Mapping[str, Related], tuple[str, ...]]:
         """(what belongs to each workload, by UID; what was not read, in words). Worked out again only after a change."""

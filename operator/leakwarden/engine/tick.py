@@ -18,6 +18,7 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.planning.need import with_need
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
 from leakwarden.core.records.place import Places
@@ -218,11 +219,10 @@ class Engine:
         evaluations = []
         for policy in policies:
             with self.defects.contained("judged", policy):
-                evaluations.append(
-                    evaluate(
-                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
-                    )
+                judged = evaluate(
+                    policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
                 )
+                evaluations.append(with_need(judged, readings[policy.uid], now))
         return TickFacts(
             {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
         )

@@ -72,7 +72,7 @@ async def work(pods: int, policies: int) -> Work:
     names = [SeriesKey(one.namespace, one.name, "app") for every in owned.values() for one in every]
     world = Snapshot({one.uid: one for one in workloads}, owned)
     source = EvenMetrics(names)
-    reader = Reader({}, source, STEP)  # type: ignore[arg-type]
+    reader = Reader({}, source, STEP)
     for tick in range(TICKS):
         source.asked.clear()
         now = NOW + tick * STEP

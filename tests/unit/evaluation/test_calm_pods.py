@@ -59,11 +59,12 @@ def answers(draw: st.DrawFn) -> dict[str, Answer]:
                 if draw(st.booleans()):
                     limits[key] = 100.0
         kind = draw(st.sampled_from(["sampled", "sampled", "sampled", "none", "failed"]))
-        found[name] = {
+        kinds: dict[str, Answer] = {
             "sampled": Sampled(series, limits),
             "none": NoData("NoSeries", "no pod has it"),
             "failed": QueryFailed("Timeout", "it did not answer"),
-        }[kind]
+        }
+        found[name] = kinds[kind]
     return found
 
 

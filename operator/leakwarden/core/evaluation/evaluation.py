@@ -29,7 +29,8 @@ from leakwarden.core.signals.threshold import resumed_at
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
     """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
-    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered."""
+    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered.
+    `needs`: how many replicas the Deployment needs, where the action is for load and not for a leak; else 0."""
 
     pod: Pod
     verdict: Verdict
@@ -37,6 +38,7 @@ class PodEvaluation:
     acting: Judgement | None
     judgements: tuple[Judgement, ...]
     resumed: float | None = None
+    needs: int = 0
 
     @property
     def calm(self) -> Sequence[bool] | None:
