@@ -66,11 +66,11 @@ class SlowCamera:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Some turns of the loop, and then of a thread's too: a tick judges in one."""
-    for turn in range(2000):
+    """Turns of the loop, with time for the thread in which a tick judges."""
+    for _ in range(10_000):
         if condition():
             return
-        await asyncio.sleep(0 if turn < 1000 else 0.01)
+        await asyncio.sleep(0.001)
     raise AssertionError("it did not come to that")
 
 
