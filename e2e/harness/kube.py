@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
+import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from e2e.cluster.choice import choose, provider_named
@@ -86,6 +89,22 @@ def run(*command: str, stdin: str | None = None, timeout: float = 60) -> str:
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
     """kubectl's standard output. Raises KubectlError."""
     return run("kubectl", *arguments, stdin=stdin, timeout=timeout)
+
+
+@contextmanager
+def api_proxy() -> Iterator[str]:
+    """The API server on loopback, with our credentials, for programs that only know a URL; ends with the block."""
+    command = [_which("kubectl"), "proxy", "--port=0"]
+    with subprocess.Popen(command, env={**os.environ, **_environment()}, stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            assert proxy.stdout is not None
+            said = proxy.stdout.readline()  # Starting to serve on 127.0.0.1:PORT
+            found = re.search(r"127\.0\.0\.1:(\d+)", said)
+            if found is None:
+                raise KubectlError(f"kubectl proxy does not say where it listens: {said[:200]!r}")
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
+            proxy.terminate()
 
 
 def helm(*arguments: str, stdin: str | None = None, timeout: float = 600) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from leakwarden import __version__
 from leakwarden.adapters.cluster import ApiCluster, Session
+from leakwarden.adapters.cluster.audited import AuditReportWriter, NeighbourReader
 from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
 from leakwarden.adapters.endpoints import HttpEndpoints
@@ -105,6 +106,25 @@ async def _sources(
     return sources, default
 
 
+def _audited(
+    settings: Settings, session: Session, leads: Callable[[], bool], stack: contextlib.AsyncExitStack
+) -> tuple[NeighbourReader | None, AuditReportWriter | None]:
+    """The audit's loops beside the tick, as far as they are wanted; only the leader reads and writes."""
+    namespaces = list(settings.watch_namespaces) or None
+    neighbours = NeighbourReader(session, namespaces, leads) if settings.audit_neighbours else None
+    reports = AuditReportWriter(session, namespaces, leads) if settings.audit_policy_reports else None
+    for each in (neighbours, reports):
+        if each is not None:
+            stack.push_async_callback(_ended, asyncio.create_task(each.run()))
+    return neighbours, reports
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def _election(settings: Settings, session: Session) -> LeaseElection | None:
     if not settings.leader_election:
         log.warning("no leader is elected: a second replica would act a second time")
@@ -140,25 +160,28 @@ async def _operate(settings: Settings) -> int:
         if silences is not None:
             stack.push_async_callback(silences.close)
         reader = Reader(sources, default, settings.bucket)
+
+        def leads() -> bool:
+            return election is None or election.fence.holds()
+
+        neighbours, audit_reports = _audited(settings, session, leads, stack)
         engine = Engine(
             policies=policies,
             cluster=changing,
             reader=reader,
             guard_context=GuardContext(reader.source_of, silences, settings.limits, time.time()),
-            auditor=Auditor(endpoints),
+            auditor=Auditor(endpoints, neighbours, audit_reports),
             recorder=recorder,
             permitted=settings.actions,
             clock=time.time,
             profiler=evidence.profiler,
             descriptor_reader=evidence.reader,
+            log_reader=evidence.logs,
         )
         runner = Runner(engine, telemetry, settings.interval)
 
         def caches() -> Iterable[tuple[str, int, int, int]]:
             return [(s.resource, s.objects, s.lists, s.watches) for s in cluster.stats()]
-
-        def leads() -> bool:
-            return election is None or election.fence.holds()
 
         def ready() -> str:
             """Readiness of the leader and of the standby replica alike: an update of the operator waits for it."""

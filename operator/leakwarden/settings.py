@@ -53,6 +53,10 @@ class Settings(BaseModel):
     """The least severe lines that are logged."""
     log_format: Literal["json", "text"] = "json"
     """One JSON object a line, or text for people."""
+    audit_neighbours: bool = True
+    """Whether the audit reads what stands beside workloads: Services, autoscalers, budgets, routes, monitors, claims."""
+    audit_policy_reports: bool = False
+    """Whether the audit's result is also written as PolicyReports, where the cluster serves their API."""
     kubelet_enabled: bool = True
     """Whether the kubelets may be read, which is the default source where no Prometheus is configured."""
     kubelet_insecure_skip_verify: bool = True
@@ -74,6 +78,8 @@ class Settings(BaseModel):
     """The image that looks into pods, which holds Python and this package; empty: no pod is looked into."""
     evidence_descriptors_timeout: float = Field(default=30.0, ge=2, le=60)
     """Time from the addition of the reader's container to its answer."""
+    evidence_logs: bool = False
+    """Whether the ends of pods' logs are looked at for known errors, where a policy asks for it."""
     evidence_directory: Path | None = None
     """The directory where raw profiles are kept; profiles go to a directory, to a bucket, or nowhere."""
     evidence_directory_size: float = Field(default=float(1 << 30), ge=1 << 20)

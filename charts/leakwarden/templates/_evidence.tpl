@@ -34,6 +34,10 @@
   value: {{ .Values.evidence.timeout | quote }}
 - name: LEAKWARDEN_EVIDENCE_MAX_GOROUTINES
   value: {{ .Values.evidence.maxGoroutines | int | quote }}
+{{- if .Values.evidence.logs.enabled }}
+- name: LEAKWARDEN_EVIDENCE_LOGS
+  value: "true"
+{{- end }}
 {{- if include "leakwarden.evidence.looksInside" . }}
 - name: LEAKWARDEN_EVIDENCE_DESCRIPTORS_IMAGE
   value: {{ include "leakwarden.evidence.readerImage" . | quote }}

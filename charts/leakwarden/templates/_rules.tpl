@@ -28,6 +28,33 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list]
+{{- if .Values.audit.neighbours }}
+# audit.neighbours: what stands beside the audited workloads, read now and then and never changed. No ConfigMap or Secret.
+- apiGroups: [""]
+  resources: [services, persistentvolumeclaims]
+  verbs: [list]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [list]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [list]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list]
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors, podmonitors]
+  verbs: [list]
+{{- end }}
+{{- if .Values.audit.policyReports }}
+# audit.policyReports: one report a namespace with the audit's result, in the API of the two that the cluster serves.
+- apiGroups: [openreports.io]
+  resources: [reports]
+  verbs: [list, create, patch, delete]
+- apiGroups: [wgpolicyk8s.io]
+  resources: [policyreports]
+  verbs: [list, create, patch, delete]
+{{- end }}
 # Who owns a Deployment's replicas, so that scaling out never fights an autoscaler; without it scaling out is refused.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
@@ -47,6 +74,12 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [""]
   resources: [pods/ephemeralcontainers]
   verbs: [patch]
+{{- end }}
+{{- if and .Values.evidence.enabled .Values.evidence.logs.enabled }}
+# evidence.logs: the end of a leaking Deployment's logs, where its policy asks for it.
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
 {{- end }}
 {{- if .Values.actions.evictPod.enabled }}
 # actions.evictPod: the Eviction API, which honours disruption budgets; deleting pods is not allowed.

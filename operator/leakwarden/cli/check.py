@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
         COMMAND,
         help="check policy files without a cluster",
         description="Check ReliabilityPolicy files as the operator would, including what the API server cannot"
-        " (PromQL). Exit code 0: all are valid; 1: some are not; 2: a file cannot be read, or none holds a policy.",
+        " (PromQL), and say which leaks a valid one would not see. Exit code 0: all are valid; 1: some are not; 2: a file cannot be read, or none holds a policy.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE|DIR|-", help="YAML or JSON, several documents each; - is standard input"
@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.audit.files import read
     from leakwarden.core.model.policy import parse_policy
     from leakwarden.core.model.text import printable
+    from leakwarden.core.signals.blind_spots import blind_spots
 
     reading = read(arguments.files)
     for problem in reading.problems:
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
             invalid += 1
         else:
             print(printable(f"{label}: valid"))
+            for unseen in blind_spots(policy.spec) if policy.spec is not None else ():
+                print(printable(f"  it does not see {unseen}"))
             for veto, why in policy.vetoes_in_vain.items():
                 say("check", f"{label}: veto {veto} can never object: {why}")
     if not checked and not reading.problems:

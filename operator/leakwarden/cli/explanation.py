@@ -10,10 +10,18 @@ from leakwarden.cli.liveness import Liveness, OperatorState, age
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.text import printable
+from leakwarden.core.page import cause, outcome
 
 LEAK_VERDICTS = ("Leaking", "Exhausting")
 _OF_THE_WORKLOAD = {"verdict", "pods", "unhealthy", "unreported", "skipped"}  # fields of WorkloadStatus that are shown
-_OF_THE_REPORT = {"phase", "message", "plan", "guards", "actions"}  # fields of LeakReportStatus that are shown
+_OF_THE_REPORT = {
+    "phase",
+    "message",
+    "plan",
+    "guards",
+    "actions",
+    "verification",
+}  # fields of LeakReportStatus that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,11 @@ def _open_lines(report: LeakReport) -> list[str]:
 
 
 def _action_lines(report: LeakReport) -> list[str]:
-    return [
+    told = [
         f"  {action.intended_at} {action.type} {action.phase} {action.result or ''}: {action.message}"
         for action in report.status.actions
     ]
+    measured = report.status.verification.outcome if report.status.verification else None
+    told += [f"    {line}" for line in outcome.lines(measured, 96)] if measured is not None else []
+    why = report.status.cause
+    return told + ([f"  errors: {line}" for line in cause.lines(why, 96)] if why is not None else [])

@@ -10,11 +10,14 @@ from datetime import UTC, date, datetime
 
 from leakwarden.api.v1alpha1.policy import Audit
 from leakwarden.core.audit import EndpointObservation, audit, endpoint_targets
-from leakwarden.core.audit.exceptions import AuditOutcome, apply_exceptions, policy_exceptions
+from leakwarden.core.audit.exceptions import AuditOutcome, apply_exceptions, policy_exceptions, skip_reason
+from leakwarden.core.audit.neighbours import Neighbours, placed, unread_in_words
+from leakwarden.core.audit.policy_report import ReportedObject
+from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.evaluation.evaluation import owners
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Snapshot, Workload
-from leakwarden.engine.ports import EndpointAnswer, Endpoints
+from leakwarden.engine.ports import AuditReports, EndpointAnswer, Endpoints, NeighbourView
 
 log = logging.getLogger("leakwarden.auditor")
 
@@ -29,12 +32,25 @@ class _Observed:
     answers: tuple[EndpointObservation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Related:
+    read: Neighbours
+    templates: Mapping[str, str]  # template hash by UID
+    found: Mapping[str, Related]
+
+
 @dataclass(slots=True)
 class Auditor:
-    """`endpoints` None: endpoints are never called."""
+    """`endpoints` None: endpoints are never called. `neighbours` None: only the workloads themselves are audited.
+
+    `reports` None: the result stands in the status of policies alone.
+    """
 
     endpoints: Endpoints | None
+    neighbours: NeighbourView | None = None
+    reports: AuditReports | None = None
     _observed: dict[str, _Observed] = field(default_factory=dict)
+    _related: _Related | None = None
 
     async def audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         """The outcome by workload UID, by the standard and the exceptions of the policy that acts on it."""
@@ -53,17 +69,48 @@ class Auditor:
         await asyncio.gather(*(self._call(workload, snapshot, now) for workload in due[:CALLS_PER_TICK]))
         outcomes = {}
         today = datetime.fromtimestamp(now, UTC).date()
+        related, unread = self._relate([workload for workload, _ in audited])
         for workload, policy in audited:
             assert policy.spec is not None
             seen = self._observed.get(workload.uid)
             calls = seen is not None and policy.spec.audit.call_endpoints
             try:
                 outcomes[workload.uid] = _outcome(
-                    workload, policy.spec.audit, seen.answers if seen and calls else (), today
+                    workload,
+                    policy.spec.audit,
+                    answers=seen.answers if seen and calls else (),
+                    related=related.get(workload.uid),
+                    unread=unread,
+                    today=today,
                 )
             except Exception:  # a defect met at one Deployment must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
+        if self.reports is not None:
+            self.reports.want(
+                ReportedObject(Identity(each.kind, each.namespace, each.name), found.findings, len(found.excepted))
+                for each, _ in audited
+                if (found := outcomes.get(each.uid)) is not None and skip_reason(each.annotations) is None
+            )
         return outcomes
+
+    def _relate(self, workloads: Sequence[Workload]) -> tuple[Mapping[str, Related], tuple[str, ...]]:
+        """(what belongs to each workload, by UID; what was not read, in words). Worked out again only after a change."""
+        trouble = (self.reports.trouble,) if self.reports is not None and self.reports.trouble else ()
+        if self.neighbours is None:
+            return {}, trouble
+        read = self.neighbours.latest()
+        if read is None:
+            return {}, ("what stands beside workloads (Services, autoscalers, budgets) was not read yet", *trouble)
+        templates = {workload.uid: workload.template_hash for workload in workloads}
+        held = self._related
+        if held is None or held.read is not read or held.templates != templates:
+            try:
+                found = dict(zip(templates, read.relate(workloads), strict=True))
+            except Exception:  # a defect here must not stop the checks that need none of it
+                log.exception("a defect: what stands beside workloads was not related to them")
+                return {}, ("what stands beside workloads could not be related to them, by a defect", *trouble)
+            held = self._related = _Related(read, templates, found)
+        return held.found, (*unread_in_words(read.unread), *trouble)
 
     def _due(self, workload: Workload, now: float) -> bool:
         seen = self._observed.get(workload.uid)
@@ -84,6 +131,20 @@ class Auditor:
         self._observed[workload.uid] = _Observed(workload.template_hash, now, observed)
 
 
-def _outcome(workload: Workload, asked: Audit, answers: Sequence[EndpointObservation], today: date) -> AuditOutcome:
-    findings = audit(workload, asked, answers)
-    return AuditOutcome(*apply_exceptions(findings, workload.annotations, policy_exceptions(asked), today))
+def _outcome(
+    workload: Workload,
+    asked: Audit,
+    *,
+    answers: Sequence[EndpointObservation],
+    related: Related | None,
+    unread: tuple[str, ...],
+    today: date,
+) -> AuditOutcome:
+    if related is None:
+        findings = audit(workload, asked, answers)
+    else:
+        # Budgets are known to be all that there are only where they were read.
+        subject, disruptions = placed(workload, related, related.complete)
+        findings = audit(subject, asked, answers, disruptions, related)
+    counted, excepted = apply_exceptions(findings, workload.annotations, policy_exceptions(asked), today)
+    return AuditOutcome(counted, excepted, unread)

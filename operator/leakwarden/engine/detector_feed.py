@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,14 +26,13 @@ from leakwarden.core.detection.detector import (
     advance,
     judge,
 )
-from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import incarnation_start
-from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.resampling import aligned, of_process
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.detection.runs_out import runs_out
+from leakwarden.core.evaluation.growth_findings import Findings, Ranges, RowFindings
 from leakwarden.core.model.judgement import Interval
-from leakwarden.core.model.readings import Floats, Sampled, SeriesKey
+from leakwarden.core.model.readings import Floats, Sampled, SeriesBlock, SeriesKey, limits_beside
 from leakwarden.core.model.readings import Points as Series
 from leakwarden.core.model.workload import Snapshot, Workload, container_memory_limit
 from leakwarden.core.signals.catalogue import is_memory
@@ -45,7 +44,6 @@ MINUTE = 60.0
 # What policies ask of a signal, by its key and the workload's name with namespace.
 Standards: TypeAlias = Mapping[tuple[str, str], Standard]
 _DEFAULT = Standard()
-_REASONS = {int(reason): reason.name for reason in VerdictReason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,55 +54,86 @@ class LoadAndCollections:
     collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Life:
-    """A process that is a target's: `name` of the workload with namespace, `start` in epoch s."""
+class _Life(NamedTuple):
+    """A process that is a target's: of a pod's `uid`, since `start` in epoch s."""
 
     workload: Workload
-    name: str
     uid: str
     start: float
-    rate: Series | None
-    cycles: Series | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Resolved:
+    """Whose the series of a list of names are. `places`: those that are a target's, in the order of `lives`."""
+
+    names: Sequence[SeriesKey]
+    places: Ints
+    lives: list[_Life]
+    starts: Floats
+    keys: list[str]  # names of the workloads, with namespace
 
 
 class _Lives:
-    """Whose the series of one tick are. Each is asked for once a signal, and looked up once."""
+    """Whose the series of one tick are. Found once for a list of names, which signals usually have in common."""
 
     def __init__(self, snapshot: Snapshot, beside: LoadAndCollections) -> None:
         self._workloads, self._beside = snapshot.workloads, beside
         self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
-        self._known: dict[SeriesKey, _Life | None] = {}
-        self._last: tuple[Sequence[_Life], Floats, Ints, tuple[Floats, Floats]] | None = None
+        self._known: list[_Resolved] = []
+        self._last: tuple[Sequence[SeriesKey], Floats, Ints, tuple[Floats, Floats]] | None = None
 
-    def of(self, key: SeriesKey) -> _Life | None:
-        """None where it is no target's."""
-        try:
-            return self._known[key]
-        except KeyError:
-            life = self._known[key] = self._look(key)
-            return life
-
-    def explaining(self, lives: Sequence[_Life], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
-        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
-        # As a rule all signals of a tick were read of the same processes at the same moments.
-        if self._last is not None:
-            same, moments, parts, values = self._last
-            if same == lives and np.array_equal(parts, sizes) and np.array_equal(moments, t):
-                return values
-        found = aligned([life.rate for life in lives], t, sizes), aligned([life.cycles for life in lives], t, sizes)
-        self._last = (lives, t.copy(), sizes, found)
+    def of(self, names: Sequence[SeriesKey]) -> _Resolved:
+        found = next((each for each in self._known if each.names is names), None)
+        if found is None:
+            found = self._look(names)
+            self._known.append(found)
         return found
 
-    def _look(self, key: SeriesKey) -> _Life | None:
-        pod = self._pods.get((key.namespace, key.pod))
-        workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
-        if pod is None or workload is None:
-            return None
-        rate, cycles = of_process(self._beside.rate, key), of_process(self._beside.collections, key)
-        return _Life(
-            workload, workload.key, pod.uid, start=incarnation_start(pod, key.container), rate=rate, cycles=cycles
+    def explaining(self, names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
+        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
+        # Usually all signals of a tick were read of the same processes at the same moments.
+        if self._last is not None:
+            same, moments, parts, values = self._last
+            if same == names and np.array_equal(parts, sizes) and np.array_equal(moments, t):
+                return values
+        found = (
+            self._aligned(self._beside.rate, names, t, sizes),
+            self._aligned(self._beside.collections, names, t, sizes),
         )
+        self._last = (names, t.copy(), sizes, found)
+        return found
+
+    @staticmethod
+    def _aligned(series: Mapping[SeriesKey, Series], names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> Floats:
+        if not series:
+            return np.full(t.size, np.nan)
+        block = series if isinstance(series, SeriesBlock) and series.names == names else None
+        if block is not None and np.array_equal(block.sizes, sizes) and np.array_equal(block.t, t):
+            return block.v.copy()
+        return aligned([of_process(series, name) for name in names], t, sizes)
+
+    def _look(self, names: Sequence[SeriesKey]) -> _Resolved:
+        places, lives = [], []
+        for place, name in enumerate(names):
+            pod = self._pods.get((name.namespace, name.pod))
+            workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
+            if pod is not None and workload is not None:
+                places.append(place)
+                lives.append(_Life(workload, pod.uid, incarnation_start(pod, name.container)))
+        starts = np.array([life.start for life in lives], dtype=np.float64)
+        return _Resolved(names, np.array(places, dtype=np.int64), lives, starts, [life.workload.key for life in lives])
+
+
+@dataclass(slots=True, eq=False)
+class _Placed:
+    """The detector's rows of a signal's series, as long as these are of the same lives. `lacking`: the limits for those to
+    which the source gives none, by the standards that they were found for."""
+
+    names: Sequence[SeriesKey]
+    lives: list[_Life]
+    rows: Ints
+    lacking: Floats
+    standards: Standards
 
 
 @dataclass(slots=True)
@@ -114,6 +143,10 @@ class Detection:
     bucket: float
     defects: Defects = field(default_factory=Defects)
     _state: DetectorState = field(default_factory=DetectorState)
+    _placed: dict[str, _Placed] = field(default_factory=dict)  # by signal
+    # The latest row of each signal, pod's UID and container; of the first so many rows.
+    _row_of: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _indexed: int = 0
     _asked: Set[str] | None = None
 
     @property
@@ -142,45 +175,28 @@ class Detection:
                         self._learn(signal, part, lives, standards, now)
 
     def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
-        # Ten thousands of series come by here each tick: whatever can be done to all at once is done below.
+        # Ten thousands of series come by here each tick: all that can be done to all at once is done by arrays.
         stretch = self._stretch
-        of_container, memory = limit_from_container(signal), is_memory(signal)
-        keys: list[Key] = []
-        known: list[_Life] = []
-        found: list[Series] = []
-        limits: list[float | None] = []
-        for key, series in answer.series.items():
-            life = lives.of(key)
-            if life is None or not series.t.size:
-                continue
-            limit = answer.limits.get(key)
-            if limit is None:
-                if of_container:
-                    limit = container_memory_limit(life.workload, key.container)
-                limit = standards.get((signal, life.name), _DEFAULT).bound(limit)
-            keys.append(
-                Key(
-                    key.namespace,
-                    life.workload.name,
-                    key.pod,
-                    uid=life.uid,
-                    container=key.container,
-                    signal=signal,
-                    start=life.start * stretch,
-                    memory=memory,
-                )
-            )
-            known.append(life)
-            found.append(series)
-            limits.append(limit)
-        if not keys:
+        block = SeriesBlock.of(answer.series)
+        resolved = lives.of(block.names)
+        chosen = resolved.places[block.sizes[resolved.places] > 0]
+        if not chosen.size:
             return
-        sizes = np.array([series.t.size for series in found])
-        t = np.concatenate([series.t for series in found])
-        v = np.concatenate([series.v for series in found])
-        rate, cycles = lives.explaining(known, t, sizes)
+        limits = limits_beside(block.names, answer.limits)[chosen]
+        if len(chosen) == len(block.names):
+            names, sizes, t, v = block.names, block.sizes, block.t.copy(), block.v
+            mine, starts, of_workload = resolved.lives, resolved.starts, resolved.keys
+        else:
+            at = np.searchsorted(resolved.places, chosen).tolist()
+            names = [block.names[place] for place in chosen.tolist()]
+            mine, of_workload = [resolved.lives[place] for place in at], [resolved.keys[place] for place in at]
+            starts, sizes = resolved.starts[at], block.sizes[chosen]
+            which = np.zeros(len(block.names), np.bool_)
+            which[chosen] = True
+            which = np.repeat(which, block.sizes)
+            t, v = block.t[which], block.v[which]
+        rate, cycles = lives.explaining(names, t, sizes)
         begins = np.cumsum(sizes) - sizes
-        starts = np.array([life.start for life in known])
         if np.any(t[begins] < starts):  # what came before this process is another's
             lived = t >= np.repeat(starts, sizes)
             sizes = np.add.reduceat(lived, begins, dtype=np.int64)
@@ -188,17 +204,61 @@ class Detection:
             some = np.flatnonzero(sizes)
             if not some.size:
                 return
-            sizes, keys, limits = sizes[some], [keys[i] for i in some], [limits[i] for i in some]
+            sizes, limits, places = sizes[some], limits[some], some.tolist()
+            names, mine = [names[i] for i in places], [mine[i] for i in places]
+            of_workload = [of_workload[i] for i in places]
             begins = np.cumsum(sizes) - sizes
         t *= stretch
-        rows = self._state.place(keys, np.array(limits, dtype=np.float64), t[begins])
-        advance(self._state, NewReadings(np.repeat(rows, sizes), t, v, rate, cycles), now * stretch)
+        placed = self._place(signal, names, mine, firsts=t[begins], standards=standards, of_workload=of_workload)
+        self._state.bind(placed.rows, np.where(np.isnan(limits), placed.lacking, limits))
+        advance(self._state, NewReadings(np.repeat(placed.rows, sizes), t, v, rate, cycles), now * stretch)
+
+    def _place(
+        self,
+        signal: str,
+        names: Sequence[SeriesKey],
+        lives: list[_Life],
+        *,
+        firsts: Floats,
+        standards: Standards,
+        of_workload: Sequence[str],
+    ) -> _Placed:
+        """The rows of these series, which are found anew only where they are of other lives than in the last tick."""
+        known = self._placed.get(signal)
+        if known is not None and known.lives == lives and known.names == names and known.standards == standards:
+            known.standards = standards  # the same object for the next signal
+            return known
+        stretch, memory = self._stretch, is_memory(signal)
+        keys = [
+            Key(
+                name.namespace,
+                life.workload.name,
+                name.pod,
+                uid=life.uid,
+                container=name.container,
+                signal=signal,
+                start=life.start * stretch,
+                memory=memory,
+            )
+            for name, life in zip(names, lives, strict=True)
+        ]
+        of_container = limit_from_container(signal)
+        lacking = []
+        for name, life, workload in zip(names, lives, of_workload, strict=True):
+            limit = container_memory_limit(life.workload, name.container) if of_container else None
+            limit = standards.get((signal, workload), _DEFAULT).bound(limit)
+            lacking.append(np.nan if limit is None else limit)
+        bounds = np.array(lacking, dtype=np.float64)
+        placed = self._placed[signal] = _Placed(
+            names, lives, self._state.place(keys, bounds, firsts), lacking=bounds, standards=standards
+        )
+        return placed
 
     def keep(self, signals: Set[str]) -> None:
         """Rows of other signals may go."""
         self._asked = signals
 
-    def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> dict[tuple[str, str, str], GrowthFinding]:
+    def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> Findings:
         """The findings by signal, pod UID and container."""
         self._forget(snapshot)
         keys = self._state.keys
@@ -212,23 +272,32 @@ class Detection:
         soon = np.array([one.exhausts_within for one in asked])[group]
         max_age = np.array([one.max_age for one in asked])[group]
         judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
-        # As lists: taking numbers out of arrays one by one costs ten times as much.
-        growth = _intervals(judged.growth_low * stretch, judged.growth_high * stretch)
-        seconds = _intervals(judged.seconds_low / stretch, judged.seconds_high / stretch)
-        limits = [None if limit != limit else limit for limit in self._state.rows.bound[: len(keys)].tolist()]
-        weighed = ["" for _ in keys]
+        growth = Ranges(judged.growth_low * stretch, judged.growth_high * stretch)
+        seconds = Ranges(judged.seconds_low / stretch, judged.seconds_high / stretch)
+        weighed = {}
         for row in np.flatnonzero(judged.verdict >= SUSPECT).tolist():
             left = float(judged.seconds_low[row]) / stretch
             weighed[row] = because(self._state, row, int(judged.width[row]), int(judged.reason[row]), left)
             if self._state.rows.past[row] and judged.verdict[row] >= LEAKING:
-                weighed[row] = "; ".join(text for text in (weighed[row], self._runs_out(row, growth[row])) if text)
-        told = zip(keys, judged.verdict.tolist(), judged.reason.tolist(), growth, seconds, limits, weighed, strict=True)
-        return {
-            (key.signal, key.uid, key.container): GrowthFinding(
-                VERDICTS[code], _REASONS[reason], grows, left=left, limit=limit, because=why
-            )
-            for key, code, reason, grows, left, limit, why in told
-        }
+                weighed[row] = "; ".join(text for text in (weighed[row], self._runs_out(row, growth.of(row))) if text)
+        return RowFindings(
+            self._index(),
+            VERDICTS,
+            judged.verdict.tolist(),
+            judged.reason,
+            growth=growth,
+            left=seconds,
+            limits=self._state.rows.bound[: len(keys)].copy(),
+            weighed=weighed,
+        )
+
+    def _index(self) -> Mapping[tuple[str, str, str], int]:
+        """Rows by signal, pod UID and container; of several lives the latest."""
+        for row in range(self._indexed, len(self._state.keys)):
+            key = self._state.keys[row]
+            self._row_of[key.signal, key.uid, key.container] = row
+        self._indexed = len(self._state.keys)
+        return self._row_of
 
     def _runs_out(self, row: int, growth: Interval | None) -> str:
         """What will run out first of a process whose signal has no limit."""
@@ -264,6 +333,7 @@ class Detection:
         ]
         if len(kept) * 4 < len(self._state.keys) * 3:
             self._state.keep(kept)
+            self._placed, self._row_of, self._indexed = {}, {}, 0
 
 
 def _by_namespace(answer: Sampled) -> dict[str, Sampled]:
@@ -274,8 +344,3 @@ def _by_namespace(answer: Sampled) -> dict[str, Sampled]:
         namespace: Sampled(series, {key: limit for key, limit in answer.limits.items() if key in series})
         for namespace, series in split.items()
     }
-
-
-def _intervals(low: Floats, high: Floats) -> list[Interval | None]:
-    pairs = zip(np.isfinite(low).tolist(), low.tolist(), high.tolist(), strict=True)
-    return [Interval(a, b) if known else None for known, a, b in pairs]

@@ -5,7 +5,7 @@ The engine knows these and nothing behind them; a test gives it small fakes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.evidence_reasons import DescriptorReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
+from leakwarden.core.audit.neighbours import Neighbours
+from leakwarden.core.audit.policy_report import ReportedObject
 from leakwarden.core.descriptors.census import Census
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
@@ -208,6 +210,27 @@ class Endpoints(Protocol):
     async def call(self, pod: Pod, port: int, path: str, scheme: str) -> EndpointAnswer: ...
 
 
+class NeighbourView(Protocol):
+    """What stands beside workloads, as it was read last."""
+
+    def latest(self) -> Neighbours | None:
+        """None before the first reading."""
+        ...
+
+
+class AuditReports(Protocol):
+    """Where the audit's result is shown beside the status of policies."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not shown there, in one line for people; or empty."""
+        ...
+
+    def want(self, objects: Iterable[ReportedObject]) -> None:
+        """Returns at once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
     """The pod to take profiles of."""
@@ -257,6 +280,22 @@ class DescriptorReader(Protocol):
 
         Has its own timeout; a failure is an answer, never an exception.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The last lines of a container's log, or why there are none: `trouble` in words for people."""
+
+    lines: Sequence[str] = ()
+    trouble: str = ""
+
+
+class LogReader(Protocol):
+    """Reads the end of a pod's log."""
+
+    async def tail(self, pod: Pod, since: float) -> LogTail:
+        """What the pod's main container wrote in the last `since` s, bounded in bytes, lines and time. Never raises."""
         ...
 
 

@@ -18,18 +18,21 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.planning.need import with_need
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
 from leakwarden.core.records.place import Places
 from leakwarden.core.records.scale_in import Return
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
+from leakwarden.engine.causes import Causes
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.executor import Executor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.inspection import Inspection
+from leakwarden.engine.outcomes import Outcomes
 from leakwarden.engine.policy_store import PolicyStore
-from leakwarden.engine.ports import Cluster, DescriptorReader, Profiler, Recorder
+from leakwarden.engine.ports import Cluster, DescriptorReader, LogReader, Profiler, Recorder
 from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
 from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
@@ -68,6 +71,7 @@ class Engine:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:12])
     profiler: Profiler | None = None
     descriptor_reader: DescriptorReader | None = None
+    log_reader: LogReader | None = None
     guard_context: GuardContext | None = None
     last: Tick = field(default_factory=Tick)
     defects: Defects = field(default_factory=Defects)
@@ -79,6 +83,8 @@ class Engine:
     _inspection: Inspection = field(init=False)
     _executor: Executor = field(init=False)
     _scale_in: ScaleIn = field(init=False)
+    _outcomes: Outcomes = field(init=False)
+    _causes: Causes = field(init=False)
     _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     _failing_since: float | None = None  # since when no tick came to its end, epoch s
@@ -113,6 +119,8 @@ class Engine:
             look=self._look,
             rights=self._rights,
         )
+        self._outcomes = Outcomes(self.reader, self.clock, self.defects)
+        self._causes = Causes(self.reader, self.log_reader, self.clock, self.defects)
         self._publisher = Publisher(
             self.policies, self.cluster, self.recorder, self.clock, self._rights, defects=self.defects
         )
@@ -126,6 +134,8 @@ class Engine:
     async def end(self) -> None:
         """To be called when this process ticks no more: what goes on beside the ticks is given up."""
         await self._capture.end()
+        await self._outcomes.end()
+        await self._causes.end()
 
     async def tick(self) -> Tick:
         """Every step is contained by policy, workload or report. What is raised nevertheless is a defect of a step itself;
@@ -208,11 +218,10 @@ class Engine:
         evaluations = []
         for policy in policies:
             with self.defects.contained("judged", policy):
-                evaluations.append(
-                    evaluate(
-                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
-                    )
+                judged = evaluate(
+                    policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
                 )
+                evaluations.append(with_need(judged, readings[policy.uid], now))
         return TickFacts(
             {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
         )
@@ -287,6 +296,10 @@ class Engine:
         if not self.ending:
             with self.defects.contained("taken back"):
                 await self._scale_in.all(drafts, facts, returns)
+        with self.defects.contained("compared"):
+            await self._outcomes.one(drafts, facts, begins=not self.ending)
+        with self.defects.contained("explained"):
+            await self._causes.one(drafts, facts, begins=not self.ending)
 
     async def _tell(self, drafts: ReportDrafts, facts: TickFacts, decisions: Sequence[Decision]) -> None:
         silences_read = self.guard_context is not None and self.guard_context.reads_silences

@@ -237,10 +237,13 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "watchNamespaces": ["shop", "bank"],
         "guards": {"quietAfterStart": "7m"},
         "kubelet": {"insecureSkipVerify": False, "port": 10251},
+        "audit": {"policyReports": True},
     }
     settings = environment(render(values))
     assert settings == {
         "LEAKWARDEN_ACTIONS": "",
+        "LEAKWARDEN_AUDIT_NEIGHBOURS": "true",
+        "LEAKWARDEN_AUDIT_POLICY_REPORTS": "true",
         "LEAKWARDEN_WATCH_NAMESPACES": "shop,bank",
         "LEAKWARDEN_INTERVAL": "10s",
         "LEAKWARDEN_BUCKET": "30s",

@@ -34,6 +34,17 @@ ACTIONS = {
 }
 
 
+NEIGHBOURS = {
+    "/services",
+    "/persistentvolumeclaims",
+    "networking.k8s.io/ingresses",
+    "gateway.networking.k8s.io/httproutes",
+    "keda.sh/scaledobjects",
+    "monitoring.coreos.com/servicemonitors",
+    "monitoring.coreos.com/podmonitors",
+}
+
+
 def changes(granted: set[Right]) -> set[Right]:
     """Those of the rights that can change something; the election's are checked on the way."""
     assert granted >= ELECTING
@@ -70,10 +81,18 @@ def test_looking_into_pods_grants_the_right_to_add_the_reader_and_no_right_to_lo
     assert rights(render({"evidence": {"enabled": False, "descriptors": {"enabled": True}}})) == rights(render())
 
 
+def test_logs_are_readable_only_where_the_value_says_so() -> None:
+    allowed = {"evidence": {"logs": {"enabled": True}}}
+    assert rights(render(allowed)) - rights(render()) == {Right("get", "/pods/log")}
+    assert environment(render(allowed))["LEAKWARDEN_EVIDENCE_LOGS"] == "true"
+    assert "LEAKWARDEN_EVIDENCE_LOGS" not in environment(render())
+    assert rights(render({"evidence": {"enabled": False, "logs": {"enabled": True}}})) == rights(render())
+
+
 def test_everything_it_may_read_is_what_it_needs() -> None:
     everything = allow(*ACTIONS)
     reads = {each.resource for each in rights(render(everything)) if each.verb in READING}
-    assert reads == {
+    assert reads == NEIGHBOURS | {
         "leakwarden.dev/reliabilitypolicies",
         "leakwarden.dev/reliabilitypolicies/status",
         "leakwarden.dev/leakreports",
@@ -86,6 +105,24 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
         "/nodes/metrics",
         "coordination.k8s.io/leases",
     }
+
+
+def test_without_the_audits_neighbours_nothing_beside_workloads_may_be_read() -> None:
+    granted = rights(render({"audit": {"neighbours": False}}))
+    assert not {each.resource for each in granted} & NEIGHBOURS
+
+
+def test_what_stands_beside_workloads_may_be_listed_and_no_more() -> None:
+    assert {each.verb for each in rights(render()) if each.resource in NEIGHBOURS} == {"list"}
+
+
+def test_reports_may_be_written_only_where_that_is_asked_for() -> None:
+    reports = {"openreports.io/reports", "wgpolicyk8s.io/policyreports"}
+    assert not {each.resource for each in rights(render())} & reports
+    granted = [each for each in rights(render({"audit": {"policyReports": True}})) if each.resource in reports]
+    assert {(each.verb, each.resource) for each in granted} == set(
+        product(("list", "create", "patch", "delete"), sorted(reports))
+    )
 
 
 def test_one_lease_can_be_read_and_written_and_no_other() -> None:

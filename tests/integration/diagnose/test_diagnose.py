@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pytest
 
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.diagnose import command
-from leakwarden.cli.diagnose.reading import CALLS, CPU
 from leakwarden.core.correlation.causes import Cause
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.presets import PRESETS
+from leakwarden.core.correlation.remembered import CALLS, CPU
+from leakwarden.core.correlation.traffic import of_pods
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
 from tests.correlation.drawing import CAUSES, STEP, episode, quiet
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
@@ -30,6 +32,7 @@ PRESET = PRESETS["ingress-nginx"]
 
 
 def query(template: str) -> str:
+    template = of_pods(template, "pod", "checkout-.*")
     return render(template, matchers='namespace="shop"', bucket=BUCKET, max_age=300.0, labels=Labels())
 
 
@@ -184,3 +187,37 @@ async def test_log_lines_are_clues_and_are_shown_without_secrets(
 def test_what_was_asked_wrongly_is_one_line(more: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("http://127.0.0.1:1", *more) == 2
     assert capsys.readouterr().err.startswith(f"leakwarden diagnose: {said}")
+
+
+def access_log(found: Episode) -> str:
+    """What nginx would have logged of a hundredth of the episode's requests, moved so that it ends now."""
+    shift = time.time() - float(found.t[-1])
+    failed = np.sum(list(found.errors.values()), axis=0)
+    lines = []
+    for code, rates in {200: found.requests - failed, **found.errors}.items():
+        for t, rate in zip(found.t, rates, strict=True):
+            at = (datetime.fromtimestamp(float(t) + shift, UTC)).isoformat()
+            lines += [json.dumps({"time": at, "uri": "/checkout/pay", "status": code})] * round(float(rate) * STEP)
+    return "\n".join(lines)
+
+
+async def test_a_plain_nginx_is_read_from_its_access_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)
+    log = tmp_path / "access.log"
+    log.write_text(access_log(found))
+    async with prometheus() as fake:
+        remember(fake, found)
+        proxied = (PRESET.errors("checkout", BUCKET), PRESET.p99("checkout", BUCKET))
+        fake.series = {promql: series for promql, series in fake.series.items() if promql not in proxied}
+        more = ("--proxy", "nginx", "--route", "/checkout/", "--access-log", str(log), "-o", "json")
+        code = await asyncio.to_thread(ask, fake.url, *more)
+        assert (json.loads(capsys.readouterr().out)["cause"], code) == ("Exhaustion", 1)
+        other = ("--proxy", "nginx", "--route", "/search/", "--access-log", str(log))
+        assert await asyncio.to_thread(ask, fake.url, *other) == 2
+        assert "no request to '/search/' in this time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--proxy", "nginx"], ["--access-log", "x"]])
+def test_nginx_and_its_log_go_together(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("http://127.0.0.1:1", *more) == 2
+    assert "--proxy nginx and --access-log FILE go together" in capsys.readouterr().err

@@ -161,15 +161,16 @@ EVERYTHING_SAID: dict[str, Any] = {
         "ownerReferences": [{"kind": "Shop", "name": "eu", "uid": "s1", "controller": True}],
     },
     "spec": {
-        "replicas": 4, "paused": True, "minReadySeconds": 5, "progressDeadlineSeconds": 90,
+        "serviceName": "api", "replicas": 4, "paused": True, "minReadySeconds": 5, "progressDeadlineSeconds": 90,
         "strategy": {"type": "Recreate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": "10%"}},
         "template": {"metadata": {
             "labels": {"app": "api"}, "annotations": {"config.linkerd.io/proxy-wait-before-exit-seconds": "20"},
         }, "spec": {
             "terminationGracePeriodSeconds": 7, "hostNetwork": True, "shareProcessNamespace": True,
-            "resources": {"limits": {"memory": "2Gi"}}, "restartPolicy": "OnFailure",
+            "resources": {"limits": {"memory": "2Gi", "cpu": "2"}}, "restartPolicy": "OnFailure",
+            "nodeName": "node-1", "readinessGates": [{"conditionType": "example.com/ready"}],
             "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
-            "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init"}],
+            "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init", "envFrom": [{"secretRef": {"name": "first"}}]}],
             "topologySpreadConstraints": [
                 {"topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
                 {"topologyKey": "host", "whenUnsatisfiable": "DoNotSchedule",
@@ -178,18 +179,19 @@ EVERYTHING_SAID: dict[str, Any] = {
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
                 {"topologyKey": "host", "labelSelector": {"matchLabels": {"app": "api"}}}]}},
             "containers": [{
-                "name": "app", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080, "hostPort": 80}],
+                "name": "app", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080, "hostPort": 80}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}],
                 "command": ["sh", "-c", "ulimit -n 9; ./web --port 7000"], "envFrom": [{"configMapRef": {"name": "settings"}}],
                 "env": [{"name": "GOGC", "value": "50"},
                         {"name": "GOMEMLIMIT", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "memory"}}}],
-                "resources": {"limits": {"memory": "1Gi", "cpu": "500m"}},
+                "resources": {"limits": {"memory": "1Gi", "cpu": "500m", "ephemeral-storage": "1Gi"}},
+                "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": "a"}],
                 "livenessProbe": {"exec": {"command": ["true"]}}, "startupProbe": {"grpc": {"port": 1}},
                 "readinessProbe": {
                     "httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTPS", "host": "web"}, "initialDelaySeconds": 2,
                     "periodSeconds": 3, "timeoutSeconds": 4, "failureThreshold": 5, "successThreshold": 6,
                     "terminationGracePeriodSeconds": 8,
                 },
-                "lifecycle": {"preStop": {"sleep": {"seconds": 9}}},
+                "lifecycle": {"preStop": {"sleep": {"seconds": 9}}, "postStart": {"httpGet": {"port": "http"}}},
             }],
         }},
     },

@@ -8,7 +8,7 @@ import pytest
 
 from leakwarden.core.audit import CHECKS, EndpointObservation, Finding, Severity
 from leakwarden.core.model.workload import Disruption, PreStop, Probe, Workload
-from tests.unit.audit import related_cases
+from tests.unit.audit import related_cases, volume_cases
 from tests.unit.audit.audit_examples import (
     BUDGET,
     CONTAINER,
@@ -185,7 +185,7 @@ PASSES: dict[str, list[Case]] = {
 FAILS: dict[str, list[Case]] = {
     "ReadinessProbeMissing": [
         Case("it gets traffic", container(readiness=None), severity=ERROR),
-        Case("it gets none", container(readiness=None, ports=()), severity=WARNING),
+        Case("it gets none", container(readiness=None, ports=()), severity=INFO),
     ],
     "LivenessProbeMissing": [Case("none", container(liveness=None), severity=WARNING)],
     "StartupProbeMissing": [Case("liveness alone", container(startup=None), severity=INFO, says="longer than 22 s")],
@@ -372,6 +372,10 @@ def test_the_check_fails(check: str, case: Case) -> None:
 
 def test_every_check_has_a_case_that_passes_and_one_that_fails() -> None:
     names = {check.name for check in CHECKS}
-    for table, related in ((PASSES, related_cases.PASSES), (FAILS, related_cases.FAILS)):
-        assert {name for name, each in (*table.items(), *related.items()) if each} == names
+    for table, *more in (
+        (PASSES, related_cases.PASSES, volume_cases.PASSES),
+        (FAILS, related_cases.FAILS, volume_cases.FAILS),
+    ):
+        cases = (*table.items(), *(item for each in more for item in each.items()))
+        assert {name for name, each in cases if each} == names
     assert all(case.severity is not None for each in FAILS.values() for case in each)

@@ -34,11 +34,26 @@ def of_mode(mode: str) -> dict[str, Any]:
     return {**POLICY, "spec": {**POLICY["spec"], "mode": mode}}
 
 
+def verdicts(out: str) -> list[str]:
+    """The lines about policies, without what is said of each below it."""
+    return [text for text in out.splitlines() if not text.startswith("  ")]
+
+
 def test_a_valid_policy_is_told_by_its_file_and_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = saved(tmp_path, POLICY, {"kind": "ConfigMap"})
 
     assert main(["check", file]) == 0
-    assert capsys.readouterr() == (f"{file}: shop/checkout: valid\n", "")
+    out, err = capsys.readouterr()
+    assert (verdicts(out), err) == ([f"{file}: shop/checkout: valid"], "")
+
+
+def test_what_a_valid_policy_does_not_see_stands_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    watching = {"selector": {"matchLabels": {"team": "a"}}, "signals": [{"name": "heap", "type": "Heap"}]}
+
+    assert main(["check", saved(tmp_path, {**POLICY, "spec": watching})]) == 0
+    _, *below = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("  it does not see ") for line in below)
+    assert any("signals has no Descriptors" in line for line in below)
 
 
 def test_of_several_policies_the_invalid_one_is_told_with_field_value_and_what_is_allowed(
@@ -48,7 +63,7 @@ def test_of_several_policies_the_invalid_one_is_told_with_field_value_and_what_i
 
     assert main(["check", file]) == 1
     out, err = capsys.readouterr()
-    assert out == f"{file}: shop/checkout: valid\n"
+    assert verdicts(out) == [f"{file}: shop/checkout: valid"]
     assert err.startswith(f"leakwarden check: {file}: shop/checkout: spec.mode is 'Act'")
     assert "'Observe' or 'Enforce'" in err
 
@@ -59,7 +74,7 @@ def test_what_kubectl_writes_is_checked_too(tmp_path: Path, capsys: pytest.Captu
 
     assert main(["check", file]) == 1
     out, err = capsys.readouterr()
-    assert (len(out.splitlines()), len(err.splitlines())) == (1, 1)
+    assert (len(verdicts(out)), len(err.splitlines())) == (1, 1)
 
 
 def test_a_directory_is_checked_with_all_that_is_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +83,7 @@ def test_a_directory_is_checked_with_all_that_is_below_it(tmp_path: Path, capsys
     saved(tmp_path / "below", POLICY)
 
     assert main(["check", str(tmp_path)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(verdicts(capsys.readouterr().out)) == 2
 
 
 def test_a_policy_of_another_version_is_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,4 +136,4 @@ def test_a_terminal_that_cannot_show_a_name_shows_it_escaped(tmp_path: Path, mon
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
 
     assert main(["check", saved(tmp_path, POLICY, name="ü.yaml")]) == 0
-    assert shown.getvalue().endswith(b"\\xfc.yaml: shop/checkout: valid\n")
+    assert b"\\xfc.yaml: shop/checkout: valid\n" in shown.getvalue()

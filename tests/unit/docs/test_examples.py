@@ -23,7 +23,8 @@ POLICIES = [(page, block) for page, _, block in YAML if "kind: ReliabilityPolicy
 
 def test_every_example_is_a_valid_policy(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(ROOT / "examples")]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(POLICIES_OF_EXAMPLES)
+    shown = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("  ")]
+    assert len(shown) == len(POLICIES_OF_EXAMPLES)
 
 
 def test_every_example_is_listed() -> None:

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.adapters.evidence.ways import NoAnswer, Target
-from leakwarden.adapters.prometheus.response import Choices, RawSeries, Scope, join
+from leakwarden.adapters.prometheus.decoding import RawSeries, SentSeries
+from leakwarden.adapters.prometheus.response import Choices, Scope, join
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.model.readings import Answer
@@ -81,7 +82,7 @@ def answered(values: Sequence[str], limit: str | None = None, never_zero: bool =
     times = [NOW - 30.0 * n for n in range(len(values))][::-1]
     series = [RawSeries(name, list(zip(times, values, strict=True))) for name in names]
     limits = [RawSeries(name, value=(NOW, limit)) for name in names] if limit is not None else []
-    return join(series if values else [], limits, scope, Choices())
+    return join(SentSeries.of(series if values else []), SentSeries.of(limits), scope, Choices())
 
 
 @dataclass

@@ -164,6 +164,47 @@ def memory() -> dict[str, Any]:
     return body
 
 
+def measured() -> dict[str, Any]:
+    """With what users had before, during and after; the pool has no counter of waits."""
+    body = full()
+    body["status"]["verification"]["outcome"] = {
+        "measuredAt": "2026-11-24T05:40:00Z", "counted": "at the proxy, route checkout",
+        "before": {"since": "2026-11-24T05:10:00Z", "until": "2026-11-24T05:20:00Z"},
+        "during": {"since": "2026-11-24T05:20:00Z", "until": "2026-11-24T05:22:00Z"},
+        "after": {"since": "2026-11-24T05:22:00Z", "until": "2026-11-24T05:30:00Z"},
+        "rows": [
+            {"name": "ErrorRate", "unit": "of requests", "before": 0.126, "during": 0.031, "after": 0.0},
+            {"name": "HTTP 502", "unit": "per second", "before": 12.6, "during": 3.1, "after": 0.0},
+            {"name": "P99", "unit": "seconds", "before": 1.82, "during": 0.71, "after": 0.043},
+            {"name": "Descriptors", "unit": "descriptors", "before": 981.0, "after": 41.0, "missing": "no readings during"},
+            {"name": "PoolWaits", "unit": "per second", "missing": "NoSeries: no pod of these namespaces has it"},
+        ],
+    }  # fmt: skip
+    return body
+
+
+def unmeasured() -> dict[str, Any]:
+    body = full()
+    body["status"]["verification"]["outcome"] = {
+        "measuredAt": "2026-11-24T05:40:00Z", "message": "the source kubelet does not remember what was", "rows": [],
+    }  # fmt: skip
+    return body
+
+
+def explained() -> dict[str, Any]:
+    """Users got errors, and the cause is told."""
+    body = full()
+    body["status"]["cause"] = {
+        "kind": "Exhaustion", "confidence": "Clear", "message": "clearly Exhaustion: a pod's descriptors were used up",
+        "measuredAt": "2026-11-24T05:10:00Z", "counted": "at the proxy, route checkout",
+        "facts": ["a pod's descriptors or connection pool were used up in 96% of the bad moments", SCRIPT],
+        "unknown": ["when the pods' processes began"], "pods": ["checkout-1: its descriptors were at 100% of the limit"],
+        "logs": {"counts": [{"kind": "TooManyOpenFiles", "count": 41}], "message": "looked at checkout-1: 812 lines",
+                 "lines": ["accept4: too many open files; retrying in 1s token=[cut]", "\x1b[31m" + SCRIPT]},
+    }  # fmt: skip
+    return body
+
+
 def crowded() -> dict[str, Any]:
     """As many actions as an episode may have, the newest first."""
     body = full()
@@ -190,6 +231,9 @@ EXAMPLES = {
     "pool": pool,
     "memory": memory,
     "crowded": crowded,
+    "explained": explained,
+    "measured": measured,
+    "unmeasured": unmeasured,
 }
 
 

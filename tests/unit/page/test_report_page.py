@@ -239,3 +239,18 @@ def test_text_can_be_read_on_what_it_stands_on(theme: dict[str, str]) -> None:
     for box in (*style.BOXES, "edge"):
         assert contrast(theme["box-ink"], theme[box]) >= 4.5, box
     assert style.LIGHT.keys() == style.DARK.keys()
+
+
+def test_what_users_had_before_and_after_is_a_table_of_the_page() -> None:
+    text = page(example("measured"))
+    assert '<th scope="row">error rate</th><td class="number">12.6 %</td>' in text
+    assert "P99" in text
+    assert "waits for a pool connection, per second: NoSeries" in text
+    assert "does not remember what was" in page(example("unmeasured"))
+
+
+def test_why_users_got_errors_is_a_section_of_the_page() -> None:
+    text = page(example("explained"))
+    assert "<h2>Why users got errors</h2>" in text
+    assert "TooManyOpenFiles: 41 lines" in text
+    assert "Why users got errors" not in page(example("full"))

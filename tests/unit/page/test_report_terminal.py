@@ -79,3 +79,24 @@ def test_it_is_short_where_there_is_nothing_to_show() -> None:
     text = screen(example("minimal"), PLAIN)
     assert "│" not in text
     assert "Nothing was done yet" in text
+
+
+def test_what_users_had_before_and_after_stands_in_a_table_with_what_was_not_measured() -> None:
+    lines = [" ".join(line.split()) for line in screen(example("measured"), PLAIN).splitlines()]
+    assert "before during after" in lines
+    assert "error rate 12.6 % 3.1 % 0 %" in lines
+    assert "open descriptors 981 unknown 41" in lines
+    assert any("not measured: open descriptors: no readings during" in line for line in lines)
+    assert any("at the proxy, route checkout" in line for line in lines)
+
+
+def test_why_it_was_not_read_is_said() -> None:
+    told = " ".join(screen(example("unmeasured"), PLAIN).split())
+    assert "were not read: the source kubelet does not remember what was" in told
+
+
+def test_why_users_got_errors_stands_with_what_was_seen_and_what_was_not_read() -> None:
+    told = " ".join(screen(example("explained"), PLAIN).split())
+    assert "Exhaustion (Clear): clearly Exhaustion" in told
+    assert "log, TooManyOpenFiles: 41 lines" in told
+    assert "not read: when the pods' processes began" in told

@@ -95,6 +95,12 @@ class PlanWorld:
 
     # What the operator has.
 
+    step = 30.0  # of its reader, s
+
+    def source_of(self, policy: Policy) -> str:
+        """What was before an action is not remembered here."""
+        return "no source"
+
     @property
     def now(self) -> float:
         """The operator's clock."""

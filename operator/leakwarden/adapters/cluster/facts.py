@@ -74,6 +74,7 @@ def described(
         owner=next((f"{o.kind} {o.name}" for o in meta.owner_references or () if o.controller and o.kind), ""),
         pods=pod_facts(template, pods),
         replicas_given=spec.replicas is not None,
+        service_name=spec.service_name or "",
     )
 
 

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from leakwarden.adapters.cluster import commands, template_wire
+from leakwarden.adapters.cluster import commands, template_wire, volume_facts
 from leakwarden.adapters.cluster.wire import label_selector
+from leakwarden.core.model.quantity import parse_quantity as parse_quantity
 from leakwarden.core.model.workload import (
     Container,
     Entrypoint,
+    HookPort,
     PodFacts,
     PreStop,
     Probe,
@@ -21,15 +23,7 @@ from leakwarden.core.model.workload import (
 
 # The Go runtime's settings of memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
-_QUANTITY = re.compile(
-    r"^([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?$", re.ASCII
-)
-_FACTOR = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
-
-# A probe's command is only compared with another's and never shown; one of this length is a script.
+# A probe's command is compared with another's and shown to nobody; one of this length is a script.
 MAX_COMMAND = 1024
 
 MAX_SETTINGS = 1024  # of a proxy, in an annotation: longer text is cut
@@ -42,34 +36,47 @@ _PROXY_WAITS = (
 )
 
 _NO_ENTRYPOINT = Entrypoint()
-
-
-def parse_quantity(value: int | float | str | None) -> float | None:
-    """The number in a Kubernetes quantity (`512Mi`, `1e9`, `500m`); None where there is none that can be read."""
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value)
-    match = _QUANTITY.fullmatch(value.strip())
-    if match is None or len(value) > 64:
-        return None
-    number, exponent, suffix = match.groups()
-    return float(number + (exponent or "")) * _FACTOR.get(suffix or "", 1.0)
+_Quantities = Mapping[str, int | float | str | None]
 
 
 def pod_facts(template: template_wire.ApiTemplate | None, spec: template_wire.ApiTemplateSpec) -> PodFacts:
     meta = template and template.metadata
+    limits, requests = _resources(spec.resources)
     return PodFacts(
         labels=(meta and meta.labels) or {},
         sidecars=tuple(container(c) for c in spec.init_containers or () if c.restart_policy == "Always"),
         host_network=spec.host_network or False,
         shared_processes=spec.share_process_namespace or False,
-        memory_limit=parse_quantity(((spec.resources and spec.resources.limits) or {}).get("memory")) or None,
+        memory_limit=parse_quantity(limits.get("memory")) or None,
         spreads=tuple(_spreads(spec)),
         claims=any(volume.persistent_volume_claim is not None for volume in spec.volumes or ()),
         restart_policy=spec.restart_policy or "Always",
         proxy_waits=_proxy_waits((meta and meta.annotations) or {}),
+        volumes=tuple(volume_facts.volume(each) for each in spec.volumes or ()),
+        references=tuple(
+            reference
+            for each in spec.init_containers or ()
+            if each.restart_policy != "Always"
+            for reference in volume_facts.references(each)
+        ),
+        memory_request=_asked("memory", requests, limits),
+        cpu_request=_asked("cpu", requests, limits),
+        readiness_gates=tuple(gate.condition_type or "" for gate in spec.readiness_gates or ()),
+        pinned=bool(spec.node_name) or "kubernetes.io/hostname" in (spec.node_selector or {}),
     )
+
+
+def _resources(resources: template_wire.ApiResources | None) -> tuple[_Quantities, _Quantities]:
+    """(limits, requests), empty where there are none."""
+    if resources is None:
+        return {}, {}
+    return resources.limits or {}, resources.requests or {}
+
+
+def _asked(name: str, requests: _Quantities, limits: _Quantities) -> float | None:
+    """The request; where none is written, the API server takes the limit for it."""
+    value = requests.get(name)
+    return parse_quantity(limits.get(name) if value is None else value) or None
 
 
 def _proxy_waits(annotations: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
@@ -100,7 +107,7 @@ def _spreads(spec: template_wire.ApiTemplateSpec) -> Iterator[Spread]:
 
 
 def container(item: template_wire.ApiContainer) -> Container:
-    limits = (item.resources and item.resources.limits) or {}
+    limits, requests = _resources(item.resources)
     limit = parse_quantity(limits.get("memory"))
     hook = item.lifecycle.pre_stop if item.lifecycle else None
     return Container(
@@ -118,7 +125,27 @@ def container(item: template_wire.ApiContainer) -> Container:
         cpu_limit=parse_quantity(limits.get("cpu")) or None,
         host_ports=tuple(p.host_port for p in item.ports or () if p.host_port),
         entrypoint=_entrypoint(item),
+        memory_request=_asked("memory", requests, limits),
+        cpu_request=_asked("cpu", requests, limits),
+        disk_limit=parse_quantity(limits.get("ephemeral-storage")) or None,
+        hook_ports=tuple(_hook_ports(item.lifecycle)),
+        mounts=volume_facts.mounts(item),
+        other_protocols=tuple(
+            (port.name, port.protocol) for port in item.ports or () if port.name and port.protocol not in (None, "TCP")
+        ),
+        references=volume_facts.references(item),
     )
+
+
+def _hook_ports(lifecycle: template_wire.ApiLifecycle | None) -> Iterator[HookPort]:
+    if lifecycle is None:
+        return
+    hook: Literal["preStop", "postStart"]
+    for hook, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
+        if handler is not None and handler.http_get is not None:
+            yield HookPort(hook, "httpGet", handler.http_get.port, handler.http_get.host or "")
+        elif handler is not None and handler.tcp_socket is not None:
+            yield HookPort(hook, "tcpSocket", handler.tcp_socket.port, handler.tcp_socket.host or "")
 
 
 def _entrypoint(item: template_wire.ApiContainer) -> Entrypoint:

@@ -5,8 +5,6 @@ As in `wire`, every field may be absent or null.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from leakwarden.adapters.cluster.wire import ApiLabelSelector, Wire
@@ -58,6 +56,7 @@ class ApiHandler(Wire):
 
 
 class ApiLifecycle(Wire):
+    post_start: ApiHandler | None = None
     pre_stop: ApiHandler | None = None
 
 
@@ -65,6 +64,7 @@ class ApiContainerPort(Wire):
     name: str | None = None
     container_port: int | None = None
     host_port: int | None = None
+    protocol: str | None = None
 
 
 class ApiResourceField(Wire):
@@ -76,11 +76,13 @@ class ApiResourceField(Wire):
 class ApiKeyReference(Wire):
     name: str | None = None
     key: str | None = None
+    optional: bool | None = None
 
 
 class ApiEnvSource(Wire):
     resource_field_ref: ApiResourceField | None = None
     config_map_key_ref: ApiKeyReference | None = None
+    secret_key_ref: ApiKeyReference | None = None
 
 
 class ApiEnvVar(Wire):
@@ -91,11 +93,19 @@ class ApiEnvVar(Wire):
 
 class ApiEnvFrom(Wire):
     config_map_ref: ApiKeyReference | None = None
+    secret_ref: ApiKeyReference | None = None
     prefix: str | None = None
 
 
 class ApiResources(Wire):
     limits: dict[str, int | float | str | None] | None = None
+    requests: dict[str, int | float | str | None] | None = None
+
+
+class ApiMount(Wire):
+    name: str | None = None
+    sub_path: str | None = None
+    sub_path_expr: str | None = None
 
 
 class ApiContainer(Wire):
@@ -112,6 +122,7 @@ class ApiContainer(Wire):
     args: list[str] | None = None
     env_from: list[ApiEnvFrom] | None = None
     restart_policy: str | None = None  # of init containers
+    volume_mounts: list[ApiMount] | None = None
 
 
 class ApiSpread(Wire):
@@ -142,10 +153,53 @@ class ApiAffinity(Wire):
     pod_anti_affinity: ApiAntiAffinity | None = None
 
 
-class ApiVolume(Wire):
-    """Only whether it is a claim: no decision depends on the other kinds of volume."""
+class ApiClaimVolume(Wire):
+    claim_name: str | None = None
 
-    persistent_volume_claim: dict[str, Any] | None = None
+
+class ApiEmptyDir(Wire):
+    medium: str | None = None
+    size_limit: int | float | str | None = None
+
+
+class ApiKeyItem(Wire):
+    key: str | None = None
+
+
+class ApiConfigVolume(Wire):
+    name: str | None = None
+    items: list[ApiKeyItem] | None = None
+    optional: bool | None = None
+
+
+class ApiSecretVolume(Wire):
+    secret_name: str | None = None
+    items: list[ApiKeyItem] | None = None
+    optional: bool | None = None
+
+
+class ApiProjection(Wire):
+    config_map: ApiConfigVolume | None = None
+    secret: ApiConfigVolume | None = None  # with `name` here, and not secretName
+
+
+class ApiProjectedVolume(Wire):
+    sources: list[ApiProjection] | None = None
+
+
+class ApiVolume(Wire):
+    """The kinds that a check asks about; of any other only the name is kept."""
+
+    name: str | None = None
+    persistent_volume_claim: ApiClaimVolume | None = None
+    empty_dir: ApiEmptyDir | None = None
+    config_map: ApiConfigVolume | None = None
+    secret: ApiSecretVolume | None = None
+    projected: ApiProjectedVolume | None = None
+
+
+class ApiReadinessGate(Wire):
+    condition_type: str | None = None
 
 
 class ApiTemplateSpec(Wire):
@@ -159,6 +213,9 @@ class ApiTemplateSpec(Wire):
     affinity: ApiAffinity | None = None
     volumes: list[ApiVolume] | None = None
     restart_policy: str | None = None
+    readiness_gates: list[ApiReadinessGate] | None = None
+    node_name: str | None = None
+    node_selector: dict[str, str] | None = None
 
 
 class ApiTemplateMeta(Wire):

@@ -13,6 +13,7 @@ from leakwarden.adapters.cluster import Session
 from leakwarden.adapters.evidence.baselines import Baselines, CountStore
 from leakwarden.adapters.evidence.bucket import Bucket, BucketLocation, mounted
 from leakwarden.adapters.evidence.descriptors import PodDescriptors
+from leakwarden.adapters.evidence.logs import PodLogs
 from leakwarden.adapters.evidence.pools import Pools
 from leakwarden.adapters.evidence.pprof import PprofClient
 from leakwarden.adapters.evidence.profiler import EvidenceProfiler
@@ -26,12 +27,13 @@ from leakwarden.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """`profiler` is None where the installation takes no profiles, `reader` where it looks into no pods; `routes` are for
-    the operator's server."""
+    """`profiler` is None where the installation takes no profiles, `reader` where it looks into no pods, `logs` where it
+    reads none; `routes` are for the operator's server."""
 
     profiler: EvidenceProfiler | None
     routes: Sequence[web.RouteDef] = ()
     reader: PodDescriptors | None = None
+    logs: PodLogs | None = None
 
 
 async def wire(
@@ -46,6 +48,7 @@ async def wire(
     """Connections opened here are closed with `stack`. `cluster` lets changes pass only while this replica leads."""
     if not settings.evidence_enabled:
         return Wired(None)
+    logs = PodLogs(session) if settings.evidence_logs else None
     ways: list[Way] = []
     if settings.evidence_via in ("Pod", "Auto"):
         ways.append(await stack.enter_async_context(Straight()))
@@ -84,4 +87,5 @@ async def wire(
         EvidenceProfiler(session, client, store, pools=pools, clock=time.time, baselines=Baselines(counts)),
         routes,
         reader,
+        logs,
     )

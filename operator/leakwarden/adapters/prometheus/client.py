@@ -10,8 +10,8 @@ Why no more of it is used:
   accepts a session, so `_Session` replaces all of this: a deadline, a cap in bytes, no redirect, and errors that hold
   a class and a status code.
 - It decodes an answer into dicts and its metric classes into pandas frames. Two hours of 10,000 pods are some 20 MB of
-  JSON; decoded into structs (response.py) they cost a fraction of the time and memory. `_Reply` is as much of a
-  response as the library looks at, and carries the structs through it.
+  JSON; decoded into arrays (decoding.py) they cost a fraction of the time and memory. `_Reply` is as much of a
+  response as the library looks at, and carries the arrays through it.
 - It has no notion of a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
   so `decode` refuses it.
 """
@@ -30,6 +30,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
@@ -38,19 +39,18 @@ from urllib3.util.retry import Retry
 
 from leakwarden import __version__
 from leakwarden.adapters.prometheus.credentials import CredentialsUnreadable, EndpointCredentials
-from leakwarden.adapters.prometheus.endpoints_file import Endpoint
-from leakwarden.adapters.prometheus.parts import Parted, halves, together
-from leakwarden.adapters.prometheus.response import (
+from leakwarden.adapters.prometheus.decoding import (
     BadResponse,
-    Choices,
     PartialResponse,
-    RawSeries,
-    Scope,
+    SentSeries,
     decode,
     error_type,
-    join,
+    label_set,
 )
-from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
+from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.adapters.prometheus.parts import Parted, halves, together
+from leakwarden.adapters.prometheus.response import Choices, Origins, Scope, join
+from leakwarden.core.model.readings import Answer, LimitBlock, Query, QueryFailed, Sampled, SeriesBlock, limits_beside
 from leakwarden.core.promql import literal_regex, matcher, narrowed
 from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
 from leakwarden.engine.fair_shares import in_turn
@@ -91,7 +91,7 @@ class _Reply:
 
     status_code = 200
 
-    def __init__(self, series: list[RawSeries]) -> None:
+    def __init__(self, series: SentSeries) -> None:
         self._series = series
 
     def json(self) -> dict[str, Any]:
@@ -217,9 +217,20 @@ def _home(query: Query) -> str:
 def _believed(row: Row, answer: Answer) -> Answer:
     if not isinstance(answer, Sampled):
         return answer
-    highest = {key: float(points.v.max()) for key, points in answer.series.items()}
-    limits = {key: row.believed(limit, highest.get(key, -math.inf)) for key, limit in answer.limits.items()}
-    return replace(answer, limits={key: limit for key, limit in limits.items() if limit is not None})
+    series = SeriesBlock.of(answer.series)
+    if not len(series):
+        return answer
+    limits = limits_beside(series.names, answer.limits)
+    highest = np.maximum.reduceat(series.v, series.ends() - series.sizes)
+    doubted = np.flatnonzero(highest > limits)
+    if not doubted.size:
+        return answer
+    believed = dict(answer.limits)
+    for place in doubted.tolist():
+        name = series.names[place]
+        if row.believed(believed[name], float(highest[place])) is None:
+            del believed[name]
+    return replace(answer, limits=LimitBlock(series.names, limits_beside(series.names, believed)))
 
 
 class PrometheusSource:
@@ -248,6 +259,7 @@ class PrometheusSource:
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"prometheus-{endpoint.name}")
         self._instant_threads = ThreadPoolExecutor(INSTANTS, thread_name_prefix=f"prometheus-{endpoint.name}-instant")
         self._choices: dict[str, Choices] = {}
+        self._origins = Origins()
         self._parted: dict[str, Parted] = {}
         self._slow: dict[str, float] = {}  # namespace -> since when, monotonic s
 
@@ -350,15 +362,15 @@ class PrometheusSource:
         first = max((math.floor(since / step) + 1) * step, last - (MAX_POINTS - 1) * step)
         first = min(first, last)
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING}
-        values: list[RawSeries] = self._client.custom_query_range(
+        values: SentSeries = self._client.custom_query_range(
             self._sent(self._promql(query, query.value)),
             start_time=datetime.fromtimestamp(first, UTC),
             end_time=datetime.fromtimestamp(last, UTC),
             step=f"{step:.0f}",
             params=asked,
         )
-        limits: list[RawSeries] = []
-        if query.limit is not None and values:
+        limits = SentSeries.of([])
+        if query.limit is not None and len(values):
             limits = self._client.custom_query(
                 self._sent(self._promql(query, query.limit)), params={**asked, "time": f"{last:.0f}"}
             )
@@ -373,19 +385,21 @@ class PrometheusSource:
         )
         choices = self._choices.setdefault(query.key, Choices())
         choices.asked = time.monotonic()
-        answer = join(values, limits, scope, choices)
+        answer = join(values, limits, scope, choices, self._origins)
         return _believed(row, answer) if row is not None else answer
 
     def _label_sets(self, query: str, at: float) -> list[dict[str, str]]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
-        found: list[RawSeries] = self._client.custom_query(self._sent(query), params=asked)
-        return [series.metric for series in found]
+        found: SentSeries = self._client.custom_query(self._sent(query), params=asked)
+        return [label_set(each) for each in found.labels]
 
     def _instant(self, query: str, at: float) -> list[float]:
         asked = {"timeout": f"{math.ceil(self._endpoint.timeout)}s", **ALL_OR_NOTHING, "time": f"{at:.0f}"}
-        found: list[RawSeries] = self._client.custom_query(self._sent(query), params=asked)
+        found: SentSeries = self._client.custom_query(self._sent(query), params=asked)
+        if found.bad:
+            raise BadResponse
         # A series without a number (a native histogram) is an answer all the same, and none that says zero.
-        return [float(series.value[1]) if series.value is not None else math.nan for series in found]
+        return [math.nan if value is None else value for value in found.newest()]
 
     def _sent(self, query: str) -> str:
         """The query with what this endpoint is told to ask of every selector."""

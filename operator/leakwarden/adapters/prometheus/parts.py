@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled, SeriesBlock, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
     """One answer of those for its parts. Where some failed and others did not, it says of which namespaces it lacks."""
-    series: dict[SeriesKey, Points] = {}
+    series: list[SeriesBlock] = []
     limits: dict[SeriesKey, float] = {}
     failed: dict[str, QueryFailed] = {}
     for part, answer in answers.items():
         if isinstance(answer, Sampled):
-            series.update(answer.series)
+            series.append(SeriesBlock.of(answer.series))
             limits.update(answer.limits)
         elif isinstance(answer, QueryFailed):
             failed.update(dict.fromkeys(part, answer))
@@ -48,4 +48,4 @@ def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
             return absent or NoData("NoSeries", "no pod of these namespaces has it")
         if absent is None:
             return next(iter(failed.values()))
-    return replace(Sampled(series, limits), failed=failed)
+    return replace(Sampled(SeriesBlock.together(series), limits), failed=failed)

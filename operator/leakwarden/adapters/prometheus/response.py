@@ -1,22 +1,31 @@
-"""What Prometheus answers, decoded and joined: the series of each pod, each with its own limit.
+"""What Prometheus answered, joined: the series of each pod, each with its own limit.
 
-Decoded straight from the bytes into structs: two hours of 10,000 pods are some 20 MB, and dicts of
-them cost several times the time and memory.
+All series are handled together, by arrays. One by one are looked at only the few that are unusual: several of one
+container, or points out of order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
-from leakwarden.core.model.readings import Answer, NoData, Points, Sampled, SeriesKey
+from leakwarden.adapters.prometheus.decoding import BadResponse, SentSeries, label_set
+from leakwarden.core.model.readings import (
+    Answer,
+    Counts,
+    Floats,
+    LimitBlock,
+    NoData,
+    Points,
+    Sampled,
+    SeriesBlock,
+    SeriesKey,
+)
 from leakwarden.core.signals.catalogue import Labels, real_limit
-
-Identity: TypeAlias = frozenset[tuple[str, str]]
 
 # Labels by which the series of a value and of its limit differ although they belong together: the name, and what
 # picks one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
@@ -24,66 +33,15 @@ _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
 # One of several series with different limits stays the one that is shown until another's usage is so much
 # higher: to change at every crossing would draw steps that are no growth.
 _CHANGE_AT = 2.0
+_LISTS = 16  # lists of names that are kept, so that equal ones are one object
 
 
-class BadResponse(Exception):
-    """The body is not what the query API answers."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Whose series it is, and the labels by which it is told from others of the same container, as JSON."""
 
-
-class PartialResponse(Exception):
-    """The server says that some of its stores did not answer: whatever is missing would look like no data."""
-
-
-class RawSeries(msgspec.Struct):
-    """One series as sent: a range has `values`, an instant `value`; native histograms have neither."""
-
-    metric: dict[str, str]
-    values: list[tuple[float, str]] = []
-    value: tuple[float, str] | None = None
-
-
-class _Data(msgspec.Struct):
-    # null is what Google's frontend, Cortex and old Prometheus write where there is nothing.
-    result: list[RawSeries] | None
-
-
-class _Body(msgspec.Struct):
-    status: str
-    data: _Data | None = None
-    warnings: list[str] | None = None
-    isPartial: bool | None = None  # noqa: N815 (VictoriaMetrics' name)
-
-
-class _Error(msgspec.Struct):
-    errorType: str = ""  # noqa: N815 (the API's name)
-
-
-_decoder = msgspec.json.Decoder(_Body)
-_error_decoder = msgspec.json.Decoder(_Error)
-
-
-def decode(body: bytes) -> list[RawSeries]:
-    """The series of a 200 answer. Raises BadResponse, PartialResponse."""
-    try:
-        answer = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadResponse from None
-    if answer.status != "success" or answer.data is None:
-        raise BadResponse
-    # Remarks about the query itself (Prometheus 2.48 and later) are no missing data; any other warning is.
-    if answer.isPartial or any(
-        not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()
-    ):
-        raise PartialResponse
-    return answer.data.result or []
-
-
-def error_type(body: bytes) -> str:
-    """The API's own class of error, such as `timeout`, or nothing. Never its text, which may carry secrets."""
-    try:
-        return _error_decoder.decode(body).errorType
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
+    key: SeriesKey
+    identity: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,96 +59,185 @@ class Scope:
     drop_zeros: bool = False
 
 
-@dataclass(slots=True)
-class _Candidate:
-    identity: Identity
-    points: Points
-    limit: float | None = None
+class Origins:
+    """The origins of label sets, found once for each and then by the bytes that they are sent as."""
 
+    def __init__(self) -> None:
+        self._found: dict[tuple[str | None, bytes], Origin | None] = {}
+        self._origins: dict[tuple[SeriesKey, bytes], Origin] = {}
+        self._lists: list[list[SeriesKey]] = []
 
-@dataclass(slots=True)
-class Choices:
-    """Which of several series with different limits was shown last, by key; `asked` when, in monotonic s."""
+    def of(self, series: SentSeries, scope: Scope) -> list[Origin | None]:
+        """The origin of each series; None where no pod or no namespace is named. Raises BadResponse."""
+        if len(self._found) > 2 * len(series) + 1_000_000:
+            self._found, self._origins = {}, {}  # of pods that are gone, most of them
+        known, namespace = self._found, scope.namespace
+        found = []
+        for sent in series.labels:
+            try:
+                found.append(known[namespace, sent])
+            except KeyError:
+                found.append(self._look(sent, scope))
+        return found
 
-    shown: dict[SeriesKey, Identity] = field(default_factory=dict)
-    asked: float = 0.0
+    def one_list(self, names: list[SeriesKey]) -> list[SeriesKey]:
+        """The names, as the object that they were given as before where they are the same."""
+        for known in self._lists:
+            if known == names:
+                return known
+        self._lists = [names, *self._lists[: _LISTS - 1]]
+        return names
 
-
-def join(values: Sequence[RawSeries], limits: Sequence[RawSeries], scope: Scope, choices: Choices) -> Answer:
-    """One series a key. Sampled may have no points, where nothing is newer than `since`."""
-    if not values:
-        return NoData("NoSeries", "no pod of these namespaces has it")
-    candidates: dict[SeriesKey, list[_Candidate]] = {}
-    unnamed = numbers = 0
-    for series in values:
-        key = _key(series.metric, scope)
-        if key is None:
-            unnamed += 1
-            continue
-        if key.namespace not in scope.namespaces:
-            continue
-        points = _points(series, scope)
-        if points is None:
-            continue
-        numbers += 1
-        candidates.setdefault(key, []).append(_Candidate(_identity(series.metric), points))
-    if not candidates:
-        if unnamed == len(values):
-            return NoData("NoPodLabel", f"none of its {unnamed} series has the label {scope.labels.pod}")
-        if scope.drop_zeros and any(_points(each, replace(scope, drop_zeros=False)) for each in values):
-            return NoData("ConstantZero", "every reading is 0, which means that it is not measured")
-        return NoData("NoNumbers", "its series hold no number")
-    found = _Limits(limits, scope)
-    shown: dict[SeriesKey, Points] = {}
-    known: dict[SeriesKey, float] = {}
-    chosen: dict[SeriesKey, Identity] = {}
-    for key, several in candidates.items():
-        for candidate in several:
-            candidate.limit = found.of(key, candidate.identity)
-        best = _reduce(several, choices.shown.get(key))
-        if len(several) > 1:
-            chosen[key] = best.identity
-        if best.limit is not None:
-            known[key] = best.limit
-        new = best.points.t > scope.since
-        if new.any():
-            shown[key] = Points(t=best.points.t[new], v=best.points.v[new])
-    others = {key: each for key, each in choices.shown.items() if key.namespace not in scope.namespaces}
-    choices.shown = {**others, **chosen}
-    return Sampled(series=shown, limits=known)
+    def _look(self, sent: bytes, scope: Scope) -> Origin | None:
+        metric = label_set(sent)
+        key = _key(metric, scope)
+        origin = None
+        if key is not None:
+            identity = msgspec.json.encode({name: metric[name] for name in sorted(metric) if name not in _NOT_IDENTITY})
+            origin = self._origins.setdefault((key, identity), Origin(key, identity))
+        self._found[scope.namespace, sent] = origin
+        return origin
 
 
 def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:
     labels = scope.labels
     pod = metric.get(labels.pod)
     namespace = scope.namespace or metric.get(labels.namespace)
-    return SeriesKey(namespace, pod, metric.get(labels.container, "")) if pod and namespace else None
-
-
-def _identity(metric: Mapping[str, str]) -> Identity:
-    return frozenset(item for item in metric.items() if item[0] not in _NOT_IDENTITY)
-
-
-def _points(series: RawSeries, scope: Scope) -> Points | None:
-    """Its finite points up to the end of the range, in order of time; None where there is none."""
-    samples = series.values or ([series.value] if series.value is not None else [])
-    try:
-        t = np.array([sample[0] for sample in samples], dtype=np.float64)
-        v = np.array([float(sample[1]) for sample in samples], dtype=np.float64)
-    except ValueError:
-        raise BadResponse from None
-    good = np.isfinite(v) & np.isfinite(t) & (t <= scope.until)
-    if scope.drop_zeros:
-        good &= v != 0
-    t, v = t[good], v[good]
-    if not t.size:
+    if not pod or not namespace:
         return None
-    if np.any(np.diff(t) <= 0):
-        t, v = _highest(t, v)
-    return Points(t=t, v=v)
+    return SeriesKey(sys.intern(namespace), sys.intern(pod), sys.intern(metric.get(labels.container, "")))
 
 
-def _highest(t: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(slots=True)
+class Choices:
+    """Which of several series with different limits was shown last, by key; `asked` when, in monotonic s."""
+
+    shown: dict[SeriesKey, bytes] = field(default_factory=dict)
+    asked: float = 0.0
+
+
+@dataclass(slots=True)
+class _Candidate:
+    identity: bytes
+    points: Points
+    limit: float | None = None
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """The points of the series that count, one after the other; `places`: which of those that were sent."""
+
+    places: list[int]
+    origins: list[Origin]
+    sizes: Counts
+    t: Floats
+    v: Floats
+
+    def points(self) -> Iterator[Points]:
+        end = 0
+        for size in self.sizes.tolist():
+            begin, end = end, end + size
+            yield Points(self.t[begin:end], self.v[begin:end])
+
+
+def join(
+    values: SentSeries, limits: SentSeries, scope: Scope, choices: Choices, origins: Origins | None = None
+) -> Answer:
+    """One series a key. Sampled may have no points, where nothing is newer than `since`. `origins`: those found before.
+    Raises BadResponse."""
+    if not len(values):
+        return NoData("NoSeries", "no pod of these namespaces has it")
+    origins = origins or Origins()
+    found = origins.of(values, scope)
+    there = _numbers(values, found, scope)
+    if not there.places:
+        unnamed = found.count(None)
+        if unnamed == len(values):
+            return NoData("NoPodLabel", f"none of its {unnamed} series has the label {scope.labels.pod}")
+        if scope.drop_zeros and _numbers(values, found, replace(scope, drop_zeros=False), everybody=True).places:
+            return NoData("ConstantZero", "every reading is 0, which means that it is not measured")
+        return NoData("NoNumbers", "its series hold no number")
+    known = _Limits(limits, origins.of(limits, scope))
+    names = [origin.key for origin in there.origins]
+    of_each = np.array(
+        [np.nan if (limit := known.of(origin)) is None else limit for origin in there.origins], dtype=np.float64
+    )
+    chosen: dict[SeriesKey, bytes] = {}
+    if len(set(names)) < len(names):
+        there, of_each, chosen = _one_a_key(there, of_each, choices)
+        names = [origin.key for origin in there.origins]
+    others = {key: each for key, each in choices.shown.items() if key.namespace not in scope.namespaces}
+    choices.shown = {**others, **chosen}
+    return _sampled(names, there, of_each, scope.since, origins)
+
+
+def _sampled(names: list[SeriesKey], there: _Numbers, limits: Floats, since: float, origins: Origins) -> Sampled:
+    """What is newer than `since`; limits also of series that have nothing new."""
+    every = origins.one_list(names)
+    sizes, t, v = there.sizes, there.t, there.v
+    new = t > since
+    shown = every
+    if not new.all():
+        sizes = _counted(new, sizes)
+        t, v = t[new], v[new]
+        some = sizes > 0
+        if not some.all():
+            shown = origins.one_list([every[place] for place in np.flatnonzero(some).tolist()])
+            sizes = sizes[some]
+    return Sampled(SeriesBlock(shown, sizes, t, v), LimitBlock(every, limits))
+
+
+def _numbers(values: SentSeries, found: Sequence[Origin | None], scope: Scope, everybody: bool = False) -> _Numbers:
+    """The finite points up to the end of the range, in order of time, of the series that have any and are of a pod in
+    the scope; or of `everybody`."""
+    good = np.isfinite(values.v) & np.isfinite(values.t) & (values.t <= scope.until)
+    if scope.drop_zeros:
+        good &= values.v != 0
+    sizes = _counted(good, values.sizes)
+    nobody = Origin(SeriesKey("", ""), b"")
+    asked = np.array(
+        [everybody or (origin is not None and origin.key.namespace in scope.namespaces) for origin in found]
+    )
+    for place in values.bad:
+        if asked[place]:
+            raise BadResponse
+    kept = asked & (sizes > 0)
+    if not kept.all():
+        good &= np.repeat(kept, values.sizes)
+        sizes = sizes[kept]
+    t, v = (values.t, values.v) if good.all() else (values.t[good], values.v[good])
+    places = np.flatnonzero(kept).tolist()
+    there = _Numbers(places, [found[place] or nobody for place in places], sizes, t, v)
+    return _in_order(there)
+
+
+def _counted(kept: np.ndarray, sizes: Counts) -> Counts:
+    """How many points of each series are kept."""
+    total = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+    ends = np.cumsum(sizes)
+    return np.asarray(total[ends] - total[ends - sizes], dtype=np.int64)
+
+
+def _in_order(there: _Numbers) -> _Numbers:
+    if there.t.size < 2:
+        return there
+    back = np.diff(there.t) <= 0
+    back[np.cumsum(there.sizes)[:-1] - 1] = False  # from one series to the next
+    if not back.any():
+        return there
+    ordered = [
+        _highest(each.t, each.v) if np.any(np.diff(each.t) <= 0) else (each.t, each.v) for each in there.points()
+    ]
+    return _Numbers(
+        there.places,
+        there.origins,
+        np.array([t.size for t, _ in ordered], dtype=np.int64),
+        t=np.concatenate([t for t, _ in ordered]),
+        v=np.concatenate([v for _, v in ordered]),
+    )
+
+
+def _highest(t: Floats, v: Floats) -> tuple[Floats, Floats]:
     """In order of time; of several values at one moment the highest."""
     order = np.lexsort((v, t))
     t, v = t[order], v[order]
@@ -201,30 +248,53 @@ def _highest(t: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class _Limits:
     """The limits, found by the whole label set of the value's series."""
 
-    def __init__(self, series: Sequence[RawSeries], scope: Scope) -> None:
-        self._exact: dict[tuple[SeriesKey, Identity], float | None] = {}
-        self._of_key: dict[SeriesKey, set[float | None]] = {}
-        for each in series:
-            key = _key(each.metric, scope)
-            sample = each.value if each.value is not None else each.values[-1] if each.values else None
-            if key is None or sample is None:
-                continue
-            try:
-                limit = real_limit(float(sample[1]))
-            except ValueError:
-                raise BadResponse from None
-            self._exact[key, _identity(each.metric)] = limit
-            self._of_key.setdefault(key, set()).add(limit)
+    def __init__(self, series: SentSeries, found: Sequence[Origin | None]) -> None:
+        self._exact: dict[Origin, float | None] = {}
+        self._of_key: dict[SeriesKey, set[float | None]] | None = None
+        for place in series.bad:
+            if found[place] is not None:
+                raise BadResponse
+        for origin, sent in zip(found, series.newest(), strict=True):
+            if origin is not None and sent is not None:
+                self._exact[origin] = real_limit(sent)
 
-    def of(self, key: SeriesKey, identity: Identity) -> float | None:
+    def of(self, origin: Origin) -> float | None:
         """Where no limit has these labels, the one that all limits of the key agree on; never one of several."""
-        if (key, identity) in self._exact:
-            return self._exact[key, identity]
-        of_key = self._of_key.get(key, set())
+        if origin in self._exact:
+            return self._exact[origin]
+        if self._of_key is None:
+            self._of_key = {}
+            for each, limit in self._exact.items():
+                self._of_key.setdefault(each.key, set()).add(limit)
+        of_key = self._of_key.get(origin.key, set())
         return next(iter(of_key)) if len(of_key) == 1 else None
 
 
-def _reduce(several: Sequence[_Candidate], before: Identity | None) -> _Candidate:
+def _one_a_key(there: _Numbers, limits: Floats, choices: Choices) -> tuple[_Numbers, Floats, dict[SeriesKey, bytes]]:
+    """One series for each key, and which was chosen where there were several."""
+    candidates: dict[SeriesKey, list[_Candidate]] = {}
+    firsts: dict[SeriesKey, tuple[int, Origin]] = {}
+    for place, origin, points, limit in zip(there.places, there.origins, there.points(), limits.tolist(), strict=True):
+        one = _Candidate(origin.identity, points, None if limit != limit else limit)
+        candidates.setdefault(origin.key, []).append(one)
+        firsts.setdefault(origin.key, (place, origin))
+    chosen: dict[SeriesKey, bytes] = {}
+    best = []
+    for key, several in candidates.items():
+        best.append(_reduce(several, choices.shown.get(key)))
+        if len(several) > 1:
+            chosen[key] = best[-1].identity
+    reduced = _Numbers(
+        [place for place, _ in firsts.values()],
+        [origin for _, origin in firsts.values()],
+        np.array([one.points.t.size for one in best], dtype=np.int64),
+        t=np.concatenate([one.points.t for one in best]),
+        v=np.concatenate([one.points.v for one in best]),
+    )
+    return reduced, np.array([np.nan if one.limit is None else one.limit for one in best], dtype=np.float64), chosen
+
+
+def _reduce(several: Sequence[_Candidate], before: bytes | None) -> _Candidate:
     """One series for a key that has many (two scrape jobs, two pools): the one nearest to its own limit.
 
     With one limit among them it is the highest value at each moment, which does not depend on where a

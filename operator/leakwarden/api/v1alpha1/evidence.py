@@ -33,6 +33,19 @@ class DescriptorEvidence(Model):
     )
 
 
+class LogEvidence(Model):
+    """Lines of a pod's log that speak of a cause."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether the logs of the Deployment's pods are looked at, while a pod leaks and users get errors, for"
+        " known errors such as too many open files or a refused connection: the last 5,000 lines or 512 KiB of at most"
+        " three pods. Needs evidence.logs.enabled in the chart's values, which grants `get pods/log`. They are counted by"
+        " kind; of each kind the first three lines are kept in the LeakReport, with what looks like a secret cut out."
+        " Hazard: what a log says of users may come into the LeakReport with these lines. Default false.",
+    )
+
+
 class Evidence(Model):
     """Profiles that name the leaking line before a restart destroys them."""
 
@@ -67,4 +80,8 @@ class Evidence(Model):
     descriptors: DescriptorEvidence = Field(
         default=DescriptorEvidence(),
         description="Which descriptors a leaking pod holds, by type: read once, right before it is acted on. Off by default.",
+    )
+    logs: LogEvidence = Field(
+        default=LogEvidence(),
+        description="Lines of the pods' logs that speak of why users get errors. Off by default.",
     )

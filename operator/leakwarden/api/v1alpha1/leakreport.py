@@ -12,7 +12,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from leakwarden.api.v1alpha1.cause import CauseStatus
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
+from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.api.v1alpha1.schema import LenientModel, rules
 from leakwarden.api.v1alpha1.status import ActionStatus
 
@@ -169,6 +171,11 @@ class VerificationStatus(LenientModel):
     after: Measurement | None = Field(default=None, description="The new pods.")
     siblings: Measurement | None = Field(default=None, description="Pods of the Deployment that were not touched.")
     message: str = Field(default="", max_length=SHORT, description="The comparison in one line.")
+    outcome: OutcomeTable | None = Field(
+        default=None,
+        description="Status codes, error rate, latency and resources before, during and after the action; read once, when"
+        " the verification has ended.",
+    )
 
 
 class LeakReportStatus(LenientModel):
@@ -200,6 +207,10 @@ class LeakReportStatus(LenientModel):
     )
     evidence: EvidenceStatus | None = Field(default=None, description="What the pod's profiles say.")
     verification: VerificationStatus | None = Field(default=None, description="Whether the action helped.")
+    cause: CauseStatus | None = Field(
+        default=None,
+        description="Why users got errors meanwhile, where a signal with role Symptom was above its threshold.",
+    )
     exhausting_at: str | None = Field(
         default=None, json_schema_extra={"format": "date-time"}, description="When it was first judged Exhausting."
     )

@@ -16,6 +16,8 @@ from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
+from leakwarden.api.v1alpha1.need import ScaleOutOnNeed
+from leakwarden.api.v1alpha1.proxy import Proxy
 from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
 from leakwarden.api.v1alpha1.signal import DEFAULT_ROLES, Role, Signal, SignalType, default_signals
@@ -33,9 +35,11 @@ __all__ = [
     "Mode",
     "PauseRequest",
     "PolicySpec",
+    "Proxy",
     "Remediation",
     "ReportHistory",
     "Role",
+    "ScaleOutOnNeed",
     "Selector",
     "SelectorOperator",
     "SelectorRequirement",
@@ -140,6 +144,12 @@ class Source(Model):
         description="After a hole in the readings of a pod, longer than maxAge, nothing is done for it until they have been"
         " whole for this long: averages and growth are wrong until then. 0s turns it off. At most 6h. Default 10m.",
     )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="The proxy before the Deployments, which counts what users get, a 502 of its own among it. LeakReports"
+        " then compare its status codes and latency before and after an action, and say why it answered with errors."
+        " Default: none; what the Deployments count themselves is read.",
+    )
 
 
 class Remediation(Model):
@@ -180,6 +190,20 @@ class Remediation(Model):
     circuit_breaker: CircuitBreaker = Field(
         default_factory=CircuitBreaker, description="When to stop acting on a target because it does not help."
     )
+    scale_out_on_need: ScaleOutOnNeed | None = Field(
+        default=None,
+        description="More replicas for a Deployment that is loaded and does not leak: one at a time, by the guards, cooldown"
+        " and budget of every ScaleOut, until it has what its load takes. Where something leaks, actions come first; an"
+        " autoscaler that owns the replicas is never fought. Needs a signal of type LatencyP99 or WorkingSet. Default: none.",
+    )
+
+    @property
+    def scale_out(self) -> Action | None:
+        """The action that adds replicas, whatever for; None where nothing does."""
+        for action in self.actions:
+            if action.type is ActionType.SCALE_OUT:
+                return action
+        return self.scale_out_on_need.action if self.scale_out_on_need is not None else None
 
 
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]
@@ -195,6 +219,15 @@ class PolicySpec(Model):
             "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
             lambda self: (
                 self.mode is not Mode.ENFORCE or any(signal.effective_role is Role.LEAK for signal in self.signals)
+            ),
+        ),
+        Rule(
+            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || !has(self.signals)"
+            " || self.signals.exists(s, s.type in ['LatencyP99', 'WorkingSet'])",
+            "remediation.scaleOutOnNeed needs a signal of type LatencyP99 or WorkingSet",
+            lambda self: (
+                self.remediation.scale_out_on_need is None
+                or any(signal.type in (SignalType.LATENCY_P99, SignalType.WORKING_SET) for signal in self.signals)
             ),
         ),
     )

@@ -248,7 +248,7 @@ class PolicyStatus(LenientModel):
     notes: list[Annotated[str, Field(max_length=FIX_LENGTH)]] = Field(
         default_factory=list,
         max_length=4,
-        description="What cannot be measured from outside a pod, whatever it exports.",
+        description="What cannot be measured from outside a pod, whatever it exports, and what the audit could not read.",
     )
     actions: list[ActionStatus] = Field(
         default_factory=list,

@@ -7,14 +7,17 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from leakwarden.cli.audit.policyreport import ReportApi
-    from leakwarden.cli.audit.report import AuditResult
+from leakwarden.cli import errors
+from leakwarden.cli.errors import UNUSABLE
 
-CLEAN, FINDINGS, UNUSABLE, UNREAD = 0, 1, 2, 3  # exit codes
+if TYPE_CHECKING:
+    from leakwarden.cli.audit.report import AuditResult
+    from leakwarden.core.audit.policy_report import ReportApi
+
+CLEAN, FINDINGS, UNREAD = 0, 1, 3  # exit codes, beside UNUSABLE
 
 _ABOUT = """\
 Audits the workloads in YAML or JSON manifests, or in a cluster: probes, termination, rollout, availability, Services,
@@ -88,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
     wrong = _usage(args)
     if wrong:
-        _say([wrong])
-        return UNUSABLE
+        return errors.fail("audit", wrong)
     policies, refused = _policies(args.policy)
     if refused:
         _say(refused)
@@ -99,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
         baseline = configuration.load_baseline(args.baseline or config.baseline)
         api = _report_api(args)
     except configuration.ConfigurationError as error:
-        _say([str(error)])
-        return UNUSABLE
+        return errors.fail("audit", str(error))
 
     gathering = Gathering(policies=policies, config=config, baseline=baseline)
     texts: dict[str, str] = {}
@@ -111,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         result = gather(gathering, args, paths, texts)
     except configuration.ConfigurationError as error:
-        _say([str(error)])
-        return UNUSABLE
+        return errors.fail("audit", str(error))
     finally:
         gc.set_threshold(*thresholds)
     _say([*result.notes, *result.unaudited])
@@ -126,9 +126,8 @@ def run(args: argparse.Namespace) -> int:
     _write(_rendered(result, api or args.output, fail_on, texts))
     if result.problems:
         return UNREAD
-    if not result.audited:
+    if not result.workloads:
         _say([f"no workload in {' '.join(paths) or 'the cluster'}: nothing was audited"])
-        return CLEAN
     return FINDINGS if fail_on is not None and result.at_least(fail_on) else CLEAN  # type: ignore[arg-type]
 
 
@@ -163,13 +162,13 @@ def _report_api(args: argparse.Namespace) -> ReportApi | None:
     """Of which API the reports are to be; None for other formats. Raises ConfigurationError."""
     if args.output not in ("policyreport", "openreport"):
         return None
-    from leakwarden.cli.audit import policyreport
+    from leakwarden.core.audit import policy_report
 
     if args.cluster and args.output == "policyreport":
         from leakwarden.cli.audit import cluster
 
         return cluster.served_report(args)
-    return policyreport.APIS[args.output]
+    return policy_report.APIS[args.output]
 
 
 def _rendered(result: AuditResult, output: str | ReportApi, fail_on: object, texts: dict[str, str]) -> str:
@@ -264,11 +263,9 @@ def _colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _say(lines: Sequence[str]) -> None:
-    from leakwarden.cli.audit.report import printable
-
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        print(f"leakwarden audit: {printable(line)}", file=sys.stderr)
+        errors.say("audit", line)
 
 
 def _write(text: str) -> None:

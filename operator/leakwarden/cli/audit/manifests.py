@@ -15,15 +15,15 @@ from typing import Any
 
 import msgspec
 
-from leakwarden.cli.audit import beside
+from leakwarden.adapters.cluster import beside
 from leakwarden.cli.audit.files import Document, DocumentPlace
 from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
-from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, running, to_workload
+from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, to_workload
 from leakwarden.core.audit import objects
 from leakwarden.core.audit.checks import found
-from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.findings import Check, Defect, Finding
 from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.neighbours import placed
 from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.model.workload import Disruption, Workload
 
@@ -94,7 +94,7 @@ class Inventory:
         if self._beside.reads(kind, version):
             early = self._early(document)
             try:
-                identity = self._beside.take(document)
+                identity = self._beside.take(beside.Kubernetes(kind, document.body, document.place))
             except msgspec.ValidationError as error:
                 raise ManifestError(in_words(str(error), "")) from None
             annotations = _texts(mapping(document.body.get("metadata")).get("annotations"))
@@ -108,7 +108,10 @@ class Inventory:
         """What can only be seen in the manifest itself."""
         body = document.body
         made = [
-            (check, defect) for check in (objects.VERSION_REMOVED, objects.API_REJECTS) for defect in check.find(body)
+            (check, defect)
+            for check in objects.MANIFEST_CHECKS
+            if not check.kinds or document.kind in check.kinds
+            for defect in check.find(body)
         ]
         for key, line in document.twice[:20]:
             made += [(objects.KEY_TWICE, defect) for defect in objects.key_twice(key, line)]
@@ -173,29 +176,20 @@ def workloads(documents: Sequence[Document]) -> tuple[list[DescribedObject], lis
 
 
 def _scaled(each: DescribedObject, workload: Workload, related: Related, budgets_known: bool) -> DescribedObject:
-    if related.scalers and workload.kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout"):
-        workload = running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
-    disruptions = tuple(
-        Disruption(workload.namespace, budget.identity.name, allowed(budget, workload.replicas))
-        for budget in related.budgets
-    )
-    return dataclasses.replace(
-        each,
-        workload=workload,
-        related=related,
-        # One that is not here may still be in the cluster, so none at all means not known.
-        disruptions=disruptions if disruptions or budgets_known else None,
-    )
+    workload, disruptions = placed(workload, related, budgets_known)
+    return dataclasses.replace(each, workload=workload, related=related, disruptions=disruptions)
 
 
 def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...]]:
     made: dict[int, tuple[Finding, ...]] = {}
-    for check, each in (
+    pairs: Iterable[tuple[Check, Any]] = (
         *((objects.BUDGET_MATCHES_NOTHING, budget) for budget in loose.budgets),
         *((objects.SCALER_TARGET_MISSING, scaler) for scaler in loose.scalers),
         *((objects.SERVICE_SELECTS_NOTHING, service) for service in loose.services),
         *((objects.MONITOR_SELECTS_NOTHING, monitor) for monitor in loose.monitors),
-    ):
+        *((objects.ROUTE_TARGET_MISSING, route) for route in land.routes),
+    )
+    for check, each in pairs:
         made[id(each.place)] = tuple(found(check, defect) for defect in check.find(each, land))
     return made
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from leakwarden.adapters.cluster import facts, template_facts, template_wire, wire
+from leakwarden.core.audit.neighbours import running
 from leakwarden.core.model.workload import Workload
 
 _MISMATCH = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `(?P<at>[^`]+)`)?")
@@ -111,18 +112,6 @@ def _manifest_only(manifest: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations") if key in metadata}
     kept.setdefault("name", metadata.get("generateName", ""))
     return {"metadata": {"uid": "", **kept}, "spec": manifest.get("spec")}
-
-
-def running(workload: Workload, replicas: int) -> Workload:
-    return dataclasses.replace(
-        workload,
-        generation=1,
-        observed_generation=1,
-        replicas=replicas,
-        updated_replicas=replicas,
-        ready_replicas=replicas,
-        unavailable_replicas=0,
-    )
 
 
 def in_words(message: str, prefix: str) -> str:

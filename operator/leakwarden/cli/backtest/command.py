@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Replay and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
     from leakwarden.cli.backtest.options import seconds
     from leakwarden.cli.backtest.policy import load, rules_of
+    from leakwarden.core.signals.blind_spots import blind_spots
 
     progress = BacktestProgress()
     try:
@@ -115,6 +116,9 @@ def run(args: argparse.Namespace) -> int:
     if not recording.series and not recording.skipped and not recording.empty:
         return fail(COMMAND, f"{args.series}: holds no series that can be replayed")
     series = recording.series
+    if policy is not None and policy.spec is not None:
+        for unseen in blind_spots(policy.spec):
+            say(COMMAND, f"{policy.name or 'the policy'} does not see {unseen}")
     if args.prometheus is None and policy is not None:
         _tell_strangers(series, policy)
     try:

@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
@@ -17,9 +17,11 @@ from leakwarden.cli.arguments import prometheus, seconds
 from leakwarden.cli.errors import CommandFailed, fail, say
 
 if TYPE_CHECKING:
+    from leakwarden.cli.diagnose.reading import Asked
     from leakwarden.core.correlation.causes import Explanation
     from leakwarden.core.correlation.episode import Episode
     from leakwarden.core.correlation.log_lines import LogEvidence
+    from leakwarden.core.model.readings import Answer
 
 COMMAND = "diagnose"
 NOTHING, EPISODE, UNTOLD = 0, 1, 3
@@ -47,10 +49,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--proxy",
         required=True,
-        choices=["ingress-nginx", "istio", "envoy", "application"],
-        help="whose metrics have the errors",
+        choices=["nginx", "ingress-nginx", "istio", "envoy", "envoy-gateway", "application"],
+        help="whose metrics have the errors; nginx exports none by status code, so that its --access-log is read",
     )
-    parser.add_argument("--route", required=True, metavar="NAME", help="the Ingress, called workload, cluster or job")
+    parser.add_argument(
+        "--route",
+        required=True,
+        metavar="NAME",
+        help="the Ingress, called workload, cluster, HTTPRoute or job; for nginx how the path begins, such as /checkout/",
+    )
     parser.add_argument(
         "--namespace", required=True, metavar="NAMESPACE", help="the namespace of the workload behind it"
     )
@@ -58,6 +65,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--since", default="1h", metavar="TIME", help="how far back (default: 1h, at most 24h)")
     parser.add_argument(
         "--proxy-timeout", metavar="TIME", help="how long the proxy waits for its upstream; no metric has it"
+    )
+    parser.add_argument(
+        "--access-log",
+        metavar="FILE",
+        help="nginx's access log, JSON or combined; with $request_time its times are known; - is standard input",
     )
     parser.add_argument(
         "--log",
@@ -96,12 +108,14 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
     from leakwarden.cli.diagnose.reading import Asked, read
     from leakwarden.core.correlation.presets import PRESETS
 
+    if (arguments.proxy == "nginx") != (arguments.access_log is not None):
+        raise CommandFailed("--proxy nginx and --access-log FILE go together: nginx has no metric by status code")
     length = seconds(arguments.since, "--since", 0, LONGEST)
     timeout = seconds(arguments.proxy_timeout, "--proxy-timeout", 0, 3600) if arguments.proxy_timeout else None
     endpoint = prometheus(arguments.prometheus, COMMAND)
     now = time.time()
     asked = Asked(
-        PRESETS[arguments.proxy],
+        PRESETS.get(arguments.proxy),
         arguments.route,
         arguments.namespace,
         prefix=arguments.pods,
@@ -109,7 +123,28 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
         until=now,
         timeout=timeout,
     )
+    if arguments.access_log is not None:
+        asked = replace(asked, access_log=_access_log(arguments.access_log, asked))
     return asyncio.run(read(endpoint, asked))
+
+
+def _access_log(file: str, asked: Asked) -> Mapping[str, Answer]:
+    """Raises NothingRemembered."""
+    from leakwarden.cli.diagnose.reading import NothingRemembered
+    from leakwarden.core.correlation.access_log import read_access_log
+    from leakwarden.core.correlation.remembered import ERRORS, P99
+
+    with ExitStack() as stack:
+        try:
+            lines = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8", errors="replace"))
+        except OSError as error:
+            raise NothingRemembered(f"--access-log {file}: {error.strerror}") from None
+        found = read_access_log(lines, asked.route, asked.since, asked.until, step=asked.step)
+    if found.unread:
+        say(COMMAND, f"{found.unread:,} lines of the access log were not understood")
+    if found.left_out:
+        say(COMMAND, f"{found.left_out:,} lines of the access log were left out: too many")
+    return found.answers(ERRORS, P99, asked.namespace, asked.step)
 
 
 def read_logs(files: Sequence[str], since: float, until: float) -> LogEvidence | None:

@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from leakwarden.core.audit.pod_admission import Refusal, count, mapping, pod_spec, share
+from leakwarden.core.audit import job_admission, object_admission
+from leakwarden.core.audit.pod_admission import pod_spec
+from leakwarden.core.audit.written import Refusal, count, items, mapping, share
 
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _LABEL_KEY = re.compile(
@@ -19,6 +21,7 @@ _LABEL_KEY = re.compile(
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 MAX_NAME = 253
+_SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 
 TEMPLATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Job", "CronJob"})
 
@@ -36,16 +39,28 @@ def refusals(body: Mapping[str, Any]) -> Iterator[Refusal]:
         template = mapping(job.get("template"))
         if kind != "Rollout" or "template" in job:
             yield from _labels(mapping(mapping(template.get("metadata")).get("labels")), f"{at}.template.metadata")
-            yield from pod_spec(mapping(template.get("spec")), f"{at}.template.spec")
+            yield from pod_spec(mapping(template.get("spec")), f"{at}.template.spec", _claimed(spec))
+            if (
+                kind not in ("Job", "CronJob")
+                and mapping(template.get("spec")).get("activeDeadlineSeconds") is not None
+            ):
+                yield f"{at}.template.spec.activeDeadlineSeconds", f"may not be set for a {kind}"
         yield from _restart_policy(kind, mapping(template.get("spec")), at)
     if rule := _RULES.get(kind):
         yield from rule(spec)
+
+
+def _claimed(spec: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the volumes that a StatefulSet makes of its claim templates."""
+    return frozenset(str(mapping(each.get("metadata")).get("name")) for each in items(spec.get("volumeClaimTemplates")))
 
 
 def _metadata(metadata: Mapping[str, Any], kind: str) -> Iterator[Refusal]:
     name = metadata.get("name")
     if isinstance(name, str) and name:
         pattern, most = (_DNS_LABEL, 63) if kind == "Service" else (_SUBDOMAIN, MAX_NAME)
+        if kind == "CronJob" and len(name) > job_admission.MAX_NAME:
+            yield "metadata.name", f"has {len(name)} characters, above {job_admission.MAX_NAME} for a CronJob"
         if len(name) > most or not pattern.fullmatch(name):
             yield "metadata.name", f"{name[:60]!r} is not a name: lower case letters, digits, - and ."
     yield from _labels(mapping(metadata.get("labels")), "metadata")
@@ -132,6 +147,10 @@ def _stateful_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     yield from _selector(spec)
     yield from _not_negative(spec, "replicas", "minReadySeconds")
     yield from _update_strategy(spec)
+    if (policy := spec.get("podManagementPolicy")) not in (None, "", "OrderedReady", "Parallel"):
+        yield "spec.podManagementPolicy", f"is {str(policy)[:40]!r}; OrderedReady or Parallel is needed"
+    for number, each in enumerate(items(spec.get("volumeClaimTemplates"))):
+        yield from object_admission.claim(mapping(each.get("spec")), f"spec.volumeClaimTemplates[{number}].spec")
 
 
 def _daemon_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -173,6 +192,7 @@ def _autoscaler(spec: Mapping[str, Any]) -> Iterator[Refusal]:
         yield "spec.maxReplicas", f"is {most} and must not be below minReplicas ({least})"
     if count(least) is not None and least < 0:
         yield "spec.minReplicas", f"is {least} and must not be negative"
+    yield from object_admission.metrics(spec)
 
 
 def _scaled_object(spec: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -186,6 +206,7 @@ def _service(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     ports = ports if isinstance(ports, list) else []
     if not ports and spec.get("type") != "ExternalName" and spec.get("clusterIP") != "None":
         yield "spec.ports", "is missing or empty"
+    yield from _service_type(spec)
     names: set[Any] = set()
     for number, port in enumerate(map(mapping, ports)):
         at = f"spec.ports[{number}]"
@@ -206,6 +227,18 @@ def _service(spec: Mapping[str, Any]) -> Iterator[Refusal]:
         yield "spec.externalTrafficPolicy", "may only be set on type LoadBalancer or NodePort"
 
 
+def _service_type(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    kind = spec.get("type")
+    if kind not in (None, "", *_SERVICE_TYPES):
+        yield "spec.type", f"is {str(kind)[:40]!r}; {', '.join(_SERVICE_TYPES)} are allowed"
+    if kind in ("NodePort", "LoadBalancer") and spec.get("clusterIP") == "None":
+        yield "spec.clusterIP", f"may not be None for type {kind}"
+    if kind == "ExternalName" and not spec.get("externalName"):
+        yield "spec.externalName", "is missing, and needed for type ExternalName"
+    if (affinity := spec.get("sessionAffinity")) not in (None, "", "None", "ClientIP"):
+        yield "spec.sessionAffinity", f"is {str(affinity)[:40]!r}; None or ClientIP is needed"
+
+
 def _not_negative(spec: Mapping[str, Any], *names: str) -> Iterator[Refusal]:
     for name in names:
         if (value := count(spec.get(name))) is not None and value < 0:
@@ -221,4 +254,8 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[Refusal]]] = {
     "HorizontalPodAutoscaler": _autoscaler,
     "ScaledObject": _scaled_object,
     "Service": _service,
+    "Job": job_admission.job,
+    "CronJob": job_admission.cron_job,
+    "Ingress": object_admission.ingress,
+    "PersistentVolumeClaim": object_admission.claim,
 }

@@ -43,10 +43,16 @@ def not_asked(
         return "no policy names the paths"
     if number in (401, 402, 403, 405, 406) and disruptions is None:
         return "no PodDisruptionBudget was read"
-    if number in (407, 408, 410) and not related.scalers:
+    if number in (407, 408, 410, 413, 414) and not related.scalers:
         return "no autoscaler that scales it was read"
     if number in (117, 501, 503, 504, 509) and not related.services:
         return "no Service that selects it was read"
+    if number == 511 and related.governing is None:
+        return "no Service of its namespace was read"
+    if number == 701 and not related.claims:
+        return "no PersistentVolumeClaim that it mounts was read"
+    if number == 704 and not related.sources_read:
+        return "no ConfigMap, Secret or PersistentVolumeClaim of its namespace was read"
     if check.id == "LW505" and not related.routes:
         return "no Ingress or HTTPRoute to it was read"
     if check.id == "LW506" and related.monitored_elsewhere:

@@ -2,8 +2,8 @@
 
 An id never changes and is never given to another check, whatever the check is called: exceptions, baselines and code
 scanning refer to it. LW1xx are probes, LW2xx termination, LW3xx rollouts, LW4xx availability, LW5xx requests and
-scrapes, LW6xx memory and the Go runtime, LW8xx endpoints as they answer, LW9xx what the API server refuses and
-exceptions.
+scrapes, LW6xx memory and the Go runtime, LW70x volumes and configuration, LW75x jobs, LW8xx endpoints as they answer,
+LW9xx what the API server refuses and exceptions.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from leakwarden.api.scalars import parse_duration
 from leakwarden.core.audit import (
     disruption,
     endpoints,
+    hooks,
     probe_handlers,
     probe_timing,
     probes,
@@ -24,6 +25,7 @@ from leakwarden.core.audit import (
     scheduling,
     services,
     termination,
+    volumes,
 )
 from leakwarden.core.audit.findings import RANK, Check, Defect, Finding
 from leakwarden.core.audit.related import Related
@@ -57,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW115", "LivenessAsksReadiness", probe_handlers.liveness_asks_readiness, "livenessProbe"),
     Check("LW116", "SidecarProbeMissing", probe_handlers.sidecar_probe_missing),
     Check("LW117", "ReadinessAsksElsewhere", probe_handlers.readiness_asks_elsewhere, "readinessProbe"),
+    Check("LW118", "ReadinessGateSet", hooks.readiness_gate, "@pod.readinessGates"),
     # termination
     Check("LW201", "GraceBelowDrain", termination.grace_below_drain, "@pod.terminationGracePeriodSeconds"),
     Check("LW202", "GraceZero", termination.grace_zero, "@pod.terminationGracePeriodSeconds"),
@@ -66,6 +69,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW206", "ShellIsFirstProcess", termination.shell_is_first, "command"),
     Check("LW207", "GraceVeryLong", termination.grace_very_long),
     Check("LW208", "ProbeGraceUnfit", termination.probe_grace_too_long),
+    Check("LW209", "HookPortMissing", hooks.hook_port_missing, "lifecycle"),
     # rollout
     Check("LW301", "StrategyRecreate", rollout.strategy_recreate, "spec.strategy"),
     Check("LW302", "RolloutTakesAllDown", rollout.takes_all_down, "spec.strategy.rollingUpdate"),
@@ -87,6 +91,8 @@ CHECKS: tuple[Check, ...] = (
     Check("LW410", "AutoscalersCompete", scaling.scalers_compete),
     Check("LW411", "SpreadMissing", scheduling.spread_missing, "@pod", _COUNTED),
     Check("LW412", "SpreadSelectsOthers", scheduling.spread_selects_others, "@pod.topologySpreadConstraints"),
+    Check("LW413", "AutoscalerRequestMissing", scaling.request_missing, "resources"),
+    Check("LW414", "AutoscalerContainerMissing", scaling.measured_container_missing),
     # requests and scrapes
     Check("LW501", "ServiceTargetMissing", services.target_unresolved),
     Check("LW503", "ServicePublishesUnready", services.publishes_unready),
@@ -95,6 +101,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW506", "MetricsNotScraped", services.metrics_not_scraped, "ports"),
     Check("LW507", "MonitorPortMissing", services.monitor_port_missing),
     Check("LW509", "ProfilingExposed", services.profiling_exposed),
+    Check("LW511", "GoverningServiceMissing", services.serving_missing, "spec.serviceName", frozenset({"StatefulSet"})),
     # memory and the Go runtime
     Check("LW601", "MemoryLimitMissing", resources.memory_limit_missing, "resources"),
     Check("LW602", "GoMemLimitMissing", resources.gomemlimit_missing, "env"),
@@ -103,6 +110,13 @@ CHECKS: tuple[Check, ...] = (
     Check("LW605", "GarbageCollectionOff", resources.gc_off, "env[name=GOGC]"),
     Check("LW606", "ProcessorsAboveLimit", resources.processors_above_limit, "resources.limits.cpu"),
     Check("LW607", "DescriptorLimitRaised", resources.descriptor_limit_raised, "command"),
+    Check("LW608", "ResourceUnitUnlikely", resources.unit_unlikely, "resources"),
+    # volumes and configuration
+    Check("LW701", "ClaimHeldByOne", volumes.claim_held_by_one, "@pod.volumes"),
+    Check("LW702", "MemoryVolumeUnbounded", volumes.memory_volume_unbounded, "@pod.volumes"),
+    Check("LW703", "DiskVolumeUnfit", volumes.disk_volume_unfit, "@pod.volumes"),
+    Check("LW704", "ReferenceMissing", volumes.reference_missing),
+    Check("LW705", "MountFrozen", volumes.mount_frozen, "volumeMounts"),
     # endpoints, as they were seen to answer
     Check("LW801", "EndpointSilent", endpoints.silent),
     Check("LW802", "EndpointNotFound", endpoints.not_found),

@@ -58,6 +58,7 @@ class AuditOutcome:
 
     findings: tuple[Finding, ...]
     excepted: tuple[Excepted, ...] = ()
+    unread: tuple[str, ...] = ()  # what was not read beside it, in words, so that some checks were not asked
 
 
 def policy_exceptions(policy_audit: Audit) -> list[AuditException]:

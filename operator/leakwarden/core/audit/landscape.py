@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from leakwarden.core.audit.related import Budget, Identity, Monitor, Related, Route, Scaler, Service
+from leakwarden.core.audit.references import References
+from leakwarden.core.audit.related import (
+    Budget,
+    Claim,
+    Governing,
+    Identity,
+    KeySource,
+    Monitor,
+    Related,
+    Route,
+    Scaler,
+    Service,
+)
 from leakwarden.core.model.labels import LabelRequirement, LabelSelector
 from leakwarden.core.model.workload import Workload
 
@@ -36,12 +48,15 @@ class Landscape:
     services: Sequence[Service] = ()
     monitors: Sequence[Monitor] = ()
     routes: Sequence[Route] = ()
+    claims: Sequence[Claim] = ()
+    sources: Sequence[KeySource] = ()
     complete: bool = False
     nearness: Nearness | None = None
     others: frozenset[Identity] = frozenset()  # workloads that are there and take their pods from another one
     _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_name: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _serving: dict[str, dict[str, list[Service]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for position, workload in enumerate(self.workloads):
@@ -51,6 +66,9 @@ class Landscape:
             for key, value in workload.pods.labels.items():
                 self._by_label[workload.namespace, key, value].append(position)
                 self._by_label[EVERY, key, value].append(position)
+        for service in self.services:
+            for space in (service.identity.namespace, EVERY):
+                self._serving.setdefault(space, {}).setdefault(service.identity.name, []).append(service)
 
     def selected(self, namespace: str, selector: LabelSelector | None) -> list[int]:
         """The positions of the workloads whose pods the selector selects, in order."""
@@ -83,6 +101,22 @@ class Landscape:
             if self.workloads[position].kind == scaler.target_kind
             and same_namespace(self.workloads[position].namespace, scaler.identity.namespace)
         ]
+
+    def has_services(self, namespace: str) -> bool:
+        """Whether any Service was read that an object of this namespace could mean."""
+        return any(self._serving.get(space) for space in self._namespaces(namespace))
+
+    def services_named(self, namespace: str, name: str) -> list[Service]:
+        return [
+            service for space in self._namespaces(namespace) for service in self._serving.get(space, {}).get(name, ())
+        ]
+
+    def _governing(self, workload: Workload) -> Governing | None:
+        name = workload.service_name
+        if workload.kind != "StatefulSet" or not name or not self.has_services(workload.namespace):
+            return None
+        services = self.services_named(workload.namespace, name)
+        return Governing(name, bool(services), any(service.headless for service in services))
 
     def _is_other(self, scaler: Scaler) -> bool:
         target = (scaler.target_kind, scaler.target)
@@ -130,6 +164,11 @@ class Landscape:
             _attach(monitor, positions, monitors)
             if not anything:
                 loose.monitors.append(monitor)
+        references = References(self.claims, self.sources, self.complete)
+        for workload in self.workloads:
+            references.use(workload)
+        missing = [references.missing(workload) for workload in self.workloads]
+        claims = [references.claims(workload) for workload in self.workloads]
         return [
             Related(
                 budgets=self._nearest(budgets[position], position),
@@ -137,6 +176,10 @@ class Landscape:
                 services=self._nearest(services[position], position),
                 monitors=self._nearest(monitors[position], position),
                 routes=self._nearest(routes[position], position),
+                claims=self._nearest(claims[position], position),
+                missing=missing[position],
+                sources_read=references.read(self.workloads[position].namespace),
+                governing=self._governing(self.workloads[position]),
                 complete=self.complete,
                 monitored_elsewhere=not self.monitors,
             )

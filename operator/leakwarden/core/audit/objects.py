@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from leakwarden.core.audit import scheduled
 from leakwarden.core.audit.admission import refusals
 from leakwarden.core.audit.findings import Check, Defect, Severity
 from leakwarden.core.audit.landscape import Landscape
-from leakwarden.core.audit.related import Budget, Monitor, Scaler, Service
+from leakwarden.core.audit.related import Budget, Monitor, Route, Scaler, Service
+from leakwarden.core.audit.written import mapping
 from leakwarden.core.model.labels import LabelSelector
 
 
@@ -80,13 +82,55 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
 
     Source: https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpointslices
     """
-    if landscape.inhabited(service.identity.namespace):
-        shown = LabelSelector(tuple(service.selector.items()))
+    shown = LabelSelector(tuple(service.selector.items()))
+    other = landscape.elsewhere(service.identity.namespace, shown)
+    if other is not None:
+        yield Defect(
+            Severity.WARNING,
+            f"its selector ({shown}) selects no pod in namespace {service.identity.namespace}; the pods of {other.kind}"
+            f" {other.name} have these labels in namespace {other.namespace}, and a Service selects in its own only",
+            f"metadata: {{namespace: {other.namespace}}}",
+            field="metadata.namespace",
+        )
+    elif landscape.inhabited(service.identity.namespace):
         yield Defect(
             Severity.WARNING,
             f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint",
             "selector: labels of the pod template",
             field="spec.selector",
+        )
+
+
+def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]:
+    """An Ingress or HTTPRoute sends to a Service or port that is not there.
+
+    Requests are then answered with an error (most often 503) by the controller itself. Only said where Services of its
+    namespace were read.
+
+    Mend:
+        backend: {service: {name: web, port: {name: http}}}   # a port of the Service, and not of the container
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/ingress/#the-ingress-resource
+    """
+    space = route.identity.namespace
+    if not landscape.has_services(space):
+        return
+    for name, port in route.backends:
+        if port == "use-annotation":
+            continue  # an action of the AWS load balancer controller, and no Service
+        services = landscape.services_named(space, name)
+        if not services:
+            said = f"Service {name}, which is not there{_among(landscape)}"
+        elif port is not None and not any(port in (p.name, p.port) for s in services for p in s.ports):
+            offered = ", ".join(f"{p.name}={p.port}" if p.name else str(p.port) for p in services[0].ports) or "none"
+            said = f"port {port} of Service {name}, which has no such port (it has {offered})"
+        else:
+            continue
+        yield Defect(
+            Severity.WARNING,
+            f"it sends requests to {said}: they are answered with an error",
+            "the name and a port of a Service of the same namespace",
+            field="spec",
         )
 
 
@@ -196,6 +240,51 @@ def key_twice(key: str, line: int) -> Iterator[Defect]:
     )
 
 
+def variable_twice(body: Mapping[str, Any]) -> Iterator[Defect]:
+    """A container has two variables of one name.
+
+    The last one counts, and what the first one says is lost. Tools that merge by name may keep either.
+
+    Mend: keep one of them.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#environment-variables
+    """
+    spec = mapping(body.get("spec"))
+    for at, template in (
+        ("spec", spec),
+        ("spec.template.spec", mapping(mapping(spec.get("template")).get("spec"))),
+        (
+            "spec.jobTemplate.spec.template.spec",
+            mapping(mapping(mapping(mapping(spec.get("jobTemplate")).get("spec")).get("template")).get("spec")),
+        ),
+    ):
+        for group in ("containers", "initContainers"):
+            listed = template.get(group)
+            for number, container in enumerate(listed if isinstance(listed, list) else ()):
+                yield from _variables_twice(mapping(container), f"{at}.{group}[{number}]")
+
+
+def _variables_twice(container: Mapping[str, Any], at: str) -> Iterator[Defect]:
+    seen: dict[str, Any] = {}
+    said: set[str] = set()
+    listed = container.get("env")
+    for number, variable in enumerate(listed if isinstance(listed, list) else ()):
+        name = mapping(variable).get("name")
+        if not isinstance(name, str):
+            continue
+        if name in seen and name not in said:
+            said.add(name)
+            same = seen[name] == variable
+            yield Defect(
+                Severity.INFO if same else Severity.WARNING,
+                f"the variable {name[:60]} is there twice"
+                + (", with the same value" if same else ", and the last one counts: what the first says is lost"),
+                f"keep one {name[:60]}",
+                field=f"{at}.env[{number}]",
+            )
+        seen[name] = variable
+
+
 def exception_unfit(message: str) -> Iterator[Defect]:
     """An exception is over, has no reason, or cannot be read.
 
@@ -232,18 +321,26 @@ VERSION_REMOVED = Check("LW902", "VersionRemoved", version_removed)
 UNKNOWN_FIELD = Check("LW903", "UnknownField", unknown_field)
 KEY_TWICE = Check("LW904", "KeyTwice", key_twice)
 EXCEPTION_UNFIT = Check("LW905", "ExceptionUnfit", exception_unfit)
+VARIABLE_TWICE = Check("LW906", "VariableTwice", variable_twice)
+ROUTE_TARGET_MISSING = Check("LW510", "RouteTargetMissing", route_target_missing)
 
 OBJECT_CHECKS = (
     BUDGET_MATCHES_NOTHING,
     SCALER_TARGET_MISSING,
     SERVICE_SELECTS_NOTHING,
     MONITOR_SELECTS_NOTHING,
+    ROUTE_TARGET_MISSING,
+    scheduled.START_DEADLINE_SHORT,
+    scheduled.RUNS_OVERLAP,
     API_REJECTS,
     VERSION_REMOVED,
     UNKNOWN_FIELD,
     KEY_TWICE,
     EXCEPTION_UNFIT,
+    VARIABLE_TWICE,
 )
+# Those of one manifest, with the kinds that they are asked about (all where there are none).
+MANIFEST_CHECKS = (VERSION_REMOVED, API_REJECTS, VARIABLE_TWICE, scheduled.START_DEADLINE_SHORT, scheduled.RUNS_OVERLAP)
 
 
 def _among(landscape: Landscape) -> str:

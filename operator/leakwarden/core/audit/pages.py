@@ -19,6 +19,7 @@ _TITLES = {
     "4": "Availability",
     "5": "Requests and scrapes",
     "6": "Memory and the Go runtime",
+    "7": "Volumes, configuration and jobs",
     "8": "Endpoints, as they answer",
     "9": "What the API server refuses, and exceptions",
 }

@@ -4,42 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-Refusal: TypeAlias = tuple[str, str]  # (field, reason), the reason to be read after the field
+from leakwarden.core.audit import container_admission
+from leakwarden.core.audit.written import Refusal, count, items, mapping
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?", re.ASCII)
-_PERCENT = re.compile(r"([0-9]{1,9})%", re.ASCII)
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOKS = ("exec", "httpGet", "tcpSocket", "sleep")
 _TIMES = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold")
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def pod_spec(spec: Mapping[str, Any], at: str, claimed: frozenset[str] = frozenset()) -> Iterator[Refusal]:
+    """Everything for which the API server would refuse this pod.
 
-
-def count(value: Any) -> int | None:
-    """The whole number that the value is; None for anything else, true and false included."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def share(text: str) -> int | None:
-    """The number before the %; None where the text is no percentage."""
-    match = _PERCENT.fullmatch(text)
-    return int(match[1]) if match else None
-
-
-def pod_spec(spec: Mapping[str, Any], at: str) -> Iterator[Refusal]:
-    """Everything for which the API server would refuse this pod."""
-    containers = _items(spec.get("containers"))
-    inits = _items(spec.get("initContainers"))
+    `claimed` are the names of the volumes that a StatefulSet makes of its claim templates.
+    """
+    containers = items(spec.get("containers"))
+    inits = items(spec.get("initContainers"))
     grace = spec.get("terminationGracePeriodSeconds", 30)
     if (given := count(grace)) is not None and given < 0:
         yield f"{at}.terminationGracePeriodSeconds", f"is {given} and must not be negative"
-    volumes = {str(volume.get("name")) for volume in _items(spec.get("volumes"))}
+    volumes = {str(volume.get("name")) for volume in items(spec.get("volumes"))} | claimed
+    yield from container_admission.volumes(items(spec.get("volumes")), at)
+    yield from container_admission.host_ports(containers, at)
+    if (dns := spec.get("dnsPolicy")) not in (None, "", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"):
+        yield (
+            f"{at}.dnsPolicy",
+            f"is {str(dns)[:40]!r}; ClusterFirst, ClusterFirstWithHostNet, Default or None is needed",
+        )
     names: set[str] = set()
     for group, listed in (("containers", containers), ("initContainers", inits)):
         for number, container in enumerate(listed):
@@ -52,17 +47,20 @@ def pod_spec(spec: Mapping[str, Any], at: str) -> Iterator[Refusal]:
                     yield f"{here}.name", f"{name!r} is there twice"
                 names.add(name)
             yield from _container(container, here, mapping(spec), given)
+            yield from container_admission.container(container, here)
+            if group == "initContainers" and container.get("restartPolicy") not in (None, "", "Always"):
+                yield f"{here}.restartPolicy", "must be Always where it is set on an init container"
             if group == "initContainers" and container.get("restartPolicy") != "Always":
                 for field in (*_PROBES, "lifecycle"):
                     if container.get(field) is not None:
                         yield f"{here}.{field}", "may not be set on an init container without restartPolicy: Always"
-            for mount in _items(container.get("volumeMounts")):
+            for mount in items(container.get("volumeMounts")):
                 if mount.get("name") and str(mount.get("name")) not in volumes:
                     yield (
                         f"{here}.volumeMounts",
                         f"names the volume {str(mount.get('name'))[:60]!r}, which is not there",
                     )
-    for number, spread in enumerate(_items(spec.get("topologySpreadConstraints"))):
+    for number, spread in enumerate(items(spec.get("topologySpreadConstraints"))):
         here = f"{at}.topologySpreadConstraints[{number}]"
         if (skew := count(spread.get("maxSkew"))) is None or skew < 1:
             yield f"{here}.maxSkew", "must be at least 1"
@@ -89,8 +87,8 @@ def _container(container: Mapping[str, Any], at: str, pod: Mapping[str, Any], gr
                 f"{here}.sleep.seconds",
                 f"is {seconds} and must not be above terminationGracePeriodSeconds ({grace}), nor negative",
             )
-    yield from _ports(_items(container.get("ports")), at, pod.get("hostNetwork") is True)
-    for number, variable in enumerate(_items(container.get("env"))):
+    yield from _ports(items(container.get("ports")), at, pod.get("hostNetwork") is True)
+    for number, variable in enumerate(items(container.get("env"))):
         if not variable.get("name"):
             yield f"{at}.env[{number}].name", "is missing"
         if variable.get("value") and variable.get("valueFrom") is not None:
@@ -112,6 +110,9 @@ def _probe(probe: Mapping[str, Any], name: str, at: str) -> Iterator[Refusal]:
     for handler in ("httpGet", "tcpSocket"):
         if probe.get(handler) is not None:
             yield from _port(mapping(probe[handler]).get("port"), f"{at}.{handler}.port")
+    scheme = mapping(probe.get("httpGet")).get("scheme")
+    if scheme not in (None, "", "HTTP", "HTTPS"):
+        yield f"{at}.httpGet.scheme", f"is {str(scheme)[:40]!r}; HTTP or HTTPS is needed"
     if probe.get("grpc") is not None:
         port = mapping(probe["grpc"]).get("port")
         if isinstance(port, str):
@@ -159,7 +160,3 @@ def _one_of(handler: Mapping[str, Any], names: tuple[str, ...], at: str) -> Iter
         yield at, f"has no handler: one of {', '.join(names)} is needed"
     elif len(given) > 1:
         yield at, f"has {len(given)} handlers ({', '.join(given)}), and one is allowed"
-
-
-def _items(value: Any) -> list[Mapping[str, Any]]:
-    return [mapping(item) for item in value] if isinstance(value, list) else []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leakwarden.core.model.labels import LabelSelector
+from leakwarden.core.model.workload import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What an autoscaler compares with the requests of the pods: `resource` is cpu or memory."""
+
+    resource: str
+    container: str = ""  # of this container alone; empty for all of the pod
+    utilization: bool = True  # a share of the request, and not an amount
+    default: bool = False  # no metric is written, and the API server takes 80 % of the CPU requests
+
+
+@dataclass(frozen=True, slots=True)
 class Scaler:
     """A HorizontalPodAutoscaler or a KEDA ScaledObject. `minimum` is that while anything is to be done."""
 
@@ -52,6 +63,39 @@ class Scaler:
     maximum: int | None = None
     minimum_given: bool = True
     place: Any = field(default=None, compare=False)
+    measures: tuple[Measure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim."""
+
+    identity: Identity
+    modes: tuple[str, ...] = ()
+    place: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """A ConfigMap or Secret: its keys, never their values. `keys` None: they are not known."""
+
+    identity: Identity
+    keys: frozenset[str] | None = None
+    place: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a workload refers to and what was not found. `near` are names that may have been meant.
+
+    `key_only`: the object is there, its key is not. `likely`: one of nearly the same name is used by nothing.
+    """
+
+    reference: Reference
+    container: str = ""
+    near: tuple[str, ...] = ()
+    key_only: bool = False
+    likely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +144,17 @@ class Route:
     seconds: float | None = None
     said_by: str = ""  # the field or annotation that says so
     place: Any = field(default=None, compare=False)
+    # (Service, its port by number or name; None where it is not written)
+    backends: tuple[tuple[str, int | str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Governing:
+    """The Service that gives the pods of a StatefulSet their names, as far as it was found."""
+
+    name: str
+    found: bool
+    headless: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +166,9 @@ class Related:
     services: tuple[Service, ...] = ()
     monitors: tuple[Monitor, ...] = ()
     routes: tuple[Route, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    governing: Governing | None = None  # None too where no Service was read
+    sources_read: bool = False  # whether any ConfigMap, Secret or claim of its namespace was read
     complete: bool = False
     monitored_elsewhere: bool = True  # no monitor is among what was read, so nothing is known of scraping

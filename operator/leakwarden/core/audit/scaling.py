@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
-from leakwarden.core.audit.related import Scaler
-from leakwarden.core.audit.subject import Subject
+from leakwarden.core.audit.related import Measure, Scaler
+from leakwarden.core.audit.subject import SIDECARS, Subject
+from leakwarden.core.model.workload import Container
 
 
 def fixed_replicas(subject: Subject) -> Iterator[Defect]:
@@ -78,6 +79,68 @@ def scalers_compete(subject: Subject) -> Iterator[Defect]:
             f"{len(scalers)} autoscalers scale it ({names}): each undoes what the other did",
             "keep one of them, with the metrics of both",
         )
+
+
+def request_missing(subject: Subject) -> Iterator[Defect]:
+    """An autoscaler compares with a request that is not there.
+
+    Utilization is a share of what the pods request. Where one container of the pod has no request for that resource,
+    the autoscaler can compute nothing (FailedGetResourceMetric), and never scales. A limit counts as a request where
+    no request is written, and so does a request of the pod as a whole. An autoscaler without any metric takes the CPU,
+    which is an Info, since another tool may set the metrics.
+
+    Mend:
+        resources: {requests: {cpu: 100m, memory: 128Mi}}   # of every container, sidecars too
+
+    Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#support-for-resource-metrics
+    """
+    pods = subject.workload.pods
+    everything = (*subject.workload.containers, *pods.sidecars)
+    for scaler in _scalers(subject):
+        for measure in dict.fromkeys(scaler.measures):
+            whole = pods.cpu_request if measure.resource == "cpu" else pods.memory_request
+            if not measure.utilization or (whole is not None and not measure.container):
+                continue
+            measured = [each for each in everything if measure.container in ("", each.name)]
+            for container in (each for each in measured if _request(each, measure) is None):
+                by = "by default " if measure.default else ""
+                example = "cpu: 100m" if measure.resource == "cpu" else "memory: 128Mi"
+                yield Defect(
+                    # Metrics that no manifest names may be another tool's to set, before the default is ever used.
+                    Severity.INFO if measure.default else Severity.WARNING,
+                    f"{scaler.identity} scales {by}by the utilization of {measure.resource}, which is a share of the"
+                    f" request, and the container requests none: the autoscaler can compute nothing, and never scales",
+                    f"resources: {{requests: {{{example}}}}}",
+                    container.name,
+                    "resources",
+                )
+
+
+def measured_container_missing(subject: Subject) -> Iterator[Defect]:
+    """An autoscaler measures a container that the pods do not have.
+
+    A ContainerResource metric names one container. Where no container has the name, the autoscaler gets no value and
+    never scales. A container that a webhook injects is not in the manifest, so the names of common sidecars are an Info.
+
+    Mend:
+        containerResource: {name: cpu, container: app, target: {type: Utilization, averageUtilization: 70}}
+
+    Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#container-resource-metrics
+    """
+    names = [each.name for each in (*subject.workload.containers, *subject.workload.pods.sidecars)]
+    for scaler in _scalers(subject):
+        for name in dict.fromkeys(measure.container for measure in scaler.measures):
+            if name and name not in names:
+                yield Defect(
+                    Severity.INFO if name in SIDECARS else Severity.WARNING,
+                    f"{scaler.identity} measures the container {name[:63]}, which the pods do not have (they have"
+                    f" {', '.join(names)}): it gets no value, and never scales",
+                    f"container: {names[0]}",
+                )
+
+
+def _request(container: Container, measure: Measure) -> float | None:
+    return container.cpu_request if measure.resource == "cpu" else container.memory_request
 
 
 def _scalers(subject: Subject) -> tuple[Scaler, ...]:

@@ -149,8 +149,9 @@ def endpoint_removal_race(subject: Subject) -> Iterator[Defect]:
 def sidecar_outlasts_grace(subject: Subject) -> Iterator[Defect]:
     """A sidecar's preStop takes longer than the pod has.
 
-    All containers of a pod share one grace period. Native sidecars (init containers with restartPolicy Always) are
-    stopped after the others, so that their preStop has only what these left of it.
+    All containers of a pod share one grace period, and their preStop hooks begin at the same time. Native sidecars
+    (init containers with restartPolicy Always) get SIGTERM after the others have ended. A preStop that leaves less than
+    the drain time before the end of the grace period is an Info.
 
     Mend:
         terminationGracePeriodSeconds: 135   # the longest preStop of all containers + drain + 5
@@ -169,6 +170,15 @@ def sidecar_outlasts_grace(subject: Subject) -> Iterator[Defect]:
                 " for all of its containers: it is killed in the middle",
                 f"terminationGracePeriodSeconds: {hook.least + _whole(subject.drain) + ENDPOINT_REMOVAL}, or a shorter"
                 " preStop",
+                container.name,
+                "lifecycle.preStop",
+            )
+        elif hook is not None and grace and container.ports and hook.least and hook.least + subject.drain > grace:
+            yield Defect(
+                Severity.INFO,
+                f"preStop of the sidecar takes {hook.least} s of terminationGracePeriodSeconds {grace}: less than the"
+                f" {subject.drain_said} is left for the requests that it passes on",
+                f"terminationGracePeriodSeconds: {hook.least + _whole(subject.drain) + ENDPOINT_REMOVAL}",
                 container.name,
                 "lifecycle.preStop",
             )

@@ -10,37 +10,61 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leakwarden.core.promql import matcher
+from leakwarden.api.v1alpha1.proxy import ProxyType
+from leakwarden.core.promql import literal_regex, matcher
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyPreset:
-    """`route` is the label of the route in question; `scale` turns the histogram's unit into seconds."""
+    """Names of one proxy's metrics."""
 
     about: str
-    requests: str
-    code: str
-    route: str
+    requests: str  # a counter
+    code: str  # the label that holds the status code
+    route: str  # the label that names what is asked about
     histogram: str
-    scale: float = 1.0
-    where: str = ""
+    scale: float = 1.0  # turns the histogram's unit into seconds
+    where: str = ""  # further matchers
+    # Labels of which one must be the namespace that is asked about, where one is given. A proxy whose metrics have no such
+    # label is read only where it runs in that namespace itself.
+    homes: tuple[str, ...] = ("namespace",)
+    # The route as the proxy writes it, with {namespace} and {route}, each a literal of a regular expression. Empty: as given.
+    written: str = ""
 
     def errors(self, route: str, step: float) -> str:
         """Requests per second by status code, one series per code, whose label `pod` is the code."""
-        series = f"{self.requests}{{{self._matchers(route)}}}[{_window(step)}]"
-        return f'label_replace(sum by ({self.code}) (rate({series})), "pod", "$1", "{self.code}", "(.*)")'
+        return f'label_replace({self.by_code(route, step)}, "pod", "$1", "{self.code}", "(.*)")'
 
     def p99(self, route: str, step: float) -> str:
         """In seconds, one series."""
-        series = f"{self.histogram}{{{self._matchers(route)}}}[{_window(step)}]"
-        quantile = f"histogram_quantile(0.99, sum by (le) (rate({series}))) * {self.scale:g}"
-        return f'label_replace({quantile}, "pod", "proxy", "", "")'
+        return f'label_replace({self.quantile(0.99, route, step)}, "pod", "proxy", "", "")'
 
-    def _matchers(self, route: str) -> str:
-        return ",".join(part for part in (matcher(self.route, "=", route), self.where) if part)
+    def by_code(self, route: str, step: float, namespace: str = "") -> str:
+        """Requests per second by status code. `step` in s. With a namespace only what belongs to it is read."""
+        return self._first(f"sum by ({self.code})", self.requests, route, step=step, namespace=namespace)
+
+    def quantile(self, share: float, route: str, step: float, namespace: str = "") -> str:
+        """The time that this share of the requests stays below, in seconds."""
+        rates = self._first("sum by (le)", self.histogram, route, step=step, namespace=namespace)
+        return f"histogram_quantile({share:g}, {rates}) * {self.scale:g}"
+
+    def _first(self, summed: str, name: str, route: str, *, step: float, namespace: str) -> str:
+        """By the first of the homes that has any."""
+        homes: tuple[str, ...] = self.homes if namespace else ("",)
+        parts = [
+            f"{summed} (rate({name}{{{self._matchers(route, home, namespace)}}}[{window(step)}]))" for home in homes
+        ]
+        return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+
+    def _matchers(self, route: str, home: str, namespace: str) -> str:
+        asked = matcher(self.route, "=", route)
+        if self.written:
+            literal = {"route": literal_regex(route), "namespace": literal_regex(namespace) if namespace else "[^/]+"}
+            asked = matcher(self.route, "=~", self.written.format(**literal))
+        return ",".join(part for part in (asked, self.where, matcher(home, "=", namespace) if home else "") if part)
 
 
-def _window(step: float) -> str:
+def window(step: float) -> str:
     # A rate over less than four scrapes is noise.
     return f"{math.ceil(4 * step)}s"
 
@@ -52,6 +76,8 @@ PRESETS: Mapping[str, ProxyPreset] = {
         code="status",
         route="ingress",
         histogram="nginx_ingress_controller_response_duration_seconds_bucket",
+        # Prometheus renames the controller's own label, unless it is told to honour it.
+        homes=("exported_namespace", "namespace"),
     ),
     "istio": ProxyPreset(
         about="Istio, as the calling side reports; --route is the workload that is called",
@@ -61,6 +87,7 @@ PRESETS: Mapping[str, ProxyPreset] = {
         histogram="istio_request_duration_milliseconds_bucket",
         scale=0.001,
         where='reporter="source"',
+        homes=("destination_workload_namespace",),
     ),
     "envoy": ProxyPreset(
         about="Envoy, and gateways made from it; --route is the name of the cluster",
@@ -70,6 +97,17 @@ PRESETS: Mapping[str, ProxyPreset] = {
         histogram="envoy_cluster_upstream_rq_time_bucket",
         scale=0.001,
     ),
+    "envoy-gateway": ProxyPreset(
+        about="Envoy Gateway; --route is the name of the HTTPRoute",
+        requests="envoy_cluster_upstream_rq",
+        code="envoy_response_code",
+        route="envoy_cluster_name",
+        histogram="envoy_cluster_upstream_rq_time_bucket",
+        scale=0.001,
+        # Its clusters are called httproute/NAMESPACE/NAME/rule/NUMBER, which names the namespace.
+        homes=("",),
+        written="httproute/{namespace}/{route}/rule/.+",
+    ),
     "application": ProxyPreset(
         about="the application's own http_requests_total; --route is the job that is scraped",
         requests="http_requests_total",
@@ -77,4 +115,12 @@ PRESETS: Mapping[str, ProxyPreset] = {
         route="job",
         histogram="http_request_duration_seconds_bucket",
     ),
+}
+
+# What a policy calls them.
+OF_POLICY: Mapping[ProxyType, ProxyPreset] = {
+    ProxyType.INGRESS_NGINX: PRESETS["ingress-nginx"],
+    ProxyType.ISTIO: PRESETS["istio"],
+    ProxyType.ENVOY: PRESETS["envoy"],
+    ProxyType.ENVOY_GATEWAY: PRESETS["envoy-gateway"],
 }

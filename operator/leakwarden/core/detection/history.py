@@ -6,27 +6,27 @@ process: a restarted container has another life, and joining two lives draws slo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from leakwarden.core.model.readings import Points, Sampled, SeriesKey
+from leakwarden.core.model.readings import (
+    Counts,
+    Floats,
+    Points,
+    Sampled,
+    SeriesBlock,
+    SeriesKey,
+    limits_beside,
+)
 from leakwarden.core.model.workload import Pod
 
 # A hole longer than this is remembered by the last point before it, for as long as the first one after it is: else a
 # hole as long as the lookback would leave no trace, and readings that have just come back would look whole. In s.
 HOLE = 60.0
-
-_EMPTY = Points(t=np.empty(0), v=np.empty(0))
-
-
-@dataclass(slots=True)
-class _Series:
-    uid: str
-    points: Points
-    limit: float | None
 
 
 class PodSeries(NamedTuple):
@@ -37,6 +37,108 @@ class PodSeries(NamedTuple):
     limit: float | None  # in the signal's unit; None where the source gave none
 
 
+class Newest(NamedTuple):
+    """Of each series of a signal the newest reading and the limit, as plain numbers; NaN where there is none."""
+
+    t: list[float]  # epoch s
+    v: list[float]
+    limits: list[float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Owned:
+    """Whose the series of a list of names are. `uids`: of the pods; empty where there is no such pod (any more)."""
+
+    names: Sequence[SeriesKey]
+    pods: Mapping[tuple[str, str], Pod]
+    uids: list[str]
+    earliest: Floats  # epoch s; what came before is of another incarnation
+    namespaces: list[str]  # each once
+    of_namespace: NDArray[np.intp]  # place in `namespaces`
+    everybody: bool  # whether each series has a pod
+
+    @classmethod
+    def of(cls, names: Sequence[SeriesKey], pods: Mapping[tuple[str, str], Pod]) -> _Owned:
+        uids, earliest, codes = [], [], []
+        places: dict[str, int] = {}
+        for name in names:
+            pod = pods.get((name.namespace, name.pod))
+            uids.append(pod.uid if pod is not None else "")
+            earliest.append(incarnation_start(pod, name.container) if pod is not None else np.inf)
+            codes.append(places.setdefault(name.namespace, len(places)))
+        return cls(
+            names,
+            pods,
+            uids,
+            earliest=np.array(earliest, dtype=np.float64),
+            namespaces=list(places),
+            of_namespace=np.array(codes, dtype=np.intp),
+            everybody=all(uids),
+        )
+
+
+class PodsSeries(Mapping[str, Sequence[PodSeries]]):
+    """The series of a signal by the pod's UID, made as they are asked for."""
+
+    def __init__(self, uids: Sequence[str], block: SeriesBlock, limits: Floats) -> None:
+        """`uids`: the pods' of the block's series, in its order."""
+        self._uids = uids
+        self._block = block
+        self._limits = limits
+        self._places: dict[str, list[int]] | None = None
+        self._newest: Newest | None = None
+
+    def places(self, uid: str) -> Sequence[int]:
+        """Where the pod's series are in `newest()`."""
+        return self._index().get(uid, ())
+
+    def newest(self) -> Newest:
+        if self._newest is None:
+            there = self._block.sizes > 0
+            last = self._block.ends()[there] - 1
+            t, v = np.full(len(there), np.nan), np.full(len(there), np.nan)
+            t[there], v[there] = self._block.t[last], self._block.v[last]
+            self._newest = Newest(t.tolist(), v.tolist(), self._limits.tolist())
+        return self._newest
+
+    def container(self, place: int) -> str:
+        return self._block.names[place].container
+
+    def like(self, other: PodsSeries) -> None:
+        """Take the places of another signal whose series are of the same pods, if they are."""
+        if self._uids is other._uids:
+            self._places = other._index()
+
+    def _index(self) -> dict[str, list[int]]:
+        if self._places is None:
+            self._places = {}
+            for place, uid in enumerate(self._uids):
+                self._places.setdefault(uid, []).append(place)
+        return self._places
+
+    def __getitem__(self, uid: str) -> Sequence[PodSeries]:
+        found = []
+        for place in self._index()[uid]:
+            limit = float(self._limits[place])
+            found.append(PodSeries(self._block.names[place], self._block.at(place), None if limit != limit else limit))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index())
+
+    def __len__(self) -> int:
+        return len(self._index())
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is remembered of a signal."""
+
+    uids: list[str]
+    block: SeriesBlock
+    limits: Floats
+
+
 @dataclass(slots=True)
 class ReadingHistory:
     """Readings of one source. `lookback` in seconds bounds every series; `lookbacks` those of a signal in a namespace whose
@@ -44,8 +146,9 @@ class ReadingHistory:
 
     lookback: float
     lookbacks: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    _signals: dict[str, dict[SeriesKey, _Series]] = field(default_factory=dict)
-    _grouped: dict[str, Mapping[str, Sequence[PodSeries]]] = field(default_factory=dict)
+    _signals: dict[str, _Kept] = field(default_factory=dict)
+    _grouped: dict[str, PodsSeries] = field(default_factory=dict)
+    _owned: list[_Owned] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self._signals)
@@ -56,19 +159,26 @@ class ReadingHistory:
 
     def append(self, signal: str, answer: Sampled, pods: Mapping[tuple[str, str], Pod], now: float) -> None:
         """Add an answer's points for the pods that exist; forget pods that do not, and points out of the lookback."""
-        kept = self._signals.setdefault(signal, {})
         self._grouped.pop(signal, None)
-        for key in [key for key in kept if (key.namespace, key.pod) not in pods]:
-            del kept[key]
-        for key, new in answer.series.items():
-            pod = pods.get((key.namespace, key.pod))
-            if pod is None:
-                continue
-            old = kept.get(key)
-            before = old.points if old is not None and old.uid == pod.uid else _EMPTY
-            lived = _merge(before, new, incarnation_start(pod, key.container))
-            reach = self.lookbacks.get((signal, key.namespace), self.lookback)
-            kept[key] = _Series(pod.uid, _recent(lived, now - reach), answer.limits.get(key))
+        new = SeriesBlock.of(answer.series)
+        owned = self._owners(new.names, pods)
+        limits = limits_beside(new.names, answer.limits)
+        old = self._signals.get(signal) or _Kept(
+            [], SeriesBlock([], np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0)
+        )
+        names, uids, was, now_at = _rows(old, owned, pods)
+        answered = now_at >= 0
+        earliest = np.where(answered, owned.earliest[now_at] if len(new.names) else 0.0, -np.inf)
+        by_namespace = [self.lookbacks.get((signal, name), self.lookback) for name in owned.namespaces]
+        reach = np.array(by_namespace, dtype=np.float64)
+        cutoff = np.full(len(names), -np.inf)
+        if len(new.names):
+            cutoff[answered] = now - reach[owned.of_namespace[now_at[answered]]]
+        block = _merged(old, new, _Rows(names, was, now_at, uids, earliest, cutoff))
+        known = np.full(len(names), np.nan)
+        known[~answered] = old.limits[was[~answered]]
+        known[answered] = limits[now_at[answered]]
+        self._signals[signal] = _Kept(uids, block, known)
 
     def keep(self, signals: Set[str]) -> None:
         """Forget all other signals: nobody asks them any more."""
@@ -76,14 +186,120 @@ class ReadingHistory:
             del self._signals[signal]
             self._grouped.pop(signal, None)
 
-    def by_pod(self, signal: str) -> Mapping[str, Sequence[PodSeries]]:
+    def by_pod(self, signal: str) -> PodsSeries:
         """All series of a signal, grouped by the pod's UID. Grouped once for an answer, however many policies ask."""
         if signal not in self._grouped:
-            grouped: dict[str, list[PodSeries]] = {}
-            for key, series in self._signals.get(signal, {}).items():
-                grouped.setdefault(series.uid, []).append(PodSeries(key, series.points, series.limit))
+            kept = self._signals.get(signal)
+            if kept is None:
+                return _NOTHING
+            grouped = PodsSeries(kept.uids, kept.block, kept.limits)
+            for other in self._grouped.values():
+                grouped.like(other)
             self._grouped[signal] = grouped
         return self._grouped[signal]
+
+    def _owners(self, names: Sequence[SeriesKey], pods: Mapping[tuple[str, str], Pod]) -> _Owned:
+        """Found once for a list of names, which all signals of a tick usually have in common."""
+        for known in self._owned:
+            if known.names is names and known.pods is pods:
+                return known
+        found = _Owned.of(names, pods)
+        self._owned = [found, *(known for known in self._owned[:3] if known.pods is pods)]
+        return found
+
+
+_NOTHING = PodsSeries((), SeriesBlock((), np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0))
+
+
+class _Rows(NamedTuple):
+    """The series that will be remembered: where they were (`was`) and what was answered for them (`answered_at`), -1 where
+    nothing was; and the bounds in epoch s of the points of those that were answered."""
+
+    names: Sequence[SeriesKey]
+    was: Counts
+    answered_at: Counts
+    uids: list[str]
+    earliest: Floats
+    cutoff: Floats
+
+
+def _rows(
+    old: _Kept, owned: _Owned, pods: Mapping[tuple[str, str], Pod]
+) -> tuple[Sequence[SeriesKey], list[str], Counts, Counts]:
+    """Names and pods' UIDs of what was remembered and still exists, and then of what is new."""
+    if owned.names is old.block.names and owned.everybody:
+        same = np.arange(len(owned.names))
+        return owned.names, owned.uids, same, same
+    if not len(old.block.names) and owned.everybody:
+        places = np.arange(len(owned.names))
+        return owned.names, owned.uids, np.full(len(places), -1), places
+    at = {name: place for place, name in enumerate(owned.names) if owned.uids[place]}
+    names, uids, was, answered = [], [], [], []
+    for place, name in enumerate(old.block.names):
+        if (name.namespace, name.pod) in pods:
+            new = at.pop(name, -1)
+            names.append(name)
+            uids.append(owned.uids[new] if new >= 0 else old.uids[place])
+            was.append(place)
+            answered.append(new)
+    for name, new in at.items():
+        names.append(name)
+        uids.append(owned.uids[new])
+        was.append(-1)
+        answered.append(new)
+    return names, uids, np.array(was, dtype=np.int64), np.array(answered, dtype=np.int64)
+
+
+def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> SeriesBlock:
+    """Old points of the present incarnation, then those of `new` that are later, from the cutoff on."""
+    if not len(rows.names):
+        return SeriesBlock([], np.empty(0, np.int64), np.empty(0), np.empty(0))
+    there = rows.was >= 0
+    answered = rows.answered_at >= 0
+    # Another pod of the same name has another life.
+    same = (
+        np.array(
+            [
+                at < 0 or uid is old.uids[at] or uid == old.uids[at]
+                for at, uid in zip(rows.was.tolist(), rows.uids, strict=True)
+            ],
+            dtype=np.bool_,
+        )
+        if rows.uids is not old.uids
+        else np.ones(len(there), np.bool_)
+    )
+    kept = there & (same | ~answered)
+    row_of_old = _row_of(rows.was, kept, len(old.block.names))
+    of_old = np.repeat(row_of_old, old.block.sizes)
+    after = np.full(len(rows.names), -np.inf)
+    some = old.block.sizes > 0
+    whose = row_of_old[some]
+    last = old.block.t[old.block.ends()[some] - 1]
+    after[whose[whose >= 0]] = last[whose >= 0]
+    of_new = np.repeat(_row_of(rows.answered_at, answered, len(new.names)), new.sizes)
+    stays = of_old >= 0
+    stays &= ~answered[of_old] | (old.block.t >= rows.earliest[of_old])
+    comes = of_new >= 0
+    comes &= (new.t > after[of_new]) & (new.t >= rows.earliest[of_new])
+    row = np.concatenate([of_old[stays], of_new[comes]])
+    order = np.argsort(row, kind="stable")
+    row = row[order]
+    t = np.concatenate([old.block.t[stays], new.t[comes]])[order]
+    v = np.concatenate([old.block.v[stays], new.v[comes]])[order]
+    recent = t >= rows.cutoff[row]
+    # The points from the cutoff on, and the one before a hole that they begin with.
+    first = np.flatnonzero(recent[1:] & ~recent[:-1] & (row[1:] == row[:-1]))
+    recent[first[t[first + 1] - t[first] > HOLE]] = True
+    if not recent.all():
+        row, t, v = row[recent], t[recent], v[recent]
+    return SeriesBlock(rows.names, np.bincount(row, minlength=len(rows.names)).astype(np.int64), t, v)
+
+
+def _row_of(places: Counts, which: NDArray[np.bool_], count: int) -> Counts:
+    """For each of `count` series the row that names it, -1 where none does."""
+    rows = np.full(count, -1, dtype=np.int64)
+    rows[places[which]] = np.flatnonzero(which)
+    return rows
 
 
 def incarnation_start(pod: Pod, container: str) -> float:
@@ -96,22 +312,3 @@ def incarnation_start(pod: Pod, container: str) -> float:
     if not starts:
         starts = [c.started for c in pod.containers if c.started is not None]
     return max([pod.created, *starts])
-
-
-def _merge(old: Points, new: Points, earliest: float) -> Points:
-    """Old points, then those of `new` that are later, all from `earliest` on."""
-    after = old.t[-1] if old.t.size else -np.inf
-    fresh = (new.t > after) & (new.t >= earliest)
-    kept = old.t >= earliest
-    return Points(
-        t=np.concatenate([old.t[kept], new.t[fresh]]),
-        v=np.concatenate([old.v[kept], new.v[fresh]]),
-    )
-
-
-def _recent(points: Points, earliest: float) -> Points:
-    """The points from `earliest` on, and the one before a hole that they begin with."""
-    first = int(np.searchsorted(points.t, earliest))
-    if 0 < first < points.t.size and points.t[first] - points.t[first - 1] > HOLE:
-        first -= 1
-    return Points(t=points.t[first:], v=points.v[first:])

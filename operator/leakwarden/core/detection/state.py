@@ -171,11 +171,15 @@ class DetectorState:
             np.minimum.at(first, self.rows.group[at[new]], firsts[new])
             begun = np.isnan(self.origin) & np.isfinite(first)
             self.origin[begun] = first[begun]
+        self.bind(at, limits)
+        return at
+
+    def bind(self, rows: Ints, limits: Floats) -> None:
+        """The limits of now, of rows that were placed before; NaN where there is none."""
         usable = np.isfinite(limits) & (limits > 0)
         bound = np.where(usable, limits, np.nan)
-        self.rows.limit[at] = np.where(self.rows.past[at], self.rows.limit[at], bound)
-        self.rows.bound[at] = bound
-        return at
+        self.rows.limit[rows] = np.where(self.rows.past[rows], self.rows.limit[rows], bound)
+        self.rows.bound[rows] = bound
 
     def reserve(self, rows: int) -> None:
         """Make room for so many rows at once, since each growth copies everything."""

@@ -11,17 +11,29 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.signals.queries import answer_key
 
-_MOVING = {"message", "verdict", "series", "guards", "plan", "verification", "calm_since", "restart_buys_seconds"}
+_MOVING = {
+    "message",
+    "verdict",
+    "series",
+    "guards",
+    "plan",
+    "verification",
+    "calm_since",
+    "restart_buys_seconds",
+    "cause",
+}
 
 
 def essence(status: LeakReportStatus) -> object:
     """The status without readings and wording, which move with every tick."""
     verdict, plan, verification = status.verdict, status.plan, status.verification
+    cause = status.cause
     return (
+        (cause.kind, cause.confidence) if cause is not None else None,
         verdict.verdict if verdict is not None else "",
         [(guard.guard, guard.passed, guard.reason) for guard in status.guards],
         (plan.action, plan.step) if plan is not None else None,
-        (verification.since, verification.new_pods) if verification is not None else None,
+        (verification.since, verification.new_pods, verification.outcome is None) if verification is not None else None,
         status.calm_since is None,
         status.model_dump(exclude=_MOVING),
     )

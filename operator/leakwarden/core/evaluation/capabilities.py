@@ -131,7 +131,8 @@ def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
         return Capabilities({}, {})
     signals = evaluation.policy.spec.signals
     max_age = parse_duration(evaluation.policy.spec.source.max_age)
-    seen = {target.workload.uid: _survey(target, now, max_age) for target in evaluation.workloads}
+    names = [signal.name for signal in signals]
+    seen = {target.workload.uid: _survey(target, names, now, max_age) for target in evaluation.workloads}
     coverage: dict[str, Coverage] = {}
     for signal in signals:
         pods: Counter[Presence] = Counter()
@@ -149,11 +150,18 @@ def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
     return Capabilities(of_workload, coverage)
 
 
-def _survey(target: WorkloadEvaluation, now: float, max_age: float) -> dict[str, _Seen]:
+def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_age: float) -> dict[str, _Seen]:
     found: dict[str, _Seen] = {}
     for pod in target.pods:
         # Before its first scrape a pod has nothing, and one that is not ready may not even listen yet.
         settled = pod.pod.ready and now - pod.pod.created > max_age
+        if pod.calm is not None and all(pod.calm):
+            for name in signals:
+                seen = found.setdefault(name, _Seen())
+                seen.pods[Presence.READ] += 1
+                if settled:
+                    seen.settled.add(Presence.READ)
+            continue
         for judgement in pod.judgements:
             seen = found.setdefault(judgement.signal, _Seen())
             told = reading(judgement)

@@ -12,8 +12,8 @@ from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.audit.exceptions import AuditOutcome, Excepted
-from leakwarden.core.detection.history import PodSeries, ReadingHistory
-from leakwarden.core.evaluation.growth_findings import GrowthFindings
+from leakwarden.core.detection.history import PodSeries, PodsSeries, ReadingHistory
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, RowFindings
 from leakwarden.core.evaluation.shared_cause import Crossing, beginning, crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
 from leakwarden.core.evaluation.threshold_judgement import judge_absent, judge_series, worst
@@ -29,7 +29,8 @@ from leakwarden.core.signals.threshold import resumed_at
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
     """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
-    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered."""
+    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered.
+    `needs`: how many replicas the Deployment needs, where the action is for load and not for a leak; else 0."""
 
     pod: Pod
     verdict: Verdict
@@ -37,6 +38,59 @@ class PodEvaluation:
     acting: Judgement | None
     judgements: tuple[Judgement, ...]
     resumed: float | None = None
+    needs: int = 0
+
+    @property
+    def calm(self) -> Sequence[bool] | None:
+        """Of a pod that was found well without a look at each judgement: of each of the policy's signals whether it was
+        read; where it was not, the pod does not have it at all. None for all other pods."""
+        return None
+
+    def of_pod(self, pod: Pod) -> PodEvaluation:
+        """The same of what the pod is by now."""
+        return replace(self, pod=pod)
+
+
+class CalmPod(PodEvaluation):
+    """A pod of which nothing is to be said: each signal that it has is within its threshold and does not grow. Its
+    judgements are made when they are asked for, which for most pods nobody does."""
+
+    __slots__ = ("_calm", "_judged", "_judges")
+    _calm: Sequence[bool]
+    _judged: PodEvaluation | None
+    _judges: _Judges
+
+    def __init__(self, pod: Pod, calm: Sequence[bool], judges: _Judges) -> None:
+        object.__setattr__(self, "pod", pod)
+        object.__setattr__(self, "verdict", Verdict.HEALTHY)
+        object.__setattr__(self, "acting", None)
+        object.__setattr__(self, "resumed", None)
+        object.__setattr__(self, "_calm", calm)
+        object.__setattr__(self, "_judges", judges)
+        object.__setattr__(self, "_judged", None)
+
+    @property
+    def calm(self) -> Sequence[bool] | None:
+        return self._calm
+
+    def of_pod(self, pod: Pod) -> PodEvaluation:
+        return CalmPod(pod, self._calm, self._judges)
+
+    @property
+    def whole(self) -> PodEvaluation:
+        """The evaluation with all of its judgements."""
+        if self._judged is None:
+            object.__setattr__(self, "_judged", self._judges.of(self.pod))
+            assert self._judged is not None
+        return self._judged
+
+    @property
+    def deciding(self) -> Judgement | None:
+        return self.whole.deciding
+
+    @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        return self.whole.judgements
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +102,7 @@ class WorkloadEvaluation:
     conflicts_with: str = ""  # name of the older policy that this workload belongs to
     conflict: str = "acts on it"  # what that policy does with the workload, in words
     excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
+    unread: tuple[str, ...] = ()  # what the audit could not read beside it, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +210,96 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
             )
         )
     return asked
+
+
+def _absent_is_nothing(asked: AskedSignal) -> bool:
+    """Whether a pod without readings of the signal is one that does not have it."""
+    if asked.signal.type in SYMPTOMS or asked.signal.type is SignalType.ALERT:
+        return False
+    return _is_about_nothing(judge_absent(asked.signal, asked.answer))
+
+
+class _CalmSignal:
+    """Tells by the newest readings alone whether `judge_signal` would say Healthy. What it cannot tell for certain is
+    judged in full."""
+
+    def __init__(self, asked: AskedSignal, workload: Workload, now: float) -> None:
+        self._now, self._workload = now, workload
+        self._signal, self._standard, self._key = asked.signal, asked.standard, asked.key
+        self._leads = asked.signal.effective_role is Role.LEAK
+        plain = asked.signal.type not in SYMPTOMS and asked.signal.type is not SignalType.ALERT
+        series, growth = asked.series, asked.growth.of(asked.key, workload.key, asked.standard)
+        self._series = series if isinstance(series, PodsSeries) else None
+        self._growth = growth if isinstance(growth, RowFindings) else None
+        usable = plain and not isinstance(asked.answer, QueryFailed)
+        self.possible = usable and self._series is not None and (self._growth is not None or not asked.standard.growth)
+        self.absent = _absent_is_nothing(asked)
+
+    def of(self, uid: str) -> bool | None:
+        """Whether the pod's signal was read and is calm; None where it has to be judged in full."""
+        assert self._series is not None
+        places = self._series.places(uid)
+        if not places:
+            return False if self.absent else None
+        return True if all(self._is_calm(uid, place) for place in places) else None
+
+    def _is_calm(self, uid: str, place: int) -> bool:
+        assert self._series is not None
+        newest, standard = self._series.newest(), self._standard
+        value = newest.v[place]
+        if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # nor where there is none: NaN
+            return False
+        container = self._series.container(place)
+        known = newest.limits[place]
+        limit = _limit(self._signal, None if known != known else known, self._workload, container)
+        if standard.growth and limit is not None and value > FULL * limit:
+            return False
+        if standard.above is not None:
+            level = standard.level(limit)
+            if level is None or value > level:
+                return False
+        elif not standard.growth:
+            return False
+        if standard.growth:
+            assert self._growth is not None
+            verdict = self._growth.verdict((self._key, uid, container))
+            # Within its threshold it is well although its growth cannot be told yet.
+            return verdict is Verdict.HEALTHY or (
+                standard.above is not None and (verdict is None or verdict is Verdict.UNKNOWN)
+            )
+        return True
+
+
+class _Judges:
+    """Judges the pods of one workload: those of which nothing is to be said by a look at their newest readings."""
+
+    def __init__(self, workload: Workload, asked: Sequence[AskedSignal], now: float) -> None:
+        self._workload, self._asked, self._now = workload, asked, now
+        self._signals = [_CalmSignal(each, workload, now) for each in asked]
+        self._leading = [each.signal.effective_role is Role.LEAK for each in asked]
+        self._possible = bool(asked) and all(each.possible for each in self._signals)
+        self._patterns: dict[tuple[bool, ...], tuple[bool, ...]] = {}
+
+    def calm(self, pod: Pod) -> CalmPod | None:
+        """None where the pod has to be judged in full."""
+        if not self._possible:
+            return None
+        found = []
+        for each in self._signals:
+            one = each.of(pod.uid)
+            if one is None:
+                return None
+            found.append(one)
+        if not any(read and leads for read, leads in zip(found, self._leading, strict=True)):
+            return None
+        pattern = tuple(found)
+        return CalmPod(pod, self._patterns.setdefault(pattern, pattern), self)
+
+    def judged(self, pod: Pod) -> list[Judgement]:
+        return [judge_signal(each, self._workload, pod, self._now) for each in self._asked]
+
+    def of(self, pod: Pod) -> PodEvaluation:
+        return evaluate_pod(pod, list(zip([each.signal for each in self._asked], self.judged(pod), strict=True)))
 
 
 def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -> Judgement:
@@ -295,18 +440,21 @@ def evaluate_workload(
         for pod in snapshot.pods_by_workload.get(workload.uid, ())
         if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
     ]
-    judged = {pod.uid: [judge_signal(each, workload, pod, now) for each in asked] for pod in running}
+    judges = _Judges(workload, asked, now)
+    calm = [well for pod in running if (well := judges.calm(pod)) is not None]
+    found_well = {each.pod.uid for each in calm}
+    told = [pod for pod in running if pod.uid not in found_well]
+    judged = {pod.uid: judges.judged(pod) for pod in told}
     for place, each in enumerate(asked):
-        exhausting = [pod for pod in running if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
+        exhausting = [pod for pod in told if judged[pod.uid][place].verdict is Verdict.EXHAUSTING]
         if exhausting and has_shared_cause(each, workload, running, now):
             for pod in exhausting:
                 judged[pod.uid][place] = _shared(judged[pod.uid][place], len(running))
     signals = [each.signal for each in asked]
     pods = [
-        _with_hole(evaluate_pod(pod, list(zip(signals, judged[pod.uid], strict=True))), asked, max_age)
-        for pod in running
+        _with_hole(evaluate_pod(pod, list(zip(signals, judged[pod.uid], strict=True))), asked, max_age) for pod in told
     ]
-    return sorted(pods, key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
+    return sorted([*calm, *pods], key=lambda p: (-SEVERITY[p.verdict], p.pod.name))
 
 
 def _claim(owner: Policy) -> str:
@@ -348,6 +496,7 @@ def evaluate(
                 conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
                 conflict=_claim(acts) if acts is not None else "",
                 excepted=outcome.excepted if spec.audit.enabled else (),
+                unread=outcome.unread if spec.audit.enabled else (),
             )
         )
     return PolicyEvaluation(

@@ -7,10 +7,16 @@ first one's standard.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from leakwarden.core.detection.growth import GrowthFinding
+from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.detection.rollups import Ints
+from leakwarden.core.model.judgement import Interval, Verdict
+from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.criteria import Standard
 
 # By answer key, pod UID and container.
@@ -19,6 +25,65 @@ Findings = Mapping[tuple[str, str, str], GrowthFinding]
 Standards = Mapping[tuple[str, str], Standard]
 # So many different standards of one query are judged for a Deployment: each costs the detector as much as a signal.
 MOST_STANDARDS = 8
+
+
+_REASONS = {int(reason): reason.name for reason in VerdictReason}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Estimates with their ends, in one unit; not finite at the low end where there is none."""
+
+    low: Floats
+    high: Floats
+
+    def of(self, row: int) -> Interval | None:
+        low = float(self.low[row])
+        return Interval(low, float(self.high[row])) if np.isfinite(low) else None
+
+
+class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
+    """The findings of many rows, each made when it is asked for: of most pods only the verdict is."""
+
+    def __init__(
+        self,
+        rows: Mapping[tuple[str, str, str], int],
+        names: Sequence[Verdict],
+        verdicts: Sequence[int],
+        reasons: Ints,
+        *,
+        growth: Ranges,
+        left: Ranges,
+        limits: Floats,
+        weighed: Mapping[int, str],
+    ) -> None:
+        """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit an hour, `left` in
+        seconds, `limits` in the signal's unit with NaN for none; `weighed`: what weighed most, of some rows."""
+        self._rows, self._names, self._verdicts, self._reasons = rows, names, verdicts, reasons
+        self._growth, self._left, self._limits, self._weighed = growth, left, limits, weighed
+
+    def verdict(self, key: tuple[str, str, str]) -> Verdict | None:
+        """The finding's verdict alone."""
+        row = self._rows.get(key)
+        return None if row is None else self._names[self._verdicts[row]]
+
+    def __getitem__(self, key: tuple[str, str, str]) -> GrowthFinding:
+        row = self._rows[key]
+        limit = float(self._limits[row])
+        return GrowthFinding(
+            self._names[self._verdicts[row]],
+            _REASONS[int(self._reasons[row])],
+            self._growth.of(row),
+            left=self._left.of(row),
+            limit=None if limit != limit else limit,
+            because=self._weighed.get(row, ""),
+        )
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,43 @@ class PreStop:
 
 
 @dataclass(frozen=True, slots=True)
+class HookPort:
+    """A lifecycle hook that asks a port of the pod."""
+
+    hook: Literal["preStop", "postStart"]
+    handler: Literal["httpGet", "tcpSocket"]
+    port: int | str | None
+    host: str = ""  # empty: the pod's own address
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a pod cannot start without: a ConfigMap, a Secret or a claim, or (`key`) one key of the former two."""
+
+    kind: Literal["ConfigMap", "Secret", "PersistentVolumeClaim"]
+    name: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a container sees a volume. `part`: by subPath, so that later changes of the source are not seen."""
+
+    volume: str
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """`memory` and `disk` are an emptyDir; `configuration` comes of ConfigMaps and Secrets."""
+
+    name: str
+    kind: Literal["claim", "memory", "disk", "configuration", "other"]
+    size_limit: float | None = None  # bytes; of an emptyDir
+    references: tuple[Reference, ...] = ()  # those that are not optional
+
+
+@dataclass(frozen=True, slots=True)
 class Entrypoint:
     """The facts from a container's command and arguments. These themselves are not kept: they may hold secrets."""
 
@@ -69,6 +106,13 @@ class Container:
     cpu_limit: float | None = None  # cores
     host_ports: tuple[int, ...] = ()
     entrypoint: Entrypoint = Entrypoint()
+    memory_request: float | None = None  # bytes; the limit where no request is written, as the API server defaults it
+    cpu_request: float | None = None  # cores; the same
+    disk_limit: float | None = None  # bytes of ephemeral storage
+    hook_ports: tuple[HookPort, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    other_protocols: tuple[tuple[str, str], ...] = ()  # (port's name, protocol) of named ports that are not TCP
+    references: tuple[Reference, ...] = ()  # of its variables; those that are optional are not among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +139,12 @@ class PodFacts:
     restart_policy: str = "Always"
     # (annotation, seconds) of the proxies that a mesh injects: how long they wait before they end.
     proxy_waits: tuple[tuple[str, int], ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    references: tuple[Reference, ...] = ()  # of init containers that end
+    memory_request: float | None = None  # bytes; of the pod as a whole
+    cpu_request: float | None = None  # cores; of the pod as a whole
+    readiness_gates: tuple[str, ...] = ()
+    pinned: bool = False  # to one node, by nodeName or its hostname label
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +178,7 @@ class Workload:
     owner: str = ""  # kind and name of the object that controls it, such as a custom resource
     kind: str = "Deployment"
     pods: PodFacts = PodFacts()
+    service_name: str = ""  # of a StatefulSet
     replicas_given: bool = True  # spec.replicas is written; False where the default of 1 stands in
 
     @property

@@ -35,6 +35,7 @@ def page(report: LeakReport, drawn: Drawn | None = None, notes: Sequence[str] = 
         sections.series(report, story),
         sections.evidence(status.evidence, drawn.before, drawn.notes),
         sections.before_after(report, drawn.after),
+        sections.why_errors(report),
         sections.guards(report),
         sections.timeline(story),
     ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.leakreport import GuardStatus
 from leakwarden.core.model.leakreport import LeakReport
-from leakwarden.core.page import chart, figures, flame_svg, pictures
+from leakwarden.core.page import cause, chart, figures, flame_svg, outcome, pictures
 from leakwarden.core.page.flame import Flame
 from leakwarden.core.page.markup import Child, Markup, tag
 from leakwarden.core.page.story import Answer, Step, Story, Tone, exhaustion, level
@@ -181,8 +181,15 @@ def before_after(report: LeakReport, flames: Sequence[Flame]) -> Section | None:
     body: list[Child] = []
     if found is not None:
         body += [tag("p", found.message) if found.message else None, pictures.comparison(found, unit)]
+        if found.outcome is not None:
+            body.append(outcome.drawn(found.outcome))
     body += [flame_svg.graph(flame, f"after-{number}") for number, flame in enumerate(flames)]
     return Section("Before and after", body)
+
+
+def why_errors(report: LeakReport) -> Section | None:
+    found = report.status.cause
+    return Section(cause.TITLE, cause.drawn(found)) if found is not None else None
 
 
 def guards(report: LeakReport) -> Section | None:

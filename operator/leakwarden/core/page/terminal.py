@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakwarden.api.v1alpha1.leakreport import Measurement
+from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.text import printable
-from leakwarden.core.page import chart, figures
+from leakwarden.core.page import cause, chart, figures, outcome
 from leakwarden.core.page.story import Answer, Step, Story, Tone, explained, held, place, shape, short, tell
 
 WIDEST = 100
@@ -44,6 +45,7 @@ def screen(report: LeakReport, look: TerminalStyle) -> str:
         *_course(report, story, look),
         *_suspects(report, look),
         *_comparison(report, look),
+        *_cause(report, look),
         *_guards(report, look),
         *_steps(story, look),
     ]
@@ -207,6 +209,22 @@ def _comparison(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
         if measured is not None:
             yield from _row(f"  {name}", _measured(measured, unit), look)
     yield from _wrap(found.message, look, 2)
+    if found.outcome is not None:
+        yield from _outcome(found.outcome, look)
+
+
+def _cause(report: LeakReport, look: TerminalStyle) -> Iterator[str]:
+    found = report.status.cause
+    if found is not None:
+        yield from _title(cause.TITLE, look)
+        for line in cause.lines(found, look.width - 2):
+            yield f"  {printable(line)}"
+
+
+def _outcome(found: OutcomeTable, look: TerminalStyle) -> Iterator[str]:
+    yield ""
+    for line in outcome.lines(found, look.width - 2):
+        yield f"  {printable(line)}"
 
 
 def _measured(measured: Measurement, unit: str) -> str:

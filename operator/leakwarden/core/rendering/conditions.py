@@ -131,7 +131,7 @@ def _is_new(pod: PodEvaluation, max_age: float, now: float) -> bool:
 
 
 def _is_blind(pod: PodEvaluation) -> bool:
-    return all(
+    return pod.calm is None and all(
         judgement.value is None and judgement.reason != JudgementReason.TOO_LITTLE_TRAFFIC
         for judgement in pod.judgements
     )

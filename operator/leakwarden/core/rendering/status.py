@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from leakwarden.api.v1alpha1.signal import Role, Signal
 from leakwarden.api.v1alpha1.status import (
+    FIX_LENGTH,
     MAX_ACTIONS,
     MAX_FINDINGS,
     MAX_MISSING,
@@ -124,10 +125,12 @@ def _notes(evaluation: PolicyEvaluation, records: Records) -> list[str]:
         return []
     spec = evaluation.policy.spec
     alerts = [signal.name for signal in spec.signals if signal.alert is not None] if spec is not None else []
+    unread = list(dict.fromkeys(why for target in evaluation.workloads for why in target.unread))
+    audit = [f"audit: {'; '.join(unread)}"[:FIX_LENGTH]] if unread else []
     if not alerts or records.silences_read:
-        return list(NOTES)
+        return [*NOTES, *audit]
     more = f" and {len(alerts) - 1} more" if len(alerts) > 1 else ""
-    return [*NOTES, f"signal {alerts[0]}{more}: alerts count while they are silenced, too: {NOBODY_TO_ASK}"]
+    return [*NOTES, f"signal {alerts[0]}{more}: alerts count while they are silenced, too: {NOBODY_TO_ASK}", *audit]
 
 
 def build_status(

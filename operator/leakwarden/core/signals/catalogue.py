@@ -165,8 +165,8 @@ _OR_OF_CONTAINER = " or on (<<owner>>, <<container>>) "
 # A rate over less than four scrapes is noise, hence four buckets.
 _RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
 
-# The servers' metrics of requests by status code, and the label that holds the code. Some write `5xx` for all of them.
-_BY_STATUS = (
+# What servers call their requests by status code, and the label that holds the code. Some write `5xx` for all of them.
+BY_STATUS = (
     ("http_requests_total", "code"),  # client_golang's promhttp
     ("http_requests_total", "status"),
     ("http_requests_total", "status_code"),
@@ -176,7 +176,7 @@ _BY_STATUS = (
     ("http_server_request_duration_seconds_count", "http_response_status_code"),  # OpenTelemetry
     ("http_server_requests_seconds_count", "status"),  # Micrometer
 )
-_HISTOGRAMS = (
+HISTOGRAMS = (
     "http_request_duration_seconds_bucket",
     "http_server_request_duration_seconds_bucket",  # OpenTelemetry
     "http_server_requests_seconds_bucket",  # Micrometer, where percentiles-histogram is on
@@ -357,7 +357,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
             unit=OF_REQUESTS,
             limit_kind=LimitKind.SHARE,
             aliases=(),
-            query=_OR.join(_share_of_errors(*each) for each in _BY_STATUS),
+            query=_OR.join(_share_of_errors(*each) for each in BY_STATUS),
             kubelet=None,
             never_zero=False,
             fix="no status codes: count requests in http_requests_total with the label code"
@@ -372,7 +372,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
             unit="seconds",
             limit_kind=LimitKind.NONE,
             aliases=(),
-            query=_OR.join(_p99(each) for each in _HISTOGRAMS),
+            query=_OR.join(_p99(each) for each in HISTOGRAMS),
             kubelet=None,
             fix="no latency histogram: observe http_request_duration_seconds (promhttp.InstrumentHandlerDuration) with"
             " buckets beyond the threshold",

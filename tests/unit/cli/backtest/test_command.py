@@ -532,7 +532,8 @@ def test_a_policy_of_another_namespace_judges_the_recording_all_the_same_and_tha
         said[namespace] = shown.err
         assert "Exhausting" in shown.out
 
-    assert said["shop"] == ""
+    assert "is of namespace" not in said["shop"]
+    assert "calm does not see" in said["shop"]
     assert "calm is of namespace elsewhere; what is recorded of shop is judged as if it were in it" in said["elsewhere"]
 
 

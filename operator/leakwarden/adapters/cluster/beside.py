@@ -1,19 +1,31 @@
-"""What stands beside workloads in manifests: budgets, autoscalers, Services, monitors, routes and ConfigMaps."""
+"""What stands beside workloads: budgets, autoscalers, Services, monitors, routes, claims, ConfigMaps and Secrets.
+
+Read alike from manifests and from what the API server sends: an object is its kind and its body.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from leakwarden.adapters.cluster import template_facts, wire
-from leakwarden.cli.audit.files import Document
+from leakwarden.adapters.cluster import scaler_facts, template_facts, wire
 from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.landscape import Landscape, Nearness
-from leakwarden.core.audit.related import Budget, Identity, Monitor, Route, Scaler, Service, ServicePort
+from leakwarden.core.audit.related import (
+    Budget,
+    Claim,
+    Identity,
+    KeySource,
+    Monitor,
+    Route,
+    Scaler,
+    Service,
+    ServicePort,
+)
 from leakwarden.core.model.labels import LabelSelector
 from leakwarden.core.model.workload import Workload
 
@@ -28,6 +40,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Ingress": ("networking.k8s.io", "extensions"),
     "HTTPRoute": ("gateway.networking.k8s.io",),
     "ConfigMap": ("",),
+    "Secret": ("",),
+    "PersistentVolumeClaim": ("",),
 }
 _NGINX = "nginx.ingress.kubernetes.io/"
 _GO_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", re.ASCII)
@@ -49,14 +63,6 @@ class _BudgetSpec(wire.Wire):
     unhealthy_pod_eviction_policy: str | None = None
 
 
-class _ScalerSpec(wire.Wire):
-    scale_target_ref: wire.ApiScaleTarget | None = None
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    min_replica_count: int | None = None
-    max_replica_count: int | None = None
-
-
 class _ServicePort(wire.Wire):
     name: str | None = None
     port: int = 0
@@ -71,6 +77,10 @@ class _ServiceSpec(wire.Wire):
     cluster_ip: str | None = msgspec.field(name="clusterIP", default=None)
     publish_not_ready_addresses: bool | None = None
     external_traffic_policy: str | None = None
+
+
+class _ClaimSpec(wire.Wire):
+    access_modes: list[str] | None = None
 
 
 class _Endpoint(wire.Wire):
@@ -91,13 +101,25 @@ class _MonitorSpec(wire.Wire):
     pod_metrics_endpoints: list[_Endpoint] | None = None
 
 
+class Kubernetes(NamedTuple):
+    """An object as it was read. `place` is the reader's own, by which it finds the object again."""
+
+    kind: str
+    body: Mapping[str, Any]
+    place: Any = None
+
+
 @dataclass(slots=True)
 class Beside:
+    """All that was read so far."""
+
     budgets: list[Budget] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     monitors: list[Monitor] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    sources: list[KeySource] = field(default_factory=list)
     _configs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @staticmethod
@@ -105,7 +127,7 @@ class Beside:
         group = version.rpartition("/")[0] if isinstance(version, str) else None
         return group in GROUPS.get(kind, ())
 
-    def take(self, document: Document) -> Identity:
+    def take(self, document: Kubernetes) -> Identity:
         """Read its facts. Raises ValueError (msgspec's among them), in words."""
         meta = msgspec.convert(document.body.get("metadata"), _Meta | None) or _Meta()
         name = meta.name or meta.generate_name or ""
@@ -121,6 +143,8 @@ class Beside:
             services=self.services,
             monitors=self.monitors,
             routes=self.routes,
+            claims=self.claims,
+            sources=self.sources,
             complete=complete,
             nearness=nearness,
         )
@@ -130,7 +154,7 @@ class Beside:
         found = self._configs.get((namespace, name))
         return found if found is not None or not namespace else self._configs.get(("", name))
 
-    def _budget(self, identity: Identity, _: _Meta, document: Document) -> None:
+    def _budget(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
         spec = _spec(document, _BudgetSpec)
         budget = Budget(
             identity,
@@ -143,24 +167,10 @@ class Beside:
         allowed(budget, 1)  # what is neither a number nor a percentage is said here, and not of each workload
         self.budgets.append(budget)
 
-    def _scaler(self, identity: Identity, _: _Meta, document: Document) -> None:
-        spec = _spec(document, _ScalerSpec)
-        keda = identity.kind == "ScaledObject"
-        least, default = (spec.min_replica_count, 0) if keda else (spec.min_replicas, 1)
-        target = spec.scale_target_ref or wire.ApiScaleTarget()
-        self.scalers.append(
-            Scaler(
-                identity,
-                target.kind or ("Deployment" if keda else ""),
-                target.name or "",
-                minimum=default if least is None or least < 0 else least,
-                maximum=spec.max_replica_count if keda else spec.max_replicas,
-                minimum_given=least is not None,
-                place=document.place,
-            )
-        )
+    def _scaler(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        self.scalers.append(scaler_facts.scaler(identity, document.body.get("spec"), document.place))
 
-    def _service(self, identity: Identity, meta: _Meta, document: Document) -> None:
+    def _service(self, identity: Identity, meta: _Meta, document: Kubernetes) -> None:
         spec = _spec(document, _ServiceSpec)
         external = spec.type == "ExternalName"
         self.services.append(
@@ -182,7 +192,7 @@ class Beside:
             )
         )
 
-    def _monitor(self, identity: Identity, _: _Meta, document: Document) -> None:
+    def _monitor(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
         spec = _spec(document, _MonitorSpec)
         spaces = spec.namespace_selector or _Spaces()
         ports = [
@@ -201,12 +211,12 @@ class Beside:
             )
         )
 
-    def _ingress(self, identity: Identity, meta: _Meta, document: Document) -> None:
+    def _ingress(self, identity: Identity, meta: _Meta, document: Kubernetes) -> None:
         spec = _mapping(document.body.get("spec"))
-        backends = [_mapping(spec.get("defaultBackend"))]
+        backends = [_mapping(spec.get("defaultBackend") or spec.get("backend"))]
         for rule in _items(spec.get("rules")):
             backends += [_mapping(path.get("backend")) for path in _items(_mapping(rule.get("http")).get("paths"))]
-        names = [_mapping(backend.get("service")).get("name") or backend.get("serviceName") for backend in backends]
+        targets = [_backend(each) for each in backends]
         seconds, said = None, ""
         for short in ("proxy-read-timeout", "proxy-send-timeout"):
             text = (meta.annotations or {}).get(_NGINX + short, "").strip()
@@ -214,29 +224,49 @@ class Beside:
                 value = float(text.removesuffix("s"))
                 if seconds is None or value > seconds:
                     seconds, said = value, _NGINX + short
-        self._route(identity, names, seconds, said, document)
+        self._route(identity, targets, (seconds, said), document)
 
-    def _http_route(self, identity: Identity, _: _Meta, document: Document) -> None:
-        names: list[Any] = []
+    def _http_route(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        targets: list[tuple[Any, Any]] = []
         seconds, said = None, ""
         for rule in _items(_mapping(document.body.get("spec")).get("rules")):
-            names += [
-                each.get("name") for each in _items(rule.get("backendRefs")) if each.get("kind", "Service") == "Service"
-            ]
+            for each in _items(rule.get("backendRefs")):
+                # A backend of another namespace is not looked for here.
+                if each.get("kind", "Service") == "Service" and not each.get("namespace"):
+                    targets.append((each.get("name"), each.get("port")))
             timeouts = _mapping(rule.get("timeouts"))
-            for each in ("request", "backendRequest"):
-                value = _duration(timeouts.get(each))
+            for limit in ("request", "backendRequest"):
+                value = _duration(timeouts.get(limit))
                 if value is not None and (seconds is None or value > seconds):
-                    seconds, said = value, f"timeouts.{each}"
-        self._route(identity, names, seconds, said, document)
+                    seconds, said = value, f"timeouts.{limit}"
+        self._route(identity, targets, (seconds, said), document)
 
     def _route(
-        self, identity: Identity, names: Iterable[Any], seconds: float | None, said: str, document: Document
+        self,
+        identity: Identity,
+        targets: Iterable[tuple[Any, Any]],
+        waits: tuple[float | None, str],
+        document: Kubernetes,
     ) -> None:
-        services = tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
-        self.routes.append(Route(identity, services, seconds, said, document.place))
+        backends = tuple(
+            dict.fromkeys(
+                (name, port if isinstance(port, int | str) else None)
+                for name, port in targets
+                if isinstance(name, str) and name
+            )
+        )
+        services = tuple(dict.fromkeys(name for name, _ in backends))
+        self.routes.append(Route(identity, services, *waits, document.place, backends))
 
-    def _config_map(self, identity: Identity, _: _Meta, document: Document) -> None:
+    def _claim(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        spec = _spec(document, _ClaimSpec)
+        self.claims.append(Claim(identity, tuple(spec.access_modes or ()), document.place))
+
+    def _secret(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        # Of a Secret nothing but the names of its keys is kept.
+        self.sources.append(KeySource(identity, _keys(document, "data", "stringData"), document.place))
+
+    def _config_map(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
         data = _mapping(document.body.get("data"))
         # Any key may become a runtime variable by configMapKeyRef, so all short ones of a small map are kept.
         kept = {str(k): v for k, v in data.items() if isinstance(v, str) and len(v) <= 32}
@@ -244,9 +274,10 @@ class Beside:
             k: v for k, v in kept.items() if k in template_facts.RUNTIME_ENV or "GO" in k.upper() or "mem" in k.lower()
         }
         self._configs[identity.namespace, identity.name] = wanted
+        self.sources.append(KeySource(identity, _keys(document, "data", "binaryData"), document.place))
 
 
-_READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Document], None]] = {
+_READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Kubernetes], None]] = {
     "PodDisruptionBudget": Beside._budget,
     "HorizontalPodAutoscaler": Beside._scaler,
     "ScaledObject": Beside._scaler,
@@ -256,10 +287,27 @@ _READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Document], None]] = {
     "Ingress": Beside._ingress,
     "HTTPRoute": Beside._http_route,
     "ConfigMap": Beside._config_map,
+    "Secret": Beside._secret,
+    "PersistentVolumeClaim": Beside._claim,
 }
 
 
-def _spec(document: Document, shape: Any) -> Any:
+def _keys(document: Kubernetes, *fields: str) -> frozenset[str] | None:
+    """None where not a single one is written: what fills it is then somebody else's, such as an operator."""
+    found = frozenset(str(key) for name in fields for key in _mapping(document.body.get(name)))
+    return found or None
+
+
+def _backend(backend: Mapping[str, Any]) -> tuple[Any, Any]:
+    """(the Service's name, its port) as networking.k8s.io/v1 and the versions before it write them."""
+    service = _mapping(backend.get("service"))
+    port = _mapping(service.get("port"))
+    if service:
+        return service.get("name"), port.get("name") or port.get("number")
+    return backend.get("serviceName"), backend.get("servicePort")
+
+
+def _spec(document: Kubernetes, shape: Any) -> Any:
     try:
         return msgspec.convert(document.body.get("spec"), shape | None) or shape()
     except msgspec.ValidationError as error:

@@ -1,0 +1,208 @@
+"""What Prometheus answers, decoded from the bytes into arrays.
+
+Two hours of 10,000 pods are some 20 MB of JSON. As tuples of numbers they would be some 200 MB, and a first read of six
+signals has several of them at once. So the decoder leaves labels and points as they were sent: labels are looked up by
+their bytes, and the numbers of many series are read by one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import msgspec
+import numpy as np
+
+from leakwarden.core.model.readings import Counts, Floats
+
+# Bytes of points whose numbers are read by one call: a bound for the copies that this needs.
+_CHUNK = 4 << 20
+_EVERY_BYTE = bytes(range(256))
+# What is left of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
+_NOT_SHAPE = _EVERY_BYTE.translate(None, delete=b'[]",')
+_POINT = b'[,""],'
+# What a number is written with; NaN and Inf are spelt so. Points with other characters are read one by one.
+_USUAL = b'0123456789+-.eENaInf,[]" \t\r\n'
+
+
+class BadResponse(Exception):
+    """The body is not what the query API answers."""
+
+
+class PartialResponse(Exception):
+    """The server says that some of its stores did not answer: whatever is missing would look like no data."""
+
+
+class RawSeries(msgspec.Struct):
+    """One series as sent: a range has `values`, an instant `value`; native histograms have neither."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+    value: tuple[float, str] | None = None
+
+
+class _Sent(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
+    values: msgspec.Raw = msgspec.Raw(b"")
+    value: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Data(msgspec.Struct):
+    # null is what Google's frontend, Cortex and old Prometheus write where there is nothing.
+    result: list[_Sent] | None
+
+
+class _Body(msgspec.Struct):
+    status: str
+    data: _Data | None = None
+    warnings: list[str] | None = None
+    isPartial: bool | None = None  # noqa: N815 (VictoriaMetrics' name)
+
+
+class _Error(msgspec.Struct):
+    errorType: str = ""  # noqa: N815 (the API's name)
+
+
+_decoder = msgspec.json.Decoder(_Body)
+_error_decoder = msgspec.json.Decoder(_Error)
+_metric_decoder = msgspec.json.Decoder(dict[str, str])
+_points_decoder = msgspec.json.Decoder(list[tuple[float, str]])
+_DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class SentSeries:
+    """The series of one answer. `labels`: of each its label set, as JSON. `sizes`, `t` (epoch s) and `v`: the points of
+    all series, one after the other, as they were sent: in any order, and with values that are no number. `bad`: places
+    of the series whose values cannot be read; they have no points here."""
+
+    __slots__ = ("bad", "labels", "sizes", "t", "v")
+
+    def __init__(
+        self, labels: Sequence[bytes], sizes: Counts, t: Floats, v: Floats, *, bad: Set[int] = frozenset()
+    ) -> None:
+        self.labels = labels
+        self.sizes = sizes
+        self.t = t
+        self.v = v
+        self.bad = bad
+
+    @classmethod
+    def of(cls, series: Sequence[RawSeries]) -> SentSeries:
+        """The same as if these had been sent."""
+        labels = [msgspec.json.encode(each.metric) for each in series]
+        return _read(
+            labels, [msgspec.json.encode(each.values or ([each.value] if each.value else [])) for each in series]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def newest(self) -> list[float | None]:
+        """Of each series the value that was sent last; None where none was."""
+        ends = np.cumsum(self.sizes)
+        there = self.sizes > 0
+        found = np.full(len(self), np.nan)
+        found[there] = self.v[ends[there] - 1]
+        return [value if known else None for value, known in zip(found.tolist(), there.tolist(), strict=True)]
+
+
+def decode(body: bytes) -> SentSeries:
+    """The series of a 200 answer. Raises BadResponse, PartialResponse."""
+    try:
+        answer = _decoder.decode(body)
+    except _DECODING:
+        raise BadResponse from None
+    if answer.status != "success" or answer.data is None:
+        raise BadResponse
+    # Remarks about the query itself (Prometheus 2.48 and later) are no missing data; any other warning is.
+    if answer.isPartial or any(
+        not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()
+    ):
+        raise PartialResponse
+    result = answer.data.result or []
+    points = []
+    for each in result:
+        values, value = bytes(each.values), bytes(each.value)
+        if values == b"null":
+            raise BadResponse
+        if values in (b"", b"[]") and value not in (b"", b"null"):
+            values = b"[" + value + b"]"
+        points.append(values or b"[]")
+    return _read([bytes(each.metric) for each in result], points)
+
+
+def error_type(body: bytes) -> str:
+    """The API's own class of error, such as `timeout`, or nothing. Never its text, which may carry secrets."""
+    try:
+        return _error_decoder.decode(body).errorType
+    except _DECODING:
+        return ""
+
+
+def label_set(sent: bytes) -> dict[str, str]:
+    """Raises BadResponse."""
+    try:
+        return _metric_decoder.decode(sent)
+    except _DECODING:
+        raise BadResponse from None
+
+
+def _read(labels: Sequence[bytes], points: Sequence[bytes]) -> SentSeries:
+    """Some MB at a time. Raises BadResponse where points have another shape than a time and a text."""
+    sizes: list[Counts] = []
+    numbers: list[Floats] = []
+    bad: set[int] = set()
+    first = taken = 0
+    for place, text in enumerate(points):
+        taken += len(text)
+        if taken >= _CHUNK or place == len(points) - 1:
+            counted, read = _numbers(points[first : place + 1], first, bad)
+            sizes.append(counted)
+            numbers.append(read)
+            first, taken = place + 1, 0
+    every = np.concatenate(numbers) if numbers else np.empty(0)
+    return SentSeries(
+        labels,
+        np.concatenate(sizes) if sizes else np.empty(0, np.int64),
+        np.ascontiguousarray(every[0::2]),
+        np.ascontiguousarray(every[1::2]),
+        bad=bad,
+    )
+
+
+def _numbers(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
+    """How many points each has, and all their times and values in turn."""
+    counted = np.array([text.count(b"[") - 1 for text in points], dtype=np.int64)
+    total = int(counted.sum())
+    joined = b",".join(text for text, size in zip(points, counted.tolist(), strict=True) if size)
+    # The JSON is known to be sound; that each point is a number and then a text, its brackets and quotes show.
+    if not joined.translate(None, delete=_USUAL):
+        some = counted[counted > 0].tolist()
+        if joined.translate(None, delete=_NOT_SHAPE) == _shape(some):
+            try:
+                read = np.fromstring(joined.translate(None, delete=b'[]"'), sep=",")
+            except ValueError:
+                read = np.empty(0)
+            if read.size == 2 * total:
+                return counted, read
+    return _one_by_one(points, first, bad)
+
+
+def _shape(sizes: Sequence[int]) -> bytes:
+    made: dict[int, bytes] = {}
+    return b",".join([made.get(n) or made.setdefault(n, b"[" + (_POINT * n)[:-1] + b"]") for n in sizes])
+
+
+def _one_by_one(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
+    """The same for whatever is unusual, such as numbers that are written with other characters."""
+    counted, read = [], []
+    for place, text in enumerate(points, first):
+        try:
+            pairs = [(at, float(value)) for at, value in _points_decoder.decode(text)]
+        except _DECODING:
+            raise BadResponse from None
+        except ValueError:
+            bad.add(place)
+            pairs = []
+        counted.append(len(pairs))
+        read += [number for pair in pairs for number in pair]
+    return np.array(counted, dtype=np.int64), np.array(read, dtype=np.float64)

@@ -1,0 +1,180 @@
+"""A cluster of any size, as its API server and its Prometheus would describe it.
+
+A namespace has a hundred pods in twenty Deployments and one policy with six signals. One pod in a thousand leaks
+descriptors, so that a large cluster has something to report and most pods have not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Json = dict[str, Any]
+
+PODS_OF_A_NAMESPACE = 100
+PODS_OF_A_WORKLOAD = 5
+LEAKING_EVERY = 1000  # pods
+SIGNALS = ("Descriptors", "Sockets", "Goroutines", "Heap", "DBPool", "WorkingSet")
+LIMIT = 1024.0
+SHAPES = 61  # different courses of readings; a prime, so that the pods of a Deployment differ
+MADE = "2026-01-02T03:04:05Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pod by its number: where it is and what it belongs to."""
+
+    number: int
+
+    @property
+    def namespace(self) -> str:
+        return f"team-{self.number // PODS_OF_A_NAMESPACE}"
+
+    @property
+    def workload(self) -> str:
+        return f"api-{self.number // PODS_OF_A_WORKLOAD}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.workload}-7d4b9c-{self.number}"
+
+
+def policies(pods: int) -> Iterator[Json]:
+    signals = [
+        {"name": kind.lower(), "type": kind, "threshold": {"above": f"{LIMIT * 0.9:g}", "for": "5m"}}
+        for kind in SIGNALS
+    ]
+    for first in range(0, pods, PODS_OF_A_NAMESPACE):
+        yield {
+            "apiVersion": "leakwarden.dev/v1alpha1",
+            "kind": "ReliabilityPolicy",
+            "metadata": {
+                "name": "everything",
+                "namespace": Place(first).namespace,
+                "generation": 1,
+                "creationTimestamp": MADE,
+            },
+            "spec": {
+                "selector": {"matchLabels": {"team": "ours"}},
+                "mode": "Observe",
+                "signals": signals,
+                "audit": {"callEndpoints": False},
+                "evidence": {"enabled": False},
+            },
+        }
+
+
+def _meta(kind: str, name: str, namespace: str, owner: tuple[str, str] | None) -> Json:
+    meta: Json = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"{kind}-{namespace}-{name}",
+        "resourceVersion": "90",
+        "generation": 1,
+        "creationTimestamp": MADE,
+        "labels": {"team": "ours", "app": name},
+    }
+    if owner is not None:
+        above, uid = owner
+        meta["ownerReferences"] = [{"kind": above, "controller": True, "uid": uid, "name": "x"}]
+    return meta
+
+
+def deployments(pods: int) -> Iterator[Json]:
+    for first in range(0, pods, PODS_OF_A_WORKLOAD):
+        place = Place(first)
+        probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10}
+        container = {
+            "name": "app",
+            "image": "registry.example/app:1.2.3",
+            "ports": [{"containerPort": 8080, "name": "http"}],
+            "livenessProbe": probe,
+            "readinessProbe": {**probe, "httpGet": {"path": "/readyz", "port": 8080}},
+            "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}},
+            "env": [{"name": f"SETTING_{i}", "value": f"value-{i}"} for i in range(6)],
+        }
+        yield {
+            "metadata": _meta("deployment", place.workload, place.namespace, None),
+            "spec": {
+                "replicas": PODS_OF_A_WORKLOAD,
+                "template": {
+                    "metadata": {"labels": {"team": "ours", "app": place.workload}},
+                    "spec": {"containers": [container]},
+                },
+            },
+            "status": {
+                "observedGeneration": 1,
+                "updatedReplicas": PODS_OF_A_WORKLOAD,
+                "readyReplicas": PODS_OF_A_WORKLOAD,
+            },
+        }
+
+
+def replica_sets(pods: int) -> Iterator[Json]:
+    for first in range(0, pods, PODS_OF_A_WORKLOAD):
+        place = Place(first)
+        above = ("Deployment", f"deployment-{place.namespace}-{place.workload}")
+        yield {"metadata": _meta("set", f"{place.workload}-7d4b9c", place.namespace, above)}
+
+
+def pods_of(pods: int) -> Iterator[Json]:
+    for number in range(pods):
+        place = Place(number)
+        above = ("ReplicaSet", f"set-{place.namespace}-{place.workload}-7d4b9c")
+        yield {
+            "metadata": _meta("pod", place.name, place.namespace, above),
+            "spec": {"nodeName": f"node-{number // 30}"},
+            "status": {
+                "phase": "Running",
+                "podIP": "10.0.0.7",
+                "hostIP": "192.0.2.1",
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [
+                    {"name": "app", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": MADE}}}
+                ],
+            },
+        }
+
+
+class Readings:
+    """The answers of a Prometheus, each written in one pass: labels are made once, courses are shared by pods."""
+
+    def __init__(self, pods: int, began: float) -> None:
+        self._began = began
+        self._heads = [
+            b'{"metric":%s,' % json.dumps({"namespace": p.namespace, "pod": p.name, "container": "app"}).encode()
+            for p in map(Place, range(pods))
+        ]
+        shapes = [n % SHAPES for n in range(pods)]
+        for leaking in range(7, pods, LEAKING_EVERY):
+            shapes[leaking] = SHAPES
+        self._shapes = shapes
+        rng = np.random.default_rng(1)
+        self._base = np.append(rng.uniform(100, 400, SHAPES), 400.0)
+        self._phase = rng.integers(0, 1000, SHAPES + 1)
+        self._noise = rng.normal(size=1000) * 8
+
+    def _values(self, shape: int, t: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        noise = self._noise[((t // 15).astype(np.int64) + self._phase[shape]) % 1000]
+        climb = 0.05 * np.maximum(t - self._began + 7200, 0) if shape == SHAPES else 0.0
+        return np.asarray(np.maximum(self._base[shape] + climb + noise, 1.0))
+
+    def matrix(self, asked: Mapping[str, str]) -> bytes:
+        t = np.arange(float(asked["start"]), float(asked["end"]) + 1, float(asked["step"]))
+        tails = []
+        for shape in range(SHAPES + 1):
+            points = ",".join(f'[{a:.0f},"{b:.0f}"]' for a, b in zip(t, self._values(shape, t), strict=True))
+            tails.append(f'"values":[{points}]}}'.encode())
+        return self._body(b"matrix", tails)
+
+    def vector(self, asked: Mapping[str, str], value: float = LIMIT) -> bytes:
+        tail = f'"value":[{float(asked["time"]):.0f},"{value:.0f}"]}}'.encode()
+        return self._body(b"vector", [tail] * (SHAPES + 1))
+
+    def _body(self, kind: bytes, tails: list[bytes]) -> bytes:
+        rows = b",".join([head + tails[shape] for head, shape in zip(self._heads, self._shapes, strict=True)])
+        return b'{"status":"success","data":{"resultType":"%s","result":[%s]}}' % (kind, rows)

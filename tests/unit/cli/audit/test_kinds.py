@@ -1,0 +1,307 @@
+"""Kinds of mistakes, one in a sound manifest each, and sound manifests that look like them: from a file to the exit code.
+
+A sound one has nothing at Warning or above; of the others the check that names the mistake is given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leakwarden.__main__ import main
+
+SOUND = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  replicas: 3
+  minReadySeconds: 10
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 45
+      containers:
+      - name: app
+        image: shop/web:1
+        ports: [{name: http, containerPort: 8080}]
+        env: [{name: GOMEMLIMIT, value: 460MiB}]
+        resources: {requests: {cpu: 100m, memory: 512Mi}, limits: {memory: 512Mi}}
+        livenessProbe: {httpGet: {path: /healthz, port: http}, timeoutSeconds: 2}
+        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}
+        lifecycle: {preStop: {sleep: {seconds: 5}}}
+"""
+STATEFUL = """\
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: None, selector: {app: db}, ports: [{name: pg, port: 5432, targetPort: pg}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: shop}
+spec:
+  serviceName: db
+  replicas: 3
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 60
+      containers:
+      - name: pg
+        image: pg:16
+        ports: [{name: pg, containerPort: 5432}]
+        resources: {requests: {cpu: 1, memory: 2Gi}, limits: {memory: 2Gi}}
+        volumeMounts: [{name: data, mountPath: /var/lib/pg}]
+        readinessProbe: {exec: {command: [pg_isready]}, timeoutSeconds: 5}
+        livenessProbe: {tcpSocket: {port: pg}, periodSeconds: 20, timeoutSeconds: 5, failureThreshold: 6}
+        lifecycle: {preStop: {sleep: {seconds: 5}}}
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Gi}}}
+"""
+CRON = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  schedule: "0 1 * * *"
+  concurrencyPolicy: Forbid
+  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: job, image: job:1, resources: {limits: {memory: 1Gi}}}]}}}}
+"""
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web-config, namespace: shop}\ndata: {level: info}\n"
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
+"""
+
+
+def changed(*changes: tuple[str, str], base: str = SOUND) -> str:
+    """The manifest with each text in place of the other, which must be there."""
+    for old, new in changes:
+        assert old in base, old
+        base = base.replace(old, new)
+    return base
+
+
+def both(*manifests: str) -> str:
+    return "---\n".join(manifests)
+
+
+def scaled(metrics: str = "", *changes: tuple[str, str]) -> str:
+    return both(
+        changed(("  replicas: 3\n", ""), *changes),
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web, namespace: shop}\n"
+        "spec: {minReplicas: 2, maxReplicas: 6, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}"
+        f"{metrics}}}\n",
+    )
+
+
+def claimed(mode: str, *changes: tuple[str, str]) -> str:
+    return both(
+        changed(volume("{name: data, persistentVolumeClaim: {claimName: data}}"), *changes),
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shop}\n"
+        f"spec: {{accessModes: [{mode}], resources: {{requests: {{storage: 1Gi}}}}}}\n",
+    )
+
+
+def volume(*volumes: str) -> tuple[str, str]:
+    return "      containers:", f"      volumes: [{', '.join(volumes)}]\n      containers:"
+
+
+def mounted(mounts: str) -> tuple[str, str]:
+    return "        lifecycle:", f"        volumeMounts: [{mounts}]\n        lifecycle:"
+
+
+def variable(text: str) -> tuple[str, str]:
+    return "env: [", f"env: [{text}, "
+
+
+def strategy(text: str) -> tuple[str, str]:
+    return "  minReadySeconds: 10", f"  strategy: {text}\n  minReadySeconds: 10"
+
+
+def routed(name: str, port: str) -> str:
+    backend = f"{{service: {{name: {name}, port: {port}}}}}"
+    return both(
+        SOUND,
+        SERVICE,
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web, namespace: shop}\n"
+        f"spec: {{rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {backend}}}]}}}}]}}\n",
+    )
+
+
+def metric(kind: str, field: str, target: str = "{type: Utilization, averageUtilization: 70}", more: str = "") -> str:
+    return f", metrics: [{{type: {kind}, {field}: {{name: cpu, {more}target: {target}}}}}]"
+
+
+ONE = ("replicas: 3", "replicas: 1")
+NO_CPU = ("requests: {cpu: 100m, memory: 512Mi}, ", "requests: {memory: 512Mi}, ")
+LIMITS_ALONE = ("requests: {cpu: 100m, memory: 512Mi}, limits: {", "limits: {cpu: 1, ")
+CPU = metric("Resource", "resource")
+KEY = "{name: LEVEL, valueFrom: {configMapKeyRef: {name: %s, key: %s}}}"
+TMP = "{name: tmp, mountPath: /tmp}"
+
+ARE_SOUND = {
+    "the base itself": SOUND,
+    "an autoscaler of what is requested": scaled(CPU),
+    "an autoscaler of an amount": scaled(
+        metric("Resource", "resource", "{type: AverageValue, averageValue: 500m}"), NO_CPU
+    ),
+    "an autoscaler whose metrics are set elsewhere": scaled("", NO_CPU),
+    "a limit, which is a request too": scaled(CPU, LIMITS_ALONE),
+    "an autoscaler of the container itself": scaled(
+        metric("ContainerResource", "containerResource", more="container: app, ")
+    ),
+    "a claim of one pod, which is stopped first": claimed("ReadWriteOncePod", ONE, strategy("{type: Recreate}")),
+    "a claim of one pod, which goes first": claimed(
+        "ReadWriteOnce", ONE, strategy("{type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}")
+    ),
+    "a claim of many": claimed("ReadWriteMany"),
+    "a claim that many read": claimed("ReadOnlyMany"),
+    "a claim for each pod": STATEFUL,
+    "a ConfigMap that may be absent": both(
+        changed(volume("{name: c, configMap: {name: more, optional: true}}")), CONFIG
+    ),
+    "a ConfigMap that is there": both(
+        changed(volume("{name: c, configMap: {name: web-config, items: [{key: level, path: l}]}}")), CONFIG
+    ),
+    "a Secret that is kept elsewhere": both(
+        changed(variable("{name: P, valueFrom: {secretKeyRef: {name: db, key: password}}}")), CONFIG
+    ),
+    "a ConfigMap that is kept elsewhere": changed(variable(KEY % ("elsewhere", "level"))),
+    "the root certificates of every namespace": both(
+        changed(volume("{name: ca, configMap: {name: kube-root-ca.crt}}")), CONFIG
+    ),
+    "a hook of a declared port": changed(("{sleep: {seconds: 5}}", "{httpGet: {path: /drain, port: http}}")),
+    "a route to a port of the Service": routed("web", "{name: http}"),
+    "a CronJob": CRON,
+    "a CronJob by names and steps": changed(("0 1 * * *", "*/15 8-18/2 1,15 jan-jun mon-fri"), base=CRON),
+    "a CronJob by a word": changed(("0 1 * * *", "@daily"), base=CRON),
+    "a Service of UDP to a port of UDP": both(
+        changed(("containerPort: 8080}]", "containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP}]")),
+        changed(("targetPort: http", "targetPort: dns, protocol: UDP"), base=SERVICE),
+    ),
+    "a worker that serves nobody": changed(
+        ("        ports: [{name: http, containerPort: 8080}]\n", ""),
+        ("        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}\n", ""),
+        ("httpGet: {path: /healthz, port: http}, timeoutSeconds: 2", "exec: {command: [alive]}, timeoutSeconds: 5"),
+    ),
+    "a database of one": changed(("replicas: 3", "replicas: 1"), base=STATEFUL),
+    "a bounded volume in memory": changed(
+        volume("{name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}"), mounted(TMP)
+    ),
+}
+
+ARE_WRONG = {
+    "an autoscaler of CPU, without a request": ("LW413", scaled(CPU, NO_CPU)),
+    "an autoscaler of a container that is not there": (
+        "LW414",
+        scaled(metric("ContainerResource", "containerResource", more="container: ap, ")),
+    ),
+    "a KEDA trigger of CPU, without a request": (
+        "LW413",
+        both(
+            changed(("  replicas: 3\n", ""), NO_CPU),
+            "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: web, namespace: shop}\nspec: {minReplicaCount: 2,"
+            " scaleTargetRef: {name: web}, triggers: [{type: cpu, metricType: Utilization, metadata: {value: '60'}}]}\n",
+        ),
+    ),
+    "a claim of one node, the new pod first": ("LW701", claimed("ReadWriteOnce", ONE)),
+    "a claim of one pod, the new pod first": ("LW701", claimed("ReadWriteOncePod", ONE)),
+    "a claim of one node, three pods": ("LW701", claimed("ReadWriteOnce")),
+    "a ConfigMap by a wrong name": ("LW704", both(changed(variable(KEY % ("web-confg", "level"))), CONFIG)),
+    "a ConfigMap by a wrong key": ("LW704", both(changed(variable(KEY % ("web-config", "levl"))), CONFIG)),
+    "a volume of a ConfigMap that is not there": (
+        "LW704",
+        both(changed(volume("{name: c, configMap: {name: other}}")), CONFIG),
+    ),
+    "a volume in memory as large as the limit": (
+        "LW702",
+        changed(volume("{name: tmp, emptyDir: {medium: Memory, sizeLimit: 1Gi}}"), mounted(TMP)),
+    ),
+    "a preStop of a port that is not there": (
+        "LW209",
+        changed(("{sleep: {seconds: 5}}", "{httpGet: {path: /drain, port: admin}}")),
+    ),
+    "a postStart that never works": ("LW209", changed(("preStop:", "postStart: {tcpSocket: {port: http}}, preStop:"))),
+    "a route to a port of the container": ("LW510", routed("web", "{number: 8080}")),
+    "a route to no Service": ("LW510", routed("wbe", "{number: 80}")),
+    "a StatefulSet without its Service": ("LW511", changed(("serviceName: db", "serviceName: bd"), base=STATEFUL)),
+    "a deadline that no run meets": (
+        "LW751",
+        changed(("  concurrencyPolicy", "  startingDeadlineSeconds: 5\n  concurrencyPolicy"), base=CRON),
+    ),
+    "a Service of TCP to a port of UDP": (
+        "LW501",
+        both(
+            changed(("containerPort: 8080}]", "containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP}]")),
+            changed(("targetPort: http", "targetPort: dns"), base=SERVICE),
+        ),
+    ),
+    "a Service in another namespace than its pods": (
+        "LW502",
+        both(SOUND, changed(("namespace: shop", "namespace: bank"), base=SERVICE)),
+    ),
+    "a request of half a byte": (
+        "LW608",
+        changed(("requests: {cpu: 100m, memory: 512Mi}", "requests: {memory: 512m}")),
+    ),
+    "a variable with two values": ("LW906", changed(variable('{name: A, value: "1"}, {name: A, value: "2"}'))),
+}
+
+ARE_REFUSED = {
+    "a request above the limit": changed(("memory: 512Mi}, limits", "memory: 1Gi}, limits")),
+    "no image": changed(("        image: shop/web:1\n", "")),
+    "a pull policy that is none": changed(("image: shop/web:1", "image: shop/web:1\n        imagePullPolicy: Allways")),
+    "one path for two mounts": changed(volume("{name: tmp, emptyDir: {}}"), mounted(f"{TMP}, {TMP}")),
+    "two volumes of one name": changed(volume("{name: tmp, emptyDir: {}}", "{name: tmp, emptyDir: {}}")),
+    "a volume with two sources": changed(volume("{name: tmp, emptyDir: {}, configMap: {name: c}}")),
+    "a Secret's volume by name": changed(volume("{name: tmp, secret: {name: c}}")),
+    "an amount that is none": changed(("cpu: 100m", "cpu: 100mm")),
+    "a scheme in small letters": changed(("port: http}, timeoutSeconds", "port: http, scheme: https}, timeoutSeconds")),
+    "an hour of 25": changed(("0 1 * * *", "0 25 * * *"), base=CRON),
+    "a schedule of four fields": changed(("0 1 * * *", "0 1 * *"), base=CRON),
+    "a claim for one pod and for many": claimed("ReadWriteOncePod, ReadWriteMany", ONE, strategy("{type: Recreate}")),
+    "a metric without its target": scaled(", metrics: [{type: Resource, resource: {name: cpu}}]"),
+    "a route without a port": routed("web", "{}"),
+    "a headless load balancer": both(
+        SOUND, changed(("{selector", "{type: LoadBalancer, clusterIP: None, selector"), base=SERVICE)
+    ),
+}
+
+
+def audited(text: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    file = folder / "manifest.yaml"
+    file.write_text(text, encoding="utf-8")
+    code = main(["audit", str(file), "--fail-on", "warning"])
+    out, err = capsys.readouterr()
+    return code, out + err
+
+
+@pytest.mark.parametrize("text", ARE_SOUND.values(), ids=ARE_SOUND)
+def test_a_sound_manifest_has_no_warning(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, shown = audited(text, tmp_path, capsys)
+    assert code == 0, shown
+
+
+@pytest.mark.parametrize(("check", "text"), ARE_WRONG.values(), ids=ARE_WRONG)
+def test_a_mistake_is_named_at_warning_or_above(
+    check: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = audited(text, tmp_path, capsys)
+    found = {line.split()[1] for line in shown.splitlines() if line.startswith(("  error", "  warning"))}
+    assert (code, found) == (1, {check}), shown
+
+
+@pytest.mark.parametrize("text", ARE_REFUSED.values(), ids=ARE_REFUSED)
+def test_what_the_api_server_refuses_is_said_to_be_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = audited(text, tmp_path, capsys)
+    assert (code, "API rejects" in shown) == (1, True), shown
