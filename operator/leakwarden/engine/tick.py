@@ -153,7 +153,8 @@ class Engine:
         drafts = await self._episodes.gather(places)
         # decide
         self.acting = True
-        facts = self._judge(policies, snapshot, readings, audited)
+        # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
+        facts = await asyncio.to_thread(self._judge, policies, snapshot, readings, audited)
         self._remember(drafts, facts, places)
         self._episodes.settle(drafts, facts)
         returns = self._due(drafts, facts)
@@ -307,6 +308,7 @@ class Engine:
         for decision in decisions:
             by_policy.setdefault(decision.candidate.policy.uid, []).append(decision)
         for evaluation in facts.evaluations:
+            await asyncio.sleep(0)  # most policies have nothing new to write, and so would not wait for anything
             with self.defects.contained("told of", evaluation.policy):
                 mine = by_policy.get(evaluation.policy.uid, ())
                 await self._publisher.tell(evaluation, mine, drafts, facts.snapshot, silences_read)
