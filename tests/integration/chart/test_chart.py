@@ -225,7 +225,7 @@ def test_the_probes_ask_what_they_are_for() -> None:
     assert operator["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert operator["startupProbe"]["httpGet"]["path"] == "/healthz"
     assert operator["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert operator["resources"]["limits"] == {"memory": "512Mi"}
+    assert operator["resources"]["limits"] == {"memory": "1Gi"}
 
 
 def test_the_operators_settings_come_from_the_values() -> None:
