@@ -1,4 +1,4 @@
-"""The chart: what it installs, what it refuses, and what it must never do."""
+"""The chart: the objects it installs, the values it refuses, and the objects it must never install."""
 
 from __future__ import annotations
 
