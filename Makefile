@@ -53,7 +53,7 @@ bench: $(VENV)/.ready ## The detector against labelled series and the usual rule
 	$(BIN)/python -m tests.docs
 
 .PHONY: audit-bench
-audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside kube-score's where Go can build it
+audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside those of kube-score and kube-linter where Go can build them
 	$(BIN)/python -m tests.bench.audit
 
 .PHONY: audit-fuzz

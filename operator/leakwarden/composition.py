@@ -37,7 +37,7 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.tick import Engine
 from leakwarden.replica import Replica
 from leakwarden.settings import Settings
-from leakwarden.ticking import Runner, look_for_garbage_rarely
+from leakwarden.ticking import Runner, give_memory_back, look_for_garbage_rarely
 
 log = logging.getLogger("leakwarden")
 
@@ -232,6 +232,7 @@ def run_operator(settings: Settings, unknown: list[str]) -> int:
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # where kopf looks; it must not watch another cluster
     look_for_garbage_rarely()
+    give_memory_back()
     # Until the engine runs, the process may simply exit: nothing has been done yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import time
@@ -22,6 +23,21 @@ _MADE_BEFORE_LOOKING = 50_000
 
 def look_for_garbage_rarely() -> None:
     gc.set_threshold(_MADE_BEFORE_LOOKING)
+
+
+# Parameters of mallopt(3), and their values in bytes or arenas.
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_MAPPED_FROM = 1 << 20
+_ARENAS = 2
+
+
+def give_memory_back() -> None:
+    """Let glibc return what a large answer took: by itself it raises the size from which memory is returned at once with
+    each block that is freed, and keeps what a first read of tens of MB took in an arena for each thread."""
+    with contextlib.suppress(OSError, AttributeError):  # another libc returns it by its own rules
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _MAPPED_FROM)
+        libc.mallopt(_ARENA_MAX, _ARENAS)
 
 
 FAILS_AFTER = 3  # ticks in a row that failed; one failure may have a cause that is gone by the next tick

@@ -1,8 +1,9 @@
-"""`python -m tests.bench.audit`: the audit's CPU time on generated manifests, beside kube-score's.
+"""`python -m tests.bench.audit`: the audit's CPU time on generated manifests, beside kube-score's and kube-linter's.
 
 Each program reads the same file in a process of its own; what is counted is user and system time of that process, the
-best of three. kube-score is built from its module by Go where that is installed, and left out where it is not. Nothing
-here is asserted by a test: the figures are of the machine they were measured on.
+best of three, and for the audit also as a multiple of a Python that does nothing. The others are built from their modules
+by Go where that is installed and the modules are served, and left out where they are not. Nothing here is asserted by a
+test: the figures are of the machine they were measured on.
 """
 
 from __future__ import annotations
@@ -101,7 +102,11 @@ spec:
     matchLabels:
       app: web{n}
 """
-KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
+# Program -> (its module, the arguments before the file)
+PEERS = {
+    "kube-score": ("github.com/zegl/kube-score/cmd/kube-score@v1.20.0", ("score",)),
+    "kube-linter": ("golang.stackrox.io/kube-linter/cmd/kube-linter@v0.7.6", ("lint",)),
+}
 
 
 def corpus(number: int) -> str:
@@ -125,39 +130,43 @@ def cpu_seconds(command: list[str], repeats: int = 3) -> tuple[float, int]:
     return best, memory
 
 
-def kube_score(folder: Path) -> str | None:
-    """The program, built if need be; None where it cannot be."""
-    if found := shutil.which("kube-score"):
+def built(program: str, folder: Path) -> str | None:
+    """The program, built if need be; None where it cannot be, which is said."""
+    if found := shutil.which(program):
         return found
     if shutil.which("go") is None:
         return None
     environment = {**os.environ, "GOBIN": str(folder)}
-    done = subprocess.run(["go", "install", KUBE_SCORE], env=environment, capture_output=True, text=True)
+    done = subprocess.run(["go", "install", PEERS[program][0]], env=environment, capture_output=True, text=True)
     if done.returncode:
-        print(f"kube-score cannot be built here: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
+        print(f"{program} cannot be built here: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
         return None
-    return str(folder / "kube-score")
+    return str(folder / program)
 
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="python -m tests.bench.audit", description=__doc__)
     options.add_argument("--sizes", type=int, nargs="+", default=[1, 1000, 10_000], metavar="DEPLOYMENTS")
-    options.add_argument("--peer-up-to", type=int, default=1000, help="the largest size that kube-score is given")
+    options.add_argument("--peer-up-to", type=int, default=1000, help="the largest size that the others are given")
     arguments = options.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        peer = kube_score(folder)
-        print("| Deployments, Services, budgets | leakwarden audit, CPU-s | MiB | kube-score, CPU-s |")
-        print("|---|---|---|---|")
+        peers = {program: path for program in PEERS if (path := built(program, folder)) is not None}
+        bare, _ = cpu_seconds([sys.executable, "-c", "pass"], repeats=9)
+        print(f"a Python that does nothing: {bare:.3f} CPU-s\n")
+        heads = ["Deployments, Services, budgets", "leakwarden audit, CPU-s", "of a bare Python", "MiB"]
+        print("| " + " | ".join([*heads, *(f"{program}, CPU-s" for program in peers)]) + " |")
+        print("|" + "---|" * (len(heads) + len(peers)))
         for size in arguments.sizes:
             file = folder / f"{size}.yaml"
             file.write_text(corpus(size), encoding="utf-8")
             own, memory = cpu_seconds([sys.executable, "-m", "leakwarden", "audit", str(file)])
-            other = "-"
-            if peer and size <= arguments.peer_up_to:
-                other = f"{cpu_seconds([peer, 'score', str(file)])[0]:.2f}"
-            print(f"| {size:,} of each | {own:.2f} | {memory // 1024} | {other} |", flush=True)
+            row = [f"{size:,} of each", f"{own:.2f}", f"{own / bare:.1f}", str(memory // 1024)]
+            for program, path in peers.items():
+                asked = [path, *PEERS[program][1], str(file)]
+                row.append(f"{cpu_seconds(asked)[0]:.2f}" if size <= arguments.peer_up_to else "-")
+            print("| " + " | ".join(row) + " |", flush=True)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.docs import bench, operating, pictures, schema, signals, vocabulary
+from tests.docs import bench, operating, peers, pictures, schema, signals, vocabulary
 from tests.docs.blocks import ROOT, Generators, UnknownBlock, filled, pages
 
 GENERATORS: Generators = {
@@ -21,6 +21,11 @@ GENERATORS: Generators = {
     "judgement-reasons": vocabulary.judgement_reasons,
     "audit-checks": vocabulary.audit_checks,
     "check-pages": vocabulary.check_pages,
+    "peer-counts": peers.counts,
+    "peer-kube-score": peers.cases_of("kube-score"),
+    "peer-kube-linter": peers.cases_of("kube-linter"),
+    "peer-polaris": peers.cases_of("polaris"),
+    "peer-left-out": peers.left_out,
     "leak-shapes": vocabulary.leak_shapes,
     "signals": signals.overview,
     "signal-metrics": signals.metrics,

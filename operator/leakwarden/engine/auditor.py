@@ -22,6 +22,7 @@ from leakwarden.engine.ports import AuditReports, EndpointAnswer, Endpoints, Nei
 log = logging.getLogger("leakwarden.auditor")
 
 CALL_EVERY = 300.0  # s between two calls of one workload's endpoints
+SLICE = 50  # workloads that are audited at a time, between which the event loop does what else is due
 CALLS_PER_TICK = 50  # workloads; a thousand targets are called over some ticks rather than in one
 
 
@@ -39,6 +40,29 @@ class _Related:
     found: Mapping[str, Related]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an outcome follows from."""
+
+    workload: Workload
+    audit: Audit
+    answers: tuple[EndpointObservation, ...]
+    related: Related | None
+    unread: tuple[str, ...]
+    today: date
+
+    def is_still(self, other: _Asked) -> bool:
+        """Whether it is the same objects: to compare them in depth would cost as much as to audit again."""
+        return (
+            self.workload is other.workload
+            and self.audit is other.audit
+            and self.answers is other.answers
+            and self.related is other.related
+            and self.unread == other.unread
+            and self.today == other.today
+        )
+
+
 @dataclass(slots=True)
 class Auditor:
     """`endpoints` None: endpoints are never called. `neighbours` None: only the workloads themselves are audited.
@@ -51,6 +75,7 @@ class Auditor:
     reports: AuditReports | None = None
     _observed: dict[str, _Observed] = field(default_factory=dict)
     _related: _Related | None = None
+    _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID
 
     async def audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         """The outcome by workload UID, by the standard and the exceptions of the policy that acts on it."""
@@ -67,31 +92,43 @@ class Auditor:
             if policy.spec is not None and policy.spec.audit.call_endpoints and self._due(workload, now)
         ]
         await asyncio.gather(*(self._call(workload, snapshot, now) for workload in due[:CALLS_PER_TICK]))
-        outcomes = {}
+        outcomes: dict[str, tuple[_Asked, AuditOutcome]] = {}
         today = datetime.fromtimestamp(now, UTC).date()
         related, unread = self._relate([workload for workload, _ in audited])
-        for workload, policy in audited:
+        for index, (workload, policy) in enumerate(audited):
+            if index % SLICE == 0:
+                await asyncio.sleep(0)
             assert policy.spec is not None
             seen = self._observed.get(workload.uid)
             calls = seen is not None and policy.spec.audit.call_endpoints
+            asked = _Asked(
+                workload,
+                policy.spec.audit,
+                seen.answers if seen and calls else (),
+                related.get(workload.uid),
+                unread,
+                today,
+            )
+            before = self._outcomes.get(workload.uid)
+            if before is not None and before[0].is_still(asked):
+                outcomes[workload.uid] = before
+                continue
             try:
-                outcomes[workload.uid] = _outcome(
-                    workload,
-                    policy.spec.audit,
-                    answers=seen.answers if seen and calls else (),
-                    related=related.get(workload.uid),
-                    unread=unread,
-                    today=today,
+                outcome = _outcome(
+                    workload, asked.audit, answers=asked.answers, related=asked.related, unread=unread, today=today
                 )
-            except Exception:  # a defect met at one Deployment must not stop the others
+                outcomes[workload.uid] = asked, outcome
+            except Exception:  # a defect that one Deployment brings to light must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
+        self._outcomes = outcomes
+        found = {uid: outcome for uid, (_, outcome) in outcomes.items()}
         if self.reports is not None:
             self.reports.want(
-                ReportedObject(Identity(each.kind, each.namespace, each.name), found.findings, len(found.excepted))
+                ReportedObject(Identity(each.kind, each.namespace, each.name), one.findings, len(one.excepted))
                 for each, _ in audited
-                if (found := outcomes.get(each.uid)) is not None and skip_reason(each.annotations) is None
+                if (one := found.get(each.uid)) is not None and skip_reason(each.annotations) is None
             )
-        return outcomes
+        return found
 
     def _relate(self, workloads: Sequence[Workload]) -> tuple[Mapping[str, Related], tuple[str, ...]]:
         """(what belongs to each workload, by UID; what was not read, in words). Worked out again only after a change."""

@@ -136,14 +136,25 @@ class Reader:
             if answer is None:
                 answer = answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
             self._windows.learnt(source.name, query.key, answer, now)
-            if isinstance(answer, Sampled):
-                with self.defects.contained("kept", about=query.key):
-                    history.append(query.key, answer, pods, now)
-        growth = GrowthFindings(())
-        with self.defects.contained("judged by growth", *policies, about=source.name):
-            self._learn(source.name, earlier, rounds=rounds, snapshot=snapshot, now=now)
-            growth = self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
+
+        def take_in() -> GrowthFindings:
+            for key, answer in answers.items():
+                if isinstance(answer, Sampled):
+                    with self.defects.contained("kept", about=key):
+                        history.append(key, answer, pods, now)
+            with self.defects.contained("judged by growth", *policies, about=source.name):
+                self._learn(source.name, earlier, rounds=rounds, snapshot=snapshot, now=now)
+                return self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
+            return GrowthFindings(())
+
+        # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
+        growth = await asyncio.to_thread(take_in)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
+        # What was answered is kept by now; until the next tick only that it was answered is needed.
+        answers = {
+            key: replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
+            for key, answer in answers.items()
+        }
         return Readings(label, "", answers, history, growth)
 
     def _detect(

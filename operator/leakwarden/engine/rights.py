@@ -49,8 +49,7 @@ class Rights:
         found = [
             said for (uid, purpose, _), said in self._missing.items() if uid == policy.uid and _asks(spec, purpose)
         ]
-        scales = any(action.type is ActionType.SCALE_OUT for action in spec.remediation.actions)
-        if scales and snapshot.autoscalers_denied:
+        if spec.remediation.scale_out is not None and snapshot.autoscalers_denied:
             found.append(f"{snapshot.autoscalers_denied}, so ScaleOut is refused")
         return list(dict.fromkeys(found))
 
@@ -60,4 +59,6 @@ def _asks(spec: PolicySpec, purpose: str) -> bool:
     if spec.mode is not Mode.ENFORCE:
         return False
     wanted = {str(action.type) for action in spec.remediation.actions}
+    if spec.remediation.scale_out is not None:
+        wanted.add(str(ActionType.SCALE_OUT))
     return purpose in wanted or purpose not in set(ActionType)

@@ -18,6 +18,7 @@ from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
+from leakwarden.core.planning.need import with_need
 from leakwarden.core.planning.planning import Decision, plan
 from leakwarden.core.records.action_records import by_workload, legacy_records, settle_legacy
 from leakwarden.core.records.place import Places
@@ -152,7 +153,8 @@ class Engine:
         drafts = await self._episodes.gather(places)
         # decide
         self.acting = True
-        facts = self._judge(policies, snapshot, readings, audited)
+        # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
+        facts = await asyncio.to_thread(self._judge, policies, snapshot, readings, audited)
         self._remember(drafts, facts, places)
         self._episodes.settle(drafts, facts)
         returns = self._due(drafts, facts)
@@ -217,11 +219,10 @@ class Engine:
         evaluations = []
         for policy in policies:
             with self.defects.contained("judged", policy):
-                evaluations.append(
-                    evaluate(
-                        policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
-                    )
+                judged = evaluate(
+                    policy, snapshot, fresh, readings=readings[policy.uid], owner=owner, audited=audited, now=now
                 )
+                evaluations.append(with_need(judged, readings[policy.uid], now))
         return TickFacts(
             {policy.uid: policy for policy in policies}, evaluations, snapshot, fresh=fresh, readings=readings, now=now
         )
@@ -307,6 +308,7 @@ class Engine:
         for decision in decisions:
             by_policy.setdefault(decision.candidate.policy.uid, []).append(decision)
         for evaluation in facts.evaluations:
+            await asyncio.sleep(0)  # most policies have nothing new to write, and so would not wait for anything
             with self.defects.contained("told of", evaluation.policy):
                 mine = by_policy.get(evaluation.policy.uid, ())
                 await self._publisher.tell(evaluation, mine, drafts, facts.snapshot, silences_read)

@@ -179,7 +179,7 @@ EVERYTHING_SAID: dict[str, Any] = {
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
                 {"topologyKey": "host", "labelSelector": {"matchLabels": {"app": "api"}}}]}},
             "containers": [{
-                "name": "app", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080, "hostPort": 80}],
+                "name": "app", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080, "hostPort": 80}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}],
                 "command": ["sh", "-c", "ulimit -n 9; ./web --port 7000"], "envFrom": [{"configMapRef": {"name": "settings"}}],
                 "env": [{"name": "GOGC", "value": "50"},
                         {"name": "GOMEMLIMIT", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "memory"}}}],

@@ -237,6 +237,12 @@ FAILS: dict[str, list[RelatedCase]] = {
     "LivenessAsksReadiness": [
         Case("by name", container(liveness=replace(LIVENESS, path="/health/ready")), severity=INFO),
         Case(
+            "a dependency by name",
+            container(liveness=replace(LIVENESS, path="/health/db")),
+            severity=WARNING,
+            says="asks a dependency",
+        ),
+        Case(
             "swapped",
             container(liveness=replace(LIVENESS, path="/ready"), readiness=replace(READINESS, path="/live")),
             severity=WARNING,
@@ -332,7 +338,10 @@ FAILS: dict[str, list[RelatedCase]] = {
             says="HorizontalPodAutoscaler more",
         )
     ],
-    "SpreadMissing": [Case("nothing", pods(spreads=()), severity=INFO, says="all 3 pods")],
+    "SpreadMissing": [
+        Case("nothing", pods(spreads=()), severity=INFO, says="all 3 pods"),
+        Case("others", pods(spreads=(Spread("zone", OTHER, True, affinity=True),)), severity=INFO, says="all 3 pods"),
+    ],
     "SpreadSelectsOthers": [
         Case("others", pods(spreads=(Spread("zone", OTHER, True),)), severity=WARNING, says="app=other"),
         Case("nobody", pods(spreads=(Spread("zone", None, True),)), severity=WARNING, says="no labelSelector"),

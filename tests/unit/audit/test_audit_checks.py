@@ -185,7 +185,7 @@ PASSES: dict[str, list[Case]] = {
 FAILS: dict[str, list[Case]] = {
     "ReadinessProbeMissing": [
         Case("it gets traffic", container(readiness=None), severity=ERROR),
-        Case("it gets none", container(readiness=None, ports=()), severity=WARNING),
+        Case("it gets none", container(readiness=None, ports=()), severity=INFO),
     ],
     "LivenessProbeMissing": [Case("none", container(liveness=None), severity=WARNING)],
     "StartupProbeMissing": [Case("liveness alone", container(startup=None), severity=INFO, says="longer than 22 s")],

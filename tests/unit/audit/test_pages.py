@@ -25,7 +25,7 @@ IDS = {
     "LW114": "ExecProbeTimeoutShort", "LW115": "LivenessAsksReadiness", "LW116": "SidecarProbeMissing",
     "LW117": "ReadinessAsksElsewhere", "LW118": "ReadinessGateSet", "LW209": "HookPortMissing",
     "LW413": "AutoscalerRequestMissing", "LW414": "AutoscalerContainerMissing", "LW510": "RouteTargetMissing",
-    "LW511": "GoverningServiceMissing", "LW701": "ClaimHeldByOne", "LW702": "MemoryVolumeUnbounded",
+    "LW511": "GoverningServiceMissing", "LW608": "ResourceUnitUnlikely", "LW701": "ClaimHeldByOne", "LW702": "MemoryVolumeUnbounded",
     "LW703": "DiskVolumeUnfit", "LW704": "ReferenceMissing", "LW705": "MountFrozen", "LW751": "StartDeadlineShort",
     "LW752": "RunsOverlap", "LW906": "VariableTwice",
     "LW201": "GraceBelowDrain", "LW202": "GraceZero", "LW203": "PreStopLengthUnknown",

@@ -42,6 +42,7 @@ REQUESTING = container(cpu_request=0.1, memory_request=512 * MIB)
 LIMITED = {"disk_limit": 1024 * MIB}
 
 PASSES: dict[str, list[RelatedCase]] = {
+    "ResourceUnitUnlikely": [Case("ordinary amounts", container(cpu_request=0.5, memory_request=64 * MIB))],
     "ClaimHeldByOne": [
         Case("many may hold it", claiming(), RWX),
         Case("how it may be held is not known", claiming(), beside()),
@@ -89,6 +90,11 @@ PASSES: dict[str, list[RelatedCase]] = {
 }
 
 FAILS: dict[str, list[RelatedCase]] = {
+    "ResourceUnitUnlikely": [
+        Case("half a byte", container(memory_limit=0.512), severity=ERROR, says="m is a thousandth"),
+        Case("half a byte asked for", container(memory_request=0.512), severity=WARNING),
+        Case("five hundred cores", container(cpu_request=500.0), severity=WARNING, says="500 cores"),
+    ],
     "ClaimHeldByOne": [
         Case("three pods", claiming(), RWO, severity=WARNING, says="replicas is 3"),
         Case("the new pod first", claiming(**ONE), RWO, severity=WARNING, says="the rollout hangs"),
@@ -159,7 +165,7 @@ FAILS: dict[str, list[RelatedCase]] = {
     "AutoscalerRequestMissing": [
         Case("CPU", related=measured(Measure("cpu")), severity=WARNING, says="utilization of cpu"),
         Case("memory", related=measured(Measure("memory")), severity=WARNING, says="of memory"),
-        Case("no metric at all", related=measured(Measure("cpu", default=True)), severity=WARNING, says="by default"),
+        Case("no metric at all", related=measured(Measure("cpu", default=True)), severity=INFO, says="by default"),
         Case(
             "a native sidecar",
             replace(REQUESTING, pods=replace(REQUESTING.pods, sidecars=(Container("proxy"),))),

@@ -130,6 +130,9 @@ def container(item: template_wire.ApiContainer) -> Container:
         disk_limit=parse_quantity(limits.get("ephemeral-storage")) or None,
         hook_ports=tuple(_hook_ports(item.lifecycle)),
         mounts=volume_facts.mounts(item),
+        other_protocols=tuple(
+            (port.name, port.protocol) for port in item.ports or () if port.name and port.protocol not in (None, "TCP")
+        ),
         references=volume_facts.references(item),
     )
 

@@ -64,6 +64,7 @@ class ApiContainerPort(Wire):
     name: str | None = None
     container_port: int | None = None
     host_port: int | None = None
+    protocol: str | None = None
 
 
 class ApiResourceField(Wire):

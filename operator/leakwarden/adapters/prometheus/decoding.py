@@ -20,8 +20,9 @@ _EVERY_BYTE = bytes(range(256))
 # What is left of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
 _NOT_SHAPE = _EVERY_BYTE.translate(None, delete=b'[]",')
 _POINT = b'[,""],'
-# What a number is written with; NaN and Inf are spelt so. Points with other characters are read one by one.
-_USUAL = b'0123456789+-.eENaInf,[]" \t\r\n'
+# What a number is written with; NaN and Inf are spelt so. Points with other characters are read one by one, and so are
+# those with blanks, which no server writes there.
+_USUAL = b'0123456789+-.eENaInf,[]"'
 
 
 class BadResponse(Exception):
@@ -174,8 +175,9 @@ def _numbers(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts
     counted = np.array([text.count(b"[") - 1 for text in points], dtype=np.int64)
     total = int(counted.sum())
     joined = b",".join(text for text, size in zip(points, counted.tolist(), strict=True) if size)
+    empty = all(text == b"[]" for text, size in zip(points, counted.tolist(), strict=True) if size < 1)
     # The JSON is known to be sound; that each point is a number and then a text, its brackets and quotes show.
-    if not joined.translate(None, delete=_USUAL):
+    if empty and b'""' not in joined and not joined.translate(None, delete=_USUAL):
         some = counted[counted > 0].tolist()
         if joined.translate(None, delete=_NOT_SHAPE) == _shape(some):
             try:

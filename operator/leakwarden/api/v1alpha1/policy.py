@@ -16,6 +16,7 @@ from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
+from leakwarden.api.v1alpha1.need import ScaleOutOnNeed
 from leakwarden.api.v1alpha1.proxy import Proxy
 from leakwarden.api.v1alpha1.remediation_parts import CircuitBreaker, Verification
 from leakwarden.api.v1alpha1.schema import Duration, Model, Rule, Within, ruled
@@ -38,6 +39,7 @@ __all__ = [
     "Remediation",
     "ReportHistory",
     "Role",
+    "ScaleOutOnNeed",
     "Selector",
     "SelectorOperator",
     "SelectorRequirement",
@@ -188,6 +190,20 @@ class Remediation(Model):
     circuit_breaker: CircuitBreaker = Field(
         default_factory=CircuitBreaker, description="When to stop acting on a target because it does not help."
     )
+    scale_out_on_need: ScaleOutOnNeed | None = Field(
+        default=None,
+        description="More replicas for a Deployment that is loaded and does not leak: one at a time, by the guards, cooldown"
+        " and budget of every ScaleOut, until it has what its load takes. Where something leaks, actions come first; an"
+        " autoscaler that owns the replicas is never fought. Needs a signal of type LatencyP99 or WorkingSet. Default: none.",
+    )
+
+    @property
+    def scale_out(self) -> Action | None:
+        """The action that adds replicas, whatever for; None where nothing does."""
+        for action in self.actions:
+            if action.type is ActionType.SCALE_OUT:
+                return action
+        return self.scale_out_on_need.action if self.scale_out_on_need is not None else None
 
 
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]
@@ -203,6 +219,15 @@ class PolicySpec(Model):
             "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
             lambda self: (
                 self.mode is not Mode.ENFORCE or any(signal.effective_role is Role.LEAK for signal in self.signals)
+            ),
+        ),
+        Rule(
+            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || !has(self.signals)"
+            " || self.signals.exists(s, s.type in ['LatencyP99', 'WorkingSet'])",
+            "remediation.scaleOutOnNeed needs a signal of type LatencyP99 or WorkingSet",
+            lambda self: (
+                self.remediation.scale_out_on_need is None
+                or any(signal.type in (SignalType.LATENCY_P99, SignalType.WORKING_SET) for signal in self.signals)
             ),
         ),
     )

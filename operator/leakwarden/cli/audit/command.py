@@ -7,14 +7,17 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from leakwarden.cli import errors
+from leakwarden.cli.errors import UNUSABLE
 
 if TYPE_CHECKING:
     from leakwarden.cli.audit.report import AuditResult
     from leakwarden.core.audit.policy_report import ReportApi
 
-CLEAN, FINDINGS, UNUSABLE, UNREAD = 0, 1, 2, 3  # exit codes
+CLEAN, FINDINGS, UNREAD = 0, 1, 3  # exit codes, beside UNUSABLE
 
 _ABOUT = """\
 Audits the workloads in YAML or JSON manifests, or in a cluster: probes, termination, rollout, availability, Services,
@@ -88,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
     wrong = _usage(args)
     if wrong:
-        _say([wrong])
-        return UNUSABLE
+        return errors.fail("audit", wrong)
     policies, refused = _policies(args.policy)
     if refused:
         _say(refused)
@@ -99,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
         baseline = configuration.load_baseline(args.baseline or config.baseline)
         api = _report_api(args)
     except configuration.ConfigurationError as error:
-        _say([str(error)])
-        return UNUSABLE
+        return errors.fail("audit", str(error))
 
     gathering = Gathering(policies=policies, config=config, baseline=baseline)
     texts: dict[str, str] = {}
@@ -111,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         result = gather(gathering, args, paths, texts)
     except configuration.ConfigurationError as error:
-        _say([str(error)])
-        return UNUSABLE
+        return errors.fail("audit", str(error))
     finally:
         gc.set_threshold(*thresholds)
     _say([*result.notes, *result.unaudited])
@@ -263,11 +263,9 @@ def _colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _say(lines: Sequence[str]) -> None:
-    from leakwarden.cli.audit.report import printable
-
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        print(f"leakwarden audit: {printable(line)}", file=sys.stderr)
+        errors.say("audit", line)
 
 
 def _write(text: str) -> None:

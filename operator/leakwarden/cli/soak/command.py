@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.errors import CommandFailed, Misused, NeverRead, fail, say
+from leakwarden.cli.soak.targets import add_target_options, reach
 from leakwarden.cli.watch.options import LONGEST, add_watch_options, options_of, place
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ the line. The time is what the load needs to show a leak as rare as --per-millio
   leakwarden soak --load http://127.0.0.1:8080/a --load http://127.0.0.1:8080/b --rate 200 --per-million 1000 \\
       --junit soak.xml http://127.0.0.1:8080/metrics --pprof http://127.0.0.1:6060
 
+  leakwarden soak deployment/checkout -n shop --load /checkout --port 8080 --pprof-port 6060
+  leakwarden soak image:registry.example/checkout:1.2 --load /checkout
+
 Load goes to the addresses of --load and nowhere else.
 """
 _EXIT = """\
@@ -52,13 +56,18 @@ def add_parser(commands: Any) -> None:
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("url", metavar="URL", help="the metrics of the process, e.g. http://127.0.0.1:8080/metrics")
+    parser.add_argument(
+        "url",
+        metavar="TARGET",
+        help="the metrics of the process, e.g. http://127.0.0.1:8080/metrics; or deployment/NAME of a cluster, of which one"
+        " pod is pressed; or image:REFERENCE, which docker or podman starts",
+    )
     parser.add_argument(
         "--load",
         action="append",
         required=True,
         metavar="URL",
-        help="where requests go; may be repeated, then they take turns",
+        help="where requests go; may be repeated, then they take turns. For a Deployment or an image a path, such as /checkout",
     )
     parser.add_argument("--rate", type=float, default=RATE, help=f"requests per second (default: {RATE:g})")
     parser.add_argument(
@@ -66,6 +75,7 @@ def add_parser(commands: Any) -> None:
         help=f"a leak in N of a million requests must be able to show (default: {PER_MILLION:g})",
     )  # fmt: skip
     add_watch_options(parser, "")
+    add_target_options(parser)
     parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
     parser.add_argument(
         "--github", action="store_true", help="print GitHub annotations (default: where GITHUB_ACTIONS is true)"
@@ -77,8 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.watch.process import ChildProcess
 
     try:
-        options, urls = _options(arguments)
         with ExitStack() as stack:
+            reach(arguments, stack)
+            options, urls = _options(arguments)
             child = stack.enter_context(ChildProcess(arguments.command)) if arguments.command is not None else None
             try:
                 outcome, proof, tally = asyncio.run(_soak(options, urls, arguments.rate, child))

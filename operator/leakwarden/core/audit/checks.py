@@ -110,6 +110,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW605", "GarbageCollectionOff", resources.gc_off, "env[name=GOGC]"),
     Check("LW606", "ProcessorsAboveLimit", resources.processors_above_limit, "resources.limits.cpu"),
     Check("LW607", "DescriptorLimitRaised", resources.descriptor_limit_raised, "command"),
+    Check("LW608", "ResourceUnitUnlikely", resources.unit_unlikely, "resources"),
     # volumes and configuration
     Check("LW701", "ClaimHeldByOne", volumes.claim_held_by_one, "@pod.volumes"),
     Check("LW702", "MemoryVolumeUnbounded", volumes.memory_volume_unbounded, "@pod.volumes"),

@@ -82,8 +82,17 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
 
     Source: https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/#does-the-service-have-any-endpointslices
     """
-    if landscape.inhabited(service.identity.namespace):
-        shown = LabelSelector(tuple(service.selector.items()))
+    shown = LabelSelector(tuple(service.selector.items()))
+    other = landscape.elsewhere(service.identity.namespace, shown)
+    if other is not None:
+        yield Defect(
+            Severity.WARNING,
+            f"its selector ({shown}) selects no pod in namespace {service.identity.namespace}; the pods of {other.kind}"
+            f" {other.name} have these labels in namespace {other.namespace}, and a Service selects in its own only",
+            f"metadata: {{namespace: {other.namespace}}}",
+            field="metadata.namespace",
+        )
+    elif landscape.inhabited(service.identity.namespace):
         yield Defect(
             Severity.WARNING,
             f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint",

@@ -110,6 +110,9 @@ def _probe(probe: Mapping[str, Any], name: str, at: str) -> Iterator[Refusal]:
     for handler in ("httpGet", "tcpSocket"):
         if probe.get(handler) is not None:
             yield from _port(mapping(probe[handler]).get("port"), f"{at}.{handler}.port")
+    scheme = mapping(probe.get("httpGet")).get("scheme")
+    if scheme not in (None, "", "HTTP", "HTTPS"):
+        yield f"{at}.httpGet.scheme", f"is {str(scheme)[:40]!r}; HTTP or HTTPS is needed"
     if probe.get("grpc") is not None:
         port = mapping(probe["grpc"]).get("port")
         if isinstance(port, str):

@@ -20,17 +20,17 @@ MANAGED_BY = "leakwarden"
 
 
 class ReportApi(NamedTuple):
-    """Which of the two APIs; they differ in their names and in a few fields."""
+    """Which of the two APIs: the later one has the same fields, and one more at its top."""
 
     version: str
     kind: str
     plural: str
-    message: str  # the field of the text
+    has_source: bool  # who made it may be said once for the whole report
 
 
 APIS = {
-    "policyreport": ReportApi("wgpolicyk8s.io/v1alpha2", "PolicyReport", "policyreports", "message"),
-    "openreport": ReportApi("openreports.io/v1alpha1", "Report", "reports", "description"),
+    "policyreport": ReportApi("wgpolicyk8s.io/v1alpha2", "PolicyReport", "policyreports", False),
+    "openreport": ReportApi("openreports.io/v1alpha1", "Report", "reports", True),
 }
 NEWEST_FIRST = (APIS["openreport"], APIS["policyreport"])
 _RESULT = {Severity.ERROR: "fail", Severity.WARNING: "warn", Severity.INFO: "warn"}
@@ -57,7 +57,7 @@ def by_namespace(objects: Iterable[ReportedObject]) -> Mapping[str, Sequence[Rep
 
 def policy_report(name: str, namespace: str, found: Sequence[ReportedObject], api: ReportApi) -> dict[str, Any]:
     """The report of one namespace, the worst results first. Equal findings give an equal report."""
-    results = [(finding, _result(one, finding, api)) for one in found for finding in one.findings]
+    results = [(finding, _result(one, finding)) for one in found for finding in one.findings]
     results.sort(key=lambda each: RANK[each[0].severity])
     left_out = len(results) - MAX_RESULTS
     annotations = {"leakwarden.dev/results-left-out": str(left_out)} if left_out > 0 else {}
@@ -70,7 +70,7 @@ def policy_report(name: str, namespace: str, found: Sequence[ReportedObject], ap
             "labels": {"app.kubernetes.io/managed-by": MANAGED_BY},
             **({"annotations": annotations} if annotations else {}),
         },
-        "source": MANAGED_BY,
+        **({"source": MANAGED_BY} if api.has_source else {}),
         "summary": {
             "pass": sum(one.is_workload and not one.findings for one in found),
             "fail": sum(finding.severity is Severity.ERROR for finding, _ in results),
@@ -82,7 +82,7 @@ def policy_report(name: str, namespace: str, found: Sequence[ReportedObject], ap
     }
 
 
-def _result(one: ReportedObject, finding: Finding, api: ReportApi) -> dict[str, Any]:
+def _result(one: ReportedObject, finding: Finding) -> dict[str, Any]:
     where = f"container {finding.container}: " if finding.container else ""
     return {
         "policy": f"{finding.id}-{finding.check}",
@@ -91,8 +91,8 @@ def _result(one: ReportedObject, finding: Finding, api: ReportApi) -> dict[str, 
         "severity": _SEVERITY[finding.severity],
         "result": _RESULT[finding.severity],
         "source": MANAGED_BY,
-        api.message: printable(f"{where}{finding.message} -> {finding.hint}"),
-        ("resources" if api.kind == "PolicyReport" else "subjects"): [
+        "message": printable(f"{where}{finding.message} -> {finding.hint}"),
+        "resources": [
             {"kind": one.identity.kind, "namespace": one.identity.namespace, "name": printable(one.identity.name)}
         ],
     }

@@ -8,6 +8,10 @@ from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import SIDECARS, Subject, port_number, probes
 
 _READY_WORDS = ("ready", "readyz", "readiness", "readycheck")
+# Parts of a path that say themselves that a dependency is asked.
+_DEPENDENCY_WORDS = (
+    "db", "database", "postgres", "mysql", "redis", "mongo", "kafka", "rabbitmq", "deps", "dependency", "dependencies", "upstream",
+)  # fmt: skip
 _LIVE_WORDS = ("live", "livez", "liveness", "alive")
 
 
@@ -62,9 +66,10 @@ def exec_timeout_default(subject: Subject) -> Iterator[Defect]:
 
 
 def liveness_asks_readiness(subject: Subject) -> Iterator[Defect]:
-    """Liveness asks what looks like the readiness endpoint.
+    """Liveness asks what looks like the readiness endpoint, or a dependency.
 
-    A readiness endpoint looks at dependencies. Asked by liveness, it lets the failure of a dependency restart all pods.
+    A readiness endpoint looks at dependencies. Asked by liveness, it lets the failure of a dependency restart all pods. A
+    path that names a dependency (/health/db) is a Warning.
 
     Mend: let liveness ask the endpoint that only shows that the process answers.
 
@@ -72,7 +77,20 @@ def liveness_asks_readiness(subject: Subject) -> Iterator[Defect]:
     """
     for container in subject.containers:
         liveness, readiness = container.liveness, container.readiness
-        if liveness is None or liveness.kind != "http" or not _named(liveness.path, _READY_WORDS):
+        if liveness is None or liveness.kind != "http":
+            continue
+        if _named(liveness.path, _DEPENDENCY_WORDS):
+            yield Defect(
+                Severity.WARNING,
+                f"liveness asks {liveness.path}, which by its name asks a dependency: while that is down all pods are"
+                " restarted again and again",
+                f"livenessProbe: {{httpGet: {{path: {subject.policy.liveness_path}}}}}, and {liveness.path} in the"
+                " readinessProbe",
+                container.name,
+                "livenessProbe.httpGet.path",
+            )
+            continue
+        if not _named(liveness.path, _READY_WORDS):
             continue
         if readiness is not None and readiness.path == liveness.path:
             continue  # the same question is another finding, or patient enough

@@ -45,7 +45,8 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
     """A container has no readiness probe.
 
     After every rollout and eviction it gets requests before it listens, and one that fails stays in its Service. A
-    container without ports gets no requests; there only the pace of rollouts depends on it.
+    container without ports gets no requests, unless a Service sends it some; otherwise only the pace of rollouts depends
+    on it, which is an Info.
 
     Mend:
         readinessProbe:
@@ -61,7 +62,7 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
             f"readinessProbe: {_http_get(container, subject.policy.readiness_path)}, answering 503 until the service"
             " can work and again from SIGTERM on"
         )
-        if container.ports:
+        if container.ports or (subject.related and subject.related.services):
             yield Defect(
                 Severity.ERROR,
                 "no readiness probe: after every rollout and eviction it gets requests before it listens,"
@@ -72,7 +73,7 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
         else:
             # Nothing declared to send traffic to, so only the pace of rollouts depends on it.
             yield Defect(
-                Severity.WARNING,
+                Severity.INFO,
                 "no readiness probe: a rollout goes on as soon as the process exists, whether it works or not",
                 hint,
                 container.name,

@@ -16,6 +16,10 @@ _UNIT = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # The Go GC guide (go.dev/doc/gc-guide) advises 5 to 10 % of headroom for memory that the runtime does not see.
 MOST_SHARE = 0.95
 ADVISED_SHARE = 0.9
+# runc itself needs some megabytes to start a container; below this the unit is a slip.
+LEAST_MEMORY = 2.0**20
+# The largest machines of the large clouds have fewer.
+MOST_CORES = 500
 
 
 def parse_gomemlimit(text: str) -> float:
@@ -54,6 +58,39 @@ def memory_limit_missing(subject: Subject) -> Iterator[Defect]:
                 "resources: {limits: {memory: 512Mi}}",
                 container.name,
             )
+
+
+def unit_unlikely(subject: Subject) -> Iterator[Defect]:
+    """An amount of memory or CPU has another unit than was meant.
+
+    `m` is a thousandth: memory of 512m is half a byte, and a container with such a limit never starts. CPU without a
+    unit counts whole cores: 500 is five hundred of them, and no node has room.
+
+    Mend:
+        resources: {requests: {cpu: 500m, memory: 512Mi}, limits: {memory: 512Mi}}
+
+    Source: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#meaning-of-memory
+    """
+    for container in (*subject.workload.containers, *subject.workload.pods.sidecars):
+        for what, amount in (("limit", container.memory_limit), ("request", container.memory_request)):
+            if amount is not None and amount < LEAST_MEMORY:
+                yield Defect(
+                    Severity.ERROR if what == "limit" else Severity.WARNING,
+                    f"the memory {what} is {amount:g} bytes, in which nothing can start (m is a thousandth, Mi are"
+                    " mebibytes)",
+                    "memory: 512Mi",
+                    container.name,
+                )
+                break
+        for what, amount in (("request", container.cpu_request), ("limit", container.cpu_limit)):
+            if amount is not None and amount >= MOST_CORES:
+                yield Defect(
+                    Severity.WARNING,
+                    f"the CPU {what} is {amount:g} cores, more than a node has (m is a thousandth of a core)",
+                    f"cpu: {amount:g}m",
+                    container.name,
+                )
+                break
 
 
 def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:

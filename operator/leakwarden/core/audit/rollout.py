@@ -50,6 +50,13 @@ def takes_all_down(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#max-unavailable
     """
     workload = subject.workload
+    if workload.kind == "DaemonSet" and workload.strategy == "RollingUpdate" and workload.max_unavailable == "100%":
+        yield Defect(
+            Severity.WARNING,
+            "maxUnavailable 100% allows a rollout to stop the pods of all nodes at once",
+            "updateStrategy: {rollingUpdate: {maxUnavailable: 10%}}",
+            field="spec.updateStrategy.rollingUpdate",
+        )
     if not rolls(workload):
         return
     unavailable, _ = allowed_pods(workload)
@@ -100,7 +107,9 @@ def single_replica(subject: Subject) -> Iterator[Defect]:
     if subject.workload.replicas == 1 and subject.workload.kind in _REPLICATED and not _scalers(subject):
         yield Defect(
             # Info where a volume that only one pod may hold, or a StatefulSet of one, makes it a decision.
-            Severity.INFO if subject.workload.pods.claims else Severity.WARNING,
+            Severity.INFO
+            if subject.workload.pods.claims or subject.workload.kind == "StatefulSet"
+            else Severity.WARNING,
             "replicas is 1: an eviction, by Leakwarden or by a node drain, is an outage until the new pod is ready",
             "replicas: 2, if the service may run twice",
         )

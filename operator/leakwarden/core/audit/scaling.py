@@ -86,7 +86,8 @@ def request_missing(subject: Subject) -> Iterator[Defect]:
 
     Utilization is a share of what the pods request. Where one container of the pod has no request for that resource,
     the autoscaler can compute nothing (FailedGetResourceMetric), and never scales. A limit counts as a request where
-    no request is written, and so does a request of the pod as a whole. An autoscaler without any metric takes the CPU.
+    no request is written, and so does a request of the pod as a whole. An autoscaler without any metric takes the CPU,
+    which is an Info, since another tool may set the metrics.
 
     Mend:
         resources: {requests: {cpu: 100m, memory: 128Mi}}   # of every container, sidecars too
@@ -105,7 +106,8 @@ def request_missing(subject: Subject) -> Iterator[Defect]:
                 by = "by default " if measure.default else ""
                 example = "cpu: 100m" if measure.resource == "cpu" else "memory: 128Mi"
                 yield Defect(
-                    Severity.WARNING,
+                    # Metrics that no manifest names may be another tool's to set, before the default is ever used.
+                    Severity.INFO if measure.default else Severity.WARNING,
                     f"{scaler.identity} scales {by}by the utilization of {measure.resource}, which is a share of the"
                     f" request, and the container requests none: the autoscaler can compute nothing, and never scales",
                     f"resources: {{requests: {{{example}}}}}",

@@ -25,7 +25,12 @@ def spread_missing(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
     """
     workload = subject.workload
-    if workload.replicas > 1 and not workload.pods.spreads and not workload.pods.host_network:
+    # A constraint that selects other pods is another finding; an anti-affinity to others keeps these apart from nothing.
+    apart = any(
+        not each.affinity or (each.selector is not None and each.selector.selects(workload.pods.labels))
+        for each in workload.pods.spreads
+    )
+    if workload.replicas > 1 and not apart and not workload.pods.host_network:
         yield Defect(
             Severity.INFO,
             f"no topology spread constraint and no pod anti-affinity: all {workload.replicas} pods may be on one node",

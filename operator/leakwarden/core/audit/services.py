@@ -20,7 +20,7 @@ def target_unresolved(subject: Subject) -> Iterator[Defect]:
     """A Service sends to a port that no container has.
 
     A targetPort by name must be the name of a container port, or the Service has no endpoint for it and every
-    request is refused. One by number that no container declares is most often a slip; declaring a port is not needed
+    request is refused; the protocol must be the same. One by number that no container declares is most often a slip; declaring a port is not needed
     for it to work, so nothing is said where no port is declared at all, or where the number is among the arguments.
 
     Mend:
@@ -34,12 +34,24 @@ def target_unresolved(subject: Subject) -> Iterator[Defect]:
     names = {name for each in containers for name, _ in each.ports if name}
     numbers = {number for each in containers for _, number in each.ports}
     declared = ", ".join(f"{name}={n}" if name else str(n) for each in containers for name, n in each.ports) or "none"
+    spoken: dict[str, set[str]] = {}
+    for each in containers:
+        for name, _ in each.ports:
+            if name:
+                spoken.setdefault(name, set()).add(dict(each.other_protocols).get(name, "TCP"))
     given = {number for each in containers for number in each.entrypoint.numbers}
     for service in _services(subject):
         for port in service.ports:
             if isinstance(port.target, str):
                 if port.target not in names:
                     yield _unreachable(service, port, declared, Severity.ERROR)
+                elif port.protocol not in spoken.get(port.target, {port.protocol}):
+                    yield Defect(
+                        Severity.ERROR,
+                        f"{service.identity} sends {port.protocol} to the port {port.target}, which the container declares"
+                        f" for {', '.join(sorted(spoken[port.target]))}: it has no endpoint for that port",
+                        f"in {service.identity}: protocol: {min(spoken[port.target])}",
+                    )
             elif numbers and port.target not in numbers and port.target not in given:
                 yield _unreachable(service, port, declared, Severity.WARNING)
 

@@ -12,7 +12,7 @@ from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, Signal, SignalType
 from leakwarden.core.audit import Finding
 from leakwarden.core.audit.exceptions import AuditOutcome, Excepted
-from leakwarden.core.detection.history import PodSeries, PodsSeries, ReadingHistory
+from leakwarden.core.detection.history import Newest, PodSeries, PodsSeries, ReadingHistory
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, RowFindings
 from leakwarden.core.evaluation.shared_cause import Crossing, beginning, crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
@@ -29,7 +29,8 @@ from leakwarden.core.signals.threshold import resumed_at
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
     """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
-    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered."""
+    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered.
+    `needs`: how many replicas the Deployment needs, where the action is for load and not for a leak; else 0."""
 
     pod: Pod
     verdict: Verdict
@@ -37,6 +38,7 @@ class PodEvaluation:
     acting: Judgement | None
     judgements: tuple[Judgement, ...]
     resumed: float | None = None
+    needs: int = 0
 
     @property
     def calm(self) -> Sequence[bool] | None:
@@ -210,72 +212,80 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
     return asked
 
 
-def _absent_is_nothing(asked: AskedSignal) -> bool:
-    """Whether a pod without readings of the signal is one that does not have it."""
-    if asked.signal.type in SYMPTOMS or asked.signal.type is SignalType.ALERT:
-        return False
-    return _is_about_nothing(judge_absent(asked.signal, asked.answer))
-
-
 class _CalmSignal:
     """Tells by the newest readings alone whether `judge_signal` would say Healthy. What it cannot tell for certain is
     judged in full."""
 
-    def __init__(self, asked: AskedSignal, workload: Workload, now: float) -> None:
-        self._now, self._workload = now, workload
-        self._signal, self._standard, self._key = asked.signal, asked.standard, asked.key
-        self._leads = asked.signal.effective_role is Role.LEAK
+    def __init__(self, asked: AskedSignal, now: float) -> None:
+        self._asked, self._now = asked, now
         plain = asked.signal.type not in SYMPTOMS and asked.signal.type is not SignalType.ALERT
-        series, growth = asked.series, asked.growth.of(asked.key, workload.key, asked.standard)
-        self._series = series if isinstance(series, PodsSeries) else None
+        self._series = asked.series if isinstance(asked.series, PodsSeries) else None
+        self.possible = plain and not isinstance(asked.answer, QueryFailed) and self._series is not None
+        self._newest = self._series.newest() if self._series is not None and self.possible else Newest([], [], [])
+        self._of_container = limit_from_container(asked.signal.type)
+        self._absent: bool | None = None
+        self._growth: RowFindings | None = None
+        self._workload: Workload | None = None
+
+    def about(self, workload: Workload) -> bool:
+        """Whether anything can be told of this Deployment's pods; those are then what is asked about."""
+        self._workload = workload
+        asked = self._asked
+        growth = asked.growth.of(asked.key, workload.key, asked.standard) if asked.standard.growth else None
         self._growth = growth if isinstance(growth, RowFindings) else None
-        usable = plain and not isinstance(asked.answer, QueryFailed)
-        self.possible = usable and self._series is not None and (self._growth is not None or not asked.standard.growth)
-        self.absent = _absent_is_nothing(asked)
+        return self.possible and (self._growth is not None or not asked.standard.growth)
 
     def of(self, uid: str) -> bool | None:
         """Whether the pod's signal was read and is calm; None where it has to be judged in full."""
         assert self._series is not None
         places = self._series.places(uid)
         if not places:
-            return False if self.absent else None
-        return True if all(self._is_calm(uid, place) for place in places) else None
+            if self._absent is None:
+                self._absent = _is_about_nothing(judge_absent(self._asked.signal, self._asked.answer))
+            return False if self._absent else None
+        for place in places:
+            if not self._is_calm(uid, place):
+                return None
+        return True
 
     def _is_calm(self, uid: str, place: int) -> bool:
-        assert self._series is not None
-        newest, standard = self._series.newest(), self._standard
+        newest, standard = self._newest, self._asked.standard
         value = newest.v[place]
         if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # nor where there is none: NaN
             return False
-        container = self._series.container(place)
         known = newest.limits[place]
-        limit = _limit(self._signal, None if known != known else known, self._workload, container)
-        if standard.growth and limit is not None and value > FULL * limit:
-            return False
+        limit = None if known != known else known
+        if limit is None and self._of_container and self._workload is not None and self._series is not None:
+            limit = container_memory_limit(self._workload, self._series.container(place))
         if standard.above is not None:
             level = standard.level(limit)
             if level is None or value > level:
                 return False
         elif not standard.growth:
             return False
-        if standard.growth:
-            assert self._growth is not None
-            verdict = self._growth.verdict((self._key, uid, container))
-            # Within its threshold it is well although its growth cannot be told yet.
-            return verdict is Verdict.HEALTHY or (
-                standard.above is not None and (verdict is None or verdict is Verdict.UNKNOWN)
-            )
-        return True
+        if not standard.growth:
+            return True
+        if limit is not None and value > FULL * limit:
+            return False
+        assert self._growth is not None
+        assert self._series is not None
+        verdict = self._growth.verdict((self._asked.key, uid, self._series.container(place)))
+        if verdict is Verdict.HEALTHY:
+            return True
+        # Within its threshold it is well although its growth cannot be told yet.
+        return standard.above is not None and (verdict is None or verdict is Verdict.UNKNOWN)
 
 
 class _Judges:
     """Judges the pods of one workload: those of which nothing is to be said by a look at their newest readings."""
 
-    def __init__(self, workload: Workload, asked: Sequence[AskedSignal], now: float) -> None:
+    def __init__(
+        self, workload: Workload, asked: Sequence[AskedSignal], calm: Sequence[_CalmSignal], now: float
+    ) -> None:
         self._workload, self._asked, self._now = workload, asked, now
-        self._signals = [_CalmSignal(each, workload, now) for each in asked]
+        self._signals = calm
         self._leading = [each.signal.effective_role is Role.LEAK for each in asked]
-        self._possible = bool(asked) and all(each.possible for each in self._signals)
+        self._possible = bool(asked) and all(each.about(workload) for each in calm)
         self._patterns: dict[tuple[bool, ...], tuple[bool, ...]] = {}
 
     def calm(self, pod: Pod) -> CalmPod | None:
@@ -430,7 +440,13 @@ def _with_hole(evaluated: PodEvaluation, asked: Sequence[AskedSignal], max_age: 
 
 
 def evaluate_workload(
-    workload: Workload, asked: Sequence[AskedSignal], snapshot: Snapshot, *, max_age: float, now: float
+    workload: Workload,
+    asked: Sequence[AskedSignal],
+    snapshot: Snapshot,
+    *,
+    max_age: float,
+    now: float,
+    calm_signals: Sequence[_CalmSignal] | None = None,
 ) -> list[PodEvaluation]:
     """The workload's pods that run or are about to, the worst first."""
     running = [
@@ -438,7 +454,8 @@ def evaluate_workload(
         for pod in snapshot.pods_by_workload.get(workload.uid, ())
         if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
     ]
-    judges = _Judges(workload, asked, now)
+    signals_at_rest = calm_signals if calm_signals is not None else [_CalmSignal(each, now) for each in asked]
+    judges = _Judges(workload, asked, signals_at_rest, now)
     calm = [well for pod in running if (well := judges.calm(pod)) is not None]
     found_well = {each.pod.uid for each in calm}
     told = [pod for pod in running if pod.uid not in found_well]
@@ -480,9 +497,11 @@ def evaluate(
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
     asked = asked_signals(policy, spec, readings)
+    calm = [_CalmSignal(each, now) for each in asked]
+    max_age = parse_duration(spec.source.max_age)
     evaluated = []
     for workload in targets(policy, snapshot):
-        pods = evaluate_workload(workload, asked, snapshot, max_age=parse_duration(spec.source.max_age), now=now)
+        pods = evaluate_workload(workload, asked, snapshot, max_age=max_age, now=now, calm_signals=calm)
         acts = owner.get(workload.uid)
         outcome = audited.get(workload.uid, AuditOutcome(()))
         evaluated.append(

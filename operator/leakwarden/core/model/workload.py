@@ -111,6 +111,7 @@ class Container:
     disk_limit: float | None = None  # bytes of ephemeral storage
     hook_ports: tuple[HookPort, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    other_protocols: tuple[tuple[str, str], ...] = ()  # (port's name, protocol) of named ports that are not TCP
     references: tuple[Reference, ...] = ()  # of its variables; those that are optional are not among them
 
 

@@ -63,6 +63,18 @@ def _rungs(
     return [(actions[index], "; ".join(why for why in passed[:index] if why)) for index in left]
 
 
+def _for_need(
+    spec: PolicySpec, pod_uid: str, _: float, situation: Situation, workload: Workload
+) -> list[tuple[Action, str]]:
+    """Of a Deployment that does not leak: one replica more, again after each cooldown until it has what it needs. None
+    where nobody knows whether the last one was added."""
+    assert spec.remediation.scale_out_on_need is not None
+    action = spec.remediation.scale_out_on_need.action
+    if may_be_out(action, pod_uid, situation.records.get(workload.uid, ()), workload.replicas):
+        return [(Action(type=ActionType.ESCALATE), "a replica may have been added, and another would be one too many")]
+    return [(action, "")]
+
+
 def _decide_pod(
     policy: Policy, spec: PolicySpec, target: WorkloadEvaluation, place: Turn, situation: Situation
 ) -> Decision:
@@ -78,7 +90,8 @@ def _decide_pod(
         return Decision(candidate, ask(candidate, situation))
 
     considered: list[Decision] = []
-    for action, passed in _rungs(spec, place.pod.pod.uid, since, situation, target.workload):
+    rungs = _for_need if place.pod.needs else _rungs
+    for action, passed in rungs(spec, place.pod.pod.uid, since, situation, target.workload):
         refused = [f"{each.candidate.action.type} is impossible: {_why(each)}" for each in considered]
         decision = consider(action, "; ".join(why for why in (passed, *refused) if why))
         if not decision.reasons & IMPOSSIBLE:

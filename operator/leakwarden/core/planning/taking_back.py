@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leakwarden.api.v1alpha1.policy import Action, ActionType
+from leakwarden.api.v1alpha1.policy import Action
 from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate, Guard, Situation, consent, freshness
 from leakwarden.core.model.judgement import Judgement
@@ -39,7 +39,7 @@ def objection(each: Return, policy: Policy, target: WorkloadEvaluation | None, s
         return "the policy cannot be understood at present"
     if target is None:
         return f"the policy {policy.name} does not select the Deployment any more"
-    action = next((one for one in policy.spec.remediation.actions if one.type is ActionType.SCALE_OUT), None)
+    action = policy.spec.remediation.scale_out
     if action is None:
         return f"the policy {policy.name} has no action ScaleOut any more"
     if not target.pods or each.workload is None:

@@ -25,6 +25,7 @@ class JudgementReason(StrEnum):
     | Exhausting | ThresholdHeld | every reading lay above the threshold for as long as the policy asks |
     | Exhausting | Full | at its limit for as long as the policy asks, whether it grows or not; Suspect before |
     | Suspect | SharedCause | many pods came to the level at once, in a step: a dependency, not a leak |
+    | Exhausting | NeedsReplicas | the Deployment is loaded and does not leak; spec.remediation.scaleOutOnNeed asks for more |
     | Exhausting | AlertFiring | the alert is firing for this pod |
     | Unknown | WarmingUp | the source has just begun to read, or growth has not been judged yet |
     | Unknown | TooFewReadings | too few readings to judge by |
@@ -42,6 +43,7 @@ class JudgementReason(StrEnum):
     THRESHOLD_HELD = "ThresholdHeld"
     FULL = "Full"
     SHARED_CAUSE = "SharedCause"
+    NEEDS_REPLICAS = "NeedsReplicas"
     ALERT_FIRING = "AlertFiring"
     WARMING_UP = "WarmingUp"
     TOO_FEW_READINGS = "TooFewReadings"

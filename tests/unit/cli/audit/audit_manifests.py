@@ -58,7 +58,15 @@ EVERYTHING = (
           - {topologyKey: kubernetes.io/hostname, labelSelector: {matchExpressions: [{key: app, operator: In, values: [bad]}]}}
           preferredDuringSchedulingIgnoredDuringExecution:
           - {weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: bad}}}}
-      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+      volumes:
+      - {name: data, persistentVolumeClaim: {claimName: data}}
+      - {name: scratch, emptyDir: {medium: Memory, sizeLimit: 1Gi}}
+      - {name: disk, emptyDir: {sizeLimit: 3Gi}}
+      - {name: more, configMap: {name: settings, items: [{key: gogc, path: g}], optional: false}}
+      - {name: keys, secret: {secretName: keys}}
+      - {name: all, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}
+      readinessGates: [{conditionType: example.com/ready}]
+      nodeSelector: {kubernetes.io/hostname: a}
       initContainers:
       - {name: proxy, image: p, restartPolicy: Always, ports: [{name: admin, containerPort: 9901}], startupProbe: {tcpSocket: {port: admin}}}
       containers:
@@ -69,11 +77,11 @@ EVERYTHING = (
         envFrom: [{configMapRef: {name: settings}}]
         env: [{name: GOGC, valueFrom: {configMapKeyRef: {name: settings, key: gogc}}}, {name: GOMEMLIMIT, value: 512Mi}]
         ports: [{name: pprof, containerPort: 6060, hostPort: 6060}]
-        resources: {limits: {memory: 512Mi, cpu: 500m}}
-        volumeMounts: [{name: data, mountPath: /data}]
+        resources: {limits: {memory: 512Mi, cpu: 500m, ephemeral-storage: 1Gi}, requests: {cpu: 100m}}
+        volumeMounts: [{name: data, mountPath: /data}, {name: more, mountPath: /g, subPath: g}]
         livenessProbe: {exec: {command: [check]}, terminationGracePeriodSeconds: 10}
         readinessProbe: {grpc: {port: 6060, service: s}}
-        lifecycle: {preStop: {exec: {command: [sh, -c, "sleep 5 && echo done"]}}}""",
+        lifecycle: {preStop: {exec: {command: [sh, -c, "sleep 5 && echo done"]}}, postStart: {httpGet: {port: gone}}}""",
     ).replace(
         "metadata: {name: bad,",
         "metadata: {annotations: {leakwarden.dev/ignore: 'LW304: once; until 2027-03-01'}, name: bad,",
@@ -99,9 +107,12 @@ spec: {minAvailable: 50%, unhealthyPodEvictionPolicy: AlwaysAllow, selector: {ma
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: {name: bad, namespace: shop}
-spec: {minReplicas: 2, maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: bad}}
+spec: {minReplicas: 2, maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: bad},
+ metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}},
+  {type: ContainerResource, containerResource: {name: memory, container: gone, target: {type: Utilization, averageUtilization: 70}}}]}
 ---
-{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: db}, spec: {minReplicaCount: 1, scaleTargetRef: {kind: StatefulSet, name: db}}}
+{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: db}, spec: {minReplicaCount: 1, scaleTargetRef: {kind: StatefulSet, name: db},
+ triggers: [{type: cpu, metricType: Utilization, metadata: {value: '60', containerName: db}}]}}
 ---
 apiVersion: v1
 kind: Service
@@ -130,5 +141,10 @@ spec: {rules: [{timeouts: {request: 1m30s}, backendRefs: [{name: bad, port: 80}]
  podMetricsEndpoints: [{port: metrics}]}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: shop}, data: {GOMEMLIMIT: 400MiB, gogc: "off"}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: keys, namespace: shop}, data: {key: aGVsbG8=}, stringData: {more: x}}
+---
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: shop}, spec: {accessModes: [ReadWriteOnce],
+ resources: {requests: {storage: 1Gi}}}}
 """
 )

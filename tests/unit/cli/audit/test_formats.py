@@ -173,6 +173,23 @@ def test_a_policy_report_stands_in_each_namespace(
     assert "1 objects name no namespace" in out
 
 
+# Of one result, in both APIs: policyreport_types.go of wg-policy-prototypes, report_types.go of openreports.
+FIELDS = {
+    "policy", "rule", "category", "severity", "result", "source", "message", "resources", "properties", "scored", "timestamp",
+    "resourceSelector",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("output", "more"), [("policyreport", set()), ("openreport", {"source"})])
+def test_a_report_has_no_field_that_its_api_does_not_know(
+    write: Write, capsys: Captured, output: str, more: set[str]
+) -> None:
+    main(["audit", write("x.yaml", BAD), "-o", output])
+    (report,) = yaml.safe_load_all(capsys.readouterr().out)
+    assert set(report) == {"apiVersion", "kind", "metadata", "summary", "results"} | more
+    assert all(set(each) <= FIELDS and each["message"] and each["resources"] for each in report["results"])
+
+
 def test_a_policy_report_is_bounded_and_says_so(write: Write, capsys: Captured) -> None:
     many = "---\n".join(BAD.replace("name: bad", f"name: bad{n}") for n in range(510))
     main(["audit", write("x.yaml", many), "-o", "policyreport"])

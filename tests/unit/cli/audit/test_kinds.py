@@ -153,6 +153,7 @@ ARE_SOUND = {
     "an autoscaler of an amount": scaled(
         metric("Resource", "resource", "{type: AverageValue, averageValue: 500m}"), NO_CPU
     ),
+    "an autoscaler whose metrics are set elsewhere": scaled("", NO_CPU),
     "a limit, which is a request too": scaled(CPU, LIMITS_ALONE),
     "an autoscaler of the container itself": scaled(
         metric("ContainerResource", "containerResource", more="container: app, ")
@@ -182,6 +183,16 @@ ARE_SOUND = {
     "a CronJob": CRON,
     "a CronJob by names and steps": changed(("0 1 * * *", "*/15 8-18/2 1,15 jan-jun mon-fri"), base=CRON),
     "a CronJob by a word": changed(("0 1 * * *", "@daily"), base=CRON),
+    "a Service of UDP to a port of UDP": both(
+        changed(("containerPort: 8080}]", "containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP}]")),
+        changed(("targetPort: http", "targetPort: dns, protocol: UDP"), base=SERVICE),
+    ),
+    "a worker that serves nobody": changed(
+        ("        ports: [{name: http, containerPort: 8080}]\n", ""),
+        ("        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}\n", ""),
+        ("httpGet: {path: /healthz, port: http}, timeoutSeconds: 2", "exec: {command: [alive]}, timeoutSeconds: 5"),
+    ),
+    "a database of one": changed(("replicas: 3", "replicas: 1"), base=STATEFUL),
     "a bounded volume in memory": changed(
         volume("{name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}"), mounted(TMP)
     ),
@@ -189,7 +200,6 @@ ARE_SOUND = {
 
 ARE_WRONG = {
     "an autoscaler of CPU, without a request": ("LW413", scaled(CPU, NO_CPU)),
-    "an autoscaler without a metric, without a request": ("LW413", scaled("", NO_CPU)),
     "an autoscaler of a container that is not there": (
         "LW414",
         scaled(metric("ContainerResource", "containerResource", more="container: ap, ")),
@@ -227,6 +237,21 @@ ARE_WRONG = {
         "LW751",
         changed(("  concurrencyPolicy", "  startingDeadlineSeconds: 5\n  concurrencyPolicy"), base=CRON),
     ),
+    "a Service of TCP to a port of UDP": (
+        "LW501",
+        both(
+            changed(("containerPort: 8080}]", "containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP}]")),
+            changed(("targetPort: http", "targetPort: dns"), base=SERVICE),
+        ),
+    ),
+    "a Service in another namespace than its pods": (
+        "LW502",
+        both(SOUND, changed(("namespace: shop", "namespace: bank"), base=SERVICE)),
+    ),
+    "a request of half a byte": (
+        "LW608",
+        changed(("requests: {cpu: 100m, memory: 512Mi}", "requests: {memory: 512m}")),
+    ),
     "a variable with two values": ("LW906", changed(variable('{name: A, value: "1"}, {name: A, value: "2"}'))),
 }
 
@@ -239,6 +264,7 @@ ARE_REFUSED = {
     "a volume with two sources": changed(volume("{name: tmp, emptyDir: {}, configMap: {name: c}}")),
     "a Secret's volume by name": changed(volume("{name: tmp, secret: {name: c}}")),
     "an amount that is none": changed(("cpu: 100m", "cpu: 100mm")),
+    "a scheme in small letters": changed(("port: http}, timeoutSeconds", "port: http, scheme: https}, timeoutSeconds")),
     "an hour of 25": changed(("0 1 * * *", "0 25 * * *"), base=CRON),
     "a schedule of four fields": changed(("0 1 * * *", "0 1 * *"), base=CRON),
     "a claim for one pod and for many": claimed("ReadWriteOncePod, ReadWriteMany", ONE, strategy("{type: Recreate}")),
