@@ -265,7 +265,7 @@ class WindowQuestions:
         is told; at double, leaks of an evening are told when they are over."""
         beside = self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
-        return ~beside.past | beside.history | (lasted >= self.gates.job)
+        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job))
 
     @cached_property
     def is_its_own(self) -> Bools:
