@@ -32,9 +32,19 @@ def test_windows_judged_apart_are_told_when_the_detector_tells_them(lab: tune.La
 def test_a_search_keeps_a_change_only_if_it_gains(lab: tune.Lab) -> None:
     begin = tune.scaled(tuned(), "level", 1.15)  # told too late
     before = tune.figures(lab, begin)
-    _, after = tune.search(lab, begin, 1, lambda _: None)
+    found = tune.search(lab, begin, 1, lambda _: None)
 
-    assert after.objective >= before.objective
+    assert found.figures.objective >= before.objective
+    assert found.unreached == ()
+    assert found.inert
+    assert "level" not in found.inert
+
+
+def test_a_search_whose_time_is_up_says_what_it_has_not_reached(lab: tune.Lab) -> None:
+    asked = iter([False, False, True])
+    found = tune.search(lab, tuned(), 1, lambda _: None, lambda: next(asked))
+
+    assert found.unreached == tuple(tune.names()[2:])
 
 
 def test_a_threshold_is_scaled_for_all_widths_and_counts_stay_counts() -> None:

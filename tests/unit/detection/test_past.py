@@ -90,3 +90,26 @@ def test_a_young_workload_that_fills_its_caches_is_not_measured_by_its_first_min
     hours = np.arange(0, 8, STEP / 3600)
 
     assert told(goroutines(32 + 224 * np.minimum(hours / 2.5, 1.0))) is None
+
+
+@pytest.mark.slow
+def test_the_first_batch_of_a_young_workload_is_no_leak_and_one_after_a_day_is_judged() -> None:
+    """Six quiet hours, then an hour in which goroutines climb to ten times as many, all of which end with the batch."""
+    rng = np.random.default_rng(7)
+    quiet, batch, rest = np.full(360, 90.0), np.linspace(90, 900, 80), np.full(300, 90.0)
+    level = np.concatenate([quiet, batch, rest])
+    young = series(np.round(level + 2 * rng.normal(size=len(level))), 60.0, None, "Goroutines")
+
+    assert worst(replay([young], Standard(), 60.0)) < LEAKING
+    older = np.concatenate([np.full(27 * 60, 90.0), np.linspace(90, 900, 80)])
+    old = series(np.round(older + 2 * rng.normal(size=len(older))), 60.0, None, "Goroutines")
+    assert worst(replay([old], Standard(), 60.0)) == LEAKING
+
+
+@pytest.mark.slow
+def test_a_leak_of_an_evening_in_a_young_workload_is_told_while_it_grows() -> None:
+    rng = np.random.default_rng(7)
+    level = np.concatenate([np.full(360, 90.0), np.linspace(90, 1100, 200)])
+    young = series(np.round(level + 2 * rng.normal(size=len(level))), 60.0, None, "Goroutines")
+
+    assert worst(replay([young], Standard(), 60.0)) == LEAKING

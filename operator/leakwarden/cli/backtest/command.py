@@ -47,7 +47,8 @@ without one (Leaking, never Exhausting); v null where a scrape is missing, as is
 (descriptors, sockets, goroutines, memory); rate (requests/s) and gc (completed GC cycles) may be left out. A restarted
 process is another line. Lines come in any order.
 
-It says what the operator would have said, by the same rules. Readings older than the policy's maxAge (2m by default)
+It says what the operator would have said, by the same rules, but for one: each pod is judged alone, so SharedCause (many
+pods at the level at once, in a step: Suspect, never acted on) is not known here, and they are Exhausting. Readings older than the policy's maxAge (2m by default)
 are Stale; where a recording has less than one a minute, three must be missing.
 
 -o jsonl writes time (epoch seconds, like t), namespace, workload, pod, uid, signal, verdict, reason and tte: low and high

@@ -257,6 +257,17 @@ class WindowQuestions:
         return ~few | self.beside.held | (self.left.slope_low > gates.coarse_unexplained * raw.slope)
 
     @cached_property
+    def is_longer_than_a_job(self) -> Bools:
+        """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
+
+        The first nightly batch of a service has never been seen before, and may be ten times its usual level. Nothing is
+        exhausted there, so waiting costs little. After a day the batch is part of the past. At half, an import of an hour
+        is told; at double, leaks of an evening are told when they are over."""
+        beside = self.beside
+        lasted = self.raw.span * WIDTHS[self.width_index]
+        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job))
+
+    @cached_property
     def is_its_own(self) -> Bools:
         """Is it no morning that all pods see, or a clean line, or about to be exhausted?"""
         gates = self.gates

@@ -55,6 +55,8 @@ class Gates:
     left_half: float = 0.5
     left_sure: float = 0.2
     left_near: float = 0.3
+    # Without a limit and before a workload has seen a day, growth that is over sooner than this may be a job, s.
+    job: float = 2 * 3600.0
     # Siblings that show the same are no veto, but mornings and steps that all pods see grow by less than 14 times
     # their noise; above this level whatever grows is told (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0
