@@ -1,4 +1,4 @@
-"""What the detector found on one series, in words a person can check."""
+"""The detector's finding on one series, in words that a person can check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GrowthFinding(NamedTuple):
     per_hour: Interval | None = None
     left: Interval | None = None
     limit: float | None = None
-    because: str = ""  # what weighed most, for and against
+    because: str = ""  # the strongest reasons, for and against
 
     @property
     def explanation(self) -> str:
