@@ -1,6 +1,6 @@
-"""The kubelet's /metrics/cadvisor, reduced to what is needed of it, and a bounded memory of it.
+"""The kubelet's /metrics/cadvisor, reduced to the needed metrics, and a bounded memory of them.
 
-A node's answer is a few megabytes of which a hundredth counts, so lines are sorted out by their names
+Of a node's answer of a few megabytes only a hundredth is needed, so lines are selected by their names
 before they are parsed.
 """
 
@@ -20,8 +20,8 @@ from leakwarden.core.signals.catalogue import CATALOGUE, Families, real_limit
 
 FORGET_AFTER = 600.0  # s; a container that was not seen for this long is gone
 LIMIT_AGE = 300.0  # s; as for Prometheus
-RING = 1440  # buckets kept of a series at the most: a day at one minute
-# Two minutes ahead of us is a node whose clock cannot be used; kept, such readings would stay the newest for ever.
+RING = 1440  # the most buckets that are kept of a series: a day at one minute
+# A clock that is two minutes ahead of ours cannot be used; such readings would stay the newest for ever.
 CLOCK_SKEW = 120.0  # s
 
 
@@ -33,7 +33,7 @@ class MetricSample(NamedTuple):
 
 
 def _families() -> dict[str, tuple[str, str] | None]:
-    """What is read: the name of each family, and the label that picks one of its series."""
+    """The metrics that are read: the name of each family, and the label that selects one of its series."""
     found: dict[str, tuple[str, str] | None] = {}
     for row in CATALOGUE.values():
         if row.kubelet is not None:
@@ -49,14 +49,14 @@ _FAMILIES = _families()
 
 
 def parse(text: str, now: float) -> list[MetricSample]:
-    """The samples of containers, stamped as cAdvisor did, or `now`. Raises ValueError for what is no exposition."""
+    """The samples of containers, with cAdvisor's times, or `now`. Raises ValueError for text in another format."""
     samples = []
     for family in text_string_to_metric_families("\n".join(_needed(text)) + "\n"):
         picked = _FAMILIES.get(family.name)
         for sample in family.samples:
             labels = sample.labels
             container, pod, namespace = (labels.get(name, "") for name in ("container", "pod", "namespace"))
-            # Without a container it is the pod's own cgroup or its pause container.
+            # A sample without a container is of the pod's own cgroup or its pause container.
             if container in ("", "POD") or not pod or not namespace or not math.isfinite(sample.value):
                 continue
             if picked is not None and labels.get(picked[0]) != picked[1]:
@@ -94,7 +94,7 @@ class _Ring:
 
 @dataclass(slots=True)
 class Memory:
-    """The floors of what was seen, by family and series, `step` seconds a bucket, `lookback` seconds back."""
+    """The floors of the samples, by family and series, in buckets of `step` seconds, `lookback` seconds back."""
 
     step: float
     lookback: float = FORGET_AFTER
@@ -106,8 +106,8 @@ class Memory:
             ring = rings.get(sample.key)
             if ring is None:
                 ring = rings[sample.key] = _Ring(seen=-math.inf, latest=sample.v)
-            # The kubelet repeats a sample until cAdvisor has looked again, every 10 to 20 s. Of a container that was
-            # restarted it has two for a while, of which the older is over.
+            # The kubelet repeats a sample until cAdvisor has measured again, every 10 to 20 s. For a restarted
+            # container it has two for a while, and the older one is over.
             if sample.t <= ring.seen:
                 continue
             ring.seen, ring.latest = sample.t, sample.v
@@ -147,13 +147,13 @@ class Memory:
         return any(not rings[key].buckets or rings[key].buckets[0].end <= now for key in keys)
 
     def all_zero(self, family: str, keys: Iterable[SeriesKey]) -> bool:
-        """Whether nothing but zeros was ever seen of these series."""
+        """Whether these series have never had a value other than zero."""
         rings = self._rings.get(family, {})
         return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
 
     def limit(self, families: Families, key: SeriesKey, now: float) -> float | None:
-        """The limit that holds for the container as a whole; None where it is that of one process among several, or
-        where it is not known how many there are."""
+        """The limit that holds for the container as a whole; None where it belongs to one process among several, or
+        where the number of processes is not known."""
         if families.processes is not None:
             processes = self._newest(families.processes, key, now)
             if processes is None or processes > 1:

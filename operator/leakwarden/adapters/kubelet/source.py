@@ -1,6 +1,6 @@
-"""Readings from the kubelets themselves, where no Prometheus is configured: what cAdvisor knows of each container.
+"""Readings from the kubelets themselves, where no Prometheus is configured: cAdvisor's metrics of each container.
 
-Needs no more than the right to `get` `nodes/metrics`. The kubelets hold no past, so it begins when we do.
+Needs no more than the right to `get` `nodes/metrics`. The kubelets hold no past, so it begins with the operator.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ TIMEOUT = 10.0  # s for one node, all of its answer included
 CONCURRENCY = 16  # nodes at once
 MAX_BYTES = 32 << 20  # of one node's answer; 250 pods are some 5 MB
 MAX_LOOKBACK = 24 * 3600.0  # s
-# Readers ask for several groups of signals within one tick; a scrape serves all of them.
+# Several groups of signals are read within one tick; one scrape is enough for all of them.
 FRESH = 2.0  # s
 
 
 class NodeFailed(Exception):
-    """A kubelet that gave no metrics: a CamelCase reason and a short phrase without anything it wrote."""
+    """A kubelet that gave no metrics: a CamelCase reason and a short phrase without any text of the kubelet."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -40,9 +40,9 @@ class NodeFailed(Exception):
 class KubeletSource:
     """The Metrics port on the kubelets of `hosts()` (node name -> address).
 
-    `authorization` gives the header's value. With `insecure_skip_verify` whoever answers at a node's address gets
+    `authorization` gives the header's value. With `insecure_skip_verify` any server at a node's address gets
     that token, as with most scrapers of kubelets, whose certificates are self-signed unless the cluster rotates
-    them; otherwise `tls` has to know the kubelets' authority.
+    them; otherwise `tls` must have the kubelets' authority.
     """
 
     name = "kubelet"
@@ -76,8 +76,8 @@ class KubeletSource:
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for each key: floors of the complete buckets that became known since `since`. Never raises.
 
-        The pods of a node that fails get no new points while those of the others do; only where every
-        node fails is it a failure.
+        The pods of a node that fails get no new points, while those of the others do; only where every node fails, the
+        answer is a failure.
         """
         async with self._lock:
             if step != self._memory.step:

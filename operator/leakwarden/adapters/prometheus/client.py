@@ -1,7 +1,7 @@
-"""Readings from Prometheus, through prometheus-api-client: one query a signal for all pods.
+"""Readings from Prometheus, through prometheus-api-client: one query per signal for all pods.
 
-This is the only door to prometheus-api-client. What the library does for us: it knows the endpoints of the query API,
-puts a query's parameters together, and takes the result out of the answer.
+This is the only module that uses prometheus-api-client. The library has three tasks: it has the endpoints of the query
+API, it puts a query's parameters together, and it takes the result out of the answer.
 
 Why no more of it is used:
 
@@ -10,9 +10,9 @@ Why no more of it is used:
   accepts a session, so `_Session` replaces all of this: a deadline, a cap in bytes, no redirect, and errors that hold
   a class and a status code.
 - It decodes an answer into dicts and its metric classes into pandas frames. Two hours of 10,000 pods are some 20 MB of
-  JSON; decoded into arrays (decoding.py) they cost a fraction of the time and memory. `_Reply` is as much of a
-  response as the library looks at, and carries the arrays through it.
-- It has no notion of a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
+  JSON; decoded into arrays (decoding.py) they cost a fraction of the time and memory. `_Reply` is the part of a
+  response that the library reads, and carries the arrays through it.
+- It does not recognise a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
   so `decode` refuses it.
 """
 
@@ -59,26 +59,26 @@ from leakwarden.engine.ports import QuestionFailed
 log = logging.getLogger("leakwarden.prometheus")
 
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
-WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
+WORKERS = 4  # queries at once; more would only queue in a small Prometheus, which has as many cores
 LIMIT_AGE = 300.0  # s; a limit changes with a deployment, and one missed scrape must not lose it
-NARROWED = 4096  # queries that are remembered with the endpoint's own matchers
-MAX_NAMESPACES = 100  # in a matcher; beyond, all are read and ours are picked here
+NARROWED = 4096  # queries that are kept with the endpoint's own matchers
+MAX_NAMESPACES = 100  # in a matcher; with more, all are read and ours are selected here
 MAX_POINTS = 11_000  # Prometheus refuses a range of more
 _LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, which proxies may forbid
 _CHUNK = 1 << 16
 _ERROR_BODY = 1 << 16
 INSTANTS = 8  # instant queries at once, in threads of their own: those that hang must not hold up readings
-# Thanos and VictoriaMetrics answer with a part where stores are away, unless they are asked for all or nothing. Others do
-# not know these and pass them over, as Prometheus does with whatever it does not know.
+# Thanos and VictoriaMetrics answer with a part where stores are away, unless they are asked for all or nothing. Other
+# servers ignore these parameters, as Prometheus ignores all unknown ones.
 ALL_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
-APART_FOR = 3600.0  # s for which namespaces stay parted after an answer for all of them together was too much
+APART_FOR = 3600.0  # s for which namespaces stay separate after an answer for all of them together was too large
 CHOICES_KEPT = 3600.0  # s after a query was last asked
 SLOW_FOR = 300.0  # s for which the queries of a namespace come last, after one of them was too slow
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 
 
 class ReadFailed(Exception):
-    """A request that gave no answer: a CamelCase reason and one line without anything the server wrote."""
+    """A request that gave no answer: a CamelCase reason and one line without any text of the server."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -87,7 +87,7 @@ class ReadFailed(Exception):
 
 
 class _Reply:
-    """As much of a response as the library looks at."""
+    """The part of a response that the library reads."""
 
     status_code = 200
 
@@ -110,12 +110,13 @@ class _Session(requests.Session):
         self._max_bytes = max_bytes
 
     def request(self, **asked: Any) -> _Reply:  # type: ignore[override]
-        """As the library calls it: `url` and `params` count, the rest is ours. Raises ReadFailed, and requests' errors."""
+        """Called by the library: `url` and `params` are used, all else is set here. Raises ReadFailed, and requests'
+        errors."""
         url, params = asked["url"], asked["params"]
         before = self._credentials.authorization()
         status, body = self._send(url, params, before)
         if status == 401:
-            # A token that was rotated this very moment: once more, if the file says something else now.
+            # The token may have been rotated just now: try once more if the file has changed.
             self._credentials.forget()
             renewed = self._credentials.authorization()
             if renewed != before:
@@ -159,7 +160,7 @@ class _Session(requests.Session):
                     if response.status_code != 200:
                         break
                     raise ReadFailed("TooLarge", f"its answer is larger than {self._max_bytes >> 20} MiB")
-                # The library's timeout is for each piece; a server that drips must not hold a thread.
+                # The library's timeout is for each piece; a server that sends slowly must not hold a thread.
                 if time.monotonic() > deadline:
                     raise ReadFailed("Timeout", f"it did not finish its answer within {timeout:g}s")
             return response.status_code, bytes(body)
@@ -201,7 +202,7 @@ def _explained(error: Exception, timeout: float) -> ReadFailed:
 
 
 class _Span(NamedTuple):
-    """What is read: points in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
+    """The points to read: in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
 
     since: float
     now: float
@@ -210,7 +211,7 @@ class _Span(NamedTuple):
 
 
 def _home(query: Query) -> str:
-    """The namespace that a query is of; empty for those of all namespaces, which come first."""
+    """The namespace of a query; empty for those of all namespaces, which come first."""
     return next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else ""
 
 
@@ -236,8 +237,8 @@ def _believed(row: Row, answer: Answer) -> Answer:
 class PrometheusSource:
     """The Metrics port on one endpoint. `bucket` is the resolution of floors in seconds.
 
-    Points lie on multiples of the step, so that every moment is asked for once however ticks fall. Where
-    nothing new is due the newest moment is read again: the answer still tells whether the source is well.
+    Points are on multiples of the step, so that every moment is read once, whatever the times of the ticks. Where no
+    new point is due, the newest moment is read again: the answer still shows whether the source is well.
     """
 
     kind = "Prometheus"
@@ -251,7 +252,7 @@ class PrometheusSource:
         self._labels = Labels(endpoint.namespace_label, endpoint.pod_label, endpoint.container_label)
         self._session = _Session(endpoint, max_bytes)
         if endpoint.tls.insecure_skip_verify:
-            # The configuration asks for it; a warning to stderr at every query would say nothing new.
+            # The configuration allows it; a warning to stderr at every query would add nothing.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._client = PrometheusConnect(
             url=endpoint.url, session=self._session, retry=Retry(0, read=False), timeout=endpoint.timeout
@@ -261,7 +262,7 @@ class PrometheusSource:
         self._choices: dict[str, Choices] = {}
         self._origins = Origins()
         self._parted: dict[str, Parted] = {}
-        self._slow: dict[str, float] = {}  # namespace -> since when, monotonic s
+        self._slow: dict[str, float] = {}  # namespace -> the time it became slow, monotonic s
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for each key, within three times the endpoint's timeout. Never raises."""
@@ -287,15 +288,15 @@ class PrometheusSource:
         return answers
 
     async def labels(self, query: str, at: float) -> list[dict[str, str]]:
-        """The label sets that an instant query finds, for metrics that say it all in their labels. `query` is whole
-        PromQL, never a user's. Raises ReadFailed."""
+        """The label sets that an instant query finds, for metrics whose information is all in their labels. `query` is
+        complete PromQL, never a user's. Raises ReadFailed."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._label_sets, query, at)
         except Exception as error:
             raise _explained(error, self._endpoint.timeout) from None
 
     async def values(self, query: str, at: float) -> Sequence[float]:
-        """The values that an instant query yields. `query` is whole, confined PromQL. Raises QuestionFailed."""
+        """The values that an instant query yields. `query` is complete, confined PromQL. Raises QuestionFailed."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._instant, query, at)
         except Exception as error:
@@ -303,14 +304,14 @@ class PrometheusSource:
             raise QuestionFailed(f"Prometheus {self.name}: {told.message}") from None
 
     async def close(self) -> None:
-        """Let go of threads and connections; a request under way ends by its own timeout."""
+        """Release threads and connections; a request under way ends by its own timeout."""
         for threads in (self._threads, self._instant_threads):
             threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
     def _answer(self, query: Query, span: _Span) -> Answer:
-        """For all namespaces together; where that is too much, for halves of them, down to the namespace that is the cause.
-        What was found stands for an hour, so that the others are read in a few queries meanwhile."""
+        """For all namespaces together; where that is too much, for halves of them, down to the namespace that is the
+        cause. The result is kept for an hour, so that the others are read in a few queries meanwhile."""
         if query.confined or len(query.namespaces) < 2:
             return self._tried(query, span)
         parts = self._parted[query.key].of(query.namespaces) if query.key in self._parted else [query.namespaces]
@@ -398,17 +399,17 @@ class PrometheusSource:
         found: SentSeries = self._client.custom_query(self._sent(query), params=asked)
         if found.bad:
             raise BadResponse
-        # A series without a number (a native histogram) is an answer all the same, and none that says zero.
+        # A series without a number (a native histogram) is still an answer, and it does not mean zero.
         return [math.nan if value is None else value for value in found.newest()]
 
     def _sent(self, query: str) -> str:
-        """The query with what this endpoint is told to ask of every selector."""
+        """The query with the matchers that this endpoint adds to every selector."""
         if not self._endpoint.matchers:
             return query
         known = self._narrowed.get(query)
         if known is None:
             if len(self._narrowed) >= NARROWED:
-                self._narrowed.clear()  # of policies that are gone, most of them
+                self._narrowed.clear()  # most of them are of policies that are gone
             known = self._narrowed[query] = narrowed(query, self._endpoint.matchers)
         return known
 

@@ -40,7 +40,7 @@ class EndpointCredentials:
         self._tls_stamps: tuple[_Stamp, ...] | None = None
 
     def forget(self) -> None:
-        """Read all files anew next time, whatever their stamps say."""
+        """Read all files again next time, whatever their times and inodes."""
         with self._lock:
             self._texts.clear()
 
@@ -56,7 +56,8 @@ class EndpointCredentials:
         return None
 
     def tls(self) -> tuple[bool | str, tuple[str, str] | None]:
-        """What to verify the server with (True: the system's authorities) and our certificate and key, as paths.
+        """The authority to verify the server with (True: the system's authorities) and our certificate and key, as
+        paths.
 
         Raises CredentialsUnreadable.
         """

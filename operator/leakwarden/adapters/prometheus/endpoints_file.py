@@ -1,4 +1,4 @@
-"""The sources file: which Prometheus and Alertmanager endpoints there are. The operator's own configuration, never a policy's."""
+"""The sources file: the Prometheus and Alertmanager endpoints. The operator's own configuration, never a policy's."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TLS(_Model):
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
-    insecure_skip_verify: bool = False  # whoever answers is believed, and gets the credentials
+    insecure_skip_verify: bool = False  # any server at the address is trusted, and gets the credentials
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
@@ -107,7 +107,7 @@ class TLS(_Model):
 
 
 class Endpoint(_Model):
-    """One Prometheus, or what speaks its query API (Thanos, Mimir, VictoriaMetrics)."""
+    """One Prometheus, or another server with its query API (Thanos, Mimir, VictoriaMetrics)."""
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
     url: Annotated[str, Field(max_length=2048), AfterValidator(_url)]
@@ -116,7 +116,7 @@ class Endpoint(_Model):
     namespace_label: Label = "namespace"
     pod_label: Label = "pod"
     container_label: Label = "container"
-    # Labels that every selector asks for as well, such as cluster: "a" where one Prometheus holds many clusters.
+    # Labels that are added to every selector, such as cluster: "a" where one Prometheus holds many clusters.
     matchers: Annotated[dict[Label, Annotated[str, Field(max_length=256)]], AfterValidator(_own_labels)] = Field(
         default_factory=dict, max_length=8
     )
@@ -140,7 +140,7 @@ class _File(_Model):
 def load_sources(path: Path) -> tuple[Endpoint, ...]:
     """The Prometheus endpoints of the file, at most one of them the default; a single one is the default by itself.
 
-    An empty file or list is no error: there is no Prometheus then. Raises SourcesError.
+    An empty file or list is allowed and means no Prometheus. Raises SourcesError.
     """
     return _with_default(path, _load(path).prometheus)
 
@@ -193,7 +193,7 @@ def _with_default(path: Path, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint
 
 
 def _first(invalid: ValidationError) -> str:
-    """The first complaint as `prometheus[0].timeout is '10 parsecs': ...`."""
+    """The first error as `prometheus[0].timeout is '10 parsecs': ...`."""
     error = invalid.errors(include_url=False)[0]
     where = ""
     for part in error["loc"]:
@@ -204,6 +204,6 @@ def _first(invalid: ValidationError) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where} is not a known field"
     value = error["input"]
-    # Whole mappings, and whatever might hold a password, stay out of the message.
+    # Whole mappings, and values that might hold a password, stay out of the message.
     shown = f" is {str(value)[:60]!r}" if isinstance(value, str | int | float) and "@" not in str(value) else ""
     return f"{where}{shown}: {message}"

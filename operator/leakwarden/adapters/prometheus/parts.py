@@ -1,4 +1,4 @@
-"""One query for many namespaces, parted where their answer together is too large or too slow."""
+"""One query for many namespaces, split where their common answer is too large or too slow."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled,
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """Namespaces that are asked for together, the largest groups first. `causes` are those that failed alone; `until` is
-    when all are tried together again, in monotonic s."""
+    """Namespaces that are read together, the largest groups first. `causes` are those that failed alone; `until` is the
+    time at which all are tried together again, in monotonic s."""
 
     groups: Sequence[frozenset[str]]
     causes: Sequence[str]
     until: float
 
     def of(self, namespaces: Set[str]) -> list[frozenset[str]]:
-        """The groups as far as they are still asked for, and all that are new together."""
+        """The groups, limited to the namespaces that are still read, and one group of all new ones."""
         known: frozenset[str] = frozenset().union(*self.groups)
         kept = [group & namespaces for group in self.groups]
         return [frozenset(group) for group in (namespaces - known, *kept) if group]
@@ -31,7 +31,7 @@ def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
-    """One answer of those for its parts. Where some failed and others did not, it says of which namespaces it lacks."""
+    """One answer from those for its parts. Where only some failed, it names the namespaces that are missing."""
     series: list[SeriesBlock] = []
     limits: dict[SeriesKey, float] = {}
     failed: dict[str, QueryFailed] = {}

@@ -1,7 +1,7 @@
-"""What Prometheus answered, joined: the series of each pod, each with its own limit.
+"""Answers of Prometheus, joined: the series of each pod, each with its own limit.
 
-All series are handled together, by arrays. One by one are looked at only the few that are unusual: several of one
-container, or points out of order.
+All series are handled together, by arrays. Only the few unusual ones are handled one by one: several of one container,
+or points out of order.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from leakwarden.core.model.readings import (
 )
 from leakwarden.core.signals.catalogue import Labels, real_limit
 
-# Labels by which the series of a value and of its limit differ although they belong together: the name, and what
-# picks one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
+# Labels by which the series of a value and of its limit differ although they belong together: the name, and the labels
+# that select one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
 _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
-# One of several series with different limits stays the one that is shown until another's usage is so much
-# higher: to change at every crossing would draw steps that are no growth.
+# Of several series with different limits the shown one stays until another's usage is so much higher: a change at every
+# crossing would draw steps that are not growth.
 _CHANGE_AT = 2.0
 _LISTS = 16  # lists of names that are kept, so that equal ones are one object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """Whose series it is, and the labels by which it is told from others of the same container, as JSON."""
+    """The owner of a series, and the labels that separate it from others of the same container, as JSON."""
 
     key: SeriesKey
     identity: bytes
@@ -46,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose readings are wanted, between which times (epoch s, `since` excluded), and how labels are called.
+    """The pods whose readings are needed, the times (epoch s, `since` excluded), and the names of labels.
 
     `namespace` overrides the label: a confined query can only have read that one, and aggregations drop it.
     """
@@ -60,7 +60,7 @@ class Scope:
 
 
 class Origins:
-    """The origins of label sets, found once for each and then by the bytes that they are sent as."""
+    """The origins of label sets, computed once for each and then found by the bytes that were sent."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, bytes], Origin | None] = {}
@@ -70,7 +70,7 @@ class Origins:
     def of(self, series: SentSeries, scope: Scope) -> list[Origin | None]:
         """The origin of each series; None where no pod or no namespace is named. Raises BadResponse."""
         if len(self._found) > 2 * len(series) + 1_000_000:
-            self._found, self._origins = {}, {}  # of pods that are gone, most of them
+            self._found, self._origins = {}, {}  # most of them are of pods that are gone
         known, namespace = self._found, scope.namespace
         found = []
         for sent in series.labels:
@@ -81,7 +81,7 @@ class Origins:
         return found
 
     def one_list(self, names: list[SeriesKey]) -> list[SeriesKey]:
-        """The names, as the object that they were given as before where they are the same."""
+        """The names, as the same object as before where they are equal."""
         for known in self._lists:
             if known == names:
                 return known
@@ -110,7 +110,8 @@ def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:
 
 @dataclass(slots=True)
 class Choices:
-    """Which of several series with different limits was shown last, by key; `asked` when, in monotonic s."""
+    """The last shown of several series with different limits, by key; `asked`: the time of its query, in monotonic
+    s."""
 
     shown: dict[SeriesKey, bytes] = field(default_factory=dict)
     asked: float = 0.0
@@ -125,7 +126,7 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Numbers:
-    """The points of the series that count, one after the other; `places`: which of those that were sent."""
+    """The points of the series that count, one after the other; `places`: their places among the sent ones."""
 
     places: list[int]
     origins: list[Origin]
@@ -143,7 +144,7 @@ class _Numbers:
 def join(
     values: SentSeries, limits: SentSeries, scope: Scope, choices: Choices, origins: Origins | None = None
 ) -> Answer:
-    """One series a key. Sampled may have no points, where nothing is newer than `since`. `origins`: those found before.
+    """One series per key. Sampled may have no points, where none is newer than `since`. `origins`: those found before.
     Raises BadResponse."""
     if not len(values):
         return NoData("NoSeries", "no pod of these namespaces has it")
@@ -172,7 +173,7 @@ def join(
 
 
 def _sampled(names: list[SeriesKey], there: _Numbers, limits: Floats, since: float, origins: Origins) -> Sampled:
-    """What is newer than `since`; limits also of series that have nothing new."""
+    """The points newer than `since`; limits also for series without new points."""
     every = origins.one_list(names)
     sizes, t, v = there.sizes, there.t, there.v
     new = t > since
@@ -212,7 +213,7 @@ def _numbers(values: SentSeries, found: Sequence[Origin | None], scope: Scope, e
 
 
 def _counted(kept: np.ndarray, sizes: Counts) -> Counts:
-    """How many points of each series are kept."""
+    """The number of points of each series that are kept."""
     total = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
     ends = np.cumsum(sizes)
     return np.asarray(total[ends] - total[ends - sizes], dtype=np.int64)
@@ -222,7 +223,7 @@ def _in_order(there: _Numbers) -> _Numbers:
     if there.t.size < 2:
         return there
     back = np.diff(there.t) <= 0
-    back[np.cumsum(there.sizes)[:-1] - 1] = False  # from one series to the next
+    back[np.cumsum(there.sizes)[:-1] - 1] = False  # not between one series and the next
     if not back.any():
         return there
     ordered = [
@@ -238,7 +239,7 @@ def _in_order(there: _Numbers) -> _Numbers:
 
 
 def _highest(t: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """In order of time; of several values at one moment the highest."""
+    """In order of time; the highest of several values at one moment."""
     order = np.lexsort((v, t))
     t, v = t[order], v[order]
     last = np.append(t[1:] != t[:-1], True)
@@ -259,7 +260,7 @@ class _Limits:
                 self._exact[origin] = real_limit(sent)
 
     def of(self, origin: Origin) -> float | None:
-        """Where no limit has these labels, the one that all limits of the key agree on; never one of several."""
+        """Where no limit has these labels, the common value of all limits of the key; never one of several values."""
         if origin in self._exact:
             return self._exact[origin]
         if self._of_key is None:
@@ -271,7 +272,7 @@ class _Limits:
 
 
 def _one_a_key(there: _Numbers, limits: Floats, choices: Choices) -> tuple[_Numbers, Floats, dict[SeriesKey, bytes]]:
-    """One series for each key, and which was chosen where there were several."""
+    """One series for each key, and the choice where there were several."""
     candidates: dict[SeriesKey, list[_Candidate]] = {}
     firsts: dict[SeriesKey, tuple[int, Origin]] = {}
     for place, origin, points, limit in zip(there.places, there.origins, there.points(), limits.tolist(), strict=True):
