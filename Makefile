@@ -52,6 +52,11 @@ bench: $(VENV)/.ready ## The detector against labelled series and the usual rule
 	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record
 	$(BIN)/python -m tests.docs
 
+.PHONY: scale
+scale: $(VENV)/.ready ## One operator over clusters of up to 150,000 pods; writes its figures into the docs
+	$(BIN)/python -m tests.bench.scale --record
+	$(BIN)/python -m tests.docs
+
 .PHONY: audit-bench
 audit-bench: $(VENV)/.ready ## The audit's CPU time on generated manifests, beside those of kube-score and kube-linter where Go can build them
 	$(BIN)/python -m tests.bench.audit

@@ -1,4 +1,4 @@
-"""Small makers of the core's values, with defaults that are healthy: a test says only what is special."""
+"""Small makers of the core's values, with healthy defaults: a test names only the special values."""
 
 from __future__ import annotations
 

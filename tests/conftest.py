@@ -1,4 +1,4 @@
-"""What all tests share: property tests judge the code, not how fast today's machine is."""
+"""Settings of all tests: property tests judge the code, not the speed of today's machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makers of evaluations, candidates and situations in which nobody objects: a test says only what is special."""
+"""Makers of evaluations, candidates and situations to which no guard objects: a test names only the special values."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def records(count: int, ago: float, apart: float = 1.0, **changes: Any) -> list[
 def report(
     name: str, *actions: ActionStatus, exhausting_ago: float | None = None, namespace: str = "shop", **changes: Any
 ) -> LeakReport:
-    """An open episode of the pod `api-1` of its own workload, unless told otherwise."""
+    """An open episode of the pod `api-1`, by default of its own workload."""
     since = format_time(NOW - exhausting_ago) if exhausting_ago is not None else None
     spec = LeakReportSpec(
         policy=Reference(name="shop", uid="uid-policy-shop"),
@@ -108,7 +108,7 @@ def candidate(
     resumed: float | None = None,
     **changes: Any,
 ) -> Candidate:
-    """The first pod of the target as a candidate; EvictPod unless told otherwise."""
+    """The first pod of the target as a candidate, by default for EvictPod."""
     one = one or three()
     found = policy(spec=dict(spec or enforcing()))
     assert found.spec is not None

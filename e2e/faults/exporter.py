@@ -46,8 +46,8 @@ class Distortion(StrEnum):
 
 
 class Exporter:
-    """Readings of every pod with the label, by UID; a pod without a set value is healthy, unless another value is set
-    for its label."""
+    """Readings of every pod with the label, by UID. A pod without a value of its own has the presumed value of its app,
+    or a healthy one."""
 
     def __init__(self, background: Background, api: Api) -> None:
         self._background = background

@@ -129,8 +129,8 @@ def scale_operator(replicas: int, release: str = RELEASE, namespace: str = NAMES
 
 
 def stop_operators() -> None:
-    """No installed operator has a pod afterwards; `install_operator` starts it again. Its admission policy, which
-    limits the writers of records, is removed too: operators under other accounts follow.
+    """No installed operator has a pod afterwards; `install_operator` starts it again. The binding of its admission
+    policy, which limits the writers of records, is deleted: operators under other accounts follow.
     """
     labels = "app.kubernetes.io/name=leakwarden"
     for binding in listed("validatingadmissionpolicybindings", selector=labels):

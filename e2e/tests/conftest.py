@@ -1,4 +1,4 @@
-"""One cluster, one operator, a namespace a scenario; and what a person would want to read when a test fails."""
+"""One cluster, one operator, one namespace per scenario; and the state that a person reads after a failed test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stack() -> None:
 
 @pytest.fixture(scope="session")
 def installed() -> dict[str, str]:
-    """Which operator runs now; whoever installs another one writes it here."""
+    """The operator that runs now; a test that installs another one writes it here."""
     return {"operator": ""}
 
 
@@ -56,7 +56,7 @@ def operator(stack: None, installed: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def world(installed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """What scenarios of faults share. Each runs an operator of its own, so that an installed one has to rest."""
+    """The shared world of fault scenarios. Each runs an operator of its own, so an installed one has to be stopped."""
     ensure_cluster()
     stop_operators()
     installed["operator"] = "none"

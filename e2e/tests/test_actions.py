@@ -1,4 +1,4 @@
-"""The other two actions, each once for real, and what the operator's account may not do with the right to them."""
+"""The other two actions, each once for real, and the limits of the operator's rights to them."""
 
 from __future__ import annotations
 

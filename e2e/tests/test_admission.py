@@ -1,4 +1,4 @@
-"""What the API server refuses, what the operator refuses, and how both say it."""
+"""Refusals of the API server and of the operator, and their messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from e2e.stack import manifests
 
 
 def _refusal(made: dict[str, Any]) -> str:
-    """What kubectl says on being told to create the policy; it must fail."""
+    """kubectl's message on creating the policy; it must fail."""
     result = attempt("kubectl", "create", "-f", "-", stdin=json.dumps(made))
     assert not result.succeeded, f"the API server took it: {result.output}"
     return result.errors
@@ -111,7 +111,7 @@ def test_promql_that_does_not_parse_stops_its_own_policy_only(namespace: str) ->
     assert stalled["status"] == "True"
     wait_for_condition(namespace, "sound", "Ready", "True", "Reconciled")
 
-    # Corrected, it is in force without further ado.
+    # Once corrected, it is in force without any further step.
     broken["spec"]["signals"][0]["query"] = "process_open_fds"
     apply(broken)
     found = wait_for_condition(namespace, "broken", "Ready", "True")

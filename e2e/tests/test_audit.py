@@ -1,4 +1,4 @@
-"""The audit in the cluster: what is wrong with a Deployment, and whether its endpoints really answer."""
+"""The audit in the cluster: the faults of a Deployment, and whether its endpoints really answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_deployment_that_is_wrong_gets_findings_and_a_good_one_no_errors(names
     wrong = manifests.service("wrong", "healthy", namespace, labels=watched)
     container = wrong[0]["spec"]["template"]["spec"]["containers"][0]
     del container["readinessProbe"]
-    # It answers 404 there; the kubelet is given patience, since this test is about what the operator sees.
+    # It answers 404 there; the kubelet's threshold is high, since this test is about the operator's finding.
     container["livenessProbe"]["httpGet"]["path"] = "/nope"
     container["livenessProbe"]["failureThreshold"] = 600
     apply([*wrong, *manifests.service("good", "healthy", namespace, labels=watched)])

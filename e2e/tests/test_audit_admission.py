@@ -13,7 +13,7 @@ import pytest
 from e2e.harness.kube import apply, attempt, delete
 from leakwarden.core.audit.admission_policy import NAME, RULES, admission_policy
 
-WAIT = 60.0  # s; the API server takes a new policy up within some seconds
+WAIT = 60.0  # s; the API server applies a new policy within some seconds
 
 
 def _sound(namespace: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _faulty(namespace: str, check: str) -> dict[str, Any]:
 
 
 def _refusal(made: dict[str, Any]) -> str:
-    """What the API server says, or nothing where it would take the object."""
+    """The API server's message, or empty where it would accept the object."""
     result = attempt("kubectl", "create", "--dry-run=server", "-f", "-", stdin=json.dumps(made))
     return "" if result.succeeded else result.errors
 

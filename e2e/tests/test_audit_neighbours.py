@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from e2e.harness.kube import apply
 from e2e.harness.policies import policy, read_policy, signal, workload_of
 from e2e.harness.waiting import NotYet, wait_until
 from e2e.stack import manifests
+
+pytestmark = pytest.mark.long
 
 # The reader looks every five minutes, and the audit goes on with what it read.
 PATIENCE = 360  # s

@@ -1,4 +1,4 @@
-"""`leakwarden backtest` against a real Prometheus that remembers a fortnight. It needs no cluster."""
+"""`leakwarden backtest` against a real Prometheus with data of a fortnight. It needs no cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 
 DAY, STEP = 86_400, 60  # s
 LIMIT = 1024
-# What is still remembered of a fortnight at 1 min, with the interpreter and numpy (100 MB), and twice that.
+# Memory for a fortnight of data at 1 min, with the interpreter and numpy (100 MB), and twice that.
 MOST_MEMORY = 500 * 2**20
 LEAKING, HEALTHY, RESTARTED = "cart-7d9f8c6b5-x2v9q", "search-5c4d7f8b9-b7k4z", "orders-6b7c8d9f5-c5n2w"
 
@@ -44,7 +44,7 @@ def _daily(second: float) -> float:
 
 
 def _wobble(second: float) -> float:
-    """Something that is not quite regular, from -1 to 1."""
+    """A series that is not quite regular, from -1 to 1."""
     return math.sin(second / 977.0) * math.cos(second / 313.0)
 
 
@@ -63,7 +63,7 @@ PODS = (
 
 
 def write_past(file: Path, begin: float) -> None:
-    """What client_golang exports of these pods, as OpenMetrics."""
+    """client_golang's metrics of these pods, as OpenMetrics."""
     moments = [begin + STEP * i for i in range(14 * DAY // STEP + 1)]
     requests: dict[tuple[str, float], float] = {}
     for pod in PODS:
@@ -115,8 +115,8 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fortnight]:
 
 
 def backtest(*arguments: str) -> tuple[str, str, int]:
-    """Standard output and error, and the most memory in bytes that the command had at once. An evaluation a minute: a
-    fortnight has enough of them."""
+    """Standard output and error, and the command's peak memory in bytes. One evaluation per minute: a fortnight has
+    enough of them."""
     command = [sys.executable, "-m", "leakwarden", "backtest", "--interval", "1m", *arguments]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -153,7 +153,7 @@ def test_a_fortnight_of_a_real_prometheus_is_judged_as_it_went(fortnight: Fortni
 
     assert {one["verdict"] for one in of[HEALTHY]} <= {"Unknown", "Healthy", "Suspect"}
 
-    # The repaired process is another life: nothing of the old one's growth is held against it.
+    # The repaired process is a new one: the old one's growth does not count for it.
     restart = fortnight.begin + 4.05 * DAY
     old, new = ([one for one in of[RESTARTED] if (one["time"] < restart) == before] for before in (True, False))
     assert "Exhausting" in {one["verdict"] for one in old}

@@ -1,6 +1,6 @@
 """Which descriptors a leaking pod holds, read from within on a real node: by TCP state and far end, and by file.
 
-The kubelet, the container runtime and the API server are the real ones, so this is also where it shows that an ephemeral
+The kubelet, the container runtime and the API server are the real ones, so these tests also prove that an ephemeral
 container sees the other container's processes, as that container's user and without capabilities.
 """
 
@@ -41,7 +41,7 @@ READER = "leakwarden-descriptors"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 LOOKING = {"descriptors": {"ephemeralContainer": {"enabled": True}}}
 SIGNALS = [signal("Descriptors", "70%", "10s")]
-CALLING = [{"type": "Escalate"}]  # the pod stays, so that what was added to it can be seen
+CALLING = [{"type": "Escalate"}]  # the pod stays, so that the added container can be seen
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def looking(stack: None, installed: dict[str, str]) -> str:
 def shop(looking: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """Leaking services, each with as many leaks as make it run out soon, and no policy yet."""
     with a_namespace(request.config, "descriptors") as namespace:
-        # An upstream that closes what is idle leaves the caller, who does not, with sockets in CLOSE_WAIT.
+        # An upstream that closes idle connections leaves a caller that does not close them with sockets in CLOSE_WAIT.
         objects = manifests.service(manifests.BACKEND, "healthy", namespace, env={"IDLE_TIMEOUT": "5s"})
         for name, program in NAMES.items():
             objects += manifests.service(name, program, namespace, leak_every=1, nofile=LIMIT)
@@ -103,7 +103,7 @@ def test_sockets_that_nobody_closes_are_told_by_state_and_far_end(shop: str) -> 
     assert counted is not None, first
     assert int(counted[3]) >= ENOUGH
     assert re.search(rf"\d+ sockets, {counted[3]} in {counted[2]} {re.escape(end)}", found["summary"])
-    # Which line it is, is for test_evidence.py to ask; here, what is said of it.
+    # test_evidence.py checks the line; this test checks the text about it.
     for suspect in found.get("suspects", []):
         if suspect["shape"] == "ResponseBodyNotClosed":
             assert f"Open sockets: {counted[3]} in {counted[2]} {end}." in suspect["explanation"]
@@ -200,12 +200,12 @@ def test_the_right_to_look_into_pods_is_no_right_to_run_anything_else_in_them(sh
     assert ephemeral(held) == []
 
 
-#: What a container may be, by the name of its pod: its own securityContext, and the user that the reader is to have.
+# : Kinds of containers, by the name of the pod: its own securityContext, and the user that the reader is to have.
 KINDS: dict[str, tuple[Object, int]] = {
     "root": ({"runAsUser": 0}, 0),
     "bare-root": ({"runAsUser": 0, "capabilities": {"drop": ["ALL"]}}, 0),
     "somebody": ({"runAsUser": 1234, "runAsGroup": 5678}, 1234),
-    # Who that is stands in no spec; the runtime tells.
+    # The user is in no spec; the runtime reports it.
     "the-images-own": ({}, -1),
 }
 
@@ -315,5 +315,5 @@ def test_an_image_that_cannot_be_had_is_told_and_costs_the_timeout(kinds: str) -
     found = read_with("localhost/leakwarden-e2e/none:1", kinds, "starved", timeout=8)
     say(f"without an image: {found}")
     assert found.reason is DescriptorReason.NOT_STARTED
-    # Whether the runtime still tries (ContainerCreating) or has given up, it says.
+    # The answer is the same while the runtime still tries (ContainerCreating) and after it has given up.
     assert re.search(r"did not start within 8s \(\w+\)$", found.message)

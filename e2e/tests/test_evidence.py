@@ -1,5 +1,5 @@
-"""Evidence from pods on a real node: the right line of each leaking service, none of a sound one, and what a pod that
-misbehaves costs. Profiles are taken as `leakwarden suspects --pod` takes them, through the API server."""
+"""Evidence from pods on a real node: the right line of each leaking service, none of a sound one, and the cost of a
+faulty pod. Profiles are taken as `leakwarden suspects --pod` takes them, through the API server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from e2e.tests.conftest import a_namespace
 
 RATE = 10  # requests a second and service
 
-#: Program -> what is known to grow, and how it is run.
+# : Program -> the growing signal, and its options.
 LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
     "bodyleak": ("descriptors", {"env": RECORD_MORE}),
     "fileleak": ("descriptors", {"env": RECORD_MORE}),
@@ -38,14 +38,14 @@ LEAKING: Mapping[str, tuple[str, dict[str, Any]]] = {
     "watchleak": ("descriptors", {}),
     # Neither goroutines nor descriptors grow.
     "mapleak": ("memory", {"leak_every": 4}),
-    # Who waits is a victim; which line locked is the same line here.
+    # The waiting goroutine is a victim; the line that holds the lock is the same line here.
     "lockleak": ("goroutines", {}),
 }
 
 
 @pytest.fixture(scope="module")
 def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Leaking and sound services under load for long enough that the leaks can be told."""
+    """Leaking and sound services under load for long enough that the leaks can be found."""
     with a_namespace(request.config, "evidence") as namespace:
         objects = manifests.backend(namespace)
         for program, (_, options) in LEAKING.items():
@@ -59,7 +59,7 @@ def shop(stack: None, request: pytest.FixtureRequest) -> Iterator[str]:
         urls = [f"http://{manifests.service_target(name, namespace)}/work" for name in names]
         start_load(namespace, "users", urls, rate=RATE * len(names), duration=420)
         time.sleep(30)
-        # On a busy machine the load takes longer to leave traces; whose they are is what the tests ask.
+        # On a busy machine the load takes longer to leave traces; the tests check only whose traces they are.
         wait_until("the first leak to show", lambda: _shows(namespace, next(iter(LEAKING))), 120)
         yield namespace
         stop_load(namespace, "users")
@@ -115,7 +115,7 @@ def test_a_leaking_services_function_and_line_are_named_first(shop: str, program
 
 @pytest.mark.parametrize("program", manifests.SOUND_PROGRAMS)
 def test_a_sound_service_is_not_accused(shop: str, program: str) -> None:
-    """What grows is always told, and of a cache that fills no more than as a guess."""
+    """Growth is always reported, for a filling cache only with low confidence."""
     done = suspects(shop, program)
     assert done.returncode in (0, 1), done.stderr
     assert [each["headline"] for each in json.loads(done.stdout) if each["confidence"] != "Low"] == []

@@ -1,4 +1,5 @@
-"""A bucket on a real S3 server, and the real `go tool pprof`: what was kept is fetched by a person and opens as it is."""
+"""A bucket on a real S3 server, and the real `go tool pprof`: a person can fetch and open the kept profiles as they
+are."""
 
 from __future__ import annotations
 

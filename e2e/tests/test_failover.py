@@ -1,4 +1,4 @@
-"""Two replicas of the installed operator, and a leader that is killed, asked to end, or put to sleep."""
+"""Two replicas of the installed operator, and a leader that is killed, ended by SIGTERM, or stopped by SIGSTOP."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from e2e.harness.waiting import NotYet, wait_until
 
 pytestmark = pytest.mark.long
 
-# Ripe only after a leader that is killed or put to sleep right away has been followed, or nearly so.
+# Due only after a leader that is killed or stopped right away has been followed, or nearly so.
 SIGNALS = [signal("Descriptors", "80%", "20s")]
-# Seconds, generous to a busy machine. Planned are up to 17 after a crash (a Lease of 15 s, looked at every 2 s) and
-# 2 after a goodbye, which must be less than the Lease would have lasted.
+# Seconds, generous to a busy machine. Planned are up to 17 after a crash (a Lease of 15 s, read every 2 s) and 2 after
+# a release, which must be less than the Lease would have lasted.
 AFTER_A_CRASH = 30.0
 AFTER_A_GOODBYE = 12.0
-SLEEP = 25.0  # longer than the Lease, shorter than the liveness probe's patience of 60 s
+SLEEP = 25.0  # longer than the Lease, shorter than the liveness probe's limit of 60 s
 
 
 def _leader() -> Object:
@@ -37,7 +37,7 @@ def _leader() -> Object:
 
 
 def _followed(leader: Object, since: float) -> tuple[str, float]:
-    """Who leads next, and how many seconds after the wall clock's `since` it took the Lease over."""
+    """The next leader, and how many seconds after the wall clock's `since` it took the Lease over."""
 
     def look() -> Object | NotYet:
         spec = lease()
@@ -50,7 +50,7 @@ def _followed(leader: Object, since: float) -> tuple[str, float]:
 
 
 def _exit_code(pod: Object) -> int:
-    """How the container that ran before in this pod ended, once the kubelet has said so."""
+    """The end of this pod's earlier container, once the kubelet has reported it."""
     before = sum(each["restartCount"] for each in containers(pod))
 
     def look() -> int | NotYet:
@@ -63,7 +63,7 @@ def _exit_code(pod: Object) -> int:
 
 
 def _evicted_once(namespace: str, before: set[str], by: str) -> None:
-    """One pod, one record, one Event, and whose."""
+    """One pod, one record, one Event, and the replica that wrote them."""
     wait_for_action(namespace, "victim", "victim", "Done")
     assert len(actions_of(read_policy(namespace, "victim"))) == 1
 
@@ -96,7 +96,7 @@ def test_a_leader_that_is_killed_is_followed_and_the_leak_is_evicted_once(namesp
     assert seconds < AFTER_A_CRASH
     _evicted_once(namespace, before, by=successor)
     after = uids(namespace, "victim")
-    # The one that was killed is back, and stands by.
+    # The killed one is back, as standby.
     assert wait_for_operator()["metadata"]["name"] == successor
     assert uids(namespace, "victim") == after
     assert len(actions_of(read_policy(namespace, "victim"))) == 1

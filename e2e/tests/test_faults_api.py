@@ -1,6 +1,6 @@
-"""The API server slow, busy, cut off, expired and gone: the operator acts once, and never on what it cannot record.
+"""The API server slow, busy, cut off, expired and gone: the operator acts once, and never without a record.
 
-Should it lose the Lease for that it ends, as it must, and is started again; once, which is no crash loop.
+If it loses the Lease it ends, as it must, and is started again: once, which does not count as a crash loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EVICTIONS = requests("POST", "/eviction")
 
 
 def _writes(exchange: Exchange) -> bool:
-    """What records an intent, an outcome or a status; not who leads, nor Events."""
+    """Writes that record an intent, an outcome or a status; neither Leases nor Events."""
     return exchange.changes and "leakwarden.dev" in exchange.path
 
 
@@ -54,7 +54,7 @@ def _judged(scene: Scene) -> list[Object]:
 
 
 def _acts_once(scene: Scene, pods: list[Object], timeout: float = 60) -> None:
-    """One of the two that leak is evicted, the other waits, and that stays so; and it still hears of edits."""
+    """One of the two leaking pods is evicted, the other waits, and that stays so; edits still reach the operator."""
     leaking = {pod["metadata"]["uid"] for pod in pods}
 
     def done() -> str | NotYet:
@@ -84,7 +84,7 @@ def watch_streams_are_cut_again_and_again(world: World) -> None:
 
 
 def watches_have_expired(world: World) -> None:
-    """What was deleted while nobody watched is gone from the operator's view, and no ghost of it is acted upon."""
+    """Objects that were deleted without a watch are gone from the operator's view, and no action follows on them."""
     with _scene(world, "expired") as scene:
         pods = _judged(scene)
         with scene.api.suffering(WATCHES, expired()) as fault:
@@ -101,7 +101,7 @@ def watches_have_expired(world: World) -> None:
 
 
 def every_write_meets_a_conflict(world: World) -> None:
-    """An intent that cannot be recorded is no intent: nothing is done, and nothing is lost."""
+    """Without a recorded intent there is no action, and nothing is lost."""
     with _scene(world, "conflicts") as scene:
         pods = _judged(scene)
         with scene.api.suffering(_writes, CONFLICT) as storm:
@@ -113,7 +113,7 @@ def every_write_meets_a_conflict(world: World) -> None:
 
 
 def the_api_server_is_too_busy_for_anything(world: World) -> None:
-    """429 with Retry-After to all but watches that are open. It is not asked again at full speed, and waits."""
+    """429 with Retry-After to all but open watches. The operator does not retry at full speed, and waits."""
     with _scene(world, "busy") as scene:
         pods = _judged(scene)
         scene.api.cut_streams()
@@ -128,7 +128,8 @@ def the_api_server_is_too_busy_for_anything(world: World) -> None:
 
 
 def evictions_are_too_many_requests(world: World) -> None:
-    """429 without a disruption budget is the server's own protection: no budget is blamed, and it is not hammered."""
+    """429 without a disruption budget is the server's own protection: no budget is named as the cause, and the server
+    gets few retries."""
     with _scene(world, "throttled") as scene:
         pods = _judged(scene)
         with scene.api.suffering(EVICTIONS, BUSY) as refused:
@@ -142,7 +143,8 @@ def evictions_are_too_many_requests(world: World) -> None:
 
 
 def the_answer_to_an_eviction_is_lost(world: World) -> None:
-    """It was carried out, but nobody said so. It must neither be repeated nor be called a failure that changed nothing."""
+    """It was carried out, but the answer was lost. It must neither be repeated nor be recorded as a failure that
+    changed nothing."""
     with _scene(world, "lost") as scene:
         pods = _judged(scene)
         scene.api.add(EVICTIONS, lost(), times=1)
@@ -156,7 +158,8 @@ def the_answer_to_an_eviction_is_lost(world: World) -> None:
 
 
 def an_eviction_is_never_answered(world: World) -> None:
-    """A black hole: the request may or may not have arrived. The tick goes on after its timeout, and nothing is repeated."""
+    """No answer ever comes: the request may or may not have arrived. The tick goes on after its timeout, and nothing is
+    repeated."""
     with _scene(world, "hole") as scene:
         pods = _judged(scene)
         scene.api.add(EVICTIONS, silent(), times=1)
@@ -217,7 +220,7 @@ def test_the_real_api_server_is_restarted_while_a_leak_is_found(
     world: World, running: Mapping[Scenario, Future[None]]
 ) -> None:
     for each in running.values():
-        each.exception()  # theirs has to stay up until they are done
+        each.exception()  # their server has to stay up until they are done
     with _scene(world, "restart") as scene:
         pods = _judged(scene)
         scene.leak(*pods[:2])

@@ -1,4 +1,5 @@
-"""The cluster changes under the operator's hands: Deployments go, nodes fall silent, others scale, rights are taken away."""
+"""The cluster changes while the operator acts: Deployments go, nodes fall silent, others scale, rights are taken
+away."""
 
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ def a_deployment_is_deleted_while_its_pod_is_being_evicted(world: World) -> None
 
 
 def a_deployment_is_replaced_while_its_pod_is_being_evicted(world: World) -> None:
-    """The same name, but another UID: its pods are others, and what was decided about the old ones is void."""
+    """The same name, but another UID: its pods are others, and decisions about the old ones do not hold."""
     with world.scene("replaced") as scene:
         pods = _judged(scene)
 
@@ -142,7 +143,7 @@ def a_node_is_not_ready(world: World) -> None:
 
 
 def _say_ready(scene: Scene) -> None:
-    """As their kubelet would, now that it is back: kwok says it once in a pod's life."""
+    """Report them as ready, as their kubelet would on its return: kwok does that only once per pod."""
     for pod in scene.pods():
         change = {"status": {"conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]}}
         path = f"api/v1/namespaces/{scene.namespace}/pods/{pod['metadata']['name']}/status"
@@ -150,7 +151,8 @@ def _say_ready(scene: Scene) -> None:
 
 
 def a_rollout_is_stuck_and_an_autoscaler_owns_the_replicas(world: World) -> None:
-    """Both at once: nothing is evicted while the rollout lasts, and the replica count is never ours to change."""
+    """Both at once: nothing is evicted while the rollout lasts, and the operator never changes the number of
+    replicas."""
     with world.scene("rollout") as scene:
         actions = [{"type": "ScaleOut", "maxReplicas": 10}, {"type": "EvictPod"}]
         pods = _judged(scene, actions=actions)
@@ -232,11 +234,11 @@ def the_right_to_scale_is_taken_away_before_a_replica_is_taken_back(world: World
 
 
 def the_right_to_watch_pods_is_taken_away_and_given_back(world: World) -> None:
-    """Blind, it does nothing, and the condition names what it may not do any more."""
+    """Without its view it does nothing, and the condition names the missing right."""
     with world.scene("no-pods") as scene:
         pods = _judged(scene)
         apply(account.without(scene.rights, "pods", "list", "watch"))
-        # An open watch outlives its permission.
+        # An open watch goes on after its permission is gone.
         scene.api.cut_streams()
         scene.leak(*pods[:2])
         told = scene.wait_for_condition("MetricsAvailable", "Unknown", "ClusterNotSynced", timeout=90)
@@ -249,7 +251,7 @@ def the_right_to_watch_pods_is_taken_away_and_given_back(world: World) -> None:
 
 
 def the_right_to_watch_policies_is_taken_away_and_given_back(world: World) -> None:
-    """Those it knows stay in force. The log names the right, and an edit is heard of once it is back."""
+    """The policies it has read stay in force. The log names the right, and an edit arrives once the right is back."""
     with world.scene("no-policies") as scene:
         pods = _judged(scene)
         apply(account.without(scene.rights, "reliabilitypolicies", "list", "watch"))
@@ -261,7 +263,8 @@ def the_right_to_watch_policies_is_taken_away_and_given_back(world: World) -> No
             return True if re.search(right, words) else NotYet(words[-400:])
 
         scene.wait("the log to name the right", told)
-        scene.guard(suspend=True)  # unheard, and yet in force: an intent is refused for a policy that has changed
+        # not seen yet, and still in force: an intent is refused for a policy that has changed
+        scene.guard(suspend=True)
         scene.leak(*pods[:2])
         scene.wait_for_ticks(8)
         account.grant(scene.rights)
@@ -271,7 +274,7 @@ def the_right_to_watch_policies_is_taken_away_and_given_back(world: World) -> No
 
 
 def the_right_to_write_a_status_is_taken_away_and_given_back(world: World) -> None:
-    """What cannot be recorded is not done. There is no status to say it in: the log does."""
+    """Without a record there is no action. The status cannot be written either: the log has the reason."""
     with world.scene("no-status") as scene:
         pods = _judged(scene)
         poorer = scene.rights

@@ -1,4 +1,4 @@
-"""kill -9 at every step between a decision and its outcome: the steps are those of a run that nothing disturbed."""
+"""kill -9 at every step between a decision and its outcome: the steps are those of a run without faults."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ def _undisturbed(world: World) -> list[str]:
 
 
 def _outcome(scene: Scene) -> str | NotYet:
-    """Whether the action helped, as its record says once that is known."""
+    """Whether the action helped, by its record, once that is known."""
     result = (scene.actions() or [{}])[0].get("result", "")
     return result if result not in ("", "Verifying") else NotYet(str(scene.actions()))
 
 
 def _killed(world: World, step: str, *, answered: bool) -> None:
-    """Killed before the step reaches the API server, or after it took effect and before the operator hears of it."""
+    """Killed before the step reaches the API server, or after it took effect and before the operator gets the
+    answer."""
     with world.scene("killed") as scene:
         pods = _ready(scene)
         leaking = {pod["metadata"]["uid"] for pod in pods[:2]}
@@ -82,12 +83,13 @@ def _killed(world: World, step: str, *, answered: bool) -> None:
 
 
 def _settled(scene: Scene) -> None:
-    """Until what was done is told, nothing is pending, and the pod that still leaks has to wait for the cooldown."""
+    """Waits until the action is reported, nothing is pending, and the pod that still leaks has to wait for the
+    cooldown."""
 
     def look() -> bool | NotYet:
         records = scene.actions()
         told = records and not any(record["phase"] == "Pending" for record in records)
-        # The policy's status follows the reports: what it says may be of before the eviction.
+        # The policy's status follows the reports: it may still be of the time before the eviction.
         done = {record["podUID"] for record in records if record["phase"] == "Done"}
         good = told and done == set(scene.evicted()) and "CooldownActive" in scene.skips()
         return True if good else NotYet(f"{records} {scene.workload()}")

@@ -1,4 +1,4 @@
-"""Five hundred pods of one Deployment leak at once: one goes at a time, and what is written and computed stays small."""
+"""Five hundred pods of one Deployment leak at once: one goes at a time, and writes and computing time stay small."""
 
 from __future__ import annotations
 

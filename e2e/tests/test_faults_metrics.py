@@ -41,9 +41,9 @@ def _survives(
     prometheus: Prometheus | None = None,
     hole: bool = False,
 ) -> None:
-    """Two of three pods begin to leak while readings are wrong. Nothing is done as long as they are, and the policy
-    says why; afterwards one pod is evicted and the other waits. Where nobody took the readings meanwhile (`hole`), they
-    have to be whole again for as long as the policy's `refill` says first."""
+    """Two of three pods begin to leak while readings are wrong. Nothing is done as long as they are, and the policy's
+    condition names the reason; afterwards one pod is evicted and the other waits. Where no readings were taken
+    meanwhile (`hole`), they first have to be complete again for the policy's `refill`."""
     with world.scene(purpose, prometheus=prometheus) as scene:
         pods = scene.deploy(replicas=3)
         scene.guard()
@@ -132,13 +132,13 @@ def prometheus_answers_something_else(world: World) -> None:
 
 
 def the_clock_of_prometheus_is_five_minutes_late(world: World) -> None:
-    """Its clock is a shift on the way: no process's real-time clock can be set alone. What it knows to have happened at
-    a moment happened five minutes later, and of the last five minutes it knows nothing."""
+    """Its clock is shifted by a proxy: no process's real-time clock can be set alone. Its samples carry times five
+    minutes too early, and it has none of the last five minutes."""
     _survives(world, "late", lambda scene: _shifted(scene, -FIVE_MINUTES), "NoData")
 
 
 def the_clock_of_prometheus_is_five_minutes_early(world: World) -> None:
-    """What it says of now are readings of five minutes ago, and it began to scrape later than that."""
+    """Its answers for the present are readings of five minutes ago, and it began to scrape later than that."""
     _survives(world, "early", lambda scene: _shifted(scene, FIVE_MINUTES), "NoData")
 
 
@@ -161,7 +161,7 @@ def _shifted(scene: Scene, seconds: float) -> Iterator[None]:
 
 
 def prometheus_restarts_and_has_a_gap(world: World) -> None:
-    """A threshold has to hold anew after a gap: what happened in it nobody knows."""
+    """A threshold has to hold again after a gap: the readings in the gap are not known."""
     hold = 12.0
     with ExitStack() as stack:
         own = world.another_prometheus("gap", stack)
@@ -174,7 +174,8 @@ def prometheus_restarts_and_has_a_gap(world: World) -> None:
             scene.wait_for_condition("Healthy", "Unknown", "LeakSuspected")
             own.stop()
             scene.wait_for_condition("MetricsAvailable", "False", "QueryFailed")
-            time.sleep(hold)  # the gap itself, longer than maxAge and, with what was before, than the threshold's time
+            # the gap itself, longer than maxAge and, with the time before it, than the threshold's time
+            time.sleep(hold)
             back = time.monotonic()
             own.start()
             _acts_once(scene, {pod["metadata"]["uid"] for pod in pods[:2]})
@@ -182,7 +183,7 @@ def prometheus_restarts_and_has_a_gap(world: World) -> None:
 
 
 def every_pod_is_scraped_by_two_jobs(world: World) -> None:
-    """Two series of one pod are no reason to do anything twice, or nothing."""
+    """Two series of one pod lead neither to two actions nor to none."""
     with world.scene("twice") as scene:
         scene.world.exporter.distort(scene.namespace, Distortion.TWICE)
         pods = scene.deploy(replicas=3)

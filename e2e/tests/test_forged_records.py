@@ -1,4 +1,4 @@
-"""Nobody but the operator writes the records that it acts by: the API server refuses what a tenant forges."""
+"""Only the operator writes the records that it acts by: the API server refuses a tenant's forgeries."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _patch_status(resource: str, namespace: str, account: str, status: dict[str,
 
 
 def _refused_within_seconds(made: dict[str, Any], account: str) -> None:
-    """The API server takes an admission policy up within seconds of its install."""
+    """The API server applies an admission policy within seconds of its install."""
 
     def look() -> bool | NotYet:
         result = _create(made, account)

@@ -1,8 +1,8 @@
-"""Every leak is seen by its growth before it is exhausted, and what only looks like one is never accused.
+"""Every leak is found by its growth before it is exhausted, and a service that only looks leaky is never reported.
 
 All services run side by side under one policy, observed together for as long as the slowest leak needs: five minutes,
-which are an hour to a detector that reads every five seconds. Nothing is asserted about when a verdict comes, but that
-the leak still had room.
+which are an hour to a detector that reads every five seconds. No time of a verdict is asserted, only that the leak had
+not reached its limit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HTTP = {"nofile": LIMIT, "leak_every": 2}
 
 @dataclass(frozen=True)
 class Case:
-    """A service, the requests a second it gets, by pattern of load, and the signal that shows what is wrong with it."""
+    """A service, its requests per second, by pattern of load, and the signal that shows its fault."""
 
     program: str
     load: dict[str, float]
@@ -53,12 +53,12 @@ LEAKING = {
     "goroutineleak": Case("goroutineleak", {"constant": 1.3}, {"memory": "128Mi"}, "heap"),
 }
 SOUND = {
-    # Twice the load from the middle on, and five times the load again and again: half a second of work a request makes
-    # them descriptors in use, up to four fifths of the limit.
+    # Twice the load from the middle on, and five times the load again and again: with half a second of work per request
+    # they are descriptors in use, up to four fifths of the limit.
     "busy": Case("healthy", {"step": 6, "burst": 3}, {"nofile": 48, "env": {"LATENCY": "500ms"}}),
     # Fills in a straight line, as a leak does, and stays.
     "cache": Case("boundedcache", {"constant": 2.4}, {"nofile": LIMIT, "env": {"BOUND": "330", "ENTRY_BYTES": "8192"}}),
-    # The same, replaced by a new pod in the middle, which begins anew.
+    # The same, replaced by a new pod in the middle, which begins again.
     "rolled": Case(
         "boundedcache", {"constant": 2.4}, {"nofile": LIMIT, "env": {"BOUND": "330", "ENTRY_BYTES": "8192"}}
     ),
@@ -77,7 +77,7 @@ SIGNALS = [
 
 @dataclass
 class Watch:
-    """What the policy's status said of each service: its verdicts in order, with seconds since the load began."""
+    """The verdicts on each service in the policy's status, in order, with seconds since the load began."""
 
     namespace: str
     began: float
@@ -104,7 +104,7 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def watch(module_namespace: str) -> Iterator[Watch]:
-    """The whole observation, once; the tests only ask what was seen."""
+    """The whole observation, once; the tests only evaluate it."""
     namespace = module_namespace
     cases = {**LEAKING, **SOUND}
     objects = manifests.backend(namespace)
@@ -152,7 +152,7 @@ def test_a_sound_service_is_never_accused(watch: Watch, service: str) -> None:
 
 
 def test_what_is_not_accused_did_look_like_a_leak(watch: Watch) -> None:
-    """Else the test above would say little."""
+    """Else the test above would prove little."""
 
     def highest(expression: str, name: str) -> float:
         chosen = f'{{namespace="{watch.namespace}",app="{name}"}}'

@@ -1,4 +1,4 @@
-"""What keeps an action from being taken, and from being taken twice."""
+"""Guards that prevent an action, and a second action."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNALS = [signal("Descriptors", "80%", "10s")]
 
 
 def _skipped(namespace: str, name: str, workload: str, reason: str) -> Object:
-    """What the status says about the action that was not taken, once it gives the reason."""
+    """The status's message about the skipped action, once it gives the reason."""
 
     def look() -> Object | NotYet:
         judged = workload_of(read_policy(namespace, name), workload) or {}
@@ -39,14 +39,14 @@ def _skipped(namespace: str, name: str, workload: str, reason: str) -> Object:
 
 
 def _without_bookkeeping(found: Object) -> dict[str, Any]:
-    """A Deployment without what the control plane writes about it."""
+    """A Deployment without the fields that the control plane writes."""
     metadata = {key: found["metadata"].get(key) for key in ("annotations", "labels", "finalizers", "generation")}
     return {"metadata": metadata, "spec": found["spec"]}
 
 
 @dataclass
 class Guarded:
-    """Four services that leak alike, each with something that keeps its policy from acting."""
+    """Four services that leak alike, each with a guard that keeps its policy from acting."""
 
     namespace: str
     uids: dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""What other people and controllers have a say in: who owns the replicas, who asked for a pause, which query objects."""
+"""Guards of other people and controllers: the owner of the replicas, a pause, a veto query."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SIGNALS = [signal("Descriptors", "80%", "10s")]
 SCALE_OUT: Object = {"type": "ScaleOut", "maxReplicas": 3}
 RESTART: Object = {"type": "RolloutRestart"}
 
-#: Labels that Flux and annotations that Argo CD leave on what they apply.
+# : Labels of Flux and annotations of Argo CD on the objects that they apply.
 FLUX = {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
 ARGO = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/argo"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """What keeps the policy of this Deployment from acting, and what has to be said about it."""
+    """The guard that keeps the policy of this Deployment from acting, and the expected message."""
 
     reason: str
     words: str
@@ -52,12 +52,12 @@ CASES = {
         },
     ),
     "vetoed": Case("Vetoed", "busy", {"vetoes": [{"name": "busy", "query": "process_open_fds > 50"}]}),
-    # Two series for each, and no word on how to join them: Prometheus refuses to answer.
+    # Two series for each, and no rule for joining them: Prometheus refuses to answer.
     "unanswered": Case(
         "Vetoed", "broken", {"vetoes": [{"name": "broken", "query": "up * on() group_left() process_open_fds"}]}
     ),
     "closed": Case("OutsideMaintenance", "", {"maintenance": {"deny": [{}]}}),
-    # Nothing here objects to an eviction: whoever applies the Deployment does not see one.
+    # No guard objects to an eviction: the tool that applies the Deployment does not see one.
     "evicted": Case("", "", {}),
 }
 

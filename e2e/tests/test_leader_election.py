@@ -1,4 +1,5 @@
-"""Leaders killed, stopped and asked to end, on a real API server: the next one is there in time, and no two ever act."""
+"""Leaders killed, stopped and ended by SIGTERM, on a real API server: the next one leads in time, and no two ever
+act."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "contender"
 SHOWN = r"jsonpath={.spec.template.metadata.annotations.kubectl\.kubernetes\.io/restartedAt}{'\n'}"
 # Seconds from the end of a leader to the first change of the next one, generous to a busy machine: measured were 14 to
-# 16 after a crash and 1 to 2 after a goodbye, which must be less than the 15 that the Lease would have lasted.
+# 16 after a crash and 1 to 2 after a release, which must be less than the 15 that the Lease would have lasted.
 AFTER_A_CRASH = 40.0
 AFTER_A_GOODBYE = 12.0
 SLEEP = 30.0
@@ -41,7 +42,7 @@ class Line:
 
 
 class Contender:
-    """A process that always tries to act, and what it said."""
+    """A process that always tries to act, and its output."""
 
     def __init__(self, name: str, namespace: str, kubeconfig: Path, directory: Path) -> None:
         self.name = name
@@ -64,7 +65,7 @@ class Contender:
         return found
 
     def send(self, number: int) -> float:
-        """Send the process a signal; returns when, in monotonic seconds."""
+        """Send the process a signal; returns the time, in monotonic seconds."""
         at = time.monotonic()
         self.process.send_signal(number)
         return at
@@ -98,13 +99,13 @@ class Scene:
         return made
 
     def leader(self, name: str) -> Contender:
-        """One that acts, from wherever the Lease is."""
+        """A contender that acts, from any state of the Lease."""
         made = self.contender(name)
         made.first_act_after(0.0, 60)
         return made
 
     def standby(self, name: str) -> Contender:
-        """One that tries, and is refused by its fence."""
+        """A contender that tries, and is refused by its fence."""
         made = self.contender(name)
         wait_until(f"{name} to try", lambda: True if made.lines("refused") else NotYet("nothing yet"), 60)
         return made
@@ -157,7 +158,7 @@ def _kubectl() -> str:
 
 
 def _deployment(namespace: str) -> dict[str, object]:
-    """Paused and without replicas: its template can be changed all day and nothing comes of it."""
+    """Paused and without replicas: changes of its template have no effect."""
     container = {"name": "none", "image": "localhost/none:1"}
     template = {"metadata": {"labels": {"app": MARK}}, "spec": {"containers": [container]}}
     return {

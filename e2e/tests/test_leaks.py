@@ -1,4 +1,4 @@
-"""The main job: five leaking services in a crowd of sound ones, all under the same load through nginx."""
+"""The main job: five leaking services among sound ones, all under the same load through nginx."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COOLDOWN_SECONDS = 120
 WATCHED = {"team": "shop"}
 RATE = 5  # requests a second and service
 
-#: Program -> what it needs to run out within two minutes at that rate, and the metric that shows it.
+# : Program -> its options to run out within two minutes at that rate, and the metric that shows the leak.
 LEAKING: dict[str, tuple[dict[str, Any], str]] = {
     "bodyleak": ({"leak_every": 2, "env": RECORD_MORE}, "process_open_fds"),
     "fileleak": ({"leak_every": 2, "env": RECORD_MORE}, "process_open_fds"),
@@ -47,13 +47,13 @@ SOUND = [*manifests.SOUND_PROGRAMS, *FIXED]
 
 @dataclass
 class Shop:
-    """The crowd, under load."""
+    """All services, under load."""
 
     namespace: str
     before: dict[str, set[str]] = field(default_factory=dict)  # name -> UIDs of its pods before the load
 
     def answers(self, service: str) -> list[tuple[float, int]]:
-        """What nginx answered users of a service: epoch seconds and status, in order."""
+        """nginx's answers to users of a service: epoch seconds and status, in order."""
         found = []
         for line in logs("deployment/nginx", self.namespace).splitlines():
             if line.startswith("{") and f'"/{service}/' in line:
@@ -62,7 +62,7 @@ class Shop:
         return found
 
     def reading(self, service: str, extreme: str, pod: str) -> float:
-        """The highest or lowest ("max", "min") reading of what the service leaks, of one pod, from Prometheus."""
+        """The highest or lowest ("max", "min") reading of the leaked resource, of one pod, from Prometheus."""
         metric = LEAKING[service][1]
 
         def look() -> float | NotYet:
@@ -135,12 +135,12 @@ def test_a_leaking_service_is_found_evicted_and_verified(shop: Shop, service: st
     assert len(now) == 1
     assert now[0]["metadata"]["uid"] not in shop.before[service]
 
-    # What leaked fell back: the old pod's highest reading against the new pod's lowest.
+    # The leaked resource was freed: the old pod's highest reading against the new pod's lowest.
     was = shop.reading(service, "max", record["pod"])
     fell = shop.reading(service, "min", now[0]["metadata"]["name"])
     assert was > 2 * fell, "even though the new pod leaks from its first request on"
 
-    # It is told on the Deployment, where its owners look, and on the policy.
+    # The Event is on the Deployment, where its owners look, and on the policy.
     for regarding in (f"Deployment/{service}", f"ReliabilityPolicy/{POLICY}"):
         assert events(shop.namespace, regarding=regarding, reason="PodEvicted"), f"PodEvicted on {regarding}"
     assert events(shop.namespace, regarding=f"Deployment/{service}", reason="RemediationEffective")

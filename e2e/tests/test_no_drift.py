@@ -1,4 +1,5 @@
-"""What Git holds stays in sync: every example applied twice, by either kind of apply, changes nothing the second time."""
+"""A cluster stays in sync with Git: every example applied twice, by either kind of apply, changes nothing the second
+time."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def _inside(code: str, pod: str = f"deployment/{RELEASE}") -> str:
-    """What a line of Python prints inside the operator's container, which has no shell."""
+    """The output of a line of Python inside the operator's container, which has no shell."""
     return kubectl("exec", pod, "-n", NAMESPACE, "--", "python3", "-c", code).strip()
 
 

@@ -1,4 +1,4 @@
-"""What the API server really lets the operator's account do.
+"""The real rights of the operator's account at the API server.
 
 Nothing of the operator runs here (its Deployment has no replicas): kubectl speaks in its name.
 """
@@ -44,7 +44,7 @@ def succeed(*command: str, stdin: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class Installation:
-    """One release of the chart, in a namespace of its own, with a Deployment beside it."""
+    """One release of the chart, in a namespace of its own, with a Deployment in it."""
 
     namespace: str
 
@@ -61,9 +61,9 @@ class Installation:
         return attempt("kubectl", "--namespace", self.namespace, *patch, *options)
 
     def may(self, verb: str, resource: str, *, namespace: str = "default", named: str = "") -> bool:
-        """What the authorizer answers for the operator's account on "group/resource/subresource"."""
+        """The authorizer's answer for the operator's account on "group/resource/subresource"."""
         group, kind, subresource = (*resource.split("/"), "")[:3]
-        # Asked with an object: `kubectl auth can-i` takes what follows a slash for a name.
+        # Sent as an object: `kubectl auth can-i` reads the part after a slash as a name.
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -112,7 +112,7 @@ def observing() -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def restarting() -> Iterator[Installation]:
     for installation in install("actions.rolloutRestart.enabled=true"):
-        # The API server takes up a new admission policy a moment after it was created.
+        # The API server applies a new admission policy a moment after its creation.
         deadline = time.monotonic() + 60
         while installation.patch({"spec": {"paused": True}}, "--dry-run=server").succeeded:
             assert time.monotonic() < deadline, "the admission policy is not in force"

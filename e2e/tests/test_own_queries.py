@@ -48,7 +48,7 @@ def test_own_promql_and_a_firing_alert_lead_to_an_eviction(namespace: str) -> No
 
 @pytest.fixture
 def neighbour(operator: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Somebody else's namespace."""
+    """Another team's namespace."""
     with a_namespace(request.config, "neighbour") as name:
         yield name
 

@@ -1,4 +1,5 @@
-"""What comes of an action: the next rung of the ladder, whether it helped, and the circuit that opens where none does."""
+"""The results of an action: the next rung of the ladder, whether it helped, and the circuit that opens where none
+does."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def running(world: World, request: pytest.FixtureRequest) -> Iterator[Mapping[Sc
 
 
 def _wait_for_call(scene: Scene, pod: Object, timeout: float = 60) -> Object:
-    """Until a person was called for the pod, in every way that a person could hear of it; the record of it."""
+    """Waits until a person was called for the pod, in every channel; returns the record."""
     told = scene.wait_for_condition("Stalled", "True", "Escalated", timeout=timeout)
     assert pod["metadata"]["name"] in told["message"]
     assert_event(scene, "Escalated", "Warning", pod["metadata"]["name"])
@@ -119,7 +120,7 @@ def an_eviction_whose_successor_does_not_come_is_given_up_after_its_time_and_a_p
 
 
 def _no_new_pods(namespace: str, most: int) -> Object:
-    """Once one is gone of more than `most`, no other comes."""
+    """Of more than `most` failed actions, no other follows."""
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -232,7 +233,7 @@ def readings_that_fall_by_themselves_before_anything_is_done_end_the_episode_as_
 
 
 def a_sibling_that_recovers_without_help_makes_the_action_recovered_anyway(world: World) -> None:
-    """Which is no failure: the circuit, that one failure opens, stays closed."""
+    """This does not count as a failure: the circuit, which one failure would open, stays closed."""
     with world.scene("sibling") as scene:
         pods = judged(
             scene, 3, "EvictPod",
@@ -287,7 +288,7 @@ def after_two_evictions_that_did_not_help_the_circuit_opens_and_lets_one_trial_t
         pods = judged(scene, 2, "EvictPod", circuitBreaker=breaker)
         scene.leak(pods[1], value=HEALTHY)
         scene.leak(pods[0])
-        scene.world.exporter.presume(scene.namespace, "victim", LEAKING)  # whoever takes its place
+        scene.world.exporter.presume(scene.namespace, "victim", LEAKING)  # its replacement
         _, second = wait_for_results(scene, "Ineffective", "Ineffective")
         assert "is Exhausting again" in second["message"]
         assert_event(scene, "RemediationIneffective", "Warning")
@@ -302,7 +303,7 @@ def after_two_evictions_that_did_not_help_the_circuit_opens_and_lets_one_trial_t
         assert "CircuitOpen" in advised["plan"]["message"]
         assert len(scene.evictions()) == 2
 
-        # The trial does not help either: it is open again, for as long.
+        # The trial does not help either: the circuit is open again, for the same time.
         *_, trial = wait_for_results(scene, *["Ineffective"] * 3, timeout=sleep + 40)
         assert seconds(trial["intendedAt"]) >= seconds(second["verifiedAt"]) + sleep - 1
         told = scene.wait_for_condition("Stalled", "True", "CircuitOpen")

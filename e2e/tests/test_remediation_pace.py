@@ -1,4 +1,4 @@
-"""In which order, how far apart and how much at most: leaking replicas one after another, budgets, and no storm."""
+"""Order, distance and limits of actions: leaking replicas one after another, budgets, and no storm."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def running(world: World, request: pytest.FixtureRequest) -> Iterator[Mapping[Sc
 
 def the_fullest_replica_goes_first_and_the_others_only_once_that_was_seen_to_help(world: World) -> None:
     with world.scene("canary") as scene:
-        # To be verified takes longer than the cooldown, so that the cooldown is not what the others wait for.
+        # Verification takes longer than the cooldown, so that the others do not wait for the cooldown.
         pods = judged(scene, 3, "EvictPod", verification={"settle": "15s", "timeout": "60s"})
         by_level = dict(zip((175.0, 195.0, 185.0), pods, strict=True))
         amend(scene, pauseRequests=[{"name": "e2e", "reason": "until all leak"}])
@@ -127,7 +127,7 @@ def _waits_first(scene: Scene, pod: Object) -> bool | NotYet:
 
 
 def _restarted(scene: Scene, pods: list[Object]) -> None:
-    """Their processes begin anew: what was read before says nothing of them."""
+    """Their processes begin again: earlier readings do not apply to them."""
     at = datetime.fromtimestamp(time.time() + 3, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for pod in pods:
         (state,) = pod["status"]["containerStatuses"]
@@ -223,7 +223,7 @@ def a_storm_of_deployments_that_run_out_together_stops_everything_until_it_is_ov
         burst = max(seconds(report_of(scene, pod)["status"]["exhaustingAt"]) for pod in leaking)
 
         def one_at_a_time() -> bool | NotYet:
-            records = [each for name in services for each in scene.actions(name)]
+            records = scene.actions("")  # of all, in one read: what is read apart shows states of different moments
             under_way = [each for each in records if each.get("result", each["phase"]) in ("Pending", "Verifying")]
             assert len(under_way) <= 1, "more Deployments at once than guards.maxConcurrent"
             done = [each for each in records if each.get("result") == "Effective"]
@@ -235,7 +235,7 @@ def a_storm_of_deployments_that_run_out_together_stops_everything_until_it_is_ov
         assert sorted(scene.evicted()) == sorted(uid(pod) for pod in leaking)
 
 
-# What does not suit a Deployment
+# Actions that do not suit a Deployment
 
 
 def scaling_out_is_refused_for_a_leak_of_database_connections_and_what_is_next_is_done(world: World) -> None:

@@ -17,7 +17,7 @@ from tests.profiles.building import archived
 from tests.unit.page.report_examples import EXAMPLES, FIXTURE, example
 
 PHONE, DESK = 360, 1440
-# Text that is cut on purpose says so with an ellipsis; nothing else may reach out of what holds it.
+# Text that is cut on purpose ends with an ellipsis; no other text may exceed its box.
 WIDTHS = """
 (() => {
   const page = document.documentElement;
@@ -194,7 +194,7 @@ def test_what_a_hostile_cluster_says_is_text_and_nothing_more(browser: Page, wri
 
 
 def test_the_page_itself_forbids_foreign_scripts_and_pictures(browser: Page, written: Any) -> None:
-    """Should a text ever get through unescaped, the policy is what is left."""
+    """If a text ever gets through unescaped, the policy is the last protection."""
     path: Path = written("full")
     attack = "<script>window.hacked=1</script><img src='http://attacker.example/x.png' onerror='window.hacked=1'>"
     path.write_text(path.read_text(encoding="utf-8").replace("</main>", f"{attack}</main>"), encoding="utf-8")

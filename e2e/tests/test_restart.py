@@ -50,7 +50,7 @@ def _until_cooldown_is_the_reason(namespace: str, name: str) -> None:
     def look() -> bool | NotYet:
         found = read_policy(namespace, name)
         if len(actions_of(found)) > 1:
-            return True  # the caller's assertions say what is wrong with that
+            return True  # the caller's assertions report this fault
         reasons = _skips(namespace, name)
         return True if "CooldownActive" in reasons else NotYet(f"{reasons} {workload_of(found, name)}")
 
@@ -58,7 +58,7 @@ def _until_cooldown_is_the_reason(namespace: str, name: str) -> None:
 
 
 def _slow_evictions(namespace: str) -> Object:
-    """A webhook that nobody answers: an eviction takes seconds, in which its intent is recorded and nothing else."""
+    """A webhook without an answer: an eviction takes seconds, in which its intent is recorded and nothing else."""
     hook: dict[str, Any] = {
         "name": "slow.e2e.leakwarden.dev",
         "admissionReviewVersions": ["v1"],
@@ -80,7 +80,7 @@ def _slow_evictions(namespace: str) -> Object:
 
 @pytest.fixture(autouse=True)
 def _the_operator_is_back() -> Iterator[None]:
-    """A test that fails while the operator is away leaves it away for no other."""
+    """Starts the operator again, even if a test fails while it is away."""
     yield
     scale_operator(REPLICAS)
 
@@ -130,7 +130,7 @@ def test_killed_after_an_eviction_it_does_not_evict_again_within_the_cooldown(na
     wait_for_action(namespace, "victim", "victim", "Done")
     _kill(wait_for_operator())
     wait_for_operator()
-    # Verified by the operator's next life.
+    # Verified by the operator's next process.
     wait_for_action(namespace, "victim", "victim", result="Effective")
 
     successor = uids(namespace, "victim")
@@ -169,7 +169,8 @@ def test_an_intent_of_an_earlier_life_is_closed_and_not_repeated(namespace: str)
         "metadata": {"name": report["metadata"]["name"], "namespace": namespace},
         "status": {"phase": "Remediating", "actions": [record]},
     }
-    account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"  # nobody else writes records, and it may only patch them
+    # only the operator writes records, and it may only patch them
+    account = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
     kubectl("apply", "--server-side", "--force-conflicts", "--subresource=status", "--validate=false",
             f"--as={account}", "-f", "-", stdin=json.dumps(left))  # fmt: skip
     apply(policy("victim", namespace, {"app": "victim"}, SIGNALS))
@@ -194,7 +195,7 @@ def test_with_the_api_server_gone_for_a_while_it_waits_and_then_acts_once(namesp
     except ClusterError as error:
         pytest.skip(f"this cluster's API server cannot be stopped: {error}")
     try:
-        # Longer than the threshold's time and several ticks. There is nobody to ask meanwhile.
+        # Longer than the threshold's time and several ticks. No question can be answered meanwhile.
         time.sleep(30)
     finally:
         provider().fault("start", "kube-apiserver")

@@ -1,4 +1,4 @@
-"""A real Alertmanager's silences: while somebody asked for quiet, or nobody can tell, a leaking pod is left alone."""
+"""A real Alertmanager's silences: while one is active, or the silences are not known, a leaking pod is left alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def running(world: World, request: pytest.FixtureRequest) -> Iterator[Mapping[Sc
 
 @contextmanager
 def _alerted(world: World, purpose: str, **policy: Any) -> Iterator[tuple[Scene, Alertmanager, list[Object]]]:
-    """An operator that knows a real Alertmanager, and three pods that it judged healthy."""
+    """An operator with a real Alertmanager, and three pods that it judged healthy."""
     alertmanager = Alertmanager(world.directory / f"alertmanager-{purpose}")
     try:
         with world.scene(purpose, alertmanager=alertmanager) as scene:
@@ -129,7 +129,7 @@ def silences_of_every_form_are_understood(world: World) -> None:
             [like("pod", "victim-[a-z0-9]+-[a-z0-9]+")],
             [here, unequal("deployment", "another")],
             [here, unlike("deployment", "another|third"), like("severity", "warning|critical")],
-            # What Go's expressions know and Python's do not, or read otherwise.
+            # Syntax of Go's expressions that Python's do not have, or read otherwise.
             [like("namespace", "[[:alnum:]-]+")],
             [here, like("deployment", r"\Qvictim\E")],
             [here, like("deployment", r"(?U)\pL+")],
@@ -150,7 +150,8 @@ def _stays_quiet_while(
     wrong: Callable[[Scene, Alertmanager], AbstractContextManager[object]],
     words: str,
 ) -> None:
-    """There is no silence, but as long as nobody can tell, a policy that respects silences does nothing and says why."""
+    """There is no silence, but as long as that is not known, a policy that respects silences does nothing and names the
+    reason."""
     with _alerted(world, purpose, respectSilences=True) as (scene, alertmanager, pods):
         with wrong(scene, alertmanager):
             scene.leak(pods[0])
@@ -168,7 +169,7 @@ def the_alertmanager_is_down_and_comes_back(world: World) -> None:
         yield
         alertmanager.start()
 
-    # The proxy stands, and cuts what it cannot pass on.
+    # The proxy runs, and cuts connections that it cannot pass on.
     _stays_quiet_while(world, "down", down, "it cannot be reached")
 
 

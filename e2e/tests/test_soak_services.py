@@ -1,4 +1,4 @@
-"""`leakwarden soak` against each service that leaks, which it must catch, and its repaired form, which it must pass.
+"""`leakwarden soak` against each service that leaks, which it must fail, and its repaired form, which it must pass.
 
 Needs Go and no cluster. All services run as processes on loopback; load goes only to them.
 """
@@ -91,7 +91,7 @@ def test_a_leaking_service_fails_the_build_and_its_line_is_named(
     done = soak(binaries, service, upstream, False, tmp_path / "soak.xml")
     assert done.returncode == 1, done.stdout + done.stderr
     site = SITES[service]
-    # In the failure each suspect is a line, the likeliest first, with who called it.
+    # In the failure each suspect is a line, the likeliest first, with its caller.
     (failure, *_) = ElementTree.fromstring((tmp_path / "soak.xml").read_text()).findall("testsuite/testcase/failure")
     first = (failure.text or "").partition("\n")[0]
     assert site.function in first or (site.via and site.via in first), first

@@ -1,7 +1,7 @@
-"""A tenant with every right in its own namespace tries to stop or to steer the operator for somebody else.
+"""A tenant with every right in its own namespace tries to stop or to steer the operator for other tenants.
 
-The tenant's account holds `cluster-admin` within its namespace, which is more than people are usually given there, and
-nothing outside of it. Each test lets it try, and then has a leak in another namespace be acted on as if nothing were.
+The tenant's account has `cluster-admin` within its namespace, which is more than people usually have there, and nothing
+outside of it. Each test lets it try, and then checks that a leak in another namespace is acted on as usual.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def tenant(operator: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def as_tenant(tenant: str, *objects: Object) -> Result:
-    """What comes of it when the tenant applies these in its namespace."""
+    """The answer when the tenant applies these objects in its namespace."""
     items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
     return attempt(
         "kubectl", "apply", "--server-side", "--validate=strict", "-f", "-", "-n", tenant,

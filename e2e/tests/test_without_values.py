@@ -29,7 +29,7 @@ NAMESPACE = "leakwarden"
 ACCOUNT = f"{NAMESPACE}:{RELEASE}"
 
 CHANGING = ("create", "update", "patch", "delete", "deletecollection")
-# What would change a workload, start one, or let its secrets be read.
+# Rights that would change a workload, start one, or let its secrets be read.
 TABOO = [
     *[(verb, resource, "") for verb in CHANGING for resource in
       ("pods", "deployments.apps", "replicasets.apps", "secrets", "configmaps", "services", "namespaces", "nodes",
@@ -56,8 +56,8 @@ def plain(stack: None, installed: dict[str, str]) -> Iterator[str]:
     uninstall_operator()
     installed["operator"] = "plain"
     uninstall_operator(RELEASE, NAMESPACE)
-    # The CRD outlives its release, as users' policies must, so Helm is told that it may adopt it. The quiet minutes after
-    # a start are all that is cut short.
+    # The CRD outlives its release, as users' policies must, so Helm is told that it may adopt it. Only the observation
+    # time after a start is shortened.
     helm("install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--take-ownership",
          "--set", "guards.quietAfterStart=1s")  # fmt: skip
     yield NAMESPACE

@@ -109,7 +109,7 @@ async def _sources(
 def _audited(
     settings: Settings, session: Session, leads: Callable[[], bool], stack: contextlib.AsyncExitStack
 ) -> tuple[NeighbourReader | None, AuditReportWriter | None]:
-    """The audit's loops beside the tick, as far as they are wanted; only the leader reads and writes."""
+    """The audit's loops that run next to the tick, as configured; only the leader reads and writes."""
     namespaces = list(settings.watch_namespaces) or None
     neighbours = NeighbourReader(session, namespaces, leads) if settings.audit_neighbours else None
     reports = AuditReportWriter(session, namespaces, leads) if settings.audit_policy_reports else None

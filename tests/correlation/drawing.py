@@ -1,8 +1,8 @@
 """Episodes drawn by a small simulation of pods behind a proxy, each with the cause it was made with.
 
-A pod is a server with a fixed capacity and a queue; what a request holds (a descriptor, a goroutine, a connection of the
-pool) it holds for as long as it takes. Each cause disturbs one thing, and the readings follow. Parameters, noise and which
-readings are missing are drawn; nothing here knows how episodes are judged.
+A pod is a server with a fixed capacity and a queue; a request holds a descriptor, a goroutine and a connection of the
+pool for as long as it takes. Each cause disturbs one thing, and the readings follow. Parameters, noise and the missing
+readings are drawn; nothing here depends on how episodes are judged.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Line = NDArray[np.float64]
 
 @dataclass
 class World:
-    """What is so before anything is disturbed. Times in seconds, rates per second."""
+    """The state before the disturbance. Times in seconds, rates per second."""
 
     random: np.random.Generator
     pods: int
     rate: float
     service: float  # time at the CPU
-    called: float  # time at what it calls
+    called: float  # time at its upstream
     capacity: float  # requests/s of one pod
     timeout: float  # of the proxy
     spread: float  # of latencies, as the sigma of a lognormal
@@ -41,7 +41,7 @@ class World:
     call: Line = field(default_factory=lambda: np.zeros(0))
     leaked: Line = field(default_factory=lambda: np.zeros(0))  # (pods, moments) descriptors
     leaked_pool: Line = field(default_factory=lambda: np.zeros(0))
-    refused: Line = field(default_factory=lambda: np.zeros(0))  # share of requests that meet a closed door
+    refused: Line = field(default_factory=lambda: np.zeros(0))  # share of requests that are refused
     starts: list[tuple[int, float]] = field(default_factory=list)
     logs: dict[LogKind, float] = field(default_factory=dict)
     bug: Line | None = None  # share of requests that the code answers with a 500
@@ -189,7 +189,7 @@ def _observed(w: World, missing: float) -> Episode:
     descriptors = w.base + 2 * held + w.leaked
     pool = held * np.minimum(w.call / latency, 1.0) + w.leaked_pool
     full = (descriptors >= w.descriptor_limit) | (pool >= w.pool_limit)
-    # A full pod fails most of what comes; nothing is left for the rest.
+    # A full pod fails most of its requests; it has no resources for the rest.
     failing = (full * random.uniform(0.5, 1.0)).mean(axis=0)
     late = _share_beyond(latency, w.timeout, spread)
     shed = np.maximum(0.0, 1 - w.capacity / np.maximum(per_pod, 1e-9)) * (waiting >= w.timeout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.bench.scale import record as scale
 from tests.docs import bench, operating, peers, pictures, schema, signals, vocabulary
 from tests.docs.blocks import ROOT, Generators, UnknownBlock, filled, pages
 
@@ -36,6 +37,7 @@ GENERATORS: Generators = {
     "exit-codes": operating.exit_codes,
     "commands": operating.commands,
     "accuracy": bench.accuracy,
+    "scale-table": scale.table,
     "accuracy-table": bench.comparison,
     "bench-tables": bench.everything,
     "profile-score": bench.profile_score,

@@ -68,7 +68,7 @@ def everything() -> str:
 
 
 def comparison() -> str:
-    """A detector a line, for every recorded group."""
+    """One detector per line, for every recorded group."""
     heads = (
         "detector", "leaks caught, 5 min to spare", "leaks of 20 to 45 min, 3 min to spare",
         "false alarms a healthy pod-day", "median lead",

@@ -1,7 +1,7 @@
 """Generated blocks within hand-written pages.
 
-A page holds `<!-- generated: NAME -->` ... `<!-- /generated -->`; what lies between is replaced by what the generator of
-that name gives. A page may hold several blocks, and a block may stand on several pages.
+A page holds `<!-- generated: NAME -->` ... `<!-- /generated -->`; the text between is replaced by the output of the
+generator of that name. A page may hold several blocks, and a block may be on several pages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs the operator: its settings, its metrics, its commands and their exit codes."""
+"""The operator's settings, metrics, commands and their exit codes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def exit_codes() -> str:
 
 
 def commands() -> str:
-    """Every command: what it does, and its arguments."""
+    """Every command: its purpose, and its arguments."""
     (choices,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
     summaries = {each.dest: str(each.help) for each in choices._choices_actions}
     return "\n".join(_command(name, sub, summaries.get(name, "")) for name, sub in choices.choices.items())

@@ -24,9 +24,9 @@ FOLDER = ROOT / "docs" / "pictures"
 REPORT, DEMO, RECORDED = FOLDER / "report.png", FOLDER / "demo.svg", FOLDER / "demo.json"
 _FIXTURE = ROOT / "tests" / "fixtures" / "reports" / "effective.yaml"
 _GO, _PROGRAM = "go1.27.4", "body_direct"  # the profiles that the fixture's suspect was named from
-_WIDTH, _HEIGHT = 1080, 1090  # CSS pixels: the answers, the course of the signal and what was suspected
+_WIDTH, _HEIGHT = 1080, 1090  # CSS pixels: the answers, the picture of the signal and the suspects
 
-# Of a terminal: pixels a character, and colours that are readable on light and dark pages alike.
+# Of a terminal: pixels per character, and colours that are readable on light and dark pages alike.
 _CELL, _ROW, _MARGIN, _FONT = 8.4, 19, 16, 14
 _GROUND, _TEXT = "#1b1f24", "#d7dce2"
 _COLOURS = {

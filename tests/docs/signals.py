@@ -1,4 +1,4 @@
-"""The signals: what each measures, which metrics it is read from, its limit and its role."""
+"""The signals: the quantity, the metrics, the limit and the role of each."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def metrics() -> str:
 
 
 def missing() -> str:
-    """What to do where a workload lacks a signal, or its limit."""
+    """The fix where a workload lacks a signal, or its limit."""
     rows = [(code(kind), cell(row.fix), cell(row.limit_fix) or "-") for kind, row in CATALOGUE.items()]
     return table(("type", "without readings", "without a limit"), rows)
 
 
 def context() -> str:
-    """What is read to explain growth."""
+    """The metrics that explain growth."""
     return table(("read as", "from Prometheus"), ((code(name), _names(metrics_in(q))) for name, q in CONTEXT.items()))

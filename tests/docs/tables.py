@@ -16,7 +16,7 @@ def code(text: object) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a line each row; the cells are Markdown already."""
+    """A table with one line per row; the cells are Markdown already."""
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ def condition_reasons() -> str:
 
 
 def skip_reasons() -> str:
-    """With what each is about, and whether it passes by itself; the next action is considered where it does not."""
+    """Each with its object, and whether it passes by itself; the next action is considered where it does not."""
     guards = {guard.reason: guard for guard in GUARDS}
     rows = []
     for reason, meaning in SKIP_MEANINGS.items():
@@ -44,12 +44,12 @@ def descriptor_reasons() -> str:
 
 
 def verdict_reasons() -> str:
-    """The table that stands in the docstring of the detector's reasons."""
+    """The table in the docstring of the detector's reasons."""
     return _documented(VerdictReason)
 
 
 def judgement_reasons() -> str:
-    """The table that stands in the docstring of all other reasons of a judgement."""
+    """The table in the docstring of all other reasons of a judgement."""
     return _documented(JudgementReason)
 
 

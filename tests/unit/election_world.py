@@ -1,4 +1,4 @@
-"""A small world for elections: one API server, contenders with clocks of their own, and everything that goes wrong.
+"""A small world for elections: one API server, contenders with clocks of their own, and faults of all kinds.
 
 Nothing is real and nothing waits: events happen in order of true time, and each contender sees its own clock only.
 All times are seconds; `true` ones are the world's.
@@ -37,7 +37,7 @@ class Mishap:
 
 @dataclass(frozen=True)
 class Reign:
-    """Who believed to lead, from when to when in true time."""
+    """A contender's belief to lead, from when to when in true time."""
 
     who: str
     start: float
@@ -100,7 +100,7 @@ class World:
             self.note(contender)
 
     def at(self, true: float, happen: Callable[[], None]) -> None:
-        # What falls on one moment, as after a pause, happens in any order.
+        # Events of one moment, as after a pause, happen in any order.
         heapq.heappush(self.agenda, (max(true, self.now), self.chance.random(), next(self.order), happen))
 
     def later(self, delay: float, happen: Callable[[], None]) -> None:
@@ -112,10 +112,10 @@ class World:
     def delay(self) -> float:
         return self.chance.uniform(0, 12) if self.during(Fault.SLOW) else self.chance.uniform(0.001, 0.1)
 
-    # A contender's life.
+    # A contender's process.
 
     def wakes(self, contender: Contender, happen: Callable[[], None]) -> Callable[[], None]:
-        """`happen`, but after the pause when the process is paused, and never to a later life of it."""
+        """`happen`, but after the pause when the process is paused, and never in a later process of it."""
         life = contender.life
 
         def perhaps() -> None:
@@ -129,7 +129,7 @@ class World:
         return perhaps
 
     def note(self, contender: Contender, election: Election | None = None) -> None:
-        """Write down the reign up to now by what it believed, then let it believe something else."""
+        """Record the reign up to now by its belief, then change the belief."""
         believed = contender.election
         if not believed.ended:
             start = max(contender.told_at, contender.true(believed.leads_from))
@@ -173,7 +173,7 @@ class World:
         self.later(self.chance.uniform(0.5, 3), self.wakes(contender, partial(self.go_on, contender)))
 
     def act(self, contender: Contender) -> None:
-        """Every now and then it would change the cluster, first thing after a pause too, and asks if it may."""
+        """Now and then it wants to change the cluster, also directly after a pause, and checks if it may."""
         if self.now < contender.paused_until:
             self.at(contender.paused_until, partial(self.act, contender))
             return
@@ -181,7 +181,7 @@ class World:
         if contender.election.leads(contender.local(self.now)):
             self.acts.append((self.now, contender.election.identity))
 
-    # A request's way, as the adapter sends it.
+    # The course of a request, as the adapter sends it.
 
     def ask(self, contender: Contender, step: ReadLease | Write) -> None:
         number = contender.asked = next(self.order)
@@ -209,7 +209,7 @@ class World:
         self.serve(step)
 
     def serve(self, step: ReadLease | Write) -> tuple[int, Lease | None]:
-        """What the API server does: versions are the conditions of writes. Status 0: it is down."""
+        """The API server: versions are the preconditions of writes. Status 0: it is down."""
         if self.during(Fault.DOWN):
             return 0, None
         match step:
@@ -242,7 +242,7 @@ class World:
             after = election.unsure(rest)
         self.note(contender, after)
 
-    # What goes wrong.
+    # Faults.
 
     def befall(self, mishap: Mishap) -> None:
         contender = self.contenders[mishap.who % len(self.contenders)]

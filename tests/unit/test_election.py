@@ -1,4 +1,5 @@
-"""Who leads: never two at once, whatever happens to processes, clocks, answers and the API server; and soon someone."""
+"""Leadership: never two leaders at once, under all faults of processes, clocks, answers and the API server; and soon
+one."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def test_two_never_lead_at_once_and_nobody_acts_who_does_not_lead(
     for at, who in world.acts:
         others = [reign for reign in world.reigns if reign.who != who and reign.start <= at < reign.end - 1e-6]
         assert others == [], f"{who} acted at {at} while {others} led"
-    # The safest election of all would elect nobody.
+    # An election without any leader would be safe too, so this test demands one.
     assert any(reign.end > ENDS - 1 for reign in world.reigns), "nobody leads although all has been well for a minute"
     assert world.acts, "nobody ever acted"
 
@@ -94,7 +95,7 @@ class CountsFromTheAnswer(Election):
 
 
 class CreatesAndLeads(Election):
-    """client-go's way: who finds no Lease leads at once."""
+    """client-go's way: a contender that finds no Lease leads at once."""
 
     def wrote(self, lease: Lease, sent: float, at: float, rest_until: float) -> Election:
         after = Election.wrote(self, lease, sent, at, rest_until)

@@ -134,7 +134,7 @@ def test_the_labels_names_are_those_of_the_endpoint() -> None:
         ),
         ("x{" + ",".join(['a!="b"'] * (MAX_MATCHERS + 1)) + "}", f"{MAX_MATCHERS + 1} label matchers"),
         ("label_join(x, 'd', ''" + ", ((''))" * 70 + ")", "141 brackets"),
-        # Hidden from a count that does not know strings, comments and numbers as the parser does.
+        # Hidden from a count that does not treat strings, comments and numbers as the parser does.
         ('x{a="\\\\"}' + ' + x{a="\\\\"}' * 64, "64 operators"),
         ("x # '\n" + '+ x # "\n' * 65, "65 operators"),
         ("x" + "*0x1e-0x1e" * 40, "80 operators"),
@@ -290,7 +290,7 @@ def test_whatever_is_accepted_is_confined_everywhere_and_nothing_else_is_raised(
     assert [s.offset for s in selectors] == [s.offset for s in before]
     for selector, original in zip(selectors, before, strict=True):
         assert sorted(_shown(selector)) == sorted([*_shown(original), f"namespace MatchOp.Equal {namespace!r}"])
-    # What is sent is what was understood: written out and read again, the query is the same tree.
+    # The parsed query is the one that is sent: written out and read again, it is the same tree.
     assert _shape(confined) == _shape(query)
 
 

@@ -1,4 +1,4 @@
-"""The operator's settings: what they default to, and what they refuse."""
+"""The operator's settings: their defaults, and the values they refuse."""
 
 from __future__ import annotations
 

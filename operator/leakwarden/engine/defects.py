@@ -48,7 +48,7 @@ class Defects:
         self._before, self._now = self._now, {}
 
     def of(self, uid: str) -> Defect | None:
-        """What could not be done in this tick for the policy of that UID."""
+        """The first failure in this tick for the policy of that UID; None without one."""
         return self._now.get(uid)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Gathers what guards need to know besides readings: veto queries, silences, autoscalers, since when we lead.
+"""Gathers the facts that guards need in addition to readings: veto queries, silences, autoscalers, since when we lead.
 
 Veto queries are sent only for policies with an action that all other guards allow: a thousand calm policies cost no
 query, nor do those that only observe. Facts that could not be read are handed on as unknown, and the guards then

@@ -1,6 +1,5 @@
-"""What the engine needs from the world, as Protocols, and the few errors that cross them.
-
-The engine knows these and nothing behind them; a test gives it small fakes.
+"""The engine's ports as Protocols, and the few errors that cross them. The engine uses only these and no adapter; a
+test gives it small fakes.
 """
 
 from __future__ import annotations
@@ -211,7 +210,7 @@ class Endpoints(Protocol):
 
 
 class NeighbourView(Protocol):
-    """What stands beside workloads, as it was read last."""
+    """The objects that belong to workloads, as of the last read."""
 
     def latest(self) -> Neighbours | None:
         """None before the first reading."""
@@ -219,7 +218,7 @@ class NeighbourView(Protocol):
 
 
 class AuditReports(Protocol):
-    """Where the audit's result is shown beside the status of policies."""
+    """The place where the audit's result is shown in addition to the status of policies."""
 
     @property
     def trouble(self) -> str:
@@ -295,7 +294,7 @@ class LogReader(Protocol):
     """Reads the end of a pod's log."""
 
     async def tail(self, pod: Pod, since: float) -> LogTail:
-        """What the pod's main container wrote in the last `since` s, bounded in bytes, lines and time. Never raises."""
+        """The main container's output of the last `since` s, bounded in bytes, lines and time. Never raises."""
         ...
 
 

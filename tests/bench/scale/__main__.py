@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
+from tests.bench.scale import record
 from tests.bench.scale.measured import measure
 
 SIZES = (1_000, 10_000, 50_000, 150_000)
@@ -18,14 +18,14 @@ def main() -> int:
     options.add_argument("--ticks", type=int, default=4)
     options.add_argument("--interval", type=float, default=30.0)
     options.add_argument("--port", type=int, default=18098)
-    options.add_argument("--json", type=Path)
+    options.add_argument("--record", action="store_true", help="keep the figures for docs/explanation/scale.md")
     asked = options.parse_args()
     found = []
     for pods in asked.pods:
         found.append(measure(pods, ticks=asked.ticks, interval=asked.interval, port=asked.port).as_json())
         print(json.dumps(found[-1]), flush=True)
-    if asked.json is not None:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    if asked.record:
+        record.keep(found, " ".join(["python -m tests.bench.scale", *sys.argv[1:]]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Capacity from what a Prometheus remembers, by the operator's own queries."""
+"""Capacity from a Prometheus's stored series, by the operator's own queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering the chart with the real helm, for the tests that read what comes out."""
+"""Rendering the chart with the real helm, for the tests that read the output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Refused(Exception):
-    """helm did not render; ``message`` is what it told the user."""
+    """helm did not render; ``message`` is its message to the user."""
 
     message: str
 
@@ -56,9 +56,9 @@ def find_helm() -> str:
 
 
 def helm(*arguments: str) -> str:
-    """What helm prints; raises Refused with what it complains about."""
+    """helm's output; raises Refused with its error."""
     with tempfile.TemporaryDirectory(prefix="leakwarden-helm-") as home:
-        # A home of its own: neither the caller's plugins nor its repositories may change what a test sees.
+        # A home of its own: neither the caller's plugins nor its repositories may change the output.
         own = {f"HELM_{kind}_HOME": f"{home}/{kind}" for kind in ("CONFIG", "CACHE", "DATA")}
         done = subprocess.run(
             [find_helm(), *arguments],
@@ -104,7 +104,7 @@ def environment(manifests: list[Manifest]) -> dict[str, str]:
 
 
 def rights(manifests: list[Manifest]) -> set[Right]:
-    """Everything that the operator's account may do: what is bound to it, and nothing that merely exists."""
+    """All rights of the operator's account: the bound roles, and no role that merely exists."""
     account = the(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
     roles = {
         (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in manifests

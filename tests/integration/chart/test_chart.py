@@ -1,4 +1,4 @@
-"""The chart: what it installs, what it refuses, and what it must never do."""
+"""The chart: the objects it installs, the values it refuses, and the objects it must never install."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_the_probes_ask_what_they_are_for() -> None:
     assert operator["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert operator["startupProbe"]["httpGet"]["path"] == "/healthz"
     assert operator["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert operator["resources"]["limits"] == {"memory": "512Mi"}
+    assert operator["resources"]["limits"] == {"memory": "1Gi"}
 
 
 def test_the_operators_settings_come_from_the_values() -> None:

@@ -1,4 +1,4 @@
-"""What the chart makes of evidence.*: nothing more than is asked for, and settings that the operator understands."""
+"""The chart's objects for evidence.*: no more than requested, and settings that the operator accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator's account may do, for every combination of the values that grant something."""
+"""The rights of the operator's account, for every combination of the values that grant any."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ NEIGHBOURS = {
 
 
 def changes(granted: set[Right]) -> set[Right]:
-    """Those of the rights that can change something; the election's are checked on the way."""
+    """Those of the rights that can change something; the rights for the election are checked here too."""
     assert granted >= ELECTING
     return {each for each in granted if each.verb not in READING} - ELECTING
 
 
 def rights_policies(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the admission policy that confines others, not the operator."""
+    """Without the admission policy, which confines other accounts, not the operator."""
     return [each for each in manifests if not each["metadata"]["name"].endswith("-records")]
 
 

@@ -68,7 +68,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def every(value: Any) -> list[tuple[float, str]]:
-    """A reading a minute; `value` is one, or says it for each minute."""
+    """One reading per minute; `value` is a number, or a function of the minute."""
     return [(t, str(value(i) if callable(value) else value)) for i, t in enumerate(range(BEGIN + STEP, END + 1, STEP))]
 
 

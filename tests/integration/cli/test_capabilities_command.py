@@ -1,4 +1,4 @@
-"""`leakwarden capabilities` as a person meets it, against a fake API server: what is listed, and with which exit code."""
+"""`leakwarden capabilities` as a person runs it, against a fake API server: the output and the exit code."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def workload(name: str, *available: str, missing: tuple[dict[str, str], ...] = (
 
 @pytest.fixture
 def run(api: FakeApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command in a thread of its own, as it has an event loop of its own: exit code, output, complaints."""
-    # A busy machine must not make it complain about waiting.
+    """The command in a thread of its own, as it has an event loop of its own: exit code, output, errors."""
+    # A busy machine must not make it report that it waits.
     monkeypatch.setattr("leakwarden.cli.capabilities.PATIENCE", 60.0)
     path = kubeconfig(tmp_path, api.url, "secret")
 

@@ -1,4 +1,4 @@
-"""`leakwarden evidence` as a person meets it: the profiles of a report in a directory, or one line that says why not."""
+"""`leakwarden evidence` as a person runs it: the profiles of a report in a directory, or one line with the reason."""
 
 from __future__ import annotations
 

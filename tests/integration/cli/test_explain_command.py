@@ -1,4 +1,4 @@
-"""`leakwarden explain` against a fake API server: every reason in one command, and an exit code that says how it is."""
+"""`leakwarden explain` against a fake API server: every reason in one command, and an exit code for the state."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ async def test_what_no_policy_knows_and_what_is_no_name_is_said(run: Any, target
 
 
 async def test_a_leak_without_a_report_is_no_calm(run: Any, api: FakeApiServer) -> None:
-    """Such as where LeakReports cannot be written: the status knows of it, and nothing is done unrecorded."""
+    """Such as where LeakReports cannot be written: the status shows the leak, and no action is taken without a
+    record."""
     condition = {
         "type": "Stalled", "status": "True", "reason": "RecordsUnavailable", "message": "create leakreports",
         "lastTransitionTime": "2026-01-02T03:04:05Z",

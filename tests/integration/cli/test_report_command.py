@@ -1,4 +1,4 @@
-"""`leakwarden report` as a person meets it: from a cluster or a file, to a page and the terminal."""
+"""`leakwarden report` as a person runs it: from a cluster or a file, to a page and the terminal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def run(api: FakeApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command in a thread of its own, as it has an event loop of its own: exit code, output, complaints."""
+    """The command in a thread of its own, as it has an event loop of its own: exit code, output, errors."""
     monkeypatch.setattr("leakwarden.cli.report.command.PATIENCE", 60.0)
     path = kubeconfig(tmp_path, api.url, "secret")
 

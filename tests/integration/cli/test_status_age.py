@@ -1,4 +1,4 @@
-"""A status of an operator that is away: `explain` and `capabilities` say how old it is, and never take it for of now."""
+"""A status of an operator that is away: `explain` and `capabilities` show its age, and never treat it as current."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fake API server says: its kinds, its Status objects, its watch lines and its discovery documents."""
+"""The answers of the fake API server: its kinds, its Status objects, its watch lines and its discovery documents."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def status(
 
 
 def discovery(path: str) -> web.Response:
-    """What clients ask before they watch: versions, groups and the kinds in them."""
+    """Discovery, which clients read before they watch: versions, groups and the kinds in them."""
     groups = sorted({prefix for prefix, _ in KINDS.values() if prefix.startswith("apis/")})
     if path == "/version":
         return web.json_response({"major": "1", "minor": "37", "gitVersion": "v1.37.0"})
@@ -88,7 +88,7 @@ def discovery(path: str) -> web.Response:
         if f"/{prefix}" == path
     ]  # fmt: skip
     if path == "/api/v1":
-        # kopf does not begin before it knows what namespaces are, even where it never asks for one.
+        # kopf does not begin before it has discovered the kind Namespace, even where it never reads one.
         resources.append({"name": "namespaces", "kind": "Namespace", "singularName": "namespace", "namespaced": False,
                           "verbs": ["get", "list", "watch"]})  # fmt: skip
     if not resources:

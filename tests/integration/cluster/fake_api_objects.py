@@ -1,4 +1,4 @@
-"""Small Kubernetes objects for the fake API server, a session to it, and patience."""
+"""Small Kubernetes objects for the fake API server, a session to it, and a wait."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def service(api: FakeApiServer, name: str = "web", ns: str = "team", pods: int =
 
 
 def kubeconfig(directory: Path, server: str, token: str = "") -> Path:
-    """A kubeconfig whose token, if any, is in the file `token` beside it."""
+    """A kubeconfig whose token, if any, is in the file `token` in the same directory."""
     (directory / "token").write_text(token + "\n")
     user = {"tokenFile": str(directory / "token")} if token else {}
     path = directory / "kubeconfig"
@@ -110,7 +110,7 @@ async def cluster_of(
 
 
 async def eventually(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """Wait for something to become true; fails when it does not. Generous, since the machine may be busy."""
+    """Wait for a condition; fails when it does not come true. Generous, since the machine may be busy."""
     end = time.monotonic() + within
     while not holds():
         assert time.monotonic() < end, "it did not become true"

@@ -8,7 +8,7 @@
         api.bookmark()                                   # tell all watchers the present version
         api.requests[-1].method, .path, .query, .content_type, .body
 
-It keeps the rules that the operator relies on: versions and UIDs as preconditions, paging over one version, merge
+It follows the rules that the operator relies on: versions and UIDs as preconditions, paging over one version, merge
 patches, evictions that delete, /scale with the Deployment's version, and apply on /status. Any plural of any group
 works, so policies and Events do too.
 """
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """What to answer instead. `hang`: take the request and never answer; `cut`: close the connection without a word;
+    """The answer instead. `hang`: take the request and never answer; `cut`: close the connection without an answer;
     `delay`: seconds before the ordinary answer; `body`: text instead of a Status; `after`: once the change is made.
     """
 
@@ -95,7 +95,7 @@ class FakeApiServer:
         self.version = 100
         self.blocked_by: dict[str, str] = {}  # pod name -> the budget that forbids its eviction
         self.ephemeral_state: Json = {}  # that every ephemeral container has from the moment it is added
-        self.silent: set[str] = set()  # plurals whose watchers hear nothing, as behind a connection that is dead
+        self.silent: set[str] = set()  # plurals whose watchers get nothing, as behind a dead connection
         self._oldest = 0
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._log: list[tuple[int, str, str, Json]] = []
@@ -123,7 +123,7 @@ class FakeApiServer:
         self.cut_watches()
         await self._runner.cleanup()
 
-    # What a test does to the cluster.
+    # Changes of the cluster by a test.
 
     def put(self, plural: str, obj: Mapping[str, Any]) -> Json:
         """Create or replace an object; sets uid and resourceVersion. Returns what is stored (do not change it)."""
@@ -155,7 +155,7 @@ class FakeApiServer:
         self._planned.append(_Planned(method, re.compile(part), fault, times))
 
     def recover(self) -> None:
-        """No more planned faults."""
+        """Remove all planned faults."""
         self._planned.clear()
 
     def expire(self) -> None:
@@ -179,7 +179,7 @@ class FakeApiServer:
             watch.queue.put_nowait(line("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}}))
 
     def send(self, plural: str, sent: bytes) -> None:
-        """Any bytes at all, to the watchers of one kind."""
+        """Send any bytes to the watchers of one kind."""
         for watch in self._watches:
             if watch.plural == plural:
                 watch.queue.put_nowait(sent)
@@ -196,7 +196,7 @@ class FakeApiServer:
         """The recorded requests of one method whose path contains `part`, oldest first."""
         return [request for request in self.requests if request.method == method and part in request.path]
 
-    # What the server answers.
+    # The server's answers.
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
@@ -261,7 +261,7 @@ class FakeApiServer:
             if request.method == "POST":
                 if self.get(plural, ns, body["metadata"]["name"]) is not None:
                     return status(409, "already exists", "AlreadyExists")
-                # As in a server with the status subresource: what is created has no status yet.
+                # As in a server with the status subresource: a new object has no status yet.
                 made = {key: value for key, value in body.items() if key != "status"}
                 made["metadata"] = {"creationTimestamp": _now(), **body["metadata"]}
                 return web.json_response(self.put(plural, made), status=201)

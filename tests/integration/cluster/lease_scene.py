@@ -1,4 +1,4 @@
-"""An API server that keeps versions of Leases, a clock that can be ahead, and contenders that need not be waited for."""
+"""An API server that keeps versions of Leases, a clock that can be ahead, and contenders without real waits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LeaseServer(FakeApiServer):
 
 @dataclass
 class Clock:
-    """True time, and what a test adds to it; the requests take their own time beside it."""
+    """True time, plus the time that a test adds; requests take their own time."""
 
     ahead: float = 0.0
 
@@ -71,7 +71,7 @@ class Scene:
         return task
 
     async def leader(self, identity: str = "me") -> tuple[LeaseElection, asyncio.Task[str]]:
-        """One that leads, from a Lease that was released."""
+        """A leading contender, from a Lease that was released."""
         self.put(holder="", transitions=3)
         election = self.election(identity)
         task = self.run(election)

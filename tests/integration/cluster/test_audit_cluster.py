@@ -1,4 +1,4 @@
-"""`leakwarden audit --cluster`: what the API server holds, by the same code as files, against a real HTTP server."""
+"""`leakwarden audit --cluster`: the API server's objects, by the same code as files, against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OWNED = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "bad", "uid": "
 def _object(text: str, **metadata: Any) -> dict[str, Any]:
     (loaded,) = load(text)
     body: dict[str, Any] = loaded.value
-    # As the API server lists them: the items do not say what they are.
+    # As the API server lists them: the items have no kind.
     del body["apiVersion"], body["kind"]
     body["metadata"] |= {"uid": "u", "resourceVersion": "1", "managedFields": [], **metadata}
     return body
 
 
 class _Api(ThreadingHTTPServer):
-    """Answers lists, two items a page, and discovery; `denied` with 403, and what it does not have with 404."""
+    """Answers lists, two items per page, and discovery; `denied` with 403, and all else with 404."""
 
     held: dict[str, list[dict[str, Any]]]
     served: dict[str, str]  # the one kind of an API group's version
@@ -142,7 +142,7 @@ OPEN, POLICY = "openreports.io/v1alpha1", "wgpolicyk8s.io/v1alpha2"
         ({OPEN: "Report"}, OPEN, "Report"),
         ({POLICY: "PolicyReport"}, POLICY, "PolicyReport"),
         ({OPEN: "Report", POLICY: "PolicyReport"}, OPEN, "Report"),
-        # The group is there, and its kind is not: of a cluster's reports alone, say.
+        # The group exists without this kind: for example with the kind of a cluster's reports alone.
         ({OPEN: "ClusterReport", POLICY: "PolicyReport"}, POLICY, "PolicyReport"),
     ],
 )

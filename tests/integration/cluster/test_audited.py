@@ -202,6 +202,19 @@ async def test_a_right_that_is_missing_is_said_and_tried_again(tmp_path: Path) -
     assert (writer.trouble, len(api.writes)) == ("", 1)
 
 
+async def test_where_reports_may_not_be_listed_they_are_written_and_that_is_said(tmp_path: Path) -> None:
+    api = Api(served={OPEN: "Report"}, denied={"reports"})
+    async with connected(api, tmp_path) as session:
+        writer = AuditReportWriter(session, None)
+        writer.want([reported("shop", FINDING)])
+        await writer.write()
+        assert len(api.writes) == 1
+        assert writer.trouble.startswith("Reports may not be read (the right to list them is missing)")
+        api.denied = set()
+        await writer.write()
+    assert (writer.trouble, len(api.writes)) == ("", 1)
+
+
 async def test_a_round_and_a_report_are_bounded(tmp_path: Path) -> None:
     api = Api(served={OPEN: "Report"})
     async with connected(api, tmp_path) as session:

@@ -1,4 +1,4 @@
-"""Events tell the story once: series instead of repetition, budgets instead of floods, and never an exception."""
+"""Events report each change once: series instead of repetition, budgets instead of floods, and never an exception."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ async def test_other_timeouts_stay_what_they_are(guarded: Guarded) -> None:
 
 
 class Spy:
-    """Any method of a Cluster: what was called is noted, and nothing else happens."""
+    """Any method of a Cluster: the call is recorded, and nothing else happens."""
 
     def __init__(self) -> None:
         self.called: list[str] = []

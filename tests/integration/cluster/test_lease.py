@@ -142,7 +142,7 @@ async def test_a_version_of_someone_else_is_looked_at_before_the_next_write(scen
     lease = scene.api.get("leases", "system", "leakwarden")
     assert lease is not None
     looks = len(scene.api.asked("GET"))
-    scene.api.put("leases", lease)  # a label, say: a new version in our name
+    scene.api.put("leases", lease)  # for example a label: a new version in our name
     await eventually(lambda: len(scene.api.asked("GET")) > looks)
     await scene.renewed()
     assert election.fence.holds()

@@ -179,7 +179,7 @@ async def test_no_ghost_is_left_when_a_watch_ends_with_an_expired_event(tmp_path
 
 
 async def test_after_a_restore_of_etcd_the_list_replaces_what_was_held(tmp_path: Path) -> None:
-    """Versions went back by then: what was held would pass for newer than everything that is there, and for good."""
+    """Versions went back by then: the held objects would permanently seem newer than all that exist now."""
     async with FakeApiServer() as api, cluster_of(api, tmp_path) as cluster:
         _, _, made = service(api, pods=2)
         report = stored("web-1", phase="Verifying")
@@ -206,7 +206,7 @@ async def test_a_continue_token_that_expires_begins_the_list_anew(tmp_path: Path
 
 
 async def test_a_silent_watch_is_left_after_the_idle_timeout(tmp_path: Path) -> None:
-    """The connection stays open and nothing comes: what a load balancer that forgot it looks like."""
+    """The connection stays open and nothing comes, as with a load balancer that has dropped it."""
     async with FakeApiServer() as api:
         api.fail("GET", r"/deployments\?watch", Fault(hang=True))
         async with cluster_of(api, tmp_path, pace=replace(QUICK, idle=0.3)) as cluster:
@@ -354,7 +354,7 @@ async def test_a_relist_comes_round_and_finds_what_no_event_told(tmp_path: Path)
         await synced(cluster)
         await watched(api)
         await eventually(lambda: names(cluster) == {"web"})
-        # Gone without an event: what a bug in a watch cache looks like.
+        # Gone without an event, as with a defect in a watch cache.
         api._objects["deployments"].clear()
         await eventually(lambda: names(cluster) == set())
 

@@ -1,4 +1,4 @@
-"""LeakReports at the API server's door: what we write we read, what others write the watch shows, fenced or not."""
+"""LeakReports at the API server: our own writes are read at once, others' writes through the watch, fenced or not."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_deleting_names_the_uid_and_a_namesake_stays(tmp_path: Path) -> No
         assert api.get("leakreports", "team", "web-1") is not None
         (request,) = api.asked("DELETE", "/leakreports/web-1")
         assert request.body["preconditions"] == {"uid": report.uid}
-        await cluster.delete_report(report)  # gone is gone
+        await cluster.delete_report(report)  # a deleted report stays deleted
 
 
 def test_what_we_deleted_is_not_shown_again_by_a_watch_that_lags() -> None:
@@ -154,7 +154,7 @@ def test_a_namespace_with_more_reports_than_are_held_is_in_trouble_and_no_other_
     assert store.put("other", of("other", "5", namespace="bank"))
     assert set(store.view()) == {"u-0", "u-1", "u-2", "other"}
     assert store.troubles == {"team": "the namespace has more than 3 LeakReports; delete some"}
-    store.put("u-1", of("u-1", "6"))  # those that are held go on
+    store.put("u-1", of("u-1", "6"))  # the held ones are still updated
     assert store.view()["u-1"].resource_version == "6"
     for n in (3, 4):
         store.drop(f"u-{n}")

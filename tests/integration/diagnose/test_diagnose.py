@@ -1,4 +1,4 @@
-"""`leakwarden diagnose` from a Prometheus that remembers a drawn episode, from the exact queries to the exit code."""
+"""`leakwarden diagnose` on a Prometheus with a drawn episode, from the exact queries to the exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.correlation.drawing import CAUSES, STEP, episode, quiet
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
 
 SINCE = 1800.0
-BUCKET = 15.0  # s: what half an hour is read with
+BUCKET = 15.0  # s: the step of a read of half an hour
 PRESET = PRESETS["ingress-nginx"]
 
 

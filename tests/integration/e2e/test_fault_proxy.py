@@ -1,4 +1,5 @@
-"""The proxy that the fault tests put between the operator and the world: faithful by itself, and each fault as named."""
+"""The proxy of the fault tests between the operator and its servers: without effect by itself, and each fault as
+named."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SEND = ["runtime.chansend1@1", "main.first.func1@22"]
 
 
 class Service:
-    """A service whose goroutines stand where they are told to."""
+    """A service with goroutines at given places."""
 
     def __init__(self, standing: int) -> None:
         self.standing = standing

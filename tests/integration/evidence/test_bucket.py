@@ -1,4 +1,5 @@
-"""A bucket's server that refuses, hangs or answers with nonsense: each is one line for people, and nothing of it shows."""
+"""A bucket's server that refuses, hangs or answers with nonsense: each is one line for people, without the server's
+text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking profiles from pods that do whatever they like: real servers on loopback, each with one real fault."""
+"""Taking profiles from faulty pods: real servers on loopback, each with one real fault."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.profiles.building import VERSIONS, archived
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 POD = Pod("shop", "web-1", "u", "w", 0.0, "node", "10.0.0.1", "127.0.0.1", "Running", True, False, ())
-PATIENCE = 0.5  # s; what a pod that hangs costs here
+PATIENCE = 0.5  # s; the cost of a pod that hangs here
 
 
 @contextlib.asynccontextmanager
@@ -44,14 +44,15 @@ async def serving(handler: Handler) -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def speaking(*chunks: bytes, every: float = 0.0, ends: bool = True) -> AsyncIterator[int]:
-    """A server that says these bytes to everyone, `every` so many seconds, and then hangs up or not."""
+    """A server that sends these bytes to every client, `every` so many seconds, and then closes the connection or
+    not."""
     tasks: set[asyncio.Task[Any]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        # Cancelled at the end of the test: the connection is closed then like one that said everything.
+        # Cancelled at the end of the test: the connection is closed then like one that sent everything.
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             for chunk in chunks:
                 writer.write(chunk)
@@ -177,7 +178,7 @@ async def test_a_pod_that_hangs_or_drips_costs_one_timeout(chunks: list[bytes]) 
     async with speaking(*chunks, every=0.05, ends=False) as port:
         (missed,) = (await take(port)).missed
     assert missed.reason is EvidenceReason.TIMEOUT
-    # One time limit and not five: what is slower than ten is not noise of the machine.
+    # One time limit and not five: more than ten is not noise of the machine.
     assert time.monotonic() - started < 10 * PATIENCE
 
 
@@ -274,7 +275,7 @@ async def test_too_many_goroutines_leave_the_heap_alone_to_be_profiled() -> None
     assert [m.reason for m in taken.missed] == [EvidenceReason.GOROUTINES]
     assert "only the heap" in taken.missed[0].message
     assert asked == ["/debug/pprof/heap?gc=1"] * 2
-    # What is held without goroutines is named all the same.
+    # Objects held without goroutines are named all the same.
     assert suspects(taken.capture(), growing=frozenset({"descriptors"}))[0].shape == "FileNotClosed"
 
 

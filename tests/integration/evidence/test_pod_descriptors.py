@@ -1,4 +1,4 @@
-"""One ephemeral container a pod, made to fit it, and what its answer or its silence means."""
+"""One ephemeral container per pod, made to fit it, and the meaning of its answer or its silence."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Scene:
 
     @property
     def added(self) -> dict[str, Any]:
-        """The one container that was asked for."""
+        """The one requested container."""
         (request,) = self.patches
         (container,) = request.body["spec"]["ephemeralContainers"]
         return dict(container)

@@ -1,4 +1,4 @@
-"""From a request to what a LeakReport says: a real capture from a pod that an API server knows."""
+"""From a request to the evidence of a LeakReport: a real capture from a pod of an API server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Refusing:
 
 
 class Prometheus:
-    """A source that knows what it is told."""
+    """A source with the given series."""
 
     name, kind, pod_labels = "main", "Prometheus", ("namespace", "pod")
 
@@ -175,7 +175,7 @@ async def test_the_port_is_the_pods_annotation_or_a_named_one(tmp_path: Path) ->
         ]:
             put(here.api, annotations, ports)
             here.now += 3600
-            # Whatever is asked for, this pod answers with goroutines.
+            # This pod answers every request with goroutines.
             assert (await here.capture({"port": None})).profiles
 
 

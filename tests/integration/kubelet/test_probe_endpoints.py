@@ -56,7 +56,7 @@ async def http_server(handler: Handler, context: ssl.SSLContext | None = None) -
 
 @contextlib.asynccontextmanager
 async def raw_server(talk: Talk, address: str = "127.0.0.1") -> AsyncIterator[int]:
-    """A server that speaks whatever `talk` writes, and is rid of its connections at the end."""
+    """A server that sends the bytes of `talk`, and has closed its connections at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The kubelet source against TLS servers that speak cAdvisor's format, one loopback address a node."""
+"""The kubelet source against TLS servers with cAdvisor's format, one loopback address per node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def line(
 def descriptors(
     value: float, at: float | None, pod: str = "web-1", limit: float = 200, processes: float | None = 1
 ) -> str:
-    """A container as cAdvisor tells it, with what is to be left out around it."""
+    """A container as cAdvisor exports it, with lines around it that have to be ignored."""
     return "\n".join(
         [
             "# HELP container_file_descriptors Number of open file descriptors for the container.",
@@ -55,7 +55,7 @@ def descriptors(
 
 @dataclass
 class Node:
-    """What one kubelet answers, and what it was asked."""
+    """One kubelet's answers, and the requests to it."""
 
     text: str = ""
     status: int = 200
@@ -158,14 +158,14 @@ async def test_a_container_is_read_with_its_limit_and_nothing_around_it(cluster:
     [
         (150, 2),  # a Go service below tini
         (190, 33),  # nginx with 32 workers
-        (150, None),  # nobody says how many there are
+        (150, None),  # their number is not exported
         (250, 1),  # more than the limit allows one process to have
     ],
 )
 async def test_descriptors_of_several_processes_have_no_limit(
     cluster: Cluster, value: float, processes: float | None
 ) -> None:
-    """The kubelet adds up the descriptors of all processes, and tells the limit of the first one."""
+    """The kubelet adds up the descriptors of all processes, and exports the limit of the first one."""
     cluster.nodes["node-1"].text = descriptors(value, START + 50, processes=processes)
     answer = await cluster.read(now=START + 61)
     assert isinstance(answer, Sampled), answer
@@ -193,7 +193,7 @@ async def test_a_sample_that_reaches_us_late_is_given_when_it_does(cluster: Clus
     node = cluster.nodes["node-1"]
     node.text = descriptors(10, START + 10)
     await cluster.read(now=START + 61)
-    # Two minutes pass without cAdvisor having looked; what it then tells lies before the last read.
+    # Two minutes pass without a new sample of cAdvisor; its next sample lies before the last read.
     await cluster.read(since=START + 61, now=START + 181)
     node.text = descriptors(20, START + 170)
     answer = await cluster.read(since=START + 181, now=START + 200)

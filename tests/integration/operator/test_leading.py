@@ -86,7 +86,7 @@ class Stage:
         return str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
 
     def released(self) -> None:
-        """A Lease that somebody led by and gave back: it can be taken at once."""
+        """A Lease that an earlier leader released: it can be taken at once."""
         named = {"name": "leakwarden", "namespace": "system"}
         spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": 3}
         self.api.put("leases", {"metadata": named, "spec": spec})
@@ -102,7 +102,7 @@ class Stage:
 
     @property
     def changes(self) -> list[Request]:
-        """What was written, the Lease left out."""
+        """The writes, without those of the Lease."""
         return [each for each in self.api.requests if each.method != "GET" and "/leases" not in each.path]
 
 

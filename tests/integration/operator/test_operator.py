@@ -38,9 +38,9 @@ def policy(mode: str = "Enforce", name: str = "web") -> dict[str, Any]:
             "mode": mode,
             "signals": SIGNALS,
             "audit": {"callEndpoints": False},
-            # Evidence has tests of its own; here it would only add to what is asked.
+            # Evidence has tests of its own; here it would only add requests.
             "evidence": {"enabled": False},
-            # A pod made a moment ago is no warm-up here, and neither is the operator's own start.
+            # A new pod does not count as warming up here, and neither does the operator's own start.
             "remediation": {"warmUp": "0s"},
         },
     }
@@ -65,7 +65,7 @@ async def operator(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     sources = directory / "sources.yaml"
     sources.write_text(json.dumps({"prometheus": [{"name": "main", "url": source.url, "timeout": "2s"}]}))
-    # What a container would get: our settings, and nothing of whoever runs the tests.
+    # A container's environment: our settings, and nothing of the user who runs the tests.
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("LEAKWARDEN_", "KUBE"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "leakwarden", "run",
@@ -160,7 +160,8 @@ async def test_a_leak_is_evicted_with_exact_requests_in_the_right_order(tmp_path
             "POST eviction",
         }
 
-        # One query a signal for all pods, one for its limits, and two for what explains growth; whatever the policies.
+        # One query per signal for all pods, one for its limits, and two that explain growth, for any number of
+        # policies.
         asked = set(source.queries("/api/v1/query_range"))
         assert {query for query in asked if "http_requests_total" not in query and "gc_duration" not in query} == {
             VALUE_QUERY
@@ -232,7 +233,7 @@ async def test_an_invalid_policy_is_a_condition_and_the_others_go_on(tmp_path: P
         world(api)
         broken = policy(name="broken")
         broken["spec"]["signals"] = [{"name": "x", "type": "PromQL", "query": "sum(", "threshold": {"above": "1"}}]
-        broken["spec"]["selector"] = {"matchLabels": {"app": "other"}}  # it keeps what it can be seen to select
+        broken["spec"]["selector"] = {"matchLabels": {"app": "other"}}  # it keeps its last readable selection
         broken["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
         api.put("reliabilitypolicies", broken)
         readings(source, {"web-1-0": 190, "web-1-1": 20})

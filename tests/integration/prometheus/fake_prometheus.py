@@ -1,8 +1,7 @@
-"""A Prometheus query API on the loopback address that answers exact queries, and fails as told.
+"""A Prometheus query API on the loopback address that answers exact queries, and fails on demand.
 
-It understands no PromQL: a test says which query gives which series, so that a query that is not
-the one expected finds nothing. The client under test is blocking and runs in threads of its own, so
-the server can live in the test's event loop.
+It evaluates no PromQL: a test sets the series of each query, so an unexpected query finds nothing. The client under
+test is blocking and runs in threads of its own, so the server can live in the test's event loop.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def redirect(to: str) -> Fault:
 
 
 def silence(until: asyncio.Event) -> Fault:
-    """Accepts the request and says nothing until the event."""
+    """Accepts the request and sends nothing until the event."""
 
     async def fault(_: web.Request) -> web.StreamResponse:
         await until.wait()

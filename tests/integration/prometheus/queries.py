@@ -1,4 +1,5 @@
-"""The queries of the built-in signals for one namespace, as a source asks them: what a fake Prometheus answers by.
+"""The queries of the built-in signals for one namespace, as a source sends them: a fake Prometheus answers exactly
+these.
 
 Their exact text is tested once, in tests/unit/signals/test_catalogue.py.
 """

@@ -1,4 +1,4 @@
-"""The Prometheus source against a server that checks exact queries: what is asked, and what is made of the answers."""
+"""The Prometheus source against a server that checks exact queries: its requests, and the readings from the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sources file: what it may hold, and what is said when it holds something else."""
+"""The sources file: its valid contents, and the errors for all others."""
 
 from __future__ import annotations
 

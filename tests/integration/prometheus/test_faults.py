@@ -1,4 +1,4 @@
-"""The Prometheus source when things go wrong: every failure is an answer with a reason, and holds nothing of the server's."""
+"""Faults of the Prometheus source: every failure is an answer with a reason, without the server's text."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ async def test_a_token_that_is_refused_is_read_again_once(fake: FakePrometheus, 
     source = PrometheusSource(endpoint(fake, bearerTokenFile=str(token)), bucket=STEP)
     fake.wanted_authorization = "Bearer first"
     assert isinstance(await ask(source, users()), Sampled)
-    # Written in place within one tick of the file system's clock: nothing but its content tells.
+    # Written in place within one tick of the file system's clock: only its content shows the change.
     stamp = os.stat(token)
     token.write_text("other")
     os.utime(token, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""The symptoms' queries, computed by Prometheus itself (promtool), over what real exporters call their requests."""
+"""The symptoms' queries, computed by Prometheus itself (promtool), with real exporters' metric names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTES = 20
 
 
 def counters(name: str, per_minute: dict[str, float], label: str = "", **labels: str) -> list[dict[str, str]]:
-    """Series of one counter, a value of `label` each, with what each grows by in a minute."""
+    """Series of one counter, each with a value of `label` and its growth per minute."""
     return [
         series(name, growth, **{**({label: value} if label else {}), **labels}) for value, growth in per_minute.items()
     ]

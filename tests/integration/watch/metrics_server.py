@@ -11,10 +11,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    """The URL of its metrics."""
+async def serving(handler: Handler, at: str = "/metrics") -> AsyncIterator[str]:
+    """The URL of the page that the handler answers."""
     app = web.Application()
-    app.router.add_get("/metrics", handler)
+    app.router.add_get(at, handler)
     # Handlers that never answer end with their client, so that a test does not wait for them.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -22,6 +22,6 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
     await site.start()
     try:
         host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/metrics"
+        yield f"http://{host}:{port}{at}"
     finally:
         await runner.cleanup()

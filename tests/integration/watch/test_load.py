@@ -1,4 +1,4 @@
-"""The load goes to the named address at its rate, whatever comes back."""
+"""The load goes to the named address at its rate, independent of the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metrics page that may be anything: it costs a bounded time and number of bytes, and its text goes nowhere."""
+"""A metrics page with any content: it costs a bounded time and number of bytes, and its text is never passed on."""
 
 from __future__ import annotations
 

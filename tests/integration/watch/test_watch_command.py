@@ -61,7 +61,7 @@ def test_the_leaking_line_of_the_example_is_named_and_stands_on_the_page(leaky: 
     page = file.read_text()
     assert f"shop.go:{fault}" in page
     assert "Which process" in page
-    # The process is gone with the watch.
+    # The process has ended with the watch.
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 

@@ -1,4 +1,4 @@
-"""Where profiles are kept: whole or not at all, bounded, under names that nobody can guess or lead elsewhere."""
+"""The stores of profiles: complete or absent, bounded, under names that nobody can guess or point outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that is far from the API server's is found out by the answers' dates, and nothing is done by it."""
+"""A clock that is far from the API server's is detected by the answers' dates, and no action uses it."""
 
 from __future__ import annotations
 

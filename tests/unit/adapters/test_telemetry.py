@@ -1,4 +1,4 @@
-"""What the operator counts of itself: every guard's no, under labels of which there is a known number."""
+"""The operator's own counters: every guard's refusal, under a bounded number of labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API server streams becomes core facts, whatever is null, missing or new in it."""
+"""The API server's objects become core facts, even with null, missing or new fields."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_an_annotation_that_decides_something_holds_at_any_length(key: str) -> N
 
 
 def test_exceptions_of_the_audit_are_kept_whole_or_not_at_all() -> None:
-    """Of half a line its end would be lost, and what has ended would hold for ever."""
+    """Half a line would lose its end date, and an expired exception would hold for ever."""
     meta = {"uid": "u1", "name": "web", "namespace": "team"}
 
     def kept(text: str) -> str:
@@ -217,7 +217,7 @@ A_WHOLE_POD: dict[str, Any] = {
 
 
 def _said_and_unsaid() -> list[tuple[Any, Any]]:
-    """Each kind of fact twice: from an object that says everything, and from one that says nothing but its name."""
+    """Each kind of fact twice: from an object with every field, and from one with only its name."""
     full = workload(**EVERYTHING_SAID)
     grpc = container(readinessProbe={"grpc": {"port": 1, "service": "ready"}}).readiness
     at_least = container(lifecycle={"preStop": {"exec": {"command": ["sh", "-c", "sleep 3; drain"]}}}).pre_stop

@@ -91,7 +91,8 @@ def test_a_number_may_be_written_as_one() -> None:
 
 
 def test_no_rule_matches_a_pattern_against_a_field_that_may_be_a_number() -> None:
-    """Older API servers take such a field for as long as a request may be, and refuse the CRD for what the rule costs."""
+    """Older API servers assume the length of a whole request for such a field, and refuse the CRD for the rule's
+    cost."""
     signal = SCHEMA["properties"]["spec"]["properties"]["signals"]["items"]
     rules = [rule["rule"] for rule in signal["x-kubernetes-validations"]]
     assert any("threshold.above" in rule for rule in rules)
@@ -111,7 +112,7 @@ WIDEST = {
 
 
 def test_no_default_is_filled_into_an_item_of_a_list() -> None:
-    """A client-side apply replaces lists as a whole, and would say `configured` of every unchanged policy."""
+    """A client-side apply replaces lists as a whole, and would print `configured` for every unchanged policy."""
     spec = SCHEMA["properties"]["spec"]
     assert [path for path, node in nodes(spec) if "[]" in path and "default" in node] == []
     assert [path for path, node in nodes(spec) if "[]" not in path and "default" in node] != []

@@ -1,4 +1,4 @@
-"""`spec.audit.ignore`: what is taken, and how anything else is refused."""
+"""`spec.audit.ignore`: the accepted values, and the errors for all others."""
 
 from __future__ import annotations
 

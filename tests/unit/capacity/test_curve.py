@@ -1,4 +1,4 @@
-"""What one pod carries, read off the curve of load against latency."""
+"""The load that one pod carries, from the curve of load against latency."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_flat_and_a_steadily_rising_curve_have_no_knee() -> None:
     straight = [Point(q, 0.001 * q, None, 0.0, 1) for q in range(10, 110, 10)]
     assert knee(flat) is None
     assert knee(straight) is None
-    assert knee(queue(100.0)[-3:]) is None  # of three points no bend can be told
+    assert knee(queue(100.0)[-3:]) is None  # three points do not show a bend
 
 
 def test_a_bend_that_is_too_shallow_is_no_knee() -> None:

@@ -1,4 +1,4 @@
-"""How many replicas a load needs, and what of that was never seen."""
+"""How many replicas a load needs, and which answers were never measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`leakwarden check` as a person meets it: files in, a line for each policy and an exit code out."""
+"""`leakwarden check` as a person runs it: from files to a line for each policy and an exit code."""
 
 from __future__ import annotations
 

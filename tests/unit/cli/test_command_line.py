@@ -1,4 +1,4 @@
-"""What all commands share: standard streams that the caller closed, or that take nothing more."""
+"""The behaviour of all commands with standard streams that the caller closed, or that accept no more output."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_full_device_is_told_where_more_is_written_than_is_buffered(tmp_path: 
     ("command", "code"), [("check -", 2), ("audit -", 3), ("report -f -", 2), ("backtest --series -", 2)]
 )
 def test_what_cannot_be_read_from_a_closed_input_is_one_line(command: str, code: int, tmp_path: Path) -> None:
-    # The audit goes on with what else it was given, and says with 3 that something was not read.
+    # The audit goes on with the other inputs, and reports with exit code 3 that some input was not read.
     done = shell(f"LEAKWARDEN {command} <&-", tmp_path)
     assert (done.returncode, done.stdout) == (code, "")
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`leakwarden suspects` as a person meets it: profiles on disk in, lines and an exit code out."""
+"""`leakwarden suspects` as a person runs it: from profiles on disk to lines and an exit code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def saved(folder: Path, *profiles: Profile) -> list[Path]:
 
 
 def test_the_line_is_named_with_its_reasons_and_the_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The order of the files does not matter: they know when they were taken.
+    # The order of the files does not matter: they contain their times.
     newer, older = reversed(saved(tmp_path, goroutines((100, SEND)), goroutines((600, SEND))))
     assert ask(newer, older) == 1
     out, err = capsys.readouterr()

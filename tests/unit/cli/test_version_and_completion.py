@@ -1,4 +1,4 @@
-"""What is installed, and how a shell completes its commands."""
+"""The installed versions, and the shell completion of the commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_another_shell_is_refused_with_those_that_are_known(capsys: pytest.Captu
 
 
 def completed(words: list[str], folder: Path, script: str) -> list[str]:
-    """What bash offers for the last of the words."""
+    """bash's completions for the last of the words."""
     (folder / "completion").write_text(script)
     asked = f"""
         source {folder}/completion

@@ -1,4 +1,4 @@
-"""Each clue by itself, at its threshold; and what is said where readings are missing."""
+"""Each clue by itself, at its threshold; and the answer where readings are missing."""
 
 from __future__ import annotations
 

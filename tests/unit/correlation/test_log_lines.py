@@ -1,4 +1,4 @@
-"""Log lines: counted by what they say, within the episode's time, and without secrets."""
+"""Log lines: counted by their content, within the episode's time, and without secrets."""
 
 from __future__ import annotations
 

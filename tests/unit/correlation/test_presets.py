@@ -1,4 +1,4 @@
-"""The queries of each preset are PromQL, ask about the route alone, and cannot be broken out of."""
+"""The queries of each preset are PromQL, select only the route, and are safe from injection."""
 
 from __future__ import annotations
 

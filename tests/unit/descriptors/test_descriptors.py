@@ -23,7 +23,7 @@ from leakwarden.core.descriptors.paths import LEFT_OUT, Names, shown
 from leakwarden.core.descriptors.proc import Counting
 
 # Recorded on Linux 6.18, x86-64: a process with a listening socket of each family, connections in both directions, two
-# of them in CLOSE_WAIT, and what the rest of the machine had beside it.
+# of them in CLOSE_WAIT, and the sockets of the rest of the machine.
 LINKS = """\
 /dev/null
 pipe:[95920]

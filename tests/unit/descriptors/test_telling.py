@@ -1,4 +1,5 @@
-"""What a report says of open descriptors: lines a person reads at a glance, and suspects with what was seen."""
+"""A report's text about open descriptors: lines that a person reads at a glance, and suspects with the observed
+detail."""
 
 from __future__ import annotations
 

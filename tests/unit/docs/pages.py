@@ -36,7 +36,7 @@ def links(page: str) -> list[str]:
 
 
 def anchors(page: Path) -> Iterator[str]:
-    """What GitHub calls the headings of a page."""
+    """GitHub's anchors of the headings of a page."""
     seen: dict[str, int] = {}
     outside = _FENCE.sub("", page.read_text(encoding="utf-8"))
     for heading in re.findall(r"^#{1,6} (.+?) *#*$", outside, re.MULTILINE):
@@ -48,7 +48,7 @@ def anchors(page: Path) -> Iterator[str]:
 
 
 def shown_commands(page: str) -> list[str]:
-    """Every `leakwarden ...` of a console block, without what a pipe, a redirection or a comment does with it."""
+    """Every `leakwarden ...` of a console block, without pipes, redirections and comments."""
     lines = re.findall(r"^\$ (.*)$", "\n".join(code_blocks(page, "console")), re.MULTILINE)
     parts = [part.strip() for line in lines for part in re.split(r"\s[|>]\s?|\s#", line)]
     return [part for part in parts if part.startswith("leakwarden ")]

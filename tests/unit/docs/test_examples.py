@@ -1,4 +1,4 @@
-"""What the documentation tells readers to copy works: policies, YAML, commands and make targets."""
+"""The documentation's examples work: policies, YAML, commands and make targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated parts of the documentation are what the code says now, and nothing that is listed is left out."""
+"""The generated parts of the documentation agree with the code, and every listed thing is in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GitOps layout builds, is valid, and leaves nothing that an API server's defaults could make differ from Git."""
+"""The GitOps layout builds, is valid, and has no field that an API server's defaults could make differ from Git."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SOURCE: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["u
 
 
 def broken(link: str, folder: Path) -> str:
-    """Why a relative link leads nowhere, or nothing."""
+    """Why a relative link is broken, or empty."""
     path, _, anchor = link.partition("#")
     target = (folder / path).resolve() if path else folder
     if not target.exists():

@@ -1,4 +1,4 @@
-"""Files and names of the code that recipes and explanations mention are there."""
+"""Files and names of the code that recipes and explanations mention exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image archives written without an engine: what is in them, and that equal inputs give equal bytes."""
+"""Image archives written without an engine: their content, and that equal inputs give equal bytes."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class TestTheForwarder:
             with server, server.makefile("rb") as incoming:
                 server.settimeout(30)
                 assert incoming.read() == sent
-                # The client has said all it will; it must still hear the answer.
+                # The client has sent all its data; it must still get the answer.
                 server.sendall(sent[::-1])
                 server.shutdown(socket.SHUT_WR)
                 with client.makefile("rb") as answer:
@@ -198,7 +198,7 @@ class TestAProbe:
 
 @pytest.fixture
 def tool_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> binaries.ToolGroup:
-    """A real, tiny Go module in the place of a tool group's."""
+    """A real, tiny Go module instead of a tool group's."""
     monkeypatch.setenv("LEAKWARDEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(binaries, "MODULES", tmp_path / "go")
     module = tmp_path / "go" / "tiny"

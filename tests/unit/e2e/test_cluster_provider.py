@@ -1,4 +1,4 @@
-"""Which cluster the end-to-end tests take, and what kind and existing clusters are asked to do."""
+"""Which cluster the end-to-end tests use, and the commands for kind and existing clusters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from e2e.cluster.provider import ShellEnvironment
 
 
 class Recorder:
-    """A Runner that runs nothing: it notes each command line and answers as told, else with success."""
+    """A Runner that runs nothing: it records each command line and answers as set, else with success."""
 
     def __init__(self, answers: Mapping[str, Result] | None = None) -> None:
         self.answers = dict(answers or {})
@@ -111,7 +111,7 @@ class TestAKindCluster:
     def test_up_creates_it_from_the_committed_configuration(self) -> None:
         runner = Recorder({**HEALTHY, "kind get clusters": Result(0, "other\n", "")})
         cluster = KindCluster(runner)
-        # The fake cannot come to life: that it is not usable afterwards is what up must notice.
+        # The fake never becomes usable, and `up` must notice that.
         with pytest.raises(ClusterError, match="not usable"):
             cluster.up()
         [create] = runner.ran("kind", "create", "cluster")

@@ -1,4 +1,4 @@
-"""What the demo shows: a moment at any size, in place or appended, and the account of the whole story."""
+"""The demo's output: a moment at any size, in place or appended, and the summary of the whole story."""
 
 from __future__ import annotations
 

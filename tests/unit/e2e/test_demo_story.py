@@ -1,4 +1,4 @@
-"""The demo's story, told against a shop that leaks by the clock: what it waits for, and what it does then."""
+"""The demo's story with a shop that leaks by the clock: its waits, and its steps after them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EPOCH = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Audience(Screen):
-    """A screen that remembers."""
+    """A screen that records its calls."""
 
     def __init__(self) -> None:
         self.look = Look(colours=False, unicode=True)

@@ -1,4 +1,4 @@
-"""What the demo reads: nginx's log in overlapping pieces, and the objects of a namespace."""
+"""The demo's input: nginx's log in overlapping pieces, and the objects of a namespace."""
 
 from __future__ import annotations
 

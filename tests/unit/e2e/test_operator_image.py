@@ -1,4 +1,4 @@
-"""The operator's image: what goes in, and that both ways of building it agree."""
+"""The operator's image: its content, and that both ways of building it agree."""
 
 from __future__ import annotations
 

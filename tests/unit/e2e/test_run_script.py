@@ -1,4 +1,4 @@
-"""`make e2e`: which files are run within a time budget, and that what failed once has one more chance alone."""
+"""`make e2e`: the files that run within a time budget, and one more try alone for a failed file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[3] / "e2e" / "run.sh"
 LONG = ("test_long_a.py", "test_long_b.py")
-# In place of pytest: notes what it was asked, and fails where a word of FAIL stands in it.
+# In place of pytest: records its arguments, and fails where they contain a word of FAIL.
 PYTEST = """#!/bin/sh
 echo "$*" >> asked
 for word in $FAIL; do case "$*" in *"$word"*) exit 1 ;; esac; done

@@ -1,7 +1,7 @@
-"""A cluster that lives on while operators die: evictions delete pods, which are replaced, and rollouts roll out.
+"""A cluster that goes on while operators are killed: evictions delete pods, which are replaced, and rollouts roll out.
 
 `Dying` stands between an engine and the cluster and kills at the n-th request that changes something, before or after
-it took effect: what SIGKILL leaves behind, without a process.
+it took effect: the state that SIGKILL leaves, without a process.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ T = TypeVar("T")
 
 
 class Killed(BaseException):
-    """The operator is no more. Not an Exception: nothing may catch it, as nothing catches SIGKILL."""
+    """The operator was killed. Not an Exception: no code may catch it, as nothing catches SIGKILL."""
 
 
 class OneDeployment(LivingCluster):
-    """Does what it is asked to its only Deployment."""
+    """Carries out requests on its only Deployment."""
 
     def __init__(self, world: Snapshot) -> None:
         super().__init__(self)
         self.world = world
-        self.happened: list[tuple[float, str, str]] = []  # what really happened, with its time
+        self.happened: list[tuple[float, str, str]] = []  # the changes that really happened, with their time
         self.born = 0
         self.looked: list[str] = []  # UIDs of pods that were given a reader, in order
 
@@ -145,7 +145,7 @@ class Camera:
 
 @dataclass
 class Lens:
-    """As the real one does, it looks what the pod holds before it adds anything."""
+    """As the real one does, it reads the pod before it adds a container."""
 
     dying: Dying
 
@@ -156,7 +156,7 @@ class Lens:
 
 
 class CrashWorld(World):
-    """A World whose cluster lives, with two pods of three leaking; engines come and go."""
+    """A World with a changing cluster, with two pods of three leaking; engines come and go."""
 
     cluster: OneDeployment
 
@@ -196,7 +196,7 @@ class CrashWorld(World):
         return deaths
 
     def _read_policies_anew(self) -> None:
-        """What the watch would show a new process: the policy with the status that was last written."""
+        """The watch's view for a new process: the policy with the last written status."""
         (policy,) = self.policies.all()
         last = self.cluster.statuses[-1] if self.cluster.statuses else {}
         self.policies.put(body(spec=self.spec, status=last, metadata={"resourceVersion": policy.resource_version}))

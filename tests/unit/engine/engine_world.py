@@ -1,4 +1,5 @@
-"""A small world for the engine: one Deployment, fakes of the ports, and an API server that keeps what it is told."""
+"""A small world for the engine: one Deployment, fakes of the ports, and an API server that keeps what is written to
+it."""
 
 from __future__ import annotations
 
@@ -227,5 +228,5 @@ class World:
         return found.status, found.reason
 
     def changes(self) -> list[tuple[str, str]]:
-        """What was done to workloads."""
+        """The changes of workloads."""
         return [entry for entry in self.cluster.done if entry[0] in ("evict", "restart", "scale")]

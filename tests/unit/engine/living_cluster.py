@@ -1,6 +1,7 @@
-"""The API server of a cluster that lives on: it compares what a change names with what there is, as the real one does.
+"""The API server of a changing cluster: it compares a change's preconditions with the present state, as the real one
+does.
 
-What then happens to pods and replicas is its home's affair: a world that runs whole stories, or one Deployment.
+Its owner (a world that runs whole stories, or one Deployment) then changes pods and replicas.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.unit.engine.engine_world import FakeCluster
 
 class Home(Protocol):
     def shown(self) -> Snapshot:
-        """What the operator's watch shows now."""
+        """The present view of the operator's watch."""
         ...
 
     def carry_out(self, kind: str, workload: Workload, *, pod_uid: str = "", replicas: int = 0) -> Attempt:

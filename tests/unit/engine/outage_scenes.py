@@ -26,7 +26,7 @@ from tests.unit.planning.plan_world import PlanWorld
 
 
 class Leaks(dict[str, float]):
-    """Levels of pods by name, where every pod that there is or will be is full."""
+    """Levels of pods by name, where every present and future pod is full."""
 
     def get(self, key: str, default: Any = None) -> Any:
         return 950.0
@@ -51,7 +51,8 @@ def fleet(count: int, spec: dict[str, Any], limits: Limits | None = None, starte
 
 
 async def tick(world: World, level: float | Mapping[str, float] | None, seconds: float = 60.0) -> None:
-    """A tick so many seconds later, with all pods at the level, or each at its own; None: the source is silent."""
+    """A tick so many seconds later, with all pods at the level, or each at its own; None: the source gives no
+    readings."""
     world.now += seconds
     world.cluster.now = world.now
     if level is None:
@@ -64,7 +65,7 @@ async def tick(world: World, level: float | Mapping[str, float] | None, seconds:
 
 
 def reasons(world: World) -> set[str]:
-    """Why nothing was done in the last tick, by anybody."""
+    """Why no policy acted in the last tick."""
     return {str(skip.reason) for decision in world.engine.last.decisions for skip in decision.skips}
 
 
@@ -75,7 +76,7 @@ def become(world: World, *pods: Pod, **changes: Any) -> None:
 
 
 def answered(values: Sequence[str], limit: str | None = None, never_zero: bool = False) -> Answer:
-    """What Prometheus' answer about three pods means to us: the same values for each, the newest now."""
+    """The parsed answer of Prometheus about three pods: the same values for each, the newest now."""
     labels = SimpleNamespace(namespace="namespace", pod="pod", container="container")
     scope = Scope(cast("Any", labels), frozenset({"shop"}), NOW - 3600, NOW, drop_zeros=never_zero)
     names = [{"namespace": "shop", "pod": f"api-{n}", "container": "app"} for n in (1, 2, 3)]
@@ -87,7 +88,7 @@ def answered(values: Sequence[str], limit: str | None = None, never_zero: bool =
 
 @dataclass
 class ApiServer:
-    """A Session that gives one answer to everything, and remembers what it was asked."""
+    """A Session that gives one answer to every request, and records the requests."""
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class ApiServer:
 
 @dataclass
 class PprofPort:
-    """A way to a pod that has nothing to give, and remembers what it was asked for."""
+    """A way to a pod that has no profiles, which records the requests."""
 
     asked: list[str] = field(default_factory=list)
 
@@ -116,7 +117,7 @@ class PprofPort:
 
 
 def hours(count: float, rules: Rules, replicas: int, **more: Any) -> PlanWorld:
-    """A Deployment of which every pod leaks, and a cluster in which time passes: a tick a minute."""
+    """A Deployment of which every pod leaks, and a cluster in which time passes: one tick per minute."""
     steps = tuple(Step(seconds=60) for _ in range(int(count * 60)))
     made = {"deployments": (("shop", "shop", replicas),), "moods": ("exhausting",), "steps": steps, **more}
     return PlanWorld(Story(rules=rules, **made))

@@ -1,4 +1,4 @@
-"""What the operator's own audit writes into a policy's status."""
+"""The findings of the operator's own audit in a policy's status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Evidence is taken before it is destroyed, one pod after another, and its failing stops nothing unless it is required."""
+"""Evidence is taken before it is destroyed, one pod after another, and a failure stops no action unless evidence is
+required."""
 
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ def crowd(camera: Camera, *names: str) -> World:
 
 
 async def test_pods_of_several_deployments_that_run_out_together_are_each_captured_before_their_eviction() -> None:
-    """Those that answer at once are all done with in one tick; test_capture_beside.py has those that do not."""
+    """Pods that answer at once are all captured in one tick; test_capture_beside.py has those that do not."""
     camera = Camera()
     world = crowd(camera, "a", "b", "c", "d", "e")
     await world.engine.tick()
@@ -89,7 +90,7 @@ async def test_pods_of_several_deployments_that_run_out_together_are_each_captur
 
 
 async def test_an_action_never_follows_a_judgement_that_a_long_capture_made_old() -> None:
-    """What was read before a capture that hung says little of the pod by now; the next tick knows."""
+    """Readings from before a capture that hung are out of date; the next tick has new ones."""
     camera = Camera([FAILED], seconds=130)
     world = scene(camera)
     await world.engine.tick()

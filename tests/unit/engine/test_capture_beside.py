@@ -1,4 +1,4 @@
-"""A capture that takes its time goes on beside the ticks: it holds up the action on its own pod, and nothing else."""
+"""A slow capture runs concurrently with the ticks: it holds up the action on its own pod, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDE = Limits(max_concurrent=100, namespace_actions=1000, cluster_actions=1000, 
 
 @dataclass
 class SlowCamera:
-    """A capture lasts until it is told its end. `most`: how many were under way at one time."""
+    """A capture lasts until the test ends it. `most`: how many were under way at one time."""
 
     asked: list[CaptureRequest] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class SlowCamera:
             del self._open[request.pod.name]
 
     async def ends(self, answer: EvidenceStatus | Exception = CAPTURED) -> str:
-        """The one that is under way ends so; the name of its pod."""
+        """Ends the capture under way; returns the name of its pod."""
         await until(lambda: self._open)
         ((name, future),) = self._open.items()
         if isinstance(answer, Exception):
@@ -66,11 +66,11 @@ class SlowCamera:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Some turns of the loop: nothing here waits for anything but its tasks."""
-    for _ in range(1000):
+    """Turns of the loop, with time for the thread in which a tick judges."""
+    for _ in range(10_000):
         if condition():
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     raise AssertionError("it did not come to that")
 
 

@@ -1,7 +1,7 @@
 """Killed at every step between a decision and its outcome: nothing is done twice, nothing lost, no budget exceeded.
 
-A life without a crash tells which requests there are; then one life each for every request, killed before the request
-took effect and after it did. The next operator starts with nothing but what the cluster holds.
+A run without a crash gives the list of requests; then there are two runs for every request, killed before the request
+took effect and after it did. The next operator starts only with the state of the cluster.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ async def lived(kind: str, at: int = 0, after: bool = False) -> CrashWorld:
 
 def _assert_consistent(world: CrashWorld, kind: str) -> None:
     happened = world.cluster.happened
-    # Nothing twice: no pod evicted twice, one action a cooldown whatever was forgotten.
+    # Nothing twice: no pod evicted twice, one action per cooldown in every case.
     assert len({(what, subject) for _, what, subject in happened if what == "EvictPod"}) == len(
         [each for each in happened if each[1] == "EvictPod"]
     )
     times = [at for at, _, _ in happened]
     assert all(later - earlier >= COOLDOWN for earlier, later in pairwise(times))
-    # Nothing lost: whatever happened has its record, written before it happened.
+    # Nothing lost: every change has its record, written before the change.
     records = [record for report in world.reports for record in report.status.actions]
     for at, what, subject in happened:
         mine = [r for r in records if r.type == what and subject in (r.pod_uid, r.workload_uid)]
@@ -65,7 +65,7 @@ def _assert_consistent(world: CrashWorld, kind: str) -> None:
     assert [report.name for report in world.reports if report.status.phase == "Remediating"] == []
     open_pods = [report.spec.pod.uid for report in world.reports if not report.ended]
     assert len(open_pods) == len(set(open_pods))
-    # What there was to do was done, crash or not.
+    # All due actions were done, with and without a crash.
     if kind == "EvictPod":
         assert {subject for _, _, subject in happened} == {"uid-api-1", "uid-api-2"}
         assert set(world.cluster.looked) == {"uid-api-1", "uid-api-2"}

@@ -1,4 +1,5 @@
-"""What does not pass the Eviction API asks the PodDisruptionBudgets itself, and somebody else's success is not ours."""
+"""Actions that do not pass the Eviction API check the PodDisruptionBudgets themselves, and another client's success is
+not ours."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ RESTART = [{"type": "RolloutRestart"}]
 
 
 def rolling(**strategy: Any) -> World:
-    """Three replicas; one of them is taken away at once by a rollout, unless told otherwise."""
+    """Three replicas; by default a rollout takes one of them away at once."""
     world = World(spec=enforcing(actions=RESTART))
     world.cluster.world = snapshot([workload(**{"max_unavailable": 1, "max_surge": 0, **strategy})], world.pods)
     return world

@@ -1,4 +1,5 @@
-"""A pod is looked into once an episode, right before an action on it that nobody objects to, and never unrecorded."""
+"""A pod is looked into once per episode, right before an action that no guard objects to, and never without a
+record."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ CAPTURED = EvidenceStatus(state=EvidenceState.CAPTURED, summary="main.f (a.go:1)
 
 @dataclass
 class Lens:
-    """A reader that answers what it is told, and notes what had been done and written by then."""
+    """A reader with a given answer, which records the changes and writes until then."""
 
     world: World
     answers: list[DescriptorsFound | Exception] = field(default_factory=list)
@@ -195,7 +196,7 @@ async def test_a_pod_is_looked_into_once_an_episode_even_if_its_eviction_is_not_
 
 
 async def test_an_operator_that_was_killed_meanwhile_asks_for_the_answer_again() -> None:
-    """The intent is on record without an outcome: the container may be there, and the reader knows how to find it."""
+    """The intent is on record without an outcome: the container may be there, and the reader can find it."""
     world, lens = scene()
 
     class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""The life of a replica: what it does before it leads, and in which order it ends."""
+"""The life of a replica: its steps before it leads, and the order of its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from leakwarden.ticking import Runner
 
 @dataclass
 class World:
-    """What the parts of a replica wait for, and what they did in which order. A tick acts until `acted` is set."""
+    """The events that the parts of a replica wait for, and the order of their steps. A tick acts until `acted` is
+    set."""
 
     told: list[str] = field(default_factory=list)
     leading: asyncio.Event = field(default_factory=asyncio.Event)

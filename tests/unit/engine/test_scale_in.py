@@ -167,7 +167,7 @@ async def test_an_installation_that_does_not_allow_scaling_any_more_takes_nothin
 
 async def test_a_policy_that_changed_unseen_is_read_again_before_a_replica_goes() -> None:
     world = await scaled_out()
-    world.cluster.generation = 2  # suspended, say, while the watch is cut
+    world.cluster.generation = 2  # for example suspended while the watch is cut
     await later(world, 700)
     assert len(world.changes()) == 1
     assert "the policy has changed since it was read" in record(world).message

@@ -1,4 +1,4 @@
-"""A policy's status is bounded in bytes, whatever its Deployments, pods and findings are called."""
+"""A policy's status is bounded in bytes, for all names of Deployments, pods and findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clockwork around the engine: when it ticks, when it stops, and when it is taken for stuck."""
+"""The clockwork around the engine: when it ticks, when it stops, and when it counts as stuck."""
 
 from __future__ import annotations
 

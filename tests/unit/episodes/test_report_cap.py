@@ -1,4 +1,5 @@
-"""More leaking pods than anybody reads reports of: twenty are open, the others are counted, and none is forgotten."""
+"""More leaking pods than people read reports of: twenty reports are open, the other pods are counted, and none is
+forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long reports are kept, what they teach, and how large they may become."""
+"""How long reports are kept, the uptime computed from them, and their largest size."""
 
 from __future__ import annotations
 

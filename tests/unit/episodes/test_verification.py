@@ -1,4 +1,4 @@
-"""Did it help? Each outcome, and what is needed before one is given."""
+"""Did it help? Each outcome, and the facts needed before one is given."""
 
 from __future__ import annotations
 

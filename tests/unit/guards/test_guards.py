@@ -76,7 +76,7 @@ def protecting(name: str) -> WorkloadEvaluation:
 
 @dataclass(frozen=True)
 class Fixtures:
-    """What the guard refuses, and what it lets pass although it is close."""
+    """A case that the guard refuses, and a close one that it lets pass."""
 
     no: tuple[Candidate, Situation]
     nothing: tuple[Candidate, Situation]
@@ -111,7 +111,7 @@ CASES: dict[SkipReason, Fixtures] = {
         (candidate(spec=spec(maintenance={"deny": [NIGHT]})), FREE),
     ),
     SkipReason.VETOED: fixtures(
-        (candidate(spec=spec(**VETO)), FREE),  # not asked, which is no consent
+        (candidate(spec=spec(**VETO)), FREE),  # not asked, which does not count as consent
         (candidate(spec=spec(**VETO)), situation(around=around(vetoes={("uid-policy-shop", "sale"): ""}))),
     ),
     SkipReason.SILENCED: fixtures(
@@ -190,7 +190,7 @@ CASES: dict[SkipReason, Fixtures] = {
     ),
     SkipReason.CLUSTER_BUDGET_EXHAUSTED: fixtures(
         (candidate(), situation(reports=[*elsewhere(10, "other", 3000), *elsewhere(10, "third", 3000)])),
-        # Whatever one namespace has recorded, it takes no more than its own share from the others.
+        # With any records, one namespace takes no more than its own share from the others.
         (candidate(), situation(reports=[*elsewhere(50, "other", 3000), *elsewhere(9, "third", 3000)])),
     ),
     SkipReason.STORM_ACTIVE: fixtures(
@@ -214,7 +214,8 @@ CASES: dict[SkipReason, Fixtures] = {
     ),
     SkipReason.TEMPLATE_OWNED: fixtures(
         (candidate(three(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}), action=RESTART), FREE),
-        (candidate(three(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})), FREE),  # evicting is no drift
+        # an eviction does not count as drift
+        (candidate(three(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})), FREE),
     ),
     SkipReason.ESCALATED: fixtures(
         (candidate(action=ESCALATE), situation([record(type="Escalate", pod_uid="uid-api-1")])),
@@ -223,7 +224,7 @@ CASES: dict[SkipReason, Fixtures] = {
 }  # fmt: skip
 
 
-# The others are no guard's answer but the engine's: a pod waits for its turn to be captured.
+# The other reasons are not a guard's but the engine's: a pod waits for its turn to be captured.
 OF_GUARDS = [reason for reason in SkipReason if reason is not SkipReason.EVIDENCE_PENDING]
 
 
@@ -319,15 +320,15 @@ def test_calling_a_person_changes_nothing_so_only_consent_and_records_hold_it_ba
     [
         (None, spec(), False),  # no Alertmanager is configured: a cluster without one can be acted in
         (None, enforcing(ALERT), False),
-        (None, spec(respectSilences=True), True),  # whoever asks for silences means some that exist
-        # One of two Alertmanagers does not answer; what the other says holds all the same.
+        (None, spec(respectSilences=True), True),  # a policy that respects silences assumes that there are some
+        # One of two Alertmanagers does not answer; the other's silences hold all the same.
         (Silences((Silence("s", (Matcher("pod", "api-1"),)),), trouble="it cannot be reached"), spec(), True),
         (Silences(trouble="it cannot be reached"), spec(), False),
         (Silences(trouble="it cannot be reached"), spec(respectSilences=True), True),
         (Silences(trouble="it cannot be reached"), enforcing(ALERT), True),
         (Silences((Silence("s", (Matcher("pod", "api-.*", is_regex=True),)),)), spec(), True),
         (Silences((Silence("s", (Matcher("deployment", "api"),)),)), spec(), True),
-        (Silences((Silence("s", (Matcher("severity", "info"),)),)), spec(), False),  # is about nobody
+        (Silences((Silence("s", (Matcher("severity", "info"),)),)), spec(), False),  # applies to no workload
         (Silences((Silence("s", (Matcher("namespace", "shop", is_equal=False),)),)), spec(), False),
         (Silences((Silence("s", (Matcher("namespace", "shop"), Matcher("alertname", "Other"))),)), spec(), False),
         # Expressions of RE2 that Python does not know, or reads otherwise; `matches`: whether they match the pod, None where
@@ -361,7 +362,7 @@ def test_silences(silences: Silences | None, policy: dict[str, Any], stopped: bo
 
 
 def test_no_expression_of_a_silence_takes_more_than_linear_time() -> None:
-    """With Python's expressions this one took minutes for a name of 40 characters, and the loop stood still."""
+    """With Python's expressions this one took minutes for a name of 40 characters, and blocked the loop."""
     slow = Matcher("pod", "([a-z0-9]+-?)+-worker", is_regex=True)
     name = "a" * 50_000
     assert not slow.holds(name)
@@ -394,7 +395,8 @@ def test_who_owns_the_replicas_is_named_and_never_fought(changes: dict[str, Any]
     skips = ask(candidate(three(**changes), action=SCALE), situation(around=around(autoscalers=scalers)))
     assert [skip.reason for skip in skips] == ([SkipReason.REPLICAS_OWNED] if owner else [])
     assert not owner or owner in skips[0].message
-    assert not ask(candidate(three(**changes)), situation(around=around(autoscalers=scalers)))  # evicting is no fight
+    # an eviction is not a conflict
+    assert not ask(candidate(three(**changes)), situation(around=around(autoscalers=scalers)))
 
 
 @pytest.mark.parametrize(

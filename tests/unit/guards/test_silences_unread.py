@@ -1,4 +1,5 @@
-"""Who asks for silences to be respected learns where nobody reads them; who does not ask is acted for as ever."""
+"""A policy that respects silences reports where they cannot be read; a policy that does not respect them acts as
+usual."""
 
 from __future__ import annotations
 

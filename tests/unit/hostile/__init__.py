@@ -1,1 +1,1 @@
-"""Tenants that mean no good, in schema-valid ways, beside one that does everything right."""
+"""Hostile tenants, within the schema, next to a well-behaved one."""

@@ -1,4 +1,5 @@
-"""Whatever a tenant writes that the schema takes, the leaks of a well-behaved one are acted on, within its budgets.
+"""For everything that a tenant can write within the schema, the leaks of a well-behaved one are acted on, within its
+budgets.
 
 What is broken on purpose is found: kinds of bugs that once let one tenant stop or steer the others are put back below, and a
 draw is found in which the well-behaved tenant is not served.
@@ -81,7 +82,7 @@ def specs(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
     return {**spec, **fixed}
 
 
-# What of the well-behaved tenant a forged report may name.
+# The objects of the well-behaved tenant that a forged report may name.
 _UIDS = {
     "policy": ["uid-policy-shop-main", f"uid-policy-{HOSTILE}-0", "uid-nobody"],
     "workload": ["uid-shop-api-0", f"uid-{HOSTILE}-api-0", "uid-nobody"],
@@ -173,7 +174,7 @@ def hostilities(draw: st.DrawFn, /, **fixed: Any) -> Hostility:
 
 
 def lived(hostility: Hostility) -> list[str]:
-    """What went wrong for the well-behaved tenant, in words."""
+    """The harm to the well-behaved tenant, in words."""
     world = HostileWorld(hostility)
     full = next(member.uid for member in world.good.members if member.mood == "exhausting")
     with mined(hostility.mine):
@@ -210,7 +211,7 @@ STEPS: dict[str, tuple[ModuleType, str, Callable[..., bool]]] = {
 
 @contextmanager
 def mined(step: str) -> Iterator[None]:
-    """A defect of ours that every policy, report or query of the hostile tenant brings to light at one step of the tick."""
+    """A defect of ours that every policy, report or query of the hostile tenant triggers at one step of the tick."""
 
     def exploding(function: Callable[..., Any], hits: Callable[..., bool]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -253,7 +254,7 @@ def test_a_defect_at_any_step_costs_its_own_policy_which_says_since_when(step: s
     assert world.condition("Ready", HOSTILE) == ("True", "Reconciled"), "and it ends with the defect"
 
 
-# The other direction: what is broken on purpose is found.
+# The other direction: defects made on purpose are found.
 
 SEARCH = settings(
     max_examples=40, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck),
@@ -262,7 +263,7 @@ SEARCH = settings(
 
 
 def searched(rule: str, where: st.SearchStrategy[Hostility]) -> Hostility | None:
-    """A draw in which that goes wrong."""
+    """A draw in which that harm occurs."""
     try:
         return find(where, lambda each: any(said.startswith(f"{rule}:") for said in lived(each)), settings=SEARCH)
     except NoSuchExample:

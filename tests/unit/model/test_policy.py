@@ -1,4 +1,4 @@
-"""What a policy may say, and what is said about one that may not."""
+"""Valid policies, and the errors of invalid ones."""
 
 from __future__ import annotations
 

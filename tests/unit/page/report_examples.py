@@ -1,4 +1,4 @@
-"""LeakReports to look at: one with everything in it, and what becomes of it where something is missing, odd or hostile."""
+"""LeakReports to look at: a complete one, and variants with missing, odd or hostile parts."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def parsed(body: dict[str, Any]) -> LeakReport:
 
 
 def minimal() -> dict[str, Any]:
-    """Nothing but who leaks what: what there is the moment an episode begins."""
+    """Only the pod and the signal: the report at the moment an episode begins."""
     return {**full(), "status": {}}
 
 
 def observed() -> dict[str, Any]:
-    """A policy in mode Observe: a leak, profiles, and a guard that says no."""
+    """A policy in mode Observe: a leak, profiles, and a guard that refuses."""
     body = full()
     status = body["status"]
     for gone in ("actions", "verification", "endedAt", "restartBuysSeconds"):
@@ -78,7 +78,7 @@ def long_names() -> dict[str, Any]:
 
 
 def hostile() -> dict[str, Any]:
-    """Every text of the report is an attack; what has a pattern or an enumeration stays as it is."""
+    """Every text of the report is an attack; fields with a pattern or an enumeration stay as they are."""
     body = full()
     kept = {"phase", "state", "result", "time", "detectedAt", "verdict"}
     random_order = random.Random(3)
@@ -129,7 +129,7 @@ def without_series() -> dict[str, Any]:
 
 
 def with_gaps() -> dict[str, Any]:
-    """Sixty points with a scrape that failed, half an hour of nothing, and a single reading in between."""
+    """Sixty points with a failed scrape, a gap of half an hour, and a single reading in between."""
     body = full()
     series = body["status"]["series"]
     times = [START + 60 * n + (1800 if n > 25 else 0) + (900 if n > 26 else 0) for n in range(60)]

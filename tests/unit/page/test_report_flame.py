@@ -1,4 +1,4 @@
-"""Flame graphs: widths that add up, growth that is coloured and said, and bounds that hold."""
+"""Flame graphs: widths that add up, growth in colour and in words, and bounds that hold."""
 
 from __future__ import annotations
 

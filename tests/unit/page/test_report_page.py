@@ -1,4 +1,4 @@
-"""The report's page as text: what it says, what it escapes, and that nothing makes it fail."""
+"""The report's page as text: its content, its escaping, and that no report makes it fail."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Counts what was done, and says what of it was forbidden. Knows nothing of guards: it looks at the list of requests,
-at the cluster as it is, at what people wrote and at what the API server holds, and counts.
+"""Counts the actions, and lists the forbidden ones. It is independent of the guards: it counts from the list of
+requests, the true state of the cluster, people's specs and the API server's objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _allowed(value: int | str, replicas: int) -> int:
 
 
 def _selected_by(world: PlanWorld, deployment: Deployment) -> list[Author]:
-    """Who selects it, the oldest first."""
+    """The policies that select it, the oldest first."""
     mine = [a for a in world.authors if a.namespace == deployment.namespace and deployment.team == "shop"]
     return sorted(mine, key=lambda author: (-author.age, author.name))
 
@@ -133,7 +133,7 @@ def _pace(world: PlanWorld, request: Request) -> list[tuple[str, bool]]:
     near = [each for each in done if each.deployment.namespace == request.deployment.namespace]
 
     def within(those: Sequence[Request], seconds: float) -> int:
-        # What lies ahead, because the clock was put back, was done all the same.
+        # Actions with a later time, because the clock was put back, were done all the same.
         return sum(each.at > now - seconds for each in those)
 
     times = sorted(each.at for each in done)
@@ -152,11 +152,11 @@ def _pace(world: PlanWorld, request: Request) -> list[tuple[str, bool]]:
         ("cluster budget", within(done, rules.window - 1) >= rules.cluster_actions),
         ("storm", any(now < burst + rules.storm_cooldown - 1 for burst in bursts)),
         ("disruption budget", request.kind == "EvictPod" and any(now - at < 59 for at in refused)),
-    ]  # times are recorded in whole seconds, hence the one that is missing everywhere
+    ]  # times are recorded in whole seconds, hence one second less in all comparisons
 
 
 def judge_tick(world: PlanWorld, requests: Sequence[Request]) -> None:
-    """What can be told only after the tick, when all that it found out about earlier actions is written."""
+    """Rules that can be checked only after the tick, when its results about earlier actions are written."""
     still = _in_flight(world)
     for request in requests:
         others = {uid for uid, record in request.in_flight if (uid, record) in still}
@@ -196,7 +196,7 @@ def _circuit_was_open(world: PlanWorld, request: Request) -> bool:
 
 
 def _canary_was_out(world: PlanWorld, request: Request) -> bool:
-    """The first action here was neither seen to help nor given up, and another was begun."""
+    """The first action here neither helped nor was given up, and another was begun."""
     records = _records(world, request.deployment.uid)
     earlier = [each for each in records if each[0] < int(request.at)]
     if any(result for *_, result in earlier if result != "Verifying"):

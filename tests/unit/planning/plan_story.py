@@ -1,4 +1,4 @@
-"""What a story is made of: what people allow, who is in the cluster, and what happens to it."""
+"""The parts of a story: people's specs, the workloads of the cluster, and the events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leakwarden.core.guards.limits import Limits
 
 @dataclass(frozen=True)
 class Rules:
-    """What people allow, in numbers: the specs are written from it, and the oracle counts by it. Times in seconds."""
+    """People's limits, in numbers: the specs are written from them, and the oracle counts by them. Times in seconds."""
 
     actions: tuple[str, ...] = ("EvictPod",)
     max_replicas: int = 1000
@@ -138,7 +138,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Step:
-    """What happens before a tick, and how requests fare in it. `clock`: how far the operator's clock is from the true
+    """The events before a tick, and the fate of its requests. `clock`: how far the operator's clock is from the true
     time, s. `events`: (what, on which pod, Deployment or policy)."""
 
     seconds: int
@@ -162,7 +162,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Request:
-    """What the engine asked for, and what was the case at that moment. `at` by the operator's clock, epoch s."""
+    """The engine's request, and the state at that moment. `at` by the operator's clock, epoch s."""
 
     at: float
     kind: str

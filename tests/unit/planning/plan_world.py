@@ -1,7 +1,7 @@
 """Clusters in which anything happens while an operator acts: pods fail, people edit, clocks jump, operators die.
 
 `PlanWorld` runs the real engine tick after tick; of its parts only the readings are made up, so that a test says which
-pod is judged what. Whatever the engine asks the cluster to change is put before `tests.unit.planning.plan_oracle` first.
+pod is judged what. `tests.unit.planning.plan_oracle` checks every requested change first.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class PlanWorld:
         self.violations: list[str] = []
         self.authors = [Author(name, space, age, observes) for name, space, age, observes in story.policies]
         self.deployments = [
-            # The same names in both namespaces: a name alone says nothing.
+            # The same names in both namespaces: a name alone does not identify an object.
             Deployment(
                 space,
                 f"api-{[s for s, *_ in story.deployments[:n]].count(space)}",
@@ -93,7 +93,7 @@ class PlanWorld:
         self.policies = PolicyStore()
         self.restart()
 
-    # What the operator has.
+    # The operator's parts.
 
     step = 30.0  # of its reader, s
 
@@ -107,7 +107,7 @@ class PlanWorld:
         return self.true_time + self.clock_is_off
 
     def restart(self) -> None:
-        """A new process: it knows nothing but what the API server tells it."""
+        """A new process: its only state is the API server's."""
         held = {policy.uid: policy.status for policy in self.policies.all()}
         self.policies = PolicyStore()
         for author in self.authors:
@@ -153,7 +153,7 @@ class PlanWorld:
             for policy in policies
         }
 
-    # What the cluster has.
+    # The cluster's objects.
 
     def newborn(self, mood: str, created: float, after: float = 0.0) -> Member:
         self.born += 1
@@ -195,7 +195,8 @@ class PlanWorld:
         shown = snapshot(
             [self.workload(d) for d in self.deployments], [p for d in self.deployments for p in self.pods(d)]
         )
-        # The real one does not believe a clock that is off by minutes; what may be off here is harder on the engine.
+        # The real one does not trust a clock that is off by minutes; larger differences here are a harder test of the
+        # engine.
         believed = abs(self.clock_is_off) <= SKEW
         return replace(shown, autoscalers=scalers, synced=believed and not self.lost, age=1.0)
 
@@ -242,7 +243,7 @@ class PlanWorld:
         deployment.replicas = replicas
         return Attempt(Outcome.DONE)
 
-    # What happens.
+    # Events.
 
     def happens(self, what: str, which: int) -> None:
         members = [m for d in self.deployments for m in d.members]
@@ -288,7 +289,7 @@ class PlanWorld:
                 member.mood = mood
 
     async def live(self) -> list[str]:
-        """The whole story; what was broken in it, in words."""
+        """Runs the whole story; returns the broken rules in words."""
         for step in self.story.steps:
             self.true_time += step.seconds
             self.clock_is_off = step.clock
@@ -310,7 +311,7 @@ class PlanWorld:
 
 @dataclass
 class Objecting:
-    """A source that knows PromQL, asked for a policy's vetoes."""
+    """A source with PromQL, for a policy's vetoes."""
 
     world: PlanWorld
     name: str = "main"
@@ -325,7 +326,7 @@ class Objecting:
 
 @dataclass
 class Quiet:
-    """An Alertmanager with a silence for one namespace, while people ask for quiet."""
+    """An Alertmanager with a silence for one namespace, while people silence it."""
 
     world: PlanWorld
     about: Mapping[str, str] = field(default_factory=lambda: {"namespace": "shop"})

@@ -104,7 +104,8 @@ async def test_a_refusal_is_remembered_when_the_ladder_goes_on_and_is_not_tried_
 
 
 def test_a_scale_out_that_may_have_added_a_replica_is_not_begun_again_and_a_person_is_called() -> None:
-    """Nobody knows how it ended, so it is never verified, and no circuit would end a ladder that adds one more and one more."""
+    """Its outcome is unknown, so it is never verified, and no circuit would end a ladder that adds one more and one
+    more."""
     only = enforcing(actions=[{"type": "ScaleOut", "maxReplicas": 9}], cooldown="1m", podCooldown="1m")
     lost = record(
         ActionPhase.INTERRUPTED, ago=7200, type="ScaleOut", pod_uid="uid-api-1", pod="api-1", replicas_before=2

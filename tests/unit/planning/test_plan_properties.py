@@ -1,12 +1,12 @@
 """No plan, and no row of plans tick after tick, breaks a limit: over random clusters, histories and clocks.
 
-A story is drawn: a cluster, what people allow, and what happens while the operator acts in it. The real engine lives
-through it, and the oracle (`plan_oracle`) counts over what it asked the cluster to change. The second half breaks the
-operator on purpose, one guard or one rule at a time, and demands that a story is found in which the oracle notices.
+A story is drawn: a cluster, people's limits, and the events while the operator acts in it. The real engine runs through
+it, and the oracle (`plan_oracle`) counts the requested changes. The second half breaks the operator on purpose, one
+guard or one rule at a time, and demands that a story is found in which the oracle notices.
 
 The operator's clock may be up to four hours off, either way, and jump between any two ticks: less than the day for
-which records are kept whatever a policy says (`core.retention.LEAST_MEMORY`). It may be off by months, too, which the
-view of the cluster tells: then nothing is done, and nothing is forgotten.
+which records are kept under every policy (`core.retention.LEAST_MEMORY`). It may be off by months, too, which the view
+of the cluster reports: then no action is taken, and no record is deleted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LADDERS = (
     ("EvictPod", "Escalate"), ("RolloutRestart", "ScaleOut", "EvictPod"),
 )  # fmt: skip
 
-# What each limit may be where it binds. Where it does not it is out of the way (`Rules`), so that another one shows.
+# The values of each limit where it binds. Where it does not, it is so wide (`Rules`) that another one binds.
 BINDING: dict[str, st.SearchStrategy[Any]] = {
     "cooldown": st.sampled_from([60, 600]),
     "pod_cooldown": st.sampled_from([600, 1800]),
@@ -106,7 +106,7 @@ POLICIES = st.sampled_from([
 
 @st.composite
 def stories(draw: st.DrawFn, /, binding: Sequence[str] | None = None, simple: bool = False, **fixed: Any) -> Story:
-    """`simple`: nothing happens but time, so that what a single limit does shows in few steps."""
+    """`simple`: only time passes, so that the effect of a single limit shows in few steps."""
     found = draw(rules(binding))
     deployment = st.tuples(
         st.sampled_from(("shop", "shop", "bank")), st.sampled_from(("shop", "shop", "shop", "other")), st.integers(1, 5)
@@ -161,7 +161,7 @@ def test_the_stories_are_not_empty_each_action_is_taken_in_some(kind: str) -> No
     assert found.steps
 
 
-# The other direction: what is broken on purpose is found.
+# The other direction: guards removed on purpose are found.
 
 SEARCH = settings(
     max_examples=250, derandomize=True, database=None, phases=[Phase.generate],
@@ -196,7 +196,7 @@ def eventful(*events: str, **fixed: Any) -> st.SearchStrategy[Story]:
 
 
 def in_vain(story: Story) -> Story:
-    """What is asked for fails each time, so that there is always something to do."""
+    """Every request fails, so that there is always an action due."""
     return replace(story, steps=tuple(replace(step, fate="fails") for step in story.steps))
 
 

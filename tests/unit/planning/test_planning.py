@@ -1,4 +1,4 @@
-"""From evaluations to a plan, and every guard's no."""
+"""From evaluations to a plan, and every guard's refusal."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _assert_within_budget(
     serving = {p.pod.uid for p in one.pods if p.pod.available}
     if decision.candidate.action.type is ActionType.EVICT_POD:
         serving_after = len(serving - {decision.candidate.pod.pod.uid})
-    else:  # a rollout takes a quarter away before what replaces it is ready, rounded down, as its strategy says
+    else:  # a rollout takes a quarter away before its replacement is ready, rounded down, by its strategy
         assert (deployment.max_unavailable, deployment.strategy) == ("25%", "RollingUpdate")
         serving_after = len(serving) - deployment.replicas // 4
     allowed = parse_int_or_percent(spec["remediation"]["budget"]["maxUnavailable"], deployment.replicas)

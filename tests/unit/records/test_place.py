@@ -1,4 +1,4 @@
-"""Records belong to their place: nobody can record anything about what is not in their namespace."""
+"""Records belong to their namespace: nobody can record anything about objects of other namespaces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACES = Places.of(POLICIES, HOME)
 
 
 def from_evil(**changes: Any) -> LeakReport:
-    """A report in the namespace evil that names nothing but what lives there."""
+    """A report in the namespace evil that names only objects of that namespace."""
     theirs = {
         "workload": Reference(name="theirs", uid="uid-theirs"),
         "pod": PodReference(name="theirs-1", uid="uid-theirs-1"),
@@ -113,7 +113,7 @@ def _with(held: LeakReport, *actions: ActionStatus, **changes: Any) -> LeakRepor
     return replace(held, status=held.status.model_copy(update={"actions": list(actions), **changes}))
 
 
-# What a forged report does to the whole engine: nothing.
+# A forged report has no effect on the whole engine.
 
 SCALED: dict[str, Any] = {
     "type": "ScaleOut", "replicas_before": 0, "replicas_after": 3, "return_at": format_time(NOW - 60),

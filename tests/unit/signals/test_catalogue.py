@@ -1,4 +1,4 @@
-"""The catalogue of signals: every row can be asked, and only for the pods it is asked for."""
+"""The catalogue of signals: every row gives a valid query, and only for the requested pods."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_another_name_counts_where_the_container_has_none_before_it(kind: Signal
     ("kind", "limit", "highest", "believed"),
     [
         (SignalType.DESCRIPTORS, 1024.0, 1024.0, 1024.0),
-        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # of all processes, beside the limit of the first
+        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # of all processes, with the limit of the first
         (SignalType.DESCRIPTORS, None, 2000.0, None),
         (SignalType.DB_POOL, 10.0, 12.0, 10.0),  # a pool's maximum can be lowered while it is used
     ],
@@ -183,8 +183,8 @@ def test_any_other_is(value: float) -> None:
     assert real_limit(value) == value
 
 
-# What the catalogue promises: for each signal its unit, where its limit comes from, its role and the names it is
-# exported by, each with its limit's.
+# The catalogue's contract: for each signal its unit, the source of its limit, its role and its exported names, each
+# with the name of its limit.
 PROMISED = {
     "Descriptors": ("descriptors", "Metric", "Leak", {
         "process_open_fds": "process_max_fds",

@@ -1,4 +1,4 @@
-"""When a soak lets a build pass."""
+"""The cases in which a soak lets a build pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch says of a line of readings: a leak, nothing, or that it has not seen enough."""
+"""A watch's verdict on a line of readings: a leak, no leak, or too few readings."""
 
 from __future__ import annotations
 

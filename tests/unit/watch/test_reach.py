@@ -1,4 +1,4 @@
-"""How rare a leak may be and still show in so many requests."""
+"""The rarest leak that still shows in so many requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read off a metrics page: the catalogue's names, the first exporter's, and nothing that is no reading."""
+"""The readings from a metrics page: the catalogue's names, the first exporter's, and only real readings."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def judged(found: Sequence[Scrape], bucket: float = 1.0) -> TrackJudgement:
 
 
 def noise(size: int, mean: float = 4.0, seed: int = 1) -> NDArray[Any]:
-    """What comes and goes independently: a Poisson count."""
+    """Independent arrivals and departures: a Poisson count."""
     return np.random.default_rng(seed).poisson(mean, size).astype(np.float64)
 
 

@@ -15,7 +15,7 @@ from leakwarden.adapters.cluster import listing
 from leakwarden.adapters.cluster.beside import Beside, Kubernetes
 from leakwarden.adapters.cluster.session import Session
 from leakwarden.api.names import FIELD_MANAGER
-from leakwarden.core.audit.neighbours import Neighbours
+from leakwarden.core.audit.neighbours import Neighbours, several
 from leakwarden.core.audit.policy_report import (
     MANAGED_BY,
     NEWEST_FIRST,
@@ -113,7 +113,8 @@ class AuditReportWriter:
         self._needed = needed
         self._every = every
         self._wanted: Mapping[str, Sequence[ReportedObject]] | None = None
-        self._written: dict[str, str] | None = None  # the report as it was written, by namespace; None: not known yet
+        self._written: dict[str, str] = {}  # the report as it was written, by namespace
+        self._listed = False  # whether the reports of an operator before this one are known
         self._trouble = ""
 
     @property
@@ -138,9 +139,8 @@ class AuditReportWriter:
                 wanted = " nor ".join(f"{each.kind} of {each.version}" for each in NEWEST_FIRST)
                 self._trouble = why or f"no reports are written: the cluster serves neither {wanted}"
                 return
-            if self._written is None:
-                self._written = await self._existing(api)
-            self._trouble = await self._round(api, self._wanted, self._written)
+            unlisted = "" if self._listed else await self._take_over(api)
+            self._trouble = await self._round(api, self._wanted, self._written) or unlisted
         except ClusterUnavailable as error:
             self._trouble = f"reports could not be written ({error})"
 
@@ -173,17 +173,19 @@ class AuditReportWriter:
                 written[namespace] = text
         return ""
 
-    async def _existing(self, api: ReportApi) -> dict[str, str]:
-        """The namespaces that have a report of an operator before this one, to be written again or removed."""
+    async def _take_over(self, api: ReportApi) -> str:
+        """Note the reports of an operator before this one, to be written again or removed; why that is not possible."""
         spaces: Sequence[str | None] = [None] if self._namespaces is None else list(self._namespaces)
         found = await listing.objects(self._session, (f"apis/{api.version}", api.plural, api.kind), spaces)
-        return {
-            metadata["namespace"]: "unknown"
-            for item in found.items
-            if (metadata := item.get("metadata") or {}).get("name") == NAME
-            and (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == MANAGED_BY
-            and metadata.get("namespace")
-        }
+        if found.why:
+            return f"{several(api.kind)} {found.why}, so those of namespaces without a workload stay"
+        for item in found.items:
+            metadata = item.get("metadata") or {}
+            own = (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == MANAGED_BY
+            if own and metadata.get("name") == NAME and metadata.get("namespace"):
+                self._written.setdefault(metadata["namespace"], "unknown")
+        self._listed = True
+        return ""
 
 
 async def _repeat(do: Callable[[], Awaitable[None]], needed: Callable[[], bool], every: float) -> None:

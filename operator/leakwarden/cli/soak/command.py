@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.errors import CommandFailed, Misused, NeverRead, fail, say
@@ -136,6 +137,7 @@ async def _soak(
     from leakwarden.adapters.metrics_page import MetricsPage
     from leakwarden.cli.report.command import look as terminal_look
     from leakwarden.cli.watch.command import stopping
+    from leakwarden.cli.watch.profiles import collected
     from leakwarden.cli.watch.screen import screen_for
     from leakwarden.cli.watch.session import COMING_UP, PAUSE, Session
 
@@ -156,6 +158,8 @@ async def _soak(
 
         session.prepare = prepare
         session.requests = lambda: float(tally.answered)
+        if options.pprof is not None:
+            session.collect = partial(collected, options.pprof)
         stopping(session.stop)
         try:
             outcome, proof = await session.run()

@@ -21,6 +21,7 @@ from leakwarden.cli.errors import Misused, NotStarted
 
 COMING_UP = 30.0  # s for a way to be there; an image may have to be pulled first, which has a time of its own
 PULLING = 600.0  # s
+LAST_WORDS = 0.5  # s
 STOPPING = 5  # s that a container has to end by itself
 _DEPLOYMENT, _IMAGE = "deployment/", "image:"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -84,7 +85,10 @@ def _forwarded(arguments: argparse.Namespace, name: str, ports: Sequence[int], s
     way = stack.enter_context(ChildProcess(shlex.join([*command, *(f":{port}" for port in ports)])))
     until = time.monotonic() + COMING_UP
     while True:
-        ended, said = way.ended(), way.last_words()
+        ended = way.ended()
+        if ended:
+            time.sleep(LAST_WORDS)  # what it wrote last may still be in the pipe
+        said = way.last_words()
         found = {int(far): int(near) for near, far in _FORWARDING.findall(said)}
         if set(found) >= set(ports):
             return found

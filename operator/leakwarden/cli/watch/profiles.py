@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
+
+import aiohttp
 
 from leakwarden.adapters.evidence.pprof import Missed, PprofClient, Taken
 from leakwarden.adapters.evidence.ways import Straight, Target
@@ -16,7 +19,18 @@ from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.suspects import explain
 from leakwarden.core.profile.telling import growing, summary, told
 
+COLLECTION = 5.0  # s for one collection that is asked for
+
 NOT_ASKED = Taken(missed=(Missed("", EvidenceReason.DISABLED, "profiles were not asked for (--pprof none)"),))
+
+
+async def collected(place: Place, seconds: float = COLLECTION) -> None:
+    """Let the process collect its garbage: `/debug/pprof/heap?gc=1` does so before it answers (net/http/pprof). Never
+    raises; where it fails, the heap is judged by the collections of its own."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with aiohttp.ClientSession(timeout=timeout) as client, client.get(f"{place.url}/heap?gc=1"):
+            pass  # the answer itself is of no interest and is not read
 
 
 async def take(place: Place | None, pause: float, goroutines: float | None) -> Taken:

@@ -21,6 +21,7 @@ from leakwarden.core.watch.outcome import Outcome
 from leakwarden.core.watch.scraped import Scrape
 
 COMING_UP = 20.0  # s in which a process that was started must answer
+COLLECT_EVERY = 5.0  # s; twelve a minute, of which a heap needs six to be judged
 PAUSE = 10.0  # s between two captures, as in the operator (adapters/evidence/pprof.py); less where little time is left
 LEAST_PAUSE = 3.0
 _IDLE = 9  # judging takes a tenth of one core at most
@@ -52,7 +53,8 @@ class Progress:
 class Session:
     """`show` is called after each scrape. `stop` ends the watch early, and the readings until then are judged.
     `prepare` runs once the process answers; earlier readings are dropped. `requests` counts the requests that were
-    answered, where the process does not count them itself.
+    answered, where the process does not count them itself. `collect` lets the process collect its garbage, every
+    `COLLECT_EVERY` seconds: a heap that only grows is collected too seldom to be judged within minutes.
     """
 
     options: WatchOptions
@@ -62,6 +64,9 @@ class Session:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     prepare: Callable[[], Awaitable[None]] | None = None
     requests: Callable[[], float] | None = None
+    collect: Callable[[], Awaitable[None]] | None = None
+    _collection: asyncio.Future[None] | None = None
+    _collect_next: float = 0.0  # monotonic s
     _scrapes: list[Scrape] = field(default_factory=list)
     _missed: dict[str, int] = field(default_factory=dict)
     _attempts: int = 0
@@ -86,6 +91,8 @@ class Session:
             self._proof = await (self._capture or asyncio.create_task(self._profile(PAUSE)))
         elif self._capture is not None:
             self._capture.cancel()
+        if self._collection is not None:
+            self._collection.cancel()
         seconds = self._scrapes[-1].t - self._scrapes[0].t
         return Outcome(
             self._scrapes,
@@ -119,6 +126,7 @@ class Session:
                 self._interrupted = f"ended by you after {time.monotonic() - began:.0f}s of {self.options.length:g}s"
                 return
             await self._scrape()
+            self._collect()
             if gone := self._gone():
                 self._interrupted = f"{gone} after {time.monotonic() - began:.0f}s"
                 return
@@ -130,6 +138,14 @@ class Session:
                 return
             # Steps that were missed are skipped, and never made up for in a burst.
             step = max(step + 1, int((time.monotonic() - began) / self.options.every) + 1)
+
+    def _collect(self) -> None:
+        """Begin a collection where one is due and none is under way; scrapes do not wait for it."""
+        under_way = self._collection is not None and not self._collection.done()
+        if self.collect is None or under_way or time.monotonic() < self._collect_next:
+            return
+        self._collect_next = time.monotonic() + COLLECT_EVERY
+        self._collection = asyncio.ensure_future(self.collect())
 
     async def _waited(self, due: float) -> bool:
         """Whether the watch was stopped meanwhile."""

@@ -89,8 +89,7 @@ def _sizes(question: Question, carried: Sustained | None, line: Line | None, see
     needed = replicas_needed(question.qps, carried.qps)
     wanted = [("nothing", needed, needed), ("one pod", needed + 1, needed)]
     if question.zones > 1:
-        # Pods are spread evenly, so a lost zone takes an equal share with it, and the remaining zones must carry the
-        # load.
+        # Pods are spread evenly, so each zone has as many pods as each of the remaining zones needs.
         in_each = math.ceil(needed / (question.zones - 1))
         wanted.append(("one zone", in_each * question.zones, in_each * (question.zones - 1)))
     extrapolated = seen.highest is None or question.qps > seen.highest

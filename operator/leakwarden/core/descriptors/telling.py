@@ -96,8 +96,7 @@ def _strengthened(suspect: SuspectStatus, census: Census) -> SuspectStatus:
         if count < least:
             return suspect
         said = f" Open files: {count} {name}."
-        # That files are kept open is now observed and no longer concluded; the line that opens them is as certain as
-        # before.
+        # The open files are now observed and no longer concluded; the line that opens them is as certain as before.
         surer = "Medium" if suspect.confidence == "Low" else suspect.confidence
         return _with(suspect, said, surer)
     if suspect.shape in _CONNECTIONS:

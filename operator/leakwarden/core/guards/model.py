@@ -50,45 +50,39 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What was gathered besides readings. Absent facts never let an action pass that depends on them.
-
-    `autoscalers` says who scales a Deployment, by its namespace and name; None: not known, and `autoscalers_denied` names
-    the right that is missing, if one is. `vetoes` holds, by policy UID
-    and the veto's name, the objection in words, empty where there is none; a veto that is not in it was not asked.
-    `silences` is None where no Alertmanager is configured. `started`: since when this replica has the lead, epoch s.
-    """
+    """The facts gathered in addition to readings. Absent facts never let an action pass that depends on them."""
 
     limits: Limits = field(default_factory=Limits)
-    started: float = 0.0
+    started: float = 0.0  # epoch s; since when this replica has the lead
+    # (namespace, name) of a Deployment -> its autoscaler in words; None: not known.
     autoscalers: Mapping[tuple[str, str], str] | None = None
-    autoscalers_denied: str = ""
+    autoscalers_denied: str = ""  # the missing right to read autoscalers, or empty
+    # (policy UID, veto's name) -> the objection in words, or empty; a veto that is not in it was not asked.
     vetoes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     # To find the actions that all other guards allow, before their vetoes are asked. No action follows from such a
     # plan.
     unasked_agree: bool = False
-    silences: Silences | None = None
+    silences: Silences | None = None  # None where no Alertmanager is configured
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What guards know besides the candidate. `records` are the actions on a workload, by its UID, whoever's
-    policy they stand in; `permitted` the actions that the installation allows; `reports` every LeakReport there is;
-    `records_trouble` why they cannot be read or written, if so;
-    `exhausting` since when workloads run out of something, by UID, as far as no report says it; `namespaces` where
-    workloads live, by UID."""
+    """The facts that guards use in addition to the candidate."""
 
-    now: float
+    now: float  # epoch s
     cluster_fresh: bool
-    permitted: frozenset[ActionType]
+    permitted: frozenset[ActionType]  # the actions that the installation allows
+    # Workload UID -> the actions on it, of all policies.
     records: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
-    reports: Sequence[LeakReport] = ()
-    records_trouble: str = ""
+    reports: Sequence[LeakReport] = ()  # every LeakReport
+    records_trouble: str = ""  # why reports cannot be read or written, or empty
     # The same of one namespace: it may refuse writes that all others accept.
     records_troubles: Mapping[str, str] = field(default_factory=dict)
     looking_on: Set[str] = frozenset()  # UIDs of policies that, by their spec, change nothing now
     surroundings: Surroundings = field(default_factory=Surroundings)
+    # Workload UID -> since when it runs out of a resource, epoch s; only where no report has it.
     exhausting: Mapping[str, float] = field(default_factory=dict)
-    namespaces: Mapping[str, str] = field(default_factory=dict)
+    namespaces: Mapping[str, str] = field(default_factory=dict)  # workload UID -> namespace
     ledger: Ledger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -237,16 +237,15 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of the cluster at one moment. `synced` is False until each reflector has listed once, and while the
-    operator's clock is far from the API server's; `age` is the seconds since the most outdated of them last got data
-    from the API server, infinite where it has no right to read. `trouble` is the present obstacle in one line for
-    people, such as a missing right; or empty."""
+    """The state of the cluster at one moment."""
 
     workloads: Mapping[str, Workload]  # by UID
     pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
+    # False until each reflector has listed once, and while the operator's clock is far from the API server's.
     synced: bool = True
+    # s since the most outdated reflector last got data from the API server; infinite where it has no right to read.
     age: float = 0.0
-    trouble: str = ""
+    trouble: str = ""  # the present obstacle in one line for people, such as a missing right; or empty
     # The autoscaler of a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""  # the right that is missing to read them, in one line for people, or empty

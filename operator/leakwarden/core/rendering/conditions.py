@@ -28,18 +28,16 @@ Truth = tuple[str, ConditionReason, str]  # status, reason, message
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What the LeakReports say to a policy's status: `actions`, its newest records; `by_workload`, everybody's;
-    `trouble`, why reports cannot be read or written; `reported`, UIDs of the pods that have an open one; `calls`, by a
-    pod's UID, that a person was called in an open one. And what the operator may not do that the policy needs:
-    `missing_rights`; and whether it has an Alertmanager to read silences from: `silences_read`."""
+    """The facts for a policy's status that come from LeakReports and from the installation."""
 
-    actions: Sequence[ActionStatus] = ()
-    by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)
-    trouble: str = ""
-    reported: Set[str] = frozenset()
-    missing_rights: Sequence[str] = ()
+    actions: Sequence[ActionStatus] = ()  # the policy's newest records
+    by_workload: Mapping[str, Sequence[ActionStatus]] = field(default_factory=dict)  # records of all policies
+    trouble: str = ""  # why reports cannot be read or written, or empty
+    reported: Set[str] = frozenset()  # UIDs of the pods with an open report
+    missing_rights: Sequence[str] = ()  # rights that the policy needs and the operator lacks
+    # Pod UID -> the call for a person in its open report.
     calls: Mapping[str, ActionStatus] = field(default_factory=dict)
-    silences_read: bool = False
+    silences_read: bool = False  # whether there is an Alertmanager to read silences from
     # The step that a defect of ours prevented for the policy in this tick, and since when, in words; or empty.
     defect: str = ""
 

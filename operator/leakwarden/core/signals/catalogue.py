@@ -112,8 +112,8 @@ class Row:
         return f"{self._of_each('max', found)} == {self._of_each('min', found)}"
 
     def _of_each(self, aggregation: str, query: str) -> str:
-        """One series for each container, or for each of its pools, in every case: a pod with thousands of series under
-        one name must not make the answer for all pods too large."""
+        """Exactly one series for each container, or for each of its pools: a pod with thousands of series under one
+        name must not make the answer for all pods too large."""
         kept = "".join(f", {label}" for label in self.apart)
         return f"{aggregation} by (<<owner>>, <<container>>{kept}) ({query})"
 

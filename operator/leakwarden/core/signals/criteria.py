@@ -63,7 +63,7 @@ FULL = 0.95
 @dataclass(frozen=True, slots=True)
 class Standard:
     """`exhausts_within`, `max_age` and `above_for` in seconds; `above` None where there is no threshold. The defaults
-    are those of a policy that says nothing."""
+    are those of a policy without these fields."""
 
     exhausts_within: float = 3600.0
     max_age: float = 120.0

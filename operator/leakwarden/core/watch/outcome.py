@@ -104,7 +104,7 @@ def sentences(outcome: Outcome, reach: str = "") -> Iterator[str]:
 
 
 def traffic(requests: float | None) -> str:
-    """What the traffic could prove at all."""
+    """The rarest leak that the traffic could show, in words."""
     if requests is None:
         return "how many requests were answered is not known (no request counter that Leakwarden knows), nor so how rare a leak would have shown"
     rarest = rarest_shown(requests)

@@ -1,4 +1,4 @@
-"""`leakwarden capacity` as a person meets it: a real service on loopback, a table, JSON, and what was asked wrongly."""
+"""`leakwarden capacity` as a person runs it: a real service on loopback, a table, JSON, and wrong options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a CI server reads of a soak."""
+"""The result of a soak as a CI server reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of a watch, and what a user reads who asked for something else."""
+"""The valid options of a watch, and the errors for all others."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""The recorded figures of the bench, and the table and plot of docs/explanation/scale.md that are made of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+RESULTS = Path(__file__).with_name("results.json")
+PLOT = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "scale.png"
+SIGNALS = 6
+WORKLOAD_OF = 5  # pods
+MIB = float(1 << 20)
+
+
+def keep(found: Sequence[dict[str, Any]], command: str) -> None:
+    """Write the figures, with the command and the machine that they are of, and draw them."""
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
+    RESULTS.write_text(
+        json.dumps({"command": command, "machine": machine, "sizes": list(found)}, indent=1) + "\n", encoding="utf-8"
+    )
+    draw()
+
+
+def load() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return recorded
+
+
+def draw() -> None:
+    sizes = load()["sizes"]
+    pods = [each["pods"] for each in sizes]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    left.loglog(pods, [each["tick_cpu"] for each in sizes], "o-")
+    left.set(xlabel="pods", ylabel="CPU of a steady tick (s)")
+    right.loglog(pods, [each["peak"] / MIB for each in sizes], "o-", label="highest, during the first read")
+    right.loglog(pods, [each["rss"] / MIB for each in sizes], "o-", label="steady")
+    right.set(xlabel="pods", ylabel="memory (MiB)")
+    right.legend()
+    for axes in (left, right):
+        axes.grid(True, which="both", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(PLOT, dpi=110)
+    plt.close(figure)
+
+
+def table() -> str:
+    recorded = load()
+    heads = (
+        "pods", "policies", "CPU of a steady tick", "memory, steady", "memory, highest", "start to first verdicts",
+        "queries a tick", "a query per object would be", "statuses written a tick", "slowest /healthz",
+    )  # fmt: skip
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for each in recorded["sizes"]:
+        cells = (
+            f"{each['pods']:,}", f"{each['policies']:,}", f"{each['tick_cpu']:.2f} s", f"{each['rss'] / MIB:,.0f} MiB",
+            f"{each['peak'] / MIB:,.0f} MiB", f"{each['first_verdict']:.0f} s", f"{each['queries']:.0f}",
+            f"{each['pods'] // WORKLOAD_OF * SIGNALS:,}", f"{each['writes']:.1f}", f"{each['slowest_probe']:.2f} s",
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([f"Measured by `{recorded['command']}` on {recorded['machine']}.", "", *lines])

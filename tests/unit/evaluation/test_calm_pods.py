@@ -1,0 +1,143 @@
+"""A pod that is found well by a look at its newest readings is what a judgement of each signal says it is."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leakwarden.core.detection.history import ReadingHistory
+from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.evaluation import evaluation
+from leakwarden.core.evaluation.capabilities import capabilities
+from leakwarden.core.evaluation.evaluation import CalmPod, PolicyEvaluation, Readings, evaluate
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, Ranges, RowFindings
+from leakwarden.core.model.judgement import Verdict
+from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.workload import Pod
+from tests.builders import NOW, container, pod, policy, snapshot, workload
+
+NAMES = ("Descriptors", "Goroutines", "WorkingSet", "HTTPErrors")
+PODS = [pod(f"api-{n}", created=NOW - 7200) for n in range(4)]
+REASONS = {Verdict.HEALTHY: VerdictReason.Steady, Verdict.SUSPECT: VerdictReason.Unconfirmed}
+THRESHOLDS = [None, {"above": "80%", "for": "1m"}, {"above": "50", "for": "1m"}]
+
+
+@st.composite
+def signals(draw: st.DrawFn) -> list[dict[str, Any]]:
+    found = []
+    for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True)):
+        signal: dict[str, Any] = {"name": name.lower(), "type": name}
+        threshold = draw(st.sampled_from(THRESHOLDS))
+        if name == "HTTPErrors":
+            signal["threshold"] = {"above": "5%", "for": "1m"}
+        elif threshold is not None:
+            signal["threshold"] = threshold
+        if name != "HTTPErrors":
+            signal["growth"] = {"enabled": draw(st.booleans())}
+            signal["role"] = draw(st.sampled_from(["Leak", "Supporting"]))
+        found.append(signal)
+    return found
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> dict[str, Answer]:
+    found: dict[str, Answer] = {}
+    for name in (*NAMES, "context/rate"):
+        series, limits = {}, {}
+        for one in draw(st.sets(st.integers(0, 3))):
+            for part in draw(st.sampled_from([("app",), ("app", "")])):
+                key = SeriesKey("shop", f"api-{one}", part)
+                age, level = (
+                    draw(st.sampled_from([0.0, 60.0, 300.0, -300.0])),
+                    draw(st.sampled_from([1.0, 49.0, 51.0, 97.0])),
+                )
+                series[key] = Points(NOW - age - np.array([60.0, 30.0, 0.0]), np.full(3, level))
+                if draw(st.booleans()):
+                    limits[key] = 100.0
+        kind = draw(st.sampled_from(["sampled", "sampled", "sampled", "none", "failed"]))
+        kinds: dict[str, Answer] = {
+            "sampled": Sampled(series, limits),
+            "none": NoData("NoSeries", "no pod has it"),
+            "failed": QueryFailed("Timeout", "it did not answer"),
+        }
+        found[name] = kinds[kind]
+    return found
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> RowFindings:
+    keys = [(name, one.uid, part) for name in NAMES for one in PODS for part in ("app", "")]
+    kept = [key for key in keys if draw(st.booleans())]
+    verdicts = [draw(st.sampled_from([0, 0, 0, 1, 2])) for _ in kept]
+    reasons = np.array(
+        [int(REASONS.get(tuple(Verdict)[code], VerdictReason.TooFewReadings)) for code in verdicts], dtype=np.int64
+    )
+    nothing = np.full(len(kept), np.nan)
+    return RowFindings(
+        {key: row for row, key in enumerate(kept)}, tuple(Verdict), verdicts, reasons,
+        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={},
+    )  # fmt: skip
+
+
+def told(found: PolicyEvaluation) -> list[Any]:
+    return [
+        (each.verdict, each.workload.name, [(p.pod, p.verdict, p.deciding, p.acting, p.judgements, p.resumed) for p in each.pods])
+        for each in found.workloads
+    ]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(signals(), answers(), findings())
+def test_what_is_found_at_a_glance_is_what_each_judgement_says(
+    asked: list[dict[str, Any]], answered: dict[str, Answer], grown: RowFindings
+) -> None:
+    judged_by = policy(spec={"signals": asked})
+    world = snapshot([workload(containers=(container(memory_limit=100.0),))], PODS)
+    history = ReadingHistory(1800.0)
+    present: dict[tuple[str, str], Pod] = {(one.namespace, one.name): one for one in PODS}
+    for key, answer in answered.items():
+        if isinstance(answer, Sampled):
+            history.append(key, answer, present, NOW)
+    readings = Readings("Prometheus/main", "", answered, history, GrowthFindings((), grown))
+
+    def judged() -> PolicyEvaluation:
+        return evaluate(judged_by, world, True, readings=readings, owner={}, audited={}, now=NOW)
+
+    quick = judged()
+    with patch.object(evaluation._Judges, "calm", lambda self, pod: None):
+        full = judged()
+
+    assert told(quick) == told(full)
+    assert capabilities(quick, NOW) == capabilities(full, NOW)
+
+
+def test_a_pod_that_is_well_costs_no_judgement() -> None:
+    judged_by = policy(spec={"signals": [{"name": "d", "type": "Descriptors", "threshold": THRESHOLDS[1]}]})
+    history = ReadingHistory(1800.0)
+    keys = [SeriesKey("shop", one.name, "app") for one in PODS]
+    values = [10.0, 20.0, 95.0, 30.0]
+    series = {
+        key: Points(NOW - np.array([60.0, 0.0]), np.full(2, value)) for key, value in zip(keys, values, strict=True)
+    }
+    answer = Sampled(series, dict.fromkeys(keys, 100.0))
+    history.append("Descriptors", answer, {(one.namespace, one.name): one for one in PODS}, NOW)
+    rows = {("Descriptors", one.uid, "app"): row for row, one in enumerate(PODS)}
+    nothing = np.full(4, np.nan)
+    grown = RowFindings(
+        rows, tuple(Verdict), [0] * 4, np.full(4, int(VerdictReason.Steady)),
+        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={},
+    )  # fmt: skip
+    readings = Readings("Prometheus/main", "", {"Descriptors": answer}, history, GrowthFindings((), grown))
+
+    with patch.object(evaluation, "judge_signal", wraps=evaluation.judge_signal) as judging:
+        found = evaluate(
+            judged_by, snapshot([workload()], PODS), True, readings=readings, owner={}, audited={}, now=NOW
+        )
+
+    assert judging.call_count == 1
+    assert [isinstance(each, CalmPod) for each in found.workloads[0].pods] == [False, True, True, True]
+    assert found.workloads[0].pods[0].pod.name == "api-2"
