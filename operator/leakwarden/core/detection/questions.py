@@ -262,11 +262,12 @@ class WindowQuestions:
         """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
 
         The first nightly batch of a service has never been seen before, and may be ten times its usual level. No
-        resource is exhausted there, so waiting costs little. After a day the batch is part of the past. At half, an
-        import of an hour is reported; at double, leaks of an evening are reported when they are over."""
+        resource is exhausted there, so waiting costs little, up to twice the multiple of its past that is its limit.
+        After a day the batch is part of the past. At half, an import of an hour is reported; at double, leaks of an
+        evening are not."""
         beside = self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
-        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job))
+        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job) | (beside.actual >= 2.0))
 
     @cached_property
     def is_its_own(self) -> Bools:
