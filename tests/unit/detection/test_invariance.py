@@ -19,7 +19,7 @@ STEP = 60.0
 
 @pytest.fixture(scope="module")
 def lives() -> list[Series]:
-    """Worlds of hours, each a workload of its own, thinned to a reading a minute."""
+    """Worlds of hours, each a workload of its own, thinned to one reading per minute."""
     traces = [trace.series for trace in draw(21, 9, "minutes")][:14]
     return [
         replace(

@@ -1,4 +1,4 @@
-"""The table of leak shapes: each row can be told from every other one."""
+"""The table of leak shapes: each row can be distinguished from every other one."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ EXPLANATIONS = {
 
 
 class GrowthFinding(NamedTuple):
-    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is what the growth was
-    judged against, which may be a policy's threshold where there is no other."""
+    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is the one that the
+    growth was judged by, which may be a policy's threshold where there is no other."""
 
     verdict: Verdict
     reason: str

@@ -306,7 +306,7 @@ def incarnation_start(pod: Pod, container: str) -> float:
     """Epoch seconds of the earliest possible start of the container's present process.
 
     Where the source does not name the container, the latest start of all containers counts: it forgets too
-    much rather than join two lives.
+    much rather than join two incarnations.
     """
     starts = [c.started for c in pod.containers if c.started is not None and container in ("", c.name)]
     if not starts:

@@ -17,7 +17,7 @@ def of_process(series: Mapping[SeriesKey, Points], key: SeriesKey) -> Points | N
 
 def aligned(others: Sequence[Points | None], t: Floats, sizes: Ints) -> Floats:
     """The others' values at the moments `t`, NaN where they have none. `t` holds the moments of one series after the
-    other, each ascending, so many of each as `sizes` says; `others` has one entry for each."""
+    other, each ascending; `sizes` holds the number of moments of each series; `others` has one entry for each."""
     result = np.full(t.size, np.nan)
     ends = np.cumsum(sizes)
     # Usually both were read at the same moments, by one source: then the values are taken as they are.

@@ -182,7 +182,7 @@ def _lack(seen: _Seen, answer: Answer | None) -> str:
         return ""
     if seen.pods[Presence.NO_LIMIT]:
         return Lack.NO_LIMIT
-    # Where the source knows no such series at all, too little traffic is no excuse.
+    # Where the source has no such series at all, too little traffic is not the reason.
     none_at_all = isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES
     conclusive = {Presence.LACKING, Presence.IDLE} if none_at_all else {Presence.LACKING}
     if not seen.settled or not seen.settled <= conclusive:

@@ -253,9 +253,7 @@ class _CalmSignal:
     def _is_calm(self, uid: str, place: int) -> bool:
         newest, standard = self._newest, self._asked.standard
         value = newest.v[place]
-        if (
-            not -standard.max_age <= self._now - newest.t[place] <= standard.max_age
-        ):  # a missing reading (NaN) is not fresh either
+        if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
             return False
         known = newest.limits[place]
         limit = None if known != known else known
