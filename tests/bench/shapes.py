@@ -19,14 +19,13 @@ EPOCH = 1_700_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One incarnation of one process. `exhausts` is the epoch second at which it reaches its limit, None where it never
-    does. `onset` is the begin of the leak, so that `exhausts - onset` is the leak's duration."""
+    """One incarnation of one process, with its label. A leak's duration is `exhausts - onset`."""
 
     family: str
     leaky: bool
     series: Series
-    onset: float | None = None
-    exhausts: float | None = None
+    onset: float | None = None  # epoch s of the begin of the leak
+    exhausts: float | None = None  # epoch s at which it reaches its limit; None where it never does
     parts: tuple[str, ...] = ()  # the components of a composed world (worlds.py)
 
 

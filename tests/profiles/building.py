@@ -36,13 +36,12 @@ class BuildFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One program's profiles with one Go version. `seconds` lie between the two captures of each kind, and `signals`
-    are the values of its metrics at these times: descriptors, goroutines, and memory in live bytes."""
+    """One program's profiles with one Go version."""
 
     name: str
     version: str
-    seconds: float
-    signals: dict[str, list[int]]
+    seconds: float  # between the two captures of each kind
+    signals: dict[str, list[int]]  # metrics at these times: descriptors, goroutines, and memory in live bytes
     profiles: dict[str, bytes]
 
 

@@ -318,7 +318,7 @@ def test_a_loop_that_reads_what_a_library_keeps_is_of_the_librarys_kind() -> Non
     ],
 )
 def test_what_a_small_thing_keeps_with_it_is_of_its_kind(call: str, kind: str) -> None:
-    """A timer is some hundred bytes and hardly sampled; what its function refers to is large."""
+    """A timer is some hundred bytes and hardly sampled; the memory that its function refers to is large."""
     small, large = [*call.split(" < "), "main.begin@45"], ["main.begin@44"]
     before = heap((3000, 3000, small), (100, 100, large), size=256)
     after = heap((6000, 6000, small), (60000, 60000, large), size=256)

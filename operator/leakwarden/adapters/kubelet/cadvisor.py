@@ -78,11 +78,11 @@ def _needed(text: str) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Bucket:
-    """The floor of one bucket. `end` epoch s; `known` when its first sample reached us."""
+    """The floor of one bucket."""
 
-    end: float
+    end: float  # epoch s
     floor: float
-    known: float
+    known: float  # epoch s at which its first sample was read
 
 
 @dataclass(slots=True)

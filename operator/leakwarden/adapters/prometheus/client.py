@@ -202,12 +202,12 @@ def _explained(error: Exception, timeout: float) -> ReadFailed:
 
 
 class _Span(NamedTuple):
-    """The points to read: in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
+    """The points to read: in (since, now]."""
 
-    since: float
-    now: float
-    step: float
-    until: float
+    since: float  # epoch s
+    now: float  # epoch s
+    step: float  # s between two points
+    until: float  # monotonic s after which no query is begun
 
 
 def _home(query: Query) -> str:

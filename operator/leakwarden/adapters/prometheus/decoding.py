@@ -71,20 +71,18 @@ _DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class SentSeries:
-    """The series of one answer. `labels`: the label set of each, as JSON. `sizes`, `t` (epoch s) and `v`: the points of
-    all series, one after the other, as they were sent: in any order, and with values that are not numbers. `bad`:
-    places of the series whose values cannot be read; they have no points here."""
+    """The series of one answer, as they were sent: points in any order, and with values that are not numbers."""
 
     __slots__ = ("bad", "labels", "sizes", "t", "v")
 
     def __init__(
         self, labels: Sequence[bytes], sizes: Counts, t: Floats, v: Floats, *, bad: Set[int] = frozenset()
     ) -> None:
-        self.labels = labels
-        self.sizes = sizes
-        self.t = t
-        self.v = v
-        self.bad = bad
+        self.labels = labels  # the label set of each series, as JSON
+        self.sizes = sizes  # the number of points of each series
+        self.t = t  # epoch s, of the points of all series, one after the other
+        self.v = v  # their values
+        self.bad = bad  # places of the series whose values cannot be read; they have no points here
 
     @classmethod
     def of(cls, series: Sequence[RawSeries]) -> SentSeries:

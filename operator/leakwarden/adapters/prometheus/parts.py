@@ -10,12 +10,11 @@ from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled,
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """Namespaces that are read together, the largest groups first. `causes` are those that failed alone; `until` is the
-    time at which all are tried together again, in monotonic s."""
+    """Namespaces that are read together."""
 
-    groups: Sequence[frozenset[str]]
-    causes: Sequence[str]
-    until: float
+    groups: Sequence[frozenset[str]]  # the largest first
+    causes: Sequence[str]  # namespaces that failed alone
+    until: float  # monotonic s at which all are tried together again
 
     def of(self, namespaces: Set[str]) -> list[frozenset[str]]:
         """The groups, limited to the namespaces that are still read, and one group of all new ones."""

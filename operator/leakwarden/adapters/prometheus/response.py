@@ -46,15 +46,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The pods whose readings are needed, the times (epoch s, `since` excluded), and the names of labels.
-
-    `namespace` overrides the label: a confined query can only have read that one, and aggregations drop it.
-    """
+    """The pods whose readings are needed, the times, and the names of labels."""
 
     labels: Labels
     namespaces: frozenset[str]
-    since: float
-    until: float
+    since: float  # epoch s, excluded
+    until: float  # epoch s, included
+    # Overrides the label: a confined query can only have read this namespace, and aggregations drop the label.
     namespace: str | None = None
     drop_zeros: bool = False
 
@@ -110,11 +108,10 @@ def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:
 
 @dataclass(slots=True)
 class Choices:
-    """The last shown of several series with different limits, by key; `asked`: the time of its query, in monotonic
-    s."""
+    """The choices among several series with different limits."""
 
-    shown: dict[SeriesKey, bytes] = field(default_factory=dict)
-    asked: float = 0.0
+    shown: dict[SeriesKey, bytes] = field(default_factory=dict)  # the series that was shown last, by key
+    asked: float = 0.0  # monotonic s of the latest query
 
 
 @dataclass(slots=True)
@@ -126,9 +123,9 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Numbers:
-    """The points of the series that count, one after the other; `places`: their places among the sent ones."""
+    """The points of the series that count, one after the other."""
 
-    places: list[int]
+    places: list[int]  # of the series among the sent ones
     origins: list[Origin]
     sizes: Counts
     t: Floats

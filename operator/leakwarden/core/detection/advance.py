@@ -16,13 +16,13 @@ _PART = 200_000  # readings folded at a time
 
 @dataclass(frozen=True, slots=True)
 class NewReadings:
-    """New readings, in any order. `row`: see `DetectorState.row`; `rate` requests/s, `gc` completed cycles, or NaN."""
+    """New readings, in any order."""
 
-    row: Ints
-    t: Floats
-    v: Floats
-    rate: Floats
-    gc: Floats
+    row: Ints  # as from `DetectorState.row`
+    t: Floats  # epoch s
+    v: Floats  # in the signal's unit; NaN for a missing scrape
+    rate: Floats  # requests/s, or NaN
+    gc: Floats  # completed cycles, or NaN
 
 
 def advance(state: DetectorState, points: NewReadings, now: float) -> None:

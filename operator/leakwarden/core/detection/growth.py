@@ -31,13 +31,13 @@ EXPLANATIONS = {
 
 
 class GrowthFinding(NamedTuple):
-    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is the one that the
-    growth was judged by, which may be a policy's threshold where there is no other."""
+    """The detector's finding on one series."""
 
     verdict: Verdict
     reason: str
-    per_hour: Interval | None = None
-    left: Interval | None = None
+    per_hour: Interval | None = None  # growth in the signal's unit; None where it does not grow
+    left: Interval | None = None  # seconds to the limit; None where it does not grow
+    # The limit that the growth was judged by, which may be a policy's threshold where there is no other.
     limit: float | None = None
     because: str = ""  # the strongest reasons, for and against
 

@@ -47,11 +47,11 @@ class Newest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Owned:
-    """The owners of the series in a list of names. `uids`: of the pods; empty where there is no such pod (any more)."""
+    """The owners of the series in a list of names."""
 
     names: Sequence[SeriesKey]
     pods: Mapping[tuple[str, str], Pod]
-    uids: list[str]
+    uids: list[str]  # of the pods; empty where there is no such pod (any more)
     earliest: Floats  # epoch s; earlier points are of another incarnation
     namespaces: list[str]  # each once
     of_namespace: NDArray[np.intp]  # place in `namespaces`
@@ -141,10 +141,10 @@ class _Kept:
 
 @dataclass(slots=True)
 class ReadingHistory:
-    """Readings of one source. `lookback` in seconds bounds every series; `lookbacks` those of a signal in a namespace whose
-    policies look further back, by signal and namespace."""
+    """Readings of one source."""
 
-    lookback: float
+    lookback: float  # seconds of readings that are kept of every series
+    # ... and where the policies of a namespace look further back, by signal and namespace.
     lookbacks: Mapping[tuple[str, str], float] = field(default_factory=dict)
     _signals: dict[str, _Kept] = field(default_factory=dict)
     _grouped: dict[str, PodsSeries] = field(default_factory=dict)
@@ -212,13 +212,13 @@ _NOTHING = PodsSeries((), SeriesBlock((), np.empty(0, np.int64), np.empty(0), np
 
 
 class _Rows(NamedTuple):
-    """The series that will be stored: their places in the stored block (`was`) and in the answer (`answered_at`), -1
-    where they are not in it; and the bounds in epoch s of the points of the answered ones."""
+    """The series that will be stored."""
 
     names: Sequence[SeriesKey]
-    was: Counts
-    answered_at: Counts
+    was: Counts  # their places in the stored block, -1 where they are not in it
+    answered_at: Counts  # their places in the answer, -1 where they are not in it
     uids: list[str]
+    # Bounds in epoch s of the points of the answered ones.
     earliest: Floats
     cutoff: Floats
 

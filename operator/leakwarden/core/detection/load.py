@@ -32,11 +32,10 @@ _TIME = np.arange(SLOTS, dtype=np.float64)
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`part`: (rows, 24) the level that the load above its last value explains, share of the limit.
-    `slope_error`: the error of the slope that comes from the uncertainty of b, share of the limit per bucket."""
+    """The explained part of levels, as shares of the limit."""
 
-    part: Floats
-    slope_error: Floats
+    part: Floats  # (rows, 24) the level that the load above its last value explains
+    slope_error: Floats  # the error of the slope that comes from the uncertainty of b, per bucket
 
 
 def explain_by_load(lo: Floats, load: Floats, quantum: Floats) -> Explained:

@@ -9,19 +9,17 @@ from leakwarden.core.model.readings import Floats
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`start` and `t` epoch seconds; `limit` in the unit of `v`, None where none is known; `rate` requests/s;
-    `gc` completed GC cycles. `memory`: whether it is memory; None: by the type of that name. All arrays have the length
-    of `t`; a missing scrape is NaN."""
+    """All arrays have the length of `t`; a missing scrape is NaN."""
 
     signal: str
     namespace: str
     workload: str
     pod: str
     uid: str
-    start: float
-    limit: float | None
-    t: Floats
+    start: float  # epoch s of the process's start
+    limit: float | None  # in the unit of `v`; None where none is known
+    t: Floats  # epoch s
     v: Floats
-    rate: Floats | None = None
-    gc: Floats | None = None
-    memory: bool | None = None
+    rate: Floats | None = None  # requests/s
+    gc: Floats | None = None  # completed GC cycles
+    memory: bool | None = None  # whether it is memory; None: by the type of the signal's name

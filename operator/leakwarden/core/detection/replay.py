@@ -46,14 +46,13 @@ _LINGER = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A verdict that differs from the one before it. `series` is a place in the input, `time` epoch s; `verdict` is a
-    code, `reason` a name; seconds to exhaustion are infinite where there is none."""
+    """A verdict that differs from the one before it."""
 
-    time: float
-    series: int
-    verdict: int
-    reason: str
-    seconds_low: float
+    time: float  # epoch s
+    series: int  # place in the input
+    verdict: int  # code
+    reason: str  # name
+    seconds_low: float  # to exhaustion; infinite where there is none
     seconds_high: float
     because: str = ""  # the strongest reasons, for and against
 

@@ -92,10 +92,10 @@ class Capabilities:
 
 @dataclass(slots=True)
 class _Seen:
-    """One signal over the pods of one workload. `settled` and `reason` are of the pods that are old enough to have
-    it."""
+    """One signal over the pods of one workload."""
 
     pods: Counter[Presence] = field(default_factory=Counter)
+    # Of the pods that are old enough to have it:
     settled: set[Presence] = field(default_factory=set)
     reason: str = ""
 

@@ -28,17 +28,16 @@ from leakwarden.core.signals.threshold import resumed_at
 
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
-    """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
-    the time at which that signal's readings went on after a hole, epoch s; None where no hole is stored. `needs`: the
-    number of replicas that the Deployment needs, where the action is for load and not for a leak; else 0."""
+    """The evaluation of one pod."""
 
     pod: Pod
     verdict: Verdict
     deciding: Judgement | None
-    acting: Judgement | None
+    acting: Judgement | None  # the judgement that may lead to an action: Exhausting, of a Leak signal
     judgements: tuple[Judgement, ...]
+    # Epoch s at which that signal's readings went on after a hole; None where no hole is stored.
     resumed: float | None = None
-    needs: int = 0
+    needs: int = 0  # replicas that the Deployment needs, where the action is for load and not for a leak
 
     @property
     def calm(self) -> Sequence[bool] | None:

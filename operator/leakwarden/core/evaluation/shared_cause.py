@@ -28,11 +28,10 @@ REACH = KNOWN_BEFORE + STEP_TAKES + TOGETHER
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """How the readings of one pod rose above the level. `at` in epoch s; `in_a_step`: suddenly, from a level that did
-    not move before. False where that is unknown."""
+    """How the readings of one pod rose above the level."""
 
-    at: float
-    in_a_step: bool
+    at: float  # epoch s
+    in_a_step: bool  # suddenly, from a level that did not move before; False where that is unknown
 
 
 def crossing(points: Points, level: float) -> Crossing | None:

@@ -22,11 +22,12 @@ _MOST = 1 << 50
 
 @dataclass(frozen=True, slots=True)
 class SiteCounts:
-    """Goroutines and bytes in use by site. `taken_at` in epoch s. `left_out` is the maximum of all other sites."""
+    """Goroutines and bytes in use by site."""
 
-    taken_at: float
+    taken_at: float  # epoch s
     goroutines: Mapping[str, int] = field(default_factory=dict)
-    memory: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)  # bytes
+    # The maximum of all other sites.
     goroutines_left_out: int = 0
     memory_left_out: int = 0
 

@@ -22,14 +22,13 @@ MOST, NOTABLE = 0.5, 0.3
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The facts about a signal: whether a detector found it to grow, and for how long the profiles show its growth, s.
-    `slows`: it grew less lately than before. `moments`: the number of captures."""
+    """The facts about a signal's growth."""
 
-    verdict: bool
-    span: float
-    slows: bool = False
-    moments: int = 2
-    baseline: bool = False
+    verdict: bool  # a detector found it to grow
+    span: float  # s for which the profiles show its growth
+    slows: bool = False  # it grew less lately than before
+    moments: int = 2  # number of captures
+    baseline: bool = False  # there is one to compare with
 
     @classmethod
     def of(cls, capture: Capture, verdict: bool, slows: bool = False) -> Watched:

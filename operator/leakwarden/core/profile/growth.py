@@ -27,19 +27,15 @@ MINUTES = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The profiles of one process, oldest first. `seconds`: between the first and the last goroutine profile; 0 where
-    the profiles themselves hold their times.
-
-    `leaked` is the goroutineleak profile (Go 1.27); None where there is none, which proves nothing. `baseline` are the
-    counts of a healthy time, `baseline_seconds` before the last capture.
-    """
+    """The profiles of one process, oldest first."""
 
     goroutines: Sequence[Profile]
     heaps: Sequence[Profile] = ()
-    leaked: Profile | None = None
+    leaked: Profile | None = None  # the goroutineleak profile (Go 1.27); None where there is none, which proves nothing
+    # From the first to the last goroutine profile; 0 where the profiles themselves hold their times.
     seconds: float = 0.0
-    baseline: SiteCounts | None = None
-    baseline_seconds: float = 0.0
+    baseline: SiteCounts | None = None  # the counts of a healthy time
+    baseline_seconds: float = 0.0  # from the baseline to the last capture
 
     @property
     def span(self) -> float:
@@ -49,10 +45,10 @@ class Capture:
 
 @dataclass(slots=True)
 class Series:
-    """One number per capture. `base` is the number at the baseline; None without one."""
+    """One number per capture."""
 
     values: list[float]
-    base: float | None = None
+    base: float | None = None  # the number at the baseline; None without one
 
     @property
     def last(self) -> float:

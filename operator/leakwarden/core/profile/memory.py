@@ -156,8 +156,8 @@ def _of_kinds(
 
 
 def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
-    """By the team's function the kind of what it also makes and keeps. A timer, a file or a registration is small and
-    seldom sampled; what it keeps with it, allocated in the same function, is large."""
+    """For each function of the team the kind of the object that it also makes and keeps. A timer, a file or a
+    registration is small and seldom sampled; the memory kept with it, allocated in the same function, is large."""
     found: dict[str, Shape] = {}
     for shape in KEPT:
         through = by_shape(shape, ownership)

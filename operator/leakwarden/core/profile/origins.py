@@ -33,12 +33,11 @@ DOMINANT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A line that made the objects which goroutines serve. `certain`: the heap shows that it keeps them, and no other
-    line keeps as many."""
+    """A line that made the objects which goroutines serve."""
 
     place: CallSite
     reason: str
-    certain: bool
+    certain: bool  # the heap shows that it keeps them, and no other line keeps as many
     kind: Shape | None  # by the call that the line makes
 
 

@@ -35,18 +35,16 @@ class PoolState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One pool's series, of one window. `in_use`, `idle` and `opened` in connections, `queries` in calls per second,
-    `waits` and `expired` (closed for their maximal lifetime) counters. `limit` is max open connections; None or 0 where
-    there is none. `calls` is what `queries` counts, in the words of the message."""
+    """One pool's series, of one window."""
 
-    in_use: Points
-    queries: Points | None
-    limit: float | None = None
-    waits: Points | None = None
-    idle: Points | None = None
-    opened: Points | None = None
-    expired: Points | None = None
-    calls: str = "queries"
+    in_use: Points  # connections
+    queries: Points | None  # calls per second
+    limit: float | None = None  # max open connections; None or 0 where there is none
+    waits: Points | None = None  # counter
+    idle: Points | None = None  # connections
+    opened: Points | None = None  # connections
+    expired: Points | None = None  # counter of those closed for their maximal lifetime
+    calls: str = "queries"  # the name of the calls in `queries`, for the message
 
 
 @dataclass(frozen=True, slots=True)
