@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leakwarden.core.watch.outcome import Code, Outcome, sentences
 from leakwarden.core.watch.reach import rarest_shown, requests_needed
 
-# Where more requests fail than this, the service's behaviour under load was not seen.
+# Where more requests fail than this, the service's behaviour under load was not measured.
 MOST_FAILED = 0.05
 
 
@@ -37,7 +37,7 @@ class Pressed:
 
 
 def gate_code(outcome: Outcome, pressed: Pressed) -> Code:
-    """NOTHING lets the build pass."""
+    """The exit code; with NOTHING the build passes."""
     if outcome.code is Code.NOTHING and (not pressed.enough or pressed.failing):
         return Code.INCOMPLETE
     return outcome.code
