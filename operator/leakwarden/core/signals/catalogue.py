@@ -43,8 +43,8 @@ class Alias:
     limit: str | None = None
     where: str = ""  # further matchers of the value's selector
     limit_where: str = ""  # and of the limit's
-    # Read by the kubelet from outside, for every container by name: left out where an alias before it has readings of the
-    # pod that do not say which container they are of.
+    # The kubelet reads it from outside, for every container by name: left out where an earlier alias has readings of
+    # the pod without a container label.
     of_kubelet: bool = False
     # The series with the number of processes of the container that the value is summed over, while the limit is that of
     # one. With more than one the limit is not known.
@@ -187,7 +187,7 @@ def _share_of_errors(counter: str, label: str) -> str:
     """Only of requests that carry the label: a service that does not export its failures does not count as having an
     error ratio of 0.
 
-    Where no request has failed since the start there is no series of failures: that is a 0, seen by its traffic.
+    Where no request has failed since the start there is no series of failures: that is a 0, shown by its traffic.
     """
     failed = _RATE.format(series=f"{counter}{{{matcher(label, '=~', '5..')},<<matchers>>}}")
     everything = _RATE.format(series=f"{counter}{{{matcher(label, '!=', '')},<<matchers>>}}")

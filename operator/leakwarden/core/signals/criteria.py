@@ -16,7 +16,7 @@ from leakwarden.core.model.judgement import SEVERITY, Verdict
 
 
 class JudgementReason(StrEnum):
-    """Why a judgement is what it is, besides the detector's own reasons (core/detection/verdict.py).
+    """The reason of a judgement, in addition to the detector's own reasons (core/detection/verdict.py).
 
     | verdict | reason | what it means |
     |---|---|---|
