@@ -1,4 +1,4 @@
-"""What Prometheus answers, decoded from the bytes into arrays.
+"""The answers of Prometheus, decoded from the bytes into arrays.
 
 Two hours of 10,000 pods are some 20 MB of JSON. As tuples of numbers they would be some 200 MB, and a first read of six
 signals has several of them at once. So the decoder leaves labels and points as they were sent: labels are looked up by
@@ -17,20 +17,20 @@ from leakwarden.core.model.readings import Counts, Floats
 # Bytes of points whose numbers are read by one call: a bound for the copies that this needs.
 _CHUNK = 4 << 20
 _EVERY_BYTE = bytes(range(256))
-# What is left of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
+# The characters that are left of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
 _NOT_SHAPE = _EVERY_BYTE.translate(None, delete=b'[]",')
 _POINT = b'[,""],'
-# What a number is written with; NaN and Inf are spelt so. Points with other characters are read one by one, and so are
+# The characters of numbers; NaN and Inf are spelt so. Points with other characters are read one by one, and so are
 # those with blanks, which no server writes there.
 _USUAL = b'0123456789+-.eENaInf,[]"'
 
 
 class BadResponse(Exception):
-    """The body is not what the query API answers."""
+    """The body is not an answer of the query API."""
 
 
 class PartialResponse(Exception):
-    """The server says that some of its stores did not answer: whatever is missing would look like no data."""
+    """The server reports that some of its stores did not answer: the missing series would look like no data."""
 
 
 class RawSeries(msgspec.Struct):
@@ -48,7 +48,7 @@ class _Sent(msgspec.Struct, gc=False):
 
 
 class _Data(msgspec.Struct):
-    # null is what Google's frontend, Cortex and old Prometheus write where there is nothing.
+    # Google's frontend, Cortex and old Prometheus write null for an empty list.
     result: list[_Sent] | None
 
 
@@ -72,8 +72,8 @@ _DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class SentSeries:
     """The series of one answer. `labels`: of each its label set, as JSON. `sizes`, `t` (epoch s) and `v`: the points of
-    all series, one after the other, as they were sent: in any order, and with values that are no number. `bad`: places
-    of the series whose values cannot be read; they have no points here."""
+    all series, one after the other, as they were sent: in any order, and with values that are not numbers. `bad`:
+    places of the series whose values cannot be read; they have no points here."""
 
     __slots__ = ("bad", "labels", "sizes", "t", "v")
 
@@ -88,7 +88,7 @@ class SentSeries:
 
     @classmethod
     def of(cls, series: Sequence[RawSeries]) -> SentSeries:
-        """The same as if these had been sent."""
+        """The same as if the server had sent these series."""
         labels = [msgspec.json.encode(each.metric) for each in series]
         return _read(
             labels, [msgspec.json.encode(each.values or ([each.value] if each.value else [])) for each in series]
@@ -98,7 +98,7 @@ class SentSeries:
         return len(self.labels)
 
     def newest(self) -> list[float | None]:
-        """Of each series the value that was sent last; None where none was."""
+        """The value of each series that was sent last; None where none was."""
         ends = np.cumsum(self.sizes)
         there = self.sizes > 0
         found = np.full(len(self), np.nan)
@@ -114,7 +114,7 @@ def decode(body: bytes) -> SentSeries:
         raise BadResponse from None
     if answer.status != "success" or answer.data is None:
         raise BadResponse
-    # Remarks about the query itself (Prometheus 2.48 and later) are no missing data; any other warning is.
+    # Remarks about the query itself (Prometheus 2.48 and later) do not mean missing data; any other warning does.
     if answer.isPartial or any(
         not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()
     ):
@@ -132,7 +132,7 @@ def decode(body: bytes) -> SentSeries:
 
 
 def error_type(body: bytes) -> str:
-    """The API's own class of error, such as `timeout`, or nothing. Never its text, which may carry secrets."""
+    """The API's own class of error, such as `timeout`, or empty. Never its text, which may contain secrets."""
     try:
         return _error_decoder.decode(body).errorType
     except _DECODING:
@@ -140,7 +140,7 @@ def error_type(body: bytes) -> str:
 
 
 def label_set(sent: bytes) -> dict[str, str]:
-    """Raises BadResponse."""
+    """A label set as a mapping. Raises BadResponse."""
     try:
         return _metric_decoder.decode(sent)
     except _DECODING:
@@ -171,12 +171,12 @@ def _read(labels: Sequence[bytes], points: Sequence[bytes]) -> SentSeries:
 
 
 def _numbers(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
-    """How many points each has, and all their times and values in turn."""
+    """The number of points of each series, and all their times and values in turn."""
     counted = np.array([text.count(b"[") - 1 for text in points], dtype=np.int64)
     total = int(counted.sum())
     joined = b",".join(text for text, size in zip(points, counted.tolist(), strict=True) if size)
     empty = all(text == b"[]" for text, size in zip(points, counted.tolist(), strict=True) if size < 1)
-    # The JSON is known to be sound; that each point is a number and then a text, its brackets and quotes show.
+    # The JSON is known to be valid; its brackets and quotes show that each point is a number and then a text.
     if empty and b'""' not in joined and not joined.translate(None, delete=_USUAL):
         some = counted[counted > 0].tolist()
         if joined.translate(None, delete=_NOT_SHAPE) == _shape(some):
@@ -195,7 +195,7 @@ def _shape(sizes: Sequence[int]) -> bytes:
 
 
 def _one_by_one(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
-    """The same for whatever is unusual, such as numbers that are written with other characters."""
+    """The same for unusual points, such as numbers that are written with other characters."""
     counted, read = [], []
     for place, text in enumerate(points, first):
         try:
