@@ -202,7 +202,7 @@ def _judged(status: LeakReportStatus, report: LeakReport, pod: PodEvaluation, ou
     now, spec = outlook.now, outlook.spec
     units = {signal.name: unit_of(signal.type) for signal in spec.signals} if spec is not None else {}
     if pod.verdict is Verdict.UNKNOWN:
-        return status  # no readings: the last judgement stands, and no episode ends on missing data
+        return status  # no readings: the last judgement stays, and no episode ends on missing data
     calm = (status.calm_since or format_time(now)) if pod.verdict is Verdict.HEALTHY else None
     exhausting = pod.verdict is Verdict.EXHAUSTING and status.exhausting_at is None
     verdict = verdict_status(pod, units, now)
