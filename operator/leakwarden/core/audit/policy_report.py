@@ -1,7 +1,7 @@
 """The audit's result as the reports that Kubernetes dashboards read: PolicyReport, or its successor in openreports.io.
 
 One report per namespace, with a bounded number of results: an object in etcd must stay below 1.5 MiB. Results that were
-left out are counted in the summary, and a result says so.
+left out are still counted in the summary, and an annotation has their number.
 """
 
 from __future__ import annotations
