@@ -1,4 +1,4 @@
-"""Which healthy pod is counted, when, and how often."""
+"""The choice of the healthy pod that is counted, and when and how often it is."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ async def test_readings_of_the_pod_that_is_gone_do_not_judge_the_one_that_came()
     world = World(spec=enforcing(**SOON))
     await tick(world, {"api-1": 950.0, "api-2": 50.0, "api-3": 50.0})
     evicted, born = world.now, world.now + 1
-    # Its namesake: what was read under the name before it began is another process's.
+    # A pod of the same name: readings under the name from before it began belong to another process.
     become(world, pod("api-1", uid="uid-another", created=born), *world.pods[1:])
     for minute in (1, 2, 3):
         world.now = evicted + 60 * minute
@@ -427,7 +427,7 @@ async def test_a_slow_dependency_does_not_restart_everybody() -> None:
     leak = {"name": "descriptors", "type": "Descriptors", "threshold": {"above": "99%", "for": "1m"}}
     world = World(spec=enforcing(errors, leak, **SOON))
     for _ in range(30):
-        await tick(world, ALL_FULL)  # 95 % of requests fail, of many; descriptors are below their threshold
+        await tick(world, ALL_FULL)  # 95 % of many requests fail; descriptors are below their threshold
     assert world.changes() == []
     assert world.status.targets.suspect + world.status.targets.healthy == 3
     piled_up = hours(
@@ -523,7 +523,7 @@ async def test_a_pause_holds_until_its_own_author_takes_it_back() -> None:
     await tick(world, ALL_FULL)
     assert world.changes() == []
     assert reasons(world) == {"Paused"}
-    # The last is taken back and another made at once; the watch has shown the former only.
+    # The last pause is taken back and another one made at once; the watch has shown only the first.
     world.policies.put(body(spec=enforcing(), metadata={"generation": 3}))
     world.cluster.generation = 4
     await tick(world, ALL_FULL)

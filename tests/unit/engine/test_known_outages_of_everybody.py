@@ -41,7 +41,7 @@ ACTING = {**SELECTING, "mode": "Enforce", "signals": [FULL]}
 
 
 def served(world: HostileWorld) -> list[str]:
-    """What was done in the well-behaved tenant's namespace."""
+    """The actions in the well-behaved tenant's namespace."""
     return [kind for namespace, kind, _ in world.touched if namespace == GOOD]
 
 

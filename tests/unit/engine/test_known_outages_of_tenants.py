@@ -99,7 +99,7 @@ async def test_a_watch_that_lags_does_not_let_the_whole_deployment_be_evicted() 
     (kubernetes/kubernetes, "expectations" of the ReplicaSet controller, exist for that)."""
     world = World(spec=enforcing(cooldown="10s", podCooldown="0s", warmUp="0s", budget={"maxUnavailable": 1}))
     for _ in range(20):
-        await tick(world, ALL_FULL, seconds=61)  # what was evicted is shown as if nothing had happened
+        await tick(world, ALL_FULL, seconds=61)  # the evicted pods are shown as if nothing had happened
     assert len({uid for kind, uid in world.changes() if kind == "evict"}) == 1
 
 

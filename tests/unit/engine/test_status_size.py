@@ -14,7 +14,7 @@ from tests.builders import NOW, pod, policy, workload
 
 
 def crowded(letter: str, deployments: int) -> PolicyEvaluation:
-    """Everything that a tenant can make long is as long as it can be."""
+    """Every text that a tenant can make long has its greatest length."""
     long = letter * 5000
     judgement = Judgement("d", Verdict.SUSPECT, "WithinLimits", long)
     pods = tuple(
