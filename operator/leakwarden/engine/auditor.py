@@ -65,14 +65,11 @@ class _Asked:
 
 @dataclass(slots=True)
 class Auditor:
-    """`endpoints` None: endpoints are never called. `neighbours` None: only the workloads themselves are audited.
+    """Audits the targets of all policies."""
 
-    `reports` None: the result is written only into the status of policies.
-    """
-
-    endpoints: Endpoints | None
-    neighbours: NeighbourView | None = None
-    reports: AuditReports | None = None
+    endpoints: Endpoints | None  # None: endpoints are never called
+    neighbours: NeighbourView | None = None  # None: only the workloads themselves are audited
+    reports: AuditReports | None = None  # None: the result is written only into the status of policies
     _observed: dict[str, _Observed] = field(default_factory=dict)
     _related: _Related | None = None
     _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID

@@ -69,14 +69,13 @@ class _UnderWay:
 
 @dataclass(slots=True)
 class EvidenceCapture:
-    """`profiler` None: nothing is captured, and a policy that requires evidence does not act. `wake` is called when a
-    capture has ended that an action waits for. `soon` in seconds, see SOON."""
+    """Takes the evidence of one pod after another."""
 
-    profiler: Profiler | None
+    profiler: Profiler | None  # None: nothing is captured, and a policy that requires evidence does not act
     episodes: ReportKeeper
     clock: Callable[[], float]
-    wake: Callable[[], None] = lambda: None
-    soon: float = SOON
+    wake: Callable[[], None] = lambda: None  # Called when a capture has ended that an action waits for.
+    soon: float = SOON  # s, see SOON
     baselines: BaselineKeeper = field(init=False)
     _under_way: _UnderWay | None = None
     _held: dict[str, float] = field(default_factory=dict)  # pod's UID -> since when its action waits, epoch s

@@ -47,13 +47,13 @@ class _Due:
 
 @dataclass(slots=True)
 class Causes:
-    """`logs` None: the installation does not allow logs to be read. `clock` gives epoch s; `soon` in s, see SOON."""
+    """Finds the causes of users' errors, for one report at a time."""
 
     reader: Reader
-    logs: LogReader | None
-    clock: Callable[[], float]
+    logs: LogReader | None  # None: the installation does not allow logs to be read
+    clock: Callable[[], float]  # epoch s
     defects: Defects = field(default_factory=Defects)
-    soon: float = SOON
+    soon: float = SOON  # s, see SOON
     _seen: dict[str, float] = field(default_factory=dict)  # report's UID -> when a symptom was last seen, epoch s
     _tried: dict[str, float] = field(default_factory=dict)  # report's UID -> when it was last tried, epoch s
     _under_way: tuple[str, asyncio.Task[CauseStatus]] | None = None

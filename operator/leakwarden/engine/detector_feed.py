@@ -65,11 +65,10 @@ class _Life(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Resolved:
-    """The processes that the series of a list of names belong to. `places`: the series of targets, in the order of
-    `lives`."""
+    """The processes that the series of a list of names belong to."""
 
     names: Sequence[SeriesKey]
-    places: Ints
+    places: Ints  # the series of targets, in the order of `lives`
     lives: list[_Life]
     starts: Floats
     keys: list[str]  # names of the workloads, with namespace
@@ -129,21 +128,20 @@ class _Lives:
 
 @dataclass(slots=True, eq=False)
 class _Placed:
-    """The detector's rows of a signal's series, as long as these belong to the same processes. `lacking`: the limits of
-    series without one from the source, by the standards that they were computed for."""
+    """The detector's rows of a signal's series, as long as these belong to the same processes."""
 
     names: Sequence[SeriesKey]
     lives: list[_Life]
     rows: Ints
-    lacking: Floats
-    standards: Standards
+    lacking: Floats  # the limits of series without one from the source
+    standards: Standards  # those for which `lacking` was computed
 
 
 @dataclass(slots=True)
 class Detection:
-    """`bucket` in seconds. One for each source: readings of one quantity from two sources are kept apart."""
+    """The detector for one source: readings of one quantity from two sources are kept apart."""
 
-    bucket: float
+    bucket: float  # s
     defects: Defects = field(default_factory=Defects)
     _state: DetectorState = field(default_factory=DetectorState)
     _placed: dict[str, _Placed] = field(default_factory=dict)  # by signal

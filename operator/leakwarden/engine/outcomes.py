@@ -41,12 +41,12 @@ class _Due:
 
 @dataclass(slots=True)
 class Outcomes:
-    """`clock` gives epoch s; `soon` in s, see SOON."""
+    """Makes the tables of outcomes, for one report at a time."""
 
     reader: Reader
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # epoch s
     defects: Defects = field(default_factory=Defects)
-    soon: float = SOON
+    soon: float = SOON  # s, see SOON
     _under_way: tuple[str, str, asyncio.Task[OutcomeTable]] | None = None  # report's UID, the action's id, the reading
 
     async def one(self, drafts: ReportDrafts, facts: TickFacts, begins: bool = True) -> None:

@@ -38,11 +38,11 @@ EARLIER_A_DAY = 48
 
 @dataclass(slots=True)
 class Reader:
-    """`sources` by name; `default` is the one that policies naming none use. `step` in seconds."""
+    """Reads the sources of all policies."""
 
-    sources: Mapping[str, Metrics]
-    default: Metrics | None
-    step: float
+    sources: Mapping[str, Metrics]  # by name
+    default: Metrics | None  # the source of policies that name none
+    step: float  # s
     defects: Defects = field(default_factory=Defects)
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards

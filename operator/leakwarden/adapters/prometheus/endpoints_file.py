@@ -95,7 +95,7 @@ class TLS(_Model):
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
-    insecure_skip_verify: bool = False  # whoever answers is believed, and gets the credentials
+    insecure_skip_verify: bool = False  # any server is believed, and gets the credentials
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:

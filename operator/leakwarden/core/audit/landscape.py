@@ -40,7 +40,7 @@ Nearness = Callable[[object, int], int]  # of a related object to the workload a
 
 @dataclass(slots=True)
 class Landscape:
-    """All objects that were read. `nearness` ranks copies of one object; without it the first one counts."""
+    """All objects that were read."""
 
     workloads: Sequence[Workload] = ()
     budgets: Sequence[Budget] = ()
@@ -50,8 +50,8 @@ class Landscape:
     routes: Sequence[Route] = ()
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
-    complete: bool = False
-    nearness: Nearness | None = None
+    complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
+    nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
     others: frozenset[Identity] = frozenset()  # workloads that exist and take their pods from another one
     _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))

@@ -87,16 +87,13 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An object that a workload refers to and that was not found. `near` are names that may have been meant.
-
-    `key_only`: the object exists, its key does not. `likely`: an object of nearly the same name is used by nothing.
-    """
+    """An object that a workload refers to and that was not found."""
 
     reference: Reference
     container: str = ""
-    near: tuple[str, ...] = ()
-    key_only: bool = False
-    likely: bool = False
+    near: tuple[str, ...] = ()  # names that may have been meant
+    key_only: bool = False  # the object exists, its key does not
+    likely: bool = False  # an object of nearly the same name is used by nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +157,7 @@ class Governing:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """The objects that belong to one workload. `complete`: an object that is not here does not exist; else it may be
-    defined elsewhere."""
+    """The objects that belong to one workload."""
 
     budgets: tuple[Budget, ...] = ()
     scalers: tuple[Scaler, ...] = ()
@@ -172,5 +168,5 @@ class Related:
     missing: tuple[Missing, ...] = ()
     governing: Governing | None = None  # also None where no Service was read
     sources_read: bool = False  # whether any ConfigMap, Secret or claim of its namespace was read
-    complete: bool = False
+    complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
     monitored_elsewhere: bool = True  # no monitor was read, so nothing is known about scraping

@@ -30,13 +30,12 @@ _TOOK = ("request_time", "upstream_response_time")
 
 @dataclass(slots=True)
 class AccessLog:
-    """The content of a log: `codes` counts by (moment, code), `took` seconds by moment; `unread` lines were not
-    understood, `left_out` lines were too many."""
+    """The content of a log."""
 
-    codes: Counter[tuple[int, str]] = field(default_factory=Counter)
-    took: dict[int, list[float]] = field(default_factory=dict)
-    unread: int = 0
-    left_out: int = 0
+    codes: Counter[tuple[int, str]] = field(default_factory=Counter)  # number of requests by (moment, code)
+    took: dict[int, list[float]] = field(default_factory=dict)  # s, by moment
+    unread: int = 0  # lines that were not understood
+    left_out: int = 0  # lines that were too many
 
     def answers(self, errors: str, p99: str, namespace: str, step: float) -> Mapping[str, Answer]:
         """As a source would answer the queries with these keys. A moment is the end of the `step` s before it."""

@@ -51,18 +51,15 @@ def step_of(length: float, least: float = LEAST_STEP) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The pods and the time of the episode. `errors` and `p99` are the proxy's queries, restricted already: one series
-    per status code, whose label for the pod is the code, and one series in s. Pods are those of `namespace` whose whole
-    names match the regular expression `pods` (RE2), from `since` to `until` (epoch s). `timeout` is the proxy's for its
-    upstream, s."""
+    """The queries, the pods and the time of an episode. The proxy's queries are restricted already."""
 
-    errors: str
-    p99: str
+    errors: str  # one series per status code, whose label for the pod is the code
+    p99: str  # one series, in s
     namespace: str
-    pods: str
-    since: float
-    until: float
-    timeout: float | None = None
+    pods: str  # a regular expression (RE2) for the whole names of the pods in `namespace`
+    since: float  # epoch s
+    until: float  # epoch s
+    timeout: float | None = None  # s; the proxy's for its upstream
     pod_label: str = field(default="pod", kw_only=True)
 
 

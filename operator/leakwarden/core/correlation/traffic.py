@@ -30,13 +30,11 @@ def pod_names(workload: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The origin of the requests: the pods in `namespace` whose names match the regular expression `pods`, or, where
-    there is a `preset`, the `route` at that proxy. `labels` are the source's names of the labels for namespace and
-    pod."""
+    """The origin of the requests: the pods, or, where there is a `preset`, the `route` at that proxy."""
 
     namespace: str
-    pods: str
-    labels: tuple[str, str] = ("namespace", "pod")
+    pods: str  # a regular expression (RE2) for the names of the pods in `namespace`
+    labels: tuple[str, str] = ("namespace", "pod")  # the source's names of the labels for namespace and pod
     preset: ProxyPreset | None = None
     route: str = ""
 

@@ -38,12 +38,12 @@ UNKNOWN, NO_ERRORS = "Unknown", "NoErrors"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The results: `counted` is where errors are counted, `logs` None where none were read."""
+    """The results for one report."""
 
     explanation: Explanation
     episode: Episode
-    counted: str
-    logs: LogEvidence | None = None
+    counted: str  # the place where errors are counted, in words
+    logs: LogEvidence | None = None  # None where none were read
     logs_note: str = ""
     failed: Sequence[str] = ()  # queries that had no answer
 

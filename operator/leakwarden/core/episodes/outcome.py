@@ -52,14 +52,13 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The limits between the three, epoch s: each begins after the moment before it and ends with its own. `after_from`
-    None: the Deployment did not settle, so that there is no time after. `step` in s."""
+    """The limits between the three times, epoch s: each time begins after the limit before it and ends with its own."""
 
     since: float
     decided: float
-    after_from: float | None
+    after_from: float | None  # None: the Deployment did not settle, so there is no time after
     until: float
-    step: float
+    step: float  # s
 
     def span(self, when: When) -> tuple[float, float] | None:
         """(since, until], or None where there is no such time."""

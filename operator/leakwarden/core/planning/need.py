@@ -39,13 +39,13 @@ LEAST_READINGS = 3  # the least readings above the level that count as a need
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """`replicas` that are needed, before maxReplicas; `pod` is one of those that show the need; `why` in one line."""
+    """The need of one Deployment."""
 
-    replicas: int
-    pod: PodEvaluation
+    replicas: int  # the needed number, before maxReplicas
+    pod: PodEvaluation  # one of the pods that show the need
     signal: str
     value: float
-    why: str
+    why: str  # one line
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,13 @@ MOST_FAILED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """The load of a soak. `per_million` is the rarest leak that the load has to show; `in_words` has the answers by
-    code."""
+    """The load of a soak, in requests."""
 
     answered: int
     failed: int
     due: int
-    per_million: float
-    in_words: str
+    per_million: float  # the rarest leak that the load has to show
+    in_words: str  # the answers by code
 
     @property
     def needed(self) -> int:

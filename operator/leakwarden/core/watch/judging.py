@@ -67,12 +67,12 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """The readings of one signal. `rate` requests/s and `cycles` completed collections, NaN where not known."""
+    """The readings of one signal."""
 
     key: TrackKey
     points: Points
-    rate: Floats
-    cycles: Floats
+    rate: Floats  # requests/s; NaN where not known
+    cycles: Floats  # completed collections; NaN where not known
     limit: float | None
 
     @property

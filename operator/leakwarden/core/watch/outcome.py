@@ -28,14 +28,14 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`seconds` watched; `attempts` to scrape and how many of them failed, by cause; `interrupted` why it ended early."""
+    """The results of a watch."""
 
     scrapes: Sequence[Scrape]
     judged: Sequence[TrackJudgement]
-    seconds: float
-    attempts: int
-    missed: dict[str, int] = field(default_factory=dict)
-    interrupted: str = ""
+    seconds: float  # watched
+    attempts: int  # attempts to scrape
+    missed: dict[str, int] = field(default_factory=dict)  # the number of failed ones, by cause
+    interrupted: str = ""  # why the watch ended early, or empty
 
     @property
     def leaks(self) -> list[TrackJudgement]:
