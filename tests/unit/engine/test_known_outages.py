@@ -125,7 +125,7 @@ async def test_no_answer_is_neither_zero_nor_a_leak(values: list[str]) -> None:
 
 
 async def test_after_a_hole_in_the_readings_nothing_is_done_until_they_are_whole() -> None:
-    """3. After a restart of Prometheus averages are low, `for` begins anew and absent() fires (mimir#7691,
+    """3. After a restart of Prometheus averages are low, `for` begins again and absent() fires (mimir#7691,
     cloudflare/pint#966, ankhmorpork#1525)."""
     world = World()
     before = points([950] * 5, until=NOW - 1200)
@@ -221,8 +221,8 @@ async def test_a_cooldown_outlives_the_process_that_began_it() -> None:
 
 
 async def test_of_two_replicas_exactly_one_acts() -> None:
-    """10. Two replicas act twice, or with equal priorities all freeze: kopf's peering is no leader election
-    (kopf's docs/peering.rst, nolar/kopf#1266)."""
+    """10. Two replicas act twice, or with equal priorities all freeze: kopf's peering is not a leader election (kopf's
+    docs/peering.rst, nolar/kopf#1266)."""
     world = World(spec=enforcing(**SOON))
     fences = [Fence(lambda: world.now), Fence(lambda: world.now)]
     fences[0].set(NOW - 10, NOW + 3600)
