@@ -66,7 +66,7 @@ def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove
 def operator_settings() -> kopf.OperatorSettings:
     """The settings by which kopf does only its part here."""
     settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True  # no CRD or namespace watching: rights we do not ask for
+    settings.scanning.disabled = True  # no CRD or namespace watching: rights that we do not request
     settings.posting.enabled = False  # Events are our recorder's
     settings.watching.chunk_size = 500
     # Seconds. kopf's own limit is a minute, in which nothing would be reported; we start it again for as long as
@@ -77,8 +77,8 @@ def operator_settings() -> kopf.OperatorSettings:
 
 
 class PolicyWatch:
-    """Runs kopf in a thread; hands every change to `policies` in the loop that started it. `reads` makes a policy of what
-    the API server sent, outside of that loop; it never raises."""
+    """Runs kopf in a thread; hands every change to `policies` in the loop that started it. `reads` makes a policy of
+    the API server's object, outside of that loop; it never raises."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ LONGEST = 120.0  # s; the profiler has timeouts of its own; should they fail, an
 # its action need not wait for the next tick.
 SOON = 1.0
 # s for which an action waits for its pod's capture to come to its turn and to end. Evidence is worth that much, and no
-# more: pods that hang could hold up those behind them.
+# more: pods that hang could delay the pods after them.
 PATIENCE = 180.0
 GIVEN_UP_WITHIN = 2.0  # s for a cancelled capture to end; the replica has to release its Lease
 TRIES = 3  # attempts to record a capture; a report that cannot be written must not keep the next pod waiting
@@ -257,7 +257,7 @@ def _with(status: LeakReportStatus, taken: EvidenceStatus) -> LeakReportStatus:
 
 
 def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
-    """Keeps what was read of a pod's descriptors when profiles are tried again."""
+    """Keeps the reading of a pod's descriptors when profiles are tried again."""
     if held is None or held.descriptor_reader is None:
         return taken
     kept = {"descriptor_reader": held.descriptor_reader, "descriptors": held.descriptors}

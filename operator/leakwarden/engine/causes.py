@@ -76,7 +76,7 @@ class Causes:
         self._record(drafts)
 
     async def end(self) -> None:
-        """Give up what is under way."""
+        """Give up the reading under way."""
         if self._under_way is not None:
             self._under_way[1].cancel()
             await asyncio.wait([self._under_way[1]], timeout=GIVEN_UP_WITHIN)

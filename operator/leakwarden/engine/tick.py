@@ -1,4 +1,4 @@
-"""The tick: gather -> decide -> act -> tell, for all policies together. Knows ports only."""
+"""The tick: gather -> decide -> act -> tell, for all policies together. Uses ports only."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The kubelet's /metrics/cadvisor, reduced to what is needed of it, and a bounded memory of it.
-
-A node's answer is a few megabytes of which a hundredth counts, so lines are sorted out by their names
-before they are parsed.
-"""
+"""The kubelet's /metrics/cadvisor, reduced to the needed series, and a bounded memory of them."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ class MetricSample(NamedTuple):
 
 
 def _families() -> dict[str, tuple[str, str] | None]:
-    """What is read: the name of each family, and the label that picks one of its series."""
+    """The families that are read: the name of each, and the label that picks one of its series."""
     found: dict[str, tuple[str, str] | None] = {}
     for row in CATALOGUE.values():
         if row.kubelet is not None:
@@ -49,7 +45,8 @@ _FAMILIES = _families()
 
 
 def parse(text: str, now: float) -> list[MetricSample]:
-    """The samples of containers, stamped as cAdvisor did, or `now`. Raises ValueError for what is no exposition."""
+    """The samples of containers, with cAdvisor's time stamps, or `now`. Raises ValueError for text that is not an
+    exposition."""
     samples = []
     for family in text_string_to_metric_families("\n".join(_needed(text)) + "\n"):
         picked = _FAMILIES.get(family.name)
@@ -94,7 +91,7 @@ class _Ring:
 
 @dataclass(slots=True)
 class Memory:
-    """The floors of what was seen, by family and series, `step` seconds a bucket, `lookback` seconds back."""
+    """The floors of the samples, by family and series, in buckets of `step` seconds, `lookback` seconds back."""
 
     step: float
     lookback: float = FORGET_AFTER
@@ -152,8 +149,8 @@ class Memory:
         return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
 
     def limit(self, families: Families, key: SeriesKey, now: float) -> float | None:
-        """The limit that holds for the container as a whole; None where it is that of one process among several, or
-        where it is not known how many there are."""
+        """The limit of the container as a whole; None where it is that of one process among several, or where their
+        number is not known."""
         if families.processes is not None:
             processes = self._newest(families.processes, key, now)
             if processes is None or processes > 1:

@@ -10,7 +10,7 @@ from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled,
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """Namespaces that are asked for together, the largest groups first. `causes` are those that failed alone; `until` is
+    """Namespaces that are queried together, the largest groups first. `causes` are those that failed alone; `until` is
     when all are tried together again, in monotonic s."""
 
     groups: Sequence[frozenset[str]]
@@ -18,7 +18,7 @@ class Parted:
     until: float
 
     def of(self, namespaces: Set[str]) -> list[frozenset[str]]:
-        """The groups as far as they are still asked for, and all that are new together."""
+        """The groups as far as they are still queried, and all new namespaces together."""
         known: frozenset[str] = frozenset().union(*self.groups)
         kept = [group & namespaces for group in self.groups]
         return [frozenset(group) for group in (namespaces - known, *kept) if group]
@@ -31,7 +31,8 @@ def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
-    """One answer of those for its parts. Where some failed and others did not, it says of which namespaces it lacks."""
+    """One answer of those for its parts. Where some failed and others did not, it names the namespaces that it
+    lacks."""
     series: list[SeriesBlock] = []
     limits: dict[SeriesKey, float] = {}
     failed: dict[str, QueryFailed] = {}

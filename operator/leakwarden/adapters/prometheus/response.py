@@ -30,15 +30,16 @@ from leakwarden.core.signals.catalogue import Labels, real_limit
 # Labels by which the series of a value and of its limit differ although they belong together: the name, and what
 # picks one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
 _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
-# One of several series with different limits stays the one that is shown until another's usage is so much
-# higher: to change at every crossing would draw steps that are no growth.
+# Of several series with different limits, the one that was shown last stays until another's usage is higher by this
+# factor: a change at every crossing would draw steps that are not growth.
 _CHANGE_AT = 2.0
 _LISTS = 16  # lists of names that are kept, so that equal ones are one object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """Whose series it is, and the labels by which it is told from others of the same container, as JSON."""
+    """The pod and container of a series, and the labels that distinguish it from others of the same container, as
+    JSON."""
 
     key: SeriesKey
     identity: bytes
@@ -110,7 +111,8 @@ def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:
 
 @dataclass(slots=True)
 class Choices:
-    """Which of several series with different limits was shown last, by key; `asked` when, in monotonic s."""
+    """The last shown one of several series with different limits, by key; `asked` is the time of the last query, in
+    monotonic s."""
 
     shown: dict[SeriesKey, bytes] = field(default_factory=dict)
     asked: float = 0.0
@@ -143,8 +145,8 @@ class _Numbers:
 def join(
     values: SentSeries, limits: SentSeries, scope: Scope, choices: Choices, origins: Origins | None = None
 ) -> Answer:
-    """One series a key. Sampled may have no points, where nothing is newer than `since`. `origins`: those found before.
-    Raises BadResponse."""
+    """One series per key. Sampled may have no points, where nothing is newer than `since`. `origins`: those found
+    before. Raises BadResponse."""
     if not len(values):
         return NoData("NoSeries", "no pod of these namespaces has it")
     origins = origins or Origins()
@@ -172,7 +174,7 @@ def join(
 
 
 def _sampled(names: list[SeriesKey], there: _Numbers, limits: Floats, since: float, origins: Origins) -> Sampled:
-    """What is newer than `since`; limits also of series that have nothing new."""
+    """The points newer than `since`; limits also of series without new points."""
     every = origins.one_list(names)
     sizes, t, v = there.sizes, there.t, there.v
     new = t > since

@@ -10,7 +10,7 @@ from leakwarden.core.model.quantity import parse_quantity
 
 _MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _PATH_TYPES = ("Exact", "Prefix", "ImplementationSpecific")
-# The type of a metric -> the field that holds it.
+# The type of a metric -> the field with its values.
 _SOURCES = {
     "Resource": "resource",
     "ContainerResource": "containerResource",
@@ -18,7 +18,7 @@ _SOURCES = {
     "Object": "object",
     "External": "external",
 }
-# The type of a target -> the field that holds its value.
+# The type of a target -> the field with its value.
 _TARGETS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
 
 

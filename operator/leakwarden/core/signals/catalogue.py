@@ -7,7 +7,7 @@ Queries are templates that a source fills in, once for all pods (`render`):
     <<container>>  the label that names a container
 
 A gauge is read as its floor, the minimum per bucket: garbage, bursts and work in flight lie above the floor, a leak
-lifts it. Exporters have different names for one quantity; all names stand in one query, and the first that a container
+lifts it. Exporters have different names for one quantity; all names are in one query, and the first that a container
 exports counts (`or on` leaves out what the left side already has for the container): a sidecar with its own collector
 must not hide the application's readings under another name.
 
@@ -165,7 +165,8 @@ _OR_OF_CONTAINER = " or on (<<owner>>, <<container>>) "
 # A rate over less than four scrapes is noise, hence four buckets.
 _RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
 
-# What servers call their requests by status code, and the label that holds the code. Some write `5xx` for all of them.
+# The servers' names of their count of requests by status code, and the label with the code. Some write `5xx` for all of
+# them.
 BY_STATUS = (
     ("http_requests_total", "code"),  # client_golang's promhttp
     ("http_requests_total", "status"),

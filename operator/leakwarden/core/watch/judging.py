@@ -4,7 +4,7 @@ Two things differ from the operator, and nothing else.
 
 - The detector's clock is the bucket, which is a minute in the operator and down to a second here (`engine/detector_feed.py`
   stretches time in the same way).
-- The operator asks whether a limit is about to be reached, and believes a short climb only close to it. Within a minute
+- The operator asks whether a limit is about to be reached, and trusts a short climb only close to it. Within a minute
   nothing gets near a limit of a million descriptors. So the question here is: would this be a leak if the limit were just
   above what was reached? Every gate on the shape of the climb stays as it is: steady, clear of noise, not slowing down,
   not explained by the load, never given back.
