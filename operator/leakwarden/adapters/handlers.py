@@ -14,8 +14,8 @@ Why no more of it is used:
 - kopf's peering is not a leader election; that is adapters/cluster/lease.py. Its Events have no aggregation; that is
   adapters/events.py.
 
-kopf runs in a thread and an event loop of its own: when it stops, it cancels every task of its loop that it did not
-know at its start, and it must not cancel an action between intent and outcome.
+kopf runs in a thread and an event loop of its own: when it stops, it cancels every task of its loop that did not
+exist at its start, and it must not cancel an action between intent and outcome.
 
 It also ends at the first list or watch that is refused (403, seen on 1.45 when the right was taken away). It is then
 started again here, after a wait: a process that ended for that reason would be restarted into the same refusal, again
