@@ -309,6 +309,31 @@ def test_a_loop_that_reads_what_a_library_keeps_is_of_the_librarys_kind() -> Non
     assert {one.shape for one in apart} == {"WatcherNotClosed", "SelectNeverWoken"}
 
 
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("time.AfterFunc@9", "TimerNeverStopped"),
+        ("context.AfterFunc@9", "ContextCallbackKept"),
+        ("os.newFile@1 < os.OpenFile@2", "FileNotClosed"),
+    ],
+)
+def test_what_a_small_thing_keeps_with_it_is_of_its_kind(call: str, kind: str) -> None:
+    """A timer is some hundred bytes and hardly sampled; what its function refers to is large."""
+    small, large = [*call.split(" < "), "main.begin@45"], ["main.begin@44"]
+    before = heap((3000, 3000, small), (100, 100, large), size=256)
+    after = heap((6000, 6000, small), (60000, 60000, large), size=256)
+    calm = goroutines((5, SEND))
+    found = between(calm, calm, before, after)
+    assert {one.shape for one in found} == {kind}
+
+
+def test_a_prepared_statement_that_is_kept_is_told_as_one() -> None:
+    prepared = ["database/sql.(*DB).prepareDC@3", "database/sql.(*DB).PrepareContext@5", "main.one@15"]
+    calm = goroutines((5, SEND))
+    (found,) = between(calm, calm, heap((9000, 9000, prepared)), heap((29000, 29000, prepared)))
+    assert (found.shape, found.function) == ("StatementNotClosed", "main.one")
+
+
 def test_files_that_are_closed_or_were_opened_at_start_are_not_named() -> None:
     opened = ["os.newFile@1", "os.OpenFile@2", "main.spool@18"]
     calm = goroutines((5, SEND))

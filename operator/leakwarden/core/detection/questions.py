@@ -261,11 +261,11 @@ class WindowQuestions:
         """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
 
         The first nightly batch of a service has never been seen before, and may be ten times its usual level. Nothing is
-        exhausted there, so waiting costs little. After a day the batch is part of the past. At half, an import of an hour
-        is told; at double, leaks of an evening are told when they are over."""
+        exhausted there, so waiting costs little, up to twice the multiple of its past that is taken for a limit. After a day
+        the batch is part of the past. At half, an import of an hour is told; at double, leaks of an evening are not."""
         beside = self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
-        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job))
+        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job) | (beside.actual >= 2.0))
 
     @cached_property
     def is_its_own(self) -> Bools:

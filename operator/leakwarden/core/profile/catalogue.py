@@ -11,6 +11,7 @@ from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Group
 from leakwarden.core.profile.standard_shapes import (
+    AFTER_CONTEXT,
     BY_STACK,
     BY_WAIT,
     CONNECTION,
@@ -19,6 +20,7 @@ from leakwarden.core.profile.standard_shapes import (
     OFF_HEAP,
     OPENED,
     SERVED,
+    STATEMENT,
     TICKER,
     TIMEOUT,
     TIMER,
@@ -27,7 +29,7 @@ from leakwarden.core.profile.standard_shapes import (
 
 # A library's own rows come first: what the team called is a better name than what that library is made of.
 CATALOGUE = (
-    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, CONNECTION, MEMORY, OPENED,
+    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
     UNKNOWN, OFF_HEAP,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}

@@ -110,6 +110,7 @@ def memory_lines(
         return []
     heap = HeapGrowth.of(capture, ownership)
     found = _of_kinds(capture, origins, heap, ownership, growing)
+    made = _made_there(origins, ownership)
     named = {line.suspect.function for line in found}
     for site in origins.sites(lambda below: not _taking(below)):
         if site.frame.function in named or bookkeeping(site.stack):
@@ -121,6 +122,7 @@ def memory_lines(
             ownership=ownership,
             growing=growing,
             in_requests=in_requests,
+            made=made.get(site.frame.function),
             least=EAGER if eager else SEEN,
         )
         if line is not None:
@@ -151,6 +153,18 @@ def _of_kinds(
             if here:
                 break
     return [line for _, line in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
+    """By the team's function the kind of what it also makes and keeps. A timer, a file or a registration is small and
+    seldom sampled; what it keeps with it, allocated in the same function, is large."""
+    found: dict[str, Shape] = {}
+    for shape in KEPT:
+        through = by_shape(shape, ownership)
+        for site in origins.sites(lambda below, through=through: bool(below) and through(below)):  # type: ignore[misc]
+            if site.sampled >= SEEN_FILES and site.ratio >= RETAINED and site.gained > 0:
+                found.setdefault(site.frame.function, shape)
+    return found
 
 
 def _held(
@@ -202,6 +216,7 @@ def _kept_here(
     ownership: Ownership,
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
+    made: Shape | None,
     least: float,
 ) -> MemoryLine | None:
     series = heap.function(site.frame.function)
@@ -221,7 +236,7 @@ def _kept_here(
     if not (beyond or rests):
         return None
     kind = row_of_call(site.below)
-    shape = kind if kind is not None and not kind.victim else MEMORY
+    shape = kind if kind is not None and not kind.victim else made or MEMORY
     load = in_requests(site.frame.function) or any(f.function.startswith("net/http.(*Server)") for f in site.below)
     why = [f"{site.ratio:.0%} of what was ever allocated here is still kept ({site.sampled:.0f} samples)"]
     if grown > 0:

@@ -8,7 +8,7 @@ from leakwarden.core.profile.shapes import CHANNEL_RECEIVE, CHANNEL_SEND, SELECT
 _DESCRIPTORS = frozenset({"descriptors"})
 _BOTH = frozenset({"descriptors", "connections"})
 _SQL = ("database/sql",)
-_CONTEXTS = ("WithCancel", "WithCancelCause", "WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause", "AfterFunc")  # fmt: skip
+_CONTEXTS = ("WithCancel", "WithCancelCause", "WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause")
 
 BODY = Shape(
     "ResponseBodyNotClosed",
@@ -174,6 +174,24 @@ CONTEXT = Shape(
     # A context derived from one of another type has a goroutine that waits until one of the two ends.
     goroutines=("propagateCancel",),
 )
+AFTER_CONTEXT = Shape(
+    "ContextCallbackKept",
+    "context.AfterFunc never stopped",
+    "the function and what it refers to stay registered at the context until that ends; a context of the process never does",
+    "call the stop function that context.AfterFunc returns when the work is done: defer stop()",
+    docs="https://pkg.go.dev/context#AfterFunc",
+    modules=("context",),
+    acquires=("AfterFunc",),
+)
+STATEMENT = Shape(
+    "StatementNotClosed",
+    "prepared statement not closed",
+    "database/sql keeps a prepared statement, and the server one for each connection, until it is closed",
+    "defer stmt.Close() right after the error check; or prepare it once at start and share it",
+    docs="https://pkg.go.dev/database/sql#Stmt.Close",
+    modules=_SQL,
+    acquires=("DB.PrepareContext", "DB.Prepare", "Conn.PrepareContext", "Tx.PrepareContext", "Tx.Prepare"),
+)
 TICKER = Shape(
     "TickerNeverStopped",
     "a loop on a ticker that never ends",
@@ -336,4 +354,4 @@ BY_STACK = (
 # How a goroutine waits, where nothing says for what.
 BY_WAIT = (MUTEX, WAITGROUP, COND, SLEEP, SEND, RECEIVE, SELECTING)
 # Kinds that need no goroutine: a service may hold these and nothing of it shows in the goroutine profile.
-KEPT = (FILE, TIMER, CONTEXT, ROWS, TX, CONNECTION, LISTENER)
+KEPT = (FILE, TIMER, CONTEXT, AFTER_CONTEXT, STATEMENT, ROWS, TX, CONNECTION, LISTENER)
