@@ -22,7 +22,7 @@ Changes = Sequence[tuple[int, Change]]
 _MARKS = {HEALTHY: ".", UNKNOWN: "?", SUSPECT: "s", LEAKING: "L", EXHAUSTING: "E"}
 _COLOURS = {HEALTHY: "#7fbf7b", UNKNOWN: "#cccccc", SUSPECT: "#fee08b", LEAKING: "#f46d43", EXHAUSTING: "#a50026"}
 _LEAST_WIDTH, _MOST_WIDTH = 60, 120  # columns of a terminal
-_INDENT = " " * 19  # the width of a time and the space after it
+_INDENT = " " * 19  # aligns a line with the text after a time
 _MOST = 200  # pods in the table; -o jsonl has all of them
 
 
