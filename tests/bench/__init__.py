@@ -1,1 +1,1 @@
-"""The bench that the detector is measured on: labelled series, replayed in time order. `python -m tests.bench`."""
+"""The bench that measures the detector: labelled series, replayed in time order. `python -m tests.bench`."""

@@ -110,7 +110,7 @@ PEERS = {
 
 
 def corpus(number: int) -> str:
-    """That many Deployments, each with its Service and its budget."""
+    """`number` Deployments, each with its Service and its budget."""
     return "---\n".join(each.format(n=n) for n in range(number) for each in (DEPLOYMENT, SERVICE, BUDGET))
 
 
@@ -131,7 +131,7 @@ def cpu_seconds(command: list[str], repeats: int = 3) -> tuple[float, int]:
 
 
 def built(program: str, folder: Path) -> str | None:
-    """The program, built if need be; None where it cannot be, which is said."""
+    """The program, built if needed; None where that is impossible, which is printed."""
     if found := shutil.which(program):
         return found
     if shutil.which("go") is None:

@@ -1,8 +1,8 @@
-"""What people arm today, on the same series and the same clock: levels, extrapolation, slopes and rank tests.
+"""The usual alert rules, on the same series and the same clock: levels, extrapolation, slopes and rank tests.
 
 Each is evaluated every `STEP` seconds on the past only and gives the times at which an alarm episode begins, for several
-settings of its threshold: what one setting trades for another is part of the comparison. An episode ends when the condition
-does; what is missing is carried on for five minutes, as Prometheus does.
+settings of its threshold: the trade-off between settings is part of the comparison. An episode ends when the condition
+does; a missing value is replaced by the last one for five minutes, as in Prometheus.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Sweep = dict[str, Alarms]  # by setting
 
 
 def _grid(s: Series) -> tuple[Floats, Floats]:
-    """The share of the limit each minute, NaN where nothing was read for five minutes."""
+    """The share of the limit each minute, NaN where there was no reading for five minutes."""
     assert s.limit is not None
     good = ~np.isnan(s.v)
     t, v = s.t[good], s.v[good] / s.limit
@@ -33,7 +33,7 @@ def _grid(s: Series) -> tuple[Floats, Floats]:
 
 
 def _episodes(clock: Floats, on: Bools, hold: float = 0.0) -> Alarms:
-    """Begins of the stretches in which `on` holds, `hold` seconds after they began (a `for` clause)."""
+    """Begins of the times in which `on` holds, `hold` seconds after they began (a `for` clause)."""
     n = int(hold / STEP)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(int), [0]])))
     return [float(clock[a + n]) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > n]
@@ -114,7 +114,7 @@ def mann_kendall(s: Series) -> Sweep:
     return {name: _episodes(at, left < seconds) for name, seconds in within.items()}
 
 
-# Each rule with its settings, the one that people arm first.
+# Each rule with its settings, the usual one first.
 BASELINES: Mapping[str, Callable[[Series], Sweep]] = {
     "above a level": above,
     "predict_linear(x[1h]) over the limit": predict_linear,

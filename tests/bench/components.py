@@ -1,4 +1,4 @@
-"""The grammar's words: what a workload's level is made of, each a small random process of its own with wide priors.
+"""The components of a workload's level, each a small random process of its own with wide priors.
 
 Every function draws its own parameters from the world's generator and returns an array over the world's clock: loads
 relative to a mean of one, levels in any unit (the world scales them), leaks from 0 at their onset upwards.
@@ -52,7 +52,7 @@ class Clock:
         return autocorrelated(self.rng, self.n, memory_hours * HOUR / self.step, sigma)
 
     def lagged(self, values: Floats, tau: float) -> Floats:
-        """What follows `values` with a time constant of `tau` hours, settled at the begin."""
+        """`values`, smoothed with a time constant of `tau` hours, settled at the begin."""
         per = max(tau * HOUR / self.step, 1e-3)
         kernel = np.exp(-np.arange(min(self.n, int(8 * per) + 1)) / per)
         padded = np.concatenate([np.full(len(kernel), values[0]), values])
@@ -152,13 +152,13 @@ def warm_up(c: Clock, load: Floats, age: Floats) -> Floats:
 
 
 def cache_by_count(c: Clock, load: Floats, age: Floats) -> Floats:
-    """New keys get rarer as more are known; full at its capacity."""
+    """New keys get rarer as the cache fills; full at its capacity."""
     seen = np.cumsum(load * (age > 0)) * c.step / HOUR
     return np.asarray(np.minimum(1 - np.exp(-seen / c.log(0.3, 10)), c.within(0.5, 1.0)))
 
 
 def cache_by_bytes(c: Clock, load: Floats, age: Floats) -> Floats:
-    """Filled in proportion to the load until it is full; what an entry weighs drifts."""
+    """Filled in proportion to the load until it is full; the size of an entry drifts."""
     full = c.log(0.5, 30)
     seen = np.cumsum(load * (age > 0)) * c.step / HOUR
     return np.minimum(seen / full, 1.0) * np.exp(c.noise(c.log(3, 20), c.within(0.01, 0.06)))
@@ -177,7 +177,7 @@ def high_water(c: Clock, load: Floats, age: Floats) -> Floats:
 
 
 def page_cache(c: Clock, load: Floats, age: Floats) -> Floats:
-    """Fills up in a line, is given back a little at a time, never more than there is."""
+    """Fills up in a straight line, is freed a little at a time, never more than it holds."""
     filled = np.minimum(age / c.log(0.5, 40), 1.0)
     return filled - 0.03 * np.mod(age / c.log(0.2, 5), 1.0) * (filled >= 1)
 
@@ -205,7 +205,7 @@ def cron(c: Clock) -> Floats:
 
 
 def batch(c: Clock) -> Floats:
-    """Grows for hours and is given back at once."""
+    """Grows for hours and is freed at once."""
     total = np.zeros(c.n)
     for at in c.moments(1.0):
         total += c.within(0.3, 1) * c.bump(at, c.log(0.3, 6), 0.05, 0.02)
@@ -234,7 +234,7 @@ COMES_AND_GOES: Mapping[str, Callable[[Clock], Floats]] = {
 
 
 def _cumulative(c: Clock, weight: Floats, onset: float, life: float) -> Floats:
-    """What has leaked where it leaks with `weight`; 1 after `life` hours."""
+    """The leaked amount where `weight` shapes the times of the leak; 1 after `life` hours."""
     done = np.cumsum(np.where(c.hours >= onset, weight, 0.0))
     end = min(int(np.searchsorted(c.hours, onset + life)), c.n - 1)
     return done / max(float(done[end]), 1e-9)
@@ -263,14 +263,14 @@ def by_event(c: Clock, load: Floats, onset: float, life: float) -> Floats:
 
 
 def nightly(c: Clock, load: Floats, onset: float, life: float) -> Floats:
-    """By a batch at night, an hour long; of lives of less than four days, by an hourly one."""
+    """By a batch at night, an hour long; by an hourly one where `life` is less than four days."""
     every = DAY_HOURS if life > 4 * DAY_HOURS else max(life / 12, 2 * c.step / HOUR)
     by_night = np.mod(c.hours + c.within(0, every), every) < every / 24
     return _cumulative(c, by_night.astype(np.float64) + 1e-6, onset, life)
 
 
 def by_health_check(c: Clock, load: Floats, onset: float, life: float) -> Floats:
-    """One each so many seconds, whatever the load."""
+    """One at a fixed interval of seconds, whatever the load."""
     return np.floor(np.maximum(c.hours - onset, 0) / life * 200) / 200
 
 
@@ -279,7 +279,7 @@ def accelerating(c: Clock, load: Floats, onset: float, life: float) -> Floats:
 
 
 def partly_reaped(c: Clock, load: Floats, onset: float, life: float) -> Floats:
-    """A sweep closes part of what has leaked since the one before."""
+    """A sweep closes part of the leaks since the sweep before."""
     every = life * c.log(0.01, 0.12)
     swept = c.within(0.2, 0.7)
     trend = np.maximum(c.hours - onset, 0) / life

@@ -1,4 +1,5 @@
-"""Draw all families with a seed. Every family has a stream of its own, so that adding one leaves the others as they are."""
+"""Draw all families with a seed. Every family has a random stream of its own, so that a new one does not change the
+others."""
 
 from __future__ import annotations
 

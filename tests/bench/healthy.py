@@ -12,7 +12,7 @@ from tests.bench.shapes import HOUR, Scene, autocorrelated
 
 
 def _pods(s: Scene, shape: Callable[[int, Floats], Floats], factor: float | None = None, cap: bool = True) -> None:
-    """Every replica sees the same traffic and has its own noise."""
+    """Every replica has the same traffic and its own noise."""
     traffic = s.traffic(factor)
     for pod in range(s.replicas):
         s.add(pod, shape(pod, traffic), traffic, cap=cap)
@@ -95,14 +95,15 @@ def gomemlimit_plateau(s: Scene) -> None:
     tau = s.rng.uniform(0.3, 5)
     for pod in range(s.replicas):
         ramp = np.minimum(1.0, 0.3 + 0.7 * s.hours() / (3 * tau)) if pod % 2 else 1 - 0.7 * np.exp(-s.hours() / tau)
-        full = ramp > 0.97  # only there does the collector run, and then often
+        full = ramp > 0.97  # the collector runs only there, and then often
         saw = np.where(full, s.rng.uniform(0.0, s.rng.uniform(0.02, 0.15), s.n), np.abs(s.rng.normal(size=s.n)) * 0.003)
         cycles = np.cumsum(np.where(full, s.rng.uniform(0.3, 2, s.n), 0.0))
         s.add(pod, soft * ramp - saw, None, gc=np.floor(cycles) if s.signal == "heap" else None)
 
 
 def gogc_off(s: Scene) -> None:
-    """One collection takes hours: linear to the soft limit, back to the live heap; only the GC count tells."""
+    """One collection in hours: linear to the soft limit, back to the live heap; only the GC count separates it from a
+    leak."""
     s.signal = "heap"
     traffic = s.traffic()
     soft = s.rng.uniform(0.70, 0.93)
@@ -130,7 +131,7 @@ def bursts(s: Scene) -> None:
 
 
 def slow_dependency(s: Scene) -> None:
-    """Latency of something behind rises for a while: requests in flight rise at the same request rate, everywhere."""
+    """The latency of a dependency rises for a while: requests in flight rise at the same request rate, in all pods."""
     latency = np.ones(s.n)
     for _ in range(int(s.rng.integers(1, 5))):
         at = s.rng.uniform(0.5, s.days * 24 - 4)
@@ -147,7 +148,7 @@ def slow_dependency(s: Scene) -> None:
 
 
 def steps(s: Scene) -> None:
-    """Permanent steps: a pool grows, new peers connect; at one moment for all pods or for each by itself."""
+    """Permanent steps: a pool grows, new peers connect; at one moment for all pods, or at its own moment for each."""
     count = int(s.rng.integers(1, 5))
     common = s.rng.random() < 0.6
     moments = np.sort(s.rng.uniform(1, s.days * 24 - 1, count))
@@ -174,7 +175,7 @@ def filling_cache(s: Scene) -> None:
 
 
 def high_water(s: Scene) -> None:
-    """A high-water mark: only ever rises, by ever rarer records."""
+    """A high-water mark: it only rises, by ever rarer records."""
 
     def shape(pod: int, tr: Floats) -> Floats:
         return np.minimum(np.maximum.accumulate(s.level(tr) * s.rng.uniform(1.0, 1.6)), 0.9)
@@ -211,7 +212,7 @@ def deploys(s: Scene) -> None:
 
 
 def autoscaling(s: Scene) -> None:
-    """Pods come at the peak and go at night: the share of the rest falls and rises in steps."""
+    """Pods are added at the peak and removed at night: the share of each other pod falls and rises in steps."""
     s.factor = float(s.rng.uniform(2, 4))
     total = s.traffic()
     most = int(s.rng.integers(3, 7))
@@ -240,7 +241,7 @@ def gaps(s: Scene) -> None:
 
 
 def pool_at_maximum(s: Scene) -> None:
-    """A DB pool whose peaks use every connection there is; it is busy, not leaking."""
+    """A DB pool whose peaks use all connections; it is busy, not leaking."""
     s.signal = "db-pool"
     traffic = s.traffic(float(s.rng.uniform(2, 4)))
     busy = s.rng.uniform(0.7, 1.3)

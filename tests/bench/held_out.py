@@ -18,7 +18,7 @@ Phenomenon = Callable[[np.random.Generator], Sequence[Labelled]]
 
 
 class HeldOutUnusable(Exception):
-    """The file, or what a phenomenon drew, is not what the interface asks for; the message is fit for people."""
+    """The file, or a drawing of a phenomenon, does not match the interface; the message is for people."""
 
 
 def load(file: str) -> dict[str, Phenomenon]:
@@ -33,7 +33,8 @@ def load(file: str) -> dict[str, Phenomenon]:
 
 
 def draw(phenomena: dict[str, Phenomenon], seed: int, workloads: int) -> list[Labelled]:
-    """`workloads` of each, each from a stream of its own. Names are made unique: workloads share nothing."""
+    """`workloads` of each phenomenon, each from a random stream of its own. Names are made unique: workloads share
+    nothing."""
     traces: list[Labelled] = []
     for name, phenomenon in phenomena.items():
         for number in range(workloads):
@@ -50,7 +51,7 @@ def draw(phenomena: dict[str, Phenomenon], seed: int, workloads: int) -> list[La
 
 
 def check(name: str, trace: Labelled) -> None:
-    """Raises HeldOutUnusable with what is wrong."""
+    """Raises HeldOutUnusable with the error."""
     s = trace.series
     n = len(s.t)
     for field, values in (("v", s.v), ("rate", s.rate), ("gc", s.gc)):

@@ -1,8 +1,8 @@
-"""95 % intervals of shares and of rates whose events come in clumps: the pods of one workload see the same.
+"""95 % intervals of shares and of rates whose events come in clumps: the pods of one workload are not independent.
 
 A share gets Wilson's interval (J. Am. Stat. Assoc. 22, 1927) and a rate Garwood's for Poisson counts (Biometrika 28,
-1936, its chi-square quantiles after Wilson and Hilferty, PNAS 17, 1931), each with as many observations as the clumps
-leave: Kish's design effect.
+1936, its chi-square quantiles after Wilson and Hilferty, PNAS 17, 1931), each with the number of
+independent observations, reduced by the clumps: Kish's design effect.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _Z = 1.96  # the two-sided 95 % quantile of the normal distribution
 
 
 def share(hits: Sequence[float], trials: Sequence[float]) -> tuple[float, float]:
-    """Of the share sum(hits) / sum(trials); one entry a clump. NaN without trials."""
+    """The interval of the share sum(hits) / sum(trials); one entry per clump. NaN without trials."""
     n = float(sum(trials))
     if n == 0:
         return math.nan, math.nan
@@ -22,7 +22,7 @@ def share(hits: Sequence[float], trials: Sequence[float]) -> tuple[float, float]
     if 0 < p < 1:
         spread = sum((h - p * t) ** 2 for h, t in zip(hits, trials, strict=True)) / n**2
         effective = n / max(spread / (p * (1 - p) / n), 1.0)
-    else:  # clumps that all agree: each counts once
+    else:  # all clumps agree: each counts once
         effective = float(sum(1 for t in trials if t > 0))
     middle = p + _Z**2 / (2 * effective)
     half = _Z * math.sqrt(p * (1 - p) / effective + _Z**2 / (4 * effective**2))
@@ -31,18 +31,18 @@ def share(hits: Sequence[float], trials: Sequence[float]) -> tuple[float, float]
 
 
 def rate(events: Sequence[float], exposure: float) -> tuple[float, float]:
-    """Of the rate sum(events) / exposure; `events` has one entry a clump. NaN without exposure."""
+    """The interval of the rate sum(events) / exposure; `events` has one entry per clump. NaN without exposure."""
     if exposure <= 0:
         return math.nan, math.nan
     total = float(sum(events))
     squares = float(sum(each * each for each in events))
-    clump = squares / total if total else 1.0  # events that come at once
+    clump = squares / total if total else 1.0  # the number of events that come at once
     count = total / clump
     return _chi_square(-_Z, 2 * count) / 2 * clump / exposure, _chi_square(_Z, 2 * count + 2) / 2 * clump / exposure
 
 
 def _chi_square(z: float, degrees: float) -> float:
-    """The quantile at the normal quantile `z`; exact for two degrees, where all of an interval without events lies."""
+    """The quantile at the normal quantile `z`; exact for two degrees, which an interval without events needs."""
     if degrees <= 0:
         return 0.0
     if degrees == 2 and z > 0:

@@ -101,7 +101,7 @@ def under_sawtooth(s: Scene) -> None:
 
 
 def gogc_off_leak(s: Scene) -> None:
-    """GOGC=off: collected only at the soft limit; what is left after each collection climbs."""
+    """GOGC=off: collected only at the soft limit; the memory left after each collection climbs."""
     s.signal = "heap"
     hours = _life(s, 6, 50)
     soft = s.rng.uniform(0.75, 0.92)
@@ -133,9 +133,9 @@ def one_replica(s: Scene) -> None:
 
 
 def near_limit(s: Scene) -> None:
-    """Starts at 60 to 85 %, then leaks the little that is left."""
+    """Starts at 60 to 85 %, then leaks up to the limit."""
     use = float(s.rng.uniform(0.6, 0.85))
-    s.noise = min(s.noise, 0.1 * (1 - use))  # what lives this near its limit is calm, or would not live
+    s.noise = min(s.noise, 0.1 * (1 - use))  # a process this near its limit has little noise, or it would have failed
     s.factor = 1.0
     _leak(s, (0.75, 24), use=use)
 
@@ -153,7 +153,7 @@ def after_deploy(s: Scene) -> None:
 
 
 def with_restarts(s: Scene) -> None:
-    """Restarted every so often before it is exhausted; at last it is not."""
+    """Restarted from time to time before it is exhausted, except for the last time."""
     traffic = s.traffic()
     hours = _life(s, 3, 20)
     for pod in range(s.replicas):

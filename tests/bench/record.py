@@ -1,4 +1,4 @@
-"""The bench's figures as a file, from which the documentation is written (tests/docs/bench.py)."""
+"""The bench's figures as a file, the source of the documentation's tables (tests/docs/bench.py)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FILE = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one detector reached. Recalls are counts of leaks, `healthy_days` pod-days without a leak."""
+    """The results of one detector. Recalls are counts of leaks, `healthy_days` pod-days without a leak."""
 
     detector: str
     leaks: int  # that last 45 minutes or more
     caught: int  # at least 5 minutes before the limit
     fast: int  # leaks that last 20 to 45 minutes
     fast_caught: int  # at least 3 minutes before the limit
-    half: int  # leaks of 45 minutes or more that were caught with half of their life left
+    half: int  # leaks of 45 minutes or more that were caught with half of their duration left
     healthy_days: float
     false_alarms: int
     lead_hours: float  # the median
@@ -37,7 +37,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One draw of families. `lives` of processes, `rated` of them with a request rate."""
+    """One draw of families. `lives`: the number of processes, `rated` of them with a request rate."""
 
     title: str
     seeds: str
@@ -63,7 +63,7 @@ def figures(detector: str, score: Score) -> Figures:
 
 
 def group(title: str, seeds: str, counts: tuple[int, int, int], scores: Mapping[str, Score], *tables: str) -> Group:
-    """`counts`: families, lives of processes, and those of them with a request rate."""
+    """`counts`: families, processes, and the processes with a request rate."""
     families, lives, rated = counts
     detectors = tuple(figures(name, score) for name, score in scores.items())
     return Group(title, seeds, families, lives, rated, detectors, tables)

@@ -15,13 +15,13 @@ from tests.bench.shapes import Labelled
 
 Alarms = dict[int, list[float]]
 INTERVAL = 30.0  # s between two evaluations, the operator's default
-TOLD_EVERY = 10.0  # s between two words of progress
+TOLD_EVERY = 10.0  # s between two messages of progress
 TOLD, ACTED = "leakwarden, Leaking or worse", "leakwarden, Exhausting (acts)"
 DETECTOR = {TOLD: LEAKING, ACTED: EXHAUSTING}
 
 
 def episodes(changes: Sequence[Change], least: int) -> Alarms:
-    """The begins of the stretches at `least` or worse, by place of the series."""
+    """The begins of the times at `least` or worse, by place of the series."""
     begins: Alarms = {}
     on: set[int] = set()
     for change in changes:
@@ -33,7 +33,7 @@ def episodes(changes: Sequence[Change], least: int) -> Alarms:
     return begins
 
 
-_progress: Any = None  # of each worker: an array shared by all, one share of work done for each part
+_progress: Any = None  # in each worker: an array shared by all, with the share of work done for each part
 
 
 def _share(progress: Any) -> None:
@@ -70,8 +70,8 @@ def run(
     jobs: int | None = None,
     interval: float = INTERVAL,
 ) -> dict[str, Alarms]:
-    """Alarm begins of every detector, by place in `traces`. One part a processor: the detector judges all series of a
-    part at once, so few large parts are the quickest. `interval`: seconds between two evaluations."""
+    """Alarm begins of every detector, by place in `traces`. One part per processor: the detector judges all series of a
+    part at once, so few large parts are the fastest. `interval`: seconds between two evaluations."""
     by_workload: dict[str, list[int]] = {}
     for i, trace in enumerate(traces):
         by_workload.setdefault(trace.series.workload, []).append(i)

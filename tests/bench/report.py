@@ -24,7 +24,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
-    """The rules that are compared with, each by its settings, the usual one first."""
+    """The rules for comparison, each by its settings, the usual one first."""
     sweeps: dict[str, dict[str, Score]] = {}
     for name, score in scores.items():
         rule, colon, setting = name.partition(": ")
@@ -34,14 +34,14 @@ def _sweeps(scores: Mapping[str, Score]) -> dict[str, dict[str, Score]]:
 
 
 def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
-    """The detector, and each rule as people arm it."""
+    """The detector, and each rule with its usual setting."""
     sweeps = _sweeps(scores)
     usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
     return {name: score for name, score in scores.items() if ": " not in name or name in usual}
 
 
 def table(scores: Mapping[str, Score]) -> str:
-    """A detector a line."""
+    """One detector per line."""
     lines = [
         "| detector | recall, 5 min to spare | 8 to 40 min leaks, 3 min | 20 to 45 min, 3 min | half of life left | false"
         " alarms a healthy pod-day | median lead | life used (2 h and more) |",
@@ -60,8 +60,8 @@ def table(scores: Mapping[str, Score]) -> str:
 
 
 def at_their_best(scores: Mapping[str, Score], ours: str) -> str:
-    """What each rule reaches with whatever setting suits it: its fewest false alarms among the settings that catch as
-    much as `ours`, and its best recall among those with at most a hundred times the false alarms of `ours`."""
+    """The results of each rule with its best setting: its fewest false alarms among the settings that catch as much as
+    `ours`, and its best recall among those with at most a hundred times the false alarms of `ours`."""
     us = scores[ours]
     lines = [
         f"| rule | fewest false alarms at a recall of {_number(us.recall, '.3f')} | best recall at"
@@ -83,7 +83,7 @@ def at_their_best(scores: Mapping[str, Score], ours: str) -> str:
 
 
 def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
-    """A family a line, with its failures."""
+    """One family per line, with its failures."""
     lines = [
         "| family | caught | by Exhausting | false alarms | by Exhausting | pod-days |",
         "|---|---|---|---|---|---|",
@@ -104,7 +104,7 @@ def families(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
 
 
 def groups(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
-    """A group of components a line, the worst by false alarms first."""
+    """One group of components per line, the worst by false alarms first."""
     lines = [
         "| worlds that hold | recall | by Exhausting | false alarms a healthy pod-day | by Exhausting |",
         "|---|---|---|---|---|",
@@ -120,7 +120,7 @@ def groups(leaking: Mapping[str, Score], acting: Mapping[str, Score]) -> str:
 
 
 def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -> str:
-    """Recall (up) against false alarms a healthy pod-day (right, logarithmic): the upper left corner is where to be."""
+    """Recall (up) against false alarms per healthy pod-day (right, logarithmic): the upper left corner is the best."""
     marks = "LE" + "abcdefgh"
     rows = [[" "] * wide for _ in range(high)]
     legend = []
@@ -137,7 +137,7 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
 
 
 def png(file: str, groups: Sequence[tuple[str, Mapping[str, Score]]]) -> None:
-    """The same as a picture; one panel a group. A rule's other settings are the dots of its line."""
+    """The same as a picture; one panel per group. A rule's other settings are the dots of its line."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Score alarms against labels: what was caught in time, and who was alarmed for nothing."""
+"""Score alarms against labels: leaks caught in time, and false alarms."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from tests.bench import intervals
 from tests.bench.shapes import DAY, Labelled
 
-# Seconds to spare that count as caught, by the leak's life: what an eviction within budgets needs.
+# Seconds to spare that count as caught, by the leak's duration: an eviction within budgets needs them.
 SPARE, SPARE_FAST = 300.0, 180.0
 FAST, LONG = 20 * 60.0, 45 * 60.0
-# Leaks of minutes, a tally of its own: they are told only where a suspect is read at a short step.
+# Leaks of minutes, counted separately: they are found only where a suspect is read at a short step.
 MINUTES = (8 * 60.0, 40 * 60.0)
-EARLY = 2 * 3600.0  # of leaks as long as this it is asked how early they are told
+EARLY = 2 * 3600.0  # for leaks of at least this length the share used at the alarm is recorded
 
 
 def _name(trace: Labelled) -> str:
@@ -24,7 +24,7 @@ def _name(trace: Labelled) -> str:
 
 @dataclass
 class Score:
-    """Tallies over traces. A leaky life that never reached its limit counts as neither leaky nor healthy."""
+    """Counts over traces. A leaking process that never reached its limit counts as neither leaky nor healthy."""
 
     leaks: int = 0
     caught: int = 0
@@ -37,10 +37,10 @@ class Score:
     false_alarms: int = 0
     minutes: int = 0
     minutes_caught: int = 0
-    used_long: list[float] = field(default_factory=list)  # share of its life that a leak of hours had used at the alarm
+    used_long: list[float] = field(default_factory=list)  # share of its duration used at the alarm, of leaks of hours
     missed: list[str] = field(default_factory=list)
     alarmed: list[str] = field(default_factory=list)
-    # By workload: leaks, those caught, and false alarms; the pods of one workload see the same.
+    # By workload: leaks, caught leaks, and false alarms; the pods of one workload are not independent.
     clumps: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -107,7 +107,7 @@ class Score:
 
 
 class Scores:
-    """Of every detector by name, over all traces and by family. Draws are added one after the other."""
+    """The scores of every detector by name, over all traces and by family. Draws are added one after the other."""
 
     def __init__(self) -> None:
         self.overall: dict[str, Score] = {}

@@ -1,6 +1,6 @@
-"""What labelled series are made of: traffic, noise, and the bookkeeping of pods and their labels.
+"""The parts of labelled series: traffic, noise, and the records of pods and their labels.
 
-All levels are shares of the limit until `Trace.add` turns them into counts. Nothing here knows the detector.
+All levels are shares of the limit until `Trace.add` turns them into counts. Nothing here depends on the detector.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ EPOCH = 1_700_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One life of one process. `exhausts` is the epoch second at which it reaches its limit, None where it never
-    does. `onset` is when the leak began, so that `exhausts - onset` is the leak's life."""
+    """One incarnation of one process. `exhausts` is the epoch second at which it reaches its limit, None where it never
+    does. `onset` is the begin of the leak, so that `exhausts - onset` is the leak's duration."""
 
     family: str
     leaky: bool
     series: Series
     onset: float | None = None
     exhausts: float | None = None
-    parts: tuple[str, ...] = ()  # what a composed world is made of (worlds.py)
+    parts: tuple[str, ...] = ()  # the components of a composed world (worlds.py)
 
 
 def autocorrelated(rng: np.random.Generator, n: int, memory: float, sigma: float) -> Floats:
@@ -82,12 +82,12 @@ class Scene:
         shape = 1 + (f - 1) * wave**self.sharp
         rng = self.rng
         shape = shape / shape.mean()
-        if rng.random() < 0.3:  # a second, smaller peak: people after dinner
+        if rng.random() < 0.3:  # a second, smaller peak in the evening
             shape = shape * (1 + 0.15 * np.cos(4 * np.pi * self.hours() / 24 + self.phase + 1))
         return np.asarray(shape * np.exp(autocorrelated(rng, self.n, self.noise_memory, self.noise)))
 
     def wobble(self, scale: float = 1.0) -> Floats:
-        """What the level does by itself: multiplicative noise, slow and fast."""
+        """The level's own changes: multiplicative noise, slow and fast."""
         rng = self.rng
         slow = autocorrelated(rng, self.n, self.noise_memory, self.noise * 0.5 * scale)
         fast = rng.normal(size=self.n) * self.noise * 0.5 * scale
@@ -115,8 +115,8 @@ class Scene:
         whole: bool = True,
         cap: bool = True,
     ) -> None:
-        """Record samples [begin, end) as one life of a pod. A leaky life ends five minutes after it hit its limit;
-        a healthy one is kept below its limit (`cap`), since a healthy pod at its limit would not be healthy."""
+        """Record samples [begin, end) as one process of a pod. A leaking process ends five minutes after it reached its
+        limit; a healthy one is kept below its limit (`cap`), since a healthy pod at its limit would not be healthy."""
         end = self.n if end is None else end
         v = level * self.limit
         if whole:
@@ -155,7 +155,7 @@ class Scene:
             gc=None if gc is None else np.where(np.isnan(v), np.nan, gc[begin:end]),
         )
         began = None if not leaky else float(self.t[begin if onset is None else onset])
-        # A leaky life that never reached its limit (restarted before) needs no alarm and must not be scored.
+        # A leaking process that never reached its limit (restarted before) needs no alarm and must not be scored.
         self.out.append(Labelled(self.family, leaky, series, began, exhausts))
 
     def index(self, hours: float) -> int:

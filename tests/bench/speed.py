@@ -41,7 +41,7 @@ PODS_EACH = 5  # pods of a workload
 
 
 def serve(pods: int, back: Connection) -> None:
-    """Play Prometheus for ever: the same series for whatever is asked, one pod in twenty climbing."""
+    """Serve as Prometheus until the process ends: the same series for every query, one pod in twenty climbing."""
     rng = np.random.default_rng(1)
     base = rng.uniform(100, 400, pods)
     climb = np.where(rng.random(pods) < 0.05, rng.uniform(0.01, 0.08, pods), 0.0)
@@ -54,7 +54,7 @@ def serve(pods: int, back: Connection) -> None:
             rows = [f'{{"metric":{one},"value":[{t[0]:.0f},"{LIMIT:.0f}"]}}' for one in labels]
         else:
             v = base[:, None] + climb[:, None] * (t - NOW + 7200) + rng.normal(size=(pods, len(t))) * 8
-            v = np.maximum(v, 1.0)  # a zero is no reading to most signals
+            v = np.maximum(v, 1.0)  # for most signals a zero is not a reading
             rows = []
             for label, row in zip(labels, v, strict=True):
                 points = ",".join(f'[{a:.0f},"{b:.0f}"]' for a, b in zip(t, row, strict=True))
@@ -117,7 +117,7 @@ class Metered:
 
 @dataclass(slots=True)
 class MeteredReader(Reader):
-    judging: float = 0.0  # with the days before the first read, which are learnt on their own
+    judging: float = 0.0  # includes the days before the first read, which are learnt separately
     _before: float = 0.0
     found: list[GrowthFinding] = field(default_factory=list)
 
@@ -145,12 +145,12 @@ async def measure(url: str, pods: int, ticks: int) -> None:
         for i in every
     }
     world = Snapshot({one.uid: one for one in workloads}, owned)
-    # A number from which on it is exhausted, for those that have no limit of their own.
+    # The number that counts as exhausted, for signals that have no limit of their own.
     threshold = {"above": f"{LIMIT:g}", "for": "5m"}
     asks = policy(spec={"signals": [{"name": kind.lower(), "type": kind, "threshold": threshold} for kind in SIGNALS]})
     source = PrometheusSource(Endpoint(name="fake", url=url, timeout="100s"), bucket=STEP)
     metered = Metered(source)
-    reader = MeteredReader({}, metered, STEP)  # the port's other methods are not asked here
+    reader = MeteredReader({}, metered, STEP)  # the port's other methods are not used here
     print(f"{pods} pods x {len(SIGNALS)} signals; processor seconds of the operator alone\n")
     print("| tick | queries | points read | fetching | judging | judging / fetching |")
     print("|---|---|---|---|---|---|")

@@ -42,20 +42,20 @@ from tests.bench.shapes import DAY, Labelled
 TUNING_SEEDS = range(1, 3)
 BUDGET = 0.003  # false alarms a healthy pod-day
 FACTORS = (0.5, 2.0, 0.8, 1.25)  # the outer ones first: they show whether a threshold matters at all
-_CALM = 3600.0  # s without a proof, after which another begins another episode
+_CALM = 3600.0  # s without a proof, after which the next proof begins another episode
 _FILE = Path(__file__).parents[2] / "operator/leakwarden/core/detection/tuned.py"
 
 
 @dataclass
 class Windows:
-    """All windows of one width, sorted by life and time."""
+    """All windows of one width, sorted by process and time."""
 
     raw: Trend
     left: ResidualTrend
     beside: WindowContext
     life: Ints
     at: Floats
-    also: Bools  # a leak by what the load leaves
+    also: Bools  # a leak in the growth that the load does not explain
     never: Bools  # a staircase
 
 
@@ -65,7 +65,7 @@ class Lab:
     windows: dict[int, Windows] = field(default_factory=dict)
 
     def told(self, gates: Gates) -> dict[int, list[float]]:
-        """The begins of the stretches in which each life would be Leaking."""
+        """The begins of the times in which each process would be Leaking."""
         wider: tuple[Ints, Floats, Bools] | None = None
         shown: list[tuple[Ints, Floats]] = []
         for k in sorted(self.windows, reverse=True):
@@ -90,7 +90,7 @@ class Lab:
 
 
 def _backed(w: Windows, wider: tuple[Ints, Floats, Bools]) -> Bools:
-    """Whether the next wider window of the same life, as it was then, showed a leak."""
+    """Whether the next wider window of the same process showed a leak at that time."""
     life, at, on = wider
     if not len(life):
         return np.zeros(len(w.life), np.bool_)
@@ -171,11 +171,11 @@ class Figures:
     false_alarms: int
     days: float
     worst_group: str
-    worst_rate: float  # false alarms a healthy pod-day of the worst group of components
+    worst_rate: float  # false alarms per healthy pod-day of the worst group of components
 
     @property
     def objective(self) -> float:
-        """The share of leaks that are told, less a tenth for each budget by which the worst group exceeds its own."""
+        """The share of leaks that are found, less a tenth for each budget by which the worst group exceeds its own."""
         return self.told / max(self.leaks, 1) - 0.1 * max(self.worst_rate / BUDGET - 1, 0.0)
 
     def __str__(self) -> str:
@@ -206,14 +206,14 @@ def figures(lab: Lab, gates: Gates) -> Figures:
         for name in worlds.groups_of(trace):
             by_group[name][0] += len(own)
             by_group[name][1] += length
-    # A group of few days has no rate of its own: half an alarm is added to none.
+    # A group of few days has no reliable rate: half an alarm is used where there is none.
     rates = {name: count / max(length, 1.0) for name, (count, length) in by_group.items()}
     worst = max(rates, key=lambda name: rates[name])
     return Figures(told, leaks, alarms, days, worst, rates[worst])
 
 
 def scaled(gates: Gates, name: str, factor: float) -> Gates:
-    """With one threshold multiplied, of all widths alike. Levels stay below the limit."""
+    """The gates with one threshold multiplied, for all widths by the same factor. Levels stay below the limit."""
     value = getattr(gates, name)
     new: Any = tuple(one * factor for one in value) if isinstance(value, tuple) else value * factor
     if name.startswith(("readings", "confirm")):
@@ -236,7 +236,7 @@ class Found:
 def search(
     lab: Lab, begin: Gates, passes: int, tell: Callable[[str], None], is_over: Callable[[], bool] = lambda: False
 ) -> Found:
-    """One threshold after the other, `passes` times over; a change must gain at least one leak in two hundred. Begins no
+    """One threshold after the other, in `passes` passes; a change must gain at least one leak in two hundred. Begins no
     further threshold once `is_over`."""
     best, found = begin, figures(lab, begin)
     inert: list[str] = []
@@ -263,7 +263,7 @@ def search(
 
 
 def ablation(lab: Lab, gates: Gates) -> str:
-    """What each threshold does at half and at double: leaks told and false alarms."""
+    """The effect of each threshold at half and at double: leaks found and false alarms."""
     base = figures(lab, gates)
     lines = [str(base), "", "| threshold | at half: leaks, false alarms | at double |", "|---|---|---|"]
     for name in names():
@@ -276,7 +276,7 @@ def ablation(lab: Lab, gates: Gates) -> str:
 
 
 def written(gates: Gates, said: Sequence[str]) -> str:
-    """The module that holds what was found."""
+    """The text of the module with the found thresholds."""
     default = Gates()
     changed = {name: getattr(gates, name) for name in names() if getattr(gates, name) != getattr(default, name)}
     lines = ['"""Thresholds that `make tune` has set; do not edit. What they were set by:', ""]

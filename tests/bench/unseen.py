@@ -1,5 +1,5 @@
-"""Families written last and never tuned on: they show how the detector generalises. Keep it so: whoever changes a gate
-because of what happens here has to write new ones."""
+"""Families written last and never tuned on: they show how the detector generalises. Keep it so: a change of a gate
+because of these results requires new families."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.bench.shapes import HOUR, Scene
 
 
 def failover(s: Scene) -> None:
-    """Healthy: the neighbouring zone goes down at noon; half as much traffic again within minutes, for hours, and back.
-    Keep-alive connections follow with a delay and leave slowly."""
+    """Healthy: the neighbouring zone goes down at noon; traffic rises by half within minutes, for hours, and falls
+    back. Keep-alive connections follow with a delay and leave slowly."""
     traffic = s.traffic()
     for _ in range(int(s.rng.integers(1, 3))):
         at, hold = s.rng.uniform(3, s.days * 24 - 10), s.rng.uniform(1, 6)
@@ -28,7 +28,7 @@ def failover(s: Scene) -> None:
 
 def reconnect_storm(s: Scene) -> None:
     """Healthy: websockets. Clients arrive through the day and stay; every deploy drops them all, and they come back
-    within minutes to the pods that are there."""
+    within minutes to the pods that exist then."""
     s.signal = "sockets"
     people = 0.35 + 0.65 * (0.5 - 0.5 * np.cos(2 * np.pi * s.hours() / 24 + s.phase)) ** s.sharp
     cuts = [0, *sorted(s.index(h) for h in s.rng.uniform(2, s.days * 24 - 2, int(s.rng.integers(1, 5)))), s.n]

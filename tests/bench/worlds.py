@@ -1,4 +1,4 @@
-"""Worlds that nobody enumerated: each workload is composed from the grammar's words (components.py) at random strengths,
+"""Composed worlds: each workload is a random combination of the components in components.py at random strengths,
 healthy or leaking by construction.
 
 A world has a scale: `minutes` (8 hours, a reading each 15 s), `days` (two and a half, each 60 s) or `weeks` (three, each
@@ -32,7 +32,7 @@ SCALES: Mapping[str, Scale] = {
     "weeks": Scale(21 * 24.0, 300.0, (24.0, 18 * 24.0)),
 }
 
-# What a held-out group leaves out: a detector that is set without these parts is asked about worlds that have them.
+# The parts that a held-out group leaves out: a detector that was tuned without them is tested on worlds that have them.
 GROUPS: Mapping[str, frozenset[str]] = {
     "sawtooth": frozenset({"gogc", "gomemlimit", "finalizers", "compaction", "partly_reaped"}),
     "restarts": frozenset({"deploys", "crash_loop", "blue_green"}),
@@ -126,7 +126,7 @@ class _World:
         for pod in pods:
             mine = load * scaling * np.exp(c.noise(0.3, 0.02))
             for number, (begin, end) in enumerate(lives):
-                rng.bit_generator.state = state  # the same parameters in every pod and life
+                rng.bit_generator.state = state  # the same parameters in every pod and process
                 age = np.maximum(c.hours - c.hours[begin], 0)
                 level = weights[0] + weights[1] * words.FOLLOWS[follows](c, mine) / 2
                 for weight, name in zip(weights[2:], saturates, strict=False):
@@ -156,7 +156,7 @@ class _World:
         return share
 
     def _leader(self, replicas: int) -> list[Floats]:
-        """Leadership lies with one pod and moves."""
+        """One pod is the leader, and leadership moves."""
         none = [np.zeros(self.clock.n) for _ in range(replicas)]
         if replicas == 1 or self.rng.random() > 0.12:
             return none
@@ -205,7 +205,7 @@ class _World:
         phase = self.clock.hours / self.cycle + self.rng.random()
         saw = np.mod(phase, 1.0)
         if kind == "gogc":
-            level = live * (0.55 + 0.45 * saw)  # garbage as large as what is live
+            level = live * (0.55 + 0.45 * saw)  # as much garbage as live memory
         elif kind == "gomemlimit":  # collected only near the soft limit
             level = np.maximum(live, live + (self.soft - live) * saw)
         else:  # forgotten files wait for a collection
@@ -233,7 +233,7 @@ class _World:
             room = 1 - float(np.median(healthy[begin:end]))
             own = words.Clock(np.random.default_rng(seed), c.hours, c.step)
             leaked = words.LEAKS[kind](own, self.leak_load, onset, life * self.rng.uniform(0.85, 1.15))
-            if hidden:  # a cache gives back while the leak takes, for the first third of it
+            if hidden:  # a cache frees while the leak grows, for the first third of the leak
                 healthy = healthy * (1 - 0.5 * np.clip(leaked * 3, 0, 1))
             level = healthy + room * leaked
         gc = None
@@ -255,7 +255,7 @@ class _World:
         exhausts = None
         if onset is not None:
             worst = limit
-            if unlimited:  # the service fails far from any number that is known; five times its level is late enough
+            if unlimited:  # the service fails far from any known number; five times its level is late enough
                 first = int(np.searchsorted(c.hours, onset))
                 worst = min(limit, 5 * max(float(np.median(v[begin : max(first, begin + 5)])), 1.0))
             hit = np.flatnonzero((v[begin:end] >= worst) & (c.hours[begin:end] > onset))
@@ -267,7 +267,7 @@ class _World:
         v = np.minimum(v, limit)[begin:end].astype(float)
         t = EPOCH + c.hours[begin:end] * HOUR + rng.uniform(0, 0.3 * c.step, end - begin)
         keep = rng.random(end - begin) > (0.0 if rng.random() < 0.6 else rng.uniform(0.01, 0.15))
-        if rng.random() < 0.15:  # Prometheus was away
+        if rng.random() < 0.15:  # Prometheus was not running
             at = int(rng.integers(0, max(end - begin, 1)))
             keep[at : at + int(rng.uniform(0.1, 2.0) * HOUR / c.step)] = False
         if keep.sum() < 12:

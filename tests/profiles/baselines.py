@@ -1,6 +1,6 @@
-"""What else names a line: `go tool pprof -top` on the heap, LeakProf's rule, and the runtime's own list.
+"""Other ways to name a line: `go tool pprof -top` on the heap, LeakProf's rule, and the runtime's own list.
 
-They stand beside ours in the tables, so that a score is not read without knowing what costs nothing.
+They are next to ours in the tables, so that a score can be compared with the free alternatives.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def heap_top(capture: Capture) -> Place | None:
 
 
 def leakprof(capture: Capture) -> Place | None:
-    """Uber's LeakProf: the line at which the most goroutines are blocked in a channel operation, of whomever's code
-    (arXiv 2312.12002; its threshold of 10,000 is left out, which no corpus reaches)."""
+    """Uber's LeakProf: the line at which the most goroutines are blocked in a channel operation, in any code
+    (arXiv 2312.12002; its threshold of 10,000 is left out: no corpus reaches it)."""
     standing: dict[Place, int] = {}
     for group in groups(capture.goroutines[-1]).values() if capture.goroutines else ():
         if group.stack and group.operation in (
@@ -41,7 +41,8 @@ def leakprof(capture: Capture) -> Place | None:
 
 
 def runtime_list(capture: Capture) -> Place | None:
-    """The team's innermost line of the goroutines that the runtime lists most of, or any line where there is none."""
+    """The team's innermost line of the largest group of goroutines in the runtime's list, or any line without a
+    team's."""
     if capture.leaked is None:
         return None
     ownership = _ownership(capture)

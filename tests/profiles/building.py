@@ -1,4 +1,4 @@
-"""Run every program with every Go version under load on loopback, and keep the profiles it gives."""
+"""Run every program with every Go version under load on loopback, and keep its profiles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSIONS = ("go1.25.14", "go1.26.8", "go1.27.4")
 RATE = 500  # requests per second
 WARM = 9.0  # s of load before the first capture
 PAUSE = 4.0  # s between the captures
-AT_ONCE = 2  # programs that run side by side
+AT_ONCE = 2  # programs that run at the same time
 
 
 class BuildFailed(Exception):
@@ -37,7 +37,7 @@ class BuildFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class Run:
     """One program's profiles with one Go version. `seconds` lie between the two captures of each kind, and `signals`
-    are what its metrics would have shown at them: descriptors, goroutines, and memory in live bytes."""
+    are the values of its metrics at these times: descriptors, goroutines, and memory in live bytes."""
 
     name: str
     version: str
@@ -47,7 +47,7 @@ class Run:
 
 
 def build(chosen: Sequence[Program], versions: Sequence[str] = VERSIONS) -> None:
-    """Write one archive a Go version; runs of programs that were not chosen are kept. Raises BuildFailed."""
+    """Write one archive per Go version; runs of programs that were not chosen are kept. Raises BuildFailed."""
     FIXTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="profiles-") as scratch:
         for version in versions:
@@ -107,7 +107,7 @@ def _run(program: Program, version: str, binaries: Path) -> Run:
 
 
 def signals_of(pid: int, address: str) -> dict[str, int]:
-    """What a service's metrics would show now: descriptors, goroutines, and memory in live bytes."""
+    """The present values of a service's metrics: descriptors, goroutines, and memory in live bytes."""
     # The text form of a heap profile ends with the runtime's statistics, right after a collection here.
     text = _fetch(address, "heap?gc=1&debug=1").decode()
     goroutines = _fetch(address, "goroutine?debug=1").split(b"\n", 1)[0]
@@ -149,7 +149,7 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def _started(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A program that says where it listens."""
+    """A program that prints its address."""
     with _running(command) as process:
         line = process.stdout.readline() if process.stdout else ""
         if not line.startswith("listening "):
@@ -186,7 +186,7 @@ def _write(version: str, runs: Sequence[Run]) -> None:
         run.name: {"seconds": round(run.seconds, 3), "signals": run.signals}
         for run in sorted(runs, key=lambda r: r.name)
     }
-    # Neighbours that are alike compress to little: all profiles of one kind stand together.
+    # Similar neighbours compress well: all profiles of one kind are put together.
     entries = sorted((kind, run.name, body) for run in runs for kind, body in run.profiles.items())
     entries.append(("", "manifest.json", json.dumps(manifest, indent=1).encode()))
     with tarfile.open(FIXTURES / f"{version}.tar.xz", "w:xz", preset=9) as archive:

@@ -1,7 +1,7 @@
 """Services that use real libraries (`e2e/profiles/libraries`): one binary, each service in a leaking and a repaired form,
 and healthy ones that grow. The lines that leak carry a comment, so that the sources cannot disagree with the truth.
 
-    //truth:SHAPE/SERVICE    the line that is right, and what has to be called there
+    //truth:SHAPE/SERVICE    the right line, with the kind of leak
     //way:SERVICE            a line that leads there, which counts as right as well
 """
 
@@ -31,7 +31,7 @@ from tests.profiles.unseen import Judged, Known, grows, judge, markdown
 CODE = SOURCES / "libraries"
 VERSIONS = ("go1.26.8", "go1.27.4")
 RATE = 20  # requests per second, as a small service has them
-WARM, PAUSE, MOMENTS = 6.0, 5.0, 3  # s of load before the first capture, s between captures, and how many
+WARM, PAUSE, MOMENTS = 6.0, 5.0, 3  # s of load before the first capture, s between captures, and their number
 AT_ONCE = 2
 HEALTHY = (
     "healthy_users",
@@ -48,7 +48,7 @@ _WAY = re.compile(r"//way:(\w+)\s*$")
 
 @dataclass(slots=True)
 class Truth:
-    """What is true of a leaking service."""
+    """The truth about a leaking service."""
 
     shape: str
     lines: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ def truths() -> dict[str, Truth]:
 
 
 def forms() -> list[tuple[str, str]]:
-    """Every service with the form it is run in."""
+    """Every service with each of its forms."""
     return [(name, form) for name in sorted(truths()) for form in ("leak", "repaired")] + [
         (name, "healthy") for name in HEALTHY
     ]
@@ -164,7 +164,7 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def _started(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A program that says where it listens."""
+    """A program that prints its address."""
     with _running(command) as process:
         line = process.stdout.readline() if process.stdout else ""
         if not line.strip():
@@ -178,7 +178,7 @@ def archived(version: str) -> dict[str, bytes]:
 
 
 def _write(version: str, members: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
-    # Neighbours that are alike compress to little: all profiles of one kind stand together.
+    # Similar neighbours compress well: all profiles of one kind are put together.
     entries = sorted(members.items(), key=lambda pair: (pair[0].rpartition("/")[2], pair[0]))
     entries.append(("manifest.json", json.dumps(dict(sorted(manifest.items())), indent=1).encode()))
     with tarfile.open(FIXTURES / f"libraries-{version}.tar.xz", "w:xz", preset=9) as archive:

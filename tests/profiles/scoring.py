@@ -1,4 +1,4 @@
-"""Score the naming of suspects against what is true of each program."""
+"""Score the naming of suspects against the truth about each program."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Result:
 
     @property
     def right(self) -> bool:
-        """Whether the first suspect is the line; for a healthy program, whether none is more than Low: what grew is
-        always told."""
+        """Whether the first suspect is the line; for a healthy program, whether none is more than Low: growth is always
+        reported."""
         site = self.case.program.site
         if site is None:
             return all(suspect.confidence is Confidence.LOW for suspect in self.found)
@@ -65,7 +65,8 @@ def cases(version: str) -> Iterator[Case]:
 
 
 def _grows(signal: str, before: int, after: int) -> bool:
-    """What a detector, which watches for minutes and not for four seconds, would say of such a difference."""
+    """Whether a detector, which watches for minutes and not for four seconds, would find growth in such a
+    difference."""
     noise = 1 << 20 if signal == "memory" else 4 * math.sqrt(before + after)
     return after - before > max(0.1 * before, noise)
 
@@ -75,7 +76,7 @@ def _profile(bodies: dict[str, bytes], name: str, kind: str) -> Profile:
 
 
 def results(version: str) -> list[Result]:
-    """`growing` is what an operator knows from its metrics before it takes a profile."""
+    """With `growing`, the signals that an operator finds in its metrics before it takes a profile."""
     return [Result(case, suspects(case.capture, growing=case.growing)) for case in cases(version)]
 
 
@@ -99,7 +100,7 @@ def markdown(found: dict[str, list[Result]]) -> str:
 
 
 def print_scores() -> int:
-    """The table, and beneath it whatever was named wrongly."""
+    """The table, and below it all wrong names."""
     found = {version: results(version) for version in VERSIONS}
     print(markdown(found))
     every = [result for one in found.values() for result in one]

@@ -1,4 +1,4 @@
-"""What is true of each program: the line that leaks, read from a comment on that very line."""
+"""The truth about each program: the line that leaks, read from a comment on that line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "e2e" / "profiles"
-# Written last and never tuned on: their score says what to expect of programs nobody has seen.
+# Written last and never tuned on: their score shows the result to expect for unseen programs.
 HELD_OUT_PREFIX = "unseen_"
 
 _TRUTH = re.compile(r"//truth:(?P<shape>[A-Za-z0-9]+)(?:/(?P<program>\w+))? (?P<function>\S+)\s*$")

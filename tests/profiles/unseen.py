@@ -1,4 +1,4 @@
-"""Score profiles of services that lie in a folder, one a service, with what is true of each.
+"""Score profiles of services, each in a folder with its truth.
 
     DIR/NAME/goroutine-*.pb.gz  heap-*.pb.gz  goroutineleak.pb.gz  facts.json  truth.json
 
@@ -30,7 +30,7 @@ class NoTruth(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One service: its profiles, and what is true of it."""
+    """One service: its profiles, and its truth."""
 
     name: str
     leaks: bool
@@ -47,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was said of one service: as the command says it, and as the operator does whose detector has seen it grow."""
+    """The results for one service: of the command, and of the operator, whose detector has seen it grow."""
 
     known: Known
     command: Findings
@@ -108,13 +108,13 @@ def _profiles(path: Path, kind: str) -> list[Profile]:
 
 
 def grows(signal: str, before: float, after: float) -> bool:
-    """What a detector, which watches for minutes and not for seconds, would say of such a difference."""
+    """Whether a detector, which watches for minutes and not for seconds, would find growth in such a difference."""
     noise = float(1 << 20) if signal in ("memory", "rss") else 4 * math.sqrt(before + after)
     return after - before > max(0.1 * before, noise)
 
 
 def judge(known: Known) -> Judged:
-    """A detector says nothing of a healthy service; of one that leaks it says which signals grow."""
+    """A detector finds nothing for a healthy service; for a leaking one it finds the signals that grow."""
     growing = known.growing if known.leaks else frozenset()
     return Judged(
         known,
@@ -124,7 +124,7 @@ def judge(known: Known) -> Judged:
 
 
 def markdown(judged: Sequence[Judged]) -> str:
-    """The figures in a table, ours beside what costs nothing, and how often each confidence was right."""
+    """The figures in a table, ours next to the free alternatives, and how often each confidence was right."""
     leaking = [each for each in judged if each.known.leaks]
     healthy = [each for each in judged if not each.known.leaks]
     lines = [
@@ -170,7 +170,7 @@ def _part(answers: Iterable[bool]) -> str:
 
 
 def wrong(judged: Iterable[Judged]) -> list[str]:
-    """Each service of which the wrong thing was said, in one line."""
+    """Each service with a wrong result, in one line."""
     found = []
     for each in judged:
         said = each.operator.suspects

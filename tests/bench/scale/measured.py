@@ -1,4 +1,4 @@
-"""The operator as a process between the played servers, and what it costs the machine."""
+"""The operator as a process between the played servers, and its cost in CPU and memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROBE_EVERY = 1.0  # s; more often, and the probes themselves would be much of w
 
 @dataclass(slots=True)
 class Measured:
-    """One size. Seconds are of processor time of the operator's process unless the name says otherwise; bytes of memory."""
+    """One size. Seconds are processor time of the operator's process except where noted; memory is in bytes."""
 
     pods: int
     policies: int
@@ -38,10 +38,10 @@ class Measured:
     tick_clock: float = 0.0
     rss: float = 0.0  # at the end
     peak: float = 0.0
-    queries: float = 0.0  # a tick
-    writes: float = 0.0  # statuses written a tick
-    requests: float = 0.0  # to the API server, a tick
-    answered: float = 0.0  # bytes of readings a tick
+    queries: float = 0.0  # per tick
+    writes: float = 0.0  # statuses written per tick
+    requests: float = 0.0  # to the API server, per tick
+    answered: float = 0.0  # bytes of readings per tick
     slowest_probe: float = 0.0  # s on the clock for /healthz, over the steady ticks
     slowest_probe_at_start: float = 0.0
     ticks: list[float] = field(default_factory=list)  # CPU of each steady tick
@@ -140,7 +140,7 @@ class Ticks:
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def wait_for(self, wanted: int, deadline: float) -> tuple[int, float]:
-        """Until so many ticks have ended; probes meanwhile."""
+        """Wait until `wanted` ticks have ended; probes meanwhile."""
         while True:
             try:
                 self.probe()
@@ -169,7 +169,7 @@ def measure(
         directory = Path(name)
         began = time.monotonic()
         with operator(directory, api, prometheus, interval=interval, port=port, prefix=prefix or []) as process:
-            # The metered process is the operator, whatever it was started through.
+            # The measured process is the operator, not the command that started it.
             pid = process.pid
             watched = Ticks(port)
             try:
@@ -185,7 +185,8 @@ def measure(
                 found.first_cpu = cpu(pid)
                 found.slowest_probe_at_start = watched.slowest
                 done, _ = watched.count()
-                done, _ = watched.wait_for(done + 2, time.monotonic() + PATIENCE)  # what was begun is written
+                # By then the statuses of earlier ticks are written.
+                done, _ = watched.wait_for(done + 2, time.monotonic() + PATIENCE)
                 watched.slowest = 0.0
                 before, clock = ask(pipe), watched.count()[1]
                 for _ in range(ticks):

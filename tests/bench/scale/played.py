@@ -1,4 +1,4 @@
-"""An API server and a Prometheus in a process of their own: real HTTP on loopback, answers prepared beforehand."""
+"""An API server and a Prometheus in a process of their own: real HTTP on loopback, answers prepared in advance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.cluster.fake_api_server import FakeApiServer
 
 
 class LargeApiServer(FakeApiServer):
-    """The test's API server, whose many objects are kept as the bytes that a list sends."""
+    """The tests' API server, but its many objects are stored as the bytes that a list sends."""
 
     def __init__(self, pods: int) -> None:
         super().__init__()
@@ -51,7 +51,8 @@ def _written(objects: Iterable[dict[str, Any]]) -> list[bytes]:
 
 
 class LargePrometheus:
-    """Answers range and instant queries about every pod. Of narrower queries it answers the namespaces that they name."""
+    """Answers range and instant queries about every pod. For narrower queries it answers only the namespaces that they
+    name."""
 
     def __init__(self, pods: int) -> None:
         self.readings = world.Readings(pods, time.time())
@@ -113,5 +114,5 @@ async def _play(pods: int, back: Connection) -> None:
 
 
 def play(pods: int, back: Connection) -> None:
-    """Serve until the other end of the pipe closes."""
+    """Serve until the other end of the pipe is closed."""
     asyncio.run(_play(pods, back))

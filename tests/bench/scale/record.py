@@ -1,4 +1,4 @@
-"""The recorded figures of the bench, and the table and plot of docs/explanation/scale.md that are made of them."""
+"""The recorded figures of the bench, and the table and plot of docs/explanation/scale.md made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIB = float(1 << 20)
 
 
 def keep(found: Sequence[dict[str, Any]], command: str) -> None:
-    """Write the figures, with the command and the machine that they are of, and draw them."""
+    """Write the figures, with the command and the machine that produced them, and draw them."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
     RESULTS.write_text(
         json.dumps({"command": command, "machine": machine, "sizes": list(found)}, indent=1) + "\n", encoding="utf-8"

@@ -1,7 +1,7 @@
-"""A cluster of any size, as its API server and its Prometheus would describe it.
+"""A cluster of any size, as its API server and its Prometheus would show it.
 
 A namespace has a hundred pods in twenty Deployments and one policy with six signals. One pod in a thousand leaks
-descriptors, so that a large cluster has something to report and most pods have not.
+descriptors, so that a large cluster has something to report and most pods are healthy.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PODS_OF_A_WORKLOAD = 5
 LEAKING_EVERY = 1000  # pods
 SIGNALS = ("Descriptors", "Sockets", "Goroutines", "Heap", "DBPool", "WorkingSet")
 LIMIT = 1024.0
-SHAPES = 61  # different courses of readings; a prime, so that the pods of a Deployment differ
+SHAPES = 61  # different series of readings; a prime, so that the pods of a Deployment differ
 MADE = "2026-01-02T03:04:05Z"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A pod by its number: where it is and what it belongs to."""
+    """A pod by its number: its namespace and its owners."""
 
     number: int
 
@@ -141,7 +141,7 @@ def pods_of(pods: int) -> Iterator[Json]:
 
 
 class Readings:
-    """The answers of a Prometheus, each written in one pass: labels are made once, courses are shared by pods."""
+    """The answers of a Prometheus, each written in one pass: labels are made once, pods share series of readings."""
 
     def __init__(self, pods: int, began: float) -> None:
         self._began = began

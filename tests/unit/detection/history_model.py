@@ -1,4 +1,4 @@
-"""The memory of readings, series by series: what the arrays of `ReadingHistory` have to agree with."""
+"""The memory of readings, series by series: the arrays of `ReadingHistory` have to agree with it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from leakwarden.core.model.readings import Floats
 
 
 def broken(flat: int, rising: int) -> Floats:
-    """`flat` buckets at one level, then `rising` more by which it rises to twice of that; the earlier ones missing."""
+    """`flat` buckets at one level, then `rising` more in which it rises to twice that level; the earlier ones
+    missing."""
     level = np.concatenate([np.full(flat, 0.4), 0.4 + 0.4 * np.arange(1, rising + 1) / rising])
     return np.concatenate([np.full(24 - len(level), np.nan), level])[None, :]
 

@@ -1,4 +1,4 @@
-"""What grows by the day is told, whatever nights and mornings do in between."""
+"""Growth from day to day is found, whatever happens in nights and mornings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def judged(level: np.ndarray, limit: float = 1000.0) -> list[Change]:
 
 
 def told(changes: list[Change]) -> float:
-    """Days after which it is Leaking; infinite where it never is."""
+    """Days until it is Leaking; infinite where it never is."""
     return min(((c.time - BEGIN) / 86_400 for c in changes if c.verdict >= LEAKING), default=np.inf)
 
 
@@ -53,7 +53,7 @@ def test_days_that_are_alike_are_no_leak() -> None:
 
 
 def test_a_pool_that_stays_full_is_exhausting_and_stays_so() -> None:
-    """A connection is lost each sixteen hours; then nothing grows any more."""
+    """A connection is lost each sixteen hours; when the pool is full, growth ends."""
     rng = np.random.default_rng(2)
     changes = judged(np.floor(HOURS / 16) + rng.poisson(1.0, len(HOURS)), limit=20.0)
     acted = [c for c in changes if c.verdict == EXHAUSTING]
@@ -98,7 +98,7 @@ def test_a_small_pool_that_gives_back_two_connections_has_not_come_back() -> Non
 
 @pytest.mark.parametrize("per", ["day", "week"])
 def test_a_pool_that_fills_by_a_connection_a_day_is_exhausting_from_when_it_is_full_to_the_end(per: str) -> None:
-    """Of 30 connections one is lost each day, or each week: too slow for growth to be told by the week."""
+    """Of 30 connections one is lost each day, or each week: too slow for the detector to find growth within a week."""
     days = {"day": 1, "week": 7}[per]
     first = 27 if per == "day" else 29  # of the last days of filling
     changes = judged(np.floor(HOURS / 24 / days) + first, limit=30.0)

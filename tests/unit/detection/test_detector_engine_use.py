@@ -95,7 +95,7 @@ def test_no_rows_is_no_error() -> None:
 
 
 def test_verdicts_do_not_depend_on_where_the_epoch_began() -> None:
-    """The engine's clock is absolute: a shift by no whole bucket must not move the buckets' borders."""
+    """The engine's clock is absolute: a shift by a part of a bucket must not move the buckets' borders."""
     told = []
     for shift in (0.0, 10_000_007.0, -1_699_999_991.0):
         t, v = climb()
@@ -131,7 +131,8 @@ def test_missing_values_change_nothing() -> None:
 
 
 def test_rows_added_at_once_are_those_added_one_by_one() -> None:
-    """Room, place, limit, and the origin of a workload's buckets: the first reading of any of its pods."""
+    """The arrays' size, the row's place, its limit, and the origin of a workload's buckets: the first reading of any
+    pod."""
     one_by_one, at_once = DetectorState(), DetectorState()
     keys = [key(str(n)) for n in range(200)]
     limits = [None, 0.0, -1.0, float("inf"), 100.0] * 40

@@ -1,4 +1,4 @@
-"""Readings kept in arrays are those that were kept series by series."""
+"""Readings kept in arrays equal those that are kept series by series."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The same answer for the same truth: neither the batch nor the order, a name, a unit, a missed scrape or a late one
-changes a verdict."""
+"""The same verdict for the same readings: neither the batch nor the order, a name, a unit, a missed scrape or a late
+one changes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = 60.0
 
 @pytest.fixture(scope="module")
 def lives() -> list[Series]:
-    """Worlds of hours, each a workload of its own, thinned to a reading a minute."""
+    """Worlds of hours, each a workload of its own, thinned to one reading per minute."""
     traces = [trace.series for trace in draw(21, 9, "minutes")][:14]
     return [
         replace(
@@ -30,7 +30,7 @@ def lives() -> list[Series]:
 
 
 def said(lives: list[Series]) -> dict[tuple[str, float], list[tuple[float, int, str]]]:
-    """What is said of each life, and when."""
+    """The verdicts on each process, with their times."""
     found: dict[tuple[str, float], list[tuple[float, int, str]]] = {}
     for change in replay(lives, Standard(), STEP):
         one = lives[change.series]
@@ -83,7 +83,7 @@ def first_alarms(found: dict[tuple[str, float], list[tuple[float, int, str]]]) -
 
 @pytest.mark.parametrize("disturbed", ["one scrape in ten missing", "scrapes up to 20 s late"])
 def test_a_disturbed_climb_is_told_as_soon_as_an_undisturbed_one(disturbed: str) -> None:
-    """Of a clean climb and a quiet level: the same verdicts, and an alarm within a few minutes of the other."""
+    """A clean climb and a quiet level get the same verdicts, and the alarms differ by a few minutes at most."""
     rng = np.random.default_rng(6)
     t = np.asarray(1.7e9 + 30.0 * np.arange(480), dtype=np.float64)
     climb, quiet = np.linspace(150, 960, 480), np.full(480, 400.0)

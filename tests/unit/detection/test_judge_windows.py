@@ -1,4 +1,5 @@
-"""Single gates of `judge_windows`, each on one window that passes all others: what is asked beside the line itself."""
+"""Single gates of `judge_windows`, each on one window that passes all others: the questions about more than the
+line."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def climb(*, level: float = 0.95, growth: float = 0.5, clear: float = 40.0, **ot
     values = {
         "n": 24.0, "span": 23.0, "slope": slope, "slope_low": 0.95 * slope, "slope_high": 1.05 * slope,
         "slope_ceiling": slope, "noise": growth / clear, "start": level - growth, "floor": level, "level": level,
-        "late": 1.0, "step": 1.0, "drawdown": 0.0, "behind": 0.0, "still": 0.0, "garbage": slope, "tooth": slope,
+        "late": 1.0, "step": 1.0, "drawdown": 0.0, "behind": 0.0, "still": 0.0,
+        "garbage": slope, "sawtooth_height": slope,
     } | other  # fmt: skip
     return Trend(**{name: np.array([value]) for name, value in values.items()})
 
@@ -91,7 +93,7 @@ SHOWN_BY_ALL = {"rated": False, "apart": True, "explained": 0.9}
 
 
 @pytest.mark.parametrize("history", [False, True])
-def test_what_all_pods_show_is_told_if_it_is_a_clean_line_or_near_the_limit(history: bool) -> None:
+def test_growth_in_all_pods_is_a_leak_if_it_is_a_clean_line_or_near_the_limit(history: bool) -> None:
     """A day of history does not change that: a day has mornings, too."""
     shown = {**SHOWN_BY_ALL, "history": history}
 
@@ -117,7 +119,7 @@ def test_a_day_of_history_alone_is_acted_upon_over_hours_only_if_the_line_is_cle
 
 
 def shown(clean: Trend, *, still: float = 0.0, moved: float = 0.5, unsure: float = 0.0, **known: Any) -> bool:
-    """Whether a leak shows in what the load leaves, of a window in which the load explains a fall by `moved`."""
+    """Whether a leak shows in the unexplained growth of a window in which the load explains a fall by `moved`."""
     part = np.linspace(moved, 0.0, 24)[None, :]
     held_still, error = np.array([still]), np.array([unsure])
     _, which = judge_without_load(

@@ -25,7 +25,7 @@ def judged(one: Series) -> list[Change]:
 
 
 def told(one: Series) -> float | None:
-    """Hours after which it is Leaking."""
+    """Hours until it is Leaking."""
     return next(((c.time - BEGIN) / 3600 for c in judged(one) if c.verdict >= LEAKING), None)
 
 

@@ -1,5 +1,5 @@
-"""Each threshold decides something: of two windows on its two sides one changes its answer where it is doubled, and the
-other where it is halved. Only the question that has the threshold is asked."""
+"""Each threshold decides something: of two windows on its two sides, one answer changes where the threshold is doubled,
+and the other where it is halved. Only the question that has the threshold is asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLOPE = 0.5 / 23  # of a climb by half of the limit
 
 
 class Side(NamedTuple):
-    """A window: its line, what is known besides, and the share of its slope that load explains."""
+    """A window: its line, the other known facts, and the share of its slope that load explains."""
 
     line: Mapping[str, float] = {}
     known: Mapping[str, Any] = {}
@@ -32,7 +32,7 @@ class Case(NamedTuple):
     question: str
     yes: Side
     no: Side
-    at_least: bool = True  # what is asked for is above the threshold, not below
+    at_least: bool = True  # whether the answer is yes above the threshold, not below
     width: int = HOURS
 
 
@@ -44,7 +44,7 @@ def known(**values: Any) -> Side:
     return Side({}, values)
 
 
-BENT = {"drawdown": 0.2}  # no straight line, which is believed from farther away
+BENT = {"drawdown": 0.2}  # not a straight line, which would count from farther away
 ALONE = {"rated": False, "history": True}
 SHARED = {"rated": False, "apart": True}
 CASES = [
@@ -129,7 +129,8 @@ def test_a_threshold_at_half_and_at_double_changes_an_answer(case: Case) -> None
 
 
 def test_a_multiple_of_the_past_is_no_limit_near_which_a_load_explains_less() -> None:
-    """Close to a real limit half an explanation is no veto; where nothing happens, it stays one."""
+    """Close to a real limit half an explanation is no veto; close to a multiple of the past, where nothing fails, it
+    stays a veto."""
     high = Side({"level": 0.99}, {}, 0.6)
     case = Case("left_near", "follows_load", high, high)
 

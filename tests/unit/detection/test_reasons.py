@@ -1,4 +1,4 @@
-"""Each verdict says in words what weighed most for it and against it, and what runs out first."""
+"""Each verdict names its strongest reasons for and against, and the resource that runs out first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.detection.test_verdict_properties import series
 
 
 def climbing(load: float) -> list[Change]:
-    """Six hours up to the limit, with a request rate that grows by a share of it too."""
+    """Six hours up to the limit, with a request rate that grows by the share `load` of that."""
     rng = np.random.default_rng(1)
     level = np.round(np.linspace(200, 995, 180) + 4 * rng.normal(size=180))
     rate = 100 * (1 + np.linspace(0, load, 180)) * (1 + 0.01 * rng.normal(size=180))

@@ -1,4 +1,4 @@
-"""What was read beside a signal is found at the signal's own moments, whatever the other series look like."""
+"""Readings of other metrics are found at the moments of a signal's readings, for series of any shape."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MOMENTS = st.lists(st.integers(0, 9), unique=True).map(sorted)
 
 @st.composite
 def series(draw: st.DrawFn) -> tuple[list[Points], list[Points | None]]:
-    """Signals with at least one moment each, and what was read beside each of them: as often at the same moments as
-    at others, or nothing at all."""
+    """Signals with at least one moment each, and the readings of another metric for each of them: as often at the same
+    moments as at others, or none at all."""
     signals, others = [], list[Points | None]()
     for number in range(draw(st.integers(1, 5))):
         t = draw(MOMENTS.filter(bool))

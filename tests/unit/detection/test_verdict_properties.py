@@ -1,4 +1,4 @@
-"""What must hold for every series, whatever its numbers."""
+"""Properties that must hold for every series, whatever its numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def said(changes: list[Change]) -> list[tuple[float, int, str]]:
 
 
 def worst(changes: list[Change]) -> int:
-    """Of growth: what stays at its limit is full, whether it grew or not, and that is another question."""
+    """Of growth alone: a level that stays at its limit is full, whether it grew or not, and other tests are about
+    that."""
     return max(change.verdict for change in changes if change.reason != "Full")
 
 
@@ -91,7 +92,7 @@ def test_a_verdict_sees_only_the_past(values: np.ndarray, cut: int) -> None:
 
 
 def many(lives: list[Series]) -> dict[int, list[Change]]:
-    """Judge each as a workload of its own, side by side: as quick as one."""
+    """Judge each as a workload of its own, all at once, which takes as long as one."""
     apart = [replace(one, workload=f"w{i}", pod=f"w{i}-1") for i, one in enumerate(lives)]
     by_series: dict[int, list[Change]] = {i: [] for i in range(len(lives))}
     for change in replay(apart, Standard(), 30.0):
@@ -231,8 +232,8 @@ def test_memory_that_fills_until_a_rare_collection_is_not_a_leak_where_cycles_ar
 
 
 def test_collections_say_nothing_of_what_is_no_memory() -> None:
-    """A pool that grew to its maximum with the load, as a Go service showed it, scraped once a minute: read only right
-    after collections it was a leak."""
+    """A pool that grew to its maximum with the load, as seen in a Go service, scraped once a minute: with only the
+    readings right after collections it was called a leak."""
     # fmt: off
     used = [
         0, 0, 3, 4, 4, 4, 6, 5, 6, 8, 8, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 14, 15, 16, 15, 17,

@@ -1,4 +1,4 @@
-"""Shapes that look like a leak for a while, and leaks that hide: what single gates hold apart."""
+"""Shapes that look like a leak for a while, and leaks that hide: single gates separate them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def test_a_pool_whose_connections_are_never_returned_is_a_leak_at_a_steady_load(
 
 
 def pool_of_twenty(held: np.ndarray, busy: float, seed: int) -> Series:
-    """Connections in use: those `held` for good, and requests that take and return one as they come; load unknown."""
+    """Connections in use: those `held` for good, and those that requests take and return; load unknown."""
     requests = np.random.default_rng(seed).poisson(busy, len(held))
     return series(np.minimum(held + requests, 20), limit=20.0, signal="db-pool")
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_connections_that_are_held_are_told_from_those_that_come_and_go(seed: int) -> None:
-    """Both pools are as full on average, and climb as long. What is held does not spread; what comes and goes does, by
-    the root of its number."""
+    """Both pools are equally full on average, and climb as long. The number of held connections does not spread; the
+    number of those that come and go does, by its square root."""
     hours = 6
     climb = np.linspace(0, 13, 120 * hours)
     leaking = pool_of_twenty(np.floor(climb), 1.0, seed)
@@ -95,8 +95,8 @@ def test_a_burst_that_rises_as_straight_for_some_minutes_is_not_acted_upon(minut
 
 @pytest.mark.parametrize(("peak", "noise"), [(3, 0.08), (18, 0.08), (21, 0.03)])
 def test_a_leak_of_a_day_is_told_whatever_the_traffic_does_in_its_last_hours(peak: int, noise: float) -> None:
-    """Evening traffic takes away as much as leaks, and a morning's seems to explain it all; only without the traffic there
-    is a line."""
+    """The fall of evening traffic is as large as the leak, and a morning's rise seems to explain all of it; only
+    without the traffic there is a line."""
     rng = np.random.default_rng(peak)
     hours = np.arange(4800) / 120
     slow = np.interp(hours, np.arange(0, 41, 0.5), rng.normal(size=82))
@@ -114,8 +114,8 @@ def test_a_leak_of_a_day_is_told_whatever_the_traffic_does_in_its_last_hours(pea
 
 @pytest.mark.parametrize("period", [12, 17])
 def test_memory_under_a_sawtooth_is_exhausted_when_its_peaks_meet_the_limit(period: int) -> None:
-    """What is live has reached half of the limit when its garbage, as much again, meets it. Between two peaks the
-    memory in use is far from its limit, and the leak is not."""
+    """Live memory has reached half of the limit when, with as much garbage again, the memory in use reaches it. Between
+    two peaks the memory in use is far from its limit, but the leak is not."""
     hours = np.arange(720) / 120
     memory = (0.15 + 0.08 * hours) * (1 + 0.9 * np.mod(hours * 60 / period, 1.0))
     end = int(np.flatnonzero(memory >= 1)[0])
@@ -137,7 +137,8 @@ def test_memory_that_fills_to_a_soft_limit_without_collections_is_no_leak() -> N
 
 
 def test_a_pool_of_ten_that_loses_a_connection_an_hour_is_a_leak() -> None:
-    """One of ten is a tenth of the limit: between two losses its floor stands still as no larger thing that leaks does."""
+    """One of ten is a tenth of the limit: between two losses its floor stands still, unlike any leak in a larger
+    pool."""
     held = np.minimum(np.floor(np.linspace(0, 11, 1440)), 10)
 
     assert worst(judged(series(held, limit=10.0, signal="db-pool"))) == EXHAUSTING
@@ -153,7 +154,8 @@ def test_a_small_rise_close_to_the_limit_that_hardly_stands_out_of_the_noise_is_
 
 @pytest.mark.parametrize("hours", [0.3, 1.0, 3.0])
 def test_a_process_that_warms_up_to_just_below_its_limit_is_no_leak(hours: float) -> None:
-    """Most of what is left was eaten within the window: only that it grows ever slower tells it from a leak."""
+    """Most of the distance to the limit is used within the window: only its ever slower growth shows that it is no
+    leak."""
     age = np.arange(round(960 * hours)) / 120
     level = np.round(9800 * (1 - np.exp(-age / hours)))
     warm = replace(series(level, limit=10_000.0), rate=100 + np.random.default_rng(1).normal(size=len(age)))
@@ -163,8 +165,8 @@ def test_a_process_that_warms_up_to_just_below_its_limit_is_no_leak(hours: float
 
 @pytest.mark.parametrize("moments", [[14.0], [13.0, 16.0]])
 def test_peers_that_connect_and_stay_while_traffic_grows_are_no_leak(moments: list[float]) -> None:
-    """On a morning's traffic a jump of a third of the limit looks like a climb of hours, to 93 %; without the traffic it
-    is a jump."""
+    """With a morning's traffic a jump of a third of the limit looks like a climb of hours, to 93 %; without the traffic
+    it is a jump."""
     rng = np.random.default_rng(1)
     hours = np.arange(2880) / 120
     rate = 100 * (1 + 0.8 * np.clip((hours - 10) / 9, 0, 1)) * (1 + 0.02 * rng.normal(size=2880))

@@ -1,4 +1,4 @@
-"""A pod that is found well by a look at its newest readings is what a judgement of each signal says it is."""
+"""A pod that is found healthy by its newest readings gets the same evaluation as by a judgement of each signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each workload has and lacks: told apart from what the source lacks, and from what is only silent just now."""
+"""The signals each workload has and lacks: separate from those the source lacks, and from those only silent now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def of(*pods: str, limit: float | None = 1000.0, value: float = 10) -> Sampled:
 
 
 class Shop:
-    """Two Deployments, api and web, with a pod each."""
+    """Two Deployments, api and web, with one pod each."""
 
     def __init__(
         self, *signals: Mapping[str, Any], workloads: Sequence[Workload] = (), pods: Sequence[Pod] = ()
@@ -178,7 +178,7 @@ GROWING = [str(kind) for kind, row in CATALOGUE.items() if row.grows]
 
 @pytest.mark.parametrize("kind", GROWING)
 def test_without_a_limit_a_signal_is_unavailable_and_not_healthy(kind: str) -> None:
-    """Neither by its level in percent nor by its growth can anything be said."""
+    """It cannot be judged by its level in percent, nor by its growth."""
     one = {"name": "one", "type": kind, "threshold": {"above": "80%"}}
     unlimited = [workload(name, containers=(container(memory_limit=None),)) for name in ("api", "web")]
     status = Shop(one, workloads=unlimited).status({kind: of("api-1", "web-1", limit=None)})

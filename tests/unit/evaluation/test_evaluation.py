@@ -112,7 +112,8 @@ OLDER = {"creationTimestamp": format_time(NOW - 9e6)}
 
 
 async def test_a_policy_of_which_nothing_was_ever_read_may_own_every_deployment_of_its_namespace() -> None:
-    """As after a restart: what its last readable spec selected is not known, so nothing is handed to a younger one."""
+    """As after a restart: the selection of its last readable spec is not known, so no Deployment is handed to a younger
+    policy."""
     world = World()
     world.policies.put(body("older", spec=UNREADABLE, metadata=OLDER))
     await world.engine.tick()
@@ -138,7 +139,7 @@ async def test_a_younger_policy_that_cannot_be_read_takes_nothing_from_an_older_
 
 
 def numbered(count: int, namespace: str = "shop") -> list[dict[str, Any]]:
-    """So many policies, the youngest first."""
+    """`count` policies, the youngest first."""
     return [
         body(
             f"p{n}",

@@ -22,7 +22,7 @@ def goroutines(name: str, above: str, role: str = "Leak", within: str = "1h") ->
 
 
 class OnlyGoroutines(FakeMetrics):
-    """Nothing else is exported, so that no load explains the growth."""
+    """No other metric is exported, so that no load explains the growth."""
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         answers = await super().read(queries, since, now, step)
@@ -31,7 +31,7 @@ class OnlyGoroutines(FakeMetrics):
 
 
 def climbing(world: World) -> None:
-    """One pod of three climbs to 992 goroutines within three hours, in a line."""
+    """One pod of three climbs to 992 goroutines within three hours, in a straight line."""
     steps = 180
     climb = [200 + 792 * n / (steps - 1) for n in range(steps)]
     flat = [200.0 + n % 3 for n in range(steps)]
@@ -60,7 +60,7 @@ async def test_a_second_signal_of_one_type_has_its_own_limit() -> None:
 
 
 async def test_a_second_signal_of_one_type_has_its_own_time_to_exhaustion() -> None:
-    """At this pace 1050 goroutines are thirteen minutes away."""
+    """At this rate 1050 goroutines are reached in thirteen minutes."""
     world = await judged(
         goroutines("soon", "1050", role="Supporting", within="1h"), goroutines("act", "1050", within="5m")
     )

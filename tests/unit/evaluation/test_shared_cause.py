@@ -1,4 +1,4 @@
-"""Many pods at their limit at once, in a step: a dependency that is slow, and no leak of theirs."""
+"""Many pods at their limit at once, in a step: a slow dependency, and not a leak of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POOL = {"name": "pool", "type": "DBPool", "threshold": {"above": "90%", "for": "
 def course(
     step_at: float | None, low: float = 20.0, high: float = 98.0, takes: float = 60.0, span: float = 1800
 ) -> Points:
-    """Readings each half minute up to now: `low`, and from `step_at` seconds ago on the way to `high`; None: never."""
+    """Readings each half minute up to now: `low`, and from `step_at` seconds ago a rise to `high`; None: no rise."""
     t = NOW - np.arange(span, -1, -30.0)
     since = t - (NOW - step_at) if step_at is not None else np.full(t.size, -1.0)
     return Points(t, low + (high - low) * np.clip(since / takes, 0, 1))
@@ -40,11 +40,11 @@ def test_half_of_the_pods_in_a_step_within_minutes_have_one_cause() -> None:
     "courses",
     [
         [course(500), course(None), course(None), course(None)],  # one of four
-        [course(500)],  # a pod that is alone shares nothing
+        [course(500)],  # a single pod shares nothing
         [course(880), course(500), course(None), course(None)],  # too far apart
-        [course(600, takes=590), course(600, takes=590)],  # a climb, however alike
-        [course(500, span=900), course(500, span=900)],  # what was before is not known
-        [course(500, low=95), course(500, low=95)],  # above it ever since it is read
+        [course(600, takes=590), course(600, takes=590)],  # a climb, although both are equal
+        [course(500, span=900), course(500, span=900)],  # the time before the step is not known
+        [course(500, low=95), course(500, low=95)],  # above it since the first reading
     ],
 )
 def test_what_is_not_known_to_be_one_step_is_no_shared_cause(courses: list[Points]) -> None:
@@ -52,7 +52,7 @@ def test_what_is_not_known_to_be_one_step_is_no_shared_cause(courses: list[Point
 
 
 def test_a_cause_that_was_found_holds_for_as_long_as_so_many_are_above() -> None:
-    """The step itself leaves what is remembered after half an hour; a database can be slow for longer."""
+    """The step itself drops out of the stored readings after half an hour; a database can be slow for longer."""
     above = crossings(course(5000), course(5000))
     assert not is_shared(above, held_before=False)
     assert is_shared(above, held_before=True)
@@ -76,7 +76,7 @@ def test_any_step_that_half_of_the_pods_take_together_is_found(
 
 @given(st.lists(st.tuples(st.floats(900, 7200), st.floats(0, 80)), min_size=2, max_size=12))
 def test_no_climb_is_taken_for_a_step_however_many_pods_climb_alike(climbs: list[tuple[float, float]]) -> None:
-    """Each takes a quarter of an hour or longer from its usual level to the limit, all reach it together."""
+    """Each takes a quarter of an hour or longer from its usual level to the limit; all reach it together."""
     courses = [course(takes + 300, low=low, high=91, takes=takes) for takes, low in climbs]
     assert not is_shared(crossings(*courses), held_before=False)
 
@@ -136,14 +136,14 @@ async def test_one_pod_that_keeps_its_connections_is_still_evicted() -> None:
     assert world.changes() == [("evict", "uid-api-0")]
 
 
-# Of alerts, which say nothing of what was before.
+# Of alerts, which do not show the time before.
 
 
 ALERT = {"name": "alert", "type": "Alert", "role": "Leak", "alert": {"name": "Leaks"}}
 
 
 def firing(*since: float | None) -> World:
-    """A world whose pods have an alert that fires since so many seconds ago; None: it does not."""
+    """A world whose pods have an alert that has fired for so many seconds; None: it does not fire."""
     world = World(spec=enforcing(ALERT))
     replicas: dict[str, Any] = dict.fromkeys(("replicas", "updated_replicas", "ready_replicas"), len(since))
     world.cluster.world = snapshot([workload(**replicas)], [pod(f"api-{n}") for n in range(len(since))])
@@ -166,7 +166,7 @@ async def test_an_alert_that_begins_for_half_of_the_pods_at_once_evicts_nobody()
     [
         (420, None, None, None),  # one of four
         (900, 420, None, None),  # too far apart
-        (1500, 1500, None, None),  # so long that its beginning may not be remembered
+        (1500, 1500, None, None),  # so long that its begin may not be stored
     ],
 )
 async def test_an_alert_that_did_not_begin_for_half_of_the_pods_at_once_is_acted_on(

@@ -88,7 +88,7 @@ def test_each_policy_brings_its_own_minimum() -> None:
 
 
 def test_a_quiet_time_does_not_count_towards_the_time_a_threshold_must_hold() -> None:
-    # Two minutes of failures, but with traffic only since half a minute.
+    # Two minutes of failures, but with traffic only for the last half minute.
     found = judge([1.0] * 5, [0.1, 0.1, 0.1, 20, 20])
     assert (found.verdict, found.reason) == (Verdict.SUSPECT, "AboveThreshold")
 
@@ -111,7 +111,7 @@ def test_old_readings_are_unknown() -> None:
 def test_a_service_that_tells_no_status_codes_is_not_one_without_errors() -> None:
     found = judge([], [20] * 5, answer=NoData("NoSeries", "no pod of these namespaces has it"))
     assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "NoSeries")
-    assert judge([], [20] * 5).reason == "NoSeries"  # others have it
+    assert judge([], [20] * 5).reason == "NoSeries"  # other pods have it
 
 
 def evaluated(signals: Sequence[Mapping[str, Any]], readings: Mapping[str, Sampled]) -> PolicyEvaluation:
@@ -166,8 +166,8 @@ def test_the_leak_beside_a_symptom_acts() -> None:
     assert acted(found)
 
 
-# The newest reading of the leak signal is calm, old, or not there at all; every symptom and supporting signal may be
-# as bad as it likes.
+# The newest reading of the leak signal is calm, old, or missing; every symptom and supporting signal may have any
+# value.
 series = st.lists(st.floats(0, 1e6), max_size=30)
 calm = st.lists(st.floats(0, 800), max_size=30)
 

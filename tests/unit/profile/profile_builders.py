@@ -12,7 +12,8 @@ WAITING: Sequence[tuple[int, Sequence[Frame | str]]] = ((1, [MAIN]),)
 
 
 def call(text: str) -> Frame:
-    """`main.fetch@12` is line 12 of /src/cmd/shop/main.go, `net/http.X@3` of Go's own; a Frame stays what it is."""
+    """`main.fetch@12` is line 12 of /src/cmd/shop/main.go, `net/http.X@3` is in Go's own library; a Frame is returned
+    unchanged."""
     function, _, line = text.partition("@")
     package = function.rpartition("/")[0] + "/" + function.rpartition("/")[2].partition(".")[0]
     package = package.lstrip("/")
@@ -34,7 +35,7 @@ def stack(calls: Iterable[Frame | str]) -> tuple[Frame, ...]:
 
 
 def goroutines(*standing: tuple[int, Sequence[Frame | str]], kind: str = "goroutine") -> Profile:
-    """Goroutines by count and stack, innermost call first; main stands there too."""
+    """Goroutines by count and stack, innermost call first; main is there too."""
     samples = [StackSample((PARKED, *stack(calls)), (count,)) for count, calls in standing]
     return Profile(((kind, "count"),), (*samples, StackSample((PARKED, MAIN), (1,))))
 

@@ -1,4 +1,4 @@
-"""Counts by site: the same for the same code, bounded, and never so that growth is made up."""
+"""Counts by site: the same for the same code, bounded, and without invented growth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Victims and causes, load and leak, way and place: what decides which of several lines comes first."""
+"""Victims and causes, load and leak, way and place: the order of several lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lock(caller: str, *way: str) -> list[str]:
 
 
 def test_a_lock_is_the_one_of_the_method_that_locks_and_not_of_receivers_higher_up() -> None:
-    """A server that listens is in a method of the service, and holds no lock for that."""
+    """A listening server is in a method of the service, but holds no lock because of that."""
     waiting = lock("main.(*shelf).take@19", "main.(*service).recovered.func1@74")
     listening = [
         "internal/poll.runtime_pollWait@1",
@@ -42,7 +42,7 @@ def test_a_lock_is_the_one_of_the_method_that_locks_and_not_of_receivers_higher_
 
 def test_of_locks_in_a_chain_the_one_whose_holder_waits_for_no_other_lock_comes_first() -> None:
     outer = lock("main.(*orders).list@8")
-    # Holds the lock of orders, and waits for that of stock.
+    # Holds the lock of orders, and waits for the lock of stock.
     between_both = lock("main.(*stock).count@30", "main.(*orders).refresh@15")
     found = between(goroutines((100, outer), (20, between_both)), goroutines((400, outer), (80, between_both)))
     assert lines(found)[0] == ("main.(*stock).count", 30)
@@ -50,7 +50,7 @@ def test_of_locks_in_a_chain_the_one_whose_holder_waits_for_no_other_lock_comes_
 
 
 def test_a_holder_that_is_slow_for_a_while_is_accused_by_a_detector_alone() -> None:
-    """A queue that is full, and whose lock is held meanwhile, is healthy as long as it moves."""
+    """A full queue whose lock is held meanwhile is healthy as long as it moves."""
     holding = ["runtime.chansend1@1", "main.(*queue).add@32", *SERVED]
     waiting = lock("main.(*queue).add@30")
     first, last = goroutines((1, holding), (10, waiting)), goroutines((1, holding), (250, waiting))

@@ -1,4 +1,4 @@
-"""The table of libraries: each row is found by its calls, whatever the version, and says what has to be called."""
+"""The table of libraries: each row is found by its calls, whatever the version, and names the missing call."""
 
 from __future__ import annotations
 

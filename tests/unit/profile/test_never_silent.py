@@ -1,4 +1,4 @@
-"""Whatever grows beyond noise is told, whosever it is and however it waits."""
+"""All growth beyond noise is reported, for any owner of the goroutines and any way of waiting."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def test_goroutines_that_become_many_more_are_told_at_any_stack(
 def test_memory_that_is_kept_and_grows_is_told_at_any_stack_of_the_teams(
     calls: list[str], base: int, churn: int
 ) -> None:
-    """Twenty sampled allocations more, of which all that the site made is kept; what the call threw away does not matter."""
+    """Twenty more sampled allocations, and all that the site made are kept; memory that the call freed does not
+    matter."""
     stack = ["bytes.makeSlice@9", *calls, "main.handle@7"]
     waste = ["strings.(*Builder).grow@9", *calls, "main.handle@7"]
     before = heap((base, base, stack), (churn * 1000, 0, waste), size=8192)

@@ -1,4 +1,5 @@
-"""Whose code a call is, for binaries built with and without -trimpath, with modules, vendoring and replacements."""
+"""The owner of a call's code, for binaries built with and without -trimpath, with modules, vendoring and
+replacements."""
 
 from __future__ import annotations
 

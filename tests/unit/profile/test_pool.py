@@ -1,4 +1,4 @@
-"""A database pool's diagnosis: leaked connections are told from load, slowness and absence of data."""
+"""A database pool's diagnosis: leaked connections are separated from load, slowness and absence of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pprof decoder: what is written is read, and whatever else comes is refused in one line."""
+"""The pprof decoder: valid profiles are read, and all other input is refused in one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ members = cache(lambda: archived(VERSIONS[-1]))
 
 @cache
 def real() -> tuple[bytes, ...]:
-    """A few profiles of each kind that real programs gave."""
+    """A few profiles of each kind, from real programs."""
     members = archived(VERSIONS[-1])
     names = [f"{name}/{kind}.pb" for name in ("body_direct", "send_first", "tx_closure")
              for kind in ("goroutine-1", "heap-2", "goroutineleak")]  # fmt: skip
@@ -101,7 +101,7 @@ def test_whatever_a_damaged_profile_says_naming_suspects_raises_nothing_else(see
         data = bytearray(members()[name])
         for _ in range(chance.randint(0, 6)):
             at = chance.randrange(len(data))
-            # Bytes are changed and none added or lost, so that most of it still decodes.
+            # Bytes are changed, but none added or removed, so that most of it still decodes.
             data[at] = chance.randrange(256)
         return decode(bytes(data))
 

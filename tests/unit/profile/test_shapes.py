@@ -1,4 +1,4 @@
-"""The table of leak shapes: each row can be told from every other one."""
+"""The table of leak shapes: each row can be distinguished from every other one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLES = sorted(Path(profile.__file__).parent.glob("*shapes*.py"))
 
 @pytest.mark.parametrize("table", TABLES, ids=[table.stem for table in TABLES])
 def test_no_row_takes_the_name_of_another(table: Path) -> None:
-    """A second row of one name would replace the first one without a word."""
+    """A second row of one name would silently replace the first one."""
     names = Counter(
         target.id
         for node in ast.parse(table.read_text()).body

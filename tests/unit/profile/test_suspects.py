@@ -1,4 +1,4 @@
-"""What makes a line a suspect, what does not, and how sure we are, on profiles made by hand."""
+"""The lines that become suspects, those that do not, and the confidence, on profiles made by hand."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_line_that_gains_next_to_nothing_is_no_more_than_a_guess_even_then() -
 
 
 def test_a_leak_that_rests_between_two_captures_is_named_and_little_sure() -> None:
-    """Of ten leaked in an hour none falls between two captures, and none does while nobody sends a request."""
+    """Of ten leaks in an hour none happens between two captures, and without requests none happens at all."""
     (found,) = between(goroutines((148, READ_LOOP)), goroutines((148, READ_LOOP)), growing="descriptors")
     assert found.confidence is Confidence.LOW
     assert any("no more than requests in flight" in reason for reason in found.reasons)

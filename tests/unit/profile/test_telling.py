@@ -1,4 +1,4 @@
-"""What a LeakReport says: the port that is asked, the suspects in words, and nothing that could be a secret."""
+"""A LeakReport's text: the port of the profiles, the suspects in words, and no possible secret."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_whatever_names_a_pod_chooses_the_status_keeps_its_bounds(chosen: list[t
 
 
 def test_signals_that_say_what_grows_are_those_that_grow() -> None:
-    # A policy's own query and an alert may mean anything.
+    # A policy's own query and an alert may be about anything.
     assert {kind for kind in SignalType if growing(kind)} == set(SignalType) - SYMPTOMS - {
         SignalType.PROMQL,
         SignalType.ALERT,

@@ -1,4 +1,4 @@
-"""What reading a profile costs: function calls are counted, so the machine's load changes nothing."""
+"""The cost of reading a profile: function calls are counted, so the machine's load does not matter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _service(stacks: int) -> Profile:
 
 
 def _calls(stacks: int) -> int:
-    """How many functions are called, Go's profile to named suspects."""
+    """The number of function calls from Go's profile to named suspects."""
     data = encode(_service(stacks))
     called = 0
 

@@ -16,8 +16,8 @@ from leakwarden.core.signals.catalogue import CATALOGUE, Families, real_limit
 
 FORGET_AFTER = 600.0  # s; a container that was not seen for this long is gone
 LIMIT_AGE = 300.0  # s; as for Prometheus
-RING = 1440  # buckets kept of a series at the most: a day at one minute
-# Two minutes ahead of us is a node whose clock cannot be used; kept, such readings would stay the newest for ever.
+RING = 1440  # the most buckets that are kept of a series: a day at one minute
+# A clock that is two minutes ahead of ours cannot be used; such readings would stay the newest for ever.
 CLOCK_SKEW = 120.0  # s
 
 
@@ -53,7 +53,7 @@ def parse(text: str, now: float) -> list[MetricSample]:
         for sample in family.samples:
             labels = sample.labels
             container, pod, namespace = (labels.get(name, "") for name in ("container", "pod", "namespace"))
-            # Without a container it is the pod's own cgroup or its pause container.
+            # A sample without a container is of the pod's own cgroup or its pause container.
             if container in ("", "POD") or not pod or not namespace or not math.isfinite(sample.value):
                 continue
             if picked is not None and labels.get(picked[0]) != picked[1]:
@@ -103,8 +103,8 @@ class Memory:
             ring = rings.get(sample.key)
             if ring is None:
                 ring = rings[sample.key] = _Ring(seen=-math.inf, latest=sample.v)
-            # The kubelet repeats a sample until cAdvisor has looked again, every 10 to 20 s. Of a container that was
-            # restarted it has two for a while, of which the older is over.
+            # The kubelet repeats a sample until cAdvisor has measured again, every 10 to 20 s. For a restarted
+            # container it has two for a while, and the older one is over.
             if sample.t <= ring.seen:
                 continue
             ring.seen, ring.latest = sample.t, sample.v
@@ -144,7 +144,7 @@ class Memory:
         return any(not rings[key].buckets or rings[key].buckets[0].end <= now for key in keys)
 
     def all_zero(self, family: str, keys: Iterable[SeriesKey]) -> bool:
-        """Whether nothing but zeros was ever seen of these series."""
+        """Whether these series have never had a value other than zero."""
         rings = self._rings.get(family, {})
         return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
 

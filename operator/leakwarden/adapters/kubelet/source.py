@@ -30,7 +30,7 @@ FRESH = 2.0  # s
 
 
 class NodeFailed(Exception):
-    """A kubelet that gave no metrics: a CamelCase reason and a short phrase without anything it wrote."""
+    """A kubelet that gave no metrics: a CamelCase reason and a short phrase without any text of the kubelet."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -41,9 +41,9 @@ class NodeFailed(Exception):
 class KubeletSource:
     """The Metrics port on the kubelets of `hosts()` (node name -> address).
 
-    `authorization` gives the header's value. With `insecure_skip_verify` whoever answers at a node's address gets
+    `authorization` gives the header's value. With `insecure_skip_verify` any server at a node's address gets
     that token, as with most scrapers of kubelets, whose certificates are self-signed unless the cluster rotates
-    them; otherwise `tls` has to know the kubelets' authority.
+    them; otherwise `tls` must have the kubelets' authority.
     """
 
     name = "kubelet"
@@ -77,8 +77,8 @@ class KubeletSource:
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for each key: floors of the complete buckets that became known since `since`. Never raises.
 
-        The pods of a node that fails get no new points while those of the others do; only where every
-        node fails is it a failure.
+        The pods of a node that fails get no new points, while those of the others do; only where every node fails, the
+        answer is a failure.
         """
         async with self._lock:
             if step != self._memory.step:

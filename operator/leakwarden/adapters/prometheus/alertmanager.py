@@ -1,4 +1,4 @@
-"""Active silences, from Alertmanager's API v2. What people wrote into them stays there; ids and matchers suffice."""
+"""Active silences, from Alertmanager's API v2. Their comments are not read; ids and matchers are enough."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DECODER = msgspec.json.Decoder(list[_Silence])
 
 
 class _Failed(Exception):
-    """One line for people, without anything that the server wrote."""
+    """One line for people, without any text of the server."""
 
 
 class AlertmanagerSilences:

@@ -10,9 +10,9 @@ Why no more of it is used:
   accepts a session, so `_Session` replaces all of this: a deadline, a cap in bytes, no redirect, and errors that hold
   a class and a status code.
 - It decodes an answer into dicts and its metric classes into pandas frames. Two hours of 10,000 pods are some 20 MB of
-  JSON; decoded into arrays (decoding.py) they cost a fraction of the time and memory. `_Reply` is as much of a
-  response as the library looks at, and carries the arrays through it.
-- It has no notion of a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
+  JSON; decoded into arrays (decoding.py) they cost a fraction of the time and memory. `_Reply` is the part of a
+  response that the library reads, and carries the arrays through it.
+- It does not recognise a partial answer (`warnings` of a store that is away). A part must not look like the whole here,
   so `decode` refuses it.
 """
 
@@ -59,10 +59,10 @@ from leakwarden.engine.ports import QuestionFailed
 log = logging.getLogger("leakwarden.prometheus")
 
 MAX_BYTES = 64 << 20  # of one answer, unpacked; two hours of 10,000 pods at one minute are 23 MB
-WORKERS = 4  # queries at once; more than a small Prometheus has cores for would only queue there
+WORKERS = 4  # queries at once; more would only queue in a small Prometheus, which has as many cores
 LIMIT_AGE = 300.0  # s; a limit changes with a deployment, and one missed scrape must not lose it
-NARROWED = 4096  # queries that are remembered with the endpoint's own matchers
-MAX_NAMESPACES = 100  # in a matcher; beyond, all are read and ours are picked here
+NARROWED = 4096  # queries that are kept with the endpoint's own matchers
+MAX_NAMESPACES = 100  # in a matcher; with more, all are read and ours are selected here
 MAX_POINTS = 11_000  # Prometheus refuses a range of more
 _LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, which proxies may forbid
 _CHUNK = 1 << 16
@@ -78,7 +78,7 @@ TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 
 
 class ReadFailed(Exception):
-    """A request that gave no answer: a CamelCase reason and one line without anything the server wrote."""
+    """A request that gave no answer: a CamelCase reason and one line without any text of the server."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -87,7 +87,7 @@ class ReadFailed(Exception):
 
 
 class _Reply:
-    """As much of a response as the library looks at."""
+    """The part of a response that the library reads."""
 
     status_code = 200
 
@@ -110,7 +110,8 @@ class _Session(requests.Session):
         self._max_bytes = max_bytes
 
     def request(self, **asked: Any) -> _Reply:  # type: ignore[override]
-        """As the library calls it: `url` and `params` count, the rest is ours. Raises ReadFailed, and requests' errors."""
+        """Called by the library: `url` and `params` are used, all else is set here. Raises ReadFailed, and requests'
+        errors."""
         url, params = asked["url"], asked["params"]
         before = self._credentials.authorization()
         status, body = self._send(url, params, before)
@@ -201,7 +202,7 @@ def _explained(error: Exception, timeout: float) -> ReadFailed:
 
 
 class _Span(NamedTuple):
-    """What is read: points in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
+    """The points to read: in (since, now], `step` seconds apart. No query is begun after `until`, in monotonic s."""
 
     since: float
     now: float
@@ -210,7 +211,7 @@ class _Span(NamedTuple):
 
 
 def _home(query: Query) -> str:
-    """The namespace that a query is of; empty for those of all namespaces, which come first."""
+    """The namespace of a query; empty for those of all namespaces, which come first."""
     return next(iter(query.namespaces)) if query.confined and len(query.namespaces) == 1 else ""
 
 
@@ -261,7 +262,7 @@ class PrometheusSource:
         self._choices: dict[str, Choices] = {}
         self._origins = Origins()
         self._parted: dict[str, Parted] = {}
-        self._slow: dict[str, float] = {}  # namespace -> since when, monotonic s
+        self._slow: dict[str, float] = {}  # namespace -> the time it became slow, monotonic s
 
     async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
         """An answer for each key, within three times the endpoint's timeout. Never raises."""
@@ -295,7 +296,7 @@ class PrometheusSource:
             raise _explained(error, self._endpoint.timeout) from None
 
     async def values(self, query: str, at: float) -> Sequence[float]:
-        """The values that an instant query yields. `query` is whole, confined PromQL. Raises QuestionFailed."""
+        """The values that an instant query yields. `query` is complete, confined PromQL. Raises QuestionFailed."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._instant, query, at)
         except Exception as error:
@@ -303,7 +304,7 @@ class PrometheusSource:
             raise QuestionFailed(f"Prometheus {self.name}: {told.message}") from None
 
     async def close(self) -> None:
-        """Let go of threads and connections; a request under way ends by its own timeout."""
+        """Release threads and connections; a request under way ends by its own timeout."""
         for threads in (self._threads, self._instant_threads):
             threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
@@ -408,7 +409,7 @@ class PrometheusSource:
         known = self._narrowed.get(query)
         if known is None:
             if len(self._narrowed) >= NARROWED:
-                self._narrowed.clear()  # of policies that are gone, most of them
+                self._narrowed.clear()  # most of them are of policies that are gone
             known = self._narrowed[query] = narrowed(query, self._endpoint.matchers)
         return known
 

@@ -56,7 +56,8 @@ class EndpointCredentials:
         return None
 
     def tls(self) -> tuple[bool | str, tuple[str, str] | None]:
-        """What to verify the server with (True: the system's authorities) and our certificate and key, as paths.
+        """The authority to verify the server with (True: the system's authorities) and our certificate and key, as
+        paths.
 
         Raises CredentialsUnreadable.
         """

@@ -1,7 +1,7 @@
 """The answers of Prometheus, decoded from the bytes into arrays.
 
 Two hours of 10,000 pods are some 20 MB of JSON. As tuples of numbers they would be some 200 MB, and a first read of six
-signals has several of them at once. So the decoder leaves labels and points as they were sent: labels are looked up by
+signals has several of them at once. So the decoder leaves labels and points as they were sent: labels are found by
 their bytes, and the numbers of many series are read by one call.
 """
 
@@ -148,7 +148,7 @@ def label_set(sent: bytes) -> dict[str, str]:
 
 
 def _read(labels: Sequence[bytes], points: Sequence[bytes]) -> SentSeries:
-    """Some MB at a time. Raises BadResponse where points have another shape than a time and a text."""
+    """Read some MB at a time. Raises BadResponse where a point is not a time and a text."""
     sizes: list[Counts] = []
     numbers: list[Floats] = []
     bad: set[int] = set()

@@ -1,4 +1,4 @@
-"""The sources file: which Prometheus and Alertmanager endpoints there are. The operator's own configuration, never a policy's."""
+"""The sources file: the Prometheus and Alertmanager endpoints. The operator's own configuration, never a policy's."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class _File(_Model):
 def load_sources(path: Path) -> tuple[Endpoint, ...]:
     """The Prometheus endpoints of the file, at most one of them the default; a single one is the default by itself.
 
-    An empty file or list is no error: there is no Prometheus then. Raises SourcesError.
+    An empty file or list is allowed and means no Prometheus. Raises SourcesError.
     """
     return _with_default(path, _load(path).prometheus)
 
@@ -194,7 +194,7 @@ def _with_default(path: Path, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint
 
 
 def _first(invalid: ValidationError) -> str:
-    """The first complaint as `prometheus[0].timeout is '10 parsecs': ...`."""
+    """The first error as `prometheus[0].timeout is '10 parsecs': ...`."""
     error = invalid.errors(include_url=False)[0]
     where = ""
     for part in error["loc"]:

@@ -1,4 +1,4 @@
-"""One query for many namespaces, parted where their answer together is too large or too slow."""
+"""One query for many namespaces, split where their common answer is too large or too slow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What Prometheus answered, joined: the series of each pod, each with its own limit.
+"""Answers of Prometheus, joined: the series of each pod, each with its own limit.
 
-All series are handled together, by arrays. One by one are looked at only the few that are unusual: several of one
-container, or points out of order.
+All series are handled together, by arrays. Only the few unusual ones are handled one by one: several of one container,
+or points out of order.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from leakwarden.core.model.readings import (
 )
 from leakwarden.core.signals.catalogue import Labels, real_limit
 
-# Labels by which the series of a value and of its limit differ although they belong together: the name, and what
-# picks one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
+# Labels by which the series of a value and of its limit differ although they belong together: the name, and the labels
+# that select one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
 _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
 # Of several series with different limits, the one that was shown last stays until another's usage is higher by this
 # factor: a change at every crossing would draw steps that are not growth.
@@ -47,7 +47,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose readings are wanted, between which times (epoch s, `since` excluded), and how labels are called.
+    """The pods whose readings are needed, the times (epoch s, `since` excluded), and the names of labels.
 
     `namespace` overrides the label: a confined query can only have read that one, and aggregations drop it.
     """
@@ -61,7 +61,7 @@ class Scope:
 
 
 class Origins:
-    """The origins of label sets, found once for each and then by the bytes that they are sent as."""
+    """The origins of label sets, computed once for each and then found by the bytes that were sent."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, bytes], Origin | None] = {}
@@ -71,7 +71,7 @@ class Origins:
     def of(self, series: SentSeries, scope: Scope) -> list[Origin | None]:
         """The origin of each series; None where no pod or no namespace is named. Raises BadResponse."""
         if len(self._found) > 2 * len(series) + 1_000_000:
-            self._found, self._origins = {}, {}  # of pods that are gone, most of them
+            self._found, self._origins = {}, {}  # most of them are of pods that are gone
         known, namespace = self._found, scope.namespace
         found = []
         for sent in series.labels:
@@ -82,7 +82,7 @@ class Origins:
         return found
 
     def one_list(self, names: list[SeriesKey]) -> list[SeriesKey]:
-        """The names, as the object that they were given as before where they are the same."""
+        """The names, as the same object as before where they are equal."""
         for known in self._lists:
             if known == names:
                 return known
@@ -127,7 +127,7 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Numbers:
-    """The points of the series that count, one after the other; `places`: which of those that were sent."""
+    """The points of the series that count, one after the other; `places`: their places among the sent ones."""
 
     places: list[int]
     origins: list[Origin]
@@ -214,7 +214,7 @@ def _numbers(values: SentSeries, found: Sequence[Origin | None], scope: Scope, e
 
 
 def _counted(kept: np.ndarray, sizes: Counts) -> Counts:
-    """How many points of each series are kept."""
+    """The number of points of each series that are kept."""
     total = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
     ends = np.cumsum(sizes)
     return np.asarray(total[ends] - total[ends - sizes], dtype=np.int64)
@@ -224,7 +224,7 @@ def _in_order(there: _Numbers) -> _Numbers:
     if there.t.size < 2:
         return there
     back = np.diff(there.t) <= 0
-    back[np.cumsum(there.sizes)[:-1] - 1] = False  # from one series to the next
+    back[np.cumsum(there.sizes)[:-1] - 1] = False  # not between one series and the next
     if not back.any():
         return there
     ordered = [
@@ -240,7 +240,7 @@ def _in_order(there: _Numbers) -> _Numbers:
 
 
 def _highest(t: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """In order of time; of several values at one moment the highest."""
+    """In order of time; the highest of several values at one moment."""
     order = np.lexsort((v, t))
     t, v = t[order], v[order]
     last = np.append(t[1:] != t[:-1], True)
@@ -261,7 +261,7 @@ class _Limits:
                 self._exact[origin] = real_limit(sent)
 
     def of(self, origin: Origin) -> float | None:
-        """Where no limit has these labels, the one that all limits of the key agree on; never one of several."""
+        """Where no limit has these labels, the common value of all limits of the key; never one of several values."""
         if origin in self._exact:
             return self._exact[origin]
         if self._of_key is None:
@@ -273,7 +273,7 @@ class _Limits:
 
 
 def _one_a_key(there: _Numbers, limits: Floats, choices: Choices) -> tuple[_Numbers, Floats, dict[SeriesKey, bytes]]:
-    """One series for each key, and which was chosen where there were several."""
+    """One series for each key, and the choice where there were several."""
     candidates: dict[SeriesKey, list[_Candidate]] = {}
     firsts: dict[SeriesKey, tuple[int, Origin]] = {}
     for place, origin, points, limit in zip(there.places, there.origins, there.points(), limits.tolist(), strict=True):

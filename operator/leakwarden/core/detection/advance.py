@@ -16,7 +16,7 @@ _PART = 200_000  # readings folded at a time
 
 @dataclass(frozen=True, slots=True)
 class NewReadings:
-    """New readings, in any order. `row` as `DetectorState.row` gave it; `rate` requests/s and `gc` completed cycles, or NaN."""
+    """New readings, in any order. `row`: see `DetectorState.row`; `rate` requests/s, `gc` completed cycles, or NaN."""
 
     row: Ints
     t: Floats
@@ -35,11 +35,11 @@ def advance(state: DetectorState, points: NewReadings, now: float) -> None:
     row, t, rest = points.row, points.t, (points.v, points.rate, points.gc)
     if not good.all():
         row, t, rest = row[good], t[good], (points.v[good], points.rate[good], points.gc[good])
-    # Sorting is half of the work, and a source that answers series by series has done it.
+    # Sorting is half of the work; the readings of a source that answers series by series are sorted already.
     if np.any((row[1:] < row[:-1]) | (row[1:] == row[:-1]) & (t[1:] < t[:-1])):
         order = np.lexsort((t, row))
         row, t, rest = row[order], t[order], (rest[0][order], rest[1][order], rest[2][order])
-    # A part at a time: what fits into the processor's cache is folded three times as fast.
+    # One part at a time: readings that fit into the processor's cache are folded three times as fast.
     edges = np.flatnonzero(np.append(row[1:] != row[:-1], True)) + 1
     wanted = np.searchsorted(edges, np.arange(_PART, edges[-1] + _PART, _PART))
     cuts = np.unique(edges[np.minimum(wanted, len(edges) - 1)])
@@ -66,10 +66,10 @@ def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats
         return earlier
 
     floor = v
-    # A collection gives back memory and nothing else: a pool's connections are in use whether it has run or not.
+    # A collection frees memory and nothing else: a pool's connections are in use whether it has run or not.
     gc = np.where(of_row.memory[row], gc, np.nan)
     counts = ~np.isnan(gc)
-    if counts.any():  # only the reading right after a collection shows what is live
+    if counts.any():  # only the reading right after a collection shows the live memory
         collected = before(gc, of_row.gc)
         floor = np.where(~counts | (gc != collected) & ~np.isnan(collected), v, np.inf)
         of_row.gc[who] = np.where(np.isnan(gc[ends]), of_row.gc[who], gc[ends])

@@ -1,4 +1,4 @@
-"""What weighed most for and against a verdict, in words that an engineer can check against a chart."""
+"""The strongest reasons for and against a verdict, in words that an engineer can check against a chart."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from leakwarden.api.scalars import format_duration
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.state import DetectorState
 
-_MOST = 3  # answers for, and as many against
+_MOST = 3  # reasons for a leak, and as many against it
 _STRAIGHT = 12.0  # growth over noise, from which a line looks straight in a chart
 _EXPLAINED = 0.5  # the share of the growth that load must explain to weigh against a leak
-_HIGH = 0.75  # the share of the limit below which being far from it weighs against a leak
+_HIGH = 0.75  # the share of the limit below which the distance to it weighs against a leak
 
 
 def because(state: DetectorState, row: int, width: int, reason: int, seconds_low: float) -> str:
-    """The two or three answers that weighed most for a leak, then those against it; empty where nothing was weighed.
-    `width`: the window that speaks. `seconds_low`: to exhaustion at the earliest, infinite where it is not known."""
+    """The two or three strongest reasons for a leak, then those against it; empty where no window was judged.
+    `width`: the window that decides. `seconds_low`: to exhaustion at the earliest, infinite where it is not known."""
     widths, rows = state.widths, state.rows
     hours = float(widths.hours[row, width])
     if not hours > 0:

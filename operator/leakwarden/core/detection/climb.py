@@ -1,6 +1,7 @@
 """Since when a climb has been going on in a straight line.
 
-A window that is wider than a fast leak is old holds the quiet time before it, and is no line as a whole. Its end is.
+A window that is wider than the age of a fast leak also holds the quiet time before it. As a whole it is not a straight
+line, but its end is.
 """
 
 from __future__ import annotations

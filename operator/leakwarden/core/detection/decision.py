@@ -1,16 +1,16 @@
-"""The verdict of each row, from what its windows say: a state machine whose state is kept in `Rows`.
+"""The verdict of each row, from the results of its windows: a state machine whose state is kept in `Rows`.
 
                      a window shows a leak for long enough: _begin
     +---------+  ---------------------------------------------->  +---------+   _press: sure, and   +------------+
     | Healthy |                                                   | Leaking |  -- soon exhausted -> | Exhausting |
     | Suspect |  <----------------------------------------------  +---------+                       +------------+
-    +---------+    _fall_back: the level has given back,            |     ^                               |
+    +---------+    _fall_back: the level has fallen back,            |     ^                               |
          ^         _stop: no window shows it any more               +-----+ _renew: shown again           |
          |                                                                                                |
          +---------------------- _fall_back, _stop ------------------------------------------------------+
 
 Exhausting is never left for Leaking: an estimate that wavers must not turn an action on and off. Whatever the state,
-what is said is Unknown while readings are too few, stale or without a limit (`_unknown`); the state is kept meanwhile.
+the verdict is Unknown while readings are too few, stale or without a limit (`_unknown`); the state is kept meanwhile.
 Each transition is one function over all rows.
 """
 
@@ -33,13 +33,13 @@ _NONE, _FELL, _STOPPED = range(3)  # how the latest leak of a row has ended
 _ENDED = np.array([VerdictReason.Steady, VerdictReason.FellBack, VerdictReason.GrowthStopped])
 # s for which a leak is believed without another proof, however short or long the window that showed it.
 _LEAST_HOLD, _MOST_HOLD = 1800.0, 3 * 86_400.0
-_GIVEN_BACK = 0.75  # of the highest floor of the leak: a leak does not give back
-_FEW = 6  # readings, below which nothing is judged
+_GIVEN_BACK = 0.75  # of the highest floor of the leak: the level of a leak does not fall
+_FEW = 6  # with fewer readings no row is judged
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What policies say of growth, in seconds: one for all rows, or one for each."""
+    """The policies' settings for growth, in seconds: one for all rows, or one for each."""
 
     exhausts_within: float | Floats = 3600.0
     max_age: float | Floats = 120.0
@@ -48,8 +48,8 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One entry a row. Growth in the signal's unit per hour; times to exhaustion in seconds, infinite where it does
-    not grow."""
+    """One entry per row. Growth in the signal's unit per hour; times to exhaustion in seconds, infinite where the
+    level does not grow."""
 
     verdict: Ints
     reason: Ints
@@ -57,16 +57,16 @@ class Judged:
     growth_high: Floats
     seconds_low: Floats
     seconds_high: Floats
-    width: Ints  # the window that speaks
+    width: Ints  # the window that decides
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the windows show of a leak now."""
+    """The windows' present result for each row."""
 
-    leak: Bools  # a window shows it, for as many evaluations in a row as its width needs
+    leak: Bools  # a window shows a leak, for as many evaluations in a row as its width needs
     sure: Bools  # ... and clearly enough to act on
-    width: Ints  # the width that speaks: of those that show a leak, the one that sees the limit first
+    width: Ints  # the width that decides: of those that show a leak, the one with the shortest time to the limit
 
 
 def decide(state: DetectorState, context: Context, now: float) -> Judged:
@@ -115,12 +115,12 @@ def _stale(rows: Rows, context: Context, now: float) -> Bools:
 
 
 def _begin(rows: Rows, shown: _Shown, now: float) -> None:
-    """A row that is not Leaking becomes so where a window shows it."""
+    """A row that is not Leaking becomes Leaking where a window shows a leak."""
     rows.latched[shown.leak & np.isnan(rows.latched)] = now
 
 
 def _renew(rows: Rows, widths: Widths, shown: _Shown, now: float) -> None:
-    """A leak that is shown (again) takes its reason, its times and its patience from the width that speaks."""
+    """A leak that is shown (again) takes its reason, its times and its patience from the width that decides."""
     rows.sure |= shown.sure
     every = np.arange(len(rows.why))
     patience = np.clip(np.asarray(WIDTHS)[shown.width] * SLOTS / 2, _LEAST_HOLD, _MOST_HOLD)
@@ -131,7 +131,7 @@ def _renew(rows: Rows, widths: Widths, shown: _Shown, now: float) -> None:
 
 
 def _fall_back(rows: Rows) -> Bools:
-    """Leaks whose level has given back a quarter of what it had reached: they are over."""
+    """Leaks whose level has fallen by a quarter from its highest floor: they are over."""
     fell = ~np.isnan(rows.latched) & (rows.level < _GIVEN_BACK * rows.top)
     rows.ended[fell] = _FELL
     return np.asarray(fell)
@@ -139,10 +139,10 @@ def _fall_back(rows: Rows) -> Bools:
 
 def _stop(rows: Rows, shown: _Shown, gates: Gates, quiet: tuple[Bools, Bools], now: float) -> Bools:
     """Leaks that no window has shown for their patience: they are over. Where growth stopped by itself it may stop
-    again, so only what goes beyond is news. A process that is gone has stopped nothing. `quiet`: rows that fell back, and
-    whose readings are stale."""
+    again, so only growth beyond that level counts. The end of a process does not count as a stop. `quiet`: the rows
+    that fell back, and the rows whose readings are stale."""
     fell, stale = quiet
-    full = rows.acute & (rows.floor >= gates.exhausting_any)  # it has not stopped growing, there is nothing left
+    full = rows.acute & (rows.floor >= gates.exhausting_any)  # not stopped by itself: no room left to grow
     stopped = ~np.isnan(rows.latched) & ~shown.leak & ~fell & ~full & (now - rows.proof > rows.hold)
     rows.ended[stopped] = _STOPPED
     by_itself = stopped & ~stale
@@ -157,8 +157,8 @@ def _end(rows: Rows, over: Bools) -> None:
 
 
 def _times(rows: Rows, widths: Widths, leaking: Bools, now: float) -> tuple[Floats, Floats, Floats, Ints]:
-    """Seconds to exhaustion (best, low, high estimate) and the width they are of: the one that spoke last, else the one
-    that sees the limit first."""
+    """Seconds to exhaustion (best, low, high estimate) and the width that they come from: the one that decided last,
+    else the one with the shortest time to the limit."""
     soonest = np.where(np.isfinite(widths.best), widths.best, np.inf).argmin(axis=1)
     width = np.where(leaking, rows.base, soonest)
     every = np.arange(len(width))
@@ -170,8 +170,8 @@ def _times(rows: Rows, widths: Widths, leaking: Bools, now: float) -> tuple[Floa
 
 
 def _soon(rows: Rows, context: Context, left: Floats, low: Floats) -> Bools:
-    """Whether the limit is near, in time or in level: the best estimate is within the policy's time; or, this high, the
-    hasty one; or, this high, any."""
+    """Whether the limit is near, in time or in level: the best estimate is within the policy's time; or, above a first
+    level, the low estimate is; or the level is above a second one, whatever the estimates."""
     gates, within = context.gates, context.exhausts_within
     soon = (left <= within) & (rows.level >= gates.exhausting_level)
     soon |= (low <= within) & (rows.level >= gates.exhausting_hasty)
@@ -199,7 +199,7 @@ def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
 
 
 def _unknown(rows: Rows, stale: Bools, verdict: Ints, reason: Ints) -> tuple[Ints, Ints]:
-    """Missing data never acts: whatever the state, nothing is said of what cannot be judged now."""
+    """Missing data never acts: whatever the state, a row that cannot be judged now is Unknown."""
     for missing, why in (
         (rows.seen < _FEW, VerdictReason.TooFewReadings),
         (stale, VerdictReason.Stale),

@@ -1,4 +1,4 @@
-"""The detector: one row for each life of each process, judged together.
+"""The detector: one row for each incarnation of each process, judged together.
 
 `advance` folds new readings in, `judge` gives the verdicts of now; both are a fixed number of array operations, whatever
 the number of rows. Nothing here reads a clock: `now` is an argument, and only differences of times matter.
@@ -41,7 +41,7 @@ __all__ = [
     "judge",
 ]  # fmt: skip
 
-_BROKEN = 3  # buckets without a reading, after which evaluations in a row are counted from nought
+_BROKEN = 3  # buckets without a reading, after which evaluations in a row are counted from zero
 
 
 def judge(state: DetectorState, context: Context, now: float) -> Judged:

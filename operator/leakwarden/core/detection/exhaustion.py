@@ -1,4 +1,4 @@
-"""How long it takes until the limit is met."""
+"""The time until the limit is reached."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from leakwarden.core.model.readings import Floats
 def exhaustion(trend: Trend, width: float) -> tuple[Floats, Floats, Floats]:
     """Seconds from the window's end until the ceiling reaches the limit: best, low and high estimate."""
     room = np.maximum(1.0 - trend.level, 0.0)
-    # Garbage grows with what is live, so the ceiling may climb faster than the floor; 2.5 times covers GOGC=100.
+    # Garbage grows with live memory, so the ceiling may climb faster than the floor; 2.5 times covers GOGC=100.
     faster = np.clip(trend.slope_ceiling, trend.slope, 2.5 * np.maximum(trend.slope, 0.0))
-    # What accelerates is faster at the end of the window than on average; the parabola's end is an unsteady guess.
+    # Accelerating growth is faster at the end of the window than on average; the parabola's end is an unsteady guess.
     faster = faster * np.clip(trend.late, 1.0, 1.5)
     stretch = np.where(trend.slope > 0, faster / np.maximum(trend.slope, 1e-12), 1.0)
 

@@ -1,4 +1,4 @@
-"""What the detector found on one series, in words a person can check."""
+"""The detector's finding on one series, in words that a person can check."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ EXPLANATIONS = {
 
 
 class GrowthFinding(NamedTuple):
-    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is what the growth was
-    judged against, which may be a policy's threshold where there is no other."""
+    """`per_hour` in the signal's unit, `left` in seconds; None where it does not grow. `limit` is the one that the
+    growth was judged by, which may be a policy's threshold where there is no other."""
 
     verdict: Verdict
     reason: str
     per_hour: Interval | None = None
     left: Interval | None = None
     limit: float | None = None
-    because: str = ""  # what weighed most, for and against
+    because: str = ""  # the strongest reasons, for and against
 
     @property
     def explanation(self) -> str:

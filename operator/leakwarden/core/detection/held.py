@@ -1,4 +1,4 @@
-"""Whether connections are held, rather than taken and given back."""
+"""Whether connections are held, rather than taken and returned."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _RANGE = np.array([1.13, 2.06, 2.53, 3.08, 3.73, 4.50, 5.02, 6.07])
 
 
 def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats, counted: Bools) -> Bools:
-    """`readings`: of a bucket. `counted`: things that are counted one by one: neither memory, nor a metric that is rounded.
+    """`readings`: of a bucket. `counted`: whether the signal counts single things: no memory, no rounded metric.
 
-    What comes and goes independently is in use by a Poisson law, whose variance is its mean (their ratio is Fisher's
-    index of dispersion), and the readings of a bucket spread accordingly. What leaked spreads not at all. A pool at its
-    maximum cannot spread, and is not judged.
+    The number of connections that come and go independently follows a Poisson law, whose variance is its mean (their
+    ratio is Fisher's index of dispersion), and the readings of a bucket spread accordingly. Leaked connections do not
+    spread at all. A pool at its maximum cannot spread, and is not judged.
     """
     units = np.maximum(quantum, 1e-9)
     mean = np.maximum(raw.floor + raw.level, 0.0) / 2 / units

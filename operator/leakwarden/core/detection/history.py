@@ -1,7 +1,7 @@
 """The bounded memory of readings between ticks: for each signal and series, the points of the lookback.
 
 Keyed by the pod's UID, never by its name alone, and cut at the start of the present incarnation of the
-process: a restarted container has another life, and joining two lives draws slopes nobody lived.
+process: a restarted container is another incarnation, and joining two incarnations draws slopes that never happened.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from leakwarden.core.model.readings import (
 )
 from leakwarden.core.model.workload import Pod
 
-# A hole longer than this is remembered by the last point before it, for as long as the first one after it is: else a
-# hole as long as the lookback would leave no trace, and readings that have just come back would look whole. In s.
+# In s. Of a longer hole the last point before it is kept for as long as the first point after it: otherwise a hole as
+# long as the lookback would leave no trace, and readings that have just come back would look complete.
 HOLE = 60.0
 
 
@@ -38,7 +38,7 @@ class PodSeries(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """Of each series of a signal the newest reading and the limit, as plain numbers; NaN where there is none."""
+    """The newest reading and the limit of each series of a signal, as plain numbers; NaN where there is none."""
 
     t: list[float]  # epoch s
     v: list[float]
@@ -47,12 +47,12 @@ class Newest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Owned:
-    """Whose the series of a list of names are. `uids`: of the pods; empty where there is no such pod (any more)."""
+    """The owners of the series in a list of names. `uids`: of the pods; empty where there is no such pod (any more)."""
 
     names: Sequence[SeriesKey]
     pods: Mapping[tuple[str, str], Pod]
     uids: list[str]
-    earliest: Floats  # epoch s; what came before is of another incarnation
+    earliest: Floats  # epoch s; earlier points are of another incarnation
     namespaces: list[str]  # each once
     of_namespace: NDArray[np.intp]  # place in `namespaces`
     everybody: bool  # whether each series has a pod
@@ -78,10 +78,10 @@ class _Owned:
 
 
 class PodsSeries(Mapping[str, Sequence[PodSeries]]):
-    """The series of a signal by the pod's UID, made as they are asked for."""
+    """The series of a signal by the pod's UID, made on request."""
 
     def __init__(self, uids: Sequence[str], block: SeriesBlock, limits: Floats) -> None:
-        """`uids`: the pods' of the block's series, in its order."""
+        """`uids`: the UID of the pod of each series in the block, in its order."""
         self._uids = uids
         self._block = block
         self._limits = limits
@@ -89,7 +89,7 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
         self._newest: Newest | None = None
 
     def places(self, uid: str) -> Sequence[int]:
-        """Where the pod's series are in `newest()`."""
+        """The places of the pod's series in `newest()`."""
         return self._index().get(uid, ())
 
     def newest(self) -> Newest:
@@ -132,7 +132,7 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is remembered of a signal."""
+    """The stored readings of a signal."""
 
     uids: list[str]
     block: SeriesBlock
@@ -154,7 +154,7 @@ class ReadingHistory:
         return bool(self._signals)
 
     def knows(self, signal: str) -> bool:
-        """Whether the signal was ever answered, so that only newer points are needed."""
+        """Whether the signal was ever answered; then only newer points are needed."""
         return signal in self._signals
 
     def append(self, signal: str, answer: Sampled, pods: Mapping[tuple[str, str], Pod], now: float) -> None:
@@ -181,13 +181,13 @@ class ReadingHistory:
         self._signals[signal] = _Kept(uids, block, known)
 
     def keep(self, signals: Set[str]) -> None:
-        """Forget all other signals: nobody asks them any more."""
+        """Forget all other signals: no policy reads them any more."""
         for signal in self._signals.keys() - signals:
             del self._signals[signal]
             self._grouped.pop(signal, None)
 
     def by_pod(self, signal: str) -> PodsSeries:
-        """All series of a signal, grouped by the pod's UID. Grouped once for an answer, however many policies ask."""
+        """All series of a signal, grouped by the pod's UID. Grouped once per answer, however many policies read it."""
         if signal not in self._grouped:
             kept = self._signals.get(signal)
             if kept is None:
@@ -199,7 +199,7 @@ class ReadingHistory:
         return self._grouped[signal]
 
     def _owners(self, names: Sequence[SeriesKey], pods: Mapping[tuple[str, str], Pod]) -> _Owned:
-        """Found once for a list of names, which all signals of a tick usually have in common."""
+        """The owners are found once per list of names, which all signals of a tick usually share."""
         for known in self._owned:
             if known.names is names and known.pods is pods:
                 return known
@@ -212,8 +212,8 @@ _NOTHING = PodsSeries((), SeriesBlock((), np.empty(0, np.int64), np.empty(0), np
 
 
 class _Rows(NamedTuple):
-    """The series that will be remembered: where they were (`was`) and what was answered for them (`answered_at`), -1 where
-    nothing was; and the bounds in epoch s of the points of those that were answered."""
+    """The series that will be stored: their places in the stored block (`was`) and in the answer (`answered_at`), -1
+    where they are not in it; and the bounds in epoch s of the points of the answered ones."""
 
     names: Sequence[SeriesKey]
     was: Counts
@@ -226,7 +226,7 @@ class _Rows(NamedTuple):
 def _rows(
     old: _Kept, owned: _Owned, pods: Mapping[tuple[str, str], Pod]
 ) -> tuple[Sequence[SeriesKey], list[str], Counts, Counts]:
-    """Names and pods' UIDs of what was remembered and still exists, and then of what is new."""
+    """Names and pods' UIDs of the stored series that still exist, then of the new ones."""
     if owned.names is old.block.names and owned.everybody:
         same = np.arange(len(owned.names))
         return owned.names, owned.uids, same, same
@@ -256,7 +256,7 @@ def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> SeriesBlock:
         return SeriesBlock([], np.empty(0, np.int64), np.empty(0), np.empty(0))
     there = rows.was >= 0
     answered = rows.answered_at >= 0
-    # Another pod of the same name has another life.
+    # Another pod of the same name is another incarnation.
     same = (
         np.array(
             [
@@ -296,17 +296,17 @@ def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> SeriesBlock:
 
 
 def _row_of(places: Counts, which: NDArray[np.bool_], count: int) -> Counts:
-    """For each of `count` series the row that names it, -1 where none does."""
+    """For each of `count` series the row that refers to it, -1 where no row does."""
     rows = np.full(count, -1, dtype=np.int64)
     rows[places[which]] = np.flatnonzero(which)
     return rows
 
 
 def incarnation_start(pod: Pod, container: str) -> float:
-    """Epoch seconds since when the container's present process can have lived.
+    """Epoch seconds of the earliest possible start of the container's present process.
 
-    Where the source does not name the container the latest start of any of them counts: it forgets too
-    much rather than join two lives.
+    Where the source does not name the container, the latest start of all containers counts: it forgets too
+    much rather than join two incarnations.
     """
     starts = [c.started for c in pod.containers if c.started is not None and container in ("", c.name)]
     if not starts:

@@ -1,4 +1,4 @@
-"""Measure the windows in which a bucket has been completed, and note what they say."""
+"""Measure the windows in which a bucket has been completed, and store their results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
     counted = ~np.isnan(of_row.gc[rows])
     floors = np.count_nonzero(~np.isnan(lo), axis=1)
     ceilings = np.count_nonzero(~np.isnan(hi), axis=1)
-    # Memory whose collector has hardly run: what is live cannot be told from garbage, so only the ceiling is judged.
+    # Memory whose collector has hardly run: live memory and garbage cannot be separated, so only the ceiling is judged.
     blind = counted & (floors < gates.readings[k]) & (ceilings >= gates.readings[k])
     if blind.any():
         lo[blind], floors[blind] = hi[blind], ceilings[blind]
@@ -74,13 +74,13 @@ def _extremes(lo: Floats) -> tuple[Floats, Floats]:
 def _remember(
     state: DetectorState, gates: Gates, k: int, *, rows: Ints, lo: Floats, latest: Floats, least: Floats
 ) -> None:
-    """Note the highest floor that a process came back from by itself: whoever did so once may do so again. Of each
-    width by itself, since the floors of short buckets fall by mere noise."""
-    # A fall that counts: a fifth of the level, or near the limit half of what was left.
-    # In a small pool by more than three connections, which come and go by chance.
+    """Store the highest floor from which a process came down by itself: it may do so again. Each width is looked at
+    by itself, since the floors of short buckets fall by mere noise."""
+    # A fall that counts: a fifth of the level, or near the limit half of the distance that was left.
+    # In a small pool it must be more than three connections, which come and go by chance.
     smallest = np.maximum(0.01, np.minimum(gates.came_back_quanta * _quantum(state, rows), gates.came_back_most))
     may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
-    # What is leaking wobbles on its way up; that is no coming back.
+    # The level of a leak wobbles on its way up; that does not count as coming down.
     may &= ~(state.widths.suspect[rows, k:].any(axis=1) | ~np.isnan(state.rows.latched[rows]))
     which = np.flatnonzero(may)
     if not len(which):
@@ -99,8 +99,8 @@ def _remember(
 
 
 def _quantum(state: DetectorState, rows: Ints) -> Floats:
-    """The least change ever seen, as a share of the limit. Only where it matters: a tenth of the limit at most, since a
-    series that has hardly moved says nothing of its grain."""
+    """The least change ever seen, as a share of the limit. A tenth of the limit at most, since a series that has hardly
+    moved does not show its step size."""
     quantum = state.rows.quantum[rows] / state.rows.limit[rows]
     return np.where(quantum <= 0.1, quantum, 0.0)
 
@@ -183,7 +183,8 @@ def _weigh(
             gates, k, clean, still=raw.still[some], part=part, unsure=unsure[some], beside=beside.pick(some)
         )
         passed.adopt(shown, some, which)
-    # Asked last, of the few that have passed all else; what counts in large steps is a staircase whatever it does.
+    # Asked last, of the few windows that have passed all other questions; a signal counted in large steps is always a
+    # staircase.
     found = np.flatnonzero(passed.leak & passed.near & (quantum <= gates.coarse))
     if gates.staircase[k] > 0 and len(found):
         jumps = np.minimum(staircase(lo[found]), staircase(left[found])) < gates.staircase[k]
@@ -198,7 +199,7 @@ def _weigh(
 
 
 def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
-    """Whether what one-minute buckets show has been going on in a straight line for longer than they can see."""
+    """Whether the growth in one-minute buckets is part of a straight line that began before their window."""
     before = np.zeros(len(rows), np.bool_)
     some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
     if len(some):
@@ -217,7 +218,7 @@ def _higher_than_yesterday(k: int, lo: Floats) -> Bools:
     """Whether every floor is above the one a day before, as far as the window holds pairs a day apart."""
     lags = {4: (18,), 5: (6, 12, 18)}.get(k, ())
     if not lags:
-        return np.ones(len(lo), np.bool_)  # the level it came back from says the same over shorter windows
+        return np.ones(len(lo), np.bool_)  # over shorter windows the level it came down from shows the same
     least = np.full(len(lo), np.inf)
     pairs = np.zeros(len(lo))
     for lag in lags:

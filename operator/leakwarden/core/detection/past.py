@@ -1,10 +1,10 @@
-"""What is taken for a limit where there is none, or none that is near: several times the workload's own healthy past.
+"""The limit where a signal has none, or only a far one: several times the workload's own healthy past.
 
-Goroutines and sockets have no limit, a heap has none without a container's, and a million descriptors are none to a
-service that uses sixty. What they have is a level that this workload was at while it worked. It is noted at some ages
-of the workload, each time only if nothing of it grows like a leak, and after a day for good: a level that follows a leak
-upwards would excuse it. Growth to a multiple of it (`FOLDS`) is judged like growth towards a limit, and called Leaking, never
-Exhausting, since nothing is known to be exhausted there.
+Goroutines and sockets have no limit, a heap has none where the container has none, and a million descriptors do not
+limit a service that uses sixty. But each has a usual level, at which this workload was working. The level is stored at
+some ages of the workload, each time only if none of its series grows like a leak, and after a day for good: a level
+that follows a leak upwards would hide it. Growth to a multiple of it (`FOLDS`) is judged like growth towards a limit,
+and called Leaking, never Exhausting, since no resource is known to be exhausted there.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from leakwarden.core.detection.rollups import Bools
 from leakwarden.core.detection.state import DetectorState, Rows
 from leakwarden.core.model.readings import Floats
 
-# A limit that is more than so many times the usual level is none to grow towards: a process at its usual level would
-# have to grow a hundredfold. At a tenth of it limits that the bench's leaks reach were left out of account.
+# A limit that is more than so many times the usual level is not used: a process at its usual level would have to grow
+# a hundredfold. At a tenth of this factor, limits that the bench's leaks do reach were not used.
 FAR = 100.0
-# ... until this share of it is used after all.
+# ... until this share of the limit is used after all.
 NEAR = 0.3
-# Of a level below so many of the least change, a multiple is nothing: ten goroutines may become fifty.
+# A multiple of a level below so many least changes is not significant: ten goroutines may become fifty.
 GRAINS = 20.0
-# Ages of a workload, s, at which its usual level is noted: after ten minutes, and until it has seen a whole day.
+# Ages of a workload, s, at which its usual level is stored: after ten minutes, and until it is a whole day old.
 AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
-# ... and how many times as much is taken for a limit then. Who has seen a day has seen a morning and a batch; twice to
+# ... and the multiple of the level that is the limit from then on. The first day holds a morning and a batch; twice to
 # three times as much is a busy day. A young workload still fills its caches: of composed worlds one went from 32 to 256
 # goroutines in its first three hours, and one had its first batch, of eight times as much, after six.
 FOLDS = (16.0, 12.0, 10.0, 8.0, 4.0)
 
 
 def judge_by_the_past(state: DetectorState, now: float) -> None:
-    """Set what each row is judged against (`rows.limit`): its limit (`rows.bound`), or a multiple of its past."""
+    """Set the limit that each row is judged by (`rows.limit`): its own (`rows.bound`), or a multiple of its past."""
     n = len(state)
     rows = state.rows.pick(slice(n))
     lacking = ~(rows.bound <= FAR * state.usual[rows.group])  # nor is NaN, where there is none

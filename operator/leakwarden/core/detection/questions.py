@@ -1,7 +1,7 @@
-"""The questions that growth is asked before it is called a leak, each of many windows at once.
+"""The questions about growth that decide whether it is a leak, each for many windows at once.
 
-Every question is one property with one docstring: what it asks, what it holds apart, and what breaks where its threshold
-is halved or doubled. Their answers are joined in core/detection/verdict.py; the thresholds are in
+Every question is one property with one docstring: the question, the shapes that it separates, and the mistakes that
+appear where its threshold is halved or doubled. core/detection/verdict.py joins the answers; the thresholds are in
 core/detection/thresholds.py. Levels and growth are shares of the limit, slopes are per bucket.
 """
 
@@ -21,20 +21,20 @@ from leakwarden.core.model.readings import Floats
 
 @dataclass(frozen=True, slots=True)
 class WindowContext:
-    """What is known of each window apart from its trend; shares of the limit."""
+    """The facts about each window apart from its trend; shares of the limit."""
 
     rated: Bools  # the load is known
-    apart: Bools  # else: siblings are
+    apart: Bools  # the load is not known, but siblings are
     history: Bools  # the workload has been seen for over a day
-    daily: Bools  # also higher than a day before
+    daily: Bools  # there is a day of history, and the level is higher than a day before
     memory: Bools  # memory without GC counts, or whose GC has not run
     collected: Bools  # memory with GC counts
     backed: Bools  # the next wider window shows the same
     lasting: Bools  # the climb is longer than the window can see
-    past: Bools  # the limit is a multiple of the past, and nothing happens there
+    past: Bools  # the limit is a multiple of the past, and nothing fails at it
     exhausted: Bools  # a process of this workload was Exhausting before
     actual: Floats  # the latest ceiling
-    known: Floats  # the highest level that the workload came back from
+    known: Floats  # the highest level that the workload came down from by itself
     fall: Floats  # ... and how deep it fell
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
@@ -46,7 +46,7 @@ class WindowContext:
 
 @dataclass(frozen=True)
 class WindowQuestions:
-    """`left` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known."""
+    """`left` is the part of `raw` that load (or siblings) does not explain, and `raw` itself where neither is known."""
 
     gates: Gates
     width_index: int
@@ -62,11 +62,11 @@ class WindowQuestions:
 
     @cached_property
     def is_clear(self) -> Bools:
-        """Does growth stand out of the noise around its line, of readings enough, and of the falls that floors of this
-        width have shown? Little growth near the limit is easily noise, so there it takes a straighter line.
+        """Is growth clearly larger than the noise around its line and than the falls that floors of this width have
+        shown, with enough readings? Little growth near the limit is easily noise, so there the line must be straighter.
 
-        Holds apart leaks from random walks (noisy) and from what lives high and wanders (living_high). At half, walks
-        are told; at double, leaks near the limit and leaks in bursts of errors are missed."""
+        Separates leaks from random walks (noisy) and from high levels that wander (living_high). At half, walks are
+        reported; at double, leaks near the limit and leaks in bursts of errors are missed."""
         gates, raw, growth, beside = self.gates, self.raw, self.growth, self.beside
         clear = (raw.n >= gates.readings[self.width_index]) & (raw.slope_low > 0)
         clear &= growth > gates.clear_of_noise[self.width_index] * raw.noise
@@ -76,10 +76,10 @@ class WindowQuestions:
 
     @cached_property
     def is_steady(self) -> Bools:
-        """Does it climb in every quarter of the window, without giving back and without standing still?
+        """Does the level climb in every quarter of the window, without falling and without standing still?
 
-        Holds apart leaks from steps, from mornings, and from high-water marks, which stand still between two records
-        (small pools do so because they count in large steps). At half, steps and marks are told; at double, leaks
+        Separates leaks from steps, from mornings, and from high-water marks, which stand still between two records
+        (small pools do so because they count in large steps). At half, steps and marks are reported; at double, leaks
         that come with the day's traffic are missed."""
         gates, raw = self.gates, self.raw
         steady = (raw.step > gates.least_quarter) | (raw.slope_low > gates.narrow * raw.slope)
@@ -88,11 +88,11 @@ class WindowQuestions:
 
     @cached_property
     def goes_on(self) -> Bools:
-        """Is it as fast at the window's end as before, and is the level where its line is?
+        """Is growth as fast at the window's end as before, and is the level on its line?
 
-        Holds apart leaks from warm-ups, caches and pools that fill, and from bursts that hold: where the line has left
-        the readings behind, growth is over. At half, plateaus are told while they form; at double, leaks whose
-        readings are noisy are missed."""
+        Separates leaks from warm-ups, caches and pools that fill, and from bursts that hold: where the line runs above
+        the readings, growth is over. At half, plateaus are reported while they form; at double, leaks whose readings
+        are noisy are missed."""
         gates, raw = self.gates, self.raw
         ahead = raw.floor - self.beside.actual < gates.left_behind * self.growth
         return (raw.late > gates.not_slowing) & ahead & (raw.behind < gates.left_behind)
@@ -101,9 +101,9 @@ class WindowQuestions:
 
     @cached_property
     def is_unexplained(self) -> Bools:
-        """Is at least half of the growth left when what load (or siblings) explains is taken away, and does that go on?
+        """Is at least half of the growth left without the part that load (or siblings) explains, and does it go on?
 
-        The other pods' mean is a poorer measure of load than the load itself, so there more must be sure."""
+        The other pods' mean is a poorer measure of load than the load itself, so there a larger part must be sure."""
         gates, raw, left = self.gates, self.raw, self.left
         unexplained = (left.slope_low > gates.left_sure * raw.slope) & (left.slope > gates.left_half * raw.slope)
         unexplained &= left.late > 0.5 * gates.not_slowing
@@ -111,12 +111,12 @@ class WindowQuestions:
 
     @cached_property
     def follows_load(self) -> Bools:
-        """Is the load known, and does it explain the growth? That is a veto; siblings are none, since they may leak too.
+        """Is the load known, and does it explain the growth? That is a veto. Siblings are no veto: they may leak too.
 
-        Close to the limit half an explanation does not do: what leaks along with the traffic is half explained by it.
-        A small pool is at its maximum with every busy morning, so there it stays a veto."""
+        Close to the limit half an explanation is not enough: a leak that comes with the traffic is half explained by
+        it. A small pool is at its maximum on every busy morning, so there half an explanation stays a veto."""
         gates, raw, left = self.gates, self.raw, self.left
-        solid = self.level - gates.fleeting * self.airy
+        solid = self.level - gates.fleeting * self.transient
         half = (solid > gates.level_unexplained[2]) & (left.slope > gates.left_near * raw.slope)
         last = (solid > gates.level_unvetoed) & (left.slope > gates.left_sure * raw.slope)
         nearly = (half | last) & (self.beside.quantum <= gates.coarse) & ~self.beside.past
@@ -124,7 +124,7 @@ class WindowQuestions:
 
     @cached_property
     def is_trusted(self) -> Bools:
-        """Does anything tell the growth from a morning: the load, the siblings, or a day of history?"""
+        """Is the growth known not to be a morning, by the load, the siblings, or a day of history?"""
         beside = self.beside
         short = self.width_index <= 1
         known = (beside.apart & self.is_unexplained) | (beside.history & (short | beside.daily))
@@ -132,7 +132,7 @@ class WindowQuestions:
 
     @cached_property
     def is_shared(self) -> Bools:
-        """Do the siblings show the same, with no load known? Then it may be a morning or a peer that all pods see."""
+        """Do the siblings grow too, with no load known? Then a morning or a peer may be the cause in all pods."""
         return self.beside.apart & ~self.beside.rated & ~self.is_unexplained
 
     # --- of how near the limit is ---------------------------------------------------------------------------------
@@ -144,13 +144,14 @@ class WindowQuestions:
 
     @cached_property
     def _is_filling(self) -> Bools:
-        """Is it memory that may be filling up to a soft limit, with no garbage seen to be collected?
+        """Is it memory that may be filling up to a soft limit, with no garbage collections visible?
 
-        Where garbage is seen, the floor is what is live, and no soft limit hides behind it. What lies above the floor
-        of a long bucket is the climb itself where it is hardly more than the growth of one; few floors cannot tell."""
+        Where garbage is visible, the floor is the live memory, and there is no soft limit above it. The distance from
+        floor to ceiling of a long bucket is the climb itself where it is hardly more than one bucket's growth; few
+        floors cannot separate the two."""
         gates, raw, beside = self.gates, self.raw, self.beside
         seen = gates.garbage_seen * raw.level + raw.slope
-        filling = beside.memory & (raw.garbage < seen) & (beside.collected | (raw.tooth < seen))
+        filling = beside.memory & (raw.garbage < seen) & (beside.collected | (raw.sawtooth_height < seen))
         if self.width_index >= 2:
             bare = raw.garbage - raw.slope < gates.bare
             filling |= beside.memory & ~beside.collected & bare & (raw.n < gates.coarse_readings)
@@ -158,35 +159,35 @@ class WindowQuestions:
 
     @cached_property
     def level(self) -> Floats:
-        """The ceiling: where the limit is met. What fills up to a bound is as high as it has been, not as its line would
-        have it; only between two collections the line knows better. Memory whose garbage is collected is exhausted when a
-        peak meets the limit, and between two peaks it is no farther from it."""
+        """The ceiling, which reaches the limit first. A level that fills up to a bound is as high as its readings, not
+        as its line; only between two collections the line is better. Memory whose garbage is collected is exhausted
+        when a peak reaches the limit, and between two peaks it is not farther from it."""
         raw, beside = self.raw, self.beside
         level = np.where(beside.collected & ~beside.memory, raw.level, np.minimum(raw.level, beside.actual))
-        peaks = np.minimum(raw.floor, beside.actual) + raw.tooth
+        peaks = np.minimum(raw.floor, beside.actual) + raw.sawtooth_height
         return np.where((beside.memory | beside.collected) & ~self._is_filling, np.maximum(level, peaks), level)
 
     @cached_property
-    def airy(self) -> Floats:
-        """How much of the ceiling comes and goes within a bucket: a busy pool touches its maximum and is idle a second
-        later. Nothing of it where floors have climbed without ever giving way, or where connections are held."""
+    def transient(self) -> Floats:
+        """The part of the ceiling that comes and goes within a bucket: a busy pool touches its maximum and is idle a
+        second later. Zero where floors have climbed without ever falling, or where connections are held."""
         gates, raw = self.gates, self.raw
         firm = (raw.n >= gates.firm_readings) & (raw.drawdown < gates.firm_drawdown)
         firm &= (self.growth > gates.firm_growth) & (self.growth > gates.firm_clear * raw.noise)
-        above = np.maximum(self.level - raw.floor, raw.garbage - raw.slope) - gates.air
+        above = np.maximum(self.level - raw.floor, raw.garbage - raw.slope) - gates.transient_allowed
         return np.where(firm | self.beside.held, 0.0, np.maximum(above, 0.0))
 
     @cached_property
     def height(self) -> Floats:
-        """The level that counts. Memory meets its limit with its garbage; of anything else without a known load, what
-        comes and goes counts for a quarter."""
+        """The level that counts. Memory reaches its limit with its garbage; of any other signal without a known load,
+        the transient part counts for a quarter."""
         whole = self.beside.memory | self.beside.collected | self.beside.rated
-        return np.where(whole, self.level, self.level - self.gates.fleeting * self.airy)
+        return np.where(whole, self.level, self.level - self.gates.fleeting * self.transient)
 
     @cached_property
     def _needed(self) -> Floats:
-        """The height from which a window is believed: short ones are fooled by bursts and slow dependencies, those that
-        nothing explains by mornings; unless it is too fast for a morning."""
+        """The least height at which a window counts: bursts and slow dependencies look like leaks in short windows, and
+        mornings do in windows without a known load, unless the growth is too fast for a morning."""
         gates, k, beside = self.gates, self.width_index, self.beside
         hasty = gates.level_unexplained[k]
         soon = (1 - self.height) * WIDTHS[k] <= gates.imminent * self.raw.slope
@@ -200,11 +201,11 @@ class WindowQuestions:
 
     @cached_property
     def is_straight_line(self) -> Bools:
-        """Is it a straight line that owes nothing to the load? It is believed from farther away: reported, not acted on.
+        """Is it a straight line without any influence of the load? It counts from farther away: reported, not acted on.
 
-        Holds apart leaks from what saturates, which shows a slower end after a third of its time constant. A cache that
-        fills in a straight line does not, so much must be gone, and memory is left out; unless a process of the
-        workload has gone all the way before."""
+        Separates leaks from saturating growth, whose end is slower after a third of its time constant. A cache that
+        fills in a straight line is not slower at its end, so the level must be high, and memory is left out; unless a
+        process of the workload was Exhausting before."""
         gates, raw, left, beside = self.gates, self.raw, self.left, self.beside
         straight = (beside.rated | beside.apart | beside.exhausted) & (raw.n >= gates.early_readings)
         straight &= (left.slope_low > gates.early_unexplained * raw.slope) & (raw.drawdown < gates.early_drawdown)
@@ -216,30 +217,30 @@ class WindowQuestions:
 
     @cached_property
     def is_within_reach(self) -> Bools:
-        """Would the limit be met within as much time as growth was seen? Nothing is extrapolated further, so that all
-        that saturates has slowed down visibly before it could be believed."""
+        """Would the limit be reached within as much time as growth was seen? The line is not extended further, so that
+        saturating growth has slowed down visibly before it could count."""
         window = self.raw.span * WIDTHS[self.width_index] * self.gates.reach
         near: Bools = self.seconds[0] <= window
         return near | self.is_straight_line
 
     @cached_property
     def is_high(self) -> Bools:
-        """Is it high enough for this width, and for what explains it?"""
+        """Is it high enough for this width, and for the explanations that are known?"""
         early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
         return (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
 
     @cached_property
     def is_novel(self) -> Bools:
-        """Is it above the highest level that the workload came back from by itself, by a share of how deep it fell? The
-        line may run ahead of what was seen; nothing is novel for where a line points."""
+        """Is it above the highest level that the workload came down from by itself, by a share of the depth of that
+        fall? The line may run above the readings; only readings count as novel, not the end of a line."""
         gates, beside = self.gates, self.beside
         margin = np.minimum(gates.beyond_fall * beside.fall, gates.beyond_rest * (1 - beside.known))
         return np.asarray(np.minimum(self.raw.floor, beside.actual) > beside.known + margin)
 
     @cached_property
     def has_not_given_back(self) -> Bools:
-        """Of minutes: has no pod of the workload given back as much within minutes before? It may do so again; memory
-        does so with each collection."""
+        """For one-minute buckets: has no pod of the workload fallen by as much within minutes before? It may fall
+        again; memory does so with each collection."""
         beside = self.beside
         if self.width_index != 0:
             return np.ones(len(self.growth), np.bool_)
@@ -248,8 +249,8 @@ class WindowQuestions:
 
     @cached_property
     def has_enough_values(self) -> Bools:
-        """Of hours of a small pool: are there floors enough to tell its line from the load's, or are its connections held,
-        or does the load leave most of the growth?"""
+        """For hours of a small pool: are there enough floors to separate its line from the load's, or are its
+        connections held, or is most of the growth not explained by the load?"""
         gates, raw = self.gates, self.raw
         few = (self.beside.quantum > gates.coarse) & (raw.n < gates.coarse_readings)
         if self.width_index < 2:
@@ -260,16 +261,17 @@ class WindowQuestions:
     def is_longer_than_a_job(self) -> Bools:
         """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
 
-        The first nightly batch of a service has never been seen before, and may be ten times its usual level. Nothing is
-        exhausted there, so waiting costs little, up to twice the multiple of its past that is taken for a limit. After a day
-        the batch is part of the past. At half, an import of an hour is told; at double, leaks of an evening are not."""
+        The first nightly batch of a service has never been seen before, and may be ten times its usual level. No
+        resource is exhausted there, so waiting costs little, up to twice the multiple of its past that is its limit.
+        After a day the batch is part of the past. At half, an import of an hour is reported; at double, leaks of an
+        evening are not."""
         beside = self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
         return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job) | (beside.actual >= 2.0))
 
     @cached_property
     def is_its_own(self) -> Bools:
-        """Is it no morning that all pods see, or a clean line, or about to be exhausted?"""
+        """Is it not shared by all pods as a morning would be, or a clean line, or about to be exhausted?"""
         gates = self.gates
         clean = self.growth > gates.shared_clear * self.raw.noise
         return ~self.is_shared | clean | (self.beside.actual > gates.shared_level)
@@ -297,7 +299,7 @@ class WindowQuestions:
 
     @cached_property
     def is_suspect(self) -> Bools:
-        """Has it the shape of a leak, and would it meet the limit within a few windows?"""
+        """Has it the shape of a leak, and would it reach the limit within a few windows?"""
         gates, raw = self.gates, self.raw
         shape = self.is_clear & self.is_steady & self.goes_on & ~self.follows_load
         within = self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.suspect_reach

@@ -1,4 +1,4 @@
-"""A recorded series: one signal of one life of one process."""
+"""A recorded series: one signal of one incarnation of one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from leakwarden.core.model.readings import Floats
 @dataclass(frozen=True, slots=True)
 class Series:
     """`start` and `t` epoch seconds; `limit` in the unit of `v`, None where none is known; `rate` requests/s;
-    `gc` completed GC cycles. `memory`: whether it is memory; None: as the type of that name says. All arrays have the length of `t`; a missing scrape is NaN."""
+    `gc` completed GC cycles. `memory`: whether it is memory; None: by the type of that name. All arrays have the length
+    of `t`; a missing scrape is NaN."""
 
     signal: str
     namespace: str

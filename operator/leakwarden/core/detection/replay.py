@@ -1,5 +1,5 @@
-"""Replay recorded series, tick by tick, through the same judgement as the operator's (core/evaluation/threshold_judgement.py, core/signals/criteria.py),
-for all series at once."""
+"""Replay recorded series, tick by tick, all at once, through the same judgement as the operator's
+(core/evaluation/threshold_judgement.py, core/signals/criteria.py)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from leakwarden.core.signals.criteria import (
     growth_speaks,
 )
 
-# A row whose readings are over is kept this long, so that its Stale is told, and then forgotten: its pod is gone.
+# A row whose readings have ended is kept this long, so that its Stale is reported, and then forgotten: its pod is gone.
 _LINGER = 900.0
 
 
@@ -55,7 +55,7 @@ class Change:
     reason: str
     seconds_low: float
     seconds_high: float
-    because: str = ""  # what weighed most, for and against
+    because: str = ""  # the strongest reasons, for and against
 
 
 def replay(
@@ -63,8 +63,8 @@ def replay(
 ) -> list[Change]:
     """All changes of verdict, by time; each verdict has seen only readings up to its moment.
 
-    Workloads do not know each other, so all are shifted to begin at one tick and replayed side by side; within a
-    workload time is as it was. `interval` in seconds; `progress` is told the share that is done."""
+    Workloads are independent, so all are shifted to begin at one tick and replayed together; within a workload time
+    is as it was. `interval` in seconds; `progress` is called with the share that is done."""
     began: dict[tuple[str, str], float] = {}
     used = [i for i, s in enumerate(series) if np.any(~np.isnan(s.v))]
     for i in used:
@@ -88,7 +88,7 @@ def replay(
 
 
 class _Flat:
-    """All readings, shifted, sorted by the tick that sees them first."""
+    """All readings, shifted, sorted by the first tick after them."""
 
     def __init__(
         self, series: Sequence[Series], used: Sequence[int], base: dict[int, float], interval: float, standard: Standard
@@ -120,7 +120,7 @@ class _Flat:
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
         self.standing, self.patience, self.full = level[order], wait[order], full[order]
-        # Only ticks with readings in the last while: a recording with a hole of a year has nothing to say there.
+        # Only ticks with recent readings: in a hole of a year in a recording nothing can change.
         seen = np.unique(tick)
         self.linger = max(_LINGER, float(self.patience.max()) + 2 * interval)
         linger = int(np.ceil(self.linger / interval))
@@ -128,10 +128,10 @@ class _Flat:
         self.ticks = np.repeat(seen, ahead) + _counts(ahead)
         self._from = dict(zip(seen.tolist(), np.searchsorted(tick[order], seen).tolist(), strict=True))
         self._to = dict(zip(seen.tolist(), np.searchsorted(tick[order], seen, side="right").tolist(), strict=True))
-        # A process is over with its last line: a changed limit is another line of the same.
+        # A process ends with its last line: a changed limit is another line of the same process.
         self.last = np.full(len(series), -np.inf)
         np.maximum.at(self.last, who, t)
-        # When the next process of the same pod is heard: from then on nothing is said of the one before.
+        # The first reading of the next process of the same pod: from then on the earlier process has no verdict.
         self.succeeded = np.full(len(series), np.inf)
         of_pod: dict[Key, list[tuple[float, float, list[int]]]] = {}
         for key, members in lives.items():
@@ -162,12 +162,12 @@ def _or(values: Floats | None, missing: Floats) -> Floats:
     return missing if values is None else values
 
 
-# By standing and growth's verdict: whether growth speaks, and what is said where it does not.
+# By standing and growth's verdict: whether growth decides, and the verdict where it does not.
 _GROWTH_SPEAKS = np.array([[growth_speaks(level, growth) for growth in VERDICTS] for level in Standing])
 _LEVEL_VERDICT = np.array([VERDICTS.index(LEVEL_SAYS.get(level, NOTHING_ASKED)[0]) for level in Standing])
 
 
-# What fullness says at the least, by its code.
+# The least verdict for each code of fullness.
 _FULL_VERDICT = np.array([HEALTHY, SUSPECT, EXHAUSTING])
 
 
@@ -217,7 +217,7 @@ class _Run:
     def _tell(self, judged: Judged, stale: Any, now: float) -> None:
         by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
         verdict = np.where(by_growth, judged.verdict, _LEVEL_VERDICT[self.standing])
-        full = _FULL_VERDICT[self.full] > verdict  # it is never less than that, whether it grows or not
+        full = _FULL_VERDICT[self.full] > verdict  # the verdict is never less severe, whether the level grows or not
         verdict = np.where(full, _FULL_VERDICT[self.full], verdict)
         verdict = np.where(stale, UNKNOWN, verdict)
         heard = now < self.flat.succeeded[self.series_of]
@@ -252,7 +252,7 @@ class _Run:
         self.told = verdict
 
     def forget(self, now: float) -> None:
-        """Drop the rows whose readings are over and whose end has been told."""
+        """Drop the rows whose readings have ended and whose end has been reported."""
         over = self.flat.last[self.series_of] < now - self.flat.linger
         if over.sum() * 4 < len(over):
             return

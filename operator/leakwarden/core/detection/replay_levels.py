@@ -1,4 +1,4 @@
-"""How recorded readings stand to a policy's threshold, for whole series at once."""
+"""Recorded readings compared with a policy's threshold, for whole series at once."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.criteria import FULL, Standard, Standing
 from leakwarden.core.signals.threshold import held_above
 
-# s; the operator reads every minute or more often. A recording may be coarser than anything it would ever read: then
-# three of its intervals must be missing, or each reading would be stale before the next.
+# s; the operator reads every minute or more often. A recording may be coarser than that: then three of its intervals
+# must be missing, or each reading would be stale before the next.
 _USUAL = 60.0
-# s; of readings further apart than two hours even the detector's widest buckets, of four, hold too few to judge. Without
-# an end, two readings that lie years apart are replayed tick by tick from the one to the other.
+# s; with readings further apart than two hours even the detector's widest buckets, of four, hold too few to judge.
+# Without this bound, two readings that are years apart would be replayed tick by tick from one to the other.
 _MOST = 6 * 3600.0
 NOT_FULL, AT_LIMIT, FULL_HELD = range(3)
-_SHORTER = 4  # one gap in so many is not longer than the step is taken to be
+_SHORTER = 4  # this share of the gaps (one in four) is not longer than the assumed step
 
 
 def patience(life: Sequence[Series], max_age: float) -> list[Floats]:
-    """For each reading of each line of one life: seconds after it without another from which on nothing is said any
-    more, told by the readings up to it. `max_age` is the policy's."""
+    """For each reading of each line of one incarnation: the seconds without another reading after which it is stale,
+    estimated from the readings up to it. `max_age` is the policy's."""
     t = np.unique(np.concatenate([line.t for line in life]))
     gaps = np.diff(t)
     found = np.full(t.size, max_age)
-    # A missing scrape makes a gap of two steps, so the shorter gaps tell the step.
+    # A missing scrape makes a gap of two steps, so the shorter gaps show the step.
     usual = np.cumsum(gaps <= _USUAL) * _SHORTER >= np.arange(1, t.size)
     if not usual.all():
         shortest: list[float] = []
@@ -41,14 +41,14 @@ def patience(life: Sequence[Series], max_age: float) -> list[Floats]:
 
 
 def levels(life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]) -> list[Ints]:
-    """The `Standing` of each reading of each line of one life; NaN readings count for nothing; `max_gap`: what
-    `patience` says. As in the operator, all readings before are compared with the limit of now."""
+    """The `Standing` of each reading of each line of one incarnation; NaN readings are ignored; `max_gap`: the result
+    of `patience`. As in the operator, all earlier readings are compared with the present limit."""
     return [_of_line(line, own, life, standard, max_gap) for line, own in zip(life, max_gap, strict=True)]
 
 
 def fullness(life: Sequence[Series], standard: Standard, max_gap: Sequence[Floats]) -> list[Ints]:
-    """Of each reading of each line of one life: `NOT_FULL`, or at its limit (`AT_LIMIT`), or that for as long as the policy
-    asks (`FULL_HELD`)."""
+    """For each reading of each line of one incarnation: `NOT_FULL`, or at its limit (`AT_LIMIT`), or at it for as long
+    as the policy requires (`FULL_HELD`)."""
     found = []
     for line, own in zip(life, max_gap, strict=True):
         told = np.full(line.t.size, NOT_FULL)
@@ -79,7 +79,7 @@ def _of_line(
 
 
 def _held(line: Series, own_gap: Floats, life: Sequence[Series], max_gap: Sequence[Floats], *, level: float) -> Floats:
-    """Seconds for which the readings of the line that are there have been above the level."""
+    """Seconds for which the existing readings of the line have been above the level."""
     before = [(other.t < line.t[0]) & ~np.isnan(other.v) for other in life]
     there = ~np.isnan(line.v)
     t = np.concatenate([*(other.t[seen] for other, seen in zip(life, before, strict=True)), line.t[there]])

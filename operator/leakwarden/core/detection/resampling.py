@@ -1,4 +1,4 @@
-"""What was read beside a signal, brought to the signal's own moments; for many series at once."""
+"""Readings of other metrics, brought to the moments of a signal's readings; for many series at once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from leakwarden.core.model.readings import Floats, Points, SeriesKey
 
 
 def of_process(series: Mapping[SeriesKey, Points], key: SeriesKey) -> Points | None:
-    """What was read of the container, else of its pod as a whole."""
+    """The readings of the container, else of its pod as a whole."""
     return series.get(key) or series.get(SeriesKey(key.namespace, key.pod))
 
 
 def aligned(others: Sequence[Points | None], t: Floats, sizes: Ints) -> Floats:
     """The others' values at the moments `t`, NaN where they have none. `t` holds the moments of one series after the
-    other, each ascending, so many of each as `sizes` says; `others` has one entry for each."""
+    other, each ascending; `sizes` holds the number of moments of each series; `others` has one entry for each."""
     result = np.full(t.size, np.nan)
     ends = np.cumsum(sizes)
-    # As a rule both were read at the same moments, by one source: then the values are taken as they stand.
+    # Usually both were read at the same moments, by one source: then the values are taken as they are.
     alike = [i for i, other in enumerate(others) if other is not None and other.t.size == sizes[i]]
     odd = [i for i, other in enumerate(others) if other is not None and other.t.size != sizes[i]]
     if alike:
@@ -52,6 +52,6 @@ def values_at(other: Points, t: Floats) -> Floats:
 
 
 def values_beside(series: Mapping[SeriesKey, Points], key: SeriesKey, t: Floats) -> Floats:
-    """What was read of a process, at the moments `t`, ascending; NaN where nothing was."""
+    """The readings of a process, at the moments `t`, ascending; NaN where there is none."""
     other = of_process(series, key)
     return np.full(t.size, np.nan) if other is None else values_at(other, t)

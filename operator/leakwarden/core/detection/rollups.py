@@ -1,10 +1,10 @@
 """Buckets of floors and ceilings at seven widths, for all rows at once.
 
-A reading is folded into one bucket of each width: its minimum (the floor, which garbage, bursts and requests in
-flight lie above and a leak lifts), its maximum (the ceiling, which meets the limit first) and the mean load. Widths
-grow by three and 24 buckets of each are judged, so windows of 24 min, 72 min, 3.6 h, 10.8 h, 32 h and 4 days overlap
-and a leak of any speed has a window in which it is neither noise nor over. The widest bucket is a day: the floors of 24
-days show what grows by the night, and what mornings and drains at night hide.
+Each reading is folded into one bucket of each width. A bucket holds the minimum (the floor: garbage, bursts and
+requests in flight are above it, and a leak lifts it), the maximum (the ceiling, which reaches the limit first) and the
+mean load. Widths grow by three and 24 buckets of each are judged, so windows of 24 min, 72 min, 3.6 h, 10.8 h, 32 h and
+4 days overlap, and a leak of any speed has a window in which it is neither noise nor over. The widest bucket is a day:
+the floors of 24 days show growth that happens at night, and growth that mornings and nightly drains hide.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Ints: TypeAlias = NDArray[np.int64]
 Shorts: TypeAlias = NDArray[np.float32]
 Bools: TypeAlias = NDArray[np.bool_]
 
-# 1 min is the widest bucket that still gives ten floors of a leak that is over in 20 minutes; 24 buckets are what
-# a rank statistic needs for a slope within about 10 % at the noise of the bench.
+# 1 min is the widest bucket that still gives ten floors of a leak that is over in 20 minutes; a rank statistic needs
+# 24 buckets for a slope within about 10 % at the noise of the bench.
 WIDTHS = (*(60.0 * 3**k for k in range(6)), 86_400.0)
 DAY = len(WIDTHS) - 1  # the place of the day
 _DAY_OF = 2  # days are made of whole buckets of nine minutes
@@ -36,7 +36,7 @@ _ARRAYS = ("ids", "lo", "hi", "load", "loads")
 
 
 class Ring:
-    """The latest buckets of one width: (slot, row) arrays, so that what all rows hold at one time lies side by side."""
+    """The latest buckets of one width: (slot, row) arrays, so that the values of all rows at one time are adjacent."""
 
     def __init__(self, rows: int = 0) -> None:
         shape = (_RING, rows)
@@ -67,7 +67,7 @@ class Ring:
         again = np.flatnonzero(ids[at] == bucket + 1)
         ids[at] = bucket + 1
         if len(again):
-            # What is in the bucket already, before it is written over.
+            # The present contents of the bucket, before it is overwritten.
             old = at[again]
             before = lo[old], hi[old], load[old], loads[old]
         lo[at], hi[at], load[at], loads[at] = folded.lo, folded.hi, folded.load, folded.loads
@@ -92,7 +92,7 @@ class Ring:
             return np.where(there & (loads > 0), load / loads, np.nan).astype(np.float64).T
 
     def _places(self, rows: Ints, current: Ints) -> tuple[Ints, Bools]:
-        """(24, rows) places in the arrays, and whether they hold the bucket that is wanted."""
+        """(24, rows) places in the arrays, and whether they hold the requested bucket."""
         at = (_BEFORE * self.ids.shape[1]).take(current % _RING, axis=1)
         at += rows
         wanted = current.astype(np.int32) + _BACK
@@ -101,7 +101,7 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class BucketWindow:
-    """(rows, 24) arrays in the signal's unit, NaN where there is no reading. The buckets of one time lie side by side."""
+    """(rows, 24) arrays in the signal's unit, NaN where there is no reading. The buckets of one time are adjacent."""
 
     lo: Floats
     hi: Floats
@@ -152,11 +152,11 @@ class Cascade:
 
     def fold(self, row: Ints, age: Floats, floor: Floats, value: Floats, load: Floats) -> None:
         """Add readings sorted by row and time. `age`: seconds since the row's origin. `floor` is `value`, or
-        infinite where the reading is no evidence of a floor; `load` NaN where it is not known."""
+        infinite where the reading does not count for the floor; `load` NaN where it is not known."""
         if not len(row):
             return
         known = ~np.isnan(load)
-        # As the rings hold them: rounding keeps order, so the least and the greatest are the same before and after.
+        # The type of the rings: rounding keeps order, so the minimum and the maximum are the same before and after.
         lo, hi = floor.astype(np.float32), value.astype(np.float32)
         folded = Folded(
             row, np.zeros(0, np.int64), lo, hi=hi, load=np.where(known, load, 0.0), loads=known.astype(np.float32)

@@ -1,19 +1,20 @@
-"""What will run out first where a signal has no limit of its own, and when, as far as that can be told."""
+"""The resource that will run out first where a signal has no limit of its own, and when, as far as that is known."""
 
 from __future__ import annotations
 
 from leakwarden.api.scalars import format_duration
 
-# net.ipv4.ip_local_port_range is 32768 to 60999 unless somebody changed it: so many connections to one address.
+# net.ipv4.ip_local_port_range is 32768 to 60999 by default: so many connections to one address.
 LOCAL_PORTS = 28_232
-# The least stack of a goroutine, bytes (Go's runtime, stackMin): what it holds comes on top, so memory lasts no longer.
+# The least stack of a goroutine, bytes (Go's runtime, stackMin): the memory that it holds is additional, so memory does
+# not last longer than this shows.
 LEAST_STACK = 2048.0
 
 
 def runs_out(
     signal: str, value: float, per_hour: float, memory_left: float | None, memory_per_hour: float | None
 ) -> str:
-    """In words; empty where nothing can be told. `per_hour`: growth in the signal's unit. `memory_left`: bytes until the
+    """In words; empty where nothing is known. `per_hour`: growth in the signal's unit. `memory_left`: bytes until the
     container's limit, None where it has none; `memory_per_hour`: its growth in bytes, None where it is not known."""
     if not per_hour > 0:
         return ""

@@ -1,9 +1,9 @@
-"""Whether a few jumps make up the growth: peers that connect and pools that grow rise once and stay, a leak goes on
-between any two moments.
+"""Whether the growth consists of a few jumps: connecting peers and growing pools rise once and stay, a leak goes on at
+all times.
 
 The best staircase of at most four treads (dynamic programming over all places of its three jumps, least squares) is
-held against the straight line. A line that is cut into four treads leaves a seventh of its growth as error; a staircase
-leaves its noise.
+compared with the straight line. A line that is cut into four treads leaves a seventh of its growth as error; a
+staircase leaves only its noise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TREADS = 4
 
 def staircase(y: Floats) -> Floats:
     """(rows,) squared error of the best staircase over that of the best straight line, of (rows, 24) levels, NaN where
-    missing. 1 where there is nothing to tell. Small: a staircase; large: a climb."""
+    missing. 1 where neither can be decided. Small: a staircase; large: a climb."""
     there = ~np.isnan(y)
     w = there.astype(np.float64)
     mean = np.nansum(y, axis=1) / np.maximum(w.sum(axis=1), 1)
@@ -36,7 +36,7 @@ def staircase(y: Floats) -> Floats:
     t = np.where(there, np.arange(SLOTS), 0.0)
     t = np.where(there, t - (t.sum(axis=1) / np.maximum(w.sum(axis=1), 1))[:, None], 0.0)
     line = q[:, -1] - (t * x).sum(axis=1) ** 2 / np.maximum((t * t).sum(axis=1), 1e-9)
-    # A perfect line leaves nothing, and no staircase is better than that.
+    # A perfect line has no error, and no staircase is better than that.
     return np.where(line > 1e-9 * q[:, -1], np.maximum(best[:, -1], 0.0) / np.maximum(line, 1e-18), np.inf)
 
 

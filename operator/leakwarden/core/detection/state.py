@@ -1,4 +1,4 @@
-"""What the detector remembers: one row for each life of each process, and what each workload has shown."""
+"""The detector's memory: one row for each incarnation of each process, and the past of each workload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _S = len(WIDTHS)
 
 
 class Key(NamedTuple):
-    """One life of one process, and what was measured of it."""
+    """One incarnation of one process, and the signal that was measured."""
 
     namespace: str
     workload: str
@@ -26,7 +26,7 @@ class Key(NamedTuple):
     container: str
     signal: str
     start: float  # epoch s of the process's start
-    # Whether the signal is memory, which fills up to soft limits and is emptied by collections: its type says so.
+    # Whether the signal is memory, by its type. Memory fills up to soft limits and is freed by collections.
     memory: bool = False
 
 
@@ -34,7 +34,7 @@ def _column(empty: float, kind: type) -> Mapping[str, Any]:
     return {"empty": empty, "kind": kind}
 
 
-# What an empty row holds.
+# The values of an empty row.
 _MISSING, _ZERO = _column(np.nan, np.float64), _column(0.0, np.float64)
 _ENDLESS, _NEVER = _column(np.inf, np.float64), _column(-np.inf, np.float64)
 _COUNT, _NOT_YET, _NO = _column(0, np.int64), _column(-1, np.int64), _column(False, np.bool_)
@@ -44,11 +44,11 @@ _STEADY_GROWTH = _column(int(VerdictReason.SteadyGrowth), np.int64)
 
 @dataclass(slots=True)
 class _Columns:
-    """Arrays that are all as long as there is room for rows."""
+    """Arrays that all have one entry for each row there is room for."""
 
     @classmethod
     def of(cls, room: int) -> Self:
-        """So many empty rows."""
+        """`room` empty rows."""
         shape = cls._shape(room)
         return cls(*(np.full(shape, each.metadata["empty"], each.metadata["kind"]) for each in fields(cls)))
 
@@ -62,18 +62,18 @@ class _Columns:
             setattr(self, each.name, np.concatenate([getattr(self, each.name), getattr(more, each.name)]))
 
     def pick(self, index: Ints | slice) -> Self:
-        """Of some rows: views for a slice, copies for an index."""
+        """The arrays of some rows: views for a slice, copies for an index."""
         return type(self)(*(getattr(self, each.name)[index] for each in fields(self)))
 
 
 @dataclass(slots=True)
 class Rows(_Columns):
-    """One entry a row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
+    """One entry per row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
 
     group: Ints = field(metadata=_COUNT)  # place of the workload and signal in `DetectorState.groups`
     bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
-    limit: Floats = field(metadata=_MISSING)  # what growth is judged against: the limit, or a multiple of the past
-    past: Bools = field(metadata=_NO)  # whether it is the past (core/detection/past.py)
+    limit: Floats = field(metadata=_MISSING)  # the limit that growth is judged by: `bound`, or a multiple of the past
+    past: Bools = field(metadata=_NO)  # whether `limit` is a multiple of the past (core/detection/past.py)
     peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
     memory: Bools = field(metadata=_NO)
     last: Floats = field(metadata=_NEVER)  # time of the latest reading
@@ -98,7 +98,7 @@ class Rows(_Columns):
 
 @dataclass(slots=True)
 class Widths(_Columns):
-    """One entry a row and width of bucket: what the latest complete window of that width said."""
+    """One entry per row and width of bucket: the result of the latest complete window of that width."""
 
     done: Ints = field(metadata=_NOT_YET)  # the bucket up to which it was measured
     streak: Ints = field(metadata=_COUNT)  # evaluations in a row that showed a leak
@@ -108,13 +108,13 @@ class Widths(_Columns):
     best: Floats = field(metadata=_ENDLESS)  # seconds to exhaustion from then on: best, low and high estimate
     low: Floats = field(metadata=_ENDLESS)
     high: Floats = field(metadata=_ENDLESS)
-    slope_low: Floats = field(metadata=_MISSING)  # growth in the signal's unit an hour
+    slope_low: Floats = field(metadata=_MISSING)  # growth in the signal's unit per hour
     slope_high: Floats = field(metadata=_MISSING)
-    reason: Ints = field(metadata=_STEADY)  # should it be a leak
-    calmest: Ints = field(metadata=_STEADY)  # should it be none
+    reason: Ints = field(metadata=_STEADY)  # the reason if the verdict is Leaking
+    calmest: Ints = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
-    # What weighed most (core/detection/because.py): hours of the line, growth over its noise, the share of it that load
-    # or siblings explain (NaN: neither is known), and the highest level that the workload came back from.
+    # For the strongest reasons (core/detection/because.py): hours of the line, growth over its noise, the share of the
+    # growth that load or siblings explain (NaN: neither is known), and the highest level that it came down from.
     hours: Floats = field(metadata=_ZERO)
     clear: Floats = field(metadata=_ZERO)
     explained: Floats = field(metadata=_MISSING)
@@ -137,15 +137,16 @@ class DetectorState:
         self._room = 0
         self.rows = Rows.of(0)
         self.widths = Widths.of(0)
-        # Of each workload and signal: the origin of its buckets, the highest level it came back from, and how deep.
+        # For each workload and signal: the origin of its buckets, the highest level that it came down from, and the
+        # depth of that fall.
         self.origin = np.zeros(0)
         self.known = np.zeros((0, _S))
         self.fall = np.zeros((0, _S))
         self.exhausted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
-        # The level it was at while it worked, in the signal's unit, and at how many ages it was noted (past.py).
+        # The usual level, in the signal's unit, and the number of ages at which it was stored (past.py).
         self.usual = np.zeros(0)
         self.noted = np.zeros(0, np.int64)
-        self.multiple = np.zeros(0)  # how many times as much is taken for a limit
+        self.multiple = np.zeros(0)  # of the usual level, as a limit
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -175,7 +176,7 @@ class DetectorState:
         return at
 
     def bind(self, rows: Ints, limits: Floats) -> None:
-        """The limits of now, of rows that were placed before; NaN where there is none."""
+        """The present limits of rows that were placed before; NaN where there is none."""
         usable = np.isfinite(limits) & (limits > 0)
         bound = np.where(usable, limits, np.nan)
         self.rows.limit[rows] = np.where(self.rows.past[rows], self.rows.limit[rows], bound)
@@ -219,8 +220,8 @@ class DetectorState:
         self._room = room
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Forget all rows but these, which are renumbered in the order given. Workloads are not forgotten: what a
-        level has come back from outlives the process that showed it."""
+        """Forget all rows but these, which are renumbered in the order given. Workloads are not forgotten: the level
+        that a workload came down from is kept longer than the process that showed it."""
         index = np.asarray(rows, dtype=np.int64)
         self.keys = [self.keys[i] for i in index]
         self._rows = {key: i for i, key in enumerate(self.keys)}

@@ -15,18 +15,18 @@ from leakwarden.core.detection.load import Explained
 from leakwarden.core.detection.rollups import SLOTS, Bools, Shorts
 from leakwarden.core.model.readings import Floats
 
-# Neighbouring buckets tell more of noise than of growth; pairs at least four apart keep 210 of 276 pairs.
+# Neighbouring buckets show more noise than growth; pairs at least four apart keep 210 of 276 pairs.
 _FIRST, _SECOND = (index.astype(np.intp) for index in np.triu_indices(SLOTS, k=4))
 _LAG = (_SECOND - _FIRST).astype(np.float32)
 _TIME = np.arange(SLOTS, dtype=np.float64)
 # The two-sided 95 % quantile of the normal distribution.
 Z = 1.96
-_PART = 512  # windows whose pairs are drawn at a time: as many as fit into the processor's cache
+_PART = 512  # windows whose pairs are formed at a time: as many as fit into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One value a window. Slopes in share of the limit per bucket."""
+    """One value per window. Slopes in share of the limit per bucket."""
 
     n: Floats  # buckets with a floor
     span: Floats  # buckets from the first to the last of them
@@ -37,14 +37,14 @@ class Trend:
     noise: Floats  # robust standard deviation around the line, share of the limit
     start: Floats  # the line at the window's first floor
     floor: Floats  # the line at the window's end
-    level: Floats  # the ceiling now: where the limit is met first
+    level: Floats  # the ceiling now, which reaches the limit first
     late: Floats  # slope at the end of the window over the mean slope, from a parabola: 1 steady, < 1 slowing down
-    step: Floats  # the least growth from one quarter of the window to the next, as a share of a quarter's due
+    step: Floats  # the least growth from one quarter of the window to the next, as a share of a steady climb's
     drawdown: Floats  # the deepest fall from an earlier high, over the growth
-    behind: Floats  # how far the latest floor lies below the line, over the growth
+    behind: Floats  # distance of the latest floor below the line, over the growth
     still: Floats  # share of neighbouring buckets with exactly the same floor: a high-water mark stands still
-    garbage: Floats  # how far the ceiling of a bucket usually lies above its floor, share of the limit
-    tooth: Floats  # how far ceilings rose above the line of the floors, the highest but one, share of the limit
+    garbage: Floats  # usual distance from floor to ceiling of a bucket, share of the limit
+    sawtooth_height: Floats  # the second highest ceiling above the line of the floors, share of the limit
 
 
 def median_rows(values: Floats) -> Floats:
@@ -97,33 +97,33 @@ def _curve(y: Floats, valid: Bools, first: Floats, span: Floats) -> Floats:
 
 
 def _now(values: Floats, slope: Floats, offset: float) -> Floats:
-    """Where the latest five buckets put the window's end: their median, carried on along the slope. Without that a
-    median lags two buckets behind, a tenth of a fast leak's life. `offset`: where in its bucket a value was seen."""
+    """The level at the window's end from the latest five buckets: their median, extended along the slope. Otherwise a
+    median lags two buckets behind, a tenth of a fast leak's duration. `offset`: the place of a value in its bucket."""
     ahead = SLOTS - _TIME[-5:] - offset
     return median_rows(values[:, -5:] + np.maximum(slope, 0.0)[:, None] * ahead)
 
 
-def _tooth(hi: Floats, line: _Line) -> Floats:
-    """How far ceilings rose above the floors' line. The highest but one: a single odd reading is no tooth."""
+def _sawtooth_height(hi: Floats, line: _Line) -> Floats:
+    """The second highest ceiling above the floors' line: a single odd reading does not count as a sawtooth."""
     above = hi - (line.offset[:, None] + line.slope[:, None] * _TIME)
     highest = np.sort(np.where(np.isnan(above), -np.inf, above), axis=1)
     return np.where(np.isfinite(highest[:, -2]), np.maximum(highest[:, -2], 0.0), 0.0)
 
 
 def _quarters(y: Floats, valid: Bools, first: Floats, *, span: Floats, growth: Floats, quantum: Floats) -> Floats:
-    """The least growth between neighbouring quarters, as a share of what a steady climb would show."""
+    """The least growth between neighbouring quarters, as a share of the growth of a steady climb."""
     part = np.clip((_TIME - first[:, None]) / (np.maximum(span, 1)[:, None] + 1) * 4, 0, 3).astype(np.intp)
     of_each = np.where(valid & (part == np.arange(4)[:, None, None]), y, np.nan)
     middles = median_rows(of_each.reshape(-1, SLOTS)).reshape(4, -1)
     steps = np.diff(middles, axis=0) + quantum / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         least = np.min(steps, axis=0) * 4 / growth
-    return np.where(np.isfinite(least), least, -1.0)  # an empty quarter is no evidence
+    return np.where(np.isfinite(least), least, -1.0)  # an empty quarter proves nothing
 
 
 @dataclass(frozen=True, slots=True)
 class ResidualTrend:
-    """The part of a trend that is asked of what the load leaves unexplained; as in `Trend`."""
+    """The properties of the unexplained growth that are needed; as in `Trend`."""
 
     slope: Floats
     slope_low: Floats
@@ -181,12 +181,13 @@ def beyond(lo: Floats, quantum: Floats, explained: Explained) -> ResidualTrend:
 
 def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
     """Trends of (rows, 24) floors `lo` and ceilings `hi`, shares of the limit, NaN where missing. `quantum`: the least
-    amount by which a reading changes, a share of the limit: in a pool of ten, one connection to and fro is no fall."""
+    amount by which a reading changes, a share of the limit: in a pool of ten, one connection more or less does not
+    count as a fall."""
     line = _line(lo, quantum)
     valid, slope, span, n = line.valid, line.slope, line.span, line.n
     ceiling, _, ceilings = _sen(hi, ~np.isnan(hi))
     ceiling = np.where(ceilings > 0, ceiling, 0.0)
-    # A rising floor is met at the beginning of its bucket, the ceiling at its end.
+    # A rising floor is read at the beginning of its bucket, the ceiling at its end.
     floor, level = _now(lo, slope, 0.0), _now(hi, ceiling, 1.0)
     growth = slope * np.maximum(span, 1)
     top = np.where(valid, lo, -np.inf)
@@ -204,5 +205,5 @@ def measure(lo: Floats, hi: Floats, quantum: Floats) -> Trend:
         noise=np.where(np.isnan(line.noise), np.inf, line.noise), start=line.offset + slope * line.first,
         floor=np.where(np.isnan(floor), line.offset + slope * SLOTS, floor), level=level, late=line.late,
         step=_quarters(lo, valid, line.first, span=span, growth=growth, quantum=quantum), drawdown=drawdown, behind=behind, still=still,
-        garbage=median_rows(hi - lo), tooth=_tooth(hi, line),
+        garbage=median_rows(hi - lo), sawtooth_height=_sawtooth_height(hi, line),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the answers to the questions (core/detection/questions.py) mean together, and which of them said no."""
+"""The result of all answers to the questions (core/detection/questions.py), and the question that was answered no."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from leakwarden.core.model.readings import Floats
 
 _Answer = Callable[[WindowQuestions], Bools]
 
-# All must say yes for a window to have the shape of a leak. The first no is the reason why a window that grows clearly is
-# Healthy; None: it says nothing by itself, since such a window is Suspect or not clear enough.
+# All answers must be yes for a window to have the shape of a leak. The first no is the reason why a window that grows
+# clearly is Healthy; None: it is no reason by itself, since such a window is Suspect or not clear enough.
 SHAPE: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.Steady, lambda asked: asked.is_clear),
     (VerdictReason.FollowsLoad, lambda asked: ~asked.follows_load),
@@ -25,7 +25,7 @@ SHAPE: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (None, lambda asked: asked.is_steady),
     (None, lambda asked: asked.is_within_reach),
 )
-# ... and all of these for it to be believed.
+# ... and all of these must be yes for the leak to count.
 BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.is_novel),
     (None, lambda asked: asked.is_high),
@@ -38,10 +38,10 @@ BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What one width of bucket says of each window."""
+    """The result of one width of bucket for each window."""
 
     leak: Bools  # has the shape of a leak that nothing explains
-    near: Bools  # close enough to the limit, and where it has not come back from before
+    near: Bools  # close enough to the limit, and above the levels that it came down from before
     sure: Bools  # enough to act on, once it is a leak
     suspect: Bools
     reason: Ints  # of the Healthy verdict that this window would give
@@ -52,13 +52,13 @@ class Passed:
     slope_high: Floats
 
     def adopt(self, other: Passed, rows: Ints, which: Bools) -> None:
-        """Take over what `other` says of `which` of its windows; `rows`: where each of them is among these."""
+        """Take over the results of `which` of the windows of `other`; `rows`: the place of each of them among these."""
         for of in fields(self):
             getattr(self, of.name)[rows[which]] = getattr(other, of.name)[which]
 
 
 def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTrend, beside: WindowContext) -> Passed:
-    """`left` is what load (or siblings) leaves of `raw`, and `raw` itself where neither is known."""
+    """`left` is the part of `raw` that load (or siblings) does not explain, and `raw` itself where neither is known."""
     asked = WindowQuestions(gates, width_index, raw, left, beside)
     every = np.ones(len(raw.slope), np.bool_)
     leak, near = every.copy(), every.copy()
@@ -67,7 +67,7 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
         for why, answer in reversed(questions):
             yes = answer(asked)
             all_yes &= yes
-            if why is not None:  # what has no clear growth has nothing to be explained
+            if why is not None:  # without clear growth there is nothing to explain
                 reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
@@ -77,8 +77,8 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
 
 
 def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, beside: WindowContext) -> Bools:
-    """Windows in which the load's own ups and downs may hide a leak. Not of memory, whose garbage goes along with the load
-    in ways of its own."""
+    """Windows in which the load's own ups and downs may hide a leak. Not for memory, whose garbage follows the load
+    in another way."""
     told = passed.leak & passed.near
     may = beside.rated & ~beside.memory & ~beside.collected & ~told & (raw.level >= gates.level_backed)
     return may & (width_index in gates.cleared)
@@ -87,11 +87,11 @@ def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, b
 def judge_without_load(
     gates: Gates, width_index: int, clean: Trend, *, still: Floats, part: Floats, unsure: Floats, beside: WindowContext
 ) -> tuple[Passed, Bools]:
-    """The same of `clean`, the trend of what the load leaves, and which windows it shows a leak in. `still`: of the raw
-    trend. `part`: (rows, 24) what the load explains, whose slope has the error `unsure`."""
-    # Without its load a high-water mark stands still no more; it did.
+    """The same for `clean`, the trend of the unexplained growth, and the windows in which it shows a leak. `still`: of
+    the raw trend. `part`: (rows, 24) the part that the load explains, whose slope has the error `unsure`."""
+    # Without its load a high-water mark no longer stands still, so the raw trend decides.
     clean = replace(clean, slope_low=clean.slope_low - Z * unsure, still=still)
-    # What fell with the load did not come back.
+    # A fall with the load does not count as coming down.
     shown = judge_windows(
         gates, width_index, clean, ResidualTrend.of(clean), replace(beside, wobble=np.zeros(len(part)))
     )

@@ -1,1 +1,1 @@
-"""What one tick thinks of one policy and its workloads."""
+"""The evaluation of one policy and its workloads in one tick."""

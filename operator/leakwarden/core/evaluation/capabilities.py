@@ -1,7 +1,7 @@
-"""Which signals each workload has, which it lacks, and the one line that would change that.
+"""The signals that each workload has, those it lacks, and one line with the fix for each missing one.
 
-Only what can be mended is missing. A query that failed, a reading that is old or a pod that has just begun says
-nothing about what a workload exports, and stands in neither list.
+Only a signal that can be added is missing. A failed query, an old reading or a pod that has just started does not show
+whether a workload exports a signal, and the signal is in neither list.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OF_GO = (SignalType.GOROUTINES, SignalType.HEAP)  # no other language exports t
 
 
 class Presence(StrEnum):
-    """What a judgement tells about the signal's being there at all."""
+    """Whether the signal exists at all, as far as a judgement shows it."""
 
     READ = "Read"
     NO_LIMIT = "NoLimit"
@@ -45,7 +45,7 @@ class Presence(StrEnum):
 
 
 class Lack(StrEnum):
-    """Why a signal is missing, beside the sources' own reasons."""
+    """Why a signal is missing, in addition to the sources' own reasons."""
 
     NOT_IN_WORKLOAD = "NotInWorkload"
     NOT_IN_SOURCE = "NotInSource"
@@ -53,7 +53,7 @@ class Lack(StrEnum):
     NO_PORT = "NoPort"
 
 
-# Reasons of the sources that say that there is nothing to read, ever.
+# The sources' reasons for a signal that can never be read.
 _ABSENT = frozenset(
     {JudgementReason.NO_SERIES, JudgementReason.NO_REQUEST_RATE, "NotExported", "ConstantZero", "NoPodLabel", "NoNumbers"}
 )  # fmt: skip
@@ -70,7 +70,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What one workload has, by the signals' names, and lacks."""
+    """The signals of one workload, by name, and those it lacks."""
 
     available: tuple[str, ...] = ()
     missing: tuple[Missing, ...] = ()
@@ -78,10 +78,10 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How one signal fares over all pods of the targets."""
+    """The coverage of one signal over all pods of the targets."""
 
     pods: Counter[Presence]
-    lacking_everywhere: str = ""  # why no target has it; empty where one has, or where it cannot be told
+    lacking_everywhere: str = ""  # why no target has it; empty where one has it, or where that is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ class Capabilities:
 
 @dataclass(slots=True)
 class _Seen:
-    """One signal over the pods of one workload. `settled` and `reason` are of the pods that would have it by now."""
+    """One signal over the pods of one workload. `settled` and `reason` are of the pods that are old enough to have
+    it."""
 
     pods: Counter[Presence] = field(default_factory=Counter)
     settled: set[Presence] = field(default_factory=set)
@@ -102,7 +103,7 @@ class _Seen:
 def reading(judgement: Judgement) -> Presence:
     if judgement.reason == JudgementReason.TOO_LITTLE_TRAFFIC:
         return Presence.IDLE
-    # The kubelets' first buckets warm up too, without a value.
+    # The kubelets' first buckets have no value yet either: they are warming up too.
     if judgement.verdict is not Verdict.UNKNOWN or (
         judgement.reason in (JudgementReason.WARMING_UP, JudgementReason.TOO_FEW_READINGS)
         and judgement.value is not None
@@ -114,7 +115,7 @@ def reading(judgement: Judgement) -> Presence:
 
 
 def fix_of(signal: Signal, reason: str) -> str:
-    """One line: what is not there, and what to do."""
+    """One line: the missing thing, and the fix."""
     row = CATALOGUE.get(signal.type) if signal.query is None else None
     if reason == Lack.NO_LIMIT:
         return row.limit_fix if row is not None else "no limit: limitQuery gives none for its pods"
@@ -126,7 +127,8 @@ def fix_of(signal: Signal, reason: str) -> str:
 
 
 def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
-    """What the readings of one tick say of the targets. `now` in epoch seconds tells which pods have just begun."""
+    """The capabilities of the targets from the readings of one tick. `now` in epoch seconds, to find the pods that have
+    just started."""
     if evaluation.policy.spec is None:
         return Capabilities({}, {})
     signals = evaluation.policy.spec.signals
@@ -153,7 +155,7 @@ def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
 def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_age: float) -> dict[str, _Seen]:
     found: dict[str, _Seen] = {}
     for pod in target.pods:
-        # Before its first scrape a pod has nothing, and one that is not ready may not even listen yet.
+        # Before its first scrape a pod has no readings, and one that is not ready may not even listen yet.
         settled = pod.pod.ready and now - pod.pod.created > max_age
         if pod.calm is not None and all(pod.calm):
             for name in signals:
@@ -175,12 +177,12 @@ def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_
 
 def _lack(seen: _Seen, answer: Answer | None) -> str:
     """Why a workload lacks a signal: NoLimit, NoSeries or a source's reason; empty where it has it, or where that
-    cannot be told."""
+    is unknown."""
     if seen.pods[Presence.READ]:
         return ""
     if seen.pods[Presence.NO_LIMIT]:
         return Lack.NO_LIMIT
-    # Where the source knows no such series at all, too little traffic is no excuse.
+    # Where the source has no such series at all, too little traffic is not the reason.
     none_at_all = isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES
     conclusive = {Presence.LACKING, Presence.IDLE} if none_at_all else {Presence.LACKING}
     if not seen.settled or not seen.settled <= conclusive:
@@ -215,12 +217,12 @@ def _of_workload(
 
 
 def _is_go(signals: Sequence[Signal], seen: Mapping[str, _Seen]) -> bool:
-    """Where the policy asks nothing that only Go has, it is taken to be what we are for."""
+    """Whether it is a Go service; also true where the policy has no signal that only Go exports."""
     asked = [seen[signal.name].pods for signal in signals if signal.type in _OF_GO and signal.name in seen]
     return not asked or any(pods[Presence.READ] or pods[Presence.NO_LIMIT] for pods in asked)
 
 
 def declares_pprof(workload: Workload) -> bool:
-    """Whether a container port has a name by which profiles are captured. A port that is merely not declared may be open
-    all the same; nothing is called to find out, and none is guessed."""
+    """Whether a container port has a name by which profiles are captured. A port that is not declared may still be
+    open; no request is made to find out, and no port is guessed."""
     return any(name in NAMES for container in workload.containers for name, _ in container.ports)

@@ -1,4 +1,4 @@
-"""What one tick thinks of one policy: targets, judgements, findings. Values only; the same evaluation feeds
+"""The evaluation of one policy in one tick: targets, judgements, findings. Values only; the same evaluation feeds
 the remediation, the status, the Events and the metrics, so that they cannot disagree.
 """
 
@@ -29,8 +29,8 @@ from leakwarden.core.signals.threshold import resumed_at
 @dataclass(frozen=True, slots=True)
 class PodEvaluation:
     """`acting` is the judgement that may lead to an action: Exhausting, of a Leak signal; None otherwise. `resumed` is
-    when that signal's readings went on after a hole, epoch s; None where there is none within what is remembered.
-    `needs`: how many replicas the Deployment needs, where the action is for load and not for a leak; else 0."""
+    the time at which that signal's readings went on after a hole, epoch s; None where no hole is stored. `needs`: the
+    number of replicas that the Deployment needs, where the action is for load and not for a leak; else 0."""
 
     pod: Pod
     verdict: Verdict
@@ -42,18 +42,18 @@ class PodEvaluation:
 
     @property
     def calm(self) -> Sequence[bool] | None:
-        """Of a pod that was found well without a look at each judgement: of each of the policy's signals whether it was
+        """For a pod that was found healthy without its judgements: for each of the policy's signals whether it was
         read; where it was not, the pod does not have it at all. None for all other pods."""
         return None
 
     def of_pod(self, pod: Pod) -> PodEvaluation:
-        """The same of what the pod is by now."""
+        """The same evaluation with the pod's present state."""
         return replace(self, pod=pod)
 
 
 class CalmPod(PodEvaluation):
-    """A pod of which nothing is to be said: each signal that it has is within its threshold and does not grow. Its
-    judgements are made when they are asked for, which for most pods nobody does."""
+    """A healthy pod: each signal that it has is within its threshold and does not grow. Its judgements are made on
+    request, which for most pods never comes."""
 
     __slots__ = ("_calm", "_judged", "_judges")
     _calm: Sequence[bool]
@@ -100,9 +100,9 @@ class WorkloadEvaluation:
     pods: tuple[PodEvaluation, ...]
     findings: tuple[Finding, ...] | None  # None: not audited
     conflicts_with: str = ""  # name of the older policy that this workload belongs to
-    conflict: str = "acts on it"  # what that policy does with the workload, in words
+    conflict: str = "acts on it"  # the relation of that policy to the workload, in words
     excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
-    unread: tuple[str, ...] = ()  # what the audit could not read beside it, in words
+    unread: tuple[str, ...] = ()  # objects that the audit needed and could not read, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ class PolicyEvaluation:
     cluster_fresh: bool
     workloads: tuple[WorkloadEvaluation, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)  # by the signal's name
-    cluster_trouble: str = ""  # what keeps the operator from looking at the cluster, in one line, where it is known
+    cluster_trouble: str = ""  # why the operator cannot read the cluster, in one line, where it is known
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What a policy's source answered this tick, and what it answered before."""
+    """The answers of a policy's source in this tick, and before."""
 
     source: str
     error: str
@@ -133,8 +133,9 @@ def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
-    """The Deployments that are the policy's own, by name: its targets, or what its last readable spec selected. All of its
-    namespace where that is not known, as after a restart: a younger policy must not act on what may be another's."""
+    """The Deployments that are the policy's own, by name: its targets, or those that its last readable spec selected.
+    All of its namespace where that is not known, as after a restart: a younger policy must not act on another's
+    Deployment."""
     selector, here = policy.claims, snapshot.by_namespace.get(policy.namespace, ())
     found = [
         workload
@@ -145,8 +146,8 @@ def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
-    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. One that cannot be
-    read acts on nothing, and leaves nothing to others."""
+    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. A policy that
+    cannot be read acts on nothing, and still keeps its Deployments from others."""
     owner: dict[str, Policy] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
         for workload in claimed(policy, snapshot):
@@ -161,7 +162,8 @@ def _limit(signal: Signal, limit: float | None, workload: Workload, container: s
 
 
 def says_which_alerts_fire(answer: Answer | None) -> bool:
-    """Only a source that knows alerts can say that one is not firing, and only by pods that its series name."""
+    """Whether a missing alert means that it is not firing: only a source with alerts shows that, and only for pods that
+    its series name."""
     return isinstance(answer, Sampled) or (isinstance(answer, NoData) and answer.reason == JudgementReason.NO_SERIES)
 
 
@@ -175,10 +177,10 @@ class AskedSignal:
     answer: Answer | None  # None: not read yet
     series: Mapping[str, Sequence[PodSeries]]  # by pod UID
     growth: GrowthFindings
-    # The requests per second by pod UID, and what was answered for them; of symptoms only.
+    # The requests per second by pod UID, and the answer for them; of symptoms only.
     rates: Mapping[str, Sequence[PodSeries]] = field(default_factory=dict)
     rate_answer: Answer | None = None
-    # Names of the Deployments of which the policy's status says that this signal has a cause that their pods share.
+    # Names of the Deployments for which the policy's status has a cause of this signal that their pods share.
     shared_before: Set[str] = frozenset()
 
     def of(self, pod: Pod) -> Sequence[PodSeries]:
@@ -213,7 +215,7 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
 
 
 class _CalmSignal:
-    """Tells by the newest readings alone whether `judge_signal` would say Healthy. What it cannot tell for certain is
+    """Whether `judge_signal` would give Healthy, by the newest readings alone. Where that is not certain, the pod is
     judged in full."""
 
     def __init__(self, asked: AskedSignal, now: float) -> None:
@@ -228,7 +230,7 @@ class _CalmSignal:
         self._workload: Workload | None = None
 
     def about(self, workload: Workload) -> bool:
-        """Whether anything can be told of this Deployment's pods; those are then what is asked about."""
+        """Select the Deployment whose pods are asked about next; False where nothing is certain for them."""
         self._workload = workload
         asked = self._asked
         growth = asked.growth.of(asked.key, workload.key, asked.standard) if asked.standard.growth else None
@@ -251,7 +253,7 @@ class _CalmSignal:
     def _is_calm(self, uid: str, place: int) -> bool:
         newest, standard = self._newest, self._asked.standard
         value = newest.v[place]
-        if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # nor where there is none: NaN
+        if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
             return False
         known = newest.limits[place]
         limit = None if known != known else known
@@ -272,12 +274,12 @@ class _CalmSignal:
         verdict = self._growth.verdict((self._asked.key, uid, self._series.container(place)))
         if verdict is Verdict.HEALTHY:
             return True
-        # Within its threshold it is well although its growth cannot be told yet.
+        # Within its threshold it is healthy although its growth is not known yet.
         return standard.above is not None and (verdict is None or verdict is Verdict.UNKNOWN)
 
 
 class _Judges:
-    """Judges the pods of one workload: those of which nothing is to be said by a look at their newest readings."""
+    """Judges the pods of one workload; healthy ones by their newest readings alone."""
 
     def __init__(
         self, workload: Workload, asked: Sequence[AskedSignal], calm: Sequence[_CalmSignal], now: float
@@ -311,7 +313,7 @@ class _Judges:
 
 
 def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -> Judgement:
-    """What one signal says about one pod: the worst of its containers' series."""
+    """The judgement of one signal of one pod: the worst of its containers' series."""
     signal, answer, series = asked.signal, asked.answer, asked.of(pod)
     if signal.type is SignalType.ALERT and says_which_alerts_fire(answer):
         fresh = [
@@ -332,7 +334,7 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
             unit=unit_of(signal.type),
         )
     if not series or isinstance(answer, QueryFailed):
-        # A failed query says nothing about now, whatever the history holds.
+        # A failed query shows nothing about the present, whatever the history holds.
         return judge_absent(signal, answer)
     growth = asked.growth.of(asked.key, workload.key, asked.standard)
     return worst(
@@ -353,7 +355,7 @@ def judge_signal(asked: AskedSignal, workload: Workload, pod: Pod, now: float) -
 
 def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod], now: float) -> bool:
     """Whether the level of the signal was crossed by many of the Deployment's pods at once, in a step. An alert goes from
-    silent to firing, so it counts as a step: whether the pods grew before, it does not say."""
+    silent to firing, so it counts as a step: it does not show whether the pods grew before."""
     if asked.signal.type in SYMPTOMS:
         return False  # a symptom is never acted on
     held_before = workload.name in asked.shared_before
@@ -371,7 +373,7 @@ def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]
 
 
 def _fired(series: Sequence[PodSeries], max_age: float, now: float) -> Crossing | None:
-    """Since when an alert of a pod fires; None where it does not."""
+    """The begin of an alert of a pod; None where it does not fire."""
     found = [one for each in series if (one := beginning(each.points, max_age, now)) is not None]
     return min(found, key=lambda one: one.at, default=None)
 
@@ -400,11 +402,11 @@ def _is_about_nothing(judgement: Judgement) -> bool:
 
 
 def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEvaluation:
-    """Leak signals decide; a Supporting signal or a symptom makes a pod Suspect at the most, and never acts.
+    """Leak signals decide; a Supporting signal or a symptom makes a pod at most Suspect, and never leads to an action.
 
-    Signals the pod does not have are left out, but if no Leak signal is left the pod is Unknown: with
-    nothing to judge by, nobody may call it healthy. A signal whose growth cannot be told yet does not
-    make a young pod Unknown where another signal can be judged.
+    Signals the pod does not have are left out, but if no Leak signal is left the pod is Unknown: without
+    any judgement it must not be called healthy. A signal whose growth is not known yet does not make a
+    young pod Unknown where another signal can be judged.
     """
     leaks = [j for signal, j in judged if signal.effective_role is Role.LEAK and not _is_about_nothing(j)]
     told = [j for j in leaks if j.reason not in (JudgementReason.WARMING_UP, JudgementReason.TOO_FEW_READINGS)]
@@ -429,7 +431,7 @@ def evaluate_pod(pod: Pod, judged: Sequence[tuple[Signal, Judgement]]) -> PodEva
 
 
 def _with_hole(evaluated: PodEvaluation, asked: Sequence[AskedSignal], max_age: float) -> PodEvaluation:
-    """Said of pods that may be acted on only. An alert has holes by its nature: it is silent while it does not fire."""
+    """Only for pods with a possible action. An alert has holes by its nature: it is silent while it does not fire."""
     if evaluated.acting is None:
         return evaluated
     acting = next(each for each in asked if each.signal.name == evaluated.acting.signal)
@@ -448,7 +450,7 @@ def evaluate_workload(
     now: float,
     calm_signals: Sequence[_CalmSignal] | None = None,
 ) -> list[PodEvaluation]:
-    """The workload's pods that run or are about to, the worst first."""
+    """The workload's pods that run or are about to run, the worst first."""
     running = [
         pod
         for pod in snapshot.pods_by_workload.get(workload.uid, ())
@@ -473,7 +475,7 @@ def evaluate_workload(
 
 
 def _claim(owner: Policy) -> str:
-    """How a Deployment belongs to the policy, for the condition of a younger one."""
+    """The policy's relation to a Deployment, for the condition of a younger policy."""
     if owner.spec is not None:
         return "acts on it"
     known = (

@@ -1,8 +1,8 @@
-"""What the detector found, by query *and* by what is asked of it.
+"""The detector's findings, by query *and* by standard.
 
-Two signals of one policy may read the same query and ask different things of it: other thresholds, which are what growth
-runs towards where there is no limit, and other times to exhaustion. One finding for both would judge the second by the
-first one's standard.
+Two signals of one policy may read the same query and have different standards: other thresholds, which are the limit of
+growth where there is no other, and other times to exhaustion. One finding for both would judge the second by the first
+one's standard.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from leakwarden.core.signals.criteria import Standard
 
 # By answer key, pod UID and container.
 Findings = Mapping[tuple[str, str, str], GrowthFinding]
-# What is asked of an answer, by its key and the workload's name with namespace.
+# The standard for an answer, by its key and the workload's name with namespace.
 Standards = Mapping[tuple[str, str], Standard]
-# So many different standards of one query are judged for a Deployment: each costs the detector as much as a signal.
+# The most standards of one query that are judged for a Deployment: each costs the detector as much as a signal.
 MOST_STANDARDS = 8
 
 
@@ -43,7 +43,7 @@ class Ranges:
 
 
 class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
-    """The findings of many rows, each made when it is asked for: of most pods only the verdict is."""
+    """The findings of many rows, each made on request: for most pods only the verdict is read."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
         limits: Floats,
         weighed: Mapping[int, str],
     ) -> None:
-        """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit an hour, `left` in
-        seconds, `limits` in the signal's unit with NaN for none; `weighed`: what weighed most, of some rows."""
+        """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit per hour, `left`
+        in seconds, `limits` in the signal's unit with NaN for none; `weighed`: the strongest reasons, of some rows."""
         self._rows, self._names, self._verdicts, self._reasons = rows, names, verdicts, reasons
         self._growth, self._left, self._limits, self._weighed = growth, left, limits, weighed
 
@@ -88,13 +88,13 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
 
 @dataclass(frozen=True, slots=True)
 class GrowthFindings:
-    """For each round of standards what was found by them. In a round each query has one standard a Deployment."""
+    """The findings for each round of standards. In a round each query has one standard per Deployment."""
 
     rounds: tuple[tuple[Standards, Findings], ...] = ()
-    everywhere: Findings = field(default_factory=dict)  # found whatever is asked; of tests and recordings
+    everywhere: Findings = field(default_factory=dict)  # findings for all standards; of tests and recordings
 
     def of(self, key: str, workload: str, standard: Standard) -> Findings:
-        """What was found for the query's readings of a Deployment by this standard; nothing where it was not judged."""
+        """The findings for the query's readings of a Deployment by this standard; empty where it was not judged."""
         for standards, found in self.rounds:
             asked = standards.get((key, workload))
             if asked is not None and asked.of_growth == standard.of_growth:

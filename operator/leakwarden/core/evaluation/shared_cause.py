@@ -1,8 +1,8 @@
-"""Whether a level was crossed by many pods of a Deployment for one reason that is not theirs.
+"""Whether many pods of a Deployment crossed a level for one reason outside of them.
 
 A slow database fills the pools of all its clients within minutes: each goes from its usual level to the limit in a step. A
-leak climbs, in each pod from that pod's own start. Restarting what a dependency holds up helps nobody, so such pods are
-suspected and never acted on.
+leak climbs, in each pod from that pod's own start. Restarting a pod that waits for a dependency does not help, so such
+pods are suspected and never acted on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from leakwarden.core.model.readings import Points
 TOGETHER = 300.0
 # A step is done within this time, s: a pool of ten connections that hang for a minute each fills in a few.
 STEP_TAKES = 300.0
-# What must be known of the time before the step, s. Shorter, and a climb could have begun before it.
+# The time before the step for which readings are needed, s. With less, a climb could have begun before it.
 KNOWN_BEFORE = 600.0
 # Before a step readings move by no more than these shares of it: between their first and last third, and at any moment.
 DRIFT, EXCURSION = 0.1, 0.25
@@ -28,8 +28,8 @@ REACH = KNOWN_BEFORE + STEP_TAKES + TOGETHER
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """How the readings of one pod came to lie above the level. `at` in epoch s; `in_a_step`: suddenly, from a level that
-    did not move before. False where that cannot be told."""
+    """How the readings of one pod rose above the level. `at` in epoch s; `in_a_step`: suddenly, from a level that did
+    not move before. False where that is unknown."""
 
     at: float
     in_a_step: bool
@@ -56,9 +56,9 @@ def crossing(points: Points, level: float) -> Crossing | None:
 
 
 def beginning(points: Points, max_gap: float, now: float) -> Crossing | None:
-    """Since when an alert has fired up to the newest reading; None where it does not fire. It is read only while it
-    fires, so a gap longer than `max_gap` seconds, or a zero, is silence. What has fired for longer than REACH may have begun
-    before what is remembered, and then its beginning is not known."""
+    """The begin of the time for which an alert has fired up to the newest reading; None where it does not fire. It is
+    read only while it fires, so a gap longer than `max_gap` seconds, or a zero, is silence. An alert that has fired for
+    longer than REACH may have begun before the stored readings, and then its begin is not known."""
     t = points.t
     if not t.size or now - t[-1] > max_gap or points.v[-1] == 0:
         return None
@@ -70,8 +70,8 @@ def beginning(points: Points, max_gap: float, now: float) -> Crossing | None:
 def is_shared(crossings: Sequence[Crossing | None], held_before: bool) -> bool:
     """Whether at least half of a Deployment's pods, and at least two, crossed the level together and in a step.
 
-    `crossings` holds one for each pod; `held_before`: whether that was found before. It then holds for as long as so many
-    are above the level, since the step itself leaves what is remembered of the readings.
+    `crossings` holds one for each pod; `held_before`: whether that was found before. It then holds for as long as so
+    many are above the level, since the step itself drops out of the stored readings.
     """
     needed = max(2.0, len(crossings) / 2)
     above = [each for each in crossings if each is not None]

@@ -1,7 +1,7 @@
-"""Symptoms - errors and latency as users feel them - count only where there was enough traffic to tell.
+"""Symptoms - errors and latency as users feel them - count only with enough traffic.
 
-The minimum is each policy's own, the query is shared by all of them: so the request rate, which is read anyway, is
-compared here. Of too few requests nothing is known: that is neither healthy nor bad.
+The minimum is each policy's own, and all policies share the query: so the request rate, which is read anyway, is
+compared here. With too few requests the result is unknown: neither healthy nor bad.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def judge_symptom(
     """One pod. `rates` is its request rate (requests/s), at the same moments as `series`."""
     for each in (answer, rate_answer):
         if isinstance(each, QueryFailed):
-            # Whatever history holds, it says nothing about now.
+            # Whatever history holds, it shows nothing about the present.
             return judge_absent(signal, each)
     rate = next((each for each in rates if each.t.size), None)
     least = signal.least_request_rate
@@ -47,7 +47,7 @@ def judge_symptom(
             f"the newest request rate is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
         )
         return unknown(signal, JudgementReason.STALE, message)
-    # Before anything is said of the series: without requests the ratio is no number, and so not there.
+    # Before the series is judged: without requests the ratio is not a number, and so it is missing.
     newest = float(rate.v[-1])
     if newest < least:
         message = f"{newest:.3g} requests a second, fewer than {least:g}"

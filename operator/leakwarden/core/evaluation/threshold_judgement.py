@@ -1,4 +1,4 @@
-"""Readings of one pod and one signal -> a judgement. Every unsure branch is Unknown and says why."""
+"""Readings of one pod and one signal -> a judgement. Every unsure branch is Unknown, with its reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
 def _level(
     signal: Signal, standard: Standard, points: Points, limit: float | None, unit: str
 ) -> tuple[Standing, Judgement | None]:
-    """How the newest reading stands to the threshold, and what that says."""
+    """The newest reading compared with the threshold, as a judgement."""
     if standard.above is None:
         return Standing.NOT_ASKED, None
     value = float(points.v[-1])
@@ -103,9 +103,10 @@ def _growth(
 
 
 def _full(signal: Signal, standard: Standard, points: Points, limit: float | None, *, unit: str) -> Judgement | None:
-    """What stays at its limit is exhausted, whether it grew there within memory or not; None where it is not at it.
+    """A signal that stays at its limit is exhausted, whether the stored readings show its growth or not; None where it
+    is not at its limit.
 
-    A part of what growth is judged by: what is full grows no more, and is not well for that.
+    This is part of the judgement of growth: a full signal grows no more, and is not healthy for that.
     """
     if not standard.growth or signal.type in SYMPTOMS or limit is None or not points.t.size:
         return None
@@ -133,8 +134,8 @@ def judge_series(
     now: float,
     unit: str,
 ) -> Judgement:
-    """One series. The threshold and the growth are judged apart; `growth_speaks` tells which of them is heard. What is
-    full is never less than Suspect."""
+    """One series. The threshold and the growth are judged separately; `growth_speaks` decides which one counts. A full
+    signal is never less than Suspect."""
     judged = _by_level_and_growth(signal, standard, points, limit=limit, growth=growth, now=now, unit=unit)
     full = _full(signal, standard, points, limit, unit=unit) if judged.reason != JudgementReason.STALE else None
     return full if full is not None and SEVERITY[full.verdict] > SEVERITY[judged.verdict] else judged
@@ -157,7 +158,7 @@ def _by_level_and_growth(
         message = f"the newest reading is {format_duration(age)} old, more than {format_duration(standard.max_age)}"
         return unknown(signal, JudgementReason.STALE, message)
     if age < -standard.max_age:
-        # The clock was put back: what was read before would look fresh until it has caught up.
+        # The clock was put back: earlier readings would look fresh until the clock has passed them.
         return unknown(
             signal, JudgementReason.STALE, f"the newest reading is {format_duration(-age)} ahead of the clock"
         )
@@ -173,7 +174,7 @@ def _by_level_and_growth(
         message = "neither a threshold nor growth is asked for, so nothing is judged"
         return Judgement(signal.name, verdict, reason, message=message, value=float(points.v[-1]), limit=limit)
     if by_growth is not None and by_growth.seconds_to_exhaustion is not None:
-        # The threshold says that it is time, growth how much time is left: both are wanted.
+        # The threshold shows that it is time to act, growth the time that is left: both are needed.
         return replace(
             by_level,
             limit=by_growth.limit,
@@ -184,7 +185,7 @@ def _by_level_and_growth(
 
 
 def judge_absent(signal: Signal, answer: Answer | None) -> Judgement:
-    """A pod without any series of the signal: why."""
+    """The judgement of a pod without any series of the signal, with its reason."""
     match answer:
         case QueryFailed(reason, message) | NoData(reason, message):
             return unknown(signal, reason, message)

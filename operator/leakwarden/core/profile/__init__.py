@@ -1,1 +1,1 @@
-"""Go profiles: read them (`pprof`), sum them (`stacks`), know leaks by their shape (`shapes`), name the line (`suspects`)."""
+"""Go profiles: read them (`pprof`), sum them (`stacks`), find leaks by shape (`shapes`), name the line (`suspects`)."""

@@ -1,8 +1,8 @@
-"""Site counts: what a healthy pod had at each stack, small enough to keep for every Deployment.
+"""Site counts: the goroutines and bytes of a healthy pod at each stack, small enough to keep for every Deployment.
 
-A site is a stack by its functions and lines, as a hash: two captures of one binary have the same. The most frequent
-are kept; of all others no more than the least of these was there, which is what is then assumed, so that a site that
-was left out never looks as if it had grown from nothing.
+A site is a hash of a stack's functions and lines: two captures of one binary have the same sites. The most frequent are
+kept. Every other site had no more than the least of these, and that number is assumed for it, so that a site that was
+left out never looks as if it had grown from nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.stacks import Stack, groups
 
-SITES = 128  # kept of each kind: 128 hashes with counts are some 3 KiB
+SITES = 128  # the number that is kept of each kind: 128 hashes with counts are some 3 KiB
 _MOST = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
 class SiteCounts:
-    """Goroutines and bytes in use by site. `taken_at` in epoch s. `left_out` is the most that any other site had."""
+    """Goroutines and bytes in use by site. `taken_at` in epoch s. `left_out` is the maximum of all other sites."""
 
     taken_at: float
     goroutines: Mapping[str, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class SiteCounts:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SiteCounts | None:
-        """None where the text is not what `to_json` writes: a baseline that cannot be read is none."""
+        """None where the text is not from `to_json`: an unreadable baseline is treated as absent."""
         try:
             raw = json.loads(text)
             counts = cls(

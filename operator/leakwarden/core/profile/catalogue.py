@@ -1,4 +1,4 @@
-"""All kinds of leaks in the order in which they are tried, and which of them a goroutine or a call belongs to."""
+"""All kinds of leaks in the order in which they are tried, and the lookup of the kind of a goroutine or a call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from leakwarden.core.profile.standard_shapes import (
     UNKNOWN,
 )
 
-# A library's own rows come first: what the team called is a better name than what that library is made of.
+# A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
     *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
     UNKNOWN, OFF_HEAP,
@@ -36,7 +36,7 @@ TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 
 
 def _indexed(rows: Iterable[Shape]) -> dict[str, list[tuple[int, Shape]]]:
-    """Rows by the first elements of their modules: a profile has thousands of functions, and few are of a row."""
+    """Rows by the first elements of their modules: a profile has thousands of functions, and few belong to a row."""
     found: dict[str, list[tuple[int, Shape]]] = {}
     for place, shape in enumerate(rows):
         for key in {_head(path) for path in shape.modules}:
@@ -56,7 +56,7 @@ _INDEX = _indexed(CATALOGUE)
 _AT = {function: shape for shape in BY_STACK for function in shape.at if not shape.goroutines}
 
 
-# Rows of libraries that are known by whole names of calls.
+# Rows of libraries that are found by whole names of calls.
 _BY_NAME = tuple(shape for shape in WAITING if shape.waits)
 
 
@@ -72,14 +72,15 @@ def rows_running(function: str) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65536)
 def row_made_by(function: str) -> Shape | None:
-    """The row that says what has to be called after this one."""
+    """The row that names the call that has to follow this one."""
     return next(
         (shape for place, shape in sorted(_near(function), key=lambda pair: pair[0]) if shape.made_by(function)), None
     )
 
 
 def row_of_call(below: Iterable[Frame]) -> Shape | None:
-    """The row of a call of the team by the calls below it, innermost first: of the outermost one that has a row."""
+    """The row of a call of the team, by the calls below it, innermost first: the row of the outermost call that has
+    one."""
     found = None
     for frame in below:
         found = row_made_by(frame.function) or found
@@ -91,13 +92,13 @@ _ROUND_TRIP = frozenset({"net/http.(*persistConn).roundTrip", "net/http.(*Transp
 
 
 def shape_of(group: Group) -> Shape | None:
-    """What a parked goroutine looks like; None where it is not parked, or in a way that says nothing."""
+    """The shape of a parked goroutine; None where it is not parked, or in a way that fits no shape."""
     if not group.stack:
         return None
     first = group.stack[0].function
     places = sorted({place for frame in group.stack for place in rows_running(frame.function)})
     for shape in (CATALOGUE[place] for place in places):
-        # Every handler runs below a server's goroutine: that is where it is, not what it waits for.
+        # Every handler runs below a server's goroutine: that is its place, not the thing it waits for.
         if shape is not SERVED and shape.matches(group):
             return shape
     exact = _AT.get(first)

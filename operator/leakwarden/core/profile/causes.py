@@ -1,5 +1,5 @@
-"""Victims and causes. A goroutine in Lock, in Acquire or at a full pool suffers from a line that took and did not give
-back; which line that is follows from who else takes the same lock or pool."""
+"""Victims and causes. A goroutine in Lock, in Acquire or at a full pool suffers from another line, which took the lock
+or the connection and did not return it. That line is found among the others that take the same lock or pool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import MUTEX, POOL, ROWS, TX
 
-# What holds connections of a database pool.
+# Kinds that hold connections of a database pool.
 _HOLDERS = (ROWS, TX)
 
 
@@ -30,7 +30,7 @@ def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origin
 
 
 def _locks(line: Line) -> str:
-    """The type whose lock is waited for: that of the method that locks. Functions lock what their package holds."""
+    """The type whose lock is waited for: the type of the method that locks. For functions it is their package."""
     if line.place is None:
         return ""
     function = line.place.frame.function
@@ -46,7 +46,7 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
     for line in every if wanted else ():
         if line.shape is MUTEX or line in known:
             continue
-        # One that was there in both captures: a holder that moves on is no reason to wait for ever.
+        # A holder must be there in both captures: one that moves on is no reason to wait for ever.
         for one in line.standing:
             stack = one.group.stack
             at = innermost(stack, ownership)
@@ -66,7 +66,7 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
 
 
 def _chains(accused: Sequence[Line], ownership: Ownership) -> None:
-    """Of locks that wait for each other the one whose holder waits for no other lock comes first."""
+    """Of locks that wait for each other, the one whose holder waits for no other lock comes first."""
     waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
     wanted = {_locks(line) for line in waiting}
     held_by_waiters: set[str] = set()
@@ -74,7 +74,7 @@ def _chains(accused: Sequence[Line], ownership: Ownership) -> None:
         for one in line.standing:
             held_by_waiters |= (_above(one.group.stack, ownership) & wanted) - {_locks(line)}
     if held_by_waiters >= wanted:
-        return  # each waits for another: no one of them is the first
+        return  # each waits for another: none of them is the first
     for line in waiting:
         if _locks(line) in held_by_waiters:
             line.later = True
@@ -89,7 +89,8 @@ def _above(stack: Stack, ownership: Ownership) -> set[str]:
 
 def _readers_and_writers(accused: Sequence[Line]) -> None:
     """Of a RWMutex: a writer that waits for readers, inside Lock itself, shows that a reader did not unlock; readers
-    and writers that only queue show that a writer did not. (sync.RWMutex: Lock takes the writers' own mutex first.)"""
+    and writers that only queue show that a writer did not unlock. (sync.RWMutex: Lock takes the writers' own mutex
+    first.)"""
     for line in accused:
         if line.shape is not MUTEX or line.place is None:
             continue
@@ -148,9 +149,9 @@ WAITING = 3
 
 
 def _pools(accused: Sequence[Line], every: Sequence[Line], origins: Origins, ownership: Ownership) -> list[Line]:
-    """Of the lines that wait for one pool, the likeliest cause first: what the heap says is kept, else the line that is
-    called least. A line that is called all the time and never gave back would have emptied the pool at its first test.
-    Returns the lines that were not accused by themselves."""
+    """Of the lines that wait for one pool, the likeliest cause first: the line whose objects the heap profile shows as
+    kept, else the line that is called least. A line that is called all the time and never returned a connection would
+    have emptied the pool at its first test. Returns the lines that were not accused by themselves."""
     added: list[Line] = []
     for shape in {
         line.shape.name: line.shape for line in accused if line.shape.victim and line.shape.acquires

@@ -1,8 +1,9 @@
-"""How sure a suspect is. High is meant to be right in 95 of 100 cases, Medium in 80; Low saves a search.
+"""The confidence of a suspect. High is meant to be right in 95 of 100 cases, Medium in 80; Low saves a search.
 
-What two captures within seconds show may be load, a warm-up or a cache that fills: no more than Low. What a detector
-has watched for minutes, a baseline, or captures over a minute and more show is Medium, and High where the line explains
-most of it, its kind is known and it is not only a victim. What the runtime itself lists as leaked needs no time.
+Growth between two captures within seconds may be load, a warm-up or a cache that fills: no more than Low. Growth that a
+detector has watched for minutes, or that a baseline or captures over a minute and more show, is Medium. It is High
+where the line explains most of it, its kind is known and it is not only a victim. Goroutines that the runtime itself
+lists as leaked need no time.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from leakwarden.core.profile.evidence import Confidence
 from leakwarden.core.profile.growth import FEW, MINUTES, Capture
 from leakwarden.core.profile.lines import Line
 
-# Of what grew, a line that explains this part is most of it; one that explains less than the second is one of many.
+# A line that explains the first part of the growth is most of it; one that explains less than the second is one of
+# many.
 MOST, NOTABLE = 0.5, 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is known of a signal beside the profiles: whether a detector found it to grow, and for how long the
-    profiles show its growth, s. `slows`: it grew less lately than before. `moments`: how many captures there are."""
+    """The facts about a signal: whether a detector found it to grow, and for how long the profiles show its growth, s.
+    `slows`: it grew less lately than before. `moments`: the number of captures."""
 
     verdict: bool
     span: float
@@ -40,7 +42,7 @@ class Watched:
 
 
 def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple[Confidence, list[str]]:
-    """How sure a line of goroutines is, and why."""
+    """The confidence of a line of goroutines, with its reasons."""
     series = line.series
     grown, span = series.grown, watched.span
     part = explains or 0.0
@@ -71,7 +73,8 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
     elif watched.verdict:
         why.append(f"within {spell(span)} they grew no more than requests in flight may")
     elif watched.long and known and line.shape.modules and part >= NOTABLE:
-        # What only waits may be a worker for each of ever more shards; what has to be closed should not become more.
+        # A goroutine that only waits may be a worker for each of ever more shards; things that have to be closed should
+        # not become more.
         sure = Confidence.MEDIUM
     else:
         why.append(f"growth within {spell(span)} may be load or a warm-up: take captures over minutes, with --for 2m")
@@ -86,7 +89,7 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
 
 
 def _alive(line: Line, watched: Watched) -> bool:
-    """Whether it grew by more than a busy pool gains by chance."""
+    """Whether it grew by more than a busy pool grows by chance."""
     series = line.series
     if line.victims:
         return line.explains >= FEW

@@ -1,4 +1,4 @@
-"""What a suspect is, and how sure one can be of it."""
+"""Suspects, and how sure one can be of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SHOWN = 32
 
 
 class Confidence(Enum):
-    HIGH = "High"  # the runtime says so, or it grows at a line of the team's own
-    MEDIUM = "Medium"  # it grows, but the line is concluded, or the line is clear and the growth is the signal's
-    LOW = "Low"  # a guess that saves a search
+    HIGH = "High"  # the runtime lists it, or it grows at a line of the team's own
+    MEDIUM = "Medium"  # it grows, but the line is concluded; or the line is clear, and only the signal is known to grow
+    LOW = "Low"  # a guess, which may save a search
 
     @property
     def rank(self) -> int:
@@ -26,7 +26,7 @@ class Confidence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallSite:
-    """A call, the stack that it stands in, and the team's calls above it."""
+    """A call, its stack, and the team's calls above it."""
 
     frame: Frame
     stack: Stack
@@ -39,7 +39,7 @@ class CallSite:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One line that is suspected. Where no line of the team's was found, the library's or the runtime's stands for it."""
+    """One suspected line. Where no line of the team's was found, it is a line of the library or the runtime."""
 
     shape: str  # a name of the catalogue
     title: str
@@ -59,7 +59,7 @@ class Suspect:
     concluded: bool = False  # the line comes from the heap profile: no call of the team is on the goroutines' stacks
     labels: tuple[tuple[str, str], ...] = ()  # pprof labels that all of them share; their values are the service's own
     explains: float | None = None  # part of the growth of goroutines, or of the heap, 0 to 1; None where nothing grew
-    docs: str = ""  # what the library's authors say about it
+    docs: str = ""  # a link to the documentation of the library's authors
     team: bool = True  # whether the named call is the team's
 
     @property
@@ -85,7 +85,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a capture says: suspects, the likeliest first, and what was looked at."""
+    """The results of a capture: suspects, the likeliest first, and a summary of the profiles that were read."""
 
     suspects: tuple[Suspect, ...]
     looked_at: str  # `goroutines 167 -> 331, heap in use 1.0 MiB -> 1.0 MiB, within 10s`

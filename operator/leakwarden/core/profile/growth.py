@@ -1,4 +1,4 @@
-"""How many goroutines stand at each stack, capture by capture, and what of that is more than noise."""
+"""The number of goroutines at each stack, capture by capture, and the growth that is more than noise."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from leakwarden.core.profile.baseline import SiteCounts, site_key
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.stacks import Group, groups
 
-# Fewer goroutines than this at one line are not what exhausts anything, whatever they wait for.
+# Fewer goroutines than this at one line exhaust nothing, whatever they wait for.
 FEW = 10
 # In-flight requests come and go like a Poisson count; the difference of two has variance a + b. Four deviations
 # are one false alarm in 30,000 lines looked at.
 DEVIATIONS = 4.0
-# Goroutines that no request stands for come and go less: those of the team's own, and those that a library runs for what
-# was made with it, of which a few more are worth a word.
+# Goroutines that are not of a request come and go less: those of the team's own, and those that a library runs for
+# each of its objects; a few more of these are worth reporting.
 STEADY, LIBRARYS, FEW_LIBRARYS = 3.0, 1.0, 5
-# What grew in the second half of the time less than this part of what it grew in the first slows down: a pool or a
-# cache that fills, a warm-up.
+# Growth slows down if the second half of the time brought less than this part of the first half's: a pool or a cache
+# that fills, a warm-up.
 SLOWING = 0.6
-# From this time on growth says more than what a service does within seconds: s.
+# s; growth over at least this time proves more than the work of a service within seconds.
 MINUTES = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What one process gave, oldest first. `seconds` lie between the first and the last goroutine profile; 0 where
-    the profiles themselves say it.
+    """The profiles of one process, oldest first. `seconds`: between the first and the last goroutine profile; 0 where
+    the profiles themselves hold their times.
 
-    `leaked` is the goroutineleak profile (Go 1.27); None where there is none, which says nothing. `baseline` are the
+    `leaked` is the goroutineleak profile (Go 1.27); None where there is none, which proves nothing. `baseline` are the
     counts of a healthy time, `baseline_seconds` before the last capture.
     """
 
@@ -49,7 +49,7 @@ class Capture:
 
 @dataclass(slots=True)
 class Series:
-    """A number at each capture. `base` is what it was at the baseline; None without one."""
+    """One number per capture. `base` is the number at the baseline; None without one."""
 
     values: list[float]
     base: float | None = None
@@ -74,7 +74,7 @@ class Series:
 
     @property
     def started(self) -> float:
-        """What `grown` counts from."""
+        """The number that `grown` is counted from."""
         return self.last - self.grown
 
     def slows(self, times: Sequence[float]) -> bool:

@@ -1,9 +1,9 @@
-"""Kinds of leaks by library: what makes the thing, what has to be called in the end, and where that is written.
+"""Kinds of leaks by library: the call that makes the object, the call that has to end it, and the documentation.
 
-One row a kind. To add one: the module's import path without a version, the constructor or acquire call (`NewClient`,
+One row per kind. To add one: the module's import path without a version, the constructor or acquire call (`NewClient`,
 `Pool.Acquire`, `.Subscribe` for any type), parts of names that only its own goroutines have, and a link to the
 library's documentation. It goes into the module of its topic (`shapes_of_services`, `shapes_of_messaging`,
-`shapes_of_tools`); nothing else has to be touched.
+`shapes_of_tools`); no other file has to be changed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _REDIS = ("github.com/redis/go-redis", "github.com/go-redis/redis", "github.com/
 _PGX = ("github.com/jackc/pgx", "github.com/jackc/puddle", "github.com/jackc/pgconn")
 _MONGO = ("go.mongodb.org/mongo-driver",)
 
-# Where the Wait of a WaitGroup stands.
+# The innermost calls of a WaitGroup's Wait.
 _IN_WAIT = frozenset({"sync.runtime_SemacquireWaitGroup", "sync.runtime_Semacquire"})
 
-# Waits for a library's pool or limit: what waits is a victim, and the cause is among those that took and did not give back.
+# Waits for a library's pool or limit: the waiting goroutine is a victim, and the cause is one of those that took and
+# did not return.
 WAITING = (
     row(
         "PgxConnectionNotReleased",

@@ -1,4 +1,5 @@
-"""Goroutines by the line that they stand for: the team's own on their stacks, else the one that obtained what they serve."""
+"""Goroutines by the line that explains them: the team's own on their stacks, else the one that made the object which
+they serve."""
 
 from __future__ import annotations
 
@@ -41,9 +42,9 @@ class Line:
     standing: list[Standing]
     reasons: list[str] = field(default_factory=list)
     certain: bool = True  # of the line, not of the leak
-    load: bool = False  # goroutines of requests, or as many as these
-    holds_most: bool = False  # of what a growing signal counts nearly all is held here
-    first: bool = False  # a cause that is known to be one: its victims come after it
+    load: bool = False  # goroutines of requests, or equally many
+    holds_most: bool = False  # nearly all things that a growing signal counts are held here
+    first: bool = False  # a known cause: its victims come after it
     later: bool = False  # a victim whose cause is known
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
@@ -60,7 +61,7 @@ class Line:
 
     @property
     def explains(self) -> float:
-        """How many of the goroutines that became more this line explains, its victims' among them."""
+        """The part of the goroutines' growth that this line explains, with that of its victims."""
         return max(0.0, self.series.grown) + sum(max(0.0, line.series.grown) for line in self.victims)
 
     @property
@@ -73,7 +74,7 @@ class Line:
 
     @property
     def heaviest(self) -> Standing:
-        """The stack that stands for all: of those that grew most, one that the line's kind is known by."""
+        """The stack that represents all: of those that grew most, one that shows the line's kind."""
         most = max(max(one.series.grown, one.leaked) for one in self.standing)
         near = [one for one in self.standing if max(one.series.grown, one.leaked) >= most * (1 - ALIKE)]
         return max(near, key=lambda one: (shape_of(one.group) is self.shape, one.series.last, one.leaked))
@@ -91,7 +92,7 @@ class Line:
 
 
 def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
-    """Every line with its goroutines; of libraries one for each kind. Raises ProfileError."""
+    """Every line with its goroutines; one line per kind for libraries. Raises ProfileError."""
     waits = _Waits(origins, ownership)
     direct: dict[tuple[str, object], Line] = {}
     indirect: dict[tuple[str, str], Line] = {}
@@ -111,7 +112,7 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
             module = _module(stack, ownership)
             if serves(stack) and not (shape.specific and "." in module.partition("/")[0]):
                 shape = SERVED
-            # How a library's goroutine waits says nothing about it; which of its functions it runs does.
+            # The way a library's goroutine waits does not show its kind; its function does.
             shape = shape if shape.modules else UNKNOWN
             key = (shape.name if shape.modules else "", module)
             line = indirect.setdefault(key, Line(shape, None, module, []))
@@ -128,14 +129,14 @@ def _profiles(stack: Stack) -> bool:
 
 
 def _module(stack: Stack, ownership: Ownership) -> str:
-    """Whose goroutine it is: the module of the outermost call of a library; without any, Go's package."""
+    """The owner of the goroutine: the module of the outermost call of a library; without any, Go's package."""
     own = [f for f in reversed(stack) if not launches(f.function)] or list(reversed(stack))
     library = next((f for f in own if ownership.of(f) is not CodeOwner.STANDARD), None)
     return ownership.module(library if library is not None else own[0])
 
 
 def _gathered(lines: list[Line]) -> list[Line]:
-    """Goroutines of one module that say nothing by themselves go with the kind of it that grew most."""
+    """Goroutines of one module that show no kind by themselves are counted with the module's kind that grew most."""
     kept = [line for line in lines if line.shape.modules]
     for line in lines:
         if line in kept:
@@ -152,7 +153,8 @@ def _gathered(lines: list[Line]) -> list[Line]:
 
 
 class _Waits:
-    """What a plain receive or select waits for, by what the function keeps: a ticker, or a context's end."""
+    """The thing that a plain receive or select waits for, by the objects that the function keeps: a ticker, or a
+    context's end."""
 
     def __init__(self, origins: Origins, ownership: Ownership) -> None:
         self._origins = origins
@@ -181,7 +183,7 @@ AWAITED = Shape("", "", "", "", modules=("context",), acquires=("cancelCtx.Done"
 
 
 def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
-    """Lines of libraries with the team's line that obtained what they serve; those of one line are one."""
+    """Lines of libraries with the team's line that made the object which they serve; those of one line become one."""
     found = [line for line in lines if not line.module]
     libraries = [line for line in lines if line.module]
     by_place: dict[tuple[str, str], Line] = {}
@@ -217,8 +219,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
 
 
 def _reader(line: Line, found: Iterable[Line]) -> Line | None:
-    """The team's goroutines that became more one for one with those that a library runs for itself: a loop that reads
-    the channels of what the library keeps. How it waits says less than what it waits for."""
+    """The team's goroutines that grew one for one with those that a library runs for itself: a loop that reads the
+    channels of an object of the library. The object it waits for shows more than the way it waits."""
     if not line.shape.specific or line.shape.victim or "." not in line.module.partition("/")[0]:
         return None
     grown = line.series.grown
@@ -237,8 +239,8 @@ def _reader(line: Line, found: Iterable[Line]) -> Line | None:
 
 
 def _kind(line: Line, made: Shape | None) -> Shape:
-    """The kind by what the team called, where a library that it called is made of the one whose goroutines these are;
-    else the goroutines' own."""
+    """The kind of the library that the team called, where that library uses the one that runs these goroutines; else
+    the goroutines' own kind."""
     if made is not None and not made.victim and made.library and line.module not in made.modules:
         return made
     if line.shape.specific and line.shape is not UNKNOWN:
@@ -267,7 +269,7 @@ def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:
 
 
 def _standing_of(line: Line) -> tuple[bool, bool, float]:
-    """The best name for a thing first: a library's kind, then one of Go's own, and of these what grew most."""
+    """The best name for a thing first: a library's kind, then one of Go's own; within these the one that grew most."""
     library = "." in line.module.partition("/")[0]
     return not (library and line.shape.specific), not line.shape.specific, -line.series.grown
 
@@ -288,7 +290,7 @@ def _of_libraries_first(lines: list[Line]) -> list[Line]:
 
 
 def _like(line: Line, others: Iterable[Line]) -> Line | None:
-    """The line of which these goroutines grew as many, or a small multiple of as many."""
+    """The line whose goroutines grew by the same number, or by a small multiple of it."""
     grown = line.series.grown
     if grown < FEW:
         return None
@@ -300,14 +302,14 @@ def _like(line: Line, others: Iterable[Line]) -> Line | None:
 
 
 def in_step(a: float, b: float) -> bool:
-    """Whether two growths are as one, or as one and a small whole number."""
+    """Whether the ratio of two growths is one, or a small whole number."""
     low, high = sorted((a, b))
     ratio = high / low if low > 0 else 0.0
     return 1 <= round(ratio) <= MULTIPLES and abs(ratio - round(ratio)) <= ALIKE * max(1.0, ratio / 2)
 
 
 def mark_load(lines: Iterable[Line]) -> float:
-    """Mark the lines that grew as requests did; returns how many requests more there are."""
+    """Mark the lines that grew as requests did; returns the growth of requests."""
     every = list(lines)
     requests = [
         one for line in every for one in line.standing if serves(one.group.stack) and not _connection(one.group.stack)

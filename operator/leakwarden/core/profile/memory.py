@@ -1,4 +1,4 @@
-"""Memory: the team's lines whose allocations are kept and become more, told apart from caches that fill."""
+"""Memory: the team's lines whose allocations are kept and become more, separated from caches that fill."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from leakwarden.core.profile.standard_shapes import CONNECTION, FILE, KEPT, LIST
 
 # Few lines open files, so where descriptors are known to grow one sampled allocation is enough.
 WELL_SEEN, SEEN_FILES = 5.0, 0.5
-EAGER = 0.9  # samples more, where nothing else grew
-# A line that gave back half of what it allocated since, or more, grows only where that is beyond its own noise.
+EAGER = 0.9  # more samples, where nothing else grew
+# A line that freed half of its new allocations, or more, grows only where that is beyond its own noise.
 RETAINED, HEAP_DEVIATIONS = 0.5, 3.0
-# Which growing signals speak for which kind; all others hold memory.
+# The growing signals that support each kind; all other kinds hold memory.
 _SIGNALS = {
     FILE.name: frozenset({"descriptors"}),
     CONNECTION.name: frozenset({"descriptors"}),
@@ -37,8 +37,8 @@ _SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class HeapGrowth:
-    """Bytes in use at each capture, all together and by the team's function; profiles taken, goroutines' own records
-    and the runtime left out."""
+    """Bytes in use at each capture, in total and by the team's function; without the profiles themselves, goroutines'
+    own records and the runtime."""
 
     total: Series
     by_function: dict[str, Series]
@@ -78,7 +78,7 @@ class HeapGrowth:
 
 
 def bookkeeping(stack: Stack) -> bool:
-    """Whether an allocation is one of taking profiles, or the runtime's record of a goroutine."""
+    """Whether an allocation is from taking profiles, or the runtime's record of a goroutine."""
     return any(
         f.function.startswith(("runtime/pprof.", "net/http/pprof.", "runtime.malg", "runtime.saveg")) for f in stack
     ) or all(f.function.startswith("runtime.") for f in stack)
@@ -86,7 +86,7 @@ def bookkeeping(stack: Stack) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLine:
-    """A suspected line with what its place in the list depends on."""
+    """A suspected line with the values that decide its place in the list."""
 
     suspect: Suspect
     load: bool
@@ -103,9 +103,9 @@ def memory_lines(
     modules: frozenset[str] = frozenset(),
     eager: bool = False,
 ) -> list[MemoryLine]:
-    """Lines whose memory became more, or that hold what a growing signal counts, the heaviest first. `in_requests`:
-    whether a function stands on the stacks of requests that became more. `modules`: whose goroutines are named, and what
-    these keep with them. `eager`: one more sample that is kept is enough."""
+    """Lines whose memory became more, or that hold the things that a growing signal counts, the heaviest first.
+    `in_requests`: whether a function is on the stacks of requests that became more. `modules`: those whose goroutines
+    are suspects already; the memory they keep is counted with them. `eager`: one more kept sample is enough."""
     if not capture.heaps:
         return []
     heap = HeapGrowth.of(capture, ownership)
@@ -170,7 +170,7 @@ def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
 def _held(
     shape: Shape, site: HeldSite, capture: Capture, *, heap: HeapGrowth, ownership: Ownership, known: bool
 ) -> MemoryLine | None:
-    # A cache that fills looks like this for a while, so growth must be plain, or known from elsewhere.
+    # A cache that fills looks like this for a while, so growth must be clear, or known from elsewhere.
     plain = site.sampled >= WELL_SEEN and site.gained > 0
     least = SEEN_FILES if shape is FILE else SEEN
     if site.ratio < KEPT_PART or not (plain or (known and site.sampled >= least)):
@@ -180,11 +180,12 @@ def _held(
         why.append(f"{site.gained / 1024:.0f} KiB more within {capture.seconds:.0f}s")
     if known:
         why.append("the signal grows")
-    # A leak that stands still at its limit gains nothing between two captures; what is held is seen well all the same.
+    # A leak that stands still at its limit does not grow between two captures; the held objects are visible all the
+    # same.
     sure = Confidence.MEDIUM if known and site.sampled >= WELL_SEEN else Confidence.LOW
     suspect = _suspect(shape, site, capture, heap=heap, ownership=ownership, sure=sure, why=why)
     if "memory" not in _SIGNALS.get(shape.name, {"memory"}):
-        # What it holds is counted by another signal: its part of the heap's growth says nothing of that.
+        # Its objects are counted by another signal: its part of the heap's growth does not matter.
         suspect = replace(suspect, explains=None)
     return MemoryLine(suspect, False, True)
 
@@ -226,7 +227,7 @@ def _kept_here(
     verdict = "memory" in growing
     part = heap.share(grown)
     beyond = seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
-    # A leak that rests, or that has met its limit, is the most of what is there.
+    # A leak that pauses, or has reached its limit, is most of the memory in use.
     rests = (
         verdict
         and site.sampled >= SEEN
@@ -275,7 +276,7 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
 def _without_team(
     capture: Capture, ownership: Ownership, heap: HeapGrowth, modules: frozenset[str]
 ) -> list[MemoryLine]:
-    """What a library keeps more of, with no call of the team's on the way: the library's own line stands for it."""
+    """Growing memory of a library without a call of the team's on the stack: the library's own line is named."""
     last = capture.heaps[-1]
     first = capture.heaps[0] if len(capture.heaps) > 1 else None
     grown: dict[str, float] = {}
@@ -313,7 +314,7 @@ def _without_team(
 
 
 def functions_of(stacks: Iterable[Stack], ownership: Ownership) -> frozenset[str]:
-    """The team's functions on these stacks, and those that their closures are written in."""
+    """The team's functions on these stacks, and the functions that enclose their closures."""
     names = {f.function for stack in stacks for f in stack if ownership.of(f) is CodeOwner.TEAM}
     return frozenset(names | {enclosing(name) for name in names})
 

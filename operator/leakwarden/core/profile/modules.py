@@ -1,8 +1,8 @@
-"""Which module a call belongs to, and which calls are only on the way: launchers, generated code, callers back.
+"""The module of a call, and the calls that are only on the way: launchers, generated code, callbacks.
 
-A profile has no build information. What it has are source paths: in the module cache a path holds the module and its
-version (`/pkg/mod/example.com/lib@v1.2.3/sub/file.go`, and with -trimpath the same without what stands before it).
-Vendored and replaced modules have no version there; for these the module is told from the import path.
+A profile has no build information, but it has source paths: in the module cache a path holds the module and its version
+(`/pkg/mod/example.com/lib@v1.2.3/sub/file.go`, and with -trimpath the same without the part before it). Vendored and
+replaced modules have no version there; their module is derived from the import path.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def module(path: str, file: str) -> str:
         if "/pkg/mod/" in before:
             before = before.rpartition("/pkg/mod/")[2]
         elif before.startswith("/"):
-            # Another place of the module cache: the module is what its end has in common with the import path.
+            # Another place of the module cache: the module is the part that its end has in common with the import path.
             while before and not path.startswith(before.lstrip("/")):
                 before = before.lstrip("/").partition("/")[2]
         found = _UPPER.sub(lambda match: match[1].upper(), before.lstrip("/"))
@@ -64,7 +64,7 @@ def unversioned(path: str) -> str:
     return head if head and _VERSION.match(last) else path
 
 
-# Functions that start others' functions: the goroutine is the one of the function that was given to them.
+# Functions that start others' functions: the goroutine belongs to the function that was given to them.
 _LAUNCHERS = (
     "sync.(*WaitGroup).Go.",
     "golang.org/x/sync/errgroup.(*Group).Go.",
@@ -90,7 +90,7 @@ _LAUNCHERS = (
 
 @lru_cache(maxsize=16384)
 def launches(function: str) -> bool:
-    """Whether a function only runs what it was given."""
+    """Whether a function only runs the function that it was given."""
     return function.startswith(_LAUNCHERS)
 
 
@@ -107,7 +107,7 @@ def generated(file: str) -> bool:
     return bool(_GENERATED.search(normal)) or any(folder in normal for folder in _GENERATED_FOLDERS)
 
 
-# Go's own and routers' calls that hand a request from one handler to the next: what calls them wraps handlers.
+# Go's own and routers' calls that hand a request from one handler to the next: their callers wrap handlers.
 _HANDS_ON = (
     "net/http.HandlerFunc.ServeHTTP",
     "net/http.(*ServeMux).ServeHTTP",

@@ -1,8 +1,8 @@
-"""Who started what a library's goroutines serve: the team's line that obtained it, by what the heap profile keeps.
+"""The origin of the objects that a library's goroutines serve: the team's line that made them, by the heap profile.
 
 A goroutine that a library runs for itself has no call of the team on its stack, and a goroutine profile does not hold
-who started it. But the library's objects were allocated below the call that made them, and the heap profile holds these
-stacks: the line whose objects are kept, and become more, is the one.
+its starter. But the library's objects were allocated below the call that made them, and the heap profile holds these
+stacks: the origin is the line whose objects are kept and become more.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from leakwarden.core.profile.retention import HeldSite, Kept, Through, by_module
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, groups, innermost
 
-# One allocation that happened to be sampled says little: any line has one at times. Two at one line, out of the
-# handful that reach it, are no accident.
+# One allocation that happened to be sampled proves little: any line has one at times. Two at one line, out of the few
+# that reach it, are no accident.
 SEEN = 1.5
-# Of what a line ever obtained, a cache or a pool in use for long keeps little; a leak keeps most of it, though not
-# what the call needed only for a moment.
+# A cache or a pool in use for long keeps little of all that its line ever allocated; a leak keeps most of it, except
+# for the memory that the call needed only for a moment.
 KEPT_PART = 0.3
 # A line that makes this part of all calls of a kind is the only one that matters.
 ONLY = 0.95
-# One line that holds this much of all that is kept through such calls is the one.
+# One line that holds this part of all memory kept through such calls is the origin.
 DOMINANT = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A line that obtained what goroutines serve. `certain`: the heap shows that it keeps it, and no other line as much."""
+    """A line that made the objects which goroutines serve. `certain`: the heap shows that it keeps them, and no other
+    line keeps as many."""
 
     place: CallSite
     reason: str
@@ -42,7 +43,7 @@ class Origin:
 
 
 class Origins:
-    """The heap profiles of one capture, oldest first, may be empty; its goroutines help out where they say nothing."""
+    """The heap profiles of one capture, oldest first, may be empty; its goroutines are used where they show nothing."""
 
     def __init__(self, heaps: Sequence[Profile], goroutines: Sequence[Profile], ownership: Ownership) -> None:
         self._heaps = heaps
@@ -50,7 +51,7 @@ class Origins:
         self._ownership = ownership
 
     def of(self, shape: Shape, module: str) -> Origin | None:
-        """Who obtained what goroutines of this shape, or of this module's code, serve."""
+        """The line that made the objects which goroutines of this shape, or of this module's code, serve."""
         made = self._ranked(by_shape(shape, self._ownership)) if shape.acquires else []
         within = self._ranked(by_module(module, self._ownership)) if module and not _own(shape) else []
         loose = self._ranked(by_shape(shape, self._ownership, shared=True)) if shape.shared else []
@@ -63,7 +64,7 @@ class Origins:
         return self._caught(shape, module)
 
     def sites(self, through: Through) -> list[HeldSite]:
-        """The team's lines that obtain something through such calls."""
+        """The team's lines that make objects through such calls."""
         if not self._heaps:
             return []
         kept = obtained(self._heaps[-1], self._ownership, through)
@@ -72,7 +73,7 @@ class Origins:
         return sites(kept)
 
     def keeping(self, through: Through) -> frozenset[str]:
-        """The team's functions that keep something that they obtained through such calls, at any of the captures."""
+        """The team's functions that keep objects made through such calls, at any of the captures."""
         return frozenset(
             kept.stack[0].function
             for heap in self._heaps
@@ -81,7 +82,7 @@ class Origins:
         )
 
     def _ranked(self, through: Through) -> list[HeldSite]:
-        """What is obtained at start alone cannot become more."""
+        """The sites without those of the program's start: objects made only at start cannot become more."""
         found = self.sites(lambda below: bool(below) and through(below))
         return [site for site in found if not _at_start(site.stack)]
 
@@ -89,7 +90,7 @@ class Origins:
         total = sum(site.in_use for site in found)
         if total <= 0:
             return None
-        # What became more since the first capture says more than what was there.
+        # Growth since the first capture counts for more than the amount at it.
         best = max(found, key=lambda site: (site.in_use + 2 * max(0.0, site.gained), site.allocated))
         share = best.in_use / total
         if best.ratio < KEPT_PART and best.gained <= 0:
@@ -106,8 +107,8 @@ class Origins:
         return Origin(self._place(best, module), reason, share >= ONLY, row_of_call(best.below))
 
     def _place(self, site: HeldSite, module: str) -> CallSite:
-        """The site's line. A function of the team that the library itself calls back was given to it elsewhere: where
-        the function that holds it keeps something."""
+        """The site's line. A function of the team that the library itself calls back was given to it elsewhere: in the
+        enclosing function, where that keeps something."""
         frame = site.frame
         if not self._called_back(site.stack, module):
             return CallSite.on(site.stack, 0, self._ownership)
@@ -119,7 +120,7 @@ class Origins:
             if one.stack[0].function == giver
         ]
         if kept:
-            # Where nothing of it is kept: what is made comes before what waits for it.
+            # Where nothing of it is kept: the call that makes the object comes before the one that waits for it.
             made = [one for one in kept if row_of_call(one.below) is not None]
             best = max(
                 kept,
@@ -146,7 +147,7 @@ class Origins:
         return not module or self._ownership.module(root) == module or _family(root, module)
 
     def _caught(self, shape: Shape, module: str) -> Origin | None:
-        """Without a trace in the heap: who was making such a call when the goroutines were looked at."""
+        """Without a trace in the heap: the line that was making such a call when the goroutine profile was taken."""
         tests = [by_shape(shape, self._ownership, shared=True)] if shape.acquires else []
         if module and not _own(shape):
             tests.append(by_module(module, self._ownership))
@@ -167,12 +168,12 @@ class Origins:
 
 
 def _own(shape: Shape) -> bool:
-    """Whether a shape is one of Go's own with calls of its own: any call of the package would be too much then."""
+    """Whether a shape is one of Go's own with calls of its own: then any call of the package would be too much."""
     return bool(shape.acquires) and bool(shape.modules) and not shape.library
 
 
 def _at_start(stack: Stack) -> bool:
-    """Whether a stack is one of the program's start: below main or an init, and of no loop that the team runs."""
+    """Whether a stack is of the program's start: below main or an init, and not in a loop that the team runs."""
     roots = [frame.function for frame in stack if not frame.function.startswith("runtime.")]
     return bool(roots) and (roots[-1] == "main.main" or roots[-1].rpartition(".")[2] == "init" or ".init." in roots[-1])
 

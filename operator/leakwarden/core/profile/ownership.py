@@ -1,11 +1,11 @@
-"""Whose code a call is: the team's, a library's, or Go's own.
+"""The owner of a call's code: the team, a library, or Go itself.
 
-The name alone does not say: a team's module may be called github.com/shop/orders. What a binary does tell:
-modules from the module cache carry their version in the path (`module@v1.2.3/`), vendored ones stand below
-`/vendor/`, and the package `main` is the team's by definition; so all that lies in main's module is too.
+The name alone does not show it: a team's module may be called github.com/shop/orders. But the paths in a binary do:
+modules from the module cache have their version in the path (`module@v1.2.3/`), vendored ones are below `/vendor/`, and
+the package `main` is the team's by definition; so is everything in main's module.
 
 Of the team's own calls some are only on the way to the place: generated code, the chassis that hands requests from one
-handler to the next, and modules that were added to main's. The place is then who called them.
+handler to the next, and modules that were added to main's. The place is then their caller.
 """
 
 from __future__ import annotations
@@ -120,13 +120,13 @@ def receiver(function: str) -> str:
 
 
 def enclosing(function: str) -> str:
-    """The function a closure is written in, which for `go func() {...}()` is also the one that starts it:
-    `main.first.func1.2` -> `main.first`; a function that is no closure is its own."""
+    """The function that encloses a closure, which for `go func() {...}()` is also the one that starts it:
+    `main.first.func1.2` -> `main.first`; for other functions the function itself."""
     return _CLOSURE.sub("", function)
 
 
 class Ownership:
-    """Judges calls of one binary. `modules` are paths known to be the team's as well as main's module."""
+    """Judges calls of one binary. `modules` are paths of the team's code, in addition to main's module."""
 
     def __init__(self, profiles: Iterable[Profile], modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
@@ -159,8 +159,8 @@ class Ownership:
         return module(path, frame.file)
 
     def place(self, stack: Sequence[Frame], start: int = 0) -> int | None:
-        """Where the team's code comes nearest to the innermost call, from `start` on: not generated code, not the
-        chassis and not an added module, unless there is nothing else of the team's. None without any."""
+        """The place of the team's call that is nearest to the innermost one, from `start` on: not generated code, not
+        the chassis and not an added module, unless there is no other call of the team's. None without any."""
         team = [n for n in range(start, len(stack)) if self.of(stack[n]) is CodeOwner.TEAM]
         if len(team) < 2:
             return team[0] if team else None
@@ -219,7 +219,7 @@ class Ownership:
     def _beside_main(self, path: str, directory: str) -> bool:
         main = self._main.rpartition("/")[0]
         if not main:
-            return True  # nothing to compare with: no version and not vendored is the best there is
+            return True  # nothing to compare with: no version and not vendored is the best sign
         if not main.startswith(("/", "\\")) and ":" not in main[:2]:  # -trimpath: paths are import paths
             return guessed(path) == guessed(main)
         root = _root(path, directory)
@@ -227,9 +227,9 @@ class Ownership:
 
 
 def _root(path: str, directory: str) -> str:
-    """The directory that holds the package's module, or one above it: what the import path and the directory have in
-    common at their ends is taken off the directory. `github.com/shop/orders/internal/db` in /src/internal/db -> /src.
-    What names the repository is not taken off: a library in /home/me/kit is not all of /home/me."""
+    """The directory that holds the package's module, or one above it: the common end of the import path and the
+    directory is removed from the directory. `github.com/shop/orders/internal/db` in /src/internal/db -> /src. The part
+    that names the repository is not removed: a library in /home/me/kit is not all of /home/me."""
     ours, theirs = path.split("/"), directory.split("/")
     least = guessed(path).count("/") + 1
     while len(ours) > least and theirs and ours[-1] == theirs[-1]:

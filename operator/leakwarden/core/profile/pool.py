@@ -1,8 +1,8 @@
-"""What the go_sql_* series say of a database pool: leaked connections, or only more work.
+"""The diagnosis of a database pool from its go_sql_* series: leaked connections, or only more work.
 
 Connections in use are the rate of calls times how long each holds one (Little's law). So they grow for three reasons:
-more calls, slower calls, or calls that never give theirs back. The first shows in the rate; the second levels off,
-because a slower call ends too; only the third goes on at a flat rate. Anything less clear is not claimed.
+more calls, slower calls, or calls that never return their connection. The first shows in the rate; the second levels
+off, because a slower call ends too; only the third goes on at a flat rate. A less clear case is not called a leak.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from leakwarden.core.model.readings import Floats, Points
 LEAST_POINTS = 12
 BUCKETS = 24
 # Mann and Kendall's statistic in standard deviations; one in 2,000 by chance, and more often where load has waves,
-# which the statistic does not know of.
+# which the statistic ignores.
 SURE = 3.3
-# What the rate may gain, of itself, and count as flat; calls that hold a connection vary by as much from day to day.
+# A rate that grows by no more than this part of itself counts as flat; calls that hold a connection vary as much from
+# day to day.
 FLAT = 0.1
-# The rise that is worth a word: connections, and a part of the pool.
+# The rise that is worth reporting: connections, and a part of the pool.
 LEAST_RISE, LEAST_PART = 2.0, 0.1
 
 
@@ -76,7 +77,7 @@ def diagnose(pool: Pool) -> Diagnosis:
     if gain > FLAT:
         message = f"{_now(pool, limit)} in use, growing with the {pool.calls}, {gain:+.0%}"
         return Diagnosis(PoolState.BUSY, message, per_hour)
-    # Slower calls lift the number once; a leak goes on, and its later thirds gain like the earlier.
+    # Slower calls lift the number once; a leak goes on, and its later thirds grow like the earlier.
     if thirds[2] - thirds[1] < 0.5 * (thirds[1] - thirds[0]):
         return Diagnosis(PoolState.STEADY, f"{_now(pool, limit)} in use: risen, and levelled off", per_hour)
     message = (
@@ -99,12 +100,12 @@ def _waiting(pool: Pool) -> str:
 
 
 def _counted(counter: Points) -> float:
-    """By how much a counter rose; where it fell it began anew with its process."""
+    """The rise of a counter; where it fell, it began again with its process."""
     return float(np.sum(np.maximum(np.diff(counter.v), 0.0)))
 
 
 def described(pool: Pool) -> str:
-    """The pool's numbers and what they say, in one line."""
+    """The pool's numbers and the diagnosis, in one line."""
     parts = [f"{pool.in_use.v[-1]:.0f} in use"]
     if pool.limit and pool.limit > 0:
         parts[0] += f" of at most {pool.limit:.0f}"
@@ -125,7 +126,7 @@ def described(pool: Pool) -> str:
 
 
 def _until_full(points: Points, limit: float | None) -> Points:
-    """A full pool cannot grow: what is judged is how it filled."""
+    """A full pool cannot grow: only the time until it was full is judged."""
     if limit is None:
         return points
     full = np.flatnonzero(points.v >= limit)
@@ -134,7 +135,7 @@ def _until_full(points: Points, limit: float | None) -> Points:
 
 
 def _floors(points: Points) -> tuple[Floats, Floats]:
-    """The minimum of each of up to 24 parts, and when it was: bursts stand above it, what leaked lifts it."""
+    """The minimum of each of up to 24 parts, and its time: bursts are above it, leaked connections lift it."""
     parts = [part for part in np.array_split(np.arange(points.v.size), BUCKETS) if part.size]
     lowest = np.array([part[int(np.argmin(points.v[part]))] for part in parts], dtype=np.intp)
     return points.t[lowest], points.v[lowest]

@@ -1,6 +1,6 @@
-"""What is asked of a Prometheus about database pools, and how its answers become a `Pool`.
+"""The queries to a Prometheus about database pools, and the `Pool` that is made of its answers.
 
-A pod with several pools is told as the sum of them: whichever leaks lifts it.
+A pod with several pools is judged by their sum: a leak in any of them lifts it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COUNTERS = {
     "pool/waits": ("go_sql_wait_count_total", "go_sql_stats_connections_waited_for"),
     "pool/expired": ("go_sql_max_lifetime_closed_total", "go_sql_stats_connections_closed_max_lifetime"),
 }
-# OpenTelemetry's; database/sql itself does not count queries.
+# OpenTelemetry's name; database/sql itself does not count queries.
 _CALLS = "db_client_operation_duration_seconds_count"
 
 
@@ -50,8 +50,8 @@ def pool_queries(namespace: str) -> list[Query]:
 def pool_of(answers: Mapping[str, Answer], namespace: str, pod: str) -> Pool | None:
     """The pod's pool; None where it has none, or nothing was answered.
 
-    Where queries are not counted the requests stand for them: a service that asks its database more because it is
-    asked more is no leak.
+    Where queries are not counted, the requests are used in their place: more queries because of more requests are no
+    leak.
     """
     in_use = _points(answers, _IN_USE, namespace, pod)
     if in_use is None or not in_use.v.size:

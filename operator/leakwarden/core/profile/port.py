@@ -1,6 +1,6 @@
-"""Which port of a pod serves its profiles: what the policy or the pod says, and never a guess.
+"""The port of a pod that serves its profiles: set by the policy or the pod, and never guessed.
 
-A port that was not meant may be another team's admin interface, and a GET of it not as harmless as one of pprof.
+A wrong port may be another team's admin interface, and a GET of it may be less harmless than one of pprof.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Ports = Sequence[tuple[str, int]]  # (name or "", containerPort)
 
 
 class NoPort(Exception):
-    """No port is known; the message says what to do, in one line."""
+    """No port is known; the message names the remedy, in one line."""
 
 
 def profile_port(configured: int | None, annotation: str | None, containers: Mapping[str, Ports], wanted: str) -> int:
     """The policy's own port, else the pod's annotation, else a container port named pprof or debug.
 
-    `containers` are the pod's, in order; the named one (`wanted`, empty where the signal does not say) comes first.
-    Raises NoPort, also for an annotation that is no port: whoever wrote it meant another one.
+    `containers` are the pod's, in order; the named one (`wanted`, empty where the signal names none) comes first.
+    Raises NoPort, also for an annotation that is not a port number: its author meant another one.
     """
     if configured is not None:
         return configured

@@ -21,8 +21,8 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What is read at most. The defaults hold the profile of a service with a million goroutines (a stack counts
-    once, however many are in it); what fills them with nonsense costs 7 s of one core."""
+    """The bounds of a profile. The defaults are enough for a service with a million goroutines (a stack counts once,
+    however many are in it); a profile that fills them with nonsense costs 7 s of one core."""
 
     compressed: int = 8 << 20  # bytes
     inflated: int = 16 << 20  # bytes
@@ -46,7 +46,7 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class StackSample:
     stack: tuple[Frame, ...]  # the innermost call first, inlined calls expanded
-    values: tuple[int, ...]  # one a sample type
+    values: tuple[int, ...]  # one per sample type
     labels: tuple[tuple[str, str], ...] = ()  # pprof.Do's, which goroutines inherit; sorted
 
 
@@ -55,10 +55,10 @@ class Profile:
     types: tuple[tuple[str, str], ...]  # (name, unit) of the values, e.g. ("inuse_objects", "count")
     samples: tuple[StackSample, ...]
     period: int = 0  # of a heap profile: bytes between two samples, on average
-    taken: float = 0.0  # epoch s; 0 where not told
+    taken: float = 0.0  # epoch s; 0 where it is not given
 
     def column(self, name: str) -> int | None:
-        """Which of the values is called so."""
+        """The place of the value with this name."""
         return next((n for n, (kind, _) in enumerate(self.types) if kind == name), None)
 
 
@@ -76,8 +76,8 @@ def decode(data: bytes, limits: DecodeLimits | None = None) -> Profile:
 
 
 def _generic(name: str) -> str:
-    """`api.Decode[go.shape.int].func1` -> `api.Decode[...].func1`, as tracebacks write it: what stands between the
-    brackets is the compiler's own, differs between profiles of one program, and is no type anybody wrote."""
+    """`api.Decode[go.shape.int].func1` -> `api.Decode[...].func1`, as tracebacks write it: the text between
+    the brackets is the compiler's own, differs between profiles of one program, and is not a type in the source."""
     start, end = name.find("["), name.rfind("]")
     return f"{name[: start + 1]}...{name[end:]}" if 0 <= start < end else name
 
@@ -103,7 +103,7 @@ def _inflate(data: bytes, limit: int) -> bytes:
 
 
 class _Decoder:
-    """One pass sorts the top-level fields; then what refers to others is resolved, each thing once."""
+    """One pass sorts the top-level fields; then references are resolved, each once."""
 
     def __init__(self, data: bytes, limits: DecodeLimits) -> None:
         self._data = data
@@ -150,7 +150,7 @@ class _Decoder:
         return parts
 
     def _text(self, a: int, b: int) -> str:
-        # Four bytes a character at most: what is cut off is never decoded.
+        # At most four bytes per character: the rest is never decoded.
         text = self._data[a : min(b, a + 4 * self._limits.text)].decode("utf-8", "replace")
         text = text[: self._limits.text]
         # Names end up on terminals, in logs and in status; the pod chose them, and control characters are not names.
@@ -184,7 +184,7 @@ class _Decoder:
                 frames.append(self._line(c, d))
                 if len(frames) > self._limits.depth:
                     raise ProfileError("a location has too many lines")
-        # Without symbols there is the address alone, which still tells one place from another.
+        # Without symbols there is only the address, which still separates one place from another.
         return identity, tuple(frames) or (Frame(f"0x{address:x}", "", 0),)
 
     def _line(self, a: int, b: int) -> Frame:
@@ -216,7 +216,7 @@ class _Decoder:
                         break
             elif number == 3 and kind == BYTES and len(labels) < 64:
                 label = dict(self._scalars(c, d))
-                if label.get(2):  # a text; numbers say sizes of allocations, which the values say too
+                if label.get(2):  # a text; numbers are sizes of allocations, which the values hold too
                     labels.append((self._string(label.get(1, 0)), self._string(label[2])))
         self._calls += depth
         if self._calls > self._limits.calls:

@@ -1,10 +1,10 @@
-"""Heap profiles: which lines of the team obtain what is then kept.
+"""Heap profiles: the lines of the team whose allocations are kept.
 
 A heap profile samples one allocation in about 512 KiB and scales the counts up, so a few small objects show either
-not at all or as thousands; `sampled` says how many were really seen. What is compared are therefore bytes: every
-sample stands for as many, while one 16-byte object stands for 32,768 of its kind. Stacks hold both what was ever allocated and
-what is still in use: the part that is kept tells the caller that leaks from the one that does not, through the same
-helper.
+not at all or as thousands; `sampled` is the number that was really seen. Therefore bytes are compared: every sample
+represents the same number of bytes, while one 16-byte object represents 32,768 of its kind. Stacks hold both the bytes
+ever allocated and those still in use: the kept part separates the caller that leaks from the one that does not, through
+the same helper.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from leakwarden.core.profile.pprof import Frame, Profile, ProfileError
 from leakwarden.core.profile.shapes import Shape, within
 from leakwarden.core.profile.stacks import Stack, innermost
 
-# Much of what a call allocates is freed even where the rest leaks, so callers of one helper are compared with the one
-# that keeps most: half as much is a leak too; up to a quarter is what requests in flight and bad luck in sampling hold.
+# Much memory of a call is freed even where the rest leaks, so callers of one helper are compared with the one that
+# keeps most: half as much is a leak too; up to a quarter may be requests in flight and bad luck in sampling.
 KEEPS, FREES = 0.5, 0.25
-# Of a helper's allocations, a caller with less says nothing about whether it frees.
+# A caller with less than this part of a helper's allocations does not show whether it frees.
 NOTABLE = 0.1
-# What was allocated between two captures tells callers apart better than what was since the start, when caches filled
-# and load changed; but only from this many sampled allocations on.
+# Allocations between two captures separate callers better than those since the start, when caches filled and load
+# changed; but only from this many sampled allocations on.
 ENOUGH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was allocated at one stack of the team's code, in bytes; all are the profile's scaled estimates."""
+    """The allocations at one stack of the team's code, in bytes; all are the profile's scaled estimates."""
 
     stack: Stack  # from the team's innermost call outwards
     allocated: float
@@ -47,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class HeldSite:
-    """A line of the team, and what it keeps, in bytes."""
+    """A line of the team, and the memory it keeps, in bytes."""
 
     frame: Frame
     stack: Stack
@@ -64,8 +64,8 @@ class HeldSite:
     def ratio(self) -> float:
         """The part that is kept, of all that the keeping allocation sites ever allocated.
 
-        What the same call needed only for a moment is left out: to open a connection, a driver reads its settings and
-        throws them away, which is more than the buffers that the leaked connection keeps.
+        Memory that the same call needed only for a moment is left out: to open a connection, a driver reads its
+        settings and throws them away, which is more than the buffers that the leaked connection keeps.
         """
         return self.in_use / self.retaining if self.retaining > 0 else 0.0
 
@@ -122,10 +122,10 @@ def sampled(objects: int, space: int, period: int) -> float:
 
 
 def by_shape(shape: Shape, ownership: Ownership, shared: bool = False) -> Through:
-    """Through one of the shape's `acquires`. Of Go's own packages the team has to call them itself, and none of the
-    calls whose objects outlive the call is on the way, unless `shared`.
+    """Through one of the shape's `acquires`. For Go's own packages the team has to call them itself, and no call whose
+    objects outlive it may be on the way, unless `shared`.
 
-    A context that net/http derives is not the caller's forgotten one; one it derived itself is.
+    A context that net/http derives is not one that the caller forgot; a context that the caller derived itself may be.
     """
     if shape.library:
         return lambda below: any(shape.made_by(frame.function) for frame in below)
@@ -159,7 +159,7 @@ def by_module(module: str, ownership: Ownership) -> Through:
 
 
 def since(kept: Iterable[Kept], before: Iterable[Kept]) -> list[Kept]:
-    """`kept`, with what came to be since `before` was taken."""
+    """`kept`, with the changes since `before`."""
     earlier = {one.stack: one for one in before}
     none = Kept((), 0.0, 0.0, 0.0, 0.0)
     return [
@@ -175,8 +175,8 @@ def since(kept: Iterable[Kept], before: Iterable[Kept]) -> list[Kept]:
 
 
 def sites(kept: Iterable[Kept]) -> list[HeldSite]:
-    """The lines that keep, by what they keep. Each is the innermost of the team, or where only some callers
-    of a helper keep what it gives them, the caller."""
+    """The lines that keep memory, by its amount. Each is the innermost of the team, or, where only some callers of a
+    helper keep its objects, the caller."""
     return sorted(_at_depth(list(kept), 0), key=lambda site: site.in_use, reverse=True)
 
 
@@ -193,7 +193,7 @@ def _at_depth(kept: list[Kept], depth: int) -> list[HeldSite]:
 
 
 def _blamed(kept: list[Kept], depth: int) -> list[Kept]:
-    """The stacks of those callers that keep what others free; empty where callers do not differ."""
+    """The stacks of those callers that keep the objects which others free; empty where callers do not differ."""
     by_caller: dict[str, list[Kept]] = {}
     for one in kept:
         by_caller.setdefault(one.stack[depth].function, []).append(one)

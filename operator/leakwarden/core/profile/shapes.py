@@ -1,4 +1,4 @@
-"""What a kind of leak is, as one row of data: what it looks like in a profile, why it leaks, what has to be called.
+"""A kind of leak as one row of data: its look in a profile, the reason of the leak, and the call that is missing.
 
 A row is found in two ways:
 
@@ -25,16 +25,16 @@ SELECT = frozenset({"runtime.selectgo", "runtime.block"})
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    name: str  # as LeakReports have it: CamelCase, and never changed
+    name: str  # as in LeakReports: CamelCase, and never changed
     title: str
     why: str
     fix: str
-    docs: str = ""  # a link to what the library's authors say about it
+    docs: str = ""  # a link to the documentation of the library's authors
     # Import paths of the modules, or of Go's own packages, without a version.
     modules: tuple[str, ...] = ()
-    # Calls of these modules that make what leaks: `NewClient`, `Client.Subscribe`, or `.Subscribe` for any type.
+    # Calls of these modules that make the leaked object: `NewClient`, `Client.Subscribe`, or `.Subscribe` for any type.
     acquires: tuple[str, ...] = ()
-    # Of those calls, ones whose objects go from one caller to the next: they say nothing about who leaks.
+    # Those of the calls whose objects go from one caller to the next: they do not show which caller leaks.
     shared: frozenset[str] = frozenset()
     # Parts of names of the modules' functions that only goroutines of this kind have on their stacks.
     goroutines: tuple[str, ...] = ()
@@ -44,11 +44,11 @@ class Shape:
     at: frozenset[str] = frozenset()
     # The runtime's entries that the goroutine waits in.
     operations: frozenset[str] = frozenset()
-    # Those who wait like this may only suffer from what another line does.
+    # Goroutines that wait like this may only suffer from another line.
     victim: bool = False
-    # What grows with it beside goroutines and memory: "descriptors", "connections".
+    # Signals that grow with it, other than goroutines and memory: "descriptors", "connections".
     holds: frozenset[str] = frozenset()
-    # Whether the row says what the thing is, and not only how it waits.
+    # Whether the row names the object, and not only the way it waits.
     specific: bool = True
 
     @property
@@ -73,7 +73,7 @@ class Shape:
         return bool(rest) and any(part in rest for part in self.goroutines)
 
     def made_by(self, function: str) -> bool:
-        """Whether the call makes what this row says has to be closed."""
+        """Whether the call makes the object that has to be closed by this row."""
         return bool(self.acquires) and called(within(function, self.modules), self.acquires)
 
 
@@ -96,11 +96,11 @@ def row(name: str, title: str, why: str, *, fix: str, docs: str, modules: tuple[
 
 @lru_cache(maxsize=65536)
 def within(function: str, modules: tuple[str, ...]) -> str:
-    """What is left of a function's name without its module and version: `example.com/lib/v2/sub.(*T).M` in
+    """The rest of a function's name without its module and version: `example.com/lib/v2/sub.(*T).M` in
     `example.com/lib` -> `/sub.(*T).M`. Empty where it is in none of the modules."""
     path, (_, name) = package(function), symbol(function)
     for module in modules:
-        # Of Go's own, packages below are others (net and net/http), but for their internal ones.
+        # In Go's own library, packages below are other packages (net and net/http), except for internal ones.
         below = module + ("/" if "." in module.partition("/")[0] else "/internal")
         if path == module or path.startswith((below, module + ".v")):
             rest = path[len(module) :]

@@ -1,4 +1,4 @@
-"""Goroutine profiles summed: how many goroutines stand at the same stack, without the runtime's own calls."""
+"""Goroutine profiles summed: the number of goroutines at the same stack, without the runtime's own calls."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Stack = tuple[Frame, ...]
 class Group:
     """Goroutines at one stack.
 
-    What a goroutine profile does not hold: who started a goroutine (`created by` is only in the text form), and why
-    it waits. `operation` is the runtime's entry that it waits in (`runtime.chansend1`), which says nearly as much; the
-    outermost call of `stack` is the function that was started with `go`.
+    A goroutine profile holds neither the starter of a goroutine (`created by` is only in the text form) nor the reason
+    why it waits. `operation` is the runtime's entry that it waits in (`runtime.chansend1`), which shows nearly as much;
+    the outermost call of `stack` is the function that was started with `go`.
     """
 
     operation: str
@@ -51,8 +51,8 @@ def _strip(stack: Stack) -> tuple[str, Stack]:
     return (stack[start - 1].function if start else ""), stack[start:end]
 
 
-# Go's client calls the team back: a RoundTripper of its own adds a header below every call of the service, and
-# whoever makes the call stands above this.
+# Go's client calls the team back: a RoundTripper of the team's own adds a header below every call of the service, and
+# the caller is above it.
 _CALLS_BACK = frozenset({"net/http.(*Client).do"})
 
 

@@ -1,5 +1,5 @@
 """Kinds of leaks that Go's own packages make possible. Names are those of Go 1.25, 1.26 and 1.27, seen in profiles of
-all three. The order counts: a goroutine is of the first kind that matches (`catalogue`)."""
+all three. The order matters: a goroutine is of the first kind that matches (`catalogue`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRANSPORT = Shape(
     docs="https://pkg.go.dev/net/http#Transport",
     modules=("net/http", "golang.org/x/net/http2"),
     acquires=("Transport.Clone", "Client.do", "Transport.roundTrip"),
-    # HTTP/2 puts all streams of a host on one connection, so more connections are more transports.
+    # HTTP/2 puts all streams of a host on one connection, so more connections mean more transports.
     goroutines=("(*persistConn).readLoop", "clientConnReadLoop).run"),
     waits=frozenset(
         {
@@ -351,7 +351,7 @@ BY_STACK = (
     BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, EXEC, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
     LISTENER,
 )  # fmt: skip
-# How a goroutine waits, where nothing says for what.
+# Kinds by the way a goroutine waits, where the thing it waits for is not known.
 BY_WAIT = (MUTEX, WAITGROUP, COND, SLEEP, SEND, RECEIVE, SELECTING)
-# Kinds that need no goroutine: a service may hold these and nothing of it shows in the goroutine profile.
+# Kinds that need no goroutine: a service may hold these, and the goroutine profile does not show it.
 KEPT = (FILE, TIMER, CONTEXT, AFTER_CONTEXT, STATEMENT, ROWS, TX, CONNECTION, LISTENER)

@@ -1,5 +1,5 @@
-"""Names the lines that leak, from what grew between captures: goroutines by line, the heap by line, and how sure that
-makes us. What grew beyond noise is always told, where no line of the team's is found with the library's own.
+"""Names the lines that leak, by their growth between captures: goroutines by line, the heap by line, and the
+confidence. Growth beyond noise is always reported; where no line of the team's is found, with the library's own line.
 
 The steps, each in a module of its own:
 
@@ -37,11 +37,11 @@ __all__ = ["Capture", "explain", "suspects"]
 SHOWN = 32
 # Uber's LeakProf reports 10,000 goroutines blocked at one line even without knowing whether they grow.
 HUGE = 10_000
-# What leaked stays; of the few requests in flight that stand at the same line, some may be gone at the second look.
+# Leaked goroutines stay; of the few requests in flight at the same line, some may be gone at the second capture.
 STAYING = 0.98
 # A line that explains less of the growth than this comes after those that explain more, whatever its kind.
 MINOR = 0.2
-# Of what a growing signal counts, a line that holds this part holds nearly all.
+# A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
 
@@ -55,11 +55,11 @@ def suspects(
 def explain(
     capture: Capture, *, growing: frozenset[str] = frozenset(), modules: Sequence[str] = (), limit: int = 10
 ) -> Findings:
-    """What grew, the likeliest cause first; no suspects where nothing did. Raises ProfileError for profiles of a wrong
-    kind.
+    """The lines that grew, the likeliest cause first; no suspects where none did. Raises ProfileError for profiles of a
+    wrong kind.
 
     `growing`: which of "goroutines", "descriptors", "connections" (of a database pool), "memory", "rss" (of the whole
-    process) a detector found to grow. `modules`: paths of the team's code beside main's module.
+    process) a detector found to grow. `modules`: paths of the team's code in addition to main's module.
     """
     ownership = Ownership([*capture.goroutines, *capture.heaps], modules)
     origins = Origins(capture.heaps, capture.goroutines, ownership)
@@ -116,13 +116,14 @@ def _memory(growing: frozenset[str]) -> frozenset[str]:
 
 
 def _verdict(line: Line, growing: frozenset[str]) -> bool:
-    """Whether a signal that is known to grow counts what this line holds."""
+    """Whether a signal that is known to grow counts the things that this line holds."""
     if "goroutines" in growing:
         return True
     return (
         bool(line.shape.holds & growing)
         or (
-            # What a library or a wait is made of is not known; that descriptors grow speaks for whatever grows then.
+            # The resources behind a library or a wait are not known; growing descriptors support every line that grows
+            # then.
             bool(growing & {"descriptors"}) and line.series.lately >= FEW
         )
         or (bool(growing & {"memory", "rss"}) and line.series.lately >= FEW)
@@ -130,7 +131,7 @@ def _verdict(line: Line, growing: frozenset[str]) -> bool:
 
 
 def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
-    """Whether the goroutines at one line are worth a word."""
+    """Whether the goroutines at one line are worth reporting."""
     series = line.series
     if line.leaked >= FEW:
         return True
@@ -144,7 +145,7 @@ def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
     if line.shape is SERVED:
         return False
     accused = "goroutines" in growing or bool(line.shape.holds & growing)
-    # A leak of ten an hour gains nothing within seconds, nor does any leak while nothing calls it.
+    # A leak of ten an hour does not grow within seconds, nor does any leak without calls.
     stays = len(series.values) < 2 or series.last >= series.first * STAYING
     if accused and stays and series.last >= NOTABLE * total:
         return True
@@ -152,7 +153,7 @@ def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
 
 
 def _mark_holders(lines: Sequence[Line], growing: frozenset[str]) -> None:
-    """Mark the line that holds nearly all of what a growing signal counts, descriptors or connections."""
+    """Mark the line that holds nearly all descriptors or connections that a growing signal counts."""
     holding = [line for line in lines if line.shape.holds & growing and not line.shape.victim]
     total = sum(line.series.last for line in holding)
     for line in holding:
@@ -164,7 +165,7 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     explains = min(1.0, line.explains / grown) if grown > 0 and line.explains > 0 else None
     slows = series.slows(times)
     sure, why = of_goroutines(line, explains, Watched.of(capture, verdict, slows))
-    # Without a verdict a holder that is slow for a while, and those who wait for it, are load.
+    # Without a verdict, a holder that is slow for a while, and the goroutines that wait for it, are load.
     if line.first and verdict and sure is Confidence.LOW:
         sure = Confidence.MEDIUM
     stack = line.heaviest.group.stack
@@ -183,7 +184,7 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
 
 
 def _requests(accused: Sequence[Line], ownership: Ownership) -> Callable[[str], bool]:
-    """Whether a function stands on the stacks of requests that became more: what they hold is theirs."""
+    """Whether a function is on the stacks of requests that became more: the memory they hold belongs to them."""
     stacks = [
         one.group.stack for line in accused for one in line.standing if serves(one.group.stack) and one.series.grown > 0
     ]
@@ -192,15 +193,15 @@ def _requests(accused: Sequence[Line], ownership: Ownership) -> Callable[[str], 
 
 
 def _modules(accused: Sequence[Line], ownership: Ownership) -> frozenset[str]:
-    """Whose goroutines are named: libraries', and the server's where requests are."""
+    """The modules whose goroutines are suspects: libraries, and the server where requests are suspects."""
     stacks = [one.group.stack for line in accused if line.module or line.load for one in line.standing]
     roots = {ownership.module(frame) for stack in stacks for frame in stack[-3:]}
     return frozenset(roots | {line.module for line in accused if line.module})
 
 
 def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine]) -> list[Suspect]:
-    """Causes before those who may only suffer, what explains much before what explains little, the known before the
-    merely seen; within that by certainty and growth."""
+    """Causes before lines that may only suffer, lines that explain much before those that explain little, known kinds
+    before unknown ones; within that by certainty and growth."""
     entries: list[tuple[tuple[object, ...], Suspect]] = []
     causes = any(line.first for line, _ in named)
     for line, suspect in named:
@@ -219,7 +220,7 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
             ),
             suspect,
         ))  # fmt: skip
-    # What waits holds memory as well, and at no line of its own.
+    # A waiting goroutine holds memory as well, and at no line of its own.
     piled = any(line.shape.victim and (suspect.explains or 0.0) >= MOST for line, suspect in named)
     for held in memory:
         suspect = held.suspect
@@ -238,8 +239,8 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
 
 
 def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
-    """Lines that keep memory of no known kind, where descriptors grow and nothing else is known to hold them. A file is
-    some hundred bytes and seldom sampled; the buffer that was made for it is."""
+    """Lines that keep memory of no known kind, where descriptors grow and no other line is known to hold them. A file
+    is some hundred bytes and seldom sampled; its buffer is sampled."""
     holders = {shape.name for shape in KEPT if "descriptors" in shape.holds}
     if any(line.suspect.shape in holders for line in memory):
         return list(memory)
@@ -252,7 +253,7 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
 
 
 def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Suspect]:
-    """Where nothing grew beyond noise: lines of which a little more is kept, so that a slow leak is not passed over."""
+    """Where nothing grew beyond noise: lines that keep a little more memory, so that a slow leak is not missed."""
     everything = frozenset({"memory", "descriptors", "connections"})
     lines = memory_lines(capture, origins, ownership, growing=everything, in_requests=lambda _: False, eager=True)
     grown = [line.suspect for line in lines if line.suspect.team and (line.suspect.explains or 0.0) > 0]

@@ -1,7 +1,7 @@
-"""What a LeakReport says of a capture: suspects in few words, bounded, without what could be a secret.
+"""A capture as it is written into a LeakReport: suspects in few words, bounded, without possible secrets.
 
-Values of pprof labels (they may hold a user's name or path), directories of the machine that built the service, and
-whatever text the pod sent stay out.
+Values of pprof labels (they may hold a user's name or path), directories of the machine that built the service, and all
+text that the pod sent are left out.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
 
 
 def growing(signal_type: str) -> frozenset[str]:
-    """What `suspects` may take as known to grow; a policy's own query or alert says nothing of that."""
+    """The names that `suspects` may use as known to grow; a policy's own query or alert gives none."""
     row = row_of(signal_type)
     return row.grown if row is not None else frozenset()
 
 
 def told(suspects: Sequence[Suspect]) -> list[SuspectStatus]:
-    """The likeliest suspects, as they stand in status."""
+    """The likeliest suspects, as they are written into status."""
     return [_told(suspect) for suspect in suspects[:MAX_SUSPECTS]]
 
 
 def _told(suspect: Suspect) -> SuspectStatus:
     why = "; ".join(suspect.reasons)
-    # A helper that many use may be named: who called it is the one to look at then.
+    # The named line may be a helper with many callers: then the caller is the one to look at.
     callers = ", ".join(
         f"{f.function} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})" for f in suspect.callers[:2]
     )
@@ -54,7 +54,7 @@ def _sentence(text: str) -> str:
 
 
 def short_place(suspects: Sequence[SuspectStatus]) -> str:
-    """File and line of the first, without directories: what fits into a column."""
+    """File and line of the first, without directories, to fit into a column."""
     if not suspects:
         return ""
     first = suspects[0]
@@ -64,7 +64,7 @@ def short_place(suspects: Sequence[SuspectStatus]) -> str:
 
 
 def summary(found: Findings) -> str:
-    """The first suspect in one line, or that nothing grew and what was looked at."""
+    """The first suspect in one line, or that nothing grew, with a summary of the profiles."""
     if found.suspects:
         return found.suspects[0].headline[:512]
     return f"nothing grew: {found.looked_at}"[:512] if found.looked_at else ""
@@ -73,8 +73,8 @@ def summary(found: Findings) -> str:
 def source_file(function: str, path: str) -> str:
     """The source file by its import path: `github.com/shop/orders/api/pay.go`, and `pay.go` alone for package main.
 
-    A binary built without -trimpath holds the build machine's own paths, which are nobody's business; one built with
-    it holds import paths already.
+    A binary built without -trimpath holds the build machine's own paths, which are private; one built with it holds
+    import paths already.
     """
     normal = path.replace("\\", "/")
     if not _ABSOLUTE.match(path):

@@ -13,7 +13,7 @@ _MASK64 = (1 << 64) - 1
 
 
 class ProfileError(Exception):
-    """These bytes are not a profile we read. The message is one line for people and quotes none of the bytes."""
+    """These bytes are not a readable profile. The message is one line for people and quotes none of the bytes."""
 
 
 def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]
     For a number `a` is its value; for bytes they are data[a:b]. Raises ProfileError.
     """
     while at < end:
-        # A tag of one byte is nearly all there is, and this loop is where decoding spends its time.
+        # Nearly all tags have one byte, and decoding spends most of its time in this loop.
         tag = data[at]
         if tag < 0x80:
             at += 1
@@ -74,5 +74,5 @@ def numbers(data: bytes, kind: int, a: int, b: int) -> Iterator[int]:
 
 
 def signed(value: int) -> int:
-    """An int64 out of its unsigned form."""
+    """An int64 from its unsigned form."""
     return value - (1 << 64) if value >> 63 else value
