@@ -26,7 +26,7 @@ from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatu
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.episodes.steps import is_leak
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Skip
 from leakwarden.core.model.judgement import SEVERITY
 from leakwarden.core.model.leakreport import LeakReport

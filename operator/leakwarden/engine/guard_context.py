@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.maintenance import Veto
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.guards import Surroundings
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Silences

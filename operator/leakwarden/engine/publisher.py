@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision

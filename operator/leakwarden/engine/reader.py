@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.history import ReadingHistory
-from leakwarden.core.evaluation.evaluation import Readings, targets
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.evaluation import targets
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
 from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy

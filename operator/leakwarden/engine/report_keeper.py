@@ -17,7 +17,7 @@ from leakwarden.core.episodes.retention import expendable
 from leakwarden.core.episodes.steps import Outlook, advance, identity, labels, next_name
 from leakwarden.core.episodes.uptime import Lifespan
 from leakwarden.core.episodes.view import SeriesOf, essence
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy

@@ -12,7 +12,9 @@ from functools import partial
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.audit.exceptions import AuditOutcome
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate, owners, targets
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.evaluation import evaluate, owners, targets
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport

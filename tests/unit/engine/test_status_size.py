@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leakwarden.core.audit.findings import Finding, Severity
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.rendering.conditions import Records
 from leakwarden.core.rendering.status import build_status

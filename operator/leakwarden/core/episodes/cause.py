@@ -24,7 +24,7 @@ from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.facts import BAD_SHARE
 from leakwarden.core.correlation.log_lines import LogEvidence
 from leakwarden.core.episodes.parts import symptoms_of
-from leakwarden.core.evaluation.evaluation import WorkloadEvaluation
+from leakwarden.core.evaluation.results import WorkloadEvaluation
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.text import printable
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from leakwarden.api.v1alpha1.leakreport import MAX_GUARDS, MAX_POINTS, GuardStatus, PlanStatus, Range, SeriesStatus
 from leakwarden.api.v1alpha1.leakreport import VerdictStatus as VerdictStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import GUARDS, Candidate, Situation
 from leakwarden.core.model.judgement import Interval, Judgement
 from leakwarden.core.model.policy import format_time

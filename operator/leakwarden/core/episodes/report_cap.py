@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.core.episodes.steps import is_leak
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.planning.ordering import urgency
 

@@ -30,7 +30,7 @@ from leakwarden.core.detection.history import incarnation_start
 from leakwarden.core.episodes.parts import verdict_status
 from leakwarden.core.episodes.uptime import Lifespan
 from leakwarden.core.episodes.verification import Conclusion, verify
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time, parse_time

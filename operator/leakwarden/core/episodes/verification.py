@@ -24,7 +24,7 @@ from leakwarden.api.v1alpha1.leakreport import Measurement, Phase, VerificationS
 from leakwarden.api.v1alpha1.policy import PolicySpec, Role
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.episodes.parts import as_range, finite, symptoms_of
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.policy import format_time, parse_time

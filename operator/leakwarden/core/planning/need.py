@@ -25,7 +25,8 @@ from leakwarden.api.v1alpha1.signal import Signal, SignalType
 from leakwarden.core.capacity.curve import Measured, points, sustained
 from leakwarden.core.capacity.sizing import replicas_needed
 from leakwarden.core.detection.history import PodSeries
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, Readings, WorkloadEvaluation
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.readings import Points
 from leakwarden.core.model.workload import container_memory_limit
@@ -108,7 +109,7 @@ def needed(
 def _needing(target: WorkloadEvaluation, need: Need) -> WorkloadEvaluation:
     judgement = Judgement(need.signal, Verdict.EXHAUSTING, JudgementReason.NEEDS_REPLICAS, need.why, value=need.value)
     pods = tuple(
-        replace(each, verdict=Verdict.EXHAUSTING, deciding=judgement, acting=judgement, needs=need.replicas)
+        replace(each.whole, verdict=Verdict.EXHAUSTING, deciding=judgement, acting=judgement, needs=need.replicas)
         if each is need.pod
         else each
         for each in target.pods
