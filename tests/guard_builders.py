@@ -9,7 +9,7 @@ from typing import Any
 from leakwarden.api.v1alpha1.leakreport import LeakReportSpec, LeakReportStatus, Phase, PodReference, Reference
 from leakwarden.api.v1alpha1.policy import Action, ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate, Situation, Surroundings
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.leakreport import LeakReport

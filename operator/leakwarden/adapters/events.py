@@ -260,7 +260,8 @@ def cut(text: str, limit: int) -> str:
 
 
 def _key(announcement: Announcement) -> Key:
-    """The fields in which equal Events agree. The note is not one of them: it holds numbers, which differ each time."""
+    """The fields in which equal Events agree. The note is not one of them: it contains numbers, which differ each
+    time."""
     related = announcement.related
     return (
         announcement.regarding.uid or _where(announcement.regarding),

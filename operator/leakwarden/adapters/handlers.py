@@ -14,8 +14,8 @@ Why no more of it is used:
 - kopf's peering is not a leader election; that is adapters/cluster/lease.py. Its Events have no aggregation; that is
   adapters/events.py.
 
-kopf runs in a thread and an event loop of its own: when it stops, it cancels every task of its loop that it did not
-know at its start, and it must not cancel an action between intent and outcome.
+kopf runs in a thread and an event loop of its own: when it stops, it cancels every task of its loop that did not
+exist at its start, and it must not cancel an action between intent and outcome.
 
 It also ends at the first list or watch that is refused (403, seen on 1.45 when the right was taken away). It is then
 started again here, after a wait: a process that ended for that reason would be restarted into the same refusal, again
@@ -66,7 +66,7 @@ def register(registry: kopf.OperatorRegistry, put: Callable[[Any], None], remove
 def operator_settings() -> kopf.OperatorSettings:
     """The settings by which kopf does only its part here."""
     settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True  # no CRD or namespace watching: rights we do not ask for
+    settings.scanning.disabled = True  # no CRD or namespace watching: rights that we do not request
     settings.posting.enabled = False  # Events are our recorder's
     settings.watching.chunk_size = 500
     # Seconds. kopf's own limit is a minute, in which nothing would be reported; we start it again for as long as
@@ -77,8 +77,8 @@ def operator_settings() -> kopf.OperatorSettings:
 
 
 class PolicyWatch:
-    """Runs kopf in a thread; hands every change to `policies` in the loop that started it. `reads` makes a policy of what
-    the API server sent, outside of that loop; it never raises."""
+    """Runs kopf in a thread; hands every change to `policies` in the loop that started it. `reads` makes a policy of
+    the API server's object, outside of that loop; it never raises."""
 
     def __init__(
         self,

@@ -30,8 +30,7 @@ HELD_BACK = "not sent"
 
 @dataclass(slots=True)
 class Tally:
-    """The results. `failures` counts requests without an answer by cause; `seconds` holds the latency of each
-    answer."""
+    """The results. `failures` counts requests without an answer by cause; `seconds` has the latency of each answer."""
 
     codes: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)

@@ -17,7 +17,7 @@ from leakwarden.core.watch.scraped import Sample, Scrape, read, wanted
 TIMEOUT = 5.0  # s for a whole page
 LARGEST = 8 * 1024 * 1024  # bytes; a Go service has tens of KB, one with many labels a few MB
 _CHUNK = 64 * 1024
-# The text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), which every exporter still speaks.
+# The text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), which every exporter still supports.
 _HEADERS = {
     "User-Agent": f"leakwarden/{__version__}",
     "Accept": "text/plain;version=0.0.4",

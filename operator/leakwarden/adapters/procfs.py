@@ -1,9 +1,9 @@
-"""Runs inside a pod, in an ephemeral container: counts the open descriptors of the process
-next to it, leaves the result where the kubelet finds it, and ends. Needs no network, no credentials and no more rights than that process has.
+"""Runs inside a pod, in an ephemeral container: counts the open descriptors of the process next to it, leaves the
+result where the kubelet finds it, and ends. Needs no network, no credentials and no further rights than that process.
 
     python3 -m leakwarden.adapters.procfs [--to FILE] [--bytes N] [--pid PID] [--report NAMESPACE/NAME]
 
-Without --pid it is the process that holds the most. --report names the LeakReport, for people who read the pod.
+Without --pid it is the process with the most descriptors. --report names the LeakReport, for people who read the pod.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from leakwarden.core.descriptors.proc import Counting
 MOST = 50_000  # descriptors that are looked at; the reader's memory is the pod's
 MOST_LINES = 500_000  # of one table of sockets
 LONGEST = 20  # s, after which the process is killed
-BYTES = 4096  # what a kubelet keeps of a termination message
+BYTES = 4096  # the size that a kubelet keeps of a termination message
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def look(limit: int, pid: int | None = None, root: Path = Path("/proc")) -> bytes:
-    """The document about one process, or about the one that holds most. `root` is the /proc to look at."""
+    """The document about one process, or about the one with the most descriptors. `root` is the /proc to read."""
     found, denied = ({pid: 0}, False) if pid is not None else _processes(root)
     if not found:
         return refused(DENIED if denied else NONE)

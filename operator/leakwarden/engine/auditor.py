@@ -22,7 +22,7 @@ from leakwarden.engine.ports import AuditReports, EndpointAnswer, Endpoints, Nei
 log = logging.getLogger("leakwarden.auditor")
 
 CALL_EVERY = 300.0  # s between two calls of one workload's endpoints
-SLICE = 50  # workloads that are audited at a time, between which the event loop does what else is due
+SLICE = 50  # workloads that are audited in one go; after each slice the event loop gets its turn
 CALLS_PER_TICK = 50  # workloads; a thousand targets are called over some ticks rather than in one
 
 
@@ -42,7 +42,7 @@ class _Related:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an outcome follows from."""
+    """The objects that an outcome was computed from."""
 
     workload: Workload
     audit: Audit
@@ -52,7 +52,7 @@ class _Asked:
     today: date
 
     def is_still(self, other: _Asked) -> bool:
-        """Whether it is the same objects: to compare them in depth would cost as much as to audit again."""
+        """Whether these are the same objects: a comparison in depth would cost as much as a new audit."""
         return (
             self.workload is other.workload
             and self.audit is other.audit
@@ -65,14 +65,11 @@ class _Asked:
 
 @dataclass(slots=True)
 class Auditor:
-    """`endpoints` None: endpoints are never called. `neighbours` None: only the workloads themselves are audited.
+    """Audits the targets of all policies."""
 
-    `reports` None: the result stands in the status of policies alone.
-    """
-
-    endpoints: Endpoints | None
-    neighbours: NeighbourView | None = None
-    reports: AuditReports | None = None
+    endpoints: Endpoints | None  # None: endpoints are never called
+    neighbours: NeighbourView | None = None  # None: only the workloads themselves are audited
+    reports: AuditReports | None = None  # None: the result is written only into the status of policies
     _observed: dict[str, _Observed] = field(default_factory=dict)
     _related: _Related | None = None
     _outcomes: dict[str, tuple[_Asked, AuditOutcome]] = field(default_factory=dict)  # by workload UID
@@ -118,7 +115,7 @@ class Auditor:
                     workload, asked.audit, answers=asked.answers, related=asked.related, unread=unread, today=today
                 )
                 outcomes[workload.uid] = asked, outcome
-            except Exception:  # a defect that one Deployment brings to light must not stop the others
+            except Exception:  # a defect that one Deployment brings out must not stop the others
                 log.exception("a defect: it was not audited", extra={"workload": workload.key})
         self._outcomes = outcomes
         found = {uid: outcome for uid, (_, outcome) in outcomes.items()}
@@ -131,7 +128,8 @@ class Auditor:
         return found
 
     def _relate(self, workloads: Sequence[Workload]) -> tuple[Mapping[str, Related], tuple[str, ...]]:
-        """(what belongs to each workload, by UID; what was not read, in words). Worked out again only after a change."""
+        """(the objects that belong to each workload, by UID; the kinds that were not read, in words). Computed again
+        only after a change."""
         trouble = (self.reports.trouble,) if self.reports is not None and self.reports.trouble else ()
         if self.neighbours is None:
             return {}, trouble
@@ -143,7 +141,7 @@ class Auditor:
         if held is None or held.read is not read or held.templates != templates:
             try:
                 found = dict(zip(templates, read.relate(workloads), strict=True))
-            except Exception:  # a defect here must not stop the checks that need none of it
+            except Exception:  # a defect here must not stop the checks that do not need neighbours
                 log.exception("a defect: what stands beside workloads was not related to them")
                 return {}, ("what stands beside workloads could not be related to them, by a defect", *trouble)
             held = self._related = _Related(read, templates, found)
@@ -180,7 +178,7 @@ def _outcome(
     if related is None:
         findings = audit(workload, asked, answers)
     else:
-        # Budgets are known to be all that there are only where they were read.
+        # Only where budgets were read are they known to be complete.
         subject, disruptions = placed(workload, related, related.complete)
         findings = audit(subject, asked, answers, disruptions, related)
     counted, excepted = apply_exceptions(findings, workload.annotations, policy_exceptions(asked), today)

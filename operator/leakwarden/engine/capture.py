@@ -26,7 +26,7 @@ from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatu
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.episodes.steps import is_leak
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Skip
 from leakwarden.core.model.judgement import SEVERITY
 from leakwarden.core.model.leakreport import LeakReport
@@ -44,7 +44,7 @@ LONGEST = 120.0  # s; the profiler has timeouts of its own; should they fail, an
 # its action need not wait for the next tick.
 SOON = 1.0
 # s for which an action waits for its pod's capture to come to its turn and to end. Evidence is worth that much, and no
-# more: pods that hang could hold up those behind them.
+# more: pods that hang could delay the pods after them.
 PATIENCE = 180.0
 GIVEN_UP_WITHIN = 2.0  # s for a cancelled capture to end; the replica has to release its Lease
 TRIES = 3  # attempts to record a capture; a report that cannot be written must not keep the next pod waiting
@@ -69,14 +69,13 @@ class _UnderWay:
 
 @dataclass(slots=True)
 class EvidenceCapture:
-    """`profiler` None: nothing is captured, and a policy that requires evidence does not act. `wake` is called when a
-    capture has ended that an action waits for. `soon` in seconds, see SOON."""
+    """Takes the evidence of one pod after another."""
 
-    profiler: Profiler | None
+    profiler: Profiler | None  # None: nothing is captured, and a policy that requires evidence does not act
     episodes: ReportKeeper
     clock: Callable[[], float]
-    wake: Callable[[], None] = lambda: None
-    soon: float = SOON
+    wake: Callable[[], None] = lambda: None  # Called when a capture has ended that an action waits for.
+    soon: float = SOON  # s, see SOON
     baselines: BaselineKeeper = field(init=False)
     _under_way: _UnderWay | None = None
     _held: dict[str, float] = field(default_factory=dict)  # pod's UID -> since when its action waits, epoch s
@@ -258,7 +257,7 @@ def _with(status: LeakReportStatus, taken: EvidenceStatus) -> LeakReportStatus:
 
 
 def _beside(held: EvidenceStatus | None, taken: EvidenceStatus) -> EvidenceStatus:
-    """Keeps what was read of a pod's descriptors when profiles are tried again."""
+    """Keeps the reading of a pod's descriptors when profiles are tried again."""
     if held is None or held.descriptor_reader is None:
         return taken
     kept = {"descriptor_reader": held.descriptor_reader, "descriptors": held.descriptors}

@@ -1,8 +1,9 @@
-"""Why users get errors while a pod leaks: asked of the source, and of logs where that is allowed, beside the ticks.
+"""Finds out why users get errors while a pod leaks: from the source, and from logs where that is allowed, concurrently
+with the ticks.
 
-Ten queries and at most three logs a report, one report at a time. Asked when a symptom was seen of the Deployment, again
-every ten minutes while it goes on, and once more when the episode has ended. A source or a log that fails, or that is
-hostile, costs that report's answer and nothing else.
+Ten queries and at most three logs per report, one report at a time. They are read when the Deployment shows a symptom,
+again every ten minutes while it goes on, and once more when the episode has ended. A source or a log that fails, or
+that is hostile, costs that report's answer and nothing else.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_facts import TickFacts
 
-SOON = 0.5  # s that a tick waits for what it began
+SOON = 0.5  # s that a tick waits for a reading that it began
 LONGEST = 60.0  # s for all queries and logs of a report; each has a timeout of its own
-PODS_READ = 3  # whose logs are looked at
+PODS_READ = 3  # pods whose logs are read
 GIVEN_UP_WITHIN = 2.0  # s
 NOT_ALLOWED = "logs were not looked at: the installation does not allow it (evidence.logs.enabled of the chart)"
 
@@ -41,24 +42,24 @@ NOT_ALLOWED = "logs were not looked at: the installation does not allow it (evid
 class _Due:
     report: LeakReport
     policy: Policy
-    pods: Sequence[Pod]  # whose logs are looked at, the leaking one first
+    pods: Sequence[Pod]  # pods whose logs are read, the leaking one first
 
 
 @dataclass(slots=True)
 class Causes:
-    """`logs` None: the installation does not allow logs to be read. `clock` gives epoch s; `soon` in s, see SOON."""
+    """Finds the causes of users' errors, for one report at a time."""
 
     reader: Reader
-    logs: LogReader | None
-    clock: Callable[[], float]
+    logs: LogReader | None  # None: the installation does not allow logs to be read
+    clock: Callable[[], float]  # epoch s
     defects: Defects = field(default_factory=Defects)
-    soon: float = SOON
+    soon: float = SOON  # s, see SOON
     _seen: dict[str, float] = field(default_factory=dict)  # report's UID -> when a symptom was last seen, epoch s
-    _tried: dict[str, float] = field(default_factory=dict)  # report's UID -> when it was last asked, epoch s
+    _tried: dict[str, float] = field(default_factory=dict)  # report's UID -> when it was last tried, epoch s
     _under_way: tuple[str, asyncio.Task[CauseStatus]] | None = None
 
     async def one(self, drafts: ReportDrafts, facts: TickFacts, begins: bool = True) -> None:
-        """Put into its report what was found out, and, if it `begins`, begin with the next one."""
+        """Put a finished finding into its report, and, if it `begins`, begin with the next one."""
         if drafts.trouble:
             return
         self._look(drafts, facts)
@@ -75,14 +76,14 @@ class Causes:
         self._record(drafts)
 
     async def end(self) -> None:
-        """Give up what is under way."""
+        """Give up the reading under way."""
         if self._under_way is not None:
             self._under_way[1].cancel()
             await asyncio.wait([self._under_way[1]], timeout=GIVEN_UP_WITHIN)
             self._under_way = None
 
     def _look(self, drafts: ReportDrafts, facts: TickFacts) -> None:
-        """Of which reports' Deployments a symptom is seen now. What was not read shows none."""
+        """The reports whose Deployments show a symptom now. A symptom that was not read does not count."""
         known = {report.uid for report in drafts.reports}
         self._seen = {uid: at for uid, at in self._seen.items() if uid in known}
         self._tried = {uid: at for uid, at in self._tried.items() if uid in known}
@@ -134,7 +135,7 @@ class Causes:
             return await asyncio.wait_for(self._found(due), LONGEST)
         except TimeoutError:
             return untold(f"it took more than {LONGEST:.0f}s", self.clock())
-        except Exception as error:  # what is told beside must stop nothing
+        except Exception as error:  # additional information must not stop anything
             self.defects.note(error, "explained", [due.policy], due.report.key)
             return untold(f"a defect of Leakwarden ({type(error).__name__})", self.clock())
 
@@ -148,7 +149,7 @@ class Causes:
         until = self.clock()
         traffic, asked = _asked(due.report, spec, source, until=until, step=self._step)
         answers = await source.read(remembered.queries(asked), asked.since, until, self._step)
-        # Arrays of as many pods as the Deployment has: not on the event loop.
+        # Arrays of as many pods as the Deployment has: computed in a thread, off the event loop.
         episode = await asyncio.to_thread(remembered.episode, asked, answers)
         failed = remembered.failures(answers)
         if episode is None:
@@ -164,7 +165,7 @@ class Causes:
         return remembered.step_of(LOOKBACK, max(remembered.LEAST_STEP, self.reader.step))
 
     async def _logs(self, due: _Due, spec: PolicySpec, asked: remembered.Asked) -> tuple[LogEvidence | None, str]:
-        """What the logs say, and a remark; neither where the policy does not ask for them."""
+        """The text of the logs, and a remark; both empty where the policy does not allow logs."""
         if not spec.evidence.logs.enabled:
             return None, ""
         if self.logs is None:

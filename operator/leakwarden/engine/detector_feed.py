@@ -1,8 +1,8 @@
 """Feeds one source's readings to the detector and keeps its state between ticks.
 
-The detector's clock is the bucket: its shortest window is made of buckets of one minute, and it was tuned on
-readings at that resolution. Where readings come more often (`bucket` below 60 s) time is stretched so that a
-bucket is a minute to it; growth and times to exhaustion are turned back into real ones.
+The detector's clock is the bucket: its shortest window is made of buckets of one minute, and it was tuned on readings
+at that resolution. Where readings come more often (`bucket` below 60 s) time is stretched so that a bucket counts as a
+minute there; growth and times to exhaustion are turned back into real ones.
 """
 
 from __future__ import annotations
@@ -41,21 +41,22 @@ from leakwarden.core.signals.queries import limit_from_container
 from leakwarden.engine.defects import Defects
 
 MINUTE = 60.0
-# What policies ask of a signal, by its key and the workload's name with namespace.
+# The policies' standards for a signal, by its key and the workload's name with namespace.
 Standards: TypeAlias = Mapping[tuple[str, str], Standard]
 _DEFAULT = Standard()
 
 
 @dataclass(frozen=True, slots=True)
 class LoadAndCollections:
-    """What explains growth: requests per second and completed GC cycles, by series; empty where not known."""
+    """The readings that explain growth: requests per second and completed GC cycles, by series; empty where not
+    known."""
 
     rate: Mapping[SeriesKey, Series] = field(default_factory=dict)
     collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
 
 
 class _Life(NamedTuple):
-    """A process that is a target's: of a pod's `uid`, since `start` in epoch s."""
+    """A process of a target: of a pod's `uid`, since `start` in epoch s."""
 
     workload: Workload
     uid: str
@@ -64,17 +65,18 @@ class _Life(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Resolved:
-    """Whose the series of a list of names are. `places`: those that are a target's, in the order of `lives`."""
+    """The processes that the series of a list of names belong to."""
 
     names: Sequence[SeriesKey]
-    places: Ints
+    places: Ints  # the series of targets, in the order of `lives`
     lives: list[_Life]
     starts: Floats
     keys: list[str]  # names of the workloads, with namespace
 
 
 class _Lives:
-    """Whose the series of one tick are. Found once for a list of names, which signals usually have in common."""
+    """The processes that the series of one tick belong to. Found once per list of names, since signals usually have the
+    same list."""
 
     def __init__(self, snapshot: Snapshot, beside: LoadAndCollections) -> None:
         self._workloads, self._beside = snapshot.workloads, beside
@@ -90,8 +92,8 @@ class _Lives:
         return found
 
     def explaining(self, names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
-        """Request rates and GC cycles at the moments `t` of these series, one after the other."""
-        # Usually all signals of a tick were read of the same processes at the same moments.
+        """Request rates and GC cycles of these series at the moments `t`, one series after the other."""
+        # Usually all signals of a tick were read from the same processes at the same moments.
         if self._last is not None:
             same, moments, parts, values = self._last
             if same == names and np.array_equal(parts, sizes) and np.array_equal(moments, t):
@@ -126,25 +128,24 @@ class _Lives:
 
 @dataclass(slots=True, eq=False)
 class _Placed:
-    """The detector's rows of a signal's series, as long as these are of the same lives. `lacking`: the limits for those to
-    which the source gives none, by the standards that they were found for."""
+    """The detector's rows of a signal's series, as long as these belong to the same processes."""
 
     names: Sequence[SeriesKey]
     lives: list[_Life]
     rows: Ints
-    lacking: Floats
-    standards: Standards
+    lacking: Floats  # the limits of series without one from the source
+    standards: Standards  # those for which `lacking` was computed
 
 
 @dataclass(slots=True)
 class Detection:
-    """`bucket` in seconds. One for each source: two sources' readings of one thing are two things."""
+    """The detector for one source: readings of one quantity from two sources are kept apart."""
 
-    bucket: float
+    bucket: float  # s
     defects: Defects = field(default_factory=Defects)
     _state: DetectorState = field(default_factory=DetectorState)
     _placed: dict[str, _Placed] = field(default_factory=dict)  # by signal
-    # The latest row of each signal, pod's UID and container; of the first so many rows.
+    # The latest row of each signal, pod's UID and container, among the rows indexed so far.
     _row_of: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _indexed: int = 0
     _asked: Set[str] | None = None
@@ -161,7 +162,7 @@ class Detection:
         standards: Standards,
         now: float,
     ) -> None:
-        """Fold the points of each signal's answer in. What was read before is known and passed over, so overlaps do no
+        """Add the points of each signal's answer. Points that were added before are passed over, so overlaps do no
         harm."""
         lives = _Lives(snapshot, beside)
         self._state.reserve(sum(len(answer.series) for answer in answers.values()))
@@ -169,13 +170,14 @@ class Detection:
             try:
                 self._learn(signal, answer, lives, standards, now)
             except Exception:
-                # One namespace's readings must not cost the others theirs; points that were learnt are passed over.
+                # One namespace's readings must not cost the others theirs; points that were added before are passed
+                # over.
                 for namespace, part in _by_namespace(answer).items():
                     with self.defects.contained("learnt", about=f"{signal} of {namespace}"):
                         self._learn(signal, part, lives, standards, now)
 
     def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
-        # Ten thousands of series come by here each tick: all that can be done to all at once is done by arrays.
+        # Tens of thousands of series pass here in each tick, so work on all of them is done with arrays.
         stretch = self._stretch
         block = SeriesBlock.of(answer.series)
         resolved = lives.of(block.names)
@@ -197,7 +199,7 @@ class Detection:
             t, v = block.t[which], block.v[which]
         rate, cycles = lives.explaining(names, t, sizes)
         begins = np.cumsum(sizes) - sizes
-        if np.any(t[begins] < starts):  # what came before this process is another's
+        if np.any(t[begins] < starts):  # readings from before this process began belong to another one
             lived = t >= np.repeat(starts, sizes)
             sizes = np.add.reduceat(lived, begins, dtype=np.int64)
             t, v, rate, cycles = t[lived], v[lived], rate[lived], cycles[lived]
@@ -223,7 +225,8 @@ class Detection:
         standards: Standards,
         of_workload: Sequence[str],
     ) -> _Placed:
-        """The rows of these series, which are found anew only where they are of other lives than in the last tick."""
+        """The rows of these series, computed again only where the series belong to other processes than in the last
+        tick."""
         known = self._placed.get(signal)
         if known is not None and known.lives == lives and known.names == names and known.standards == standards:
             known.standards = standards  # the same object for the next signal
@@ -255,7 +258,7 @@ class Detection:
         return placed
 
     def keep(self, signals: Set[str]) -> None:
-        """Rows of other signals may go."""
+        """Rows of all other signals may be dropped."""
         self._asked = signals
 
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> Findings:
@@ -292,7 +295,7 @@ class Detection:
         )
 
     def _index(self) -> Mapping[tuple[str, str, str], int]:
-        """Rows by signal, pod UID and container; of several lives the latest."""
+        """Rows by signal, pod UID and container; of several processes the latest."""
         for row in range(self._indexed, len(self._state.keys)):
             key = self._state.keys[row]
             self._row_of[key.signal, key.uid, key.container] = row
@@ -300,7 +303,7 @@ class Detection:
         return self._row_of
 
     def _runs_out(self, row: int, growth: Interval | None) -> str:
-        """What will run out first of a process whose signal has no limit."""
+        """The resource that will be exhausted first in a process whose signal has no limit."""
         key, rows = self._state.keys[row], self._state.rows
         if growth is None:
             return ""
@@ -315,8 +318,8 @@ class Detection:
         return runs_out(key.signal, float(rows.value[row]), middle, memory_left, memory_per_hour)
 
     def _forget(self, snapshot: Snapshot) -> None:
-        """Drop rows of processes that are gone and of signals that nobody asks any more, once they are a quarter: dropping
-        renumbers all others."""
+        """Drop rows of processes that are gone and of signals that no policy uses any more, once they are a quarter of
+        all: dropping renumbers all others."""
         living = {
             (pod.uid, container.name): incarnation_start(pod, container.name) * self._stretch
             for pods in snapshot.pods_by_workload.values()

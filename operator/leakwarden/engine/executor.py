@@ -59,7 +59,7 @@ _CARRIED_OUT = {
 class Executor:
     """The only one for the whole cluster, so that budgets and cooldowns hold across policies.
 
-    `look` gives the newest snapshot and what guards know, with the records as they are by now.
+    `look` gives the newest snapshot and the guards' facts, with the present records.
     """
 
     policies: PolicyStore
@@ -137,7 +137,7 @@ class Executor:
         return finish(record, _PHASES[attempt.outcome], said, self.clock())
 
     async def _refusing_budget(self, decision: Decision) -> Attempt | None:
-        """A rollout takes pods away past the Eviction API, so PodDisruptionBudgets are asked here."""
+        """A rollout takes pods away without the Eviction API, so PodDisruptionBudgets are checked here."""
         candidate = decision.candidate
         if candidate.action.type is not ActionType.ROLLOUT_RESTART:
             return None
@@ -161,8 +161,8 @@ class Executor:
         try:
             await self.episodes.write(drafts, report)
         except (StatusConflict, ClusterUnavailable) as error:
-            # The intent stands in the cluster, so nothing is repeated; the outcome is written again at the end of this
-            # tick.
+            # The intent is recorded in the cluster, so nothing is repeated; the outcome is written again at the end of
+            # this tick.
             log.warning("an outcome was not recorded", extra={"report": report.key, "error": str(error)})
 
     def _id_for(self, status: LeakReportStatus, kind: ActionType) -> str:

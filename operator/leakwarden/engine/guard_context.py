@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.api.v1alpha1.maintenance import Veto
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.guards import Surroundings
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Silences
@@ -35,13 +35,12 @@ class Vetoes:
     """The answers of one tick's vetoes, by policy UID and the veto's name: the objection in words, empty where there is none.
 
     Each namespace has one query under way at a time, so that no namespace makes the others wait; a query that was too
-    slow ends the turn of its namespace. The same query of one source is asked once. `within` is the time for all of
-    them together, in s.
+    slow ends the turn of its namespace. The same query of one source is sent once.
     """
 
     source_of: Callable[[Policy], Metrics | str]
     now: float
-    within: float
+    within: float  # s for all of the queries together
     slow: set[str] = field(default_factory=set)  # namespaces whose last query was too slow, in this tick or before
     answers: dict[tuple[str, str], str] = field(default_factory=dict)
     _same: dict[tuple[str, str], str] = field(default_factory=dict)  # by source and query
@@ -112,14 +111,13 @@ class Vetoes:
 
 @dataclass(slots=True)
 class GuardContext:
-    """`source_of` gives a policy's source, or why it has none; `started` is since when this process leads, epoch s;
-    `veto_within` is the time for all vetoes of a tick, in s."""
+    """Gathers the facts that guards need in addition to readings."""
 
-    source_of: Callable[[Policy], Metrics | str]
+    source_of: Callable[[Policy], Metrics | str]  # a policy's source, or why it has none
     silences: SilenceSource | None = None
     limits: Limits = field(default_factory=Limits)
-    started: float = 0.0
-    veto_within: float = VETO_WITHIN
+    started: float = 0.0  # epoch s; since when this process leads
+    veto_within: float = VETO_WITHIN  # s for all vetoes of a tick
     _slow: set[str] = field(default_factory=set)  # namespaces whose last veto queries were too slow
 
     @property

@@ -1,4 +1,4 @@
-"""Reads which descriptors a pod holds, once, from within the pod, right before the pod is acted on."""
+"""Reads the open descriptors of a pod, once, from within the pod, right before the pod is acted on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What users had before, during and after an action: read once from the source, when its verification has ended.
+"""The service that users got before, during and after an action: read once from the source, when its verification has
+ended.
 
-Seven queries a report, one report at a time, beside the ticks: a slow source holds up nobody. What was read is put into
-the report by a later tick, or by the same one where it comes soon. Whatever fails becomes a table that gives the reason,
-so that nothing is asked twice.
+Seven queries per report, one report at a time, concurrently with the ticks: a slow source delays nothing else. A later
+tick puts the readings into the report, or the same tick where they come soon. A failure becomes a table with the
+reason, so that no query is sent twice.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_facts import TickFacts
 
-SOON = 0.5  # s that a tick waits for what it began
+SOON = 0.5  # s that a tick waits for a reading that it began
 LONGEST = 60.0  # s for all queries of a report; the source has timeouts of its own
-DUE_FOR = 6 * 3600.0  # s after a verification in which its table is made: most sources remember that long, at least
+# s after a verification in which its table is made: most sources keep their data at least that long
+DUE_FOR = 6 * 3600.0
 GIVEN_UP_WITHIN = 2.0  # s
 
 
@@ -39,16 +41,16 @@ class _Due:
 
 @dataclass(slots=True)
 class Outcomes:
-    """`clock` gives epoch s; `soon` in s, see SOON."""
+    """Makes the tables of outcomes, for one report at a time."""
 
     reader: Reader
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # epoch s
     defects: Defects = field(default_factory=Defects)
-    soon: float = SOON
+    soon: float = SOON  # s, see SOON
     _under_way: tuple[str, str, asyncio.Task[OutcomeTable]] | None = None  # report's UID, the action's id, the reading
 
     async def one(self, drafts: ReportDrafts, facts: TickFacts, begins: bool = True) -> None:
-        """Put into its report what was read, and, if it `begins`, begin with the next one."""
+        """Put finished readings into their report, and, if it `begins`, begin with the next one."""
         if drafts.trouble:
             return
         self._record(drafts)
@@ -64,7 +66,7 @@ class Outcomes:
         self._record(drafts)
 
     async def end(self) -> None:
-        """Give up what is under way: the next leader reads it."""
+        """Give up the reading under way: the next leader reads it again."""
         if self._under_way is not None:
             task = self._under_way[2]
             task.cancel()
@@ -96,7 +98,7 @@ class Outcomes:
             return await asyncio.wait_for(self._table(due), LONGEST)
         except TimeoutError:
             return outcome.unread(f"the source did not answer within {LONGEST:.0f}s", self.clock())
-        except Exception as error:  # what is told beside must stop nothing
+        except Exception as error:  # additional information must not stop anything
             self.defects.note(error, "compared", [due.policy], due.report.key)
             return outcome.unread(f"a defect of Leakwarden ({type(error).__name__})", self.clock())
 
@@ -122,7 +124,7 @@ class Outcomes:
 
 
 def _lacks_table(status: LeakReportStatus, now: float) -> bool:
-    """Whether the newest action's verification ended, lately, and nothing was read of it."""
+    """Whether the newest action's verification ended lately, and its table has not been made."""
     if not status.actions or status.verification is None or status.verification.outcome is not None:
         return False
     verified = parse_time(status.actions[0].verified_at)

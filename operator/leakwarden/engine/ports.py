@@ -122,7 +122,7 @@ class Cluster(Protocol):
     def reports(self) -> ReportView: ...
 
     async def refresh_reports(self) -> None:
-        """List all LeakReports at their most recent: a watch may lag behind what the last leader wrote.
+        """List all LeakReports at their most recent: a watch may lag behind the last leader's writes.
 
         Raises ClusterUnavailable, Forbidden.
         """

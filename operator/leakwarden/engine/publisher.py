@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision
@@ -50,7 +50,7 @@ class Publisher:
         snapshot: Snapshot,
         silences_read: bool,
     ) -> None:
-        """`silences_read`: whether there is an Alertmanager to ask."""
+        """`silences_read`: whether an Alertmanager is configured."""
         policy = self.policies.get(evaluation.policy.uid)
         if policy is None or policy.generation != evaluation.policy.generation:
             return
@@ -70,7 +70,7 @@ class Publisher:
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
     async def tell_of_defects(self) -> None:
-        """Writes only the conditions of the policies that this tick could not judge; the rest of their statuses stands,
+        """Writes only the conditions of the policies that this tick could not judge; the rest of their statuses stays,
         and the conditions state its time."""
         told = 0
         for policy in self.policies.all():
@@ -81,7 +81,7 @@ class Publisher:
             await self.tell_of_defect(policy, _not_current(defect, "what else the status says was true before"))
 
     async def tell_of_defect(self, policy: Policy, why: str) -> None:
-        """The policy's conditions say `why` it is not current; everything else in its status stands."""
+        """The policy's conditions give `why` it is not current; everything else in its status stays."""
         now = self.clock()
         after = policy.status.model_copy(update={"conditions": with_defect(policy.status, why, policy.generation, now)})
         await self._write(policy, after, now)
@@ -116,8 +116,8 @@ class Publisher:
                 await self.recorder.announce(report_announcements(before, after, policy, workload))
 
     def _records(self, policy: Policy, drafts: ReportDrafts, snapshot: Snapshot) -> Records:
-        """The part of a policy's status that follows from the reports. Where they cannot be read the last view of them
-        stands."""
+        """The part of a policy's status that follows from the reports. Where they cannot be read, the part of the last
+        view is kept."""
         trouble = drafts.trouble_of(policy.namespace)
         missing = self.rights.missing(policy, snapshot)
         if drafts.trouble:

@@ -14,18 +14,18 @@ FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB 
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Reasons of failed queries after which the next read is shorter.
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
-FURTHER = 1.5  # times as far back as was read; less is not worth reading everything again
+FURTHER = 1.5  # times the longest read so far; a smaller increase is not worth a new read of everything
 OVERLAP = 2  # buckets read again, because the newest one was incomplete when it was first read
 
 
 @dataclass(slots=True)
 class Progress:
-    """How much of a query was read."""
+    """The extent of a query's reads so far."""
 
-    until: float | None = None  # up to when, epoch s; None where it was never answered
+    until: float | None = None  # the end of the last answered read, epoch s; None where none was answered
     reach: float = 0.0  # how far back the longest read went, s
-    most: float = math.inf  # how far back one read may go, s, shorter after answers that were too much
-    earlier: bool = False  # whether the days before were read
+    most: float = math.inf  # s; the longest that one read may be, shortened after answers that were too large
+    earlier: bool = False  # whether the earlier days were read
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class ReadWindows:
         now: float,
     ) -> float:
         """The start of the query's next read: the end of the last answer, less an overlap. The first read, and the read
-        for a policy that looks further back than any before it, go as far back as is wanted, and never more than
+        for a policy that looks further back than any before it, go as far back as requested, and never more than
         FIRST_READ_POINTS."""
         progress = self.progress.setdefault((source, query.key), Progress())
         asked = max((lookbacks.get((query.key, each), 0.0) for each in query.namespaces), default=0.0)
@@ -91,6 +91,6 @@ class ReadWindows:
     def learnt(self, source: str, key: str, answer: Answer, now: float) -> None:
         progress = self.progress[source, key]
         if not isinstance(answer, QueryFailed):
-            progress.until = now  # an answer without data is an answer: only later data is missing
+            progress.until = now  # an answer without data counts as an answer: only later data is missing
         elif answer.reason in TOO_MUCH:
             progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.history import ReadingHistory
-from leakwarden.core.evaluation.evaluation import Readings, targets
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.evaluation import targets
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
 from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
@@ -26,11 +27,11 @@ from leakwarden.engine.read_windows import LEAST_LOOKBACK, ReadWindows
 
 log = logging.getLogger("leakwarden.reader")
 
-# Put back by more than clocks differ: what was read lies ahead, would look fresh until the clock has caught up, and would
-# keep out what is read now, s.
+# s. Where the clock was put back by more than clocks differ, earlier readings lie in the future: they would look fresh
+# until the clock has caught up, and would exclude new readings.
 PUT_BACK = 120.0
-# The days before the first read, at a coarse step: after a restart windows of hours and days are not empty. A point each
-# half an hour, or as many as EARLIER_POINTS allow, one each day at least: at the same hour of each day.
+# The days before the first read, at a coarse step, so that after a restart the windows of hours and days are not empty.
+# One point per half an hour, or as many as EARLIER_POINTS allows, at least one per day: at the same hour of each day.
 EARLIER_LONGEST = 14 * 86_400.0  # s; a leak of three weeks has grown by two thirds within
 EARLIER_POINTS = 300_000  # a quarter of FIRST_READ_POINTS
 EARLIER_A_DAY = 48
@@ -38,11 +39,11 @@ EARLIER_A_DAY = 48
 
 @dataclass(slots=True)
 class Reader:
-    """`sources` by name; `default` is the one that policies naming none use. `step` in seconds."""
+    """Reads the sources of all policies."""
 
-    sources: Mapping[str, Metrics]
-    default: Metrics | None
-    step: float
+    sources: Mapping[str, Metrics]  # by name
+    default: Metrics | None  # the source of policies that name none
+    step: float  # s
     defects: Defects = field(default_factory=Defects)
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
@@ -54,7 +55,7 @@ class Reader:
         self._windows = ReadWindows(self.step)
 
     def source_of(self, policy: Policy) -> Metrics | str:
-        """The policy's source, or why it has none."""
+        """The policy's source, or the reason why it has none."""
         name = policy.spec.source.prometheus if policy.spec is not None else None
         if name is None:
             return (
@@ -83,7 +84,7 @@ class Reader:
             if isinstance(source, str):
                 results[policy.uid] = Readings("", source if policy.spec else "", {}, ReadingHistory(0))
                 continue
-            results[policy.uid] = Readings(source.name, "", {}, ReadingHistory(0))  # should a defect hide what is read
+            results[policy.uid] = Readings(source.name, "", {}, ReadingHistory(0))  # if a defect hides the readings
             with self.defects.contained("read for", policy):
                 needed_queries([policy], *source.pod_labels)
                 _wanted(policy)
@@ -122,7 +123,7 @@ class Reader:
         asked = {query.key for query in queries}
         history.keep(asked)
         rounds = rounds_of(_asked(policies, snapshot))
-        # What is asked a new thing of is read again: its growth is then judged from the beginning.
+        # Queries with a new standard are read again: growth is then judged from the beginning.
         new = self._newly_asked(source.name, rounds)
         self._windows.keep(source.name, asked, new)
         crowd = Counter(namespace for namespace, _ in pods)
@@ -147,10 +148,10 @@ class Reader:
                 return self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
             return GrowthFindings(())
 
-        # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
+        # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
         growth = await asyncio.to_thread(take_in)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
-        # What was answered is kept by now; until the next tick only that it was answered is needed.
+        # The readings are stored by now; until the next tick only the fact that there was an answer is needed.
         answers = {
             key: replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
             for key, answer in answers.items()
@@ -194,7 +195,7 @@ class Reader:
             detection.learn(learnt, snapshot, beside, standards, now)
 
     def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
-        """Keys of the queries that are asked something in a later round for the first time."""
+        """Keys of the queries that get a standard of a later round for the first time."""
         now = {(number, key) for number, standards in enumerate(rounds) if number for key, _ in standards}
         before = self._rounds.get(source, set())
         self._rounds[source] = now
@@ -203,17 +204,17 @@ class Reader:
     async def _ask(self, source: Metrics, queries: Sequence[Query], since: float, now: float) -> Mapping[str, Answer]:
         try:
             return await source.read(queries, since, now, self.step)
-        except Exception as error:  # it promised not to; one source must not stop the others
+        except Exception as error:  # the port promises not to raise; one source must not stop the others
             self.defects.note(error, "read", about=source.name)
             return {}
 
     async def _earlier(
         self, source: Metrics, groups: Sequence[tuple[float, Sequence[Query]]], *, crowd: Mapping[str, int]
     ) -> dict[str, Answer]:
-        """What was there before the first read of each query, once, at a coarse step."""
+        """The readings from before the first read of each query, once, at a coarse step."""
         found: dict[str, Answer] = {}
         if source.kind != "Prometheus":
-            return found  # the kubelet remembers nothing
+            return found  # the kubelet keeps no history
         for since, group in groups:
             first = []
             for query in group:
@@ -228,7 +229,7 @@ class Reader:
             step = 86_400.0 / each_day
             try:
                 read = await source.read(first, since - EARLIER_LONGEST, since - self.step, step)
-            except Exception as error:  # it promised not to; one source must not stop the others
+            except Exception as error:  # the port promises not to raise; one source must not stop the others
                 self.defects.note(error, "read", about=source.name)
                 continue
             found.update({key: answer for key, answer in read.items() if isinstance(answer, Sampled)})
@@ -236,7 +237,8 @@ class Reader:
 
 
 def _of_namespace(readings: Readings, namespace: str) -> Readings:
-    """The readings with the failures of that namespace only, for which the source did not answer although it did for others."""
+    """The readings with only this namespace's failures, for which the source had no answer although it had for
+    others."""
     failed = {
         key: answer.failed[namespace]
         for key, answer in readings.answers.items()
@@ -246,7 +248,8 @@ def _of_namespace(readings: Readings, namespace: str) -> Readings:
 
 
 def _wanted(policy: Policy) -> dict[str, float]:
-    """How far back each query of the policy looks, in seconds: its threshold's time, and the patience after a hole."""
+    """How far back each query of the policy looks, in seconds: its threshold's time, and the time after a
+    gap until the readings count again (`refill`)."""
     if policy.spec is None:
         return {}
     refill = parse_duration(policy.spec.source.refill)
@@ -260,7 +263,7 @@ def _wanted(policy: Policy) -> dict[str, float]:
 
 
 def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
-    """The same by query and namespace: what one namespace's policies look back at costs no other one memory."""
+    """The same by query and namespace: the time that one namespace's policies look back costs no other one memory."""
     found: dict[tuple[str, str], float] = {}
     for policy in policies:
         for key, seconds in _wanted(policy).items():
@@ -270,7 +273,7 @@ def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
 
 
 def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
-    """What is asked of each answer and workload; first what the policy says that acts on it."""
+    """The standards for each answer and workload; those of the policy that acts on it come first."""
     for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
         if policy.spec is None:
             continue
@@ -284,7 +287,7 @@ def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str
 
 
 def _asked_of(answers: Mapping[str, Sampled], standards: Standards, snapshot: Snapshot) -> dict[str, Sampled]:
-    """Of each answer the series of the Deployments of which the standards ask something."""
+    """From each answer, the series of the Deployments that the standards apply to."""
     names: dict[str, set[str]] = {}
     for key, workload in standards:
         names.setdefault(key, set()).add(workload)

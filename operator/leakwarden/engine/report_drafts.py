@@ -1,4 +1,4 @@
-"""This tick's LeakReports: as the cluster holds them, and as they are about to be written."""
+"""This tick's LeakReports: as they are in the cluster, and as they are about to be written."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from leakwarden.core.episodes.parts import guard_answers, plan_status, verdict_s
 from leakwarden.core.episodes.steps import is_leak
 from leakwarden.core.episodes.uptime import Lifespan, lifespan
 from leakwarden.core.episodes.view import one_line
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, Readings, WorkloadEvaluation
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time

@@ -17,7 +17,7 @@ from leakwarden.core.episodes.retention import expendable
 from leakwarden.core.episodes.steps import Outlook, advance, identity, labels, next_name
 from leakwarden.core.episodes.uptime import Lifespan
 from leakwarden.core.episodes.view import SeriesOf, essence
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
@@ -38,8 +38,8 @@ WRITES_PER_TICK = 100
 REFRESHED_PER_TICK = 20
 REFRESH = 120.0  # s; a report of which only readings and wording changed is not written more often
 REFUSED_FOR = 300.0  # s that a missing right is reported after it was last met
-# s for opening reports, and again for writing them, in one tick: namespaces whose writes are slow to fail come last, and
-# must not hold up the next tick for everybody.
+# s for opening reports, and again for writing them, in one tick: namespaces whose writes are slow to fail come last,
+# and must not delay the next tick for the others.
 WITHIN = 60.0
 ORPHANED_AFTER = 120.0  # s a policy must be gone before its episodes end: after a start it may merely not be read yet
 

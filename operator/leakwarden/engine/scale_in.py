@@ -38,7 +38,7 @@ def due_now(drafts: ReportDrafts, facts: TickFacts) -> list[Return]:
 
 @dataclass(slots=True)
 class ScaleIn:
-    """`look` gives the newest snapshot and what guards know."""
+    """`look` gives the newest snapshot and the guards' facts."""
 
     policies: PolicyStore
     cluster: Cluster

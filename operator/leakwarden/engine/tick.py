@@ -1,4 +1,4 @@
-"""The tick: gather -> decide -> act -> tell, for all policies together. Knows ports only."""
+"""The tick: gather -> decide -> act -> tell, for all policies together. Uses ports only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from functools import partial
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.audit.exceptions import AuditOutcome
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate, owners, targets
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.evaluation import evaluate, owners, targets
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.leakreport import LeakReport
@@ -48,7 +50,7 @@ CLUSTER_MAX_AGE = 180.0  # s; two missed idle timeouts of a watch (70 s each) an
 
 @dataclass(slots=True)
 class Tick:
-    """What the last tick did, for metrics and tests. `actions`: every record there is, whoever's policy it is of."""
+    """The results of the last tick, for metrics and tests. `actions`: all records, of all policies."""
 
     evaluations: Sequence[PolicyEvaluation] = ()
     decisions: Sequence[Decision] = ()
@@ -59,7 +61,7 @@ class Tick:
 
 @dataclass(slots=True)
 class Engine:
-    """All policies, one snapshot, one executor: budgets and cooldowns hold across policies."""
+    """The engine: all policies, one snapshot, one executor: budgets and cooldowns hold across policies."""
 
     policies: PolicyStore
     cluster: Cluster
@@ -75,9 +77,9 @@ class Engine:
     guard_context: GuardContext | None = None
     last: Tick = field(default_factory=Tick)
     defects: Defects = field(default_factory=Defects)
-    ending: bool = False  # no action is begun any more; what was begun is finished and told
+    ending: bool = False  # no new action begins any more; actions under way are finished and reported
     wake: Callable[[], None] = lambda: None  # to be called where the next tick need not wait for its time
-    acting: bool = False  # past gathering: the last tick may have begun something, and is not to be cancelled lightly
+    acting: bool = False  # past gathering: the last tick may have begun a change, and must not be cancelled lightly
     _episodes: ReportKeeper = field(init=False)
     _capture: EvidenceCapture = field(init=False)
     _inspection: Inspection = field(init=False)
@@ -87,7 +89,8 @@ class Engine:
     _causes: Causes = field(init=False)
     _publisher: Publisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
-    _failing_since: float | None = None  # since when no tick came to its end, epoch s
+    # epoch s of the first tick in the present row of ticks that did not come to their end
+    _failing_since: float | None = None
     _rights: Rights = field(default_factory=Rights)
 
     def __post_init__(self) -> None:
@@ -132,14 +135,14 @@ class Engine:
             self.guard_context.started = self.clock()
 
     async def end(self) -> None:
-        """To be called when this process ticks no more: what goes on beside the ticks is given up."""
+        """To be called when this process stops ticking: work that runs concurrently with the ticks is given up."""
         await self._capture.end()
         await self._outcomes.end()
         await self._causes.end()
 
     async def tick(self) -> Tick:
-        """Every step is contained by policy, workload or report. What is raised nevertheless is a defect of a step itself;
-        `fail` is to be called with it."""
+        """Every step is contained by policy, workload or report. An exception that is raised nevertheless is a defect
+        of a step itself; `fail` is to be called with it."""
         started = self.clock()
         self.acting = False
         self.defects.begin()
@@ -153,7 +156,7 @@ class Engine:
         drafts = await self._episodes.gather(places)
         # decide
         self.acting = True
-        # Seconds in a large cluster, in which the Lease has to be renewed and probes are to be answered.
+        # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
         facts = await asyncio.to_thread(self._judge, policies, snapshot, readings, audited)
         self._remember(drafts, facts, places)
         self._episodes.settle(drafts, facts)
@@ -176,7 +179,8 @@ class Engine:
         return self.last
 
     async def fail(self, error: BaseException) -> None:
-        """To be called with what a tick raised: every policy says since when nothing is done for it. Never raises."""
+        """To be called with an exception of a tick: every policy's conditions state since when nothing is done for it.
+        Never raises."""
         self._failing_since = min(self._failing_since or self.clock(), self.clock())
         try:
             why = (
@@ -191,8 +195,8 @@ class Engine:
             log.exception("that a tick failed could not be told")
 
     def _sound(self, policies: Sequence[Policy]) -> list[Policy]:
-        """The policies whose targets can be told. Where a defect hides one's, nobody in its namespace is acted for: an older
-        policy may own what a younger one selects."""
+        """The policies whose targets are known. Where a defect hides one's, nothing is done in its namespace: an older
+        policy may own the targets that a younger one selects."""
         snapshot = self.cluster.snapshot()
         hidden: set[str] = set()
         for policy in policies:
@@ -248,7 +252,7 @@ class Engine:
         if self.guard_context is None:
             return
         asking = {each.report.spec.policy.uid for each in returns if each.replicas is not None}
-        # What could not be learnt is not known, so that vetoes hold.
+        # The answers of vetoes are not known, so vetoes count as objecting.
         self._around = Surroundings(
             limits=self.guard_context.limits,
             started=self.guard_context.started,
@@ -260,8 +264,8 @@ class Engine:
     async def _decide(
         self, drafts: ReportDrafts, facts: TickFacts, returns: Sequence[Return]
     ) -> tuple[list[Decision], Situation]:
-        """The plan, and what it was made by. Vetoes are asked last and all at once, for the actions to which everything else
-        agrees: whichever of them comes to its turn, its vetoes were asked."""
+        """The plan, and the facts that it was made from. Vetoes are queried last and all together, for the actions that
+        everything else allows: so whichever action is carried out, its vetoes have been queried."""
         contained = partial(self.defects.contained, "planned")
         situation = self._situation(drafts, facts.snapshot)
         if self.guard_context is None:
@@ -282,7 +286,7 @@ class Engine:
     async def _act(
         self, drafts: ReportDrafts, facts: TickFacts, decisions: list[Decision], returns: Sequence[Return]
     ) -> None:
-        """Carries out what was decided; `decisions` then say what became of them."""
+        """Carries out the decisions; afterwards `decisions` hold their results."""
         with self.defects.contained("captured"):
             decisions[:] = await self._capture.before(drafts, facts.evaluations, decisions, begins=not self.ending)
         if not self.ending:
@@ -308,7 +312,8 @@ class Engine:
         for decision in decisions:
             by_policy.setdefault(decision.candidate.policy.uid, []).append(decision)
         for evaluation in facts.evaluations:
-            await asyncio.sleep(0)  # most policies have nothing new to write, and so would not wait for anything
+            # most policies have no new status to write, so nothing here would yield to the event loop
+            await asyncio.sleep(0)
             with self.defects.contained("told of", evaluation.policy):
                 mine = by_policy.get(evaluation.policy.uid, ())
                 await self._publisher.tell(evaluation, mine, drafts, facts.snapshot, silences_read)

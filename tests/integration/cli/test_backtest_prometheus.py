@@ -29,7 +29,8 @@ from tests.integration.prometheus.queries import limits_of, values_of
 
 STEP = 60
 SPAN = 7200
-# Of the present, because the command itself reads the clock; a multiple of the step, so that a reading is at each.
+# The present time, because the command itself reads the clock; a multiple of the step, so that there is a reading at
+# each step.
 END = int(time.time()) // STEP * STEP
 BEGIN = END - SPAN
 POD = {"namespace": "shop", "pod": "cart-7d9f8b6c5d-x2k4z", "container": "app"}
@@ -73,7 +74,7 @@ def every(value: Any) -> list[tuple[float, str]]:
 
 
 def leak(minute: int) -> int:
-    """Of descriptors, up to 1,000 at the end."""
+    """A leak of descriptors, up to 1,000 at the end."""
     return 200 + 800 * minute // 120
 
 

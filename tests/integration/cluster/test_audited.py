@@ -1,4 +1,4 @@
-"""The audit's reading of what stands beside workloads, and its reports, against a real HTTP server."""
+"""The audit's reading of the other objects of workloads, and its reports, against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ async def test_a_report_is_written_once_for_each_change_and_removed_with_the_las
     async with connected(api, tmp_path) as session:
         writer = AuditReportWriter(session, None)
         await writer.write()
-        assert api.writes == []  # nobody has said anything yet
+        assert api.writes == []  # no content was set yet
         writer.want([reported("shop", FINDING)])
         await writer.write()
         await writer.write()

@@ -36,7 +36,7 @@ class Desk:
     clock: Clock
 
     async def tell(self, *announcements: Announcement) -> None:
-        """Announce, and wait until all of it was written."""
+        """Announce, and wait until everything is written."""
         await self.recorder.announce(announcements)
         await self.recorder.stop()
 

@@ -129,7 +129,7 @@ async def test_a_cut_watch_goes_on_from_the_last_version_and_misses_nothing(tmp_
         await watched(api)
         await eventually(lambda: len(pods(cluster)) == 2)
         lists = about(cluster, "pods").lists
-        # The next watch is refused first, so that both the change and the deletion happen while nobody listens.
+        # The next watch is refused first, so that both the change and the deletion happen without a watch.
         api.fail("GET", r"/pods\?watch", Fault(status=500), times=2)
         api.cut_watches("pods")
         await eventually(lambda: api.watching("pods") == 0)
@@ -272,7 +272,7 @@ async def test_a_list_that_is_a_proxys_page_erases_nothing(tmp_path: Path) -> No
             return about(cluster, "deployments").lists == 2
 
         await eventually(listed_again)
-        # An empty list without a version is no Kubernetes list either.
+        # An empty list without a version is not a Kubernetes list either.
         assert all(view == {"web"} for view in seen)
         assert about(cluster, "deployments").errors >= 3
 

@@ -191,7 +191,7 @@ def test_a_connection_never_prints_its_token() -> None:
 
 
 async def test_kopf_style_clients_can_share_the_session(tmp_path: Path) -> None:
-    """Other clients only know aiohttp: credentials must come along without their doing."""
+    """Other clients only use aiohttp: credentials must be added without their help."""
     async with FakeApiServer(token="first") as api, session_to(api, tmp_path) as session:
         http: aiohttp.ClientSession = session.http
         api.token = "second"

@@ -1,4 +1,4 @@
-"""A leak is compared with a healthy time: growth of days counts, also of a leak that stands still."""
+"""A leak is compared with a healthy time: growth of days counts, also of a leak that does not grow at present."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a pod's log, cut by the API server and once more here, and what a refusal or a silence becomes."""
+"""The end of a pod's log, cut by the API server and again here, and the result of a refusal or of no answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader against the real /proc: a process of our own that leaks files, pipes and connections nobody closes."""
+"""The reader against the real /proc: a process of our own that leaks files, pipes and unclosed connections."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def policy(conditions: str = "", seen: int = 2, **spec: Any) -> dict[str, Any]:
     return {**body, "metadata": {"name": "p", "namespace": "shop", "generation": 2}}
 
 
-# what it is -> (the object, Argo CD's health, Flux's status)
+# case -> (the object, Argo CD's health, Flux's status)
 POLICIES = {
     "in force": (policy("ready"), "Healthy", "Current"),
     "in force, with a leak found": (policy("leaking"), "Healthy", "Current"),
@@ -64,7 +64,7 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluated(evaluator: Path, script: str, kind: str, objects: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """(Argo CD's health, Flux's status) of each object, by what the repository ships."""
+    """(Argo CD's health, Flux's status) of each object, by the rules in the repository."""
     kustomization = yaml.safe_load((ROOT / "examples" / "gitops" / "flux" / "policies.yaml").read_text())
     (expressions,) = (each for each in kustomization["spec"]["healthCheckExprs"] if each["kind"] == kind)
     lua = (ROOT / "charts" / "leakwarden" / "argocd" / script).read_text()
@@ -86,7 +86,7 @@ def test_a_report_is_healthy_as_an_object(evaluator: Path) -> None:
 
 
 def test_of_a_policy_without_any_status_argo_waits_and_flux_asks_again(evaluator: Path) -> None:
-    """CEL cannot ask for a field of what is not there. Flux takes the error for a status that is not known, and polls on."""
+    """CEL fails on a field that is absent. Flux treats the error as an unknown status, and polls again."""
     bare = {key: value for key, value in policy().items() if key != "status"}
     ((argo, flux),) = evaluated(evaluator, "health.lua", "ReliabilityPolicy", [bare])
     assert argo == "Progressing"

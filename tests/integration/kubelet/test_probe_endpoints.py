@@ -140,7 +140,7 @@ async def test_a_path_cannot_add_a_header_or_change_the_host() -> None:
 
 
 async def test_a_closed_port_is_connection_refused() -> None:
-    with socket.socket() as held:  # bound and not listening: nobody else can take the port meanwhile
+    with socket.socket() as held:  # bound and not listening: no other process can take the port meanwhile
         held.bind(("127.0.0.1", 0))
         answer = await ask(held.getsockname()[1])
     assert answer == EndpointAnswer("/healthz", None, "connection refused")
@@ -194,7 +194,7 @@ async def test_a_body_of_ten_gigabytes_is_not_read() -> None:
 
     async with raw_server(flood) as port:
         assert (await ask(port)).code == 200
-    # What the kernel's socket buffers take is sent whether it is read or not.
+    # Data that fits into the kernel's socket buffers is sent whether it is read or not.
     assert sent < 64 * 2**20
 
 

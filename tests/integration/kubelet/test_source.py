@@ -281,7 +281,7 @@ async def test_signals_of_one_tick_share_one_scrape(cluster: Cluster) -> None:
 
 
 async def test_a_node_that_fails_does_not_hide_the_others(cluster: Cluster) -> None:
-    cluster.hosts = {"node-1": "127.0.0.1", "node-2": "127.0.0.2", "node-3": "127.0.0.3"}  # nobody listens there
+    cluster.hosts = {"node-1": "127.0.0.1", "node-2": "127.0.0.2", "node-3": "127.0.0.3"}  # no server listens there
     cluster.nodes["node-1"].status = 500
     cluster.nodes["node-2"].text = descriptors(10, START + 50, pod="web-2")
     answer = await cluster.read(now=START + 61)

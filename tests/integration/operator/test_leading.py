@@ -1,4 +1,4 @@
-"""Two operators as processes before one API server: one acts, the other stands by, and nothing is done twice."""
+"""Two operators as processes with one API server: one acts, the other waits, and nothing is done twice."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ async def operator(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     sources = directory / "sources.yaml"
     sources.write_text(json.dumps({"prometheus": [{"name": "main", "url": source.url, "timeout": "2s"}]}))
-    # A container's environment: our settings, and nothing of the user who runs the tests.
+    # A container's environment: our settings, without the variables of the user who runs the tests.
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("LEAKWARDEN_", "KUBE"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "leakwarden", "run",

@@ -52,7 +52,7 @@ class FakePrometheus:
         return [request.query for request in self.asked if request.path == path]
 
     def all_pods_have(self, labels: Sequence[dict[str, str]], points: list[tuple[float, str]]) -> None:
-        """Whatever is asked as a range gives these series: for tests that are not about the query."""
+        """Every range query gives these series: for tests that are not about the query."""
         self.series["*"] = [(each, points) for each in labels]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -161,7 +161,7 @@ async def test_the_queries_of_one_namespace_leave_those_of_others_their_turn(fak
 
 
 async def test_nobody_listening_is_unreachable(fake: FakePrometheus) -> None:
-    with socket.socket() as held:  # bound and not listening: nobody else can take the port meanwhile
+    with socket.socket() as held:  # bound and not listening: no other process can take the port meanwhile
         held.bind(("127.0.0.1", 0))
         fake.url = f"http://127.0.0.1:{held.getsockname()[1]}"
         assert await answered(fake) == QueryFailed("Unreachable", "Prometheus main: it cannot be reached")

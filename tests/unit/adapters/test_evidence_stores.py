@@ -1,4 +1,4 @@
-"""The stores of profiles: complete or absent, bounded, under names that nobody can guess or point outside."""
+"""The stores of profiles: complete or absent, bounded, under names that cannot be guessed and cannot point outside."""
 
 from __future__ import annotations
 

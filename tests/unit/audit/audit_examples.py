@@ -1,4 +1,4 @@
-"""A Deployment that the audit has nothing to say about, and the ways to change it."""
+"""A Deployment for which the audit has no findings, and the ways to change it."""
 
 from __future__ import annotations
 

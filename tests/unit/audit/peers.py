@@ -1,4 +1,4 @@
-"""The documented cases of the other audit tools, rebuilt, and what the audit says of each."""
+"""The documented cases of the other audit tools, rebuilt, and the audit's result for each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PEERS = ("kube-score", "kube-linter", "polaris")
 
 @dataclass(frozen=True)
 class PeerCase:
-    """`says` are the checks of the audit that must name it, `silent` those that must not."""
+    """`says` are the checks of the audit that must report it, `silent` those that must not."""
 
     peer: str
     check: str
     case: str
-    flags: bool  # the peer calls it a fault
+    flags: bool  # the other tool reports it as a fault
     says: tuple[str, ...]
     silent: tuple[str, ...]
     why: str

@@ -1,4 +1,4 @@
-"""The checks that came with what stands beside a workload, and with what its command shows: passes and fails."""
+"""The checks about the other objects of a workload, and about its command line: passes and fails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RelatedCase:
     what: str
     workload: Workload = WORKLOAD
     related: Related | None = None
-    allowed: int = 1  # evictions by the budget
+    allowed: int = 1  # evictions that the budget allows
     severity: Severity | None = None
     says: str = ""
 

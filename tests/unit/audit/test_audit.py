@@ -1,4 +1,4 @@
-"""What the audit looks at, in which order it speaks, and which endpoints it wants called."""
+"""The containers that the audit reads, the order of its findings, and the endpoints that it requests."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_every_finding_fits_into_the_status_whatever_the_manifest_says() -> None
 
 def test_the_policys_paths_and_drain_time_are_the_standard() -> None:
     kinder = found(container(liveness=replace(LIVENESS, path="/live")), liveness_path="/live")
-    assert [f.check for f in kinder] == ["ProbePathUnexpected"]  # the startup probe still asks /healthz
+    assert [f.check for f in kinder] == ["ProbePathUnexpected"]  # the startup probe still calls /healthz
     (stricter,) = found(WORKLOAD, drain_time="1m")
     assert stricter.check == "GraceBelowDrain"
     assert "preStop 5 s + drain 60 s = 65 s" in stricter.message

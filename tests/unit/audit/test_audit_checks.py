@@ -33,7 +33,7 @@ class Case:
     answers: tuple[EndpointObservation, ...] = ()
     disruptions: tuple[Disruption, ...] | None = (BUDGET,)
     severity: Severity | None = None  # expected; None: the check must pass
-    says: str = ""  # a part of the message that must be there
+    says: str = ""  # a part of the message that must be in it
 
     def findings(self, check: str) -> list[Finding]:
         return [f for f in found(self.workload, self.answers, self.disruptions) if f.check == check]

@@ -1,4 +1,5 @@
-"""Every check has an id that stays, a page that says why and how, and the admission policy says no more than they do."""
+"""Every check has a permanent id and a page with the reason and the correction; the admission policy agrees with the
+pages."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from leakwarden.core.audit.pages import every_check, page
 
 Captured = pytest.CaptureFixture[str]
 
-# Written down a second time on purpose: an id that changes would break exceptions, baselines and alerts of others.
+# Written a second time on purpose: an id that changes would break other people's exceptions, baselines and alerts.
 IDS = {
     "LW101": "ReadinessProbeMissing", "LW102": "LivenessProbeMissing", "LW103": "StartupProbeMissing",
     "LW104": "ProbePortUndeclared", "LW105": "ProbePathUnexpected", "LW106": "LivenessEqualsReadiness",

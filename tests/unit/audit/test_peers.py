@@ -1,4 +1,5 @@
-"""On the documented cases of kube-score, kube-linter and polaris the audit says what it is to say, or why it does not."""
+"""On the documented cases of kube-score, kube-linter and polaris the audit gives the expected findings, or a reason for
+none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check of what stands beside a workload, on one that passes it and on one that fails it."""
+"""Every check about the other objects of a workload, on one that passes it and on one that fails it."""
 
 from __future__ import annotations
 

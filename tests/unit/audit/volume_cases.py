@@ -1,4 +1,4 @@
-"""The checks of volumes, references, hooks and of what an autoscaler measures: passes and fails."""
+"""The checks of volumes, references, hooks and of an autoscaler's metrics: passes and fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def claiming(**changes: object) -> Workload:
 
 
 def holding(volume: Volume, **changes: object) -> Workload:
-    """The workload, whose container mounts the volume."""
+    """The workload with its container mounting the volume."""
     mounting = replace(CONTAINER, mounts=(Mount(volume.name),), **changes)  # type: ignore[arg-type]
     return replace(pods(volumes=(volume,)), containers=(mounting,))
 

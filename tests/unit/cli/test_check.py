@@ -24,7 +24,7 @@ POLICY: dict[str, Any] = {
 
 
 def saved(folder: Path, *documents: Any, name: str = "policy.yaml") -> str:
-    """The documents as one stream; JSON is YAML."""
+    """The documents as one stream; JSON is also YAML."""
     file = folder / name
     file.write_text("\n---\n".join(map(json.dumps, documents)))
     return str(file)
@@ -35,7 +35,7 @@ def of_mode(mode: str) -> dict[str, Any]:
 
 
 def verdicts(out: str) -> list[str]:
-    """The lines about policies, without what is said of each below it."""
+    """The lines about policies, without the lines below each."""
     return [text for text in out.splitlines() if not text.startswith("  ")]
 
 
@@ -131,7 +131,7 @@ def test_names_in_a_file_do_not_drive_the_terminal(tmp_path: Path, capsys: pytes
 
 
 def test_a_terminal_that_cannot_show_a_name_shows_it_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container whose locale is C: a traceback's exit code 1 would read as an invalid policy."""
+    """As in a container whose locale is C: a traceback's exit code 1 would look like an invalid policy."""
     shown = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
 

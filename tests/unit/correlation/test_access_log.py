@@ -1,4 +1,4 @@
-"""nginx's access log as readings: by status code and time, of the route alone, and whatever a line holds."""
+"""nginx's access log as readings: by status code and time, only of the route, for every content of a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of one workload are asked for in PromQL that reads of its own namespace alone."""
+"""The requests of one workload are queried in PromQL that reads only of its own namespace."""
 
 from __future__ import annotations
 

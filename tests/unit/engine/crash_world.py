@@ -1,7 +1,7 @@
 """A cluster that goes on while operators are killed: evictions delete pods, which are replaced, and rollouts roll out.
 
-`Dying` stands between an engine and the cluster and kills at the n-th request that changes something, before or after
-it took effect: the state that SIGKILL leaves, without a process.
+`Dying` lies between an engine and the cluster and kills the engine at the n-th request that changes something, before
+or after it took effect: the state that SIGKILL leaves, without a process.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""A small world for the engine: one Deployment, fakes of the ports, and an API server that keeps what is written to
-it."""
+"""A small world for the engine: one Deployment, fakes of the ports, and an API server that keeps every write."""
 
 from __future__ import annotations
 
@@ -169,7 +168,7 @@ class FakeRecorder:
 
 
 class World:
-    """One Deployment of three pods, one of which is out of descriptors, and an engine looking at it."""
+    """One Deployment of three pods, one of which is out of descriptors, and an engine that watches it."""
 
     def __init__(self, spec: dict[str, Any] | None = None, profiler: Profiler | None = None, **changes: Any) -> None:
         self.now = NOW
@@ -195,7 +194,7 @@ class World:
         )  # fmt: skip
 
     def levels(self, **by_pod: float) -> None:
-        """Flat readings up to now, pods named with _ for -."""
+        """Flat readings up to now; pods are named with _ in place of -."""
         self.flat = {name.replace("_", "-"): value for name, value in by_pod.items()}
         self._read_flat()
 
@@ -203,7 +202,7 @@ class World:
         self.metrics.answer = sampled({name: points([v] * 5, until=self.now) for name, v in self.flat.items()})
 
     async def later(self, seconds: float = 30.0) -> None:
-        """A tick after so many seconds, with the levels as they were last set."""
+        """A tick after so many seconds, with the last levels."""
         self.now += seconds
         self.cluster.now = self.now
         if self.flat:

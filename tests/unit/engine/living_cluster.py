@@ -20,7 +20,7 @@ class Home(Protocol):
         ...
 
     def carry_out(self, kind: str, workload: Workload, *, pod_uid: str = "", replicas: int = 0) -> Attempt:
-        """A change whose preconditions hold. `pod_uid` of an eviction, `replicas` as they are to be."""
+        """A change whose preconditions hold. `pod_uid` is for an eviction, `replicas` is the new number."""
         ...
 
 

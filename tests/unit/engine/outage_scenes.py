@@ -1,4 +1,5 @@
-"""Scenes for the outages that other tools had: fleets, replies of servers, and clusters in which everything leaks."""
+"""Scenes for the outages that other tools caused: fleets, replies of servers, and clusters in which everything
+leaks."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class Leaks(dict[str, float]):
 
 
 def leaking_for_ever(spec: dict[str, Any]) -> CrashWorld:
-    """Three pods and all that follow them are full: no restart helps."""
+    """Three pods and all their successors are full: no restart helps."""
     world = CrashWorld(spec)
     world.leaking = Leaks()
     return world

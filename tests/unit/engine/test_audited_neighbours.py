@@ -1,4 +1,5 @@
-"""What the operator's audit makes of what stands beside its targets, and what it says where that was not read."""
+"""The use that the operator's audit makes of the other objects of its targets, and its messages where they were not
+read."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ LABELS = {"app": "api"}
 
 @dataclass
 class Read:
-    """What was read last."""
+    """The last reading."""
 
     held: Neighbours | None
 
@@ -28,7 +29,7 @@ class Read:
 
 @dataclass
 class Kept:
-    """What the reports were last to say."""
+    """The last content of the reports."""
 
     trouble: str = ""
     wanted: list[ReportedObject] = field(default_factory=list)
@@ -38,7 +39,7 @@ class Kept:
 
 
 async def audited(held: Neighbours | None, reports: Kept | None = None, **changes: object) -> World:
-    """A tick after which the one Deployment is audited beside what was read."""
+    """A tick after which the one Deployment is audited together with the read objects."""
     world = World()
     (only,) = world.cluster.world.workloads.values()
     pods = replace(only.pods, labels=LABELS)

@@ -20,7 +20,7 @@ ACCEPTED = {"check": "LW202", "reason": "it holds no requests"}
 
 
 async def audited(ignore: list[Mapping[str, Any]] | None = None, **changes: object) -> World:
-    """A tick after which the Deployment, changed so, is audited."""
+    """A tick after which the changed Deployment is audited."""
     world = World(spec={"audit": {"ignore": ignore or []}})
     (only,) = world.cluster.world.workloads.values()
     changed: Workload = replace(only, **changes)  # type: ignore[arg-type]

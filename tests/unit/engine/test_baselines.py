@@ -1,4 +1,4 @@
-"""Which healthy pod is counted, when, and how often."""
+"""The choice of the healthy pod that is counted, and when and how often it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.engine.baselines import AGAIN, STARTED, WARM, BaselineKeeper
 from leakwarden.engine.ports import CaptureRequest

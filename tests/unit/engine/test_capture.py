@@ -24,7 +24,7 @@ class Camera:
     asked: list[CaptureRequest] = field(default_factory=list)
     world: World | None = None
     changes_before: list[int] = field(default_factory=list)
-    seconds: float = 0.0  # that a capture takes
+    seconds: float = 0.0  # the duration of a capture
 
     async def baseline(self, request: CaptureRequest, renew: bool) -> bool:
         return True

@@ -1,4 +1,5 @@
-"""Why users get errors while a pod leaks: asked when a symptom is seen, within bounds, and contained by report."""
+"""Why users get errors while a pod leaks: queried when a symptom is seen, within bounds, with failures contained by
+report."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ API_1, API_2 = "api-6d4cf56db6-x7k2z", "api-6d4cf56db6-b9d4c"
 class Remembering(FakeMetrics):
     """`api-1` ran out of descriptors after a steady climb, and from then on a tenth of the requests failed."""
 
-    error_share: float = 0.12  # that the workload counts of itself
+    error_share: float = 0.12  # the share that the workload counts itself
     asked_for_causes: list[list[Query]] = field(default_factory=list)
     slow: asyncio.Event | None = None
     fails: bool = False
@@ -67,7 +68,7 @@ class Remembering(FakeMetrics):
 
 @dataclass
 class Logs:
-    """What each pod's log ends with."""
+    """The last lines of each pod's log."""
 
     lines: Sequence[str] = ()
     trouble: str = ""

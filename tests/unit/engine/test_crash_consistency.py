@@ -18,7 +18,7 @@ from tests.unit.engine.crash_world import CrashWorld
 pytestmark = pytest.mark.slow
 
 COOLDOWN = 300.0  # s
-LIFE = 900.0  # s; long enough for both leaking pods to be handled, cooldown and verification included
+LIFE = 900.0  # s; long enough to handle both leaking pods, with cooldown and verification
 REMEDIATION: dict[str, Any] = {
     "cooldown": "5m",
     "podCooldown": "5m",
@@ -45,13 +45,13 @@ async def lived(kind: str, at: int = 0, after: bool = False) -> CrashWorld:
 
 def _assert_consistent(world: CrashWorld, kind: str) -> None:
     happened = world.cluster.happened
-    # Nothing twice: no pod evicted twice, one action per cooldown in every case.
+    # Nothing is done twice: no pod evicted twice, one action per cooldown in every case.
     assert len({(what, subject) for _, what, subject in happened if what == "EvictPod"}) == len(
         [each for each in happened if each[1] == "EvictPod"]
     )
     times = [at for at, _, _ in happened]
     assert all(later - earlier >= COOLDOWN for earlier, later in pairwise(times))
-    # Nothing lost: every change has its record, written before the change.
+    # Nothing is lost: every change has its record, written before the change.
     records = [record for report in world.reports for record in report.status.actions]
     for at, what, subject in happened:
         mine = [r for r in records if r.type == what and subject in (r.pod_uid, r.workload_uid)]
@@ -60,7 +60,7 @@ def _assert_consistent(world: CrashWorld, kind: str) -> None:
     assert len(set(world.cluster.looked)) == len(world.cluster.looked)
     readers = {r.spec.pod.uid: r.status.evidence.descriptor_reader for r in world.reports if r.status.evidence}
     assert all(readers.get(uid) is not None for uid in world.cluster.looked)
-    # No record is left half-way, and each pod has one open report at most.
+    # No record is unfinished, and each pod has at most one open report.
     assert [record.phase for record in records if record.phase == "Pending"] == []
     assert [report.name for report in world.reports if report.status.phase == "Remediating"] == []
     open_pods = [report.spec.pod.uid for report in world.reports if not report.ended]

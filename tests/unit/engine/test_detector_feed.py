@@ -1,4 +1,4 @@
-"""The detector between a source's answers and the judgement, in real time and at other resolutions."""
+"""The path from a source's answers through the detector to the judgement, in real time and at other resolutions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_climb_to_the_limit_is_leaking_and_then_exhausting_before_it_is_there(
     assert last.per_hour is not None
     assert last.per_hour.low <= 940 / 3 <= last.per_hour.high
     assert last.left is not None
-    # 10 readings before the end 940/180 a minute still have to climb from 966 to 1000.
+    # 10 readings before the end a climb of 940/180 a minute still has to go from 966 to 1000.
     assert 0.9 * last.left.low <= 415 <= 1.1 * last.left.high
 
 
@@ -136,7 +136,8 @@ def test_series_of_pods_that_are_no_targets_are_passed_over(key: SeriesKey) -> N
 
 
 def test_two_signals_of_the_same_pods_have_each_the_load_of_its_own_moments() -> None:
-    """One after the other both have the same moments, of which the first pod has two in one signal and one in the other."""
+    """The signals have the same moments if their series are joined, where the first pod has two moments in one signal
+    and one in the other."""
     pods = [pod(f"api-{n}", created=NOW - 3600) for n in range(2)]
     world = snapshot([workload()], pods)
     t = np.array([NOW - 180.0, NOW - 120.0, NOW - 60.0])
@@ -149,8 +150,8 @@ def test_two_signals_of_the_same_pods_have_each_the_load_of_its_own_moments() ->
 
 @pytest.mark.parametrize(("started", "seen"), [(NOW - 45, {"TooFewReadings"}), (NOW + 5, set())])
 def test_what_the_process_before_showed_is_not_held_against_its_successor(started: float, seen: set[str]) -> None:
-    """One answer holds both lives: three hours' climb to the limit, of which the present process saw two readings or none.
-    The pod beside it keeps its own."""
+    """One answer contains both processes: three hours' climb to the limit, of which two readings or none are of the
+    present process. The other pod keeps all of its readings."""
     restarted = pod("api-0", created=NOW - 14_400, containers=(PodContainer("app", True, 1, started),))
     beside = pod("api-1", created=NOW - 14_400)
     world = snapshot([workload()], [restarted, beside])
@@ -165,7 +166,8 @@ def test_what_the_process_before_showed_is_not_held_against_its_successor(starte
 
 @pytest.mark.parametrize("namespace", ["members", "memcached", "heapster", "bytes"])
 def test_the_name_of_a_namespace_changes_no_verdict(namespace: str) -> None:
-    """A signal's key holds the namespace of a policy's own PromQL; what fills up to soft limits is told by the type."""
+    """The key of a policy's own PromQL contains its namespace; memory, which fills up to soft limits, is recognised by
+    the type."""
     elsewhere, there = (
         watch(Detection(60.0), climb(120), signal=f"PromQL/{name}/0f", standards={(f"PromQL/{name}/0f", "shop/api"): Standard()})
         for name in ("orders", namespace)
@@ -175,7 +177,7 @@ def test_the_name_of_a_namespace_changes_no_verdict(namespace: str) -> None:
 
 
 def test_memory_is_told_from_other_signals_by_its_type() -> None:
-    """It may be filling up to a soft limit, so it is believed nearer to the hard one."""
+    """Memory may be filling up to a soft limit, so its growth is accepted as a leak only nearer to the hard limit."""
     first = []
     for signal in ("Descriptors", "Heap"):
         found = watch(Detection(60.0), climb(180), signal=signal, standards={(signal, "shop/api"): Standard()})

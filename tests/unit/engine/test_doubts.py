@@ -1,5 +1,5 @@
-"""Actions that do not pass the Eviction API check the PodDisruptionBudgets themselves, and another client's success is
-not ours."""
+"""Actions that do not pass the Eviction API check the PodDisruptionBudgets themselves, and another client's success
+does not count as ours."""
 
 from __future__ import annotations
 

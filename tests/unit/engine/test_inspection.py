@@ -279,7 +279,7 @@ def test_a_policy_says_it_in_full_or_not_at_all() -> None:
 
 
 async def test_a_pod_that_may_not_be_looked_into_does_not_stand_before_the_next() -> None:
-    """One lacks the evidence that is required, in every tick; the other is due."""
+    """One lacks the required evidence in every tick; the other is due."""
     spec = {**enforcing(), "evidence": {**ASKED, "required": True}}
     world = World(spec=spec, profiler=Camera([FAILED, CAPTURED]))
     world.descriptor_reader = lens = Lens(world)

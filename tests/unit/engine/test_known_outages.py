@@ -125,7 +125,7 @@ async def test_no_answer_is_neither_zero_nor_a_leak(values: list[str]) -> None:
 
 
 async def test_after_a_hole_in_the_readings_nothing_is_done_until_they_are_whole() -> None:
-    """3. After a restart of Prometheus averages are low, `for` begins anew and absent() fires (mimir#7691,
+    """3. After a restart of Prometheus averages are low, `for` begins again and absent() fires (mimir#7691,
     cloudflare/pint#966, ankhmorpork#1525)."""
     world = World()
     before = points([950] * 5, until=NOW - 1200)
@@ -221,8 +221,8 @@ async def test_a_cooldown_outlives_the_process_that_began_it() -> None:
 
 
 async def test_of_two_replicas_exactly_one_acts() -> None:
-    """10. Two replicas act twice, or with equal priorities all freeze: kopf's peering is no leader election
-    (kopf's docs/peering.rst, nolar/kopf#1266)."""
+    """10. Two replicas act twice, or with equal priorities all freeze: kopf's peering is not a leader election (kopf's
+    docs/peering.rst, nolar/kopf#1266)."""
     world = World(spec=enforcing(**SOON))
     fences = [Fence(lambda: world.now), Fence(lambda: world.now)]
     fences[0].set(NOW - 10, NOW + 3600)
@@ -309,7 +309,7 @@ async def test_readings_of_the_pod_that_is_gone_do_not_judge_the_one_that_came()
     world = World(spec=enforcing(**SOON))
     await tick(world, {"api-1": 950.0, "api-2": 50.0, "api-3": 50.0})
     evicted, born = world.now, world.now + 1
-    # Its namesake: what was read under the name before it began is another process's.
+    # A pod of the same name: readings under the name from before it began belong to another process.
     become(world, pod("api-1", uid="uid-another", created=born), *world.pods[1:])
     for minute in (1, 2, 3):
         world.now = evicted + 60 * minute
@@ -427,7 +427,7 @@ async def test_a_slow_dependency_does_not_restart_everybody() -> None:
     leak = {"name": "descriptors", "type": "Descriptors", "threshold": {"above": "99%", "for": "1m"}}
     world = World(spec=enforcing(errors, leak, **SOON))
     for _ in range(30):
-        await tick(world, ALL_FULL)  # 95 % of requests fail, of many; descriptors are below their threshold
+        await tick(world, ALL_FULL)  # 95 % of many requests fail; descriptors are below their threshold
     assert world.changes() == []
     assert world.status.targets.suspect + world.status.targets.healthy == 3
     piled_up = hours(
@@ -523,7 +523,7 @@ async def test_a_pause_holds_until_its_own_author_takes_it_back() -> None:
     await tick(world, ALL_FULL)
     assert world.changes() == []
     assert reasons(world) == {"Paused"}
-    # The last is taken back and another made at once; the watch has shown the former only.
+    # The last pause is taken back and another one made at once; the watch has shown only the first.
     world.policies.put(body(spec=enforcing(), metadata={"generation": 3}))
     world.cluster.generation = 4
     await tick(world, ALL_FULL)

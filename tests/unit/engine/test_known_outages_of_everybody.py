@@ -41,7 +41,7 @@ ACTING = {**SELECTING, "mode": "Enforce", "signals": [FULL]}
 
 
 def served(world: HostileWorld) -> list[str]:
-    """What was done in the well-behaved tenant's namespace."""
+    """The actions in the well-behaved tenant's namespace."""
     return [kind for namespace, kind, _ in world.touched if namespace == GOOD]
 
 
@@ -147,7 +147,7 @@ async def test_what_only_observes_makes_no_storm_for_others() -> None:
 
 
 async def test_ticks_that_fail_do_not_leave_policies_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """54. Ticks failed for good, the pods were 1/1, and every policy went on to say Ready (seen on a cluster)."""
+    """54. Ticks failed for good, the pods were 1/1, and every policy stayed Ready (seen on a cluster)."""
     world = World()
     await world.engine.tick()
     assert world.condition("Ready") == ("True", "Reconciled")

@@ -52,8 +52,8 @@ def become(world: World, **changes: Any) -> None:
 
 
 async def test_a_record_of_another_namespace_scales_nobody_to_nothing() -> None:
-    """31. What is done follows from records, and whoever may write objects in one namespace could forge them for another
-    (a confused deputy: the operator's rights reach further than the tenant's)."""
+    """31. Actions follow from records, and an account that may write objects in one namespace could forge records of
+    another (a confused deputy: the operator's rights reach further than the tenant's)."""
     world = World(spec=enforcing(actions=[SCALE]))
     over = format_time(NOW - 60)
     forged = report(
@@ -84,7 +84,7 @@ async def test_a_rollout_does_not_go_around_a_disruption_budget() -> None:
 
 
 async def test_a_slow_database_does_not_evict_its_clients() -> None:
-    """34. Liveness probes that reach through to a database restart every client while it is slow (Kubernetes documentation,
+    """34. Liveness probes that check a database restart every client while it is slow (Kubernetes documentation,
     "Liveness, Readiness, and Startup Probes", on cascading failures)."""
     world = World(spec=enforcing(POOL))
     slow = {"api-1": course(420), "api-2": course(400), "api-3": course(450)}
@@ -95,11 +95,11 @@ async def test_a_slow_database_does_not_evict_its_clients() -> None:
 
 
 async def test_a_watch_that_lags_does_not_let_the_whole_deployment_be_evicted() -> None:
-    """35. Controllers that count what their cache still shows delete one more pod for every event that is late
+    """35. Controllers that count what their cache still shows delete one more pod for every late event
     (kubernetes/kubernetes, "expectations" of the ReplicaSet controller, exist for that)."""
     world = World(spec=enforcing(cooldown="10s", podCooldown="0s", warmUp="0s", budget={"maxUnavailable": 1}))
     for _ in range(20):
-        await tick(world, ALL_FULL, seconds=61)  # what was evicted is shown as if nothing had happened
+        await tick(world, ALL_FULL, seconds=61)  # the evicted pods are shown as if nothing had happened
     assert len({uid for kind, uid in world.changes() if kind == "evict"}) == 1
 
 
@@ -141,7 +141,7 @@ async def test_a_wish_to_be_left_alone_holds_however_long_its_reason_is() -> Non
 
 @pytest.mark.parametrize("processes", [33, 2, None])
 def test_the_descriptors_of_many_processes_are_not_held_against_the_limit_of_one(processes: int | None) -> None:
-    """39. cAdvisor adds up the descriptors of all processes of a container and tells the limit of its first one
+    """39. cAdvisor adds up the descriptors of all processes of a container and exports the limit of its first one
     (google/cadvisor, container_file_descriptors and container_ulimits_soft)."""
     of = 'container="app",namespace="shop",pod="api-1"'
     lines = [f"container_file_descriptors{{{of}}} 990", f'container_ulimits_soft{{{of},ulimit="max_open_files"}} 1024']
@@ -154,8 +154,8 @@ def test_the_descriptors_of_many_processes_are_not_held_against_the_limit_of_one
 
 
 def test_a_sidecar_does_not_hide_the_readings_of_the_application() -> None:
-    """40. The first name under which a pod exports a metric wins for the whole pod, and a proxy beside the application has
-    a process collector of its own (seen in a review of this operator)."""
+    """40. The first name under which a pod exports a metric wins for the whole pod, and a proxy in the same pod has a
+    process collector of its own (seen in a review of this operator)."""
     for kind in ("Descriptors", "Goroutines", "Heap", "DBPool"):
         row = CATALOGUE[kind]  # type: ignore[index]
         asked = render(row.value, matchers='namespace="shop"', bucket=60, max_age=300, labels=Labels())

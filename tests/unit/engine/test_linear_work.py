@@ -1,4 +1,4 @@
-"""The work of a tick, in counts: linear in pods, and nearly none for a policy more."""
+"""The work of a tick, in counts: linear in pods, and hardly any for one more policy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EvenMetrics:
 @dataclass(frozen=True)
 class Work:
     queries: int
-    judged: int  # judgements made of a signal and pod
+    judged: int  # judgements of a signal of a pod
     calls: int  # of Python functions, while all policies are evaluated
 
 
@@ -99,7 +99,7 @@ async def test_twice_the_pods_are_twice_the_work_and_no_more_judgements_of_the_c
     once, twice = await work(200, 4), await work(400, 8)
 
     assert twice.queries == once.queries
-    # One pod is full, and only that one is judged in full: its signals.
+    # One pod is full, and only its signals are judged in full.
     assert once.judged == twice.judged == len(KINDS)
     assert twice.calls < 2.2 * once.calls
 

@@ -16,7 +16,7 @@ LATENCY = {"name": "p99", "type": "LatencyP99", "threshold": {"above": "10", "fo
 
 @dataclass
 class Loaded(FakeMetrics):
-    """Every pod is as slow as `p99` says, and holds as many of its 1,000 descriptors as `held` says."""
+    """Every pod has the latency `p99`, and `held` of its 1,000 descriptors are open."""
 
     p99: float | None = 0.5
     held: float = 50.0
@@ -44,7 +44,7 @@ def a_world(**need: Any) -> tuple[World, Loaded]:
 
 
 def grown(world: World, metrics: Loaded, replicas: int) -> None:
-    """The cluster has so many pods, and all of them serve."""
+    """The cluster with so many pods, all of them serving."""
     world.pods = [pod(f"api-{n}", created=world.now - 7200) for n in range(1, replicas + 1)]
     counts: dict[str, Any] = {"replicas": replicas, "updated_replicas": replicas, "ready_replicas": replicas}
     world.cluster.world = snapshot([workload(**counts)], world.pods)

@@ -1,4 +1,5 @@
-"""When a verification has ended its table is read once, beside the ticks, and whatever fails is a table that says so."""
+"""When a verification has ended its table is read once, concurrently with the ticks, and a failure becomes a table with
+the reason."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from tests.unit.engine.engine_world import FakeMetrics, World
 
 @dataclass
 class Proxied(FakeMetrics):
-    """Counts how often tables are read; `slow`: it does not answer; `broken`: it breaks its word."""
+    """Counts the reads of tables; `slow`: it does not answer; `broken`: it raises, although the port promises not
+    to."""
 
     tables: list[list[Query]] = field(default_factory=list)
     slow: asyncio.Event | None = None
@@ -44,7 +46,7 @@ def a_world(**source: object) -> tuple[World, Proxied]:
 
 
 async def remedied(world: World) -> None:
-    """A pod was evicted, another took its place, and that is seen to have helped."""
+    """A pod was evicted, another one replaced it, and the readings show that this helped."""
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]
     world.pods = [pod("api-9", created=world.now + 5), pod("api-2"), pod("api-3")]

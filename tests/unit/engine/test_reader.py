@@ -1,4 +1,5 @@
-"""What is read of a source, from when on, and what is forgotten: one policy's wishes cost no other one anything."""
+"""The readings requested from a source, since when, and when they are dropped: one policy's needs cost no other one
+anything."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ STEP = 60.0
 
 @dataclass
 class Source:
-    """Answers by the query's name; `asked`: (names, since) in order."""
+    """Answers by the query's name; `asked` has (names, since) in order."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     name: str = "main"
@@ -103,7 +104,7 @@ async def test_how_far_back_one_namespace_looks_costs_no_other_one_memory() -> N
     kept = (await reads.read([shop, bank], world, NOW))[shop.uid].history.by_pod("Goroutines")
     assert len(kept["uid-api-1"][0].points.t) <= LEAST_LOOKBACK / 60 + 1
     assert len(kept["uid-b-1"][0].points.t) > 2000
-    # The policy goes, and with it what only it wanted to be remembered.
+    # The policy goes, and with it the readings that only it needed.
     kept = (await reads.read([shop, replace(bank, spec=one({"type": "Goroutines"}).spec)], world, NOW))[shop.uid].history.by_pod("Goroutines")  # fmt: skip
     assert len(kept["uid-b-1"][0].points.t) <= LEAST_LOOKBACK / 60 + 1
 
@@ -133,7 +134,7 @@ async def test_a_namespace_that_the_source_could_not_answer_for_is_told_so_and_n
 
 
 async def test_a_label_that_prometheus_does_not_have_costs_its_own_policy() -> None:
-    """The schema refuses it; one that was written before must not stop the others."""
+    """The schema refuses such a label; a policy that was written before must not stop the others."""
     alert = {"type": "Alert", "alert": {"name": "Slow", "labels": {"severity": "page"}}}
     bad = one(alert, name="bad")
     assert bad.spec is not None
@@ -161,7 +162,7 @@ async def test_the_days_before_the_first_read_are_read_once_at_a_coarse_step_and
 
 
 async def test_after_a_restart_a_leak_of_weeks_is_told_from_what_was_read_at_a_coarse_step() -> None:
-    """Four percent of the limit a day: what a day of minutes holds is no growth."""
+    """Four percent of the limit a day: within one day of minutes that does not count as growth."""
 
     class Weeks(Source):
         async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leakwarden.core.audit.findings import Finding, Severity
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.rendering.conditions import Records
 from leakwarden.core.rendering.status import build_status
@@ -14,7 +14,7 @@ from tests.builders import NOW, pod, policy, workload
 
 
 def crowded(letter: str, deployments: int) -> PolicyEvaluation:
-    """Everything that a tenant can make long is as long as it can be."""
+    """Every text that a tenant can make long has its greatest length."""
     long = letter * 5000
     judgement = Judgement("d", Verdict.SUSPECT, "WithinLimits", long)
     pods = tuple(

@@ -1,4 +1,4 @@
-"""Before, during and after an action: which times are compared, and what is never taken for a 0."""
+"""Before, during and after an action: the times that are compared, and the values that never count as 0."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakwarden.api.v1alpha1.evidence_status import DescriptorReaderStatus, EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference
 from leakwarden.core.episodes.report_cap import OPEN_PER_WORKLOAD, choose
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import format_time

@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import Phase, VerificationStatus
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.episodes.verification import Conclusion, before_action, verify
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.judgement import Interval, Judgement, Verdict
 from leakwarden.core.model.policy import format_time

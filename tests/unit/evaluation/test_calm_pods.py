@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.evaluation import evaluation
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.calm import CalmPod, CalmPods
 from leakwarden.core.evaluation.capabilities import capabilities
-from leakwarden.core.evaluation.evaluation import CalmPod, PolicyEvaluation, Readings, evaluate
+from leakwarden.core.evaluation.evaluation import evaluate
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Ranges, RowFindings
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod
@@ -108,7 +112,7 @@ def test_what_is_found_at_a_glance_is_what_each_judgement_says(
         return evaluate(judged_by, world, True, readings=readings, owner={}, audited={}, now=NOW)
 
     quick = judged()
-    with patch.object(evaluation._Judges, "calm", lambda self, pod: None):
+    with patch.object(CalmPods, "of", lambda self, pod: None):
         full = judged()
 
     assert told(quick) == told(full)
@@ -141,3 +145,12 @@ def test_a_pod_that_is_well_costs_no_judgement() -> None:
     assert judging.call_count == 1
     assert [isinstance(each, CalmPod) for each in found.workloads[0].pods] == [False, True, True, True]
     assert found.workloads[0].pods[0].pod.name == "api-2"
+
+
+def test_a_calm_pod_has_what_any_other_has_and_can_be_given_a_need() -> None:
+    full = PodEvaluation(PODS[0], Verdict.HEALTHY, None, None, ())
+    calm = CalmPod(PODS[0], (True,), lambda _: full)
+    assert {of.name: getattr(calm, of.name) for of in fields(PodEvaluation)} == {
+        of.name: getattr(full, of.name) for of in fields(PodEvaluation)
+    }
+    assert replace(calm.whole, needs=3).needs == 3

@@ -11,8 +11,9 @@ from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.api.v1alpha1.status import MAX_MISSING, MissingStatus, PolicyStatus, SignalStatus
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
+from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.evaluation.capabilities import declares_pprof
-from leakwarden.core.evaluation.evaluation import Readings, evaluate
+from leakwarden.core.evaluation.evaluation import evaluate
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled

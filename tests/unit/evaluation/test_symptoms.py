@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.signal import Signal
 from leakwarden.core.detection.history import ReadingHistory
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, Readings, evaluate
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.evaluation import evaluate
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.evaluation.symptoms import judge_symptom
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.judgement import Judgement, Verdict

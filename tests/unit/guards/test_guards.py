@@ -10,7 +10,7 @@ import pytest
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult
-from leakwarden.core.evaluation.evaluation import WorkloadEvaluation
+from leakwarden.core.evaluation.results import WorkloadEvaluation
 from leakwarden.core.guards import GUARDS, SKIP_MEANINGS, Candidate, Guard, Situation, Surroundings, ask
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Matcher, Silence, Silences

@@ -192,7 +192,7 @@ def unmeasured() -> dict[str, Any]:
 
 
 def explained() -> dict[str, Any]:
-    """Users got errors, and the cause is told."""
+    """Users got errors, and the cause is known."""
     body = full()
     body["status"]["cause"] = {
         "kind": "Exhaustion", "confidence": "Clear", "message": "clearly Exhaustion: a pod's descriptors were used up",

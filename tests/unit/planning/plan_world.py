@@ -13,7 +13,7 @@ from typing import Any
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.history import ReadingHistory
-from leakwarden.core.evaluation.evaluation import Readings
+from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.evaluation.growth_findings import GrowthFindings
 from leakwarden.core.guards.silences import Matcher, Silence, Silences
 from leakwarden.core.model.judgement import Interval, Verdict

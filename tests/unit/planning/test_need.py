@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.detection.history import ReadingHistory
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, Readings, WorkloadEvaluation
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.policy import parse_policy

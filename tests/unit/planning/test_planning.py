@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leakwarden.api.scalars import parse_int_or_percent
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Situation
 from leakwarden.core.model.workload import Workload
 from leakwarden.core.planning.planning import Decision, plan

@@ -1,4 +1,4 @@
-"""A policy that watches too little is told what it would not see; one that watches all is told nothing."""
+"""A policy that watches too little gets lines about the leaks it would not see; one that watches all gets none."""
 
 from __future__ import annotations
 

@@ -157,9 +157,9 @@ def test_another_name_counts_where_the_container_has_none_before_it(kind: Signal
     ("kind", "limit", "highest", "believed"),
     [
         (SignalType.DESCRIPTORS, 1024.0, 1024.0, 1024.0),
-        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # of all processes, with the limit of the first
+        (SignalType.DESCRIPTORS, 1024.0, 2000.0, None),  # the sum over all processes, with the limit of the first
         (SignalType.DESCRIPTORS, None, 2000.0, None),
-        (SignalType.DB_POOL, 10.0, 12.0, 10.0),  # a pool's maximum can be lowered while it is used
+        (SignalType.DB_POOL, 10.0, 12.0, 10.0),  # a pool's maximum can be lowered while the pool is in use
     ],
 )
 def test_a_reading_above_its_limit_shows_that_the_limit_is_of_something_else(

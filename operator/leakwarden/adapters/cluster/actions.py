@@ -88,7 +88,7 @@ def _blocked(reply: Reply) -> Attempt:
 
 
 async def add_ephemeral_container(session: Session, pod: Pod, container: Mapping[str, Any]) -> Attempt:
-    """See ports.Cluster. The API server takes an addition only: it refuses to change or remove what is there."""
+    """See ports.Cluster. The API server takes an addition only: it refuses to change or remove existing containers."""
     body = {"metadata": {"uid": pod.uid}, "spec": {"ephemeralContainers": [dict(container)]}}
     path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
     reply = await _change(session, "PATCH", f"{path}/ephemeralcontainers", body, STRATEGIC_MERGE_PATCH)

@@ -1,6 +1,6 @@
-"""The audit's two loops beside the tick: what stands beside workloads is read, and reports are written.
+"""The audit's two loops next to the tick: one reads the other objects that belong to workloads, one writes reports.
 
-Neither is waited for by a tick: it takes what was read last, and leaves what is to be written.
+A tick waits for neither: it takes the last reading, and leaves the reports to be written.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from leakwarden.engine.ports import ClusterUnavailable
 
 log = logging.getLogger("leakwarden.audited")
 
-READ_EVERY = 300.0  # s between two readings of what stands beside workloads
+READ_EVERY = 300.0  # s between two readings of the other objects
 WRITE_EVERY = 60.0  # s between two rounds of writing
-WRITES_PER_ROUND = 100  # reports; the rest has its turn in the next rounds
+WRITES_PER_ROUND = 100  # reports; the others are written in the next rounds
 NAME = "leakwarden"  # of the operator's report in each namespace
 APPLY = "application/apply-patch+yaml"
 
 
 class NeighbourReader:
-    """Reads what stands beside workloads now and then. `needed`: whether anybody wants it now."""
+    """Reads the other objects that belong to workloads at intervals. `needed`: whether a policy needs them now."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class NeighbourReader:
         self._latest: Neighbours | None = None
 
     def latest(self) -> Neighbours | None:
-        """What was read last; None before the first time."""
+        """The last reading; None before the first one."""
         return self._latest
 
     async def run(self) -> None:
         await _repeat(self.read, self._needed, self._every)
 
     async def read(self) -> None:
-        """Read all kinds once. What cannot be read is said in the result; a kind that was read before is not kept,
-        since what it said may be wrong by now."""
+        """Read all kinds once. The result names the kinds that could not be read. The earlier objects of such a kind
+        are not kept, since they may have changed."""
         beside, unread = Beside(), {}
         for where in listing.NEIGHBOURS:
             kind = where[2]
@@ -87,7 +87,7 @@ class NeighbourReader:
 
 
 def _take(beside: Beside, kind: str, item: Mapping[str, Any]) -> str | None:
-    """The object's name where it cannot be understood."""
+    """The object's name where it cannot be understood; else None."""
     try:
         beside.take(Kubernetes(kind, item))
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
@@ -98,8 +98,8 @@ def _take(beside: Beside, kind: str, item: Mapping[str, Any]) -> str | None:
 
 
 class AuditReportWriter:
-    """Keeps one PolicyReport (or Report) a namespace with what the audit found. Writes what changed, and removes its own
-    reports of namespaces that have no audited workload any more."""
+    """Keeps one PolicyReport (or Report) per namespace with the audit's findings. Writes only changed reports, and
+    removes its own reports of namespaces that have no audited workload any more."""
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class AuditReportWriter:
         self._needed = needed
         self._every = every
         self._wanted: Mapping[str, Sequence[ReportedObject]] | None = None
-        self._written: dict[str, str] = {}  # the report as it was written, by namespace
-        self._listed = False  # whether the reports of an operator before this one are known
+        self._written: dict[str, str] = {}  # the report as last written, by namespace
+        self._listed = False  # whether the reports of an earlier operator process are known
         self._trouble = ""
 
     @property
@@ -123,14 +123,14 @@ class AuditReportWriter:
         return self._trouble
 
     def want(self, objects: Iterable[ReportedObject]) -> None:
-        """What the reports are to say from now on."""
+        """Set the content of the reports from now on."""
         self._wanted = by_namespace(objects)
 
     async def run(self) -> None:
         await _repeat(self.write, self._needed, self._every)
 
     async def write(self) -> None:
-        """Write what changed since the last round, at most WRITES_PER_ROUND reports."""
+        """Write the reports that changed since the last round, at most WRITES_PER_ROUND."""
         if self._wanted is None:
             return
         try:
@@ -174,7 +174,8 @@ class AuditReportWriter:
         return ""
 
     async def _take_over(self, api: ReportApi) -> str:
-        """Note the reports of an operator before this one, to be written again or removed; why that is not possible."""
+        """Note the reports of an earlier operator process, to be written again or removed. Returns why that is not
+        possible."""
         spaces: Sequence[str | None] = [None] if self._namespaces is None else list(self._namespaces)
         found = await listing.objects(self._session, (f"apis/{api.version}", api.plural, api.kind), spaces)
         if found.why:
@@ -189,7 +190,7 @@ class AuditReportWriter:
 
 
 async def _repeat(do: Callable[[], Awaitable[None]], needed: Callable[[], bool], every: float) -> None:
-    """Until cancelled. A defect costs one round, and is logged."""
+    """Repeat until cancelled. A defect costs one round, and is logged."""
     while True:
         if needed():
             try:

@@ -1,6 +1,7 @@
-"""What stands beside workloads: budgets, autoscalers, Services, monitors, routes, claims, ConfigMaps and Secrets.
+"""The other objects that belong to workloads: budgets, autoscalers, Services, monitors, routes, claims, ConfigMaps and
+Secrets.
 
-Read alike from manifests and from what the API server sends: an object is its kind and its body.
+Read in the same way from manifests and from the API server: an object is its kind and its body.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class _MonitorSpec(wire.Wire):
 
 
 class Kubernetes(NamedTuple):
-    """An object as it was read. `place` is the reader's own, by which it finds the object again."""
+    """An object as it was read. `place` is opaque here: the reader finds the object again by it."""
 
     kind: str
     body: Mapping[str, Any]
@@ -111,7 +112,7 @@ class Kubernetes(NamedTuple):
 
 @dataclass(slots=True)
 class Beside:
-    """All that was read so far."""
+    """The objects read so far."""
 
     budgets: list[Budget] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
@@ -128,7 +129,7 @@ class Beside:
         return group in GROUPS.get(kind, ())
 
     def take(self, document: Kubernetes) -> Identity:
-        """Read its facts. Raises ValueError (msgspec's among them), in words."""
+        """Read the object's facts. Raises ValueError (msgspec's among them), with a message for people."""
         meta = msgspec.convert(document.body.get("metadata"), _Meta | None) or _Meta()
         name = meta.name or meta.generate_name or ""
         identity = Identity(document.kind, meta.namespace or "", name)
@@ -164,7 +165,8 @@ class Beside:
             unhealthy_policy=spec.unhealthy_pod_eviction_policy or "",
             place=document.place,
         )
-        allowed(budget, 1)  # what is neither a number nor a percentage is said here, and not of each workload
+        # a value that is neither a number nor a percentage is reported here once, and not for each workload
+        allowed(budget, 1)
         self.budgets.append(budget)
 
     def _scaler(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
@@ -231,7 +233,7 @@ class Beside:
         seconds, said = None, ""
         for rule in _items(_mapping(document.body.get("spec")).get("rules")):
             for each in _items(rule.get("backendRefs")):
-                # A backend of another namespace is not looked for here.
+                # A backend in another namespace is not searched for here.
                 if each.get("kind", "Service") == "Service" and not each.get("namespace"):
                     targets.append((each.get("name"), each.get("port")))
             timeouts = _mapping(rule.get("timeouts"))
@@ -263,7 +265,7 @@ class Beside:
         self.claims.append(Claim(identity, tuple(spec.access_modes or ()), document.place))
 
     def _secret(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
-        # Of a Secret nothing but the names of its keys is kept.
+        # Only the names of a Secret's keys are kept.
         self.sources.append(KeySource(identity, _keys(document, "data", "stringData"), document.place))
 
     def _config_map(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
@@ -293,13 +295,13 @@ _READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Kubernetes], None]] = 
 
 
 def _keys(document: Kubernetes, *fields: str) -> frozenset[str] | None:
-    """None where not a single one is written: what fills it is then somebody else's, such as an operator."""
+    """The names of the keys; None where none is written: then another program, such as an operator, fills it."""
     found = frozenset(str(key) for name in fields for key in _mapping(document.body.get(name)))
     return found or None
 
 
 def _backend(backend: Mapping[str, Any]) -> tuple[Any, Any]:
-    """(the Service's name, its port) as networking.k8s.io/v1 and the versions before it write them."""
+    """(the Service's name, its port), as networking.k8s.io/v1 and its earlier versions write them."""
     service = _mapping(backend.get("service"))
     port = _mapping(service.get("port"))
     if service:
@@ -324,7 +326,7 @@ def _target(target: int | str | None, port: int) -> int | str:
 
 
 def _duration(text: Any) -> float | None:
-    """Seconds of a Gateway API duration such as 1m30s; None for anything else, and for 0s, which is no limit."""
+    """Seconds of a Gateway API duration such as 1m30s; None for anything else, and for 0s, which means no limit."""
     if not isinstance(text, str) or len(text) > 40:
         return None
     parts = _GO_DURATION.findall(text)

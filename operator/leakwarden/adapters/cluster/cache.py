@@ -130,7 +130,7 @@ class WorkloadSink:
         self.drop = cache.drop_workload
 
     def forget(self) -> None:
-        """Nothing is kept but what was put."""
+        """Only objects that were put are kept, so there is nothing more to drop."""
 
 
 class SetSink:
@@ -139,7 +139,7 @@ class SetSink:
         self.drop = cache.drop_set
 
     def forget(self) -> None:
-        """Nothing is kept but what was put."""
+        """Only objects that were put are kept, so there is nothing more to drop."""
 
 
 class PodSink:
@@ -148,7 +148,7 @@ class PodSink:
         self.drop = cache.drop_pod
 
     def forget(self) -> None:
-        """Nothing is kept but what was put."""
+        """Only objects that were put are kept, so there is nothing more to drop."""
 
 
 class AutoscalerSink:

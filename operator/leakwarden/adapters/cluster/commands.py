@@ -67,7 +67,7 @@ def entrypoint(command: Sequence[str], arguments: Sequence[str], variables: Iter
 
 
 def _script(command: Sequence[str]) -> str | None:
-    """The text after a shell's -c; None where the command is no shell with one."""
+    """The text after a shell's -c; None where the command is not a shell with a script."""
     words = _words(command)
     if not words or _name(words[0]) not in _SHELLS:
         return None
@@ -137,7 +137,7 @@ def _slept(words: Sequence[str]) -> float | None:
 
 
 def _waits(script: str) -> Literal["", "simple", "chain"]:
-    """Whether the shell stays as the first process, and so does not pass SIGTERM on to what it started."""
+    """Whether the shell stays as the first process, and so does not pass SIGTERM on to the program that it started."""
     tokens = _tokens(script)
     if not tokens or "trap" in tokens:
         return ""  # a script that handles signals is left to its author

@@ -32,7 +32,7 @@ _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
 
 
 def workload(item: wire.ApiDeployment) -> Workload:
-    """A Deployment as the core knows it. Raises msgspec.ValidationError when its pod template does not fit."""
+    """A Deployment as a workload of the core. Raises msgspec.ValidationError when its pod template does not fit."""
     raw = bytes((item.spec or wire.ApiDeploymentSpec()).template).removeprefix(b"null")
     template = _TEMPLATE.decode(raw) if raw else None
     return described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leakwarden.adapters.cluster.session import Session
 
 PAGE = 500
-# (path of the API group, plural, kind); what a cluster does not have is passed over.
+# (path of the API group, plural, kind); kinds that a cluster does not have are passed over.
 WORKLOADS = (
     ("apis/apps/v1", "deployments", "Deployment"),
     ("apis/apps/v1", "statefulsets", "StatefulSet"),
@@ -24,7 +24,7 @@ WORKLOADS = (
     ("api/v1", "pods", "Pod"),
     ("apis/argoproj.io/v1alpha1", "rollouts", "Rollout"),
 )
-# What stands beside workloads and holds no secret: read by the operator as well.
+# Objects that belong to workloads and contain no secret: the operator reads them as well.
 NEIGHBOURS = (
     ("apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     ("apis/autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
@@ -36,13 +36,13 @@ NEIGHBOURS = (
     ("apis/monitoring.coreos.com/v1", "podmonitors", "PodMonitor"),
     ("api/v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
 )
-# Only with the rights of the person who asks.
+# Read only by the commands, with the rights of the user.
 CONFIGURATION = (("api/v1", "configmaps", "ConfigMap"),)
 
 
 @dataclass(slots=True)
 class ObjectList:
-    """The objects of one kind. `why` says in words why not all of them are here; empty where they are.
+    """The objects of one kind. `why` is the reason, in words, why not all of them are here; empty where they are.
 
     It follows the kind in a sentence. `denied`: the right to list them is missing.
     """
@@ -54,7 +54,7 @@ class ObjectList:
 
 
 async def objects(session: Session, where: tuple[str, str, str], namespaces: Sequence[str | None]) -> ObjectList:
-    """Every page of one kind, in these namespaces (None: all). A kind that the cluster does not have has no object.
+    """Every page of one kind, in these namespaces (None: all). A kind that the cluster does not have has no objects.
 
     Raises ClusterUnavailable.
     """
@@ -91,14 +91,14 @@ def _own(page: Mapping[str, Any], kind: str) -> Iterator[dict[str, Any]]:
     version = page.get("apiVersion")
     for item in page.get("items") or ():
         metadata = item.get("metadata") or {}
-        # What another object makes is that object's to be judged: ReplicaSets of Deployments, pods of all.
+        # Objects that another object makes are judged with that object: ReplicaSets of Deployments, pods of every kind.
         if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
             continue
         yield {**item, "apiVersion": version, "kind": kind}
 
 
 async def served_report(session: Session) -> tuple[ReportApi | None, str]:
-    """(the report API that is served, of both the newer one; why that is not known, or empty)."""
+    """(the report API that is served, the newer one where both are; the reason why it is not known, or empty)."""
     for api in NEWEST_FIRST:
         reply = await session.ask("GET", f"/apis/{api.version}")
         if reply.status == 404:

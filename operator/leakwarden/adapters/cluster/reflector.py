@@ -122,7 +122,7 @@ class Reflector(Generic[T]):
                     await self._list()
                 began = self._clock()
                 await self._watch()
-                # A server that closes each watch at once must not be asked again at once.
+                # A server that closes each watch at once must not get the next request at once.
                 failed = not self._progress and self._clock() - began < 1.0
             except Expired:
                 self._relists_expired += 1

@@ -1,7 +1,8 @@
 """LeakReports: a store that reads its own writes, and the requests that make them.
 
-The watch shows the writes of others, and late our own: our write counts until the watch shows the same version or a
-newer one. Versions of one kind are numbers that grow, which Kubernetes documents since 1.35 and etcd always did.
+The watch shows the writes of other clients, and our own with a delay: until it shows the same version or a newer one,
+our own write counts. Versions of one kind are numbers that grow, which Kubernetes documents since 1.35 and etcd always
+did.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class ReportStore:
             self.drop(uid)
             return False
         if uid in self._deleted:
-            return True  # until the watch shows it, too
+            return True  # until the watch shows the deletion, too
         held = self._held.get(uid)
         if held is None or not _is_older(report.resource_version, held.resource_version):
             self._hold(report)
@@ -153,8 +154,8 @@ class ReportStore:
 
 
 async def fetch(session: Session, namespace: str | None, per_namespace: int) -> list[wire.ApiReport]:
-    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache); of
-    each namespace one more than `per_namespace` at the most.
+    """All reports of a namespace, or of all, as the quorum has them (no resourceVersion: never from a lagging cache);
+    at most one more than `per_namespace` of each namespace.
 
     Raises ClusterUnavailable, Forbidden.
     """

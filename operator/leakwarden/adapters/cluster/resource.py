@@ -28,7 +28,7 @@ class Sink(Protocol[T_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T]):
-    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only` asks for no more than that."""
+    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only`: only the metadata is requested."""
 
     prefix: str
     plural: str
@@ -55,8 +55,8 @@ class Pace:
     """Every time in seconds. Tests shorten them; the defaults are for clusters."""
 
     page: int = 500
-    # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers
-    # drop connections without a word, and there is no other sign of it.
+    # Bookmarks come about once a minute; after that and some grace, a silent watch is a dead one. Load balancers drop
+    # connections without a reply, and there is no other sign of it.
     idle: float = 70.0
     watch: float = 300.0  # the watch's own timeoutSeconds, jittered by half upwards
     resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event

@@ -21,7 +21,7 @@ class _Metric(wire.Wire):
     name: str | None = None
     container: str | None = None
     target: _Target | None = None
-    # autoscaling/v2beta1, which wrote it without a target
+    # autoscaling/v2beta1, where the value had no target around it
     target_average_utilization: int | None = None
 
 
@@ -43,7 +43,8 @@ class _ScalerSpec(wire.Wire):
 
 
 def scaler(identity: Identity, spec: Any, place: Any) -> Scaler:
-    """Raises msgspec.ValidationError where a field is not of its type; the path begins at spec."""
+    """The autoscaler in an object. Raises msgspec.ValidationError where a field is not of its type; the path begins at
+    spec."""
     try:
         item = msgspec.convert(spec, _ScalerSpec | None) or _ScalerSpec()
     except msgspec.ValidationError as error:

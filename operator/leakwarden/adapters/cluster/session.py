@@ -54,7 +54,8 @@ class Session:
     """Holds one aiohttp session for the whole operator.
 
     `http` can be given to other clients of the same API server: a middleware adds the credentials to
-    requests for that server (and no other), re-reads them each minute, and on a 401 reloads them and asks once more.
+    requests for that server (and no other), re-reads them each minute, and on a 401 reloads them and repeats the
+    request once.
     """
 
     def __init__(
@@ -86,7 +87,8 @@ class Session:
         self._tls = await asyncio.to_thread(_tls, connection)
         self._adopt(connection)
         self._http = aiohttp.ClientSession(
-            # No limit on connections: each watch holds one, and a limit would starve the requests that act.
+            # No limit on connections: each watch keeps one, and a limit would starve the requests that change
+            # something.
             connector=aiohttp.TCPConnector(ssl=self._tls or True, limit=0, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_TIMEOUT),
             headers={"User-Agent": f"leakwarden/{__version__}", "Accept": JSON},

@@ -1,4 +1,4 @@
-"""Reading what the API server sends: errors, lines, and the identity of objects that are otherwise unreadable."""
+"""Reads the API server's answers: errors, lines, and the identity of objects that are otherwise unreadable."""
 
 from __future__ import annotations
 

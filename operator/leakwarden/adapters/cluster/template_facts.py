@@ -21,7 +21,7 @@ from leakwarden.core.model.workload import (
     Spread,
 )
 
-# The Go runtime's settings of memory and CPUs. Nothing else of an environment is kept: it may hold secrets.
+# The Go runtime's settings of memory and CPUs. No other variable of an environment is kept: it may contain secrets.
 RUNTIME_ENV = frozenset({"GOMEMLIMIT", "GOGC", "GOMAXPROCS"})
 # A probe's command is compared with another's and shown to nobody; one of this length is a script.
 MAX_COMMAND = 1024

@@ -188,7 +188,7 @@ class ApiProjectedVolume(Wire):
 
 
 class ApiVolume(Wire):
-    """The kinds that a check asks about; of any other only the name is kept."""
+    """The kinds that a check uses; of any other kind only the name is kept."""
 
     name: str | None = None
     persistent_volume_claim: ApiClaimVolume | None = None

@@ -28,7 +28,7 @@ def mounts(item: template_wire.ApiContainer) -> tuple[Mount, ...]:
 
 
 def references(item: template_wire.ApiContainer) -> tuple[Reference, ...]:
-    """Of a container's variables."""
+    """The references of a container's variables."""
     return tuple(_of_variables(item)) if item.env or item.env_from else ()
 
 

@@ -78,7 +78,7 @@ class ApiDeploymentSpec(Wire):
     min_ready_seconds: int | None = None
     progress_deadline_seconds: int | None = None
     service_name: str | None = None  # of a StatefulSet, whose manifest is read as a Deployment's
-    # Raw, so that its hash covers all of the template, also what is not decoded.
+    # Raw, so that its hash covers the whole template, also the parts that are not decoded.
     template: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -255,7 +255,7 @@ class ApiBudgetList(Wire):
 
 
 def decode_status(body: bytes) -> ApiStatus:
-    """The Status in an error reply; empty when the body is something else (a proxy's page, say)."""
+    """The Status in an error reply; empty when the body is something else (for example a proxy's page)."""
     try:
         return msgspec.json.decode(body, type=ApiStatus)
     except (msgspec.DecodeError, UnicodeDecodeError):

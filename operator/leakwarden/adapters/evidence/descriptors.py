@@ -40,7 +40,7 @@ class _Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PodDescriptors:
-    """`cluster` is the fenced one, through which only a leader changes anything; `image` holds Python and this package;
+    """`cluster` is the fenced one, through which only a leader makes changes; `image` contains Python and this package;
     `timeout` in seconds from the container's addition to its answer."""
 
     session: Session

@@ -15,7 +15,7 @@ log = logging.getLogger("leakwarden.evidence")
 
 LINES = 5_000
 BYTES = 512 << 10
-LONGEST_LINE = 1_000  # characters; what a log says of an error stands near its beginning
+LONGEST_LINE = 1_000  # characters; a log's text of an error is near the beginning of a line
 WITHIN = 10.0  # s
 
 
@@ -46,7 +46,7 @@ class PodLogs:
         if reply.status == 403:
             return LogTail(trouble="the right get pods/log is missing")
         if not reply.ok:
-            # Its text may quote what a tenant wrote.
+            # The server's text may quote a tenant's text.
             return LogTail(trouble=f"the API server answered {reply.status}")
         text = reply.body[:BYTES].decode("utf-8", errors="replace")
         return LogTail([line[:LONGEST_LINE] for line in text.split("\n")[:LINES] if line.strip()])

@@ -1,4 +1,5 @@
-"""One pod as it is now: the cache keeps neither annotations nor ports of pods, and a capture is rare enough to ask."""
+"""One pod as it is now: the cache keeps neither annotations nor ports of pods, and a capture is rare enough for a
+request of its own."""
 
 from __future__ import annotations
 

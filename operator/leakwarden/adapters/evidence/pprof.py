@@ -25,8 +25,8 @@ BUDGET = 60.0  # s for all of them, the pause included
 # s between the two captures: one goroutine a second, which fills a limit of 10,000 in three hours, is then ten more,
 # the fewest that count. Nothing is done to the pod meanwhile.
 PAUSE = 10.0
-# More goroutines than this are not profiled: collecting them costs the service memory and a pause in proportion.
-# (In the form debug=2, which is never asked for, 15,000 stopped a service for 9.5 s: cockroachdb/cockroach#14602.)
+# More goroutines than this are not profiled: collecting them costs the service memory and a pause in proportion. (In
+# the form debug=2, which is never requested, 15,000 stopped a service for 9.5 s: cockroachdb/cockroach#14602.)
 MAX_GOROUTINES = 50_000
 LIMITS = DecodeLimits()
 # The name of the values of each kind.
@@ -39,9 +39,9 @@ _COUNT = re.compile(rb"<td>([0-9]{1,9})</td><td><a href=['\"]?goroutine\?debug="
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    profile: str  # the name it would have had; empty: nothing was asked for
+    profile: str  # the name it would have had; empty: none was requested
     reason: EvidenceReason
-    message: str  # one line for people; never holds text that the pod sent
+    message: str  # one line for people; never contains text that the pod sent
 
 
 @dataclass(frozen=True, slots=True)

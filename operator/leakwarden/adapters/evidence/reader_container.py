@@ -1,7 +1,7 @@
 """The ephemeral container that reads open descriptors, made to fit the container that it looks into.
 
-The kernel shows a process's descriptors to those of the same user who have no fewer capabilities, so the reader is
-given the container's own user and nothing more than it has.
+The kernel shows a process's descriptors to those of the same user who have no fewer capabilities, so the reader
+runs with the container's own user and without further capabilities.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from leakwarden.engine.ports import READER_CONTAINER
 
 MESSAGE = "/dev/termination-log"  # Kubernetes' default, which the kubelet mounts writable for whatever user it is
 COMMAND = ("python3", "-IB", "-m", "leakwarden.adapters.procfs")
-# What a kubelet keeps of one message, and of all messages of a pod, in equal parts.
+# The size that a kubelet keeps of one message, and of all messages of a pod, in equal parts.
 MOST_OF_ONE, MOST_OF_ALL = 4096, 12 * 1024
-LEAST = 256  # bytes; a smaller document holds no facts
+LEAST = 256  # bytes; a smaller document contains no facts
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -127,7 +127,7 @@ def target_of(pod: LivePod, wanted: str) -> str:
 
 
 def container(pod: LivePod, target: str, image: str, report: str) -> dict[str, Any]:
-    """The reader as it stands in spec.ephemeralContainers. Raises Unfit."""
+    """The reader in the form of spec.ephemeralContainers. Raises Unfit."""
     spec = pod.spec or Spec()
     if spec.os is not None and spec.os.name == "windows":
         raise Unfit("a Windows pod has no /proc")
@@ -188,7 +188,7 @@ def _statuses(pod: LivePod) -> Sequence[EphemeralStatus]:
 
 def _user(own: Security, pods: Security, status: EphemeralStatus) -> _Found:
     """The container's user: by the runtime's status, else by the pod's securityContext. Where neither has it, it is the
-    image's own user, which only the runtime knows."""
+    image's own user, which only the runtime can read."""
     linux = status.user.linux if status.user else None
     if linux is not None and linux.uid is not None:
         return _Found(linux.uid, linux.gid)

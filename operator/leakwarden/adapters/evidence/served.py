@@ -1,7 +1,7 @@
 """The profiles on the volume over HTTP, read-only: the right to read a LeakReport includes the files that it points to.
 
-A location holds 128 bits of the profile's checksum, which are in the LeakReport and nowhere else, so the right to read
-the report is the right to the file. There is no list of files. Every other path is answered with 404.
+A location contains 128 bits of the profile's checksum, which are in the LeakReport and nowhere else, so the right to
+read the report is the right to the file. There is no list of files. Every other path is answered with 404.
 """
 
 from __future__ import annotations

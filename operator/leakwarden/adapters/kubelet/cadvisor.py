@@ -1,8 +1,4 @@
-"""The kubelet's /metrics/cadvisor, reduced to the needed metrics, and a bounded memory of them.
-
-Of a node's answer of a few megabytes only a hundredth is needed, so lines are selected by their names
-before they are parsed.
-"""
+"""The kubelet's /metrics/cadvisor, reduced to the needed series, and a bounded memory of them."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ class MetricSample(NamedTuple):
 
 
 def _families() -> dict[str, tuple[str, str] | None]:
-    """The metrics that are read: the name of each family, and the label that selects one of its series."""
+    """The families that are read: the name of each, and the label that picks one of its series."""
     found: dict[str, tuple[str, str] | None] = {}
     for row in CATALOGUE.values():
         if row.kubelet is not None:
@@ -49,7 +45,8 @@ _FAMILIES = _families()
 
 
 def parse(text: str, now: float) -> list[MetricSample]:
-    """The samples of containers, with cAdvisor's times, or `now`. Raises ValueError for text in another format."""
+    """The samples of containers, with cAdvisor's time stamps, or `now`. Raises ValueError for text that is not an
+    exposition."""
     samples = []
     for family in text_string_to_metric_families("\n".join(_needed(text)) + "\n"):
         picked = _FAMILIES.get(family.name)
@@ -152,8 +149,8 @@ class Memory:
         return all(rings[key].latest == 0 and all(b.floor == 0 for b in rings[key].buckets) for key in keys)
 
     def limit(self, families: Families, key: SeriesKey, now: float) -> float | None:
-        """The limit that holds for the container as a whole; None where it belongs to one process among several, or
-        where the number of processes is not known."""
+        """The limit of the container as a whole; None where it is that of one process among several, or where their
+        number is not known."""
         if families.processes is not None:
             processes = self._newest(families.processes, key, now)
             if processes is None or processes > 1:

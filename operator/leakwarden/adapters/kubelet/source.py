@@ -1,6 +1,7 @@
 """Readings from the kubelets themselves, where no Prometheus is configured: cAdvisor's metrics of each container.
 
-Needs no more than the right to `get` `nodes/metrics`. The kubelets hold no past, so it begins with the operator.
+Needs no more than the right to `get` `nodes/metrics`. The kubelets keep no history, so readings begin when this process
+does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TIMEOUT = 10.0  # s for one node, all of its answer included
 CONCURRENCY = 16  # nodes at once
 MAX_BYTES = 32 << 20  # of one node's answer; 250 pods are some 5 MB
 MAX_LOOKBACK = 24 * 3600.0  # s
-# Several groups of signals are read within one tick; one scrape is enough for all of them.
+# Several groups of signals are read within one tick; one scrape serves all of them.
 FRESH = 2.0  # s
 
 

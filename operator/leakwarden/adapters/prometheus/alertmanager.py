@@ -45,8 +45,8 @@ class _Failed(Exception):
 
 
 class AlertmanagerSilences:
-    """The SilenceSource port on the configured Alertmanagers, of which all must answer: each may hold silences that the
-    others lack."""
+    """The SilenceSource port on the configured Alertmanagers, of which all must answer: each may have silences that the
+    others do not have."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = [(endpoint, EndpointCredentials(endpoint)) for endpoint in endpoints]

@@ -1,7 +1,7 @@
 """Readings from Prometheus, through prometheus-api-client: one query per signal for all pods.
 
-This is the only module that uses prometheus-api-client. The library has three tasks: it has the endpoints of the query
-API, it puts a query's parameters together, and it takes the result out of the answer.
+Only this module uses prometheus-api-client. The library's part: it has the endpoints of the query API, puts a query's
+parameters together, and takes the result out of the answer.
 
 Why no more of it is used:
 
@@ -68,11 +68,11 @@ _LONGEST_URL = 4096  # characters; longer queries travel in the body of a POST, 
 _CHUNK = 1 << 16
 _ERROR_BODY = 1 << 16
 INSTANTS = 8  # instant queries at once, in threads of their own: those that hang must not hold up readings
-# Thanos and VictoriaMetrics answer with a part where stores are away, unless they are asked for all or nothing. Other
-# servers ignore these parameters, as Prometheus ignores all unknown ones.
+# Thanos and VictoriaMetrics answer with a part where stores are away, unless they are asked for all or nothing. Others
+# ignore these parameters, as Prometheus ignores all unknown ones.
 ALL_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
-APART_FOR = 3600.0  # s for which namespaces stay separate after an answer for all of them together was too large
-CHOICES_KEPT = 3600.0  # s after a query was last asked
+APART_FOR = 3600.0  # s for which namespaces stay parted after an answer for all of them together was too much
+CHOICES_KEPT = 3600.0  # s after the last use of a query
 SLOW_FOR = 300.0  # s for which the queries of a namespace come last, after one of them was too slow
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 
@@ -116,7 +116,7 @@ class _Session(requests.Session):
         before = self._credentials.authorization()
         status, body = self._send(url, params, before)
         if status == 401:
-            # The token may have been rotated just now: try once more if the file has changed.
+            # If the token was rotated at this very moment: once more, where the file has a new one now.
             self._credentials.forget()
             renewed = self._credentials.authorization()
             if renewed != before:
@@ -160,7 +160,7 @@ class _Session(requests.Session):
                     if response.status_code != 200:
                         break
                     raise ReadFailed("TooLarge", f"its answer is larger than {self._max_bytes >> 20} MiB")
-                # The library's timeout is for each piece; a server that sends slowly must not hold a thread.
+                # The library's timeout is for each piece; a server that sends byte by byte must not keep a thread busy.
                 if time.monotonic() > deadline:
                     raise ReadFailed("Timeout", f"it did not finish its answer within {timeout:g}s")
             return response.status_code, bytes(body)
@@ -237,8 +237,8 @@ def _believed(row: Row, answer: Answer) -> Answer:
 class PrometheusSource:
     """The Metrics port on one endpoint. `bucket` is the resolution of floors in seconds.
 
-    Points are on multiples of the step, so that every moment is read once, whatever the times of the ticks. Where no
-    new point is due, the newest moment is read again: the answer still shows whether the source is well.
+    Points lie on multiples of the step, so that every moment is requested once, at whatever times ticks come. Where
+    nothing new is due the newest moment is read again: the answer still shows whether the source works.
     """
 
     kind = "Prometheus"
@@ -252,7 +252,7 @@ class PrometheusSource:
         self._labels = Labels(endpoint.namespace_label, endpoint.pod_label, endpoint.container_label)
         self._session = _Session(endpoint, max_bytes)
         if endpoint.tls.insecure_skip_verify:
-            # The configuration allows it; a warning to stderr at every query would add nothing.
+            # The configuration requires it; a warning on stderr at every query would add nothing.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._client = PrometheusConnect(
             url=endpoint.url, session=self._session, retry=Retry(0, read=False), timeout=endpoint.timeout
@@ -288,8 +288,8 @@ class PrometheusSource:
         return answers
 
     async def labels(self, query: str, at: float) -> list[dict[str, str]]:
-        """The label sets that an instant query finds, for metrics whose information is all in their labels. `query` is
-        complete PromQL, never a user's. Raises ReadFailed."""
+        """The label sets that an instant query finds, for metrics whose information is in their labels. `query` is
+        whole PromQL, never a user's. Raises ReadFailed."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._instant_threads, self._label_sets, query, at)
         except Exception as error:
@@ -311,7 +311,7 @@ class PrometheusSource:
 
     def _answer(self, query: Query, span: _Span) -> Answer:
         """For all namespaces together; where that is too much, for halves of them, down to the namespace that is the
-        cause. The result is kept for an hour, so that the others are read in a few queries meanwhile."""
+        cause. The result is used for an hour, so that the others are read in a few queries meanwhile."""
         if query.confined or len(query.namespaces) < 2:
             return self._tried(query, span)
         parts = self._parted[query.key].of(query.namespaces) if query.key in self._parted else [query.namespaces]
@@ -399,11 +399,11 @@ class PrometheusSource:
         found: SentSeries = self._client.custom_query(self._sent(query), params=asked)
         if found.bad:
             raise BadResponse
-        # A series without a number (a native histogram) is still an answer, and it does not mean zero.
+        # A series without a number (a native histogram) is also an answer, but it does not mean zero.
         return [math.nan if value is None else value for value in found.newest()]
 
     def _sent(self, query: str) -> str:
-        """The query with the matchers that this endpoint adds to every selector."""
+        """The query with the matchers that this endpoint's configuration adds to every selector."""
         if not self._endpoint.matchers:
             return query
         known = self._narrowed.get(query)

@@ -40,7 +40,7 @@ class EndpointCredentials:
         self._tls_stamps: tuple[_Stamp, ...] | None = None
 
     def forget(self) -> None:
-        """Read all files again next time, whatever their times and inodes."""
+        """Read all files again next time, even where their time stamps have not changed."""
         with self._lock:
             self._texts.clear()
 

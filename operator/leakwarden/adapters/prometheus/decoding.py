@@ -1,4 +1,4 @@
-"""Answers of Prometheus, decoded from the bytes into arrays.
+"""The answers of Prometheus, decoded from the bytes into arrays.
 
 Two hours of 10,000 pods are some 20 MB of JSON. As tuples of numbers they would be some 200 MB, and a first read of six
 signals has several of them at once. So the decoder leaves labels and points as they were sent: labels are found by
@@ -17,11 +17,11 @@ from leakwarden.core.model.readings import Counts, Floats
 # Bytes of points whose numbers are read by one call: a bound for the copies that this needs.
 _CHUNK = 4 << 20
 _EVERY_BYTE = bytes(range(256))
-# The characters of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
+# The characters that are left of `[[1790000000,"12.5"],[1790000060,"13"]]` without numbers and blanks.
 _NOT_SHAPE = _EVERY_BYTE.translate(None, delete=b'[]",')
 _POINT = b'[,""],'
-# The characters of numbers, with the letters of NaN and Inf. Points with other characters are read one by one, and so
-# are those with blanks, which no server writes there.
+# The characters of numbers; NaN and Inf are spelt so. Points with other characters are read one by one, and so are
+# those with blanks, which no server writes there.
 _USUAL = b'0123456789+-.eENaInf,[]"'
 
 
@@ -30,7 +30,7 @@ class BadResponse(Exception):
 
 
 class PartialResponse(Exception):
-    """The server reports that some of its stores did not answer: their missing series would look like no data."""
+    """The server reports that some of its stores did not answer: the missing series would look like no data."""
 
 
 class RawSeries(msgspec.Struct):
@@ -86,7 +86,7 @@ class SentSeries:
 
     @classmethod
     def of(cls, series: Sequence[RawSeries]) -> SentSeries:
-        """The same as if these had been sent."""
+        """The same as if the server had sent these series."""
         labels = [msgspec.json.encode(each.metric) for each in series]
         return _read(
             labels, [msgspec.json.encode(each.values or ([each.value] if each.value else [])) for each in series]
@@ -96,7 +96,7 @@ class SentSeries:
         return len(self.labels)
 
     def newest(self) -> list[float | None]:
-        """The last sent value of each series; None where there is none."""
+        """The value of each series that was sent last; None where none was."""
         ends = np.cumsum(self.sizes)
         there = self.sizes > 0
         found = np.full(len(self), np.nan)
@@ -130,7 +130,7 @@ def decode(body: bytes) -> SentSeries:
 
 
 def error_type(body: bytes) -> str:
-    """The API's own class of error, such as `timeout`, or nothing. Never its text, which may carry secrets."""
+    """The API's own class of error, such as `timeout`, or empty. Never its text, which may contain secrets."""
     try:
         return _error_decoder.decode(body).errorType
     except _DECODING:
@@ -138,7 +138,7 @@ def error_type(body: bytes) -> str:
 
 
 def label_set(sent: bytes) -> dict[str, str]:
-    """Raises BadResponse."""
+    """A label set as a mapping. Raises BadResponse."""
     try:
         return _metric_decoder.decode(sent)
     except _DECODING:
@@ -169,12 +169,12 @@ def _read(labels: Sequence[bytes], points: Sequence[bytes]) -> SentSeries:
 
 
 def _numbers(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
-    """How many points each has, and all their times and values in turn."""
+    """The number of points of each series, and all their times and values in turn."""
     counted = np.array([text.count(b"[") - 1 for text in points], dtype=np.int64)
     total = int(counted.sum())
     joined = b",".join(text for text, size in zip(points, counted.tolist(), strict=True) if size)
     empty = all(text == b"[]" for text, size in zip(points, counted.tolist(), strict=True) if size < 1)
-    # The JSON is valid; its brackets and quotes show that each point is a number and then a text.
+    # The JSON is known to be valid; its brackets and quotes show that each point is a number and then a text.
     if empty and b'""' not in joined and not joined.translate(None, delete=_USUAL):
         some = counted[counted > 0].tolist()
         if joined.translate(None, delete=_NOT_SHAPE) == _shape(some):
@@ -193,7 +193,7 @@ def _shape(sizes: Sequence[int]) -> bytes:
 
 
 def _one_by_one(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:
-    """The same for unusual points, such as numbers with other characters."""
+    """The same for unusual points, such as numbers that are written with other characters."""
     counted, read = [], []
     for place, text in enumerate(points, first):
         try:

@@ -21,11 +21,11 @@ _RESERVED = frozenset({"authorization", "host", "cookie", "content-length", "con
 
 
 class SourcesError(Exception):
-    """The sources file cannot be used; the message names file, field, value and what is allowed."""
+    """The sources file cannot be used; the message names file, field, value and the allowed values."""
 
 
 def _url(text: str) -> str:
-    """Raises ValueError; the value itself is left out of the message where it may hold a password."""
+    """Raises ValueError; the value itself is left out of the message where it may contain a password."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -95,7 +95,7 @@ class TLS(_Model):
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
-    insecure_skip_verify: bool = False  # any server at the address is trusted, and gets the credentials
+    insecure_skip_verify: bool = False  # any server is believed, and gets the credentials
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
@@ -107,7 +107,7 @@ class TLS(_Model):
 
 
 class Endpoint(_Model):
-    """One Prometheus, or another server with its query API (Thanos, Mimir, VictoriaMetrics)."""
+    """One Prometheus, or a server with the same query API (Thanos, Mimir, VictoriaMetrics)."""
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
     url: Annotated[str, Field(max_length=2048), AfterValidator(_url)]
@@ -116,7 +116,8 @@ class Endpoint(_Model):
     namespace_label: Label = "namespace"
     pod_label: Label = "pod"
     container_label: Label = "container"
-    # Labels that are added to every selector, such as cluster: "a" where one Prometheus holds many clusters.
+    # Labels that are added to every selector, such as cluster: "a" where one Prometheus has the series of many
+    # clusters.
     matchers: Annotated[dict[Label, Annotated[str, Field(max_length=256)]], AfterValidator(_own_labels)] = Field(
         default_factory=dict, max_length=8
     )
@@ -204,6 +205,6 @@ def _first(invalid: ValidationError) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where} is not a known field"
     value = error["input"]
-    # Whole mappings, and values that might hold a password, stay out of the message.
+    # Whole mappings, and values that might contain a password, stay out of the message.
     shown = f" is {str(value)[:60]!r}" if isinstance(value, str | int | float) and "@" not in str(value) else ""
     return f"{where}{shown}: {message}"

@@ -17,7 +17,7 @@ class Parted:
     until: float  # monotonic s at which all are tried together again
 
     def of(self, namespaces: Set[str]) -> list[frozenset[str]]:
-        """The groups, limited to the namespaces that are still read, and one group of all new ones."""
+        """The groups as far as they are still queried, and all new namespaces together."""
         known: frozenset[str] = frozenset().union(*self.groups)
         kept = [group & namespaces for group in self.groups]
         return [frozenset(group) for group in (namespaces - known, *kept) if group]
@@ -30,7 +30,8 @@ def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
-    """One answer from those for its parts. Where only some failed, it names the namespaces that are missing."""
+    """One answer of those for its parts. Where some failed and others did not, it names the namespaces that it
+    lacks."""
     series: list[SeriesBlock] = []
     limits: dict[SeriesKey, float] = {}
     failed: dict[str, QueryFailed] = {}

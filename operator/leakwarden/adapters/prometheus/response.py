@@ -30,15 +30,16 @@ from leakwarden.core.signals.catalogue import Labels, real_limit
 # Labels by which the series of a value and of its limit differ although they belong together: the name, and the labels
 # that select one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
 _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
-# Of several series with different limits the shown one stays until another's usage is so much higher: a change at every
-# crossing would draw steps that are not growth.
+# Of several series with different limits, the one that was shown last stays until another's usage is higher by this
+# factor: a change at every crossing would draw steps that are not growth.
 _CHANGE_AT = 2.0
 _LISTS = 16  # lists of names that are kept, so that equal ones are one object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """The owner of a series, and the labels that separate it from others of the same container, as JSON."""
+    """The pod and container of a series, and the labels that distinguish it from others of the same container, as
+    JSON."""
 
     key: SeriesKey
     identity: bytes
@@ -141,8 +142,8 @@ class _Numbers:
 def join(
     values: SentSeries, limits: SentSeries, scope: Scope, choices: Choices, origins: Origins | None = None
 ) -> Answer:
-    """One series per key. Sampled may have no points, where none is newer than `since`. `origins`: those found before.
-    Raises BadResponse."""
+    """One series per key. Sampled may have no points, where nothing is newer than `since`. `origins`: those found
+    before. Raises BadResponse."""
     if not len(values):
         return NoData("NoSeries", "no pod of these namespaces has it")
     origins = origins or Origins()
@@ -170,7 +171,7 @@ def join(
 
 
 def _sampled(names: list[SeriesKey], there: _Numbers, limits: Floats, since: float, origins: Origins) -> Sampled:
-    """The points newer than `since`; limits also for series without new points."""
+    """The points newer than `since`; limits also of series without new points."""
     every = origins.one_list(names)
     sizes, t, v = there.sizes, there.t, there.v
     new = t > since

@@ -1,7 +1,7 @@
 """Sends policies' queries to the process that parses them, and ends it where it takes too long.
 
-The parser holds Python's lock while it works: in a thread of the operator it would stop the loop that renews the Lease,
-and its memory would be the operator's. A process can be ended at any moment, and its memory goes with it.
+The parser keeps Python's global lock while it works: in a thread of the operator it would stop the loop that renews the
+Lease, and its memory would be the operator's. A process can be ended at any moment, and its memory goes with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHUNK = 1 << 16
 
 
 class ParserProcess:
-    """Confines questions as `core.promql.ask` does. Safe to use from several threads, which wait for each other."""
+    """Confines questions as `core.promql.ask` does. Several threads may use it; they wait for each other."""
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS, patience: float = PATIENCE, memory: int = MEMORY) -> None:
         self._command = [

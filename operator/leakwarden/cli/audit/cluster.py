@@ -1,4 +1,4 @@
-"""The workloads of a cluster and what stands beside them, as documents: audited by the same code as files.
+"""The workloads of a cluster and the objects that belong to them, as documents: audited by the same code as files.
 
 Also which of the two report APIs the cluster serves.
 """
@@ -20,14 +20,15 @@ T = TypeVar("T")
 
 
 def documents(args: argparse.Namespace, problems: list[str]) -> list[Document]:
-    """All workloads and what stands beside them, less those that another one makes. Raises ConfigurationError without a cluster."""
+    """All workloads and the objects that belong to them, without those that another workload makes. Raises
+    ConfigurationError without a cluster."""
     return _reached(_documents(args, problems))
 
 
 def served_report(args: argparse.Namespace) -> ReportApi:
-    """The report API that the cluster serves, as its discovery says; of both the newer one.
+    """The report API that the cluster serves, by its discovery; the newer one where it serves both.
 
-    Raises ConfigurationError where neither is served, where that may not be asked, and without a cluster.
+    Raises ConfigurationError where neither is served, where discovery is not allowed, and without a cluster.
     """
     return _reached(_served_report(args))
 

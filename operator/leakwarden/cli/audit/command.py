@@ -1,4 +1,5 @@
-"""`leakwarden audit`: the operator's static checks on manifests, for CI and for people, or on what a cluster holds."""
+"""`leakwarden audit`: the operator's static checks on manifests, for CI and for people, or on the objects of a
+cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from leakwarden.cli.audit.report import AuditResult
     from leakwarden.core.audit.policy_report import ReportApi
 
-CLEAN, FINDINGS, UNREAD = 0, 1, 3  # exit codes, beside UNUSABLE
+CLEAN, FINDINGS, UNREAD = 0, 1, 3  # exit codes, in addition to UNUSABLE
 
 _ABOUT = """\
 Audits the workloads in YAML or JSON manifests, or in a cluster: probes, termination, rollout, availability, Services,
@@ -85,7 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audit and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
+    """Audit and print; returns the exit code. Every mistake that a user can make gives one line on standard error."""
     from leakwarden.cli.audit import configuration
     from leakwarden.cli.audit.gather import Gathering, gather
 
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     gathering = Gathering(policies=policies, config=config, baseline=baseline)
     texts: dict[str, str] = {}
     paths = args.path or config.paths
-    # Manifests make many objects and no cycles: looking for some a hundred times would cost a tenth of the time.
+    # Manifests make many objects and no cycles: a hundred searches for cycles would cost a tenth of the time.
     thresholds = gc.get_threshold()
     gc.set_threshold(200_000, 50, 50)
     try:
@@ -159,7 +160,7 @@ def _threshold(name: str) -> object:
 
 
 def _report_api(args: argparse.Namespace) -> ReportApi | None:
-    """Of which API the reports are to be; None for other formats. Raises ConfigurationError."""
+    """The API of the reports; None for other formats. Raises ConfigurationError."""
     if args.output not in ("policyreport", "openreport"):
         return None
     from leakwarden.core.audit import policy_report
@@ -226,7 +227,7 @@ def _write_baseline(result: AuditResult, file: str) -> int:
 
 
 def _policies(file: str | None) -> tuple[list[object], list[str]]:
-    """The policies of the file, and why it can't be used where it can't."""
+    """The policies of the file, or the reason why it cannot be used."""
     if file is None:
         return [], []
     from leakwarden.api import names
@@ -248,7 +249,7 @@ def _policies(file: str | None) -> tuple[list[object], list[str]]:
         if not isinstance(document.body.get("metadata", {}), dict):
             problems.append(f"{document.place}: metadata is not a mapping")
             continue
-        # No status and no server's fields: a policy is read for what it asks.
+        # Without a status and the server's fields: only a policy's requirements are read.
         metadata = {k: v for k, v in document.body.get("metadata", {}).items() if k in ("name", "namespace")}
         policy = parse_policy({"metadata": metadata, "spec": document.body.get("spec")})
         if policy.error:
@@ -274,6 +275,6 @@ def _write(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain once more when it closes the stream.
+        # The reader (head, less) has closed the pipe. Python would complain once more when it closes the stream.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

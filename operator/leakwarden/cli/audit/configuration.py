@@ -1,4 +1,4 @@
-"""`.leakwarden.yaml` and the baseline: what a repository has decided about its audit."""
+"""`.leakwarden.yaml` and the baseline: a repository's decisions about its audit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BASELINE_VERSION = 1
 
 
 class ConfigurationError(ValueError):
-    """What the user configured cannot be used; the message names file, field, value and what is allowed."""
+    """The configuration cannot be used; the message names file, field, value and the allowed values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,12 @@ class ScopedException:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """`drain` in seconds, None where not written; `severities` by a check's id or name, None for one that is off."""
+    """The settings of one configuration file."""
 
     fail_on: str = "error"
-    drain: float | None = None
+    drain: float | None = None  # s; None where not written
     paths: tuple[str, ...] = ()
+    # by a check's id or name; None where the check is off
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
     exceptions: tuple[ScopedException, ...] = ()
     baseline: str | None = None
@@ -67,7 +68,7 @@ class Configuration:
 
 
 def load(file: str | None, profile: str | None) -> Configuration:
-    """The configuration of a file, or of `.leakwarden.yaml` where it is there. Raises ConfigurationError."""
+    """The configuration of a file, or of `.leakwarden.yaml` where it exists. Raises ConfigurationError."""
     name = file or (FILE if os.path.exists(FILE) else None)
     body = _mapping(name) if name is not None else {}
     where = name or FILE
@@ -91,7 +92,7 @@ def load(file: str | None, profile: str | None) -> Configuration:
 
 
 def has_paths(file: str | None) -> bool:
-    """Whether the configuration names what is to be audited. One that cannot be read says so when it is loaded."""
+    """Whether the configuration names files to audit. An unreadable one gets its error when it is loaded."""
     try:
         return bool(load(file, None).paths)
     except ConfigurationError:
@@ -147,7 +148,7 @@ def _severities(value: Any, where: str) -> dict[str, Severity | None]:
     made = {}
     for check, severity in value.items():
         _known(check, where, "severities")
-        # YAML reads off as false.
+        # YAML reads `off` as false.
         named = "off" if severity is False else severity
         if named not in SEVERITIES:
             raise ConfigurationError(
@@ -205,7 +206,7 @@ def _optional_text(value: Any, where: str, at: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Findings that were there when the audit was adopted, without numbers: they stay known when a number changes."""
+    """Findings that existed when the audit was adopted, without numbers: they stay known when a number changes."""
 
     entries: frozenset[tuple[str, str, str, str, str]]
 
@@ -236,7 +237,7 @@ def load_baseline(file: str | None) -> Baseline | None:
 
 
 def write_baseline(file: str, result: AuditResult) -> int:
-    """Write what was found, sorted, so that a change of the baseline reads well in a review. Raises OSError."""
+    """Write the findings, sorted, so that a change of the baseline is easy to review. Raises OSError."""
     entries = sorted(
         {
             (one.identity.kind, one.identity.namespace, one.identity.name, finding.id, finding.container, finding.check)

@@ -18,7 +18,7 @@ _TEMPLATE = re.compile(r"\{\{[-\s.]")
 
 @dataclass(frozen=True, slots=True)
 class DocumentPlace:
-    """Where a document stands. `number` counts the file's documents and `line` its lines, both from 1."""
+    """The place of a document. `number` counts the file's documents and `line` its lines, both from 1."""
 
     file: str
     number: int
@@ -36,7 +36,7 @@ class DocumentPlace:
 class Document:
     place: DocumentPlace
     body: Mapping[str, Any]
-    twice: tuple[tuple[str, int], ...] = ()  # keys that stand twice in one mapping, with the line of the second
+    twice: tuple[tuple[str, int], ...] = ()  # keys that are written twice in one mapping, with the line of the second
 
     @property
     def kind(self) -> str:
@@ -45,11 +45,11 @@ class Document:
 
 @dataclass(slots=True)
 class TextRead:
-    """What one text holds. `problems` are lines for people, each naming its file; `notes` say what was left out."""
+    """The documents of one text."""
 
     documents: list[Document] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # lines for people, each naming its file
+    notes: list[str] = field(default_factory=list)  # the parts that were left out
 
 
 def parse(file: str, text: str, show: Callable[[int], None] | None = None) -> TextRead:
@@ -87,7 +87,8 @@ def _moved(twice: list[tuple[str, int]], line: int) -> tuple[tuple[str, int], ..
 
 
 def _chunks(text: str) -> Iterator[tuple[int, int, int, str, str]]:
-    """The documents of a stream: (first line, start, end, text without the separator, what is glued to that).
+    """The documents of a stream: (first line, start, end, text without the separator, the text that follows the
+    separator on its line).
 
     A line that begins with --- separates documents wherever it is, also in a block scalar.
     """
@@ -100,7 +101,7 @@ def _chunks(text: str) -> Iterator[tuple[int, int, int, str, str]]:
             first = chunk.partition("\n")[0][3:].rstrip("\r")
             if first.strip() and not first.lstrip().startswith("#"):
                 glued = first
-            # Text after the separator starts in the first column, where it would be on a line of its own.
+            # Text after the separator starts in the first column, as if it were on a line of its own.
             chunk = chunk[3:].lstrip(" \t") if glued else "   " + chunk[3:]
         yield line, start, end, chunk, glued
         line += text.count("\n", start, end)
@@ -116,7 +117,8 @@ def _holds_nothing(chunk: str) -> bool:
 
 
 def _expand(document: Document, found: TextRead) -> None:
-    """A document, or those in a List. What is nothing like a Kubernetes object is not ours to complain about."""
+    """A document, or those in a List. Documents that do not resemble a Kubernetes object are passed over without a
+    problem."""
     body: Any = document.body
     if not isinstance(body, dict):
         if isinstance(body, list) and any(like_an_object(item) for item in body):
@@ -147,7 +149,7 @@ def _expand(document: Document, found: TextRead) -> None:
             found.problems.append(f"{inner}: is no object")
             continue
         if kind != "List":
-            # The items of a DeploymentList need not say what they are.
+            # The items of a DeploymentList need not have an apiVersion and kind.
             item = {"apiVersion": body.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
         elif not isinstance(item.get("kind"), str) and near_miss(item) is None:
             found.problems.append(f"{inner}: has no kind, so that it is no object")

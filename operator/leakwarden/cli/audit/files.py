@@ -26,11 +26,11 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 @dataclass(slots=True)
 class ManifestsRead:
-    """All that was read. `problems` are lines for people, each naming its file; `notes` say what was left out."""
+    """All documents that were read."""
 
     documents: list[Document] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # lines for people, each naming its file
+    notes: list[str] = field(default_factory=list)  # the parts that were left out
 
     def add(self, part: TextRead) -> None:
         self.documents += part.documents
@@ -39,7 +39,7 @@ class ManifestsRead:
 
 
 def read(arguments: Sequence[str]) -> ManifestsRead:
-    """Read every argument: a file, a directory (recursively) or `-`. Never raises for what a user can cause."""
+    """Read every argument: a file, a directory (recursively) or `-`. Never raises for mistakes that a user can make."""
     reading = ManifestsRead()
     for part in parts(arguments, kustomize=False):
         reading.add(part)
@@ -49,8 +49,8 @@ def read(arguments: Sequence[str]) -> ManifestsRead:
 def parts(arguments: Sequence[str], texts: dict[str, str] | None = None, *, kustomize: bool) -> Iterator[TextRead]:
     """The same, file by file, so that a caller needs the memory of one file at a time.
 
-    `texts` gets what cannot be read again later: standard input and what kustomize built. `kustomize`: kustomizations
-    are built where kustomize or kubectl is installed, in place of reading their bases and patches.
+    `texts` gets the texts that cannot be read again later: standard input and the output of kustomize. `kustomize`:
+    kustomizations are built where kustomize or kubectl is installed, in place of reading their bases and patches.
     """
     walk = _Walk(kustomize)
     files = [file for argument in arguments for file in walk.files(argument)]
@@ -71,7 +71,7 @@ def parts(arguments: Sequence[str], texts: dict[str, str] | None = None, *, kust
 
 
 class ReadingProgress:
-    """A line on standard error every two seconds of work, and none for work that is done before that."""
+    """A line on standard error every two seconds of work, and no line for shorter work."""
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
@@ -84,7 +84,7 @@ class ReadingProgress:
 
 
 class _Walk:
-    """The files below the arguments, each once; what is left out is said."""
+    """The files below the arguments, each once; files that are left out are noted."""
 
     def __init__(self, kustomize: bool) -> None:
         self.said = TextRead()
@@ -108,7 +108,7 @@ class _Walk:
                 continue
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             if "Chart.yaml" in names and "templates" in folders:
-                # Not YAML until Helm has rendered them.
+                # Not YAML before Helm has rendered them.
                 folders.remove("templates")
                 shown = shown_name(folder)
                 self.said.notes.append(
@@ -160,7 +160,7 @@ class _Walk:
         try:
             found = os.stat(folder)
         except OSError:
-            return True  # os.walk says why
+            return True  # os.walk reports the reason
         identity = (found.st_dev, found.st_ino)
         if identity in self._seen:
             return False
@@ -169,7 +169,8 @@ class _Walk:
 
     @staticmethod
     def _is_special(path: str) -> bool:
-        """A pipe or a device would be waited for. What is not there is an error of its own when it is read."""
+        """Whether reading could wait for ever, as of a pipe or a device. A missing file has its own error when it is
+        read."""
         try:
             return not stat.S_ISREG(os.stat(path).st_mode)
         except OSError:
@@ -181,7 +182,7 @@ class _Walk:
 
 
 def text_of(file: str) -> str:
-    """Raises OSError, or ValueError in words."""
+    """The text of a file. Raises OSError, or ValueError with a message for people."""
     if file == "-":
         if sys.stdin.isatty():
             print("reading manifests from the terminal; end with Ctrl-D", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Safe fixes, written into the files with every comment and the order kept.
 
 A fix changes or adds one scalar, spliced into the text at the place that libyaml's marks give. Before anything is
-written the new text is read again: nothing but that value may have changed, or the fix is refused and said.
+written the new text is read again: nothing but that value may have changed, or the fix is refused with a message.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FilePatch:
         return "\n".join(lines)
 
     def write(self) -> None:
-        """Replace the file at once, so that no reader sees half of it. Raises OSError."""
+        """Replace the file in one step, so that no reader sees half of it. Raises OSError."""
         real = os.path.realpath(self.file)
         mode = os.stat(real).st_mode
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(real), prefix=".leakwarden-")
@@ -59,7 +59,7 @@ class _RefusedFix(Exception):
 
 
 def patches(result: AuditResult) -> tuple[list[FilePatch], list[str]]:
-    """(a patch for each file that can be mended, a line for each fix that could not be made)."""
+    """(a patch for each file that can be corrected, a line for each fix that could not be made)."""
     by_file: dict[str, list[tuple[Audited, Finding]]] = {}
     for one in result.audited:
         for finding in one.findings:
@@ -76,7 +76,7 @@ def patches(result: AuditResult) -> tuple[list[FilePatch], list[str]]:
             refused.append(f"{file}: {error}")
             continue
         after, mended = before, []
-        # From the end of the file, so that the places of the documents before stay what they are.
+        # From the end of the file, so that the places of earlier documents do not change.
         for one, finding in sorted(wanted, key=lambda each: each[0].place.start, reverse=True):
             try:
                 after = _mended(after, one, finding)
@@ -125,7 +125,8 @@ def _set(text: str, place: DocumentPlace, path: list[str], value: int | str) -> 
 
 
 def _chunk_number(text: str, place: DocumentPlace) -> tuple[int, int]:
-    """Where the document stands now: its start is what it was, since mending goes from the end; its end may differ."""
+    """The document's present number: its start did not move, since fixes are made from the end; its end may have
+    moved."""
     following = text.find("\n---", place.start + 3)
     while following != -1 and text[following + 4 : following + 5] == "-":
         following = text.find("\n---", following + 4)

@@ -1,4 +1,4 @@
-"""The audit itself: read, relate, check, except. What is shown of it is others' business."""
+"""The audit itself: read, relate, check, except. Other modules show its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Gathering:
-    """What the objects are held against. `policies` are core.model.policy.Policy; none where none was given."""
+    """The requirements for the objects. `policies` are core.model.policy.Policy; none where none was given."""
 
     policies: Sequence[Any]
     config: Configuration
@@ -41,13 +41,13 @@ class Gathering:
 
 
 def gather(what: Gathering, args: argparse.Namespace, paths: Sequence[str], texts: dict[str, str]) -> AuditResult:
-    """Read the files or the cluster and audit what is there. Raises ConfigurationError where a cluster is not found."""
+    """Read the files or the cluster and audit the objects. Raises ConfigurationError where a cluster is not found."""
     inventory = Inventory(complete=args.cluster)
     if args.cluster:
         from leakwarden.cli.audit import cluster
 
         inventory.take(cluster.documents(args, inventory.problems))
-        # What could not be read may be there: its absence shows nothing.
+        # Documents that could not be read may exist: their absence shows nothing.
         inventory.complete = not inventory.problems
     else:
         from leakwarden.cli.audit.files import parts
@@ -101,14 +101,15 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
 
 
 def _policy_audit(one: DescribedObject, what: Gathering) -> tuple[Audit | None, str]:
-    """The audit section of the first policy that selects it, None where no policy is given; and why it is not audited."""
+    """The audit section of the first policy that selects it, None where no policy is given; and the reason where it is
+    not audited."""
     if not what.policies:
         return None, ""
     from leakwarden.core.model.policy import selects
 
     assert one.workload is not None
     for policy in what.policies:
-        # A manifest without a namespace goes wherever it is applied, so it is not held against it.
+        # A manifest without a namespace goes wherever it is applied, so it matches any namespace.
         apart = policy.namespace and one.workload.namespace and policy.namespace != one.workload.namespace
         if policy.spec is None or apart or one.identity.kind != "Deployment":
             continue

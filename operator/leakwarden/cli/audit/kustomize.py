@@ -1,4 +1,4 @@
-"""Kustomizations: their bases and patches are no objects yet, so they are built, or said not to be audited."""
+"""Kustomizations: their bases and patches are not objects yet, so they are built, or reported as not audited."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Kustomization:
-    """`used` are the real paths of all that it names; `remote` is the first thing it would fetch, or empty."""
+    """The references of one kustomization."""
 
-    used: frozenset[str]
-    remote: str = ""
+    used: frozenset[str]  # the real paths of all files that it names
+    remote: str = ""  # the first address that it would fetch, or empty
     component: bool = False  # a part of other kustomizations, which cannot be built by itself
 
 
@@ -44,9 +44,9 @@ def kustomization(folder: str) -> Kustomization:
 
 
 def build(folder: str, found: Kustomization) -> tuple[str | None, str]:
-    """What it builds, or None and why it was not built.
+    """The built text, or None and the reason why it was not built.
 
-    What would fetch something from elsewhere is never built: the audit sends nothing.
+    A kustomization that would fetch a remote file is never built: the audit sends nothing.
     """
     advice = f"use kustomize build {folder} | leakwarden audit -"
     command = _command()
@@ -77,7 +77,7 @@ def _command() -> list[str] | None:
 
 
 def _used(folder: str, depth: int) -> tuple[frozenset[str], str]:
-    """The real paths of all that the kustomization names, and the first thing it would fetch from elsewhere."""
+    """The real paths of all files that the kustomization names, and the first remote address that it would fetch."""
     body = _body(folder)
     used: set[str] = set()
     remote = "a chart" if body.get("helmCharts") or body.get("helmChartInflationGenerator") else ""

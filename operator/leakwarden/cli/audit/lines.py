@@ -1,4 +1,4 @@
-"""The line of the very field that a finding is about, found when it is to be shown."""
+"""The line of the very field that a finding is about, searched for when the finding is to be shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POD = {
 
 
 class FieldLines:
-    """Reads a file again, and keeps the last one: findings come file by file."""
+    """Reads a file again, and keeps the last one: findings are in the order of the files."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
@@ -32,7 +32,8 @@ class FieldLines:
         self._nodes: list[yaml.Node] = []
 
     def of(self, one: Audited, finding: Finding) -> int:
-        """From 1; the line of the document, or of the nearest field around it, where the field itself is not there."""
+        """Counted from 1; the line of the document, or of the nearest field around it, where the field itself is
+        absent."""
         place = one.place
         try:
             node = self._document(place)
@@ -65,7 +66,7 @@ class FieldLines:
 
 
 def path_of(kind: str, finding: Finding, field: str | None = None) -> list[str]:
-    """The parts of the path, from the object on, of a field: the finding's own where none is named."""
+    """The parts of a field's path, from the object on; the finding's own field where none is named."""
     pod = POD.get(kind, "spec.template.spec")
     path = finding.field if field is None else field
     if path.startswith("@spec"):
@@ -73,7 +74,7 @@ def path_of(kind: str, finding: Finding, field: str | None = None) -> list[str]:
     elif path.startswith("@pod"):
         path = pod + path[4:]
     elif finding.container and not path.startswith(("spec.", "metadata.")):
-        # An init container may be meant: its name is looked for in both lists.
+        # An init container may be meant: its name is searched for in both lists.
         path = f"{pod}.containers[name={finding.container}]" + (f".{path}" if path else "")
     return _PART.findall(path)
 
@@ -85,7 +86,7 @@ def _walk(node: Any, path: list[str]) -> Any:
             part, inner = "initContainers", _step(node, "initContainers")
         if inner is None:
             return node
-        # A name that is not among the containers is that of an init container.
+        # A name that is not in the list of containers is that of an init container.
         if part == "containers" and number + 1 < len(path) and _step(inner, path[number + 1]) is None:
             inits = _step(node, "initContainers")
             inner = inits if inits is not None and _step(inits, path[number + 1]) is not None else inner
@@ -94,7 +95,7 @@ def _walk(node: Any, path: list[str]) -> Any:
 
 
 def _step(node: Any, part: str) -> Any:
-    """The node below; for a key of a mapping, so placed that its start is the key's."""
+    """The node below; for a key of a mapping, with the start of the key as its start."""
     if isinstance(node, _Keyed):
         node = node.value_node
     if isinstance(node, yaml.SequenceNode) and part.startswith("["):

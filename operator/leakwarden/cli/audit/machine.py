@@ -1,6 +1,6 @@
 """The audit's result for programs: JSON, JUnit, GitHub's annotations and a Markdown summary.
 
-None of them says passed of what was not checked.
+None of them reports a check as passed that was not run.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _finding(one: Audited, finding: Finding, lines: FieldLines) -> dict[str, Any
 
 
 def junit(result: AuditResult, fail_on: Severity | None, lines: FieldLines) -> str:
-    """A suite an object, a case a check and container. Only what fails the run is a failure."""
+    """One suite per object, one case per check and container. Only findings that fail the run are failures."""
     root = ElementTree.Element("testsuites", name="leakwarden audit")
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for one in result.shown:
@@ -100,7 +100,8 @@ def _failures(suite: ElementTree.Element, one: Audited, fail_on: Severity | None
 
 
 def _rest(suite: ElementTree.Element, one: Audited) -> int:
-    """The checks that found nothing: passed where they were asked, skipped where not. Gives the latter's number."""
+    """The checks without findings: passed where they were run, skipped where not. Returns the number of skipped
+    ones."""
     said = {finding.check for finding in one.findings}
     skipped = 0
     excepted = {each.finding.check: each.reason for each in one.excepted}
@@ -117,7 +118,7 @@ def _rest(suite: ElementTree.Element, one: Audited) -> int:
 
 
 def github(result: AuditResult, lines: FieldLines) -> str:
-    """Workflow commands, of which GitHub makes annotations at the very line."""
+    """Workflow commands, from which GitHub makes annotations at the exact line."""
     made = []
     for one in result.audited:
         for finding in one.findings:
@@ -131,7 +132,7 @@ def github(result: AuditResult, lines: FieldLines) -> str:
 
 
 def markdown(result: AuditResult) -> str:
-    """For a pull request's comment or a job's summary."""
+    """Text for a pull request's comment or a job's summary."""
     made = [f"**{_cell(summary(result))}**", ""]
     if any(one.findings for one in result.audited):
         made += ["| | object | check | what is so | what to write |", "|---|---|---|---|---|"]
@@ -147,7 +148,7 @@ def markdown(result: AuditResult) -> str:
 
 
 def _safe(text: str) -> str:
-    """Without lone surrogates, which are no text that another program could read."""
+    """The text without lone surrogates, which other programs could not read."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

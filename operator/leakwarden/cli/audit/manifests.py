@@ -1,7 +1,8 @@
-"""Documents -> the workloads they describe, as the API server would default them, and what stands beside these.
+"""Documents -> the workloads they describe, as the API server would default them, and the other objects that belong to
+these.
 
-The conversion itself is the one that the operator uses for what the API server sends, so that a manifest and
-the Deployment made from it are audited alike. A document is let go once its facts are taken.
+The operator uses the same conversion for the objects that the API server sends, so that a manifest and the Deployment
+made from it are audited alike. A document is dropped once its facts are read.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "
 
 @dataclass(frozen=True, slots=True)
 class DescribedObject:
-    """An object that is audited, where it stands, and what was found while it was read.
+    """An object that is audited, its place, and the findings made while it was read.
 
-    `workload` is None for what only stands beside workloads. `disruptions` is None where no budget was read that could
-    be meant for it.
+    `workload` is None for objects that only belong to workloads. `disruptions` is None where no budget was read that
+    could be meant for it.
     """
 
     place: DocumentPlace
@@ -49,7 +50,8 @@ class DescribedObject:
 
 @dataclass(slots=True)
 class Inventory:
-    """What was read so far. `complete`: it is all that a cluster has, so that what is not here is not there."""
+    """The objects read so far. `complete`: these are all objects of a cluster, so an object that is not here does not
+    exist."""
 
     complete: bool = False
     problems: list[str] = field(default_factory=list)
@@ -61,14 +63,15 @@ class Inventory:
     _beside: beside.Beside = field(default_factory=beside.Beside)
 
     def take(self, documents: Iterable[Document]) -> None:
-        """Read the facts of these documents. Never raises: what cannot be understood is a problem of its own."""
+        """Read the facts of these documents. Never raises: a document that cannot be understood is a problem of its
+        own."""
         for document in documents:
             try:
                 self._take(document)
             except (ManifestError, ValueError) as error:
                 self.problems.append(f"{document.place}: {document.kind[:60]} {_name(document.body)}: {error}")
             except (RecursionError, OverflowError, TypeError, AttributeError, KeyError) as error:
-                # A shape that no rule thought of costs this object, and is said.
+                # An unexpected shape costs only this object, and is reported.
                 self.problems.append(
                     f"{document.place}: {document.kind[:60]} {_name(document.body)}: cannot be understood"
                     f" ({type(error).__name__})"
@@ -105,7 +108,7 @@ class Inventory:
             self.unaudited[f"{kind[:60]} of {str(version)[:60]}"] += 1
 
     def _early(self, document: Document) -> tuple[Finding, ...]:
-        """What can only be seen in the manifest itself."""
+        """The findings that only the manifest itself can show."""
         body = document.body
         made = [
             (check, defect)
@@ -121,7 +124,7 @@ class Inventory:
         return tuple(_placed(check, defect, body) for check, defect in made)
 
     def described(self) -> list[DescribedObject]:
-        """Every object with what belongs to it, in the order in which they were read."""
+        """Every object with the objects that belong to it, in the order in which they were read."""
         workloads = [each for each in self._found if each.workload is not None]
         held = [self._configured(each.workload) for each in workloads if each.workload is not None]
         near = [each.place for each in workloads]
@@ -146,7 +149,7 @@ class Inventory:
         return made
 
     def _configured(self, workload: Workload) -> Workload:
-        """With the Go runtime's variables that come from ConfigMaps that were read."""
+        """The workload with the Go runtime's variables from those ConfigMaps that were read."""
         if not any(each.env_from or each.env_keys for each in workload.containers):
             return workload
         containers = []
@@ -167,8 +170,8 @@ class Inventory:
 def workloads(documents: Sequence[Document]) -> tuple[list[DescribedObject], list[str]]:
     """The workloads among the documents, in their order, and a line for each that cannot be understood.
 
-    What stands beside them is taken into account: an autoscaled Deployment has at least its minReplicas, and a budget
-    may forbid evictions for ever.
+    The objects that belong to them are taken into account: an autoscaled Deployment has at least its minReplicas, and a
+    budget may forbid evictions permanently.
     """
     inventory = Inventory()
     inventory.take(documents)
@@ -195,7 +198,7 @@ def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...
 
 
 def _placed(check: Check, defect: Defect, body: Mapping[str, Any]) -> Finding:
-    """A finding about a field of a container names the container, as those of the checks do."""
+    """The finding, with its container named where it is about a field of one, as the findings of the checks are."""
     finding = found(check, defect)
     match = re.match(r"(.*\.(?:containers|initContainers)\[([0-9]+)\])(?:\.(.*))?$", finding.field)
     if match is None:
@@ -209,7 +212,7 @@ def _placed(check: Check, defect: Defect, body: Mapping[str, Any]) -> Finding:
 
 
 def _nearness(other: Any, place: DocumentPlace) -> int:
-    """How near an object stands to a workload: in the same file, else by the folders that their files share."""
+    """How near an object is to a workload: in the same file, else by the number of folders that their files share."""
     theirs: DocumentPlace = other.place
     if theirs.file == place.file:
         return 1_000_000

@@ -1,4 +1,4 @@
-"""What looks like a workload and is none: a slip that would let it pass unaudited, and unapplied."""
+"""Documents that look like a workload and are not: a mistake by which they would be neither audited nor applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# What is audited, with the group that serves it.
+# The audited kinds, with the API group that serves them.
 GROUPS = {
     "Deployment": "apps",
     "StatefulSet": "apps",
@@ -36,7 +36,7 @@ VERSIONS = {
     "Service": ("v1",),
     "Ingress": ("networking.k8s.io/v1",),
 }
-# Served once: still understood, and said to be refused.
+# API versions that were served once: still understood, and reported as refused.
 REMOVED = frozenset(
     {
         ("Deployment", "extensions/v1beta1"), ("Deployment", "apps/v1beta1"), ("Deployment", "apps/v1beta2"),
@@ -54,7 +54,7 @@ _TEMPLATE = re.compile(r"\{\{.{0,200}?\}\}|\$\{[A-Za-z_]")
 
 
 def like_an_object(value: Any) -> bool:
-    """Whether somebody meant a Kubernetes object by it."""
+    """Whether the document was probably meant as a Kubernetes object."""
     return (
         isinstance(value, dict)
         and ("apiVersion" in value or "kind" in value)
@@ -63,7 +63,8 @@ def like_an_object(value: Any) -> bool:
 
 
 def near_miss(body: Mapping[Any, Any]) -> str | None:
-    """Why this is no workload (or no object) although it looks like one; None where it is one, or looks like none."""
+    """Why this is not a workload (or not an object) although it looks like one; None where it is one, or does not look
+    like one."""
     kind, version = body.get("kind"), body.get("apiVersion")
     pods = _makes_pods(body)
     if not isinstance(kind, str) or not kind:
@@ -94,7 +95,7 @@ def near_miss(body: Mapping[Any, Any]) -> str | None:
         return _not_rendered(body, kind)
     group = version.rpartition("/")[0]
     if "." in group and group != GROUPS[kind] and not difflib.get_close_matches(group, [GROUPS[kind]], 1, 0.8):
-        return None  # somebody else's kind of the same name
+        return None  # a kind of the same name in another API group
     return f"apiVersion {version[:60]} has no {kind} ({VERSIONS[kind][0]} is needed): it was not audited"
 
 
@@ -105,7 +106,7 @@ def _misspelt_kind(kind: str, version: Any, pods: bool) -> str | None:
     ):
         near = difflib.get_close_matches(kind[:60].lower(), list(_FOLDED), 1, 0.85)
         meant = _FOLDED[near[0]] if near and near[0] != kind.lower() else None
-        # A kind that exists and merely resembles one that is audited.
+        # A kind that exists and merely has a similar name to an audited one.
         if kind in _OTHERS:
             meant = None
     if meant is not None:

@@ -1,4 +1,4 @@
-"""The audit's result as YAML documents of PolicyReports. Of manifests without a namespace none is made."""
+"""The audit's result as YAML documents of PolicyReports. Manifests without a namespace get none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "leakwarden-audit"  # the operator's own have another
 
 
 def policy_reports(result: AuditResult, api: ReportApi) -> str:
-    """YAML documents, one report a namespace, the worst results first."""
+    """YAML documents, one report per namespace, the worst results first."""
     found = dict(
         by_namespace(
             ReportedObject(one.identity, one.findings, len(one.excepted), one.is_workload) for one in result.audited

@@ -1,4 +1,4 @@
-"""The audit's result, and how people read it."""
+"""The audit's result, and its table for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leakwarden.core.model.text import printable as printable  # the other commands take it from here
+from leakwarden.core.model.text import printable as printable  # the other commands import it from here
 
 if TYPE_CHECKING:
     from leakwarden.cli.audit.files import DocumentPlace
@@ -21,14 +21,14 @@ _RESET = "\033[0m"
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One object with its findings. `asked` is None for what is no workload, of which no check of CHECKS is asked."""
+    """One object with its findings."""
 
     place: DocumentPlace
     identity: Identity
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...] = ()
     excepted: tuple[Excepted, ...] = ()
-    asked: Asked | None = None
+    asked: Asked | None = None  # None for objects that are not workloads: no check of CHECKS is run for them
 
     @property
     def is_workload(self) -> bool:
@@ -36,7 +36,7 @@ class Audited:
 
     @property
     def unasked(self) -> dict[str, str]:
-        """The checks (id -> why) that could not be asked about it."""
+        """The checks (id -> reason) that could not be run for it."""
         return self.asked.not_asked(self.identity.kind) if self.asked else {}
 
     @property
@@ -45,18 +45,18 @@ class Audited:
 
     @property
     def title(self) -> str:
-        """Deployments by their key alone, since they are most; others with their kind."""
+        """Deployments by their key alone, since they are the most frequent; others with their kind."""
         return self.key if self.identity.kind == "Deployment" else f"{self.identity.kind} {self.key}"
 
 
 @dataclass(slots=True)
 class AuditResult:
-    """`unaudited` are objects that were read and not audited: (place or count, why)."""
+    """The result of one run of the audit."""
 
     audited: list[Audited] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    unaudited: list[str] = field(default_factory=list)
+    unaudited: list[str] = field(default_factory=list)  # objects that were read and not audited: (place or count, why)
 
     @property
     def workloads(self) -> list[Audited]:
@@ -64,7 +64,7 @@ class AuditResult:
 
     @property
     def shown(self) -> list[Audited]:
-        """Workloads, and of what stands beside them only that with something to say."""
+        """The objects to show: workloads, and other objects only where there is a finding."""
         return [each for each in self.audited if each.is_workload or each.findings or each.excepted]
 
     def at_least(self, severity: Severity) -> bool:
@@ -89,7 +89,7 @@ def summary(result: AuditResult) -> str:
 
 
 def table(result: AuditResult, colour: bool) -> str:
-    """Grouped by object, a finding in two lines: what is so, and what to write instead."""
+    """Grouped by object, two lines per finding: the problem, and the text to write instead."""
     lines: list[str] = []
     for one in result.shown:
         lines.append(f"{printable(one.title)}  ({printable(one.place.file)}:{one.place.line})")

@@ -96,7 +96,7 @@ def _result(
 
 
 def _uri(file: str) -> str:
-    """Relative to the working directory where the file is below it, as code scanning knows paths."""
+    """Relative to the working directory where the file is below it, as code scanning expects paths."""
     relative = os.path.relpath(file) if os.path.isabs(file) else os.path.normpath(file)
     path = PurePath(relative)
     if path.parts and path.parts[0] == "..":

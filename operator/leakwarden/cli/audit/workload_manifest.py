@@ -27,11 +27,11 @@ _WORDS = {
 
 
 class ManifestError(ValueError):
-    """A manifest is not what its kind says; the message names place, field and what is needed."""
+    """A manifest does not have the form of its kind; the message names place, field and what is needed."""
 
 
 def to_workload(manifest: Mapping[str, Any]) -> Workload:
-    """A workload's manifest as the core knows it. Raises ManifestError."""
+    """A workload's manifest as a workload of the core. Raises ManifestError."""
     body = _manifest_only(manifest)
     kind = str(manifest.get("kind") or "Deployment")
     spec, template, at = _shape(kind, body)
@@ -68,7 +68,7 @@ def to_workload(manifest: Mapping[str, Any]) -> Workload:
 
 
 def _shape(kind: str, body: Mapping[str, Any]) -> tuple[Any, Any, str]:
-    """(the spec as a Deployment's, the pod template, where that stands) of a workload of any kind."""
+    """(the spec as a Deployment's, the pod template, the path of that) of a workload of any kind."""
     spec = body.get("spec")
     if not isinstance(spec, dict):
         return spec, None, "spec.template."
@@ -94,7 +94,7 @@ def _shape(kind: str, body: Mapping[str, Any]) -> tuple[Any, Any, str]:
 
 
 def _check_memory_limits(template: Mapping[str, Any]) -> None:
-    # In a cluster one that can't be read counts as none; a manifest with it would be refused there.
+    # In a cluster an unreadable value counts as absent; a manifest with it would be refused there.
     for container in mapping(template.get("spec")).get("containers") or ():
         limit = mapping(mapping(container.get("resources")).get("limits")).get("memory")
         if limit is not None and template_facts.parse_quantity(limit) is None:
@@ -105,7 +105,7 @@ def _check_memory_limits(template: Mapping[str, Any]) -> None:
 
 
 def _manifest_only(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a person wrote, without what a cluster adds (status, UID), which is not what is audited."""
+    """The fields that a person wrote, without those that a cluster adds (status, UID), which are not audited."""
     metadata = manifest.get("metadata")
     if not isinstance(metadata, dict):
         raise ManifestError("metadata is missing or not a mapping")
@@ -115,7 +115,7 @@ def _manifest_only(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_words(message: str, prefix: str) -> str:
-    """What msgspec says, in the words of somebody who writes YAML."""
+    """msgspec's message, in the words of people who write YAML."""
     if match := _MISMATCH.match(message):
         wanted = " or ".join(_WORDS.get(word, word) for word in match["wanted"].split(" | ") if word != "null")
         got = _WORDS.get(match["got"], match["got"]).removesuffix(" (in quotes)")

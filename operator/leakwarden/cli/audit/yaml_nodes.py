@@ -1,7 +1,7 @@
 """YAML and JSON as kubectl reads them, in time linear in the text.
 
-libyaml composes the nodes. Their values are made here, because PyYAML's own constructor knows dates and sexagesimal
-numbers that Kubernetes' reader does not, stops at tags it does not know, and expands aliases without a bound.
+libyaml composes the nodes. Their values are made here, because PyYAML's own constructor reads dates and sexagesimal
+numbers that Kubernetes' reader does not, fails on unknown tags, and expands aliases without a bound.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASCII)
 _TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 _FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-# What a plain scalar may begin with to be anything but text.
+# The possible first characters of a plain scalar that is not text.
 _FIRST = frozenset("0123456789+-.~yYnNtTfFoO")
 _COLLECTIONS = frozenset({"map", "seq", "omap", "set", "pairs"})
 _CORE = "tag:yaml.org,2002:"
 _INDICATOR = re.compile(r"[-?:](?=\s|$)")
-_PLAIN = ""  # the tag of a scalar whose value decides what it is
+_PLAIN = ""  # the tag of a scalar whose type depends on its value
 
 
 class _Tags:
-    """What the composer asks for the tag of a node without one: the decision is left to `_Values`."""
+    """The composer's tags of nodes without one: the decision is left to `_Values`."""
 
     def resolve(self, kind: type, _value: str | None, implicit: Any) -> str:
         if kind is yaml.ScalarNode:
@@ -60,7 +60,8 @@ if FAST:
 
 
 class _SlowComposer(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer, _Tags):
-    """In Python: for text so deep that it would overflow the C stack, where this one raises RecursionError."""
+    """In Python: for text with nesting so deep that it would overflow the C stack, where this composer raises
+    RecursionError."""
 
     def __init__(self, text: str) -> None:
         yaml.reader.Reader.__init__(self, text)
@@ -75,11 +76,11 @@ class _SlowComposer(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser
 
 @dataclass(slots=True)
 class Loaded:
-    """One document of a text. `line` counts the lines before it; `twice` are keys that stand twice, with their line."""
+    """One document of a text."""
 
-    line: int
+    line: int  # the number of lines before it
     value: Any
-    twice: list[tuple[str, int]] = field(default_factory=list)
+    twice: list[tuple[str, int]] = field(default_factory=list)  # keys that are written twice, with their line
 
 
 def load(text: str) -> Iterator[Loaded]:
@@ -88,7 +89,7 @@ def load(text: str) -> Iterator[Loaded]:
         try:
             values = list(_json(text))
         except (json.JSONDecodeError, RecursionError):
-            pass  # may still be YAML in flow style, and YAML's error is then the one to show
+            pass  # may still be YAML in flow style, and then YAML's error is the one to show
         else:
             yield from values
             return
@@ -117,7 +118,7 @@ def _composer(text: str) -> Any:
     if not FAST:
         return _SlowComposer(text)
     if len(text) >= SHALLOW:
-        # A level costs an opening bracket, a column of indentation or an indicator in its line.
+        # Each level needs an opening bracket, a column of indentation or an indicator in its line.
         deepest = max(len(line) - len(line.lstrip(" ")) + len(_INDICATOR.findall(line)) for line in text.split("\n"))
         if text.count("[") + text.count("{") + 2 * deepest >= SHALLOW:
             return _SlowComposer(text)
@@ -203,7 +204,7 @@ class _Values:
                 return text
             return self._plain(node, text)
         if not tag.startswith(_CORE):
-            # !Sub, !reference and the like belong to other programs; Kubernetes' reader passes over them.
+            # !Sub, !reference and similar tags belong to other programs; Kubernetes' reader ignores them.
             return text
         match tag[len(_CORE) :]:
             case "str" | "binary":
@@ -255,10 +256,10 @@ def _refused(reason: str, node: yaml.Node) -> yaml.YAMLError:
 
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes there are once every alias is replaced by what it stands for; a cycle counts as too many."""
+    """The number of nodes once every alias is replaced by its node; a cycle counts as too many."""
     if id(node) in known:
         return known[id(node)]
-    known[id(node)] = MAX_NODES + 1  # until it is counted: one that is met again inside itself is a cycle
+    known[id(node)] = MAX_NODES + 1  # until it is counted: a node that is met again inside itself is a cycle
     total = 1
     if isinstance(node, yaml.SequenceNode):
         total += sum(_expanded(child, known) for child in node.value)

@@ -57,7 +57,7 @@ in seconds until the limit is reached, or null.
 _EXIT = """\
 exit code: 0 everything was replayed, 2 wrong usage, an input that cannot be read or has no lines, 3 malformed lines were
 skipped (all of them, perhaps) or parts could not be read: each is named on standard error, the rest was replayed"""
-# Options that say what to read from Prometheus, and their defaults; with --series they would do nothing.
+# Options that choose what to read from Prometheus, and their defaults; with --series they would have no effect.
 _OF_PROMETHEUS = {"since": "1d", "namespace": None, "workload": (), "step": "1m", "timeout": "30s", "token_file": None,
                   "ca_file": None, "save": None}  # fmt: skip
 
@@ -92,7 +92,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay and print; returns the exit code. Whatever a user can get wrong is one line on standard error."""
+    """Replay and print; returns the exit code. Every mistake that a user can make gives one line on standard error."""
     from leakwarden.cli.backtest.options import seconds
     from leakwarden.cli.backtest.policy import load, rules_of
     from leakwarden.core.signals.blind_spots import blind_spots
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace, policy: Policy | None, progress: BacktestProgress) -> Recording:
-    """Raises ValueError and Unreadable; both are fit for people."""
+    """The recorded series. Raises ValueError and Unreadable, both with messages for people."""
     if args.prometheus is None:
         from leakwarden.cli.backtest.input import read
 
@@ -174,7 +174,7 @@ def _read(args: argparse.Namespace, policy: Policy | None, progress: BacktestPro
 
 
 def _tell_strangers(series: Sequence[Series], policy: Policy) -> None:
-    """A recording is taken to be what the policy is for; where it plainly is not, that is worth a word."""
+    """A recording is assumed to be of the policy's pods; where it clearly is not, a line says so."""
     others = sorted({one.namespace for one in series} - {policy.namespace})
     if others and policy.namespace:
         more = " and others" if len(others) > 3 else ""
@@ -210,7 +210,7 @@ def _show(args: argparse.Namespace, series: Sequence[Series], changes: list[tupl
 
 
 class BacktestProgress:
-    """One line on standard error, from the third second on, so that nothing long runs in silence."""
+    """One line on standard error, from the third second on, so that long work is never silent."""
 
     def __init__(self) -> None:
         import time

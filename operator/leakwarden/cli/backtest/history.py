@@ -1,4 +1,4 @@
-"""Windows of readings joined to recorded series: a line for each life of each process."""
+"""Windows of readings joined to recorded series: one line for each process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.model.readings import Floats, Points, SeriesKey
 
-# A process's start is computed from the machine's boot time, which moves by a second when its clock is set
-# (proc(5), btime); a restart is further apart than that, for the one before was scraped.
+# A process's start is computed from the machine's boot time, which moves by a second when its clock is set (proc(5),
+# btime); a restart differs by more, since the process before it was scraped.
 _SAME_START = 2.0
 
 
@@ -30,27 +30,27 @@ class Part:
 
 @dataclass(slots=True)
 class Starts:
-    """When processes began, by series: only the moments at which that changes are kept."""
+    """The start times of processes, by series: only the moments at which they change are kept."""
 
     _seen: dict[SeriesKey, list[tuple[Floats, Floats]]] = field(default_factory=dict)
 
     def learn(self, series: Mapping[SeriesKey, Points]) -> None:
         for key, points in series.items():
             if points.t.size:
-                # Names of pods are reused by later processes only, so a start never goes back: where it seems to, a
-                # second process of the pod is heard again.
+                # Names of pods are reused by later processes only, so a start never goes back: where it seems to, the
+                # readings are of a second process of the pod.
                 highest = np.maximum.accumulate(points.v)
                 changed = np.append(True, np.diff(highest) > _SAME_START)
                 self._seen.setdefault(key, []).append((points.t[changed], highest[changed]))
 
     def of(self, key: SeriesKey) -> Points | None:
-        """(since when it was seen, start) in order of time."""
+        """(time from which it was seen, start) in order of time."""
         seen = self._seen.get(key)
         if seen is None:
             return None
         t, v = np.concatenate([part[0] for part in seen]), np.concatenate([part[1] for part in seen])
         highest = np.maximum.accumulate(v)
-        # Compared with the life it would continue, so that small moves of the clock do not add up.
+        # Compared with the start of the process that it would continue, so that small moves of the clock do not add up.
         kept, last = [], -np.inf
         for i, start in enumerate(highest):
             if start - last > _SAME_START:
@@ -59,14 +59,14 @@ class Starts:
         return Points(t=t[kept], v=highest[kept])
 
     def of_pod(self, namespace: str, pod: str) -> Points | None:
-        """Those of the pod's process that began last: forgets too much rather than join two lives."""
+        """The starts of the pod's youngest process: rather forgets too much than joins two processes."""
         found = [self.of(key) for key in self._seen if (key.namespace, key.pod) == (namespace, pod)]
         return max((one for one in found if one is not None), key=lambda one: float(one.v[-1]), default=None)
 
 
 @dataclass(slots=True)
 class RecordedHistory:
-    """All that was read, by signal and series."""
+    """All readings, by signal and series."""
 
     processes: Starts = field(default_factory=Starts)
     containers: Starts = field(default_factory=Starts)
@@ -74,12 +74,12 @@ class RecordedHistory:
     _parts: dict[tuple[str, SeriesKey], list[Part]] = field(default_factory=dict)
 
     def add(self, signal: str, key: SeriesKey, part: Part) -> None:
-        """Parts of one series come in order of time and do not overlap."""
+        """Add a part. The parts of one series come in order of time and do not overlap."""
         self._parts.setdefault((signal, key), []).append(part)
         self.readings += part.t.size
 
     def series(self, workload: Callable[[str, str], str]) -> list[Series]:
-        """Everything, as recorded. `workload` tells it by namespace and pod."""
+        """All series, as recorded. `workload` finds a series' workload by namespace and pod."""
         containers: dict[tuple[str, str, str], set[str]] = {}
         for signal, key in self._parts:
             containers.setdefault((signal, key.namespace, key.pod), set()).add(key.container)
@@ -104,7 +104,7 @@ class RecordedHistory:
 def _lives(
     signal: str, namespace: str, workload: str, *, pod: str, parts: list[Part], starts: Points | None
 ) -> list[Series]:
-    """A line for each life, and within one for each limit: a line has one."""
+    """One line for each process, and within a process one for each limit: a line has one limit."""
     t = np.concatenate([part.t for part in parts])
     v = np.concatenate([part.v for part in parts])
     rate = np.concatenate([part.rate for part in parts])
@@ -115,7 +115,7 @@ def _lives(
     began = _began(t, starts)
     found: list[Series] = []
     for life in _runs(began):
-        # A window that did not see the limit (its exporter was away) has that of the window before, or the next.
+        # A window in which the limit was not read (its exporter was away) has that of the window before, or the next.
         known = _filled(limit[life])
         uids = [parts[i].uid for i in np.unique(window[life]) if parts[i].uid]
         for run in _runs(known):
@@ -131,12 +131,12 @@ def _lives(
 
 
 def _began(t: Floats, starts: Points | None) -> Floats:
-    """The start of the process that each reading is of; that of the first reading where nothing tells."""
+    """The start of the process that each reading belongs to; that of the first reading where no start is known."""
     if starts is None:
         return np.full(t.size, t[0])
     at = np.searchsorted(starts.t, t, side="right") - 1
     began = starts.v[np.maximum(at, 0)]
-    # Readings from before the first start that was seen are of another process, if that began later.
+    # Readings before the first known start belong to another process, if that start is later than they are.
     return np.where((at < 0) & (began > t), t[0], began)
 
 
@@ -148,7 +148,7 @@ def _runs(values: Floats) -> list[slice]:
 
 
 def _filled(values: Floats) -> Floats:
-    """With the last known value carried on, and the first known one back."""
+    """With the last known value carried forward, and the first known one carried back."""
     there = np.flatnonzero(~np.isnan(values))
     if not there.size:
         return values

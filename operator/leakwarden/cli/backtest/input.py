@@ -19,14 +19,14 @@ from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.catalogue import real_limit
 
 _CHUNK = 2**20
-# Two years of one process every 15 s, with rate and cycles, are 200 MB of text. What is longer is no line of ours, and
-# compressed data of a few kB may hold such.
+# Two years of one process every 15 s, with rate and cycles, are 200 MB of text. A longer line was not written by us,
+# and compressed data of a few kB may contain such a line.
 LONGEST_LINE = 2**28
-# Held at once, at 16 to 32 bytes each: what 200 pods have in six signals within two months.
+# Readings held at once, at 16 to 32 bytes each: those of 200 pods with six signals within two months.
 MOST_READINGS = 100_000_000
-MOST_PROBLEMS = 1000  # said in words; all are counted
+MOST_PROBLEMS = 1000  # printed as sentences; all are counted
 _BOM = b"\xef\xbb\xbf"
-# Seconds of the years 1 to 9999: whoever writes milliseconds is told so.
+# Seconds of the years 1 to 9999: times in milliseconds lie outside and get an error that says so.
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 # Readings and their shares of the limit are kept in single precision, which ends at 3e38.
 _HIGHEST = 1e18
@@ -49,20 +49,19 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`problems`: a sentence for each skipped line, with its number, as far as they are told; `skipped`: how many there
-    were. `lines`: how many there were in all, `empty`: those without readings. `until`: the present (epoch s) where the
-    recording goes as far: that no reading follows says nothing then."""
+    """The series of a recording, and the lines that could not be read."""
 
     series: list[Series]
-    problems: list[str]
-    lines: int
+    problems: list[str]  # a sentence for each skipped line, with its number; at most MOST_PROBLEMS
+    lines: int  # all lines that were read
+    # Epoch s: the present, where the recording reaches it. That no reading follows then proves nothing.
     until: float = math.inf
-    skipped: int = 0
-    empty: int = 0
+    skipped: int = 0  # the number of skipped lines
+    empty: int = 0  # lines without readings
 
 
 def read(name: str, progress: Callable[[str], None]) -> Recording:
-    """All series of a file (`-`: standard input). Raises Unreadable where there is nothing to read from, or too much."""
+    """All series of a file (`-`: standard input). Raises Unreadable where there is no data to read, or too much."""
     series: list[Series] = []
     problems: list[str] = []
     decoder = msgspec.json.Decoder(_Line)
@@ -112,8 +111,8 @@ class _Damaged(Exception):
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
-    """Lines of plain or compressed data, told by the first bytes: a name says little and standard input has none. None
-    for one that is too long, of which nothing is kept."""
+    """Lines of plain or compressed data, recognised by the first bytes: a name proves little and standard input has
+    none. None for a line that is too long, which is not kept."""
     rest: list[bytes] = []
     held = 0
     for part in _inflated(stream):
@@ -140,7 +139,7 @@ def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
         return
     inflate = zlib.decompressobj(wbits=31)
     while part:
-        if inflate.eof:  # another member: what `cat a.gz b.gz` makes
+        if inflate.eof:  # another member, as from `cat a.gz b.gz`
             inflate = zlib.decompressobj(wbits=31)
         try:
             yield inflate.decompress(part, _CHUNK)
@@ -162,7 +161,7 @@ def _short(error: Exception) -> str:
 
 
 def _series(line: _Line) -> Series:
-    """Raises ValueError with what is wrong."""
+    """One series of a line. Raises ValueError with what is wrong."""
     n = len(line.t)
     for name, values in (("v", line.v), ("rate", line.rate), ("gc", line.gc)):
         if values is not None and len(values) != n:
@@ -182,14 +181,14 @@ def _series(line: _Line) -> Series:
         if array is not None:
             _within(name, array, least, most)
     if n and np.any(np.diff(t) <= 0):
-        # Sorted, and of readings of one moment the first that is there.
+        # Sorted; of several readings of one moment the first is kept.
         order = np.lexsort((np.isnan(v), t))
         order = order[np.append(True, np.diff(t[order]) > 0)]
         t, v = t[order], v[order]
         rate, gc = (None if values is None else values[order] for values in (rate, gc))
     limit = line.limit
     if limit is not None:
-        limit = real_limit(limit)  # not "unlimited", nor the constant zero of an exporter that cannot say
+        limit = real_limit(limit)  # not "unlimited", nor the constant zero of an exporter without a value
     if limit is not None and limit < _SMALLEST:
         raise ValueError(f"limit is {limit:g}, next to which every reading is without measure")
     start = line.start if line.start is not None else float(t[0]) if n else 0.0
@@ -215,7 +214,8 @@ def _values(values: list[float | None] | None) -> Floats | None:
 
 
 def _within(name: str, values: Floats, least: float, most: float) -> None:
-    """Raises ValueError with the first that is out of bounds. NaN is a missing one."""
+    """The values, if all are within the bounds. Raises ValueError with the first that is not. NaN is a missing
+    value."""
     wrong = np.flatnonzero((values < least) | (values > most))
     if len(wrong):
         allowed = "epoch seconds are allowed" if name == "t" else f"{least:g} to {most:g} is allowed"

@@ -1,4 +1,4 @@
-"""What `leakwarden backtest --prometheus` was told on the command line, checked before anything is asked."""
+"""The options of `leakwarden backtest --prometheus`, checked before anything is requested."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Asked:
 
 
 def parse(args: argparse.Namespace, policy: Policy | None) -> Asked:
-    """Raises ValueError with the option, its value and what is allowed."""
+    """The checked options. Raises ValueError with the option, its value and what is allowed."""
     since = seconds("--since", args.since, 600, _LONGEST_SINCE, "from 10m to 400d")
     # The detector's shortest buckets are a minute; coarser readings would leave some of them empty.
     step = seconds("--step", args.step, 15, 60, "from 15s to 1m")
@@ -55,7 +55,7 @@ def parse(args: argparse.Namespace, policy: Policy | None) -> Asked:
 
 
 def _endpoint(args: argparse.Namespace, timeout: float) -> Endpoint:
-    if "@" in args.prometheus:  # not repeated: what stands before it may be a password
+    if "@" in args.prometheus:  # not repeated: the part before it may be a password
         raise ValueError("--prometheus must not hold a user or password; authenticate with --token-file")
     for option, name in (("--token-file", args.token_file), ("--ca-file", args.ca_file)):
         try:
@@ -77,7 +77,7 @@ def _endpoint(args: argparse.Namespace, timeout: float) -> Endpoint:
 
 
 def seconds(option: str, text: str, least: float, most: float, allowed: str) -> float:
-    """What a TIME option says. Raises ValueError, which names the option, its value and what is allowed."""
+    """The seconds in a TIME option. Raises ValueError, which names the option, its value and what is allowed."""
     try:
         days = _DAYS.fullmatch(text)
         rest = text if days is None else days[2]

@@ -1,4 +1,4 @@
-"""What a replay found, for people (a table with a timeline, a picture) and for programs (JSON lines)."""
+"""The result of a replay, for people (a table with a timeline, a picture) and for programs (JSON lines)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Changes = Sequence[tuple[int, Change]]
 _MARKS = {HEALTHY: ".", UNKNOWN: "?", SUSPECT: "s", LEAKING: "L", EXHAUSTING: "E"}
 _COLOURS = {HEALTHY: "#7fbf7b", UNKNOWN: "#cccccc", SUSPECT: "#fee08b", LEAKING: "#f46d43", EXHAUSTING: "#a50026"}
 _LEAST_WIDTH, _MOST_WIDTH = 60, 120  # columns of a terminal
-_INDENT = " " * 19  # below what follows a time
-_MOST = 200  # pods in the table; more is what -o jsonl is for
+_INDENT = " " * 19  # aligns a line with the text after a time
+_MOST = 200  # pods in the table; -o jsonl has all of them
 
 
 def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> None:
-    """One object a change, by time."""
+    """One object per change, by time."""
     encoder = msgspec.json.Encoder()
     for i, change in changes:
         s = series[i]
@@ -49,7 +49,7 @@ def write_jsonl(stream: IO[str], series: Sequence[Series], changes: Changes) -> 
 def _number(value: float) -> float | int | None:
     if not np.isfinite(value):
         return None
-    rounded = round(float(value), 3)  # numpy's own numbers are none that can be encoded
+    rounded = round(float(value), 3)  # numpy's own numbers cannot be encoded
     return int(rounded) if rounded == int(rounded) else rounded
 
 
@@ -87,14 +87,14 @@ def _when(t: float) -> str:
 
 
 def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int = 80) -> str:
-    """A summary, then each process that was ever Leaking or worse, with a timeline and what was said, worst first.
-    `columns`: how wide the terminal is."""
+    """A summary, then each process that was ever Leaking or worse, with a timeline and its changes, worst first.
+    `columns`: the width of the terminal."""
     if not series:
         return "Nothing was replayed: there are no readings.\n"
     by_series: dict[int, list[Change]] = {}
     for i, change in changes:
         by_series.setdefault(i, []).append(change)
-    # Everything is Unknown at first; that is only worth a word where nothing more was ever known.
+    # Every series is Unknown at first; that is only mentioned where no other verdict followed.
     worst = {
         i: max((change.verdict for change in own if change.verdict != UNKNOWN), default=UNKNOWN)
         for i, own in by_series.items()
@@ -128,12 +128,12 @@ def table(series: Sequence[Series], changes: Changes, rules: Rules, columns: int
 
 
 def _span(seconds: float) -> str:
-    """To the nearest hour where hours are all that is said: a day of readings ends a minute before its 24th."""
+    """Rounded to hours where the text has only hours: a day of readings ends a minute before its 24th."""
     return format_duration(seconds if seconds < 36_000 else round(seconds / 3600) * 3600)
 
 
 def _worsenings(own: Iterable[Change]) -> list[Change]:
-    """Changes to Leaking or worse; not those that only come back after a hole in the readings."""
+    """Changes to Leaking or worse; not those that only return after a gap in the readings."""
     found, before = [], HEALTHY
     for change in own:
         if change.verdict >= LEAKING and change.verdict > before:
@@ -153,8 +153,8 @@ def _said(change: Change) -> str:
 
 
 def write_picture(file: str, series: Sequence[Series], changes: Changes) -> None:
-    """The timeline as SVG: a bar a process, a colour a verdict. Processes that were always healthy are left out unless
-    all were."""
+    """The timeline as SVG: one bar per process, one colour per verdict. Processes that were always healthy are left out
+    unless all were."""
     by_series: dict[int, list[Change]] = {}
     for i, change in changes:
         by_series.setdefault(i, []).append(change)

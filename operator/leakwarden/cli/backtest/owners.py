@@ -1,4 +1,4 @@
-"""Whose pod it is: from kube-state-metrics where Prometheus has it, else from the pod's name."""
+"""The workload of a pod: from kube-state-metrics where Prometheus has it, else from the pod's name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-# The letters of the names that Kubernetes generates (k8s.io/apimachinery, util/rand): no vowels, and nothing that looks
-# like another. A ReplicaSet's hash has up to ten of them, in practice six or more; a pod's suffix has five.
+# The letters of the names that Kubernetes generates (k8s.io/apimachinery, util/rand): no vowels, and no characters that
+# look alike. A ReplicaSet's hash has up to ten of them, in practice six or more; a pod's suffix has five.
 _LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 _HASH = re.compile(rf"(.+)-{_LETTERS}{{6,10}}")
 _OF_REPLICA_SET = re.compile(rf"(.+)-{_LETTERS}{{6,10}}-{_LETTERS}{{5}}")
 _GENERATED = re.compile(rf"(.+)-{_LETTERS}{{5}}")  # of a DaemonSet or Job
 _NUMBERED = re.compile(r"(.+)-[0-9]{1,5}")  # of a StatefulSet
 
-# As templates of core.signals. A pod that is gone at the end of a window counts too, hence the window.
+# As templates of core.signals. A pod that is gone at the end of a window counts too, so they look back over the window.
 PODS = "last_over_time(kube_pod_owner{<<matchers>>}[<<maxage>>])"
 REPLICA_SETS = 'last_over_time(kube_replicaset_owner{owner_kind="Deployment",<<matchers>>}[<<maxage>>])'
 
@@ -29,15 +29,15 @@ def workload_of_name(pod: str) -> str:
 
 @dataclass(slots=True)
 class Owners:
-    """What kube-state-metrics said so far, by (namespace, name)."""
+    """The owners that kube-state-metrics has reported so far, by (namespace, name)."""
 
     _of_pod: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _of_replica_set: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def learn(self, pods: Iterable[Mapping[str, str]], replica_sets: Iterable[Mapping[str, str]]) -> None:
-        """From the label sets of kube_pod_owner and kube_replicaset_owner."""
+        """Take the label sets of kube_pod_owner and kube_replicaset_owner."""
         for labels in pods:
-            # A static pod's owner is its node, which says nothing about what runs in it.
+            # A static pod's owner is its node, which does not identify the workload.
             if labels.get("owner_is_controller", "true") == "true" and labels.get("owner_kind", "") != "Node":
                 owner = labels.get("owner_name", "")
                 if owner not in ("", "<none>"):

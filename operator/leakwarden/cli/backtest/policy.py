@@ -1,4 +1,4 @@
-"""What a policy says about the signals of recorded series."""
+"""A policy's rules for the signals of recorded series."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ def _plain(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How each signal is judged: `by_name` by its plain name, or None: all by the defaults. `acts`: in mode Enforce;
-    `name` of the policy. `known`: type and role by plain name; what is not in it is taken for a leak's."""
+    """The rules by which each signal is judged."""
 
-    by_name: Mapping[str, Standard] | None
+    by_name: Mapping[str, Standard] | None  # by the signal's plain name; None: all by the defaults
+    # By plain name. A signal that is not in it counts as one that can leak.
     known: Mapping[str, tuple[SignalType, Role]]
-    name: str = ""
-    acts: bool = False
+    name: str = ""  # of the policy
+    acts: bool = False  # whether the policy is in mode Enforce
 
     def of(self, signal: str) -> Standard | None:
-        """None where the policy does not judge this signal, and for a symptom: its growth is no leak."""
+        """The rule for a signal. None where the policy does not judge it, and for a symptom: its growth is not a
+        leak."""
         if self.by_name is not None:
             return self.by_name.get(_plain(signal))
         kind, _ = self.known.get(_plain(signal), (None, None))
         return None if kind in SYMPTOMS else Standard()
 
     def left_out(self, series: Sequence[Series]) -> str:
-        """Which signals are not judged, and why, in words; empty where all are."""
+        """The signals that are not judged, and why, in words; empty where all are."""
         names = ", ".join(sorted({s.signal for s in series if self.of(s.signal) is None}))
         if not names:
             return ""
@@ -50,15 +51,15 @@ class Rules:
         return f"the policy does not judge {names}: left out"
 
     def consequence(self, signal: str) -> str:
-        """What follows from Exhausting."""
+        """The operator's action when a signal is Exhausting."""
         _, role = self.known.get(_plain(signal), (None, Role.LEAK))
         if role is not Role.LEAK:
             return f"only reported, its role is {role}"
         return "would have acted" if self.acts else "would be acted on in mode Enforce"
 
     def measured(self, series: Series) -> Series:
-        """As the operator reads it: it is memory if its type is, and where a living process is never at zero, a zero is
-        no reading."""
+        """The series as the operator reads it: it is memory if its type is, and where a running process is never at
+        zero, a zero does not count as a reading."""
         kind, _ = self.known.get(_plain(series.signal), (None, None))
         row = CATALOGUE.get(kind) if kind is not None else None
         series = replace(series, memory=row is not None and row.memory)
@@ -112,11 +113,11 @@ def _names(kind: SignalType) -> list[str]:
 
 
 def _named(spec: PolicySpec) -> Iterator[tuple[str, Signal]]:
-    """Each signal that is replayed under the plain names that recordings may call it; the first of a name counts."""
+    """Each replayed signal, by the plain names that recordings may have for it; the first of a name counts."""
     taken: set[str] = set()
     for signal in spec.signals:
         if signal.type in SYMPTOMS:
-            continue  # their readings are no leak's, and no action would have followed from them
+            continue  # their readings do not show a leak, and no action would have followed from them
         for name in (_plain(signal.name), *_names(signal.type)):
             if name not in taken:
                 taken.add(name)

@@ -1,7 +1,8 @@
-"""Read what a Prometheus remembers of the past, in windows, as recorded series.
+"""Read a Prometheus's stored series of the past, in windows, as recorded series.
 
-The same queries through the same adapter as the operator's, so that what is replayed is what it would have read. A
-server that finds a window too much gets half of it; one that is away for a moment is asked again.
+The same queries through the same adapter as the operator's, so that the replay has the readings that the operator would
+have had. Where a window is too large for a server, half of it is requested; where the server is away for a moment, the
+query is repeated.
 """
 
 from __future__ import annotations
@@ -28,36 +29,36 @@ from leakwarden.core.signals.catalogue import real_limit
 from leakwarden.core.signals.queries import COLLECTIONS, RATE, limit_from_container
 
 LONGEST = 21_600.0  # s of a window: 6 h of 5,000 pods at one minute are 64 MiB, the most that one answer may have
-SHORTEST = 2_700.0  # s; what a server cannot answer for three quarters of an hour it will not answer for less
+SHORTEST = 2_700.0  # s; a server that cannot answer for three quarters of an hour will not answer for less
 # Readings held at once. With time, rate and cycles each takes 32 bytes, and the replay needs as much again: 1.3 GB.
 MOST_READINGS = 20_000_000
 _TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})  # ExecutionFailed is also "too many samples"
 _PASSING = frozenset({"ServerError", "Unreachable", "Timeout"})
 _HOPELESS = frozenset({"Unauthorized", "CredentialsUnreadable", "Unreachable"})
-_PAUSES = (1.0, 4.0)  # s before the second and third try; a restarting server takes longer, a proxy's hiccup does not
+_PAUSES = (1.0, 4.0)  # s before the second and third try; a restart takes longer, a proxy's short failure does not
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """`notes`: what is worth knowing but wrong with nothing; the recording's `problems` are parts that are missing."""
+    """A recording read from Prometheus. The recording's `problems` are parts that are missing."""
 
     recording: Recording
-    notes: list[str]
+    notes: list[str]  # facts worth knowing that are not faults
 
 
 class _Halve(Exception):
-    """The window was too much for the server."""
+    """The window was too large for the server."""
 
 
 class _Stop(Exception):
-    """There is no use in asking for more; the message says why."""
+    """Further queries would not help; the message has the reason."""
 
 
 def read(
     endpoint: Endpoint, questions: Questions, since: float, progress: Callable[[str], None], now: float | None = None
 ) -> Read:
-    """The last `since` seconds. Raises Unreadable where nothing can be read, and where it would be too much."""
+    """Read the last `since` seconds. Raises Unreadable where nothing can be read, and where it would be too much."""
     until = time.time() if now is None else now
     return asyncio.run(_read(endpoint, questions, until - since, until, progress))
 
@@ -82,7 +83,7 @@ async def _read(
 
 
 async def _tell(reading: _Reading, url: str, progress: Callable[[str], None]) -> None:
-    """A window may take as long as its timeouts, so the time is told from beside."""
+    """Reports progress. A window may take as long as its timeouts, so a thread of its own prints the time."""
     began = time.monotonic()
     whole = format_duration(reading.end - reading.begin)
     while True:
@@ -94,7 +95,7 @@ async def _tell(reading: _Reading, url: str, progress: Callable[[str], None]) ->
 
 @dataclass(slots=True)
 class _Reading:
-    """`begin` and `end` in epoch seconds, multiples of the step; `at` is how far it has come."""
+    """`begin` and `end` in epoch seconds, multiples of the step; `at` is the end of the part already read."""
 
     source: PrometheusSource
     questions: Questions
@@ -106,11 +107,13 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
     windows: int = 0
     _window: float = LONGEST
-    _absent: dict[str, str] = field(default_factory=dict)  # signals without any reading, and why
-    _refused: set[str] = field(default_factory=set)  # queries that not even the shortest window answers
+    _absent: dict[str, str] = field(default_factory=dict)  # signals without any reading, and the reason
+    # queries that the server does not answer even for the shortest window
+    _refused: set[str] = field(default_factory=set)
 
     async def all(self) -> None:
-        """Raises ReadFailed where already the first question gets no answer, Unreadable where it would be too much."""
+        """Read all windows. Raises ReadFailed where even the first query gets no answer, Unreadable where it would be
+        too much."""
         self.at = self.begin
         await self.source.labels("vector(1)", self.end)
         self._absent = dict.fromkeys(self.questions.names, "no pod has it")
@@ -121,7 +124,7 @@ class _Reading:
             try:
                 await self._part(self.at, until)
             except _Halve:
-                del self.problems[told:]  # all of the window is asked for again
+                del self.problems[told:]  # the whole window is requested again
                 self._window = max(self._window / 2 // step * step, SHORTEST // step * step)
                 continue
             except _Stop as stop:
@@ -155,7 +158,8 @@ class _Reading:
     def _refuse_too_much(self, until: float) -> None:
         read = self.history.readings
         ahead = read * (self.end - self.begin) / max(until - self.begin, 1.0)
-        # The first windows say little about a fleet that grows and shrinks, so a guess must be far off to refuse.
+        # The first windows show little of a fleet that grows and shrinks, so only an estimate far above the bound is
+        # refused.
         if read > MOST_READINGS or (self.windows >= 4 and ahead > 2 * MOST_READINGS):
             raise InputUnreadable(
                 f"this would be some {max(ahead, read) / 1e6:.0f} million readings; at most {MOST_READINGS // 10**6}"
@@ -176,7 +180,7 @@ class _Reading:
         queries = [q for q in questions.readings(namespaces, window) if q.key not in self._refused]
         answers = await self._answers(queries, since, until, questions.step)
         if any(limit_from_container(key) for key in answers):
-            # One point at the end of the window: it is the last limit of all that lived within.
+            # One point at the end of the window: it is the last limit of all pods that ran within.
             memory = questions.memory(namespaces, window)
             answers |= await self._answers(
                 [memory], until - questions.step, until, questions.step, whole=(since, until)
@@ -211,7 +215,7 @@ class _Reading:
         return frozenset(each["namespace"] for each in found if each.get("namespace"))
 
     async def _labels(self, what: str, query: str, since: float, until: float) -> Sequence[Mapping[str, str]]:
-        """Nothing where it cannot be had, which is a problem to be told."""
+        """The label sets of a query; empty where they cannot be read, which is noted as a problem."""
 
         async def ask() -> list[dict[str, str]] | QueryFailed:
             try:
@@ -233,8 +237,8 @@ class _Reading:
         step: float,
         whole: tuple[float, float] | None = None,
     ) -> dict[str, Answer]:
-        """What was answered; a part that was not is told as a problem. `whole`: the window that it is about, where the
-        range is not. Raises _Halve, _Stop."""
+        """The answered parts; a part without an answer is noted as a problem. `whole`: the window in question, where it
+        is not the range. Raises _Halve, _Stop."""
         answers: dict[str, Answer] = {}
         begin, end = whole or (since, until)
 
@@ -264,7 +268,7 @@ class _Reading:
 
 
 async def _persistently(ask: Callable[[], Awaitable[_T]], again: Callable[[_T], bool]) -> _T:
-    """The answer, or the last of three where the ones before were worth asking again."""
+    """The answer, or the last of three tries where the earlier ones were worth repeating."""
     found = await ask()
     for pause in _PAUSES:
         if not again(found):
@@ -275,7 +279,8 @@ async def _persistently(ask: Callable[[], Awaitable[_T]], again: Callable[[_T], 
 
 
 def _passing(answer: object, since: float, until: float) -> bool:
-    """Whether the same may be answered in a moment. What takes too long is rather asked for in halves, if it can be."""
+    """Whether the same query may be answered in a moment. A query that takes too long is halved instead, where it can
+    be."""
     if not isinstance(answer, QueryFailed) or answer.reason not in _PASSING:
         return False
     return answer.reason not in _TOO_MUCH or until - since <= SHORTEST
@@ -286,7 +291,8 @@ def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
 
 
 class _MemoryLimits:
-    """Of containers, in bytes; of a reading that names none, that of the pod's only container, as in the operator."""
+    """Memory limits of containers, in bytes; for a reading without a container, that of the pod's only container, as in
+    the operator."""
 
     def __init__(self, series: Mapping[SeriesKey, Points]) -> None:
         self._exact = {key: real_limit(float(points.v[-1])) for key, points in series.items() if points.t.size}

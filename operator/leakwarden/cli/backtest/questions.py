@@ -1,7 +1,7 @@
-"""What Prometheus is asked for a backtest: the operator's own queries, over windows of the past.
+"""The queries to Prometheus for a backtest: the operator's own, over windows of the past.
 
-The operator asks for limits as they are now. Here a pod may have ended hours before its window does, so limits are the
-last of the whole window; the rest is asked for as the operator does.
+The operator reads the present limits. Here a pod may have ended hours before its window does, so limits are the last of
+the whole window; everything else is queried as the operator does.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from leakwarden.core.signals.queries import answer_key, needed_queries
 
 CONTEXT_KEY = "context/"
 START, CONTAINER_START, MEMORY = CONTEXT_KEY + "start", CONTEXT_KEY + "container", CONTEXT_KEY + "memory"
-# When the container began tells lives apart where the process itself does not say: the engine has it from the API.
+# The start of the container separates processes where a process does not export its own start; the engine has it from
+# the API.
 _CONTAINER_START = 'last_over_time(container_start_time_seconds{<<container>>!="",<<matchers>>}[<<bucket>>])'
-# kube-state-metrics says what the pod template asked for; the kubelet says what the kernel was told.
+# kube-state-metrics has the limit of the pod template; the kubelet has the limit that the kernel got.
 _MEMORY = (
     'last_over_time(kube_pod_container_resource_limits{resource="memory",<<matchers>>}[<<maxage>>])'
     " or on (<<owner>>, <<container>>) "
     'last_over_time(container_spec_memory_limit_bytes{<<container>>!="",<<container>>!="POD",<<matchers>>}[<<maxage>>])'
 )
-# The name of a pod holds its workload's, unless that is so long that it was cut.
+# The name of a pod begins with its workload's, unless that is so long that it was cut.
 _PREFIX = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """`policy` None: all signals of the catalogue. `namespace` None: all that have readings. `workloads` empty: all.
-    `step` in seconds."""
+    """The queries for one backtest."""
 
-    policy: Policy | None
-    namespace: str | None
-    workloads: tuple[str, ...]
-    step: float
+    policy: Policy | None  # None: all signals of the catalogue
+    namespace: str | None  # None: all namespaces with readings
+    workloads: tuple[str, ...]  # empty: all
+    step: float  # s
 
     @property
     def names(self) -> Mapping[str, str]:
-        """What a signal is called in a recording, by the key of its query. Built-in ones by their type, which also
-        tells the detector what they are. Symptoms are left out: nothing ever follows from them alone."""
+        """The name of each signal in a recording, by the key of its query. Built-in signals have their type as name, by
+        which the detector recognises them. Symptoms are left out: no action ever follows from them alone."""
         if self.policy is None or self.policy.spec is None:
             return {str(kind): str(kind) for kind, row in CATALOGUE.items() if row.grows}
         names: dict[str, str] = {}
@@ -57,7 +57,7 @@ class Questions:
         return names
 
     def readings(self, namespaces: frozenset[str], window: float) -> list[Query]:
-        """The signals and what explains their growth, to be read as ranges. `window` in seconds."""
+        """The signals and the series that explain their growth, to be read as ranges. `window` in seconds."""
         if self.policy is None:
             found = [Query(str(kind), row.value, row.limit, namespaces) for kind, row in CATALOGUE.items() if row.grows]
         else:
@@ -73,7 +73,7 @@ class Questions:
         return self._past(Query(MEMORY, _MEMORY, None, namespaces), window)
 
     def present(self, window: float) -> str:
-        """PromQL whose label sets are the namespaces that have readings in a window."""
+        """PromQL whose label sets are the namespaces with readings in a window."""
         terms = (
             f"group by (namespace) (last_over_time({alias.value}{{<<matchers>>}}[<<maxage>>]))"
             for row in CATALOGUE.values()
@@ -82,8 +82,8 @@ class Questions:
         return self._rendered(" or ".join(terms), window)
 
     def owners(self, window: float) -> tuple[str, str]:
-        """PromQL whose label sets say which ReplicaSet (or else) has which pod, and which Deployment has which of
-        those."""
+        """PromQL whose label sets name the ReplicaSet (or another owner) of each pod, and the Deployment of each
+        ReplicaSet."""
         return self._rendered(backtest_owners.PODS, window), self._rendered(backtest_owners.REPLICA_SETS, window)
 
     def _past(self, query: Query, window: float) -> Query:
@@ -96,7 +96,7 @@ class Questions:
         return replace(query, value=self._narrow(query.value, span), limit=self._narrow(limit, span) if limit else None)
 
     def _narrow(self, template: str, span: str) -> str:
-        """`template` with our window, and for the pods of our workloads only."""
+        """`template` with our window, restricted to the pods of our workloads."""
         if self.workloads:
             names = "|".join(f"{literal_regex(name[:_PREFIX])}.*" for name in self.workloads)
             template = template.replace("<<matchers>>", f"<<matchers>>,{matcher('pod', '=~', names)}")
@@ -108,5 +108,5 @@ class Questions:
 
 
 def _whole(window: float, step: float) -> int:
-    """A window's length with the step before it: a range's first moment looks back, too."""
+    """A window's length and the step before it: the first moment of a range looks back, too."""
     return round(window + step)

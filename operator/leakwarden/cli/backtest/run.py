@@ -1,4 +1,4 @@
-"""Replay many series on all processors: workloads do not know each other, so each process takes some."""
+"""Replay many series on all processors: workloads are judged independently, so each process takes some."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import Change, replay
 from leakwarden.core.signals.criteria import JudgementReason, Standard
 
-# Readings replayed side by side: enough rows to make array operations worth their call, few enough for 500 MB.
+# The most readings that are replayed at once: enough rows for array operations to pay, few enough for 500 MB.
 _BATCH = 4_000_000
 # Below this a second process costs more than it saves.
 _WORTH_IT = 1_500_000
@@ -32,10 +32,10 @@ _Job = tuple[tuple[int, ...], list[Series], Standard, float]
 def replay_all(
     recorded: Sequence[Series], rules: Rules, interval: float, jobs: int, progress: Callable[[str], None]
 ) -> list[tuple[int, Change]]:
-    """(place in `recorded`, change), by time. Of a series without a single reading nothing is ever known.
-    Raises Unreplayable where a process of it is killed."""
-    # By what they are, not as they came: sums over siblings, and which of two changes of one moment comes first, would
-    # else depend on the order of lines.
+    """(place in `recorded`, change), by time. A series without a single reading has no changes. Raises Unreplayable
+    where a process of the replay is killed."""
+    # Sorted by their content and not by their position: otherwise sums over siblings, and the order of two changes of
+    # one moment, would depend on the order of lines.
     places = sorted(range(len(recorded)), key=lambda place: _order(recorded[place]))
     series = [rules.measured(recorded[place]) for place in places]
     silent = [
@@ -75,15 +75,15 @@ def replay_all(
 
 
 def _order(s: Series) -> tuple[str | float, ...]:
-    """The same for two series only where all that counts is the same."""
+    """A sort key, equal for two series only where everything that matters is equal."""
     limit = np.inf if s.limit is None else s.limit
     content = (0 if values is None else zlib.crc32(values.tobytes()) for values in (s.t, s.v, s.rate, s.gc))
     return (s.namespace, s.workload, s.pod, s.signal, s.uid, s.start, float(s.t[0]), limit, *content)
 
 
 def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int) -> list[_Job]:
-    """Whole workloads, in parts of at most `_BATCH` readings: siblings are compared within one, and all signals of one
-    are judged at the same moments, which are counted from its first reading."""
+    """Whole workloads, in parts of at most `_BATCH` readings: siblings are compared within one part, and all signals of
+    a part are judged at the same moments, counted from its first reading."""
     groups: dict[tuple[Standard, str, str], list[int]] = {}
     for i, s in enumerate(series):
         standard = rules.of(s.signal)
@@ -108,9 +108,9 @@ def _batches(series: Sequence[Series], rules: Rules, interval: float, share: int
 def _side_by_side(
     batches: Sequence[_Job], processes: int, told: Callable[[Sequence[float]], None]
 ) -> list[tuple[int, Change]]:
-    # A fresh process each (spawn): forking one that holds numpy's threads is not safe.
+    # A new process for each (spawn): forking a process that has numpy's threads is not safe.
     context = multiprocessing.get_context("spawn")
-    shares = context.RawArray("d", len(batches))  # without a lock, which a process that is killed would take with it
+    shares = context.RawArray("d", len(batches))  # without a lock, which a killed process would never release
     changes: list[tuple[int, Change]] = []
     with ProcessPoolExecutor(processes, context, _begin, (shares,)) as pool:
         try:
@@ -126,19 +126,20 @@ def _side_by_side(
                 " of the input"
             ) from None
         except BaseException:
-            for child in multiprocessing.active_children():  # else leaving waits until they have done all of their work
+            # otherwise leaving would wait until they have done all of their work
+            for child in multiprocessing.active_children():
                 child.terminate()
             raise
     return changes
 
 
-_shares: Any = None  # of each process: an array shared by all, the share done of each batch
+_shares: Any = None  # of each process: an array that all share, with the finished share of each batch
 
 
 def _begin(shares: Any) -> None:
     global _shares
     _shares = shares
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all; one that ends says nothing about it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes; one that ends prints nothing about it
 
 
 def _numbered(numbered: tuple[int, _Job]) -> list[tuple[int, Change]]:

@@ -1,4 +1,4 @@
-"""Write series as `--series` reads them: JSON lines, compressed where the name ends in .gz."""
+"""Write series as `--series` reads them: JSON lines, compressed where the name ends in `.gz`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from leakwarden.core.model.readings import Floats
 
 
 def save(name: str, series: Sequence[Series], progress: Callable[[str], None]) -> None:
-    """Raises Unreadable where it cannot be written."""
+    """Write the series. Raises Unreadable where the file cannot be written."""
     try:
-        # Level 6 takes a third of the time of the library's default, and a few per cent more room.
+        # Level 6 takes a third of the time of the library's default, and a few per cent more space.
         with gzip.open(name, "wb", compresslevel=6) if name.endswith(".gz") else open(name, "wb") as stream:
             _write(stream, series, lambda done: progress(f"writing {name}: {done} of {len(series)} series"))
     except OSError as error:
@@ -24,7 +24,7 @@ def save(name: str, series: Sequence[Series], progress: Callable[[str], None]) -
 
 
 def _write(stream: BufferedIOBase, series: Sequence[Series], tell: Callable[[int], None]) -> None:
-    encoder = msgspec.json.Encoder()  # writes NaN as null, which is what a missing scrape is
+    encoder = msgspec.json.Encoder()  # writes NaN as null, which means a missing scrape
     for done, one in enumerate(series):
         tell(done)
         line = {

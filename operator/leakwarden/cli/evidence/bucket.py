@@ -1,4 +1,4 @@
-"""A person's own way to a bucket: credentials, region and endpoint from where the AWS command line has them."""
+"""The user's own access to a bucket: credentials, region and endpoint from the AWS command line's configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENDPOINT = re.compile(r"https?://[^/?#@\\s]+/?")
 
 
 async def fetch(bucket: str, key: str, endpoint: str | None, region: str | None) -> bytes:
-    """Raises Refused."""
+    """A stored profile. Raises Refused."""
     where = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     server = (
         endpoint
@@ -45,7 +45,7 @@ def credentials(environment: Mapping[str, str]) -> SigningCredentials:
     if access and secret:
         return SigningCredentials(access, secret, environment.get("AWS_SESSION_TOKEN", ""))
     path = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
-    # Secrets may hold a percent sign.
+    # Secrets may contain a percent sign.
     file = configparser.ConfigParser(interpolation=None)
     try:
         file.read(path, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`leakwarden evidence`: the raw profiles of a LeakReport, where a person has them, ready for `go tool pprof`."""
+"""`leakwarden evidence`: the raw profiles of a LeakReport, on the user's own machine, ready for `go tool pprof`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMAND = "evidence"
 COMPLETE, MISSING, FAILED = 0, 1, 2  # exit codes
-SERVICE = "leakwarden/leakwarden-evidence"  # as README installs it
+SERVICE = "leakwarden/leakwarden-evidence"  # as in the README's installation
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _LAST = re.compile(r"((?:goroutine|heap|goroutineleak)(?:-[0-9])?)[.][0-9a-f]{32}[.]pb[.]gz$", re.ASCII)
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9._/-]+)", re.ASCII)
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _download(arguments: argparse.Namespace) -> tuple[EvidenceStatus, list[tuple[str, bytes | NotGiven]]]:
-    """What the report says, and each kept profile by file name, or why it is not here. Raises Refused,
+    """The report's content, and each stored profile by file name, or why it is missing. Raises Refused,
     ClusterUnavailable."""
     from leakwarden.adapters.cluster import Session
 
@@ -98,7 +98,7 @@ async def _download(arguments: argparse.Namespace) -> tuple[EvidenceStatus, list
         for profile in evidence.profiles:
             if not profile.location:
                 continue
-            # What stands in a status is no path to write to: only the kind and number are taken from it.
+            # Text of a status must not become a path to write to: only the kind and number are taken from it.
             match = _LAST.search(profile.location)
             if match is None:
                 found.append((profile.kind, NotGiven("this is no place that Leakwarden keeps profiles at")))
@@ -113,7 +113,7 @@ async def _download(arguments: argparse.Namespace) -> tuple[EvidenceStatus, list
 
 
 async def _evidence(session: Session, namespace: str, name: str) -> EvidenceStatus:
-    """Raises Refused, ClusterUnavailable."""
+    """The report's evidence. Raises Refused, ClusterUnavailable."""
     import json
 
     from leakwarden.api import names
@@ -139,7 +139,7 @@ async def _evidence(session: Session, namespace: str, name: str) -> EvidenceStat
 
 
 async def _fetch(session: Session, profile: ProfileStatus, arguments: argparse.Namespace) -> bytes:
-    """A profile, if it is the one that the report means. Raises Refused, ClusterUnavailable."""
+    """A profile, if it is the one that the report refers to. Raises Refused, ClusterUnavailable."""
     bucket = _S3.fullmatch(profile.location)
     if bucket is not None:
         from leakwarden.cli.evidence.bucket import fetch

@@ -1,4 +1,4 @@
-"""What both commands of this folder and their second files use."""
+"""Definitions that both commands of this folder use."""
 
 from __future__ import annotations
 

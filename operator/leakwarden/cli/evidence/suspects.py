@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leakwarden.core.profile.suspects import Capture
 
 COMMAND = "suspects"
-SHORTEST, LONGEST = 10.0, 3600.0  # s that --for may take
+SHORTEST, LONGEST = 10.0, 3600.0  # s; the bounds of --for
 
 
 def add_parser(commands: Any) -> None:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _misused(arguments: argparse.Namespace) -> str:
-    """What is wrong with the options that go with --pod, or nothing."""
+    """The error in the options that go with --pod, or empty."""
     from leakwarden.api.scalars import parse_duration
 
     for option, value in (
@@ -124,7 +124,7 @@ def _read(names: list[str]) -> Capture:
     for name in names:
         try:
             with Path(name).open("rb") as source:
-                # One byte more than is decoded at most, so that what is too large is refused and not cut.
+                # One byte more than the most that is decoded, so that a file that is too large is refused and not cut.
                 profiles.append(decode(source.read(DecodeLimits().inflated + 1)))
         except OSError as error:
             raise NoProfiles(f"{name}: {error.strerror}") from None

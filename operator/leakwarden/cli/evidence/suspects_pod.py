@@ -1,4 +1,4 @@
-"""`leakwarden suspects --pod`: the operator's own capture, by a person's own rights and through the API server."""
+"""`leakwarden suspects --pod`: the operator's own capture, with the user's own rights and through the API server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from leakwarden.adapters.evidence.pprof import Taken
     from leakwarden.core.profile.suspects import Capture
 
-MOMENTS = 5  # captures over the time that --for gives
+MOMENTS = 5  # captures within the time that --for gives
 _POD = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)", re.ASCII)
 
 
 def take(arguments: argparse.Namespace) -> Capture:
-    """What the pod gave, with a word on stderr about what it did not. Raises NoProfiles."""
+    """The pod's profiles, with a line on stderr about missing ones. Raises NoProfiles."""
     import asyncio
 
     from leakwarden.engine.ports import ClusterUnavailable

@@ -1,1 +1,1 @@
-"""`leakwarden soak`: a gate for CI that presses a service with load and fails the build where it leaks."""
+"""`leakwarden soak`: a gate for CI that puts a service under load and fails the build where it leaks."""

@@ -1,9 +1,10 @@
-"""What a soak presses besides an address: a pod of a Deployment, or a container image. Both become an address on loopback.
+"""The targets of a soak that are not an address: a pod of a Deployment, or a container image. Both become an address on
+loopback.
 
     deployment/NAME   one of its pods, through `kubectl port-forward`, with the user's own rights
     image:REFERENCE   a container of it, by docker or podman, whose ports are on loopback only
 
-Whatever is started here is ended with the stack, by its own id.
+Every process that is started here is ended with the stack, by its own id.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from contextlib import ExitStack
 
 from leakwarden.cli.errors import Misused, NotStarted
 
-COMING_UP = 30.0  # s for a way to be there; an image may have to be pulled first, which has a time of its own
+COMING_UP = 30.0  # s until the target must be reachable; an image may have to be pulled first, which has its own time
 PULLING = 600.0  # s
 LAST_WORDS = 0.5  # s
-STOPPING = 5  # s that a container has to end by itself
+STOPPING = 5  # s in which a container may end by itself
 _DEPLOYMENT, _IMAGE = "deployment/", "image:"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}", re.ASCII)
@@ -39,7 +40,8 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
 
 
 def reach(arguments: argparse.Namespace, stack: ExitStack) -> None:
-    """Where the target is no address, find a way to it and put its address into the arguments. Raises Misused, NotStarted."""
+    """Where the target is not an address, make it reachable and put its address into the arguments. Raises Misused,
+    NotStarted."""
     target: str = arguments.url
     if not target.startswith((_DEPLOYMENT, _IMAGE)):
         if any(load.startswith("/") for load in arguments.load):
@@ -87,7 +89,7 @@ def _forwarded(arguments: argparse.Namespace, name: str, ports: Sequence[int], s
     while True:
         ended = way.ended()
         if ended:
-            time.sleep(LAST_WORDS)  # what it wrote last may still be in the pipe
+            time.sleep(LAST_WORDS)  # its last output may still be in the pipe
         said = way.last_words()
         found = {int(far): int(near) for near, far in _FORWARDING.findall(said)}
         if set(found) >= set(ports):
@@ -121,7 +123,7 @@ def _contained(reference: str, ports: Sequence[int], stack: ExitStack) -> dict[i
 
 
 def _run(command: Sequence[str], timeout: float) -> str:
-    """What it writes. Raises NotStarted with its last words."""
+    """The output of a command. Raises NotStarted with its last words."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, errors="replace")  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -10,8 +10,8 @@ from leakwarden.cli.errors import Misused
 
 SHORTEST, LONGEST = 10.0, 24 * 3600.0  # s of a watch
 FASTEST, SLOWEST = 0.2, 60.0  # s between two scrapes
-# A watch has so many of the detector's buckets. Each is a second long at least and a minute at most; the operator's own
-# is a minute. So a longer watch is judged more slowly and is harder to mislead.
+# The number of the detector's buckets in a watch. Each is at least a second and at most a minute long; the operator's
+# own is a minute. So a longer watch is judged more slowly and is harder to mislead.
 _BUCKETS = 60
 _PPROF = "/debug/pprof"
 
@@ -37,13 +37,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`length`, `every` and `bucket` in seconds. `pprof` None: no profiles are taken."""
+    """The checked options of a watch."""
 
     metrics: Place
-    pprof: Place | None
-    length: float
-    every: float
-    bucket: float
+    pprof: Place | None  # None: no profiles are taken
+    length: float  # s
+    every: float  # s between two scrapes
+    bucket: float  # s; the detector's bucket
     whole: bool
 
 
@@ -70,7 +70,7 @@ def add_watch_options(parser: argparse.ArgumentParser, length: str) -> None:
 
 
 def options_of(arguments: argparse.Namespace) -> WatchOptions:
-    """Raises Misused."""
+    """The checked options. Raises Misused."""
     metrics = place(arguments.url, "URL", "/metrics")
     length = seconds(arguments.length, "--for", SHORTEST, LONGEST)
     bucket = min(max(length / _BUCKETS, 1.0), 60.0)

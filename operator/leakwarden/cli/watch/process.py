@@ -91,7 +91,7 @@ class ChildProcess:
         while not self.ended() and time.monotonic() < until:
             time.sleep(0.02)
         # Also for the rest of its group, such as a process that `go run` started. The id cannot belong to another group
-        # yet: the child is waited for only afterwards.
+        # yet: the process is waited for only afterwards.
         self._signal(signal.SIGKILL)
         child.wait()
         if self._reader is not None:

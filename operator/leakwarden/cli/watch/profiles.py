@@ -19,7 +19,7 @@ from leakwarden.core.profile.evidence import Findings
 from leakwarden.core.profile.suspects import explain
 from leakwarden.core.profile.telling import growing, summary, told
 
-COLLECTION = 5.0  # s for one collection that is asked for
+COLLECTION = 5.0  # s for one requested collection
 
 NOT_ASKED = Taken(missed=(Missed("", EvidenceReason.DISABLED, "profiles were not asked for (--pprof none)"),))
 
@@ -67,7 +67,7 @@ def named(taken: Taken, kinds: Iterable[str]) -> Findings:
 
 
 def evidence(taken: Taken, found: Findings) -> EvidenceStatus:
-    """The same as it stands in a LeakReport."""
+    """The same in the form of a LeakReport."""
     # A Go before 1.27 has no list of leaked goroutines, which does not count as an error.
     missed = [miss for miss in taken.missed if miss.profile != "goroutineleak"]
     state = EvidenceState.CAPTURED if not missed else EvidenceState.PARTIAL if taken.raw else EvidenceState.FAILED

@@ -51,19 +51,19 @@ class Progress:
 
 @dataclass(slots=True)
 class Session:
-    """`show` is called after each scrape. `stop` ends the watch early, and the readings until then are judged.
-    `prepare` runs once the process answers; earlier readings are dropped. `requests` counts the requests that were
-    answered, where the process does not count them itself. `collect` lets the process collect its garbage, every
-    `COLLECT_EVERY` seconds: a heap that only grows is collected too seldom to be judged within minutes.
-    """
+    """One watch of one process."""
 
     options: WatchOptions
     page: MetricsPage
     child: ChildProcess | None
-    show: Callable[[Progress], None]
+    show: Callable[[Progress], None]  # called after each scrape
+    # ends the watch early; the readings until then are judged
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    prepare: Callable[[], Awaitable[None]] | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None  # Runs once the process answers; earlier readings are dropped.
+    # Counts the answered requests, where the process does not count them itself.
     requests: Callable[[], float] | None = None
+    # Lets the process collect its garbage, every COLLECT_EVERY seconds: a heap that only grows is collected too seldom
+    # to be judged within minutes.
     collect: Callable[[], Awaitable[None]] | None = None
     _collection: asyncio.Future[None] | None = None
     _collect_next: float = 0.0  # monotonic s

@@ -1,4 +1,4 @@
-"""The static checks on a workload, and what its probe endpoints were seen to answer. Pure."""
+"""The static checks on a workload, and the observed answers of its probe endpoints. Pure."""
 
 from leakwarden.core.audit.checks import CHECKS, audit, standard
 from leakwarden.core.audit.endpoints import EndpointTarget, endpoint_targets

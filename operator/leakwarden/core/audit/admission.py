@@ -1,4 +1,4 @@
-"""What the API server refuses although every field has the right type: rules of Kubernetes' own validation.
+"""Manifests that the API server refuses although every field has the right type: rules of Kubernetes' own validation.
 
 Works on the manifest as it is written, since a refused object has no facts. Each rule is one function over one mapping
 and yields (field, reason); source of the rules: pkg/apis/*/validation of kubernetes/kubernetes, release 1.34.
@@ -27,7 +27,7 @@ TEMPLATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "
 
 
 def refusals(body: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Everything for which the API server would refuse this object, as far as these rules go."""
+    """All reasons for which the API server would refuse this object, as far as these rules go."""
     kind = str(body.get("kind"))
     spec = mapping(body.get("spec"))
     yield from _metadata(mapping(body.get("metadata")), kind)

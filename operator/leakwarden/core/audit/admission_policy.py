@@ -1,7 +1,7 @@
-"""The checks that one manifest alone decides, as a ValidatingAdmissionPolicy: what CEL can say of them.
+"""The checks that one manifest alone decides, as a ValidatingAdmissionPolicy: those that CEL can express.
 
-A check is here only where its whole condition fits into CEL on one Deployment. What needs another object, arithmetic on
-text or a policy's drain time stays with the audit.
+A check is here only where its whole condition fits into CEL on one Deployment. Checks that need another object,
+arithmetic on text or a policy's drain time are left to the audit.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ RULES: tuple[CelRule, ...] = (
 
 
 def admission_policy(actions: tuple[str, ...] = ("Warn", "Audit")) -> list[dict[str, Any]]:
-    """The policy and its binding. `actions` are what is done with a violation; Deny refuses the object.
+    """The policy and its binding. `actions` are the responses to a violation; Deny refuses the object.
 
-    Objects that are skipped by annotation are left alone, and a failing expression never keeps anything from being
+    Objects that are skipped by annotation are left alone, and a failing expression never prevents an object from being
     applied (failurePolicy Ignore): the audit is advice, and must not stop a deployment by a defect of its own.
     """
     checks = {check.id: check for check in CHECKS}

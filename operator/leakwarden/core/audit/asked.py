@@ -1,4 +1,4 @@
-"""Which checks could be asked at all: what was not checked must never pass for being all right."""
+"""The checks that could not be run, and why: a check that was not run must never count as passed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from leakwarden.core.model.workload import Disruption
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was known when a workload was audited, from which follows what could not be asked."""
+    """The facts that were known when a workload was audited: they decide which checks could not be run."""
 
     standard: Standard
     disruptions: tuple[Disruption, ...] | None
     related: Related | None
 
     def not_asked(self, kind: str) -> dict[str, str]:
-        """The ids of the checks that were not asked, each with the reason."""
+        """The ids of the checks that were not run, each with the reason."""
         reasons = {check.id: not_asked(check, kind, self.standard, self.disruptions, self.related) for check in CHECKS}
         return {id_: reason for id_, reason in reasons.items() if reason}
 
@@ -32,7 +32,7 @@ def not_asked(
     disruptions: tuple[Disruption, ...] | None,
     related: Related | None,
 ) -> str:
-    """Why the check was not asked about a workload of this kind; empty where it was."""
+    """Why the check was not run for a workload of this kind; empty where it was."""
     if check.kinds and kind not in check.kinds:
         return f"does not apply to a {kind}"
     number = int(check.id[2:])

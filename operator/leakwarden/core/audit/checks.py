@@ -2,8 +2,8 @@
 
 An id never changes and is never given to another check, whatever the check is called: exceptions, baselines and code
 scanning refer to it. LW1xx are probes, LW2xx termination, LW3xx rollouts, LW4xx availability, LW5xx requests and
-scrapes, LW6xx memory and the Go runtime, LW70x volumes and configuration, LW75x jobs, LW8xx endpoints as they answer,
-LW9xx what the API server refuses and exceptions.
+scrapes, LW6xx memory and the Go runtime, LW70x volumes and configuration, LW75x jobs, LW8xx the answers of endpoints,
+LW9xx refusals of the API server and exceptions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from leakwarden.core.model.workload import Disruption, Workload
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import Audit
 
-# Kinds whose pods serve for as long as they are there: Jobs have neither readiness nor rollouts.
+# Kinds whose pods serve as long as they run: Jobs have neither readiness nor rollouts.
 _SERVING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Pod"})
 _ROLLED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Rollout"})
 _COUNTED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Rollout"})
@@ -117,7 +117,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW703", "DiskVolumeUnfit", volumes.disk_volume_unfit, "@pod.volumes"),
     Check("LW704", "ReferenceMissing", volumes.reference_missing),
     Check("LW705", "MountFrozen", volumes.mount_frozen, "volumeMounts"),
-    # endpoints, as they were seen to answer
+    # endpoints, by their observed answers
     Check("LW801", "EndpointSilent", endpoints.silent),
     Check("LW802", "EndpointNotFound", endpoints.not_found),
     Check("LW803", "EndpointFailing", endpoints.failing),
@@ -126,7 +126,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def standard(policy_audit: Audit) -> Standard:
-    """What a policy's audit section asks for."""
+    """The requirements in a policy's audit section."""
     return Standard(
         liveness_path=policy_audit.liveness_path,
         readiness_path=policy_audit.readiness_path,
@@ -143,11 +143,11 @@ def audit(
     disruptions: Sequence[Disruption] | None = None,
     related: Related | None = None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with a workload: worst first, then in the order of CHECKS, then of its containers.
+    """The findings about a workload: worst first, then in the order of CHECKS, then of its containers.
 
-    `answers` are the endpoint calls that were made, none where none were; `disruptions` the
-    PodDisruptionBudgets that select the pods, None where that is not known, which finds nothing; `related` what else
-    stands beside it, None where nothing is known of that.
+    `answers` are the results of the endpoint calls, empty where no call was made. `disruptions` are the
+    PodDisruptionBudgets that select the pods; None where they are not known, and then there are no findings about them.
+    `related` are the other objects that belong to the workload; None where they are not known.
     """
     if not isinstance(policy_audit, Standard):
         if not policy_audit.enabled:
@@ -170,7 +170,7 @@ def audit(
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The worst first, and otherwise in the order given."""
+    """The worst first; findings of equal severity keep their order."""
     return tuple(sorted(findings, key=lambda finding: RANK[finding.severity]))
 
 
@@ -188,5 +188,5 @@ def found(check: Check, defect: Defect) -> Finding:
 
 
 def _bounded(text: str) -> str:
-    """At most 512 characters: a probe's path may be of any length, and findings are stored in status."""
+    """At most 512 characters: a probe's path may have any length, and findings are stored in status."""
     return text if len(text) <= 512 else text[:511] + "…"

@@ -1,4 +1,4 @@
-"""What the API server refuses of a container and of the volumes of a pod.
+"""Refusals of the API server about a container and about the volumes of a pod.
 
 Source of the rules: ValidatePodSpec in pkg/apis/core/validation of kubernetes/kubernetes, release 1.34.
 """
@@ -18,7 +18,7 @@ _PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
 
 
 def container(body: Mapping[str, Any], at: str) -> Iterator[Refusal]:
-    """The image, the resources and the mounts of one container."""
+    """Checks the image, the resources and the mounts of one container."""
     if body.get("image") in (None, ""):
         yield f"{at}.image", "is missing"
     if (pull := body.get("imagePullPolicy")) not in (None, "", *_PULL):
@@ -31,7 +31,7 @@ def container(body: Mapping[str, Any], at: str) -> Iterator[Refusal]:
 
 
 def volumes(listed: list[Mapping[str, Any]], at: str) -> Iterator[Refusal]:
-    """The names of volumes, and that each has one source at most (one without any is an emptyDir)."""
+    """Checks the names of volumes, and that each has at most one source (a volume without a source is an emptyDir)."""
     seen: set[str] = set()
     for number, volume in enumerate(listed):
         here, name = f"{at}.volumes[{number}]", volume.get("name")
@@ -56,7 +56,7 @@ def volumes(listed: list[Mapping[str, Any]], at: str) -> Iterator[Refusal]:
 
 
 def host_ports(containers: list[Mapping[str, Any]], at: str) -> Iterator[Refusal]:
-    """Two containers of one pod may not ask for the same port of the node."""
+    """Two containers of one pod may not request the same port of the node."""
     seen: set[tuple[str, str, Any]] = set()
     for number, each in enumerate(containers):
         for position, port in enumerate(items(each.get("ports"))):
@@ -77,7 +77,7 @@ def _resources(resources: Mapping[str, Any], at: str) -> Iterator[Refusal]:
                 continue
             amount = parse_quantity(value) if isinstance(value, int | float | str) else None
             if amount is None:
-                # A limit of memory that cannot be read is said where the workload is read.
+                # A memory limit that cannot be parsed is reported where the workload is read.
                 if (group, name) != ("limits", "memory"):
                     yield f"{at}.{group}.{name}", f"{str(value)[:40]!r} is not a quantity; write it like 250m or 512Mi"
             elif amount < 0:

@@ -1,4 +1,4 @@
-"""Whether an eviction is possible at all. Nothing is said where the disruption budgets are not known."""
+"""Whether an eviction is possible at all. Where the disruption budgets are not known there are no findings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def budget_blocks(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/#think-about-how-your-application-reacts-to-disruptions
     """
     workload = subject.workload
-    # With pods missing or rolling, 0 allowed is what a budget is for; with all of them there, it is for ever.
+    # With pods missing or rolling, 0 allowed is the purpose of a budget; with all pods there, it is permanent.
     if workload.unavailable_replicas or workload.rollout_in_progress or not workload.replicas:
         return
     for budget in subject.disruptions or ():
@@ -130,7 +130,7 @@ def unhealthy_pods_stay(subject: Subject) -> Iterator[Defect]:
 def allowed(budget: Budget, replicas: int) -> int:
     """Evictions allowed with all pods healthy; both kinds of percentage are rounded up, as Kubernetes does.
 
-    Raises ValueError, in words, where a number is neither a count nor a percentage.
+    Raises ValueError with a message for people where a number is neither a count nor a percentage.
     """
     if budget.max_unavailable is not None:
         return min(replicas, _scaled(budget.max_unavailable, replicas))

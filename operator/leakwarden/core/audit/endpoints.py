@@ -1,4 +1,4 @@
-"""Which probe endpoints to call, and what their answers mean."""
+"""The probe endpoints to call, and the meaning of their answers."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class EndpointTarget(NamedTuple):
 def endpoint_targets(workload: Workload, pods: Sequence[Pod]) -> list[EndpointTarget]:
     """The calls that show whether the workload's HTTP probe endpoints answer: all to one pod.
 
-    The newest pod that serves is asked, since it runs the template that the workload shows now; none while a
-    rollout is under way, when that is not sure. Pods in the host's network are left out: their address is the
-    node's. Startup endpoints are left out: after the start nothing asks them, so they may be gone.
+    The newest serving pod is called, since it runs the workload's present template. While a rollout is under way that
+    is not certain, so no pod is called. Pods in the host's network are left out: their address is the node's. Startup
+    endpoints are left out: after the start nothing calls them, so they may be gone.
     """
     if workload.rollout_in_progress:
         return []
@@ -143,15 +143,16 @@ def redirects(subject: Subject) -> Iterator[Defect]:
 
 
 def _answers(subject: Subject) -> Iterator[EndpointObservation]:
-    """Answers that mean something: an unready pod is expected to say so, and is the kubelet's business."""
+    """The answers that count: a pod that is not ready is expected to answer with errors, and the kubelet handles
+    that."""
     return (answer for answer in subject.answers if answer.pod_ready)
 
 
 def _severity(answer: EndpointObservation) -> Severity:
-    """An Error only where the kubelet is about to kill for it.
+    """An Error only where the kubelet is about to kill the container because of the answer.
 
-    A pod is ready because the kubelet was answered well, so a bad answer to us on the readiness endpoint, or one
-    that asks for credentials, may be about the request: ours has none of the headers that a probe may define.
+    A pod is ready because the kubelet got a good answer. So a bad answer to us on the readiness endpoint, or a request
+    for credentials, may be caused by our request: it has none of the headers that a probe may define.
     """
     return Severity.ERROR if answer.probe == "liveness" and answer.code not in (401, 403) else Severity.WARNING
 

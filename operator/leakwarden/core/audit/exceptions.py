@@ -1,7 +1,7 @@
-"""Findings that somebody has decided to live with: by annotation, in a policy, in the configuration, or in a baseline.
+"""Findings that people have decided to accept: by annotation, in a policy, in the configuration, or in a baseline.
 
-Every exception has a reason and may have an end. One that is over, or that cannot be read, is a finding itself and
-excepts nothing.
+Every exception has a reason and may have an end. An exception that has ended, or that cannot be read, is a finding
+itself and excepts nothing.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _UNTIL = re.compile(r"until\s+(?P<until>\S{1,40})\s*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class AuditException:
-    """One check that is not to be said, of one container or (empty) of all. `until` is the last day that it holds."""
+    """One check whose findings are accepted, for one container or (empty) for all. `until` is the last day that it
+    holds."""
 
-    check: str  # an id, or a name
+    check: str  # an id or a name
     reason: str
     until: date | None = None
     container: str = ""
@@ -54,11 +55,11 @@ class Excepted:
 
 @dataclass(frozen=True, slots=True)
 class AuditOutcome:
-    """What the audit of one workload came to: what counts, worst first, and what is accepted."""
+    """The result of one workload's audit: the findings that count, worst first, and the accepted ones."""
 
     findings: tuple[Finding, ...]
     excepted: tuple[Excepted, ...] = ()
-    unread: tuple[str, ...] = ()  # what was not read beside it, in words, so that some checks were not asked
+    unread: tuple[str, ...] = ()  # other objects that were not read, in words, so that some checks were not run
 
 
 def policy_exceptions(policy_audit: Audit) -> list[AuditException]:
@@ -76,9 +77,9 @@ def policy_exceptions(policy_audit: Audit) -> list[AuditException]:
 
 
 def parse_annotation(text: str) -> tuple[list[AuditException], list[str]]:
-    """The exceptions of an annotation's value, and what cannot be read of it, in words.
+    """The exceptions of an annotation's value, and a message for each part that cannot be read.
 
-    Written `CHECK: reason; until 2027-03-01`, several of them one a line. CHECK may name a container in brackets.
+    Written `CHECK: reason; until 2027-03-01`, several of them one per line. CHECK may name a container in brackets.
     """
     read: list[AuditException] = []
     wrong: list[str] = []
@@ -109,9 +110,10 @@ def parse_annotation(text: str) -> tuple[list[AuditException], list[str]]:
 def apply_exceptions(
     findings: Iterable[Finding], annotations: Mapping[str, str], others: Iterable[AuditException], today: date
 ) -> tuple[tuple[Finding, ...], tuple[Excepted, ...]]:
-    """(what still counts, what is excepted). Exceptions that are over or cannot be read are among the former.
+    """(the findings that still count, the excepted ones). Exceptions that have ended or cannot be read are among the
+    former.
 
-    What the API server refuses cannot be excepted: no decision makes it work.
+    A refusal of the API server cannot be excepted: no decision makes the object work.
     """
     read, wrong = parse_annotation(annotations[IGNORE_ANNOTATION]) if annotations.get(IGNORE_ANNOTATION) else ([], [])
     current = []
@@ -136,6 +138,7 @@ def apply_exceptions(
 
 
 def skip_reason(annotations: Mapping[str, str]) -> str | None:
-    """Why the whole object is left out of the audit: the value of `leakwarden.dev/skip`; None where it is not."""
+    """The reason why the whole object is left out of the audit: the value of `leakwarden.dev/skip`; None where it is
+    audited."""
     value = annotations.get(SKIP_ANNOTATION)
     return None if value is None or value.strip().lower() == "false" else value.strip()[:300] or "no reason given"

@@ -1,4 +1,4 @@
-"""What a check says, and how bad it is."""
+"""The result of a check, and its severity."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ RANK = {severity: rank for rank, severity in enumerate(Severity)}  # 0 is the wo
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that one check found. `container` is empty where the whole workload is meant.
+    """One problem that one check found. `container` is empty where the whole workload is meant.
 
-    `message` says what is so, with numbers and units; `hint` what to write instead, in YAML or Go.
-    Neither names a pod, so that a finding stays equal to itself when pods are replaced.
+    `message` describes the problem, with numbers and units; `hint` is the text to write instead, in YAML or Go. Neither
+    names a pod, so that a finding stays equal to itself when pods are replaced.
     """
 
     check: str
@@ -39,11 +39,11 @@ class Finding:
     container: str
     message: str
     hint: str
-    id: str = ""  # LW101: never changes, whatever the check is called
-    # Where it stands: from the container where one is named (`livenessProbe.httpGet`), else from the object. A
-    # leading `@pod` stands for the pod's spec, wherever the kind has it.
+    id: str = ""  # LW101: never changes, even when the check is renamed
+    # The path of the field: from the container where one is named (`livenessProbe.httpGet`), else from the object. A
+    # leading `@pod` means the pod's spec, wherever the kind has it.
     field: str = dataclass_field(default="", compare=False)
-    # What mends it safely: (field, value), to be written as they are. Empty where a person has to decide.
+    # The safe correction: (field, value), to be written as they are. Empty where a person has to decide.
     mend: tuple[tuple[str, int | str], ...] = dataclass_field(default=(), compare=False)
 
     def at_least(self, threshold: Severity) -> bool:
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A finding before it carries its check's name, which stands once, in the list of checks."""
+    """A finding without its check's name, which is written only once, in the list of checks."""
 
     severity: Severity
     message: str
@@ -66,13 +66,13 @@ class Defect:
 class Check:
     """One entry of the list: its id, its name in status and reports, the function, and the field it is about.
 
-    What the check is for stands in the function's docstring, of which its page is made. `kinds` are those whose
-    workloads it is asked about; empty for all.
+    The function's docstring gives the purpose of the check, and its page is made of it. `kinds` are the kinds of
+    workloads that it applies to; empty for all.
     """
 
     id: str
     name: str
-    find: Callable[..., Iterable[Defect]]  # of a Subject; those of objects take what they are about
+    find: Callable[..., Iterable[Defect]]  # of a Subject; checks of other objects take the object
     field: str = ""
     kinds: frozenset[str] = frozenset()
 

@@ -1,4 +1,4 @@
-"""Lifecycle hooks that ask a port, and conditions that somebody else has to set."""
+"""Lifecycle hooks that call a port, and conditions that another controller has to set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from leakwarden.core.audit.services import all_ports
 from leakwarden.core.audit.subject import Subject, port_number
 from leakwarden.core.model.workload import HookPort
 
-# What sets these conditions is known, so a pod that names one does not wait for nobody.
+# The controllers that set these conditions are known, so a pod that names one does not wait in vain.
 _KNOWN_GATES = ("target-health.elbv2.k8s.aws/", "target-health.alb.ingress.k8s.aws/", "cloud.google.com/")
 
 

@@ -1,4 +1,4 @@
-"""What the API server refuses of Jobs and CronJobs.
+"""Refusals of the API server about Jobs and CronJobs.
 
 The schedule is read as robfig/cron's standard parser reads it, which the CronJob controller uses.
 """
@@ -68,7 +68,7 @@ def _job(spec: Mapping[str, Any], at: str) -> Iterator[Refusal]:
 
 
 def _schedule(schedule: str) -> str:
-    """Why it is no schedule; empty where it is one."""
+    """Why the text is not a valid schedule; empty where it is one."""
     if "TZ" in schedule:
         return f"is {schedule[:60]!r}: a time zone belongs into spec.timeZone"
     if schedule.startswith("@"):

@@ -1,7 +1,7 @@
-"""Which of the objects that were read belong together: an index, so that the cost is linear in their number.
+"""Finds which of the objects that were read belong together: an index, so that the cost is linear in their number.
 
 A selector is looked up by the rarest of its labels among the workloads of its namespace. Of several copies of one
-object (a base and its overlays, say) each workload gets the one that stands nearest to it.
+object (for example a base and its overlays) each workload gets the nearest one.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class _Identified(Protocol):
 
 T = TypeVar("T", bound=_Identified)
 EVERY = "\0every namespace"  # a key of the indexes that no namespace can have
-Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; more is nearer
+Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
 
 
 @dataclass(slots=True)
 class Landscape:
-    """All that was read. `nearness` ranks copies of one object; without it the first one counts."""
+    """All objects that were read."""
 
     workloads: Sequence[Workload] = ()
     budgets: Sequence[Budget] = ()
@@ -50,9 +50,9 @@ class Landscape:
     routes: Sequence[Route] = ()
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
-    complete: bool = False
-    nearness: Nearness | None = None
-    others: frozenset[Identity] = frozenset()  # workloads that are there and take their pods from another one
+    complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
+    nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
+    others: frozenset[Identity] = frozenset()  # workloads that exist and take their pods from another one
     _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_name: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -91,7 +91,7 @@ class Landscape:
         return None
 
     def inhabited(self, namespace: str) -> bool:
-        """Whether any workload was read that an object of this namespace could be meant for."""
+        """Whether any workload was read that an object of this namespace could refer to."""
         return any(self._by_namespace.get(each) for each in self._namespaces(namespace))
 
     def targeted(self, scaler: Scaler) -> list[int]:
@@ -103,7 +103,7 @@ class Landscape:
         ]
 
     def has_services(self, namespace: str) -> bool:
-        """Whether any Service was read that an object of this namespace could mean."""
+        """Whether any Service was read that an object of this namespace could refer to."""
         return any(self._serving.get(space) for space in self._namespaces(namespace))
 
     def services_named(self, namespace: str, name: str) -> list[Service]:
@@ -126,7 +126,7 @@ class Landscape:
         )
 
     def relate(self) -> tuple[list[Related], Unattached]:
-        """What belongs to each workload, in their order, and what belongs to none."""
+        """The objects that belong to each workload, in the order of the workloads, and those that belong to none."""
         size = len(self.workloads)
         budgets: list[list[Budget]] = [[] for _ in range(size)]
         scalers: list[list[Scaler]] = [[] for _ in range(size)]
@@ -200,7 +200,8 @@ class Landscape:
         return tuple(chosen.values())
 
     def _namespaces(self, namespace: str) -> Iterable[str]:
-        """Where an object of this namespace may find its own: one without a namespace goes wherever it is applied."""
+        """The namespaces that an object of this namespace may refer to: an object without one goes wherever it is
+        applied."""
         return (namespace, "") if namespace else (EVERY,)
 
     def _candidates(self, namespace: str, selector: LabelSelector) -> Sequence[int]:
@@ -211,7 +212,7 @@ class Landscape:
 
 @dataclass(slots=True)
 class Unattached:
-    """What belongs to no workload that was read."""
+    """The objects that belong to no workload that was read."""
 
     budgets: list[Budget] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
@@ -220,7 +221,7 @@ class Unattached:
 
 
 class _Watch:
-    """Which workloads a monitor scrapes: its own by their labels, or those behind the Services it selects."""
+    """The workloads that a monitor scrapes: selected by their own labels, or behind the Services that it selects."""
 
     def __init__(self, landscape: Landscape, positions_of: Mapping[int, list[int]]) -> None:
         self._landscape = landscape
@@ -234,7 +235,7 @@ class _Watch:
                     self._services[space, key, value].append(number)
 
     def scraped(self, monitor: Monitor) -> tuple[list[int], bool]:
-        """The workloads' positions, and whether anything was selected at all."""
+        """The workloads' positions, and whether the monitor selected anything at all."""
         land = self._landscape
         if monitor.identity.kind == "PodMonitor":
             spaces = self._spaces(monitor)
@@ -264,7 +265,8 @@ class _Watch:
 
 
 def same_namespace(one: str, other: str) -> bool:
-    """A manifest without a namespace goes wherever it is applied, so it is not held against it."""
+    """Whether both may be in one namespace: a manifest without a namespace goes wherever it is applied, so it matches
+    any."""
     return one == other or not one or not other
 
 

@@ -1,4 +1,4 @@
-"""What was read of a cluster beside its workloads, and what belongs to a workload by it."""
+"""The other objects that were read of a cluster, and those that belong to each workload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Rollout"})
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """One reading of a cluster. `unread`: the kinds that could not be read, each with the reason in words."""
+    """The objects of one reading of a cluster. `unread`: the kinds that could not be read, each with the reason in
+    words."""
 
     budgets: Sequence[Budget] = ()
     scalers: Sequence[Scaler] = ()
@@ -28,7 +29,7 @@ class Neighbours:
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def relate(self, workloads: Sequence[Workload]) -> list[Related]:
-        """What belongs to each of them, in their order."""
+        """The objects that belong to each workload, in the order of the workloads."""
         landscape = Landscape(
             workloads=workloads,
             budgets=self.budgets,
@@ -49,7 +50,7 @@ def several(kind: str) -> str:
 
 
 def unread_in_words(unread: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each reason, with the kinds that could not be read for it."""
+    """One line per reason, with the kinds that could not be read for it."""
     kinds: dict[str, list[str]] = {}
     for kind, why in unread.items():
         kinds.setdefault(why, []).append(several(kind))
@@ -57,9 +58,10 @@ def unread_in_words(unread: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def placed(workload: Workload, related: Related, budgets_known: bool) -> tuple[Workload, tuple[Disruption, ...] | None]:
-    """The workload with as many pods as an autoscaler leaves it at the least, and what its budgets allow then.
+    """The workload with the least number of pods that an autoscaler leaves it, and the evictions that its budgets then
+    allow.
 
-    None in place of budgets where none was read that could be meant for it: one that is not here may be elsewhere.
+    None in place of budgets where no budget was read that could be meant for it: its budget may be defined elsewhere.
     """
     if related.scalers and workload.kind in _SCALED:
         workload = running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
@@ -71,7 +73,7 @@ def placed(workload: Workload, related: Related, budgets_known: bool) -> tuple[W
 
 
 def running(workload: Workload, replicas: int) -> Workload:
-    """The workload as it is when that many pods run and no rollout is under way."""
+    """The workload as it is with that many pods running and no rollout under way."""
     return dataclasses.replace(
         workload,
         generation=1,

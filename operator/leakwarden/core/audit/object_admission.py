@@ -1,4 +1,4 @@
-"""What the API server refuses of objects beside workloads: claims, Ingresses and the metrics of autoscalers."""
+"""Refusals of the API server about other objects than workloads: claims, Ingresses and the metrics of autoscalers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from leakwarden.core.model.quantity import parse_quantity
 
 _MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _PATH_TYPES = ("Exact", "Prefix", "ImplementationSpecific")
-# The type of a metric -> the field that holds it.
+# The type of a metric -> the field with its values.
 _SOURCES = {
     "Resource": "resource",
     "ContainerResource": "containerResource",
@@ -18,12 +18,12 @@ _SOURCES = {
     "Object": "object",
     "External": "external",
 }
-# The type of a target -> the field that holds its value.
+# The type of a target -> the field with its value.
 _TARGETS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
 
 
 def claim(spec: Mapping[str, Any], at: str = "spec") -> Iterator[Refusal]:
-    """Of a PersistentVolumeClaim, or of a template of a StatefulSet."""
+    """Checks a PersistentVolumeClaim, or a claim template of a StatefulSet."""
     modes = spec.get("accessModes")
     modes = modes if isinstance(modes, list) else []
     if not modes:
@@ -55,7 +55,7 @@ def ingress(spec: Mapping[str, Any]) -> Iterator[Refusal]:
                 yield f"{at}.path", "must begin with / for Exact and Prefix"
             backend = mapping(path.get("backend"))
             if "serviceName" in backend or "servicePort" in backend:
-                continue  # of a version that was removed, which is said; here they are unknown fields
+                continue  # of a version that was removed, which is a finding; here they are unknown fields
             service = mapping(backend.get("service"))
             if not backend.get("resource") and not service.get("name"):
                 yield f"{at}.backend.service.name", "is missing"
@@ -68,7 +68,7 @@ def ingress(spec: Mapping[str, Any]) -> Iterator[Refusal]:
 
 
 def metrics(spec: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Of a HorizontalPodAutoscaler of autoscaling/v2."""
+    """Checks a HorizontalPodAutoscaler of autoscaling/v2."""
     for number, metric in enumerate(items(spec.get("metrics"))):
         at, kind = f"spec.metrics[{number}]", str(metric.get("type"))
         name = _SOURCES.get(kind)

@@ -1,4 +1,4 @@
-"""Checks of objects that are no workloads: what belongs to nothing, and what the API server refuses."""
+"""Checks of objects that are not workloads: those that belong to nothing, and those that the API server refuses."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]
         return
     for name, port in route.backends:
         if port == "use-annotation":
-            continue  # an action of the AWS load balancer controller, and no Service
+            continue  # an action of the AWS load balancer controller, and not a Service
         services = landscape.services_named(space, name)
         if not services:
             said = f"Service {name}, which is not there{_among(landscape)}"
@@ -191,7 +191,7 @@ def version_removed(body: Mapping[str, Any]) -> Iterator[Defect]:
         )
 
 
-# (apiVersion, kind or "" for any) -> what replaced it
+# (apiVersion, kind or "" for any) -> the API that replaced it
 REMOVED = {
     ("extensions/v1beta1", ""): "apps/v1",
     ("extensions/v1beta1", "Ingress"): "networking.k8s.io/v1",
@@ -311,7 +311,7 @@ def exception_unfit(message: str) -> Iterator[Defect]:
     )
 
 
-# Findings about objects and manifests, made where these are read; their functions stand here for their pages.
+# Findings about objects and manifests that are made where these are read; the functions here are for their pages.
 BUDGET_MATCHES_NOTHING = Check("LW404", "DisruptionBudgetMatchesNothing", budget_matches_nothing)
 SCALER_TARGET_MISSING = Check("LW409", "AutoscalerTargetMissing", scaler_target_missing)
 SERVICE_SELECTS_NOTHING = Check("LW502", "ServiceSelectsNothing", service_selects_nothing)
@@ -339,7 +339,7 @@ OBJECT_CHECKS = (
     EXCEPTION_UNFIT,
     VARIABLE_TWICE,
 )
-# Those of one manifest, with the kinds that they are asked about (all where there are none).
+# Checks of one manifest, with the kinds that they apply to (all where none is given).
 MANIFEST_CHECKS = (VERSION_REMOVED, API_REJECTS, VARIABLE_TWICE, scheduled.START_DEADLINE_SHORT, scheduled.RUNS_OVERLAP)
 
 

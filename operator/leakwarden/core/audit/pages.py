@@ -1,4 +1,4 @@
-"""The page of a check: why, how to mend, where it is from; made of its docstring, so that they never differ."""
+"""The page of a check: purpose, correction and source; made of its docstring, so that the two never differ."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CheckPage:
 
 
 def every_check() -> tuple[Check, ...]:
-    """Those of workloads and those of other objects, by id."""
+    """The checks of workloads and those of other objects, by id."""
     return tuple(sorted((*CHECKS, *OBJECT_CHECKS), key=lambda check: check.id))
 
 
@@ -60,7 +60,7 @@ def page(check: Check) -> CheckPage:
     head, _, source = text.partition("\n\nSource: ")
     body, _, mend = head.partition("\n\nMend:")
     title, _, why = body.partition("\n")
-    # Prose stands on the same line; what is to be pasted on lines of its own, indented.
+    # Prose goes on the same line; text to be pasted on lines of its own, indented.
     mend = mend.rstrip().strip("\n") if mend.startswith("\n") else mend.strip()
     return CheckPage(check, title.strip().rstrip("."), why.strip(), mend, source.strip())
 

@@ -1,4 +1,4 @@
-"""What the API server refuses of a pod: its containers, probes, hooks, ports and resources."""
+"""Refusals of the API server about a pod: its containers, probes, hooks, ports and resources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMES = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThre
 
 
 def pod_spec(spec: Mapping[str, Any], at: str, claimed: frozenset[str] = frozenset()) -> Iterator[Refusal]:
-    """Everything for which the API server would refuse this pod.
+    """All reasons for which the API server would refuse this pod.
 
     `claimed` are the names of the volumes that a StatefulSet makes of its claim templates.
     """

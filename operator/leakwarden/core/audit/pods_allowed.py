@@ -1,4 +1,4 @@
-"""How many pods a rollout may take away and add, as the Deployment controller counts them."""
+"""The number of pods that a rollout may take away and add, as the Deployment controller counts them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def rolls(workload: Workload) -> bool:
 def allowed_pods(workload: Workload) -> tuple[int, int]:
     """(maxUnavailable, maxSurge) in pods.
 
-    The controller rounds unavailable down and surge up, and where both come to 0 it takes one pod down, or nothing
-    could ever roll.
+    The controller rounds unavailable down and surge up, and where both come to 0 it takes one pod down, since otherwise
+    no rollout could proceed.
     """
     unavailable = _pods(workload.max_unavailable, workload.replicas, up=False)
     surge = _pods(workload.max_surge, workload.replicas, up=True)
@@ -28,6 +28,6 @@ def _pods(value: int | str | None, of: int, *, up: bool) -> int:
         return value
     digits = "25" if value is None else value.removesuffix("%")  # the default of both
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        return 0  # the API server refuses it; the least claim is made about it
+        return 0  # the API server refuses the value; 0 is the most cautious assumption
     share = Fraction(of * int(digits), 100)
     return -(-share.numerator // share.denominator) if up else share.numerator // share.denominator

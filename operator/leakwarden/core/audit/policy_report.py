@@ -1,7 +1,7 @@
 """The audit's result as the reports that Kubernetes dashboards read: PolicyReport, or its successor in openreports.io.
 
-One report a namespace, with a bounded number of results: an object in etcd must stay below 1.5 MiB, and what was left
-out is counted in the summary and said.
+One report per namespace, with a bounded number of results: an object in etcd must stay below 1.5 MiB. Results that were
+left out are still counted in the summary, and an annotation has their number.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MANAGED_BY = "leakwarden"
 
 
 class ReportApi(NamedTuple):
-    """Which of the two APIs: the later one has the same fields, and one more at its top."""
+    """One of the two APIs: the later one has the same fields, and one more at its top."""
 
     version: str
     kind: str
     plural: str
-    has_source: bool  # who made it may be said once for the whole report
+    has_source: bool  # whether the report as a whole may name its maker once
 
 
 APIS = {
@@ -39,7 +39,7 @@ _SEVERITY = {Severity.ERROR: "high", Severity.WARNING: "medium", Severity.INFO: 
 
 @dataclass(frozen=True, slots=True)
 class ReportedObject:
-    """One object of a report: what was found of it, and how many findings are accepted."""
+    """One object of a report: its findings, and the number of accepted ones."""
 
     identity: Identity
     findings: tuple[Finding, ...]
@@ -48,7 +48,7 @@ class ReportedObject:
 
 
 def by_namespace(objects: Iterable[ReportedObject]) -> Mapping[str, Sequence[ReportedObject]]:
-    """An empty namespace holds those of manifests that name none, of which no report can be made."""
+    """The empty namespace has the objects of manifests that name none, for which no report can be made."""
     found: dict[str, list[ReportedObject]] = defaultdict(list)
     for each in objects:
         found[each.identity.namespace].append(each)

@@ -1,4 +1,4 @@
-"""Whether a probe asks where it should, and where one is missing that nobody thinks of."""
+"""Whether a probe calls the right port and path, and whether one is missing that is easily forgotten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import SIDECARS, Subject, port_number, probes
 
 _READY_WORDS = ("ready", "readyz", "readiness", "readycheck")
-# Parts of a path that say themselves that a dependency is asked.
+# Parts of a path that show by themselves that a dependency is checked.
 _DEPENDENCY_WORDS = (
     "db", "database", "postgres", "mysql", "redis", "mongo", "kafka", "rabbitmq", "deps", "dependency", "dependencies", "upstream",
 )  # fmt: skip
@@ -93,7 +93,7 @@ def liveness_asks_readiness(subject: Subject) -> Iterator[Defect]:
         if not _named(liveness.path, _READY_WORDS):
             continue
         if readiness is not None and readiness.path == liveness.path:
-            continue  # the same question is another finding, or patient enough
+            continue  # the same request is another finding, or the probe is patient enough
         swapped = readiness is not None and _named(readiness.path, _LIVE_WORDS)
         yield Defect(
             Severity.WARNING if swapped else Severity.INFO,

@@ -1,4 +1,4 @@
-"""Whether the probes' seconds make sense together."""
+"""Whether the numbers of seconds of the probes fit together."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from leakwarden.core.audit.probes import failing_for, kill_after
 from leakwarden.core.audit.subject import Subject, probes
 from leakwarden.core.model.workload import Probe
 
-# A stall of a few seconds (CPU throttling, a busy node, a slow disk) is no reason to lose a process and the
-# requests in flight; Kubernetes' own defaults allow 21 s (3 failures, 10 s apart, 1 s timeout).
+# A stall of a few seconds (CPU throttling, a busy node, a slow disk) is not a reason to lose a process and the requests
+# in flight; Kubernetes' own defaults allow 21 s (3 failures, 10 s apart, 1 s timeout).
 LEAST_PATIENCE = 10
 # A Go program starts in well under a second, but its start waits for a throttled CPU and for dependencies.
 LEAST_STARTUP_BUDGET = 10
-# For so long at most should a broken pod keep its share of the traffic.
+# The longest time for which a broken pod should keep its share of the traffic.
 MOST_UNREADY_DELAY = 60
 
 
@@ -31,7 +31,7 @@ def liveness_kills_start(subject: Subject) -> Iterator[Defect]:
     """
     for container in subject.containers:
         liveness, readiness = container.liveness, container.readiness
-        # With a startup probe, liveness is not asked before that has passed.
+        # With a startup probe, liveness does not begin before that has passed.
         if liveness is None or readiness is None or container.startup is not None:
             continue
         killed = kill_after(liveness)

@@ -1,4 +1,4 @@
-"""Whether the probes are there, ask the right thing, and ask different things."""
+"""Whether the probes exist, call the right endpoint, and call different ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from leakwarden.core.audit.services import all_ports
 from leakwarden.core.audit.subject import Subject, port_number, probes
 from leakwarden.core.model.workload import Container, Probe
 
-# So much longer than readiness must liveness wait, where both ask the same, for a pod to leave its Service well before
-# it is restarted.
+# Liveness must wait longer than readiness by this factor, where both call the same endpoint, for a pod to leave its
+# Service well before it is restarted.
 MORE_PATIENT = 2
-# Where the proxies that Istio and Linkerd inject answer for the pod: no manifest declares these ports.
+# Ports on which the proxies that Istio and Linkerd inject answer for the pod: no manifest declares them.
 MESH_PORTS = frozenset({15020, 15021, 4191})
 
 
@@ -71,7 +71,7 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
                 container.name,
             )
         else:
-            # Nothing declared to send traffic to, so only the pace of rollouts depends on it.
+            # No port is declared that could get traffic, so only the pace of rollouts depends on it.
             yield Defect(
                 Severity.INFO,
                 "no readiness probe: a rollout goes on as soon as the process exists, whether it works or not",
@@ -138,7 +138,7 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
                     f"{name}Probe",
                 )
             elif number not in {*all_ports(subject.workload), *container.entrypoint.numbers, *MESH_PORTS}:
-                # Declaring ports is informational to Kubernetes, so this may work: it is most often a typing error.
+                # To Kubernetes, declared ports are only information, so this may work: most often it is a typing error.
                 yield Defect(
                     Severity.WARNING,
                     f"the {name} probe asks port {number}, which the container does not declare"
@@ -159,11 +159,11 @@ def path_unexpected(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
     """
     if not subject.policy.paths_given:
-        return  # nobody has named a path, so none is unexpected
+        return  # no path is written, so none is unexpected
     expected = {
         "liveness": ((subject.policy.liveness_path,), "livenessPath"),
         "readiness": ((subject.policy.readiness_path,), "readinessPath"),
-        # Either is right: what matters at the start is that something answers.
+        # Either is right: at the start it only matters that something answers.
         "startup": ((subject.policy.liveness_path, subject.policy.readiness_path), "livenessPath"),
     }
     for container in subject.containers:
@@ -278,7 +278,7 @@ def _http_get(container: Container, path: str) -> str:
 
 
 def _handler(probe: Probe) -> str:
-    """The question of another probe, to be asked by one more."""
+    """The handler of another probe, for a new probe to use as well."""
     match probe.kind:
         case "http":
             return f"httpGet: {{path: {probe.path}, port: {probe.port}}}"

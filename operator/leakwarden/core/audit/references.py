@@ -1,4 +1,4 @@
-"""Which ConfigMaps, Secrets and claims the pods refer to, and which of those were not found."""
+"""The ConfigMaps, Secrets and claims that the pods refer to, and those of them that were not found."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 from leakwarden.core.audit.related import Claim, KeySource, Missing
 from leakwarden.core.model.workload import Reference, Workload
 
-# Every namespace of a cluster has them; no manifest does.
+# Every namespace of a cluster has these; no manifest does.
 _ALWAYS = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 MOST_NEAR = 3
-# Of names of this many characters or more that are compared; a name of a few is near to too many.
+# Only names of at least this many characters are compared; a name of a few characters is similar to too many others.
 SHORTEST = 4
 LIKE = 0.85
-# Names of one namespace and kind that are compared with one that is missing: comparing costs their number.
+# The most names of one namespace and kind that are compared with a missing one: the cost grows with their number.
 MOST_COMPARED = 200
 
 
 class References:
-    """An index, so that the cost is linear in the objects and in what refers to them."""
+    """An index, so that the cost is linear in the number of objects and of references to them."""
 
     def __init__(self, claims: Sequence[Claim], sources: Sequence[KeySource], complete: bool) -> None:
         self._complete = complete
@@ -35,11 +35,11 @@ class References:
             identity = source.identity
             self._sources[identity.kind, identity.namespace, identity.name].append(source)
             self._names[identity.kind, identity.namespace].append(identity.name)
-        # A manifest without a namespace goes wherever it is applied, so it may be meant by all.
+        # A manifest without a namespace goes wherever it is applied, so workloads of any namespace may refer to it.
         self._spaces = tuple({namespace for _, namespace in self._names})
 
     def use(self, workload: Workload) -> None:
-        """Count what this workload refers to as used."""
+        """Count the objects that this workload refers to as used."""
         self._used.update((workload.namespace, ref.kind, ref.name) for _, ref in _references(workload))
 
     def read(self, namespace: str) -> bool:
@@ -98,7 +98,7 @@ class References:
 
 
 def _references(workload: Workload) -> Iterator[tuple[str, Reference]]:
-    """(the container, empty for the pod; what it refers to), of all that the pods cannot start without."""
+    """(the container, empty for the pod; the reference), for all objects that the pods cannot start without."""
     for volume in workload.pods.volumes:
         for reference in volume.references:
             yield "", reference

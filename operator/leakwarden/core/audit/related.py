@@ -1,7 +1,7 @@
-"""What stands beside a workload and changes what its manifest means: budgets, autoscalers, Services, monitors, routes.
+"""Other objects that change the meaning of a workload's manifest: budgets, autoscalers, Services, monitors, routes.
 
-Facts only, pruned to what the checks need. `place` of each is opaque to this package: whoever read the object may
-find it again by it.
+Facts only, reduced to those that the checks need. The `place` of each is opaque to this package: the code that read the
+object can find it again by this value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leakwarden.core.model.workload import Reference
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which object it is. `namespace` is empty where its manifest names none: it goes wherever it is applied."""
+    """The identity of an object. `namespace` is empty where its manifest names none: it goes wherever it is applied."""
 
     kind: str
     namespace: str
@@ -44,17 +44,18 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What an autoscaler compares with the requests of the pods: `resource` is cpu or memory."""
+    """A metric that an autoscaler compares with the requests of the pods: `resource` is cpu or memory."""
 
     resource: str
-    container: str = ""  # of this container alone; empty for all of the pod
+    container: str = ""  # of this container alone; empty for the whole pod
     utilization: bool = True  # a share of the request, and not an amount
-    default: bool = False  # no metric is written, and the API server takes 80 % of the CPU requests
+    default: bool = False  # no metric is written, so the API server uses 80 % of the CPU requests
 
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
-    """A HorizontalPodAutoscaler or a KEDA ScaledObject. `minimum` is that while anything is to be done."""
+    """A HorizontalPodAutoscaler or a KEDA ScaledObject. `minimum` is the least number of pods while there is work to
+    do."""
 
     identity: Identity
     target_kind: str
@@ -86,16 +87,13 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a workload refers to and what was not found. `near` are names that may have been meant.
-
-    `key_only`: the object is there, its key is not. `likely`: one of nearly the same name is used by nothing.
-    """
+    """An object that a workload refers to and that was not found."""
 
     reference: Reference
     container: str = ""
-    near: tuple[str, ...] = ()
-    key_only: bool = False
-    likely: bool = False
+    near: tuple[str, ...] = ()  # names that may have been meant
+    key_only: bool = False  # the object exists, its key does not
+    likely: bool = False  # an object of nearly the same name is used by nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`selector` is empty where the Service has none: its endpoints are then somebody else's."""
+    """`selector` is empty where the Service has none: another controller then makes its endpoints."""
 
     identity: Identity
     selector: Mapping[str, str]
@@ -137,12 +135,12 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An Ingress or HTTPRoute, and how long it waits for an answer; `seconds` is None where it does not say."""
+    """An Ingress or HTTPRoute, and how long it waits for an answer; `seconds` is None where the time is not written."""
 
     identity: Identity
     services: tuple[str, ...]
     seconds: float | None = None
-    said_by: str = ""  # the field or annotation that says so
+    said_by: str = ""  # the field or annotation with this time
     place: Any = field(default=None, compare=False)
     # (Service, its port by number or name; None where it is not written)
     backends: tuple[tuple[str, int | str | None], ...] = ()
@@ -159,7 +157,7 @@ class Governing:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """What belongs to one workload. `complete`: what is not here is not there; else it may be, elsewhere."""
+    """The objects that belong to one workload."""
 
     budgets: tuple[Budget, ...] = ()
     scalers: tuple[Scaler, ...] = ()
@@ -168,7 +166,7 @@ class Related:
     routes: tuple[Route, ...] = ()
     claims: tuple[Claim, ...] = ()
     missing: tuple[Missing, ...] = ()
-    governing: Governing | None = None  # None too where no Service was read
+    governing: Governing | None = None  # also None where no Service was read
     sources_read: bool = False  # whether any ConfigMap, Secret or claim of its namespace was read
-    complete: bool = False
-    monitored_elsewhere: bool = True  # no monitor is among what was read, so nothing is known of scraping
+    complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
+    monitored_elsewhere: bool = True  # no monitor was read, so nothing is known about scraping

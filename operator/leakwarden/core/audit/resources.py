@@ -1,4 +1,4 @@
-"""Whether memory has a limit, and the Go runtime knows it."""
+"""Whether memory has a limit, and whether the Go runtime gets one that fits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _UNIT = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # The Go GC guide (go.dev/doc/gc-guide) advises 5 to 10 % of headroom for memory that the runtime does not see.
 MOST_SHARE = 0.95
 ADVISED_SHARE = 0.9
-# runc itself needs some megabytes to start a container; below this the unit is a slip.
+# runc itself needs some megabytes to start a container; a smaller limit has most likely a wrong unit.
 LEAST_MEMORY = 2.0**20
-# The largest machines of the large clouds have fewer.
+# The largest machines of the large clouds have less memory.
 MOST_CORES = 500
 
 
@@ -104,7 +104,7 @@ def gomemlimit_missing(subject: Subject) -> Iterator[Defect]:
     Source: https://go.dev/doc/gc-guide#Memory_limit
     """
     for container in subject.containers:
-        # With envFrom it may be among variables that cannot be read here.
+        # With envFrom it may be one of the variables that cannot be read here.
         if container.memory_limit and "GOMEMLIMIT" not in container.env and not container.env_from:
             # Info: the program may set it itself (debug.SetMemoryLimit), or envFrom may.
             yield Defect(
@@ -158,8 +158,8 @@ def gomemlimit_above_limit(subject: Subject) -> Iterator[Defect]:
         try:
             soft = parse_gomemlimit(_readable(container))
         except ValueError:
-            continue  # says more under its own name
-        # `off` is somebody's decision, and says nothing about how the two numbers fit.
+            continue  # reported in more detail by its own check
+        # A person decided on `off`, and it says nothing about how the two numbers fit.
         if not limit or math.isinf(soft) or soft <= MOST_SHARE * limit:
             continue
         above = soft > limit
@@ -191,7 +191,7 @@ def gc_off(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         text = _readable(container)
         absent = "GOMEMLIMIT" not in container.env
-        # With a GOMEMLIMIT, from wherever, GOGC=off is a good pattern.
+        # With a GOMEMLIMIT, whatever its source, GOGC=off is a good pattern.
         if container.env.get("GOGC") != "off" or not (absent or text == "off"):
             continue
         advised = container.memory_limit * ADVISED_SHARE if container.memory_limit else 450 * 2**20
@@ -208,13 +208,14 @@ def gc_off(subject: Subject) -> Iterator[Defect]:
 
 
 def _readable(container: Container) -> str:
-    """GOMEMLIMIT where the manifest tells it; empty where it is absent, a reference or made of other variables."""
+    """GOMEMLIMIT where it can be read from the manifest; empty where it is absent, a reference or made of other
+    variables."""
     text = container.env.get("GOMEMLIMIT", "")
     return "" if "$(" in text else text
 
 
 def _mib(count: float) -> str:
-    """As Go writes it, so that it can be copied: whole MiB, or KiB and bytes below that."""
+    """Formatted as Go parses it, so that it can be copied: whole MiB, or KiB and bytes below that."""
     for unit in ("MiB", "KiB"):
         if count >= _UNIT[unit]:
             return f"{int(count // _UNIT[unit])}{unit}"

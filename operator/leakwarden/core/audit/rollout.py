@@ -1,4 +1,4 @@
-"""Whether a rollout, a restart or an eviction leaves enough pods to serve."""
+"""Whether enough pods go on serving during a rollout, a restart or an eviction."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def strategy_recreate(subject: Subject) -> Iterator[Defect]:
 
     Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#recreate-deployment
     """
-    # A Warning although users notice: it is never a default, and a volume that only one pod may hold needs it.
+    # A Warning although users notice: it is never a default, and a volume that only one pod may mount needs it.
     workload = subject.workload
     if workload.kind != "Deployment" or workload.strategy != "Recreate" or not workload.replicas:
         return
     services = subject.related.services if subject.related else ()
     behind = f", and {services[0].identity} has no endpoint meanwhile" if services else ""
-    # A volume that one pod may hold at a time leaves no choice; then only the outage is worth knowing.
+    # A volume that one pod may mount at a time leaves no choice; then the outage is only information.
     held = workload.pods.claims and workload.replicas == 1
     yield Defect(
         Severity.INFO if held else Severity.WARNING,
@@ -61,7 +61,7 @@ def takes_all_down(subject: Subject) -> Iterator[Defect]:
         return
     unavailable, _ = allowed_pods(workload)
     if unavailable >= workload.replicas:
-        # A volume that only one pod may hold leaves no choice with one pod, as with Recreate.
+        # A volume that only one pod may mount leaves no choice with one pod, as with Recreate.
         held = workload.pods.claims and workload.replicas == 1
         yield Defect(
             Severity.INFO if held else Severity.ERROR,
@@ -106,7 +106,7 @@ def single_replica(subject: Subject) -> Iterator[Defect]:
     """
     if subject.workload.replicas == 1 and subject.workload.kind in _REPLICATED and not _scalers(subject):
         yield Defect(
-            # Info where a volume that only one pod may hold, or a StatefulSet of one, makes it a decision.
+            # Info where a volume that only one pod may mount, or a StatefulSet of one pod, makes it a decision.
             Severity.INFO
             if subject.workload.pods.claims or subject.workload.kind == "StatefulSet"
             else Severity.WARNING,

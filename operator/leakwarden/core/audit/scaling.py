@@ -1,4 +1,4 @@
-"""Autoscalers beside a workload, and how many pods are there at the least."""
+"""The autoscalers of a workload, and the least number of pods that they leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fixed_replicas(subject: Subject) -> Iterator[Defect]:
 
     Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/#migrating-deployments-and-statefulsets-to-horizontal-autoscaling
     """
-    # In a cluster replicas is always there, and is the autoscaler's own number.
+    # In a cluster `replicas` is always set, and is the autoscaler's own number.
     if subject.workload.replicas_given and subject.related and not subject.related.complete:
         for scaler in subject.related.scalers:
             yield Defect(
@@ -106,7 +106,7 @@ def request_missing(subject: Subject) -> Iterator[Defect]:
                 by = "by default " if measure.default else ""
                 example = "cpu: 100m" if measure.resource == "cpu" else "memory: 128Mi"
                 yield Defect(
-                    # Metrics that no manifest names may be another tool's to set, before the default is ever used.
+                    # Another tool may set the metrics that no manifest names, before the default is ever used.
                     Severity.INFO if measure.default else Severity.WARNING,
                     f"{scaler.identity} scales {by}by the utilization of {measure.resource}, which is a share of the"
                     f" request, and the container requests none: the autoscaler can compute nothing, and never scales",

@@ -1,4 +1,5 @@
-"""CronJobs: whether each run starts, and whether runs overlap. Works on the manifest, as the rules of admission do."""
+"""CronJobs: whether each run starts, and whether runs overlap. These checks work on the manifest, as the admission
+rules do."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from leakwarden.core.audit.findings import Check, Defect, Severity
 from leakwarden.core.audit.written import count, mapping
 
-# The CronJob controller looks at its objects once in this time (kubernetes.io/docs: "less than 10 seconds").
+# The CronJob controller checks its objects once in this time (kubernetes.io/docs: "less than 10 seconds").
 CONTROLLER_PERIOD = 10  # s
 
 

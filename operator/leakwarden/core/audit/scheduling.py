@@ -1,4 +1,4 @@
-"""Whether the pods are kept apart, and whether a rollout finds room for one more."""
+"""Whether the pods are kept apart, and whether there is room for one more pod in a rollout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def spread_missing(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
     """
     workload = subject.workload
-    # A constraint that selects other pods is another finding; an anti-affinity to others keeps these apart from nothing.
+    # A constraint that selects other pods is another finding; an anti-affinity to other pods does not keep these apart.
     apart = any(
         not each.affinity or (each.selector is not None and each.selector.selects(workload.pods.labels))
         for each in workload.pods.spreads
@@ -54,7 +54,7 @@ def spread_selects_others(subject: Subject) -> Iterator[Defect]:
     pods = subject.workload.pods
     own = any(spread.selector and spread.selector.selects(pods.labels) for spread in pods.spreads)
     for spread in pods.spreads:
-        # Anti-affinity to other pods is a purpose of its own, and no defect.
+        # Anti-affinity to other pods has its own purpose, and is not a defect.
         if spread.affinity or (spread.selector is not None and spread.selector.selects(pods.labels)):
             continue
         which = f"selects {spread.selector}" if spread.selector is not None else "has no labelSelector"

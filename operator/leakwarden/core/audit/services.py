@@ -1,4 +1,4 @@
-"""Services, routes and monitors: whether requests and scrapes reach the port that they mean."""
+"""Services, routes and monitors: whether requests and scrapes reach the intended port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leakwarden.core.model.workload import Container, Workload
 # Names under which Go's net/http/pprof is commonly offered.
 PROFILING_NAMES = frozenset({"pprof", "http-pprof", "debug", "profiling", "tcp-pprof"})
 METRICS_NAMES = frozenset({"metrics", "http-metrics", "prometheus", "prom", "https-metrics", "http-prom"})
-# kube-proxy hears of a pod's end within this time, after which the node takes no new connections for it. Seconds.
+# Seconds. kube-proxy sees a pod's end within this time; after that the node takes no new connections for it.
 HEALTH_CHECK_NODES = 10
 
 

@@ -1,4 +1,4 @@
-"""What is audited: a workload, the containers of it that matter, and what is known beside the manifest."""
+"""The subject of an audit: a workload, its containers that matter, and the known facts that are not in its manifest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from leakwarden.core.audit.related import Related
 from leakwarden.core.model.workload import Container, Disruption, Probe, Workload
 
-# Injected or bolted on by others: their probes and limits are not the developer's to change.
+# Containers that other tools inject or add: the developer cannot change their probes and limits.
 SIDECARS = frozenset(
     {
         "cloud-sql-proxy",
@@ -36,7 +36,7 @@ ProbeName = Literal["liveness", "readiness", "startup"]
 
 @dataclass(frozen=True, slots=True)
 class EndpointObservation:
-    """What one probe endpoint of one pod answered: a status code, or why there is none (a short phrase)."""
+    """The answer of one probe endpoint of one pod: a status code, or why there is none (a short phrase)."""
 
     pod: str
     container: str
@@ -58,18 +58,18 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """What a workload is held against: a policy's audit section, or the defaults where nobody has written one."""
+    """The requirements for a workload: a policy's audit section, or the defaults where none is written."""
 
     liveness_path: str = "/healthz"
     readiness_path: str = "/readyz"
     drain: float = 10.0  # s, from SIGTERM until the requests in flight are finished
-    drain_given: bool = False  # somebody has measured or decided it; else it is our guess
+    drain_given: bool = False  # a person has measured or decided the time; else it is our estimate
     paths_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Everything a check may look at. `disruptions` and `related` are None where nothing is known of them."""
+    """Everything a check may read. `disruptions` and `related` are None where nothing is known of them."""
 
     workload: Workload
     policy: Standard
@@ -85,12 +85,12 @@ class Subject:
 
     @property
     def drain_said(self) -> str:
-        """The drain time in words, with where it is from."""
+        """The drain time in words, with its source."""
         return f"drain {self.drain:g} s" if self.policy.drain_given else f"drain {self.drain:g} s (the default)"
 
     @property
     def serves(self) -> bool:
-        """Whether anything may send requests to it: Jobs run to their end and serve nobody."""
+        """Whether anything may send requests to it: Jobs run to their end and serve no requests."""
         return self.workload.kind not in RUN_TO_COMPLETION
 
 
@@ -98,10 +98,10 @@ RUN_TO_COMPLETION = frozenset({"Job", "CronJob"})
 
 
 def main_containers(workload: Workload) -> tuple[Container, ...]:
-    """The containers that are audited: those with ports or probes, less the known sidecars.
+    """The containers that are audited: those with ports or probes, without the known sidecars.
 
-    Where none has any, all but the sidecars, and where there are only sidecars, these: a service that declares
-    nothing must not pass for having nothing to check, and a proxy that runs by itself is a service.
+    Where no container has any, all but the sidecars; where there are only sidecars, these. A service without
+    declarations must not count as a service without anything to check, and a proxy that runs by itself is a service.
     """
     own = tuple(c for c in workload.containers if c.name not in SIDECARS) or workload.containers
     return tuple(c for c in own if _serves(c)) or own
@@ -128,7 +128,7 @@ def probes(container: Container) -> tuple[tuple[ProbeName, Probe], ...]:
 
 
 def port_number(container: Container, port: int | str | None) -> int | None:
-    """The number a probe's port stands for, as the kubelet resolves it: a declared name, else digits in a string."""
+    """The number that a probe's port means, as the kubelet resolves it: a declared name, else digits in a string."""
     if port is None or isinstance(port, int):
         return port
     for name, number in container.ports:

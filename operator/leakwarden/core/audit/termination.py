@@ -1,4 +1,4 @@
-"""Whether a pod that is told to go can finish what it is doing: preStop, SIGTERM, drain, SIGKILL.
+"""Whether a terminating pod can finish its work: preStop, SIGTERM, drain, SIGKILL.
 
 Kubernetes starts the grace period first, runs preStop within it, sends SIGTERM when preStop has ended, and
 SIGKILL when the period is over. So the period must cover preStop and the drain together.
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.subject import Subject, probes
 
-# Endpoints, kube-proxy and ingress controllers learn of a terminating pod within a few seconds.
+# Endpoints, kube-proxy and ingress controllers are informed of a terminating pod within a few seconds.
 ENDPOINT_REMOVAL = 5
-# A grace period from which on a process that hangs is left for long. Seconds; long-lived connections need minutes.
+# Seconds. With a grace period of this length or more, a process that hangs is not killed for long. Long-lived
+# connections need minutes.
 VERY_LONG = 600
 
 
@@ -31,7 +32,7 @@ def grace_below_drain(subject: Subject) -> Iterator[Defect]:
     """
     grace = subject.workload.termination_grace
     if grace == 0:
-        return  # says more under its own name
+        return  # reported in more detail by its own check
     for container in subject.containers:
         hook = container.pre_stop
         pre_stop = hook.least if hook else 0
@@ -48,7 +49,7 @@ def grace_below_drain(subject: Subject) -> Iterator[Defect]:
         else:
             end = f"SIGKILL comes {needed - grace:g} s before the requests in flight are finished"
         yield Defect(
-            # How long the requests take is a guess where nobody has said it.
+            # The length of the requests is an estimate where no policy names it.
             Severity.ERROR if subject.policy.drain_given or pre_stop >= grace else Severity.WARNING,
             f"terminationGracePeriodSeconds is {grace}, below {sum_}: {end}",
             f"terminationGracePeriodSeconds: {_whole(needed) + ENDPOINT_REMOVAL}, or a shorter preStop or drain"
@@ -206,7 +207,7 @@ def shell_is_first(subject: Subject) -> Iterator[Defect]:
     Source: https://docs.docker.com/reference/dockerfile/#entrypoint
     """
     if subject.workload.pods.shared_processes or not subject.serves:
-        return  # the first process of the pod is then its pause, or nobody waits for its end
+        return  # then the pod's pause process is the first one, or nothing waits for its end
     for container in subject.containers:
         match container.entrypoint.waiting_shell:
             case "chain":

@@ -53,7 +53,7 @@ def claim_held_by_one(subject: Subject) -> Iterator[Defect]:
 
 
 def _held(claim: Claim | None) -> str:
-    """The access mode that keeps a second pod out; empty where none does, or where that is not known."""
+    """The access mode that excludes a second pod; empty where none does, or where that is not known."""
     if claim is None or not claim.modes or not {*claim.modes} <= {_ONE_POD, _ONE_NODE}:
         return ""
     return _ONE_POD if _ONE_POD in claim.modes else _ONE_NODE

@@ -1,4 +1,4 @@
-"""What a manifest says, read with care: any value may be of any type."""
+"""Reads values of a manifest with care: any value may have any type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-Refusal: TypeAlias = tuple[str, str]  # (field, reason), the reason to be read after the field
+Refusal: TypeAlias = tuple[str, str]  # (field, reason); the reason is read after the field
 
 _PERCENT = re.compile(r"([0-9]{1,9})%", re.ASCII)
 
@@ -16,12 +16,12 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def count(value: Any) -> int | None:
-    """The whole number that the value is; None for anything else, true and false included."""
+    """The value as a whole number; None for anything else, including true and false."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def share(text: str) -> int | None:
-    """The number before the %; None where the text is no percentage."""
+    """The number before the %; None where the text is not a percentage."""
     match = _PERCENT.fullmatch(text)
     return int(match[1]) if match else None
 

@@ -1,6 +1,6 @@
 """A proxy's access log as readings: requests per second by status code, and the time that they took.
 
-nginx itself exports no metric by status code, so its log is what there is. Lines are JSON objects (`log_format` with
+nginx itself exports no metric by status code, so only its log has them. Lines are JSON objects (`log_format` with
 `escape=json`, fields named for nginx's variables) or the combined format, which has no times of requests.
 """
 
@@ -30,13 +30,12 @@ _TOOK = ("request_time", "upstream_response_time")
 
 @dataclass(slots=True)
 class AccessLog:
-    """What was read: `codes` counts by (moment, code), `took` seconds by moment; `unread` lines were not understood,
-    `left_out` were too many."""
+    """The content of a log."""
 
-    codes: Counter[tuple[int, str]] = field(default_factory=Counter)
-    took: dict[int, list[float]] = field(default_factory=dict)
-    unread: int = 0
-    left_out: int = 0
+    codes: Counter[tuple[int, str]] = field(default_factory=Counter)  # number of requests by (moment, code)
+    took: dict[int, list[float]] = field(default_factory=dict)  # s, by moment
+    unread: int = 0  # lines that were not understood
+    left_out: int = 0  # lines that were too many
 
     def answers(self, errors: str, p99: str, namespace: str, step: float) -> Mapping[str, Answer]:
         """As a source would answer the queries with these keys. A moment is the end of the `step` s before it."""
@@ -80,7 +79,7 @@ def read_access_log(lines: Iterable[str], prefix: str, since: float, until: floa
 
 
 def _entry(line: str) -> tuple[float, str, str, float | None] | None:
-    """When, path, status code and time; None where the line is not one of an access log."""
+    """Time, path, status code and duration; None where the line is not one of an access log."""
     text = line.lstrip()
     # `kubectl logs --timestamps` puts a time before it.
     begins = text.find("{") if text[:1].isdigit() else 0

@@ -1,6 +1,6 @@
-"""An episode as a source remembers it: what is asked about it, and what the answers become.
+"""An episode by the stored series of a source: the queries, and the readings made of the answers.
 
-The proxy is asked by its preset, the workload by the operator's own queries, each narrowed to its pods.
+The proxy is read by its preset, the workload by the operator's own queries, each restricted to its pods.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CPU = (
     'sum by (<<owner>>) (rate(container_cpu_usage_seconds_total{container!="",container!="POD",<<matchers>>}[<<buckets>>]))'
     ' / on (<<owner>>) sum by (<<owner>>) (kube_pod_container_resource_limits{resource="cpu",<<matchers>>})'
 )
-# OpenTelemetry's semantic conventions for HTTP clients; the time of what the workload calls.
+# OpenTelemetry's semantic conventions for HTTP clients; the time of the services that the workload calls.
 CALLS = (
     "histogram_quantile(0.99, sum by (<<owner>>, le)"
     " (rate(http_client_request_duration_seconds_bucket{<<matchers>>}[<<buckets>>])))"
 )
 
 
-# Not the catalogue's own keys, under which the operator's source remembers what it showed of each pod.
+# Not the catalogue's own keys, under which the operator's source keeps its last answer about each pod.
 def _key(kind: SignalType) -> str:
     return f"episode/{kind}"
 
@@ -51,22 +51,20 @@ def step_of(length: float, least: float = LEAST_STEP) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose episode. `errors` and `p99` are the proxy's queries, confined already: one series a status code, whose label
-    for the pod is the code, and one series in s. Pods are those of `namespace` whose whole names match the regular
-    expression `pods` (RE2), from `since` to `until` (epoch s). `timeout` is the proxy's for its upstream, s."""
+    """The queries, the pods and the time of an episode. The proxy's queries are restricted already."""
 
-    errors: str
-    p99: str
+    errors: str  # one series per status code, whose label for the pod is the code
+    p99: str  # one series, in s
     namespace: str
-    pods: str
-    since: float
-    until: float
-    timeout: float | None = None
+    pods: str  # a regular expression (RE2) for the whole names of the pods in `namespace`
+    since: float  # epoch s
+    until: float  # epoch s
+    timeout: float | None = None  # s; the proxy's for its upstream
     pod_label: str = field(default="pod", kw_only=True)
 
 
 def queries(asked: Asked) -> list[Query]:
-    """Ten, however many pods there are."""
+    """The queries: ten, for any number of pods."""
     within = frozenset({asked.namespace})
 
     def of_mine(key: str, value: str, limit: str | None = None) -> Query:
@@ -84,12 +82,12 @@ def queries(asked: Asked) -> list[Query]:
 
 
 def failures(answers: Mapping[str, Answer]) -> list[str]:
-    """Which queries failed, in words."""
+    """The queries that failed, in words."""
     return sorted({answer.message for answer in answers.values() if isinstance(answer, QueryFailed)})
 
 
 def episode(asked: Asked, answers: Mapping[str, Answer]) -> Episode | None:
-    """None where no requests by status code were answered."""
+    """The episode; None where no requests by status code were answered."""
     by_code = {key.pod: each for key, each in _series(answers.get(ERRORS)).items() if _CODE.fullmatch(key.pod)}
     return _episode(asked, by_code, answers) if by_code else None
 
@@ -126,7 +124,7 @@ def _at(points: Points, t: Floats) -> Floats:
 
 
 def _worst(parts: Sequence[Floats]) -> Floats | None:
-    """The highest of all at each moment; None where there are none."""
+    """The highest value of all series at each moment; None where there are none."""
     if not parts:
         return None
     top = np.max([np.where(np.isnan(part), -np.inf, part) for part in parts], axis=0)
@@ -146,7 +144,7 @@ class _Mine:
             for key, points in _series(answer).items():
                 if key.namespace != asked.namespace or named.fullmatch(key.pod) is None:
                     continue
-                # Where a 0 says that it is not measured, it is left out.
+                # Left out where a 0 means that the value is not measured.
                 kept = points.v != 0 if row is not None and row.never_zero else np.ones(points.v.size, np.bool_)
                 if kept.any():
                     by_pod.setdefault(key.pod, []).append((key, Points(points.t[kept], points.v[kept])))
@@ -166,7 +164,7 @@ class _Mine:
         return [_at(points, self._t) for _, points in self._of(name, pod)]
 
     def shares(self, name: str, pod: str) -> list[Floats]:
-        """Of the limit, where one is known."""
+        """Shares of the limit, where one is known."""
         answer = self._answers.get(name)
         limits = answer.limits if isinstance(answer, Sampled) else {}
         found = []

@@ -13,14 +13,14 @@ from leakwarden.core.correlation.presets import OF_POLICY, ProxyPreset, window
 from leakwarden.core.promql import literal_regex, matcher
 from leakwarden.core.signals.catalogue import BY_STATUS, HISTOGRAMS, REQUEST_COUNTERS
 
-# Of names that the API server makes up: `rand.SafeEncodeString` of k8s.io/apimachinery leaves out vowels and what looks
-# alike. A ReplicaSet's hash has up to ten of these letters, a pod's own part has five.
+# The letters of names that the API server generates: `rand.SafeEncodeString` of k8s.io/apimachinery leaves out vowels
+# and characters that look alike. A ReplicaSet's hash has up to ten of these letters, a pod's own part has five.
 _LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 LONGEST_GENERATED = 58  # characters of a name before the API server appends its five
 
 
 def pod_names(workload: str) -> str:
-    """A regular expression (RE2) that matches the names of a Deployment's pods, those that are gone among them."""
+    """A regular expression (RE2) that matches the names of a Deployment's pods, including those that are gone."""
     known = literal_regex(workload[:LONGEST_GENERATED])
     if len(workload) + 12 <= LONGEST_GENERATED:
         return f"{known}-{_LETTERS}{{1,10}}-{_LETTERS}{{5}}"
@@ -30,25 +30,24 @@ def pod_names(workload: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Whose requests: of the pods in `namespace` whose names match the regular expression `pods`, or, where there is a
-    `preset`, of the `route` at that proxy. `labels` are what the source calls namespace and pod."""
+    """The origin of the requests: the pods, or, where there is a `preset`, the `route` at that proxy."""
 
     namespace: str
-    pods: str
-    labels: tuple[str, str] = ("namespace", "pod")
+    pods: str  # a regular expression (RE2) for the names of the pods in `namespace`
+    labels: tuple[str, str] = ("namespace", "pod")  # the source's names of the labels for namespace and pod
     preset: ProxyPreset | None = None
     route: str = ""
 
     @classmethod
     def of(cls, namespace: str, workload: str, proxy: Proxy | None, labels: tuple[str, str]) -> Traffic:
-        """Of a Deployment, as its policy names the proxy before it."""
+        """The traffic of a Deployment, with the proxy before it that its policy names."""
         if proxy is None:
             return cls(namespace, pod_names(workload), labels)
         return cls(namespace, pod_names(workload), labels, OF_POLICY[proxy.type], proxy.route or workload)
 
     @property
     def about(self) -> str:
-        """Where the requests are counted, in words."""
+        """The place where the requests are counted, in words."""
         return f"at the proxy, route {self.route}" if self.preset is not None else "by the workload itself"
 
     @property
@@ -57,7 +56,7 @@ class Traffic:
         return f"{matcher(self.labels[0], '=', self.namespace)},{matcher(self.labels[1], '=~', self.pods)}"
 
     def by_code(self, step: float) -> str:
-        """Requests per second, one series a status code; the label that names a pod holds the code. `step` in s."""
+        """Requests per second, one series per status code; the label for the pod contains the code. `step` in s."""
         if self.preset is not None:
             return self._named(self.preset.by_code(self.route, step, self.namespace), self.preset.code)
         parts = [
@@ -92,5 +91,6 @@ class Traffic:
 
 
 def of_pods(template: str, pod_label: str, pods: str) -> str:
-    """A template of the catalogue, narrowed to the pods whose names match: one workload must not cost what all cost."""
+    """A template of the catalogue, restricted to the pods whose names match: the cost for one workload must not be that
+    of all."""
     return template.replace("<<matchers>>", f"{matcher(pod_label, '=~', pods)},<<matchers>>")

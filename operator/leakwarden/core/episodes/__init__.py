@@ -1,1 +1,1 @@
-"""The life of a LeakReport: opened, acted upon, verified, closed, pruned."""
+"""The phases of a LeakReport: opened, acted upon, verified, closed, pruned."""

@@ -1,4 +1,5 @@
-"""Why users got errors while a pod leaked: the correlation's answer as it stands in a LeakReport, and when to ask for it."""
+"""Why users got errors while a pod leaked: the correlation's answer in the form of a LeakReport, and the times at which
+it is computed."""
 
 from __future__ import annotations
 
@@ -23,12 +24,13 @@ from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.facts import BAD_SHARE
 from leakwarden.core.correlation.log_lines import LogEvidence
 from leakwarden.core.episodes.parts import symptoms_of
-from leakwarden.core.evaluation.evaluation import WorkloadEvaluation
+from leakwarden.core.evaluation.results import WorkloadEvaluation
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.text import printable
 
-LOOKBACK = 1800.0  # s of an episode that are looked at
-# Points by which a cause must be ahead of the second to be called clear: no single fact that was misread may turn it.
+LOOKBACK = 1800.0  # s of an episode that are read
+# Points by which a cause must be ahead of the second to be called clear: a single wrong reading must not change the
+# answer.
 CLEAR_LEAD = 3
 EVERY = 600.0  # s between two readings for one report, while errors go on
 UNKNOWN, NO_ERRORS = "Unknown", "NoErrors"
@@ -36,18 +38,19 @@ UNKNOWN, NO_ERRORS = "Unknown", "NoErrors"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was found out: `counted` where errors are counted, `logs` None where none were read."""
+    """The results for one report."""
 
     explanation: Explanation
     episode: Episode
-    counted: str
-    logs: LogEvidence | None = None
+    counted: str  # the place where errors are counted, in words
+    logs: LogEvidence | None = None  # None where none were read
     logs_note: str = ""
     failed: Sequence[str] = ()  # queries that had no answer
 
 
 def symptoms_seen(target: WorkloadEvaluation | None, spec: PolicySpec | None) -> bool:
-    """Whether users feel something of the Deployment now: a signal with role Symptom has held above its threshold."""
+    """Whether users notice a problem of the Deployment now: a signal with role Symptom has stayed above its
+    threshold."""
     if target is None or spec is None:
         return False
     names = [signal.name for signal in spec.signals if signal.effective_role is Role.SYMPTOM]
@@ -74,7 +77,7 @@ def cause_status(told: Told, now: float) -> CauseStatus:
 
 
 def untold(why: str, now: float) -> CauseStatus:
-    """In the place of an answer that could not be looked for."""
+    """The status in place of an answer that could not be looked for."""
     return CauseStatus(
         kind=UNKNOWN,
         confidence=Confidence.UNTOLD,

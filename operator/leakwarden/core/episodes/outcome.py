@@ -1,7 +1,8 @@
-"""Before, during and after an action: which times are compared, what is asked of a source, and the table it becomes.
+"""Before, during and after an action: the times that are compared, the queries to a source, and the table made of the
+answers.
 
-A rate at a moment reaches back over four steps. So what counts as after begins four steps after all replicas served, and
-what lies in between counts as during.
+A rate at a moment reaches back over four steps. So the time after begins four steps after all replicas served, and the
+time in between counts as during.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from leakwarden.core.signals.catalogue import CATALOGUE, OF_REQUESTS
 BEFORE = 600.0  # s before the decision that are compared
 AFTER = 600.0  # s at most after it
 REACH = 4  # steps that a rate reaches back
-LEAST_AFTER = 2  # moments of after, so that one odd reading is not all there is
-MOST_MOMENTS = 240  # that are read; a long verification is read at a coarser step
+LEAST_AFTER = 2  # moments of the time after, so that it does not depend on one odd reading
+MOST_MOMENTS = 240  # the most moments that are read; a long verification is read at a coarser step
 MOST_CODES = 5  # rows of status codes
 _CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")  # some servers count 5xx as one
 _CODES, _WAITS = "outcome/codes", "outcome/pool-waits"
@@ -51,14 +52,13 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The limits between the three, epoch s: each begins after the moment before it and ends with its own. `after_from`
-    None: the Deployment did not settle, so that there is no after. `step` in s."""
+    """The limits between the three times, epoch s: each time begins after the limit before it and ends with its own."""
 
     since: float
     decided: float
-    after_from: float | None
+    after_from: float | None  # None: the Deployment did not settle, so there is no time after
     until: float
-    step: float
+    step: float  # s
 
     def span(self, when: When) -> tuple[float, float] | None:
         """(since, until], or None where there is no such time."""
@@ -70,7 +70,7 @@ class Times:
 
 
 def times(record: ActionStatus, held: VerificationStatus, now: float, step: float) -> Times | None:
-    """What is to be compared for an action whose verification ended; None while it is too early to read it."""
+    """The times to compare for an action whose verification ended; None while it is too early to read them."""
     decided, verified = parse_time(record.intended_at), parse_time(record.verified_at)
     if not decided or not verified:
         return None
@@ -85,7 +85,7 @@ def times(record: ActionStatus, held: VerificationStatus, now: float, step: floa
 
 
 def queries(traffic: Traffic, step: float) -> list[Query]:
-    """Seven, however many pods the workload has."""
+    """The queries: seven, for any number of pods."""
     within = frozenset({traffic.namespace})
     pod = traffic.labels[1]
     waited = " or on (<<owner>>) ".join(
@@ -106,7 +106,7 @@ def queries(traffic: Traffic, step: float) -> list[Query]:
 
 
 def table(answers: Mapping[str, Answer], of: Times, counted: str, now: float) -> OutcomeTable:
-    """`counted`: where requests are counted, in words."""
+    """`counted`: the place where requests are counted, in words."""
     codes = _Codes.of(answers.get(_CODES), of)
     rows = [
         codes.errors(),
@@ -129,7 +129,7 @@ def table(answers: Mapping[str, Answer], of: Times, counted: str, now: float) ->
 
 
 def unread(why: str, now: float) -> OutcomeTable:
-    """In the place of a table that could not be made."""
+    """The table in place of one that could not be made."""
     return OutcomeTable(measured_at=format_time(now), message=why[:512])
 
 
@@ -154,7 +154,7 @@ def _highest(parts: Sequence[Floats]) -> float:
 
 
 def _highest_but_zero(parts: Sequence[Floats]) -> float:
-    """A living process has descriptors and goroutines: a 0 says that they are not measured."""
+    """A running process has descriptors and goroutines: a 0 means that they are not measured."""
     highest = _highest(parts)
     return highest if highest > 0 else math.nan
 
@@ -189,8 +189,8 @@ def _absent(values: Mapping[str, float | None], of: Times) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Codes:
-    """Requests per second by status code. `why` is empty where they are known; a code that a moment lacks while others are
-    there was not given then, which is 0."""
+    """Requests per second by status code. `why` is empty where they are known; a code without a value at a moment with
+    values of other codes was not sent then, which counts as 0."""
 
     of_times: Times
     means: Mapping[str, Mapping[When, float]]
@@ -218,7 +218,7 @@ class _Codes:
         return cls(of, means, frozenset(seen))
 
     def errors(self) -> OutcomeRow:
-        """The share of 5xx; absent where no request came, for nobody was served and nobody was refused."""
+        """The share of 5xx; absent where no request came, since then no request was served or refused."""
         values: dict[str, float | None] = dict.fromkeys(When)
         for when in self.seen:
             every = sum(mean[when] for mean in self.means.values())
@@ -228,7 +228,7 @@ class _Codes:
         return OutcomeRow(name="ErrorRate", unit=OF_REQUESTS, missing=missing, **_named(values))
 
     def rows(self) -> Iterable[OutcomeRow]:
-        """Errors of servers first, then what came most often; what is left is summed up."""
+        """Errors of servers first, then the most frequent codes; the others are summed up."""
         if self.why:
             yield OutcomeRow(name="HTTP", unit="per second", missing=self.why)
             return

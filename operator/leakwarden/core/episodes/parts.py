@@ -1,4 +1,4 @@
-"""The parts of a LeakReport that are read off one tick: verdict, series, plan, every guard's answer. All bounded."""
+"""The parts of a LeakReport that come from one tick: verdict, series, plan, every guard's answer. All bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from leakwarden.api.v1alpha1.leakreport import MAX_GUARDS, MAX_POINTS, GuardStatus, PlanStatus, Range, SeriesStatus
 from leakwarden.api.v1alpha1.leakreport import VerdictStatus as VerdictStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import GUARDS, Candidate, Situation
 from leakwarden.core.model.judgement import Interval, Judgement
 from leakwarden.core.model.policy import format_time
@@ -77,7 +77,8 @@ def guard_answers(candidate: Candidate, situation: Situation) -> list[GuardStatu
 
 
 def place_in_queue(target: WorkloadEvaluation, pod_uid: str) -> int:
-    """Among the pods of its Deployment that need an action, by who runs out first; from 1, 0 where it is not one."""
+    """The pod's place among the pods of its Deployment that need an action, in the order in which they run out; from 1,
+    0 where it is not one of them."""
     queue = sorted((pod for pod in target.pods if pod.acting is not None), key=urgency)
     return next((place for place, pod in enumerate(queue, 1) if pod.pod.uid == pod_uid), 0)
 
@@ -114,7 +115,7 @@ def waiting_plan(target: WorkloadEvaluation, pod_uid: str, action: str) -> PlanS
 
 
 def symptoms_of(pods: Sequence[PodEvaluation], names: Sequence[str]) -> list[str]:
-    """Errors and latency for users now: the Symptom signals (`names`) that have held above their threshold."""
+    """Errors and latency for users now: the Symptom signals (`names`) that have stayed above their threshold."""
     found = [
         f"{pod.pod.name}: {judgement.signal}: {judgement.message}"[:256]
         for pod in pods

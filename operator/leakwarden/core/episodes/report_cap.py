@@ -1,8 +1,9 @@
 """Selects the leaking pods of a Deployment that get a LeakReport of their own, where there are more than people read.
 
-A release that leaks makes five hundred pods leak at once. They are all judged and all stand in the queue; but only so
-many reports are open at a time, of the pods that run out first. No record is lost with a report that is given up: an
-action, or a look into a pod, is written into its report before it is done, and such a report is never given up.
+A release that leaks makes five hundred pods leak at once. They are all judged and are all in the queue; but only a
+limited number of reports is open at a time, of the pods that run out first. No record is lost with a report that is
+given up: an action, or a look into a pod, is written into its report before it is done, and such a report is never
+given up.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 
 from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.core.episodes.steps import is_leak
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.planning.ordering import urgency
 
-# More than a person compares, and with the readings of each enough to see that all grow alike.
+# More than a person compares, and with their readings enough to show that all grow in the same way.
 OPEN_PER_WORKLOAD = 20
 
 
@@ -29,7 +30,7 @@ class Choice:
 
 
 def _is_bound(report: LeakReport) -> bool:
-    """Whether it records an action on its Deployment or its pod."""
+    """Whether the report records an action on its Deployment or its pod."""
     evidence = report.status.evidence
     looked_into = evidence is not None and evidence.descriptor_reader is not None
     return bool(report.status.actions) or looked_into or report.status.phase is not Phase.DETECTED
@@ -42,7 +43,8 @@ def _pressing(pod: PodEvaluation | None) -> tuple[float, float, str]:
 
 
 def _rank(pod: PodEvaluation | None, decided: Set[str]) -> int:
-    """An action waits for its report; it runs out; it leaks; it does not, at present."""
+    """The ranks, highest first: an action waits for its report; the pod runs out; it leaks; it does not leak at
+    present."""
     if pod is None or not is_leak(pod):
         return 3
     if pod.pod.uid in decided:
@@ -72,7 +74,7 @@ def choose(target: WorkloadEvaluation, reports: Iterable[LeakReport], decided: S
     room = max(0, OPEN_PER_WORKLOAD - (len(open_reports) - len(idle)))
     opened, given_up = [], []
     for index, (key, each) in enumerate(places):
-        stays = index < room or key[0] == 0  # an action never waits because its report has no place
+        stays = index < room or key[0] == 0  # an action never waits because there is no room for its report
         if isinstance(each, LeakReport):
             if not stays:
                 given_up.append(each)

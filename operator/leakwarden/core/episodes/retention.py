@@ -12,7 +12,7 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, parse_time
 from leakwarden.core.records.scale_in import is_out
 
-# Budgets are counted over hours; a report with an action this young is kept whatever its policy says, s.
+# s. Budgets are counted over hours; a report with an action younger than this is kept whatever its policy allows.
 LEAST_MEMORY = 86_400.0
 DELETES_PER_TICK = 20
 
@@ -31,7 +31,7 @@ def _ended_at(report: LeakReport) -> float:
 
 
 def _acted(report: LeakReport, since: float) -> bool:
-    """Whether it holds an action that may have changed something since then, or that has not ended."""
+    """Whether the report has an action that may have changed something since then, or that has not ended."""
     return any(
         record.phase is ActionPhase.PENDING
         or record.result is ActionResult.VERIFYING

@@ -30,7 +30,7 @@ from leakwarden.core.detection.history import incarnation_start
 from leakwarden.core.episodes.parts import verdict_status
 from leakwarden.core.episodes.uptime import Lifespan
 from leakwarden.core.episodes.verification import Conclusion, verify
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time, parse_time
@@ -202,7 +202,7 @@ def _judged(status: LeakReportStatus, report: LeakReport, pod: PodEvaluation, ou
     now, spec = outlook.now, outlook.spec
     units = {signal.name: unit_of(signal.type) for signal in spec.signals} if spec is not None else {}
     if pod.verdict is Verdict.UNKNOWN:
-        return status  # no readings: the last judgement stands, and no episode ends on missing data
+        return status  # no readings: the last judgement stays, and no episode ends on missing data
     calm = (status.calm_since or format_time(now)) if pod.verdict is Verdict.HEALTHY else None
     exhausting = pod.verdict is Verdict.EXHAUSTING and status.exhausting_at is None
     verdict = verdict_status(pod, units, now)

@@ -38,7 +38,7 @@ def _end(report: LeakReport) -> float:
 
 
 def lifespan(reports: Iterable[LeakReport]) -> Lifespan | None:
-    """Of the reports of one workload; None where no pod of it was exhausted or evicted yet."""
+    """The lifespan by the reports of one workload; None where no pod of it was exhausted or evicted yet."""
     lived = []
     for report in sorted(reports, key=_end, reverse=True)[:EPISODES]:
         start = parse_time(report.spec.pod.started_at) or parse_time(report.spec.pod.created_at)

@@ -24,13 +24,13 @@ from leakwarden.api.v1alpha1.leakreport import Measurement, Phase, VerificationS
 from leakwarden.api.v1alpha1.policy import PolicySpec, Role
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.episodes.parts import as_range, finite, symptoms_of
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.policy import format_time, parse_time
 
-BACK_TO = 0.5  # of the value before: a level nearer to it than to zero does not count as back to normal
-NEAR_SIBLINGS = 1.25  # of the highest healthy sibling: pods of one Deployment differ by their share of the load
+BACK_TO = 0.5  # share of the value before: a level nearer to it than to zero does not count as back to normal
+NEAR_SIBLINGS = 1.25  # times the highest healthy sibling: pods of one Deployment differ by their share of the load
 LEAKS = (Verdict.LEAKING, Verdict.EXHAUSTING)
 
 
@@ -123,7 +123,7 @@ class _Scene:
 def verify(
     record: ActionStatus, held: VerificationStatus, target: WorkloadEvaluation, spec: PolicySpec, now: float
 ) -> tuple[VerificationStatus, Conclusion | None]:
-    """The comparison as far as it has come, and its outcome once there is one. `now` in epoch s."""
+    """The comparison so far, and its outcome once there is one. `now` in epoch s."""
     scene = _Scene(record, held, target, spec, now)
     symptoms = _symptom_names(spec)
     new = scene.new

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus, SeriesStatus
 from leakwarden.core.episodes.parts import series_in_short
-from leakwarden.core.evaluation.evaluation import Readings
+from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.signals.queries import answer_key

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.signal import Signal, SignalType
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.readings import Answer, NoData
 from leakwarden.core.model.workload import Workload

@@ -9,7 +9,7 @@ from enum import Enum
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.guards.silences import Silences
 from leakwarden.core.model.judgement import Judgement

@@ -40,7 +40,7 @@ def _logs(found: CauseStatus) -> list[Child]:
 
 
 def lines(found: CauseStatus, width: int) -> list[str]:
-    """At most `width` columns."""
+    """The lines, at most `width` columns wide."""
     told = [f"{found.kind} ({found.confidence}): {found.message}"]
     told += [f"- {fact}" for fact in found.facts]
     told += [f"pod {pod}" for pod in found.pods]

@@ -36,7 +36,7 @@ def drawn(found: OutcomeTable) -> Markup:
 
 
 def lines(found: OutcomeTable, width: int) -> list[str]:
-    """At most `width` columns, at least 38."""
+    """The lines, at most `width` columns wide; at least 38."""
     if not found.rows:
         said = f"requests and resources before and after were not read: {found.message}"
         return textwrap.wrap(said, width, max_lines=4, placeholder=" ...")
@@ -78,7 +78,7 @@ def _between(span: Span) -> str:
 
 
 def _missing(found: OutcomeTable) -> list[str]:
-    """Each reason once, with the rows that it is of."""
+    """Each reason once, with the rows that it applies to."""
     by_reason: dict[str, list[str]] = {}
     for row in found.rows:
         if row.missing:

@@ -1,12 +1,13 @@
 """Does a Deployment that does not leak need more replicas, and how many?
 
-Each question is a small function of one Deployment's readings; all must agree. What leaks is remediated first, and what was
-not read needs nothing. One replica is added at a time, by the same guards, pace and record as every ScaleOut, until the
-Deployment has as many as the need says.
+Each question is a small function of one Deployment's readings; all must agree. A leak is remediated first, and a value
+that was not read does not count as a need. One replica is added at a time, by the same guards, pace and record as every
+ScaleOut, until the Deployment has the needed number.
 
-How many: for latency what the load of now takes at the load that one pod was seen to carry within the objective
-(core/capacity/curve.py); where no such load was seen, one more. For memory the rule of the HorizontalPodAutoscaler:
-replicas times use over wanted use, rounded up (Kubernetes documentation, Horizontal Pod Autoscaling, Algorithm details).
+The number: for latency, the present load divided by the load that one pod carried within the objective
+(core/capacity/curve.py); where no such load was measured, one more. For memory the rule of the HorizontalPodAutoscaler:
+replicas times use over wanted use, rounded up (Kubernetes documentation, Horizontal Pod Autoscaling, Algorithm
+details).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from leakwarden.api.v1alpha1.signal import Signal, SignalType
 from leakwarden.core.capacity.curve import Measured, points, sustained
 from leakwarden.core.capacity.sizing import replicas_needed
 from leakwarden.core.detection.history import PodSeries
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, Readings, WorkloadEvaluation
+from leakwarden.core.evaluation.asked import Readings
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.readings import Points
 from leakwarden.core.model.workload import container_memory_limit
@@ -32,19 +34,19 @@ from leakwarden.core.signals.criteria import JudgementReason
 from leakwarden.core.signals.queries import RATE, answer_key
 
 _LEAKS = (Verdict.SUSPECT, Verdict.LEAKING, Verdict.EXHAUSTING)
-MOST_MEASURED = 5_000  # readings of a Deployment that its capacity is read off
-LEAST_READINGS = 3  # that must have held
+MOST_MEASURED = 5_000  # the most readings of a Deployment from which its capacity is computed
+LEAST_READINGS = 3  # the least readings above the level that count as a need
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """`replicas` that are needed, before maxReplicas; `pod` one of those that show it; `why` in one line."""
+    """The need of one Deployment."""
 
-    replicas: int
-    pod: PodEvaluation
+    replicas: int  # the needed number, before maxReplicas
+    pod: PodEvaluation  # one of the pods that show the need
     signal: str
     value: float
-    why: str
+    why: str  # one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def needed(
     namespace: str,
     now: float,
 ) -> Need | None:
-    """None where nothing is needed, where that is not known, and where it has them already."""
+    """The need; None where nothing is needed, where that is not known, and where the Deployment has enough replicas
+    already."""
     scene = _Scene(target, spec, asked, namespace, readings, now)
     if target.conflicts_with or not all(question(scene) for question in QUESTIONS):
         return None
@@ -106,7 +109,7 @@ def needed(
 def _needing(target: WorkloadEvaluation, need: Need) -> WorkloadEvaluation:
     judgement = Judgement(need.signal, Verdict.EXHAUSTING, JudgementReason.NEEDS_REPLICAS, need.why, value=need.value)
     pods = tuple(
-        replace(each, verdict=Verdict.EXHAUSTING, deciding=judgement, acting=judgement, needs=need.replicas)
+        replace(each.whole, verdict=Verdict.EXHAUSTING, deciding=judgement, acting=judgement, needs=need.replicas)
         if each is need.pod
         else each
         for each in target.pods
@@ -114,7 +117,7 @@ def _needing(target: WorkloadEvaluation, need: Need) -> WorkloadEvaluation:
     return replace(target, verdict=Verdict.EXHAUSTING, pods=pods)
 
 
-# What must be so before any need is looked for
+# Conditions for any need
 
 
 def _has_pods(scene: _Scene) -> bool:
@@ -122,14 +125,15 @@ def _has_pods(scene: _Scene) -> bool:
 
 
 def _settled(scene: _Scene) -> bool:
-    """A rollout, or a pod that does not serve yet, explains load on the others and ends by itself."""
+    """Whether no rollout is under way and all pods serve: otherwise that explains load on the others, and ends by
+    itself."""
     workload = scene.target.workload
     serving = sum(pod.pod.available for pod in scene.target.pods)
     return not workload.rollout_in_progress and serving >= workload.replicas
 
 
 def _nothing_leaks(scene: _Scene) -> bool:
-    """Of each pod some leak signal is judged and Healthy, and none is more than that."""
+    """Whether some leak signal of each pod is judged and Healthy, and none is worse."""
     names = {signal.name for signal in scene.spec.signals if signal.effective_role is Role.LEAK}
     for pod in scene.target.pods:
         verdicts = [each.verdict for each in pod.judgements if each.signal in names]
@@ -206,7 +210,7 @@ def _of_memory(scene: _Scene) -> Need | None:
 
 
 def _judged_healthy(scene: _Scene, name: str) -> bool:
-    """Memory that is not known not to leak is no reason for replicas that would leak as well."""
+    """Whether memory is known not to leak: more replicas would leak as well."""
     return all(
         any(each.signal == name and each.verdict is Verdict.HEALTHY for each in pod.judgements)
         for pod in scene.target.pods
@@ -214,7 +218,7 @@ def _judged_healthy(scene: _Scene, name: str) -> bool:
 
 
 def _share(scene: _Scene, series: Sequence[PodSeries]) -> Points | None:
-    """Of the limit, of the container that is fullest; None where a limit is not known."""
+    """The share of the limit, of the container with the highest share; None where a limit is not known."""
     found = []
     for each in series:
         limit = each.limit or container_memory_limit(scene.target.workload, each.key.container)
@@ -237,8 +241,8 @@ def _fullest(found: Sequence[Points]) -> Points | None:
 
 
 def _above(scene: _Scene, by_pod: Mapping[str, Points | None], level: float) -> tuple[PodEvaluation, float] | None:
-    """A pod above the level and its value, where more than half of all pods have held above it. Pods of which nothing is
-    known count among all, and never among those above. Of those above it is the oldest, so that the need of a while stands
+    """A pod above the level and its value, where more than half of all pods have stayed above it. Pods without readings
+    count among all, and never among those above. The pod is the oldest of those above, so that one continuing need is
     in one LeakReport."""
     held = [pod for pod in scene.target.pods if _held(by_pod[pod.pod.uid], level, scene)]
     if 2 * len(held) <= len(scene.target.pods):
@@ -250,7 +254,7 @@ def _above(scene: _Scene, by_pod: Mapping[str, Points | None], level: float) -> 
 
 
 def _held(found: Points | None, level: float, scene: _Scene) -> bool:
-    """Whether every reading of the time lay above the level, up to now and without a hole longer than maxAge."""
+    """Whether every reading of the time lay above the level, up to now and without a gap longer than maxAge."""
     if found is None:
         return False
     since = scene.now - scene.length

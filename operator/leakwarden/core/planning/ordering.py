@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from leakwarden.api.scalars import format_duration, parse_duration
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.status import ActionStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.policy import parse_time
 from leakwarden.core.records.action_counts import changes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from leakwarden.api.v1alpha1.conditions import SkipReason
 from leakwarden.api.v1alpha1.policy import Action, ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import IMPOSSIBLE, OF_THE_POD, Candidate, Situation, Skip, ask
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy, format_time, parse_time

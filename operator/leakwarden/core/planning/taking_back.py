@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakwarden.api.v1alpha1.policy import Action
-from leakwarden.core.evaluation.evaluation import PodEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.guards import Candidate, Guard, Situation, consent, freshness
 from leakwarden.core.model.judgement import Judgement
 from leakwarden.core.model.policy import Policy

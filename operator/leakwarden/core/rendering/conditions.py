@@ -15,7 +15,8 @@ from leakwarden.api.v1alpha1.status import (
     Condition,
     PolicyStatus,
 )
-from leakwarden.core.evaluation.evaluation import PodEvaluation, PolicyEvaluation, says_which_alerts_fire
+from leakwarden.core.evaluation.asked import says_which_alerts_fire
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation
 from leakwarden.core.guards.silences import NOBODY_TO_ASK
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import format_time

@@ -9,7 +9,7 @@ from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import ConditionReason, ConditionType, SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus, PolicyStatus, WorkloadStatus
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.model.judgement import SEVERITY, Verdict
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy

@@ -26,7 +26,7 @@ from leakwarden.api.v1alpha1.status import (
 )
 from leakwarden.core.episodes.report_cap import unreported
 from leakwarden.core.evaluation.capabilities import NOTES, Capability, Coverage, Lack, Presence, capabilities, fix_of
-from leakwarden.core.evaluation.evaluation import PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.guards.silences import NOBODY_TO_ASK
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import NoData, QueryFailed

@@ -1,4 +1,4 @@
-"""Which leaks a policy cannot see, in words: said by `leakwarden check` and `leakwarden backtest`.
+"""The leaks that a policy cannot see, in words: printed by `leakwarden check` and `leakwarden backtest`.
 
 A policy that is valid may still watch too little. Nothing here is wrong with it, so none of it is an error.
 """
@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Measured, Role, Signal, SignalType
 from leakwarden.core.signals.catalogue import CATALOGUE
 
-# Growth needs this many minutes of a leak before it is told with time to spare; see the table of fast leaks in
+# Growth needs this many minutes of a leak before it is reported in good time; see the table of fast leaks in
 # docs/explanation/leak-or-load.md.
 FAST = 45
 
@@ -19,7 +19,8 @@ Question = Callable[[PolicySpec], str]
 
 
 def blind_spots(spec: PolicySpec) -> tuple[str, ...]:
-    """One sentence for each kind of leak that the policy would not tell, or would tell late; empty where there is none."""
+    """One sentence for each kind of leak that the policy would not report, or would report late; empty where there is
+    none."""
     return tuple(said for question in QUESTIONS if (said := question(spec)))
 
 
@@ -28,7 +29,7 @@ def _has(signals: Iterable[Signal], *types: SignalType) -> bool:
 
 
 def _own_queries(spec: PolicySpec) -> bool:
-    """Whether a query of the policy's own may measure anything."""
+    """Whether one of the policy's own queries may measure anything."""
     return _has(spec.signals, SignalType.PROMQL)
 
 

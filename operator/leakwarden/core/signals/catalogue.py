@@ -7,7 +7,7 @@ Queries are templates that a source fills in, once for all pods (`render`):
     <<container>>  the label that names a container
 
 A gauge is read as its floor, the minimum per bucket: garbage, bursts and work in flight lie above the floor, a leak
-lifts it. Exporters have different names for one quantity; all names stand in one query, and the first that a container
+lifts it. Exporters have different names for one quantity; all names are in one query, and the first that a container
 exports counts (`or on` leaves out what the left side already has for the container): a sidecar with its own collector
 must not hide the application's readings under another name.
 
@@ -43,8 +43,8 @@ class Alias:
     limit: str | None = None
     where: str = ""  # further matchers of the value's selector
     limit_where: str = ""  # and of the limit's
-    # Read by the kubelet from outside, for every container by name: left out where an alias before it has readings of the
-    # pod that do not say which container they are of.
+    # The kubelet reads it from outside, for every container by name: left out where an earlier alias has readings of
+    # the pod without a container label.
     of_kubelet: bool = False
     # The series with the number of processes of the container that the value is summed over, while the limit is that of
     # one. With more than one the limit is not known.
@@ -165,7 +165,8 @@ _OR_OF_CONTAINER = " or on (<<owner>>, <<container>>) "
 # A rate over less than four scrapes is noise, hence four buckets.
 _RATE = "sum by (<<owner>>) (rate({series}[<<buckets>>]))"
 
-# What servers call their requests by status code, and the label that holds the code. Some write `5xx` for all of them.
+# The servers' names of their count of requests by status code, and the label with the code. Some write `5xx` for all of
+# them.
 BY_STATUS = (
     ("http_requests_total", "code"),  # client_golang's promhttp
     ("http_requests_total", "status"),
@@ -187,7 +188,7 @@ def _share_of_errors(counter: str, label: str) -> str:
     """Only of requests that carry the label: a service that does not export its failures does not count as having an
     error ratio of 0.
 
-    Where no request has failed since the start there is no series of failures: that is a 0, seen by its traffic.
+    Where no request has failed since the start there is no series of failures: that is a 0, shown by its traffic.
     """
     failed = _RATE.format(series=f"{counter}{{{matcher(label, '=~', '5..')},<<matchers>>}}")
     everything = _RATE.format(series=f"{counter}{{{matcher(label, '!=', '')},<<matchers>>}}")

@@ -16,7 +16,7 @@ from leakwarden.core.model.judgement import SEVERITY, Verdict
 
 
 class JudgementReason(StrEnum):
-    """Why a judgement is what it is, besides the detector's own reasons (core/detection/verdict.py).
+    """The reason of a judgement, in addition to the detector's own reasons (core/detection/verdict.py).
 
     | verdict | reason | what it means |
     |---|---|---|
@@ -56,20 +56,19 @@ class JudgementReason(StrEnum):
     NOTHING_ASKED = "NothingAsked"
 
 
-# Of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
+# Share of a limit. The last 5 % of a pool or of descriptors are used up between two readings.
 FULL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """`exhausts_within`, `max_age` and `above_for` in seconds; `above` None where there is no threshold. The defaults
-    are those of a policy without these fields."""
+    """The criteria of a policy for one signal. The defaults are those of a policy without these fields."""
 
-    exhausts_within: float = 3600.0
-    max_age: float = 120.0
+    exhausts_within: float = 3600.0  # s
+    max_age: float = 120.0  # s
     growth: bool = True
-    above: Amount | None = None
-    above_for: float = 300.0
+    above: Amount | None = None  # None where there is no threshold
+    above_for: float = 300.0  # s
 
     @property
     def of_growth(self) -> tuple[float, float, float | None]:

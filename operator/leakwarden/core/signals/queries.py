@@ -1,4 +1,4 @@
-"""Which queries the policies need: each built-in signal once for all of them, each user's query once."""
+"""The queries that the policies need: each built-in signal once for all of them, each user's query once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fixed_limit(kind: SignalType) -> float | None:
 
 
 def grows(key: str) -> bool:
-    """Whether the growth of a query's readings is judged: not of series that only explain, nor of Symptom signals."""
+    """Whether the growth of a query's readings is judged: not for series that only explain, nor for Symptom signals."""
     row = row_of(key)
     return row.grows if row is not None else key not in (RATE, COLLECTIONS)
 

@@ -1,4 +1,4 @@
-"""Which suspects can explain a leak: a line that gains one thing a minute does not explain fifty a second."""
+"""The suspects that can explain a leak: a line that gains one thing a minute does not explain fifty a second."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.watch.judging import TrackJudgement
 
-# Of a signal's growth. A leaked request keeps a descriptor and two or three goroutines, so a cause accounts for a third
-# of the signal that counts most of them; idle connections of a client that is well used accounted for a seventieth.
+# Share of a signal's growth. A leaked request keeps a descriptor and two or three goroutines, so a cause accounts for a
+# third of the signal that counts most of them; idle connections of a client that is well used accounted for a
+# seventieth.
 LEAST_SHARE = 0.1
 
 

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from leakwarden.core.watch.outcome import Code, Outcome, sentences
 from leakwarden.core.watch.reach import rarest_shown, requests_needed
 
-# Where more requests fail than this, the service's behaviour under load was not seen.
+# Where more requests fail than this, the service's behaviour under load was not measured.
 MOST_FAILED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """The load of a soak. `per_million` is the rarest leak that the load has to show; `in_words` has the answers by
-    code."""
+    """The load of a soak, in requests."""
 
     answered: int
     failed: int
     due: int
-    per_million: float
-    in_words: str
+    per_million: float  # the rarest leak that the load has to show
+    in_words: str  # the answers by code
 
     @property
     def needed(self) -> int:
@@ -37,7 +36,7 @@ class Pressed:
 
 
 def gate_code(outcome: Outcome, pressed: Pressed) -> Code:
-    """NOTHING lets the build pass."""
+    """The exit code; with NOTHING the build passes."""
     if outcome.code is Code.NOTHING and (not pressed.enough or pressed.failing):
         return Code.INCOMPLETE
     return outcome.code

@@ -4,7 +4,7 @@ Two things differ from the operator, and nothing else.
 
 - The detector's clock is the bucket, which is a minute in the operator and down to a second here (`engine/detector_feed.py`
   stretches time in the same way).
-- The operator asks whether a limit is about to be reached, and believes a short climb only close to it. Within a minute
+- The operator asks whether a limit is about to be reached, and trusts a short climb only close to it. Within a minute
   nothing gets near a limit of a million descriptors. So the question here is: would this be a leak if the limit were just
   above what was reached? Every gate on the shape of the climb stays as it is: steady, clear of noise, not slowing down,
   not explained by the load, never given back.
@@ -41,19 +41,19 @@ from leakwarden.core.signals.criteria import JudgementReason, Standard
 from leakwarden.core.watch.reach import LEAST
 from leakwarden.core.watch.scraped import Scrape, TrackKey
 
-# Where the highest reading lies below the limit that is assumed. Above the 93.5 % that memory must reach to be told, and
-# below the 97 % from which on the detector hears no explanation (core/detection/thresholds.py).
+# The highest reading as a share of the assumed limit. Above the 93.5 % that memory must reach to be reported, and below
+# the 97 % from which on the detector accepts no explanation (core/detection/thresholds.py).
 ASSUMED_LEVEL = 0.94
-# A whole window of the detector's shortest width; of less, nothing is said.
+# A whole window of the detector's shortest width; with less, there is no judgement.
 LEAST_BUCKETS = SLOTS
-# Memory below this is what a Go process gains while it warms up: the collector's first goal is 4 MiB (GOGC, runtime docs).
+# A Go process gains this much memory while it warms up: the collector's first goal is 4 MiB (GOGC, runtime docs).
 LEAST_MEMORY = 4.0 * 2**20
-# Fewer collections do not tell live memory from garbage: the detector takes at least six floors for any line.
+# Fewer collections do not separate live memory from garbage: the detector takes at least six floors for any line.
 LEAST_CYCLES = 6
-# A level that is held for so many buckets is judged by itself, however it came about.
+# A level that lasts for so many buckets is judged by itself, whatever led to it.
 FULL = Amount(share=0.95, value=None)
 _FULL_FOR = 10
-_MAX_AGE = 10  # buckets without a reading, after which nothing is said any more
+_MAX_AGE = 10  # buckets without a reading, after which there is no judgement any more
 _RATE_OVER = 4  # buckets; a rate over less than four scrapes is noise
 _NAMES = {
     SignalType.DESCRIPTORS: "descriptors",
@@ -67,12 +67,12 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """The readings of one signal. `rate` requests/s and `cycles` completed collections, NaN where not known."""
+    """The readings of one signal."""
 
     key: TrackKey
     points: Points
-    rate: Floats
-    cycles: Floats
+    rate: Floats  # requests/s; NaN where not known
+    cycles: Floats  # completed collections; NaN where not known
     limit: float | None
 
     @property
@@ -83,7 +83,7 @@ class Track:
 
     @property
     def collections(self) -> float:
-        """Completed within the watch; NaN where they are not exported."""
+        """Collections completed within the watch; NaN where they are not exported."""
         return float(self.cycles[-1] - self.cycles[0]) if self.cycles.size else float("nan")
 
 
@@ -98,7 +98,8 @@ class TrackJudgement:
 
 
 def tracks(scrapes: Sequence[Scrape], bucket: float) -> list[Track]:
-    """A track for each series of the present process: what came before its start is another's. `bucket` in seconds."""
+    """A track for each series of the present process: readings before its start belong to another process. `bucket` in
+    seconds."""
     lived = this_process(scrapes)
     if not lived:
         return []
@@ -135,7 +136,7 @@ def _rate(scrapes: Sequence[Scrape], t: Floats, bucket: float) -> Floats:
 
 
 def judge_tracks(followed: Sequence[Track], bucket: float, now: float) -> list[TrackJudgement]:
-    """What is to be said of each track at `now`, epoch s. `bucket` in seconds."""
+    """The judgement of each track at `now`, epoch s. `bucket` in seconds."""
     judged = _growth(followed, bucket, now)
     return [
         TrackJudgement(track, _judgement(track, finding, bucket, now))
@@ -208,7 +209,7 @@ def _together(some: Sequence[Track], rows: Ints, began: float, stretch: float) -
 
 
 def _replayed(state: DetectorState, all_of: NewReadings, now: float) -> Judged:
-    """A tick for each bucket, as the operator would have had: a leak must be confirmed by several in a row."""
+    """One tick per bucket, as in the operator: a leak must be confirmed by several in a row."""
     context = Context(max_age=_MAX_AGE * WIDTHS[0])
     ticks = np.arange(WIDTHS[0], max(now, WIDTHS[0]) + 1e-6, WIDTHS[0])
     edges = np.searchsorted(all_of.t, ticks, side="right")
@@ -227,7 +228,7 @@ def _finding(track: Track, judged: Judged, row: int, stretch: float) -> GrowthFi
     low, high = float(judged.growth_low[row]) * stretch, float(judged.growth_high[row]) * stretch
     per_hour = Interval(low, high) if np.isfinite(low) and np.isfinite(high) else None
     if code == EXHAUSTING:
-        # Of the limit that is assumed, which is none: what is said of it is only that it climbs.
+        # As a share of the assumed limit, which is not real: the result may only say that the signal climbs.
         known = np.count_nonzero(~np.isnan(track.rate)) >= 0.8 * track.rate.size
         code = VERDICTS.index(Verdict.LEAKING)
         reason = VerdictReason.GrowsBeyondLoad.name if known else VerdictReason.SteadyGrowth.name

@@ -1,4 +1,5 @@
-"""The outcome of a watch, in words and as an exit code. It is never "healthy": only what was seen, and what was not."""
+"""The outcome of a watch, in words and as an exit code. It is never "healthy": only what was measured, and what was
+not."""
 
 from __future__ import annotations
 
@@ -27,18 +28,18 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`seconds` watched; `attempts` to scrape and how many of them failed, by cause; `interrupted` why it ended early."""
+    """The results of a watch."""
 
     scrapes: Sequence[Scrape]
     judged: Sequence[TrackJudgement]
-    seconds: float
-    attempts: int
-    missed: dict[str, int] = field(default_factory=dict)
-    interrupted: str = ""
+    seconds: float  # watched
+    attempts: int  # attempts to scrape
+    missed: dict[str, int] = field(default_factory=dict)  # the number of failed ones, by cause
+    interrupted: str = ""  # why the watch ended early, or empty
 
     @property
     def leaks(self) -> list[TrackJudgement]:
-        """The most severe first; of equals as they were named."""
+        """The most severe first; equally severe ones in the order in which they were named."""
         found = [one for one in self.judged if one.leaks]
         return sorted(found, key=lambda one: one.judgement.verdict is not Verdict.EXHAUSTING)
 
@@ -60,7 +61,8 @@ class Outcome:
 
     @property
     def requests(self) -> float | None:
-        """Answered by the present process while it was watched; None where it does not export a known counter."""
+        """Requests that the present process answered while it was watched; None where it does not export a known
+        counter."""
         counts = [scrape.requests for scrape in this_process(self.scrapes) if scrape.requests is not None]
         return counts[-1] - counts[0] if counts else None
 
@@ -77,8 +79,8 @@ class Outcome:
 
 
 def sentences(outcome: Outcome, reach: str = "") -> Iterator[str]:
-    """All sentences of the outcome, the most important first. `reach` is what the traffic could prove, where that is
-    known better than from the process's own counter."""
+    """All sentences of the outcome, the most important first. `reach` is the rarest leak that the traffic could show,
+    where it is known better than from the process's own counter."""
     for one in outcome.leaks:
         yield f"{one.judgement.verdict}: {one.track.key.name}: {one.judgement.message}"
     for one in outcome.suspected:

@@ -1,10 +1,10 @@
-"""How rare a leak can be and still show: what the traffic of a watch was able to prove."""
+"""How rare a leak can be and still show: the rarest leak that the traffic of a watch was able to prove."""
 
 from __future__ import annotations
 
 import math
 
-# Fewer of anything held at one line are not what exhausts a process (core/profile/suspects.py has the same number).
+# Fewer things than this held at one line do not exhaust a process (core/profile/suspects.py has the same number).
 LEAST = 10
 # The 95 % quantile of the normal distribution.
 _Z95 = 1.645

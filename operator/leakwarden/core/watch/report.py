@@ -23,7 +23,8 @@ _NO_NAME = re.compile(r"[^a-z0-9.-]+")
 
 
 def report_of(leak: TrackJudgement, process: str, address: str, evidence: EvidenceStatus, now: float) -> LeakReport:
-    """`process` is its name, `address` where it was scraped; `now` epoch s. References without a UID: no cluster has it."""
+    """`process` is its name, `address` the scraped one; `now` epoch s. References have no UID: the process is in no
+    cluster."""
     track, judged = leak.track, leak.judgement
     name = _NO_NAME.sub("-", process.lower()).strip("-.")[:200] or "process"
     began = float(track.points.t[0])

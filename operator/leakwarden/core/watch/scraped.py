@@ -75,7 +75,7 @@ def wanted() -> frozenset[str]:
 
 
 def read(samples: Iterable[Sample], t: float) -> Scrape:
-    """Of several exporters' names for one thing, the first that is there counts, as in the operator's queries."""
+    """Of several exporters' names for one thing, the first that is present counts, as in the operator's queries."""
     by_name: dict[str, list[Sample]] = {}
     for sample in samples:
         if math.isfinite(sample.value):

@@ -29,9 +29,9 @@ spec:
         readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}
         lifecycle: {preStop: {sleep: {seconds: 5}}}
 """
-# One Error, and nothing else.
+# One Error, and no other finding.
 BAD = GOOD.replace("good", "bad").replace("{sleep: {seconds: 5}}", "{exec: {command: [sleep, '35']}}")
-# One Warning, and nothing else.
+# One Warning, and no other finding.
 SINGLE = GOOD.replace("good", "single").replace("replicas: 3", "replicas: 1")
 
 POLICY = """\
@@ -43,7 +43,7 @@ spec:
   audit: {drainTime: 60s}
 """
 
-# Every kind that is read, and every field that a check looks at, at least once.
+# Every kind that is read, and every field that a check reads, at least once.
 EVERYTHING = (
     BAD.replace(
         "      containers:",

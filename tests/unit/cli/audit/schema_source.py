@@ -1,4 +1,4 @@
-"""Where schema_data.py comes from: the fields of the audited kinds, from the OpenAPI models of the Kubernetes client.
+"""The generator of schema_data.py: the fields of the audited kinds, from the OpenAPI models of the Kubernetes client.
 
 When the client is updated: PYTHONPATH=operator:. python -m tests.unit.cli.audit.schema_source
 """
@@ -28,9 +28,9 @@ _INNER = re.compile(r"(?:[Ll]ist\[|[Dd]ict(?:\(|\[)str, )([A-Za-z0-9]+)[\])]")
 
 
 def schema() -> dict[str, Any]:
-    """{kinds: {kind: type}, types: {type: {field: type or ""}}}; a field whose type is "" may hold anything.
+    """{kinds: {kind: type}, types: {type: {field: type or ""}}}; a field whose type is "" may contain anything.
 
-    A type that begins with `[]` is a list of it, and one with `{}` a mapping to it.
+    `[]` before a type means a list of it, and `{}` a mapping to it.
     """
     models = importlib.import_module("kubernetes.client.models")
     types: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""`leakwarden audit` as a person or a CI job meets it: arguments in, text and an exit code out."""
+"""`leakwarden audit` as a person or a CI job runs it: from arguments to text and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.cli.audit.audit_manifests import BAD, GOOD, POLICY, SINGLE
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Write a file into the working directory, which is an empty one; gives its name."""
+    """Write a file into the working directory, which is empty before; returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> str:
@@ -216,7 +216,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(write: Write, tmp_path: Path)
     shell = f'"{sys.executable}" -m leakwarden audit {big} | head -n 1'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=tmp_path, env=_environment())
     assert done.stdout.startswith("shop/bad0")
-    # On a slow machine progress is shown, and nothing else.
+    # On a slow machine progress is shown, and no other text.
     assert [line for line in done.stderr.splitlines() if not line.startswith("reading ")] == []
 
 

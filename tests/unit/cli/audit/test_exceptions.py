@@ -1,4 +1,4 @@
-"""What somebody has decided to live with: annotations, the configuration, the baseline; and what is over."""
+"""Accepted findings: annotations, the configuration, the baseline; and exceptions that have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Write a file into the working directory, which is an empty one; gives its name."""
+    """Write a file into the working directory, which is empty before; returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> str:

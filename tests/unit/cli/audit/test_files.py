@@ -1,4 +1,4 @@
-"""The shapes in which manifests come: streams, Lists, JSON, and YAML's own surprises."""
+"""The forms in which manifests come: streams, Lists, JSON, and YAML's own surprises."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ def test_long_work_shows_how_far_it_is_and_short_work_is_silent(
         (tmp_path / name).write_text("kind: A\n")
     read([str(tmp_path)])
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(manifest_files, "PATIENCE", -1.0)  # as if it had taken long already
+    monkeypatch.setattr(manifest_files, "PATIENCE", -1.0)  # as if it had already taken long
     read([str(tmp_path)])
     assert "reading file 2 of 2" in capsys.readouterr().err

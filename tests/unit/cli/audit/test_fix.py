@@ -1,4 +1,4 @@
-"""--fix changes what it says and nothing else; --diff shows it."""
+"""--fix changes only the values that it reports; --diff shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMENTED = (
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Write a file into the working directory, which is an empty one; gives its name."""
+    """Write a file into the working directory, which is empty before; returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> str:

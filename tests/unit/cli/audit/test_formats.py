@@ -1,4 +1,4 @@
-"""`leakwarden audit -o ...`: each format holds what its readers look for."""
+"""`leakwarden audit -o ...`: each format has the content that its readers look for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.cli.audit.audit_manifests import BAD, GOOD, SINGLE
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Write a file into the working directory, which is an empty one; gives its name."""
+    """Write a file into the working directory, which is empty before; returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> str:
@@ -173,7 +173,7 @@ def test_a_policy_report_stands_in_each_namespace(
     assert "1 objects name no namespace" in out
 
 
-# Of one result, in both APIs: policyreport_types.go of wg-policy-prototypes, report_types.go of openreports.
+# The fields of one result, in both APIs: policyreport_types.go of wg-policy-prototypes, report_types.go of openreports.
 FIELDS = {
     "policy", "rule", "category", "severity", "result", "source", "message", "resources", "properties", "scored", "timestamp",
     "resourceSelector",

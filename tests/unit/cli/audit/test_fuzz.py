@@ -45,7 +45,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def changed(value: Any, chance: random.Random) -> Any:
-    """The value with one thing in it replaced, removed, renamed or put twice."""
+    """The value with one part of it replaced, removed, renamed or repeated."""
     value = copy.deepcopy(value)
     path = chance.choice(places(value)[1:])
     inner = value
@@ -105,7 +105,7 @@ def test_whatever_comes_has_a_documented_end(
         code = main(["audit", "x.yaml", "y.yaml", "-o", output])
         out, err = capsys.readouterr()
         assert code in (1, 3), (number, code)
-        # Whatever the first file was, the second one is audited.
+        # For any first file, the second one is audited.
         assert "bad" in out, (number, output)
         assert all(line.startswith(("leakwarden audit: ", "reading ")) for line in err.splitlines()), (number, err)
         out.encode()

@@ -1,6 +1,7 @@
-"""Kinds of mistakes, one in a sound manifest each, and sound manifests that look like them: from a file to the exit code.
+"""Kinds of mistakes, each in an otherwise valid manifest, and valid manifests that look like them: from a file to the
+exit code.
 
-A sound one has nothing at Warning or above; of the others the check that names the mistake is given.
+A valid manifest has no finding at Warning or above; for the others the check that reports the mistake is given.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 
 
 def changed(*changes: tuple[str, str], base: str = SOUND) -> str:
-    """The manifest with each text in place of the other, which must be there."""
+    """The manifest with each text replaced by the other; the text must be in it."""
     for old, new in changes:
         assert old in base, old
         base = base.replace(old, new)

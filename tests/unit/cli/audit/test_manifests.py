@@ -16,7 +16,7 @@ PLACE = DocumentPlace("x.yaml", 1, 1)
 
 
 def deployment(spec: str = "", container: str = "", pod: str = "") -> dict[str, Any]:
-    """The least Deployment, with more in its spec, its container and its pod, each as YAML in flow style."""
+    """The smallest Deployment, with additions to its spec, its container and its pod, each as YAML in flow style."""
     text = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -169,7 +169,7 @@ def test_a_budget_for_others_shows_that_there_is_none_where_its_namespace_is_the
 def test_a_budget_that_cannot_be_read_is_a_problem_and_not_a_finding() -> None:
     budget = beside("PodDisruptionBudget", "maxUnavailable: some, selector: {}", "policy")
     found, problems = workloads([Document(PLACE, deployment()), Document(PLACE, budget)])
-    assert [each.identity.name for each in found] == ["web"]  # the budget costs itself alone
+    assert [each.identity.name for each in found] == ["web"]  # a faulty budget costs only itself
     assert "'some' is neither a number nor a percentage" in problems[0]
 
 

@@ -1,4 +1,5 @@
-"""Nothing is passed over in silence, and nothing hangs: near misses, odd files, odd directories, kubectl's reading."""
+"""No input is skipped in silence, and none makes the audit hang: near misses, odd files and directories, kubectl's
+reading."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Write a file into the working directory, which is an empty one; gives its name."""
+    """Write a file into the working directory, which is empty before; returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> str:
@@ -185,7 +186,7 @@ def test_a_kustomization_is_not_audited_piece_by_piece(
     assert "shop/good" in out
     assert "use kustomize build k/prod | leakwarden audit -" in err
     assert "k/base" not in err
-    assert main(["audit", "k", "--no-kustomize"]) == 3  # the patch alone is no Deployment
+    assert main(["audit", "k", "--no-kustomize"]) == 3  # the patch alone is not a Deployment
     assert "shop/bad" in capsys.readouterr().out
 
 

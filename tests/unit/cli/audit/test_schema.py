@@ -1,4 +1,4 @@
-"""The schema that unknown fields are held against is the one of the Kubernetes client that is installed."""
+"""The schema for unknown fields is the one of the installed Kubernetes client."""
 
 from __future__ import annotations
 

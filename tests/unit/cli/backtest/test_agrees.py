@@ -1,4 +1,4 @@
-"""The operator and `backtest` say the same of the same readings: verdict, reason and time to exhaustion."""
+"""The operator and `backtest` agree on the same readings: verdict, reason and time to exhaustion."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Said(NamedTuple):
 
 @dataclass
 class Recorded:
-    """A source that knows recorded series and gives at each moment what a Prometheus would have given then."""
+    """A source of recorded series that gives at each moment the answer that a Prometheus would have given then."""
 
     lines: Sequence[Series]
     signal: str
@@ -71,7 +71,7 @@ class Recorded:
 
 
 async def operator_says(judged: Policy, lines: Sequence[Series]) -> dict[int, list[Said]]:
-    """Changes of verdict of each line, as reader and evaluation tell them tick by tick."""
+    """Changes of verdict of each line, as reader and evaluation find them tick by tick."""
     assert judged.spec is not None
     source = Recorded(lines, str(judged.spec.signals[0].type))
     reader = Reader({"main": source}, source, STEP)
@@ -108,11 +108,11 @@ def backtest_says(judged: Policy, lines: Sequence[Series]) -> dict[int, list[Sai
 
 
 def compared(signal: Mapping[str, Any], *lines: Series, **source: Any) -> dict[int, list[Said]]:
-    """What both say while there are readings. What they say when those have ended is only compared."""
+    """The changes of both while there are readings. After the end of the readings they are only compared."""
     judged = policy(spec={"signals": [dict(signal)], "source": source})
     by_operator, by_backtest = asyncio.run(operator_says(judged, lines)), backtest_says(judged, lines)
     for place, line in enumerate(lines):
-        # A process that is over is forgotten by the operator, and only goes stale in a recording.
+        # The operator forgets a process that has ended; in a recording it only becomes stale.
         last = [other.start for other in lines if other.pod == line.pod and other.start > line.start]
         until = min(last, default=np.inf)
         mine, theirs = ([each for each in said[place] if each.time < until] for said in (by_operator, by_backtest))
@@ -212,7 +212,7 @@ def test_of_siblings_that_explain_growth_and_of_one_that_leaks_beside_them() -> 
 
 def test_of_growth_that_follows_the_request_rate() -> None:
     rate = np.linspace(10, 98.5, 200)
-    below = np.round(0.96 * CLIMB)  # closer to the limit nothing explains growth any more
+    below = np.round(0.96 * CLIMB)  # closer to the limit no load explains growth any more
     said = compared(GROWTH, line(below, rate=rate))[0]
     assert not {"Leaking", "Exhausting"} & set(verdicts(said))
 

@@ -29,7 +29,7 @@ BEGIN = 1_700_000_000
 
 
 def line(**changes: Any) -> dict[str, Any]:
-    """A descriptor leak that reaches its limit after an hour."""
+    """The line of a descriptor leak that reaches its limit after an hour."""
     whole = {
         "signal": "descriptors",
         "namespace": "shop",
@@ -115,9 +115,9 @@ def test_gzip_is_recognised_by_its_content(tmp_path: Path, capsys: pytest.Captur
 def test_the_order_of_lines_changes_no_byte_of_what_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
-    """All begin at one moment and leak alike, so that their changes come at the same moments."""
+    """All begin at one moment and leak in the same way, so that their changes come at the same moments."""
     lines = [line(pod=f"cart-{pod}", uid=f"uid-{pod}", signal=signal) for pod in "123" for signal in ("fds", "pool")]
-    lines.append(line(limit=2000))  # nothing but its limit tells it from the first
+    lines.append(line(limit=2000))  # only its limit differs from the first
     shown = set()
     for turn in (0, 3, 5):
         run("--series", write(tmp_path / "a.jsonl", *lines[turn:], *reversed(lines[:turn])), "-o", output)
@@ -541,7 +541,7 @@ def test_a_policy_of_another_namespace_judges_the_recording_all_the_same_and_tha
 def test_several_processes_find_what_one_finds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: str
 ) -> None:
-    """Of signals that begin at different moments, too: what is said must not depend on the number of processors."""
+    """Also for signals that begin at different moments: the output must not depend on the number of processors."""
     lines = [line(workload=f"w{i}", pod=f"w{i}-1") for i in range(3)]
     lines += [{**one, "signal": "heap", "t": [t + 17 for t in one["t"]]} for one in lines]
     recording = write(tmp_path / "a.jsonl", *lines)
@@ -556,7 +556,7 @@ def test_several_processes_find_what_one_finds(
 def test_a_process_of_the_replay_that_is_killed_ends_it_with_a_word_and_without_waiting_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As the kernel does where memory runs out."""
+    """As the kernel kills it where memory runs out."""
     told: list[str] = []
 
     def progress(text: str) -> None:

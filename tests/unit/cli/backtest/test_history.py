@@ -1,4 +1,4 @@
-"""Windows of readings become a line for each life of each process, under its workload's name."""
+"""Windows of readings become one line for each process, under its workload's name."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def owner(kind: str, name: str, pod: str = "cart-1", **more: str) -> dict[str, s
 @pytest.mark.parametrize(
     ("of_pod", "workload"),
     [
-        (owner("ReplicaSet", "basket-6c5d4f7b8"), "cart"),  # as its ReplicaSet's owner says
-        (owner("ReplicaSet", "other-6c5d4f7b8"), "other"),  # whose owner is not known: by its name
+        (owner("ReplicaSet", "basket-6c5d4f7b8"), "cart"),  # as the owner of its ReplicaSet is recorded
+        (owner("ReplicaSet", "other-6c5d4f7b8"), "other"),  # its owner is not known: by its name
         (owner("ReplicaSet", "by-hand"), "by-hand"),
         (owner("StatefulSet", "db"), "db"),
         (owner("Node", "worker-1"), "cart"),

@@ -1,4 +1,4 @@
-"""Whatever is in the file: a line is replayed or named, and nothing else happens."""
+"""For every content of the file: a line is replayed or named, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_of_compressed_data_that_end_anywhere_all_whole_lines_are_kept(at: int) 
     cut = packed[: min(at, len(packed) - 1)]
     found = reading(cut)
     assert [one.pod for one in found.series] == [f"cart-{n}" for n in range(len(found.series))]
-    # Of nothing nothing is missing, and one byte is not yet seen to be compressed.
+    # An empty input has nothing missing, and one byte is not yet recognised as compressed.
     assert found.skipped == (1 if cut else 0)
 
 

@@ -1,4 +1,4 @@
-"""What a recording holds of later moments changes nothing of what a backtest says of earlier ones."""
+"""The later moments of a recording do not change the result of a backtest for earlier ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Said = list[tuple[float, str, str, int, str, float, float]]
 
 
 def recorded(seed: int) -> list[Series]:
-    """Two workloads of three pods, every 30 s with scrapes missing; half of them leak, and some begin anew meanwhile."""
+    """Two workloads of three pods, every 30 s with scrapes missing; half of them leak, and some restart meanwhile."""
     rng = np.random.default_rng(seed)
     found = []
     for pod in range(6):

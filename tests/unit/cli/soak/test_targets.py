@@ -1,4 +1,4 @@
-"""A Deployment's pod or an image becomes an address on loopback, and what was started for it is ended."""
+"""A Deployment's pod or an image becomes an address on loopback, and every process started for it is ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on PATH besides the system's, without kubectl or an engine of the machine's own."""
+    """The only directory on PATH except the system's, without the machine's own kubectl or container engine."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "sleep"):

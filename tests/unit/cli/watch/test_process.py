@@ -1,4 +1,4 @@
-"""The process that a watch starts: it ends with the watch, and all that it started with it."""
+"""The process that a watch starts: it ends with the watch, together with all that it started."""
 
 from __future__ import annotations
 
