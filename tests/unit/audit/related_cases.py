@@ -291,7 +291,7 @@ FAILS: dict[str, list[RelatedCase]] = {
         Case(
             "used up by preStop",
             container(liveness=replace(LIVENESS, grace=5)),
-            severity=WARNING,
+            severity=INFO,
             says="preStop takes 5 s",
         ),
     ],

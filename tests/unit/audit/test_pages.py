@@ -46,6 +46,9 @@ IDS = {
     "LW607": "DescriptorLimitRaised", "LW801": "EndpointSilent", "LW802": "EndpointNotFound", "LW803": "EndpointFailing",
     "LW804": "EndpointRedirects", "LW901": "ApiRejects", "LW902": "VersionRemoved", "LW903": "UnknownField",
     "LW904": "KeyTwice", "LW905": "ExceptionUnfit",
+    "LW119": "ProbeCommandOutlasts", "LW210": "HookWithoutShell", "LW211": "ProxyEndsFirst",
+    "LW310": "SelectorsOverlap", "LW311": "SurgeWithoutDomain", "LW415": "AutoscalerServesFromZero",
+    "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
 }  # fmt: skip
 
 

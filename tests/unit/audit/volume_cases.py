@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakwarden.core.audit import Severity
-from leakwarden.core.audit.related import Claim, Governing, Identity, Measure, Missing, Related
-from leakwarden.core.model.workload import Container, HookPort, Mount, Reference, Volume, Workload
+from leakwarden.core.audit.related import Claim, Governing, Identity, Measure, Missing, Related, Route, ServicePort
+from leakwarden.core.model.workload import Container, HookPort, Mount, Probe, Reference, Volume, Workload
 from tests.unit.audit.audit_examples import CONTAINER, MIB, container, workload
-from tests.unit.audit.related_cases import Case, RelatedCase, beside, pods, scaler
+from tests.unit.audit.related_cases import Case, RelatedCase, beside, pods, scaler, service
 
 ERROR, WARNING, INFO = Severity
 
@@ -41,7 +41,32 @@ RWO, RWOP, RWX = (beside(claims=(claim(mode),)) for mode in ("ReadWriteOnce", "R
 REQUESTING = container(cpu_request=0.1, memory_request=512 * MIB)
 LIMITED = {"disk_limit": 1024 * MIB}
 
+GRPC = ("/bin/grpc_health_probe", "-addr=:9090", "-rpc-timeout=5s")
+KEDA = scaler(0, kind="ScaledObject", minimum_given=False)
+INGRESS = Route(Identity("Ingress", "shop", "web"), ("web",))
+
+
+def asking(*command: str, timeout: int = 1) -> Workload:
+    return container(liveness=Probe("exec", command=command, timeout=timeout))
+
+
 PASSES: dict[str, list[RelatedCase]] = {
+    "ProbeCommandOutlasts": [
+        Case("no limit of its own", asking("/bin/alive", "-m", "9")),
+        Case("as long as the probe waits", asking(*GRPC, timeout=5)),
+        Case("timeout ends what takes longer", asking("timeout", "1", "curl", "-m", "9", "localhost")),
+        Case("a flag of another command", asking("sh", "-c", "grep -m 5 up /tmp/state")),
+        Case("milliseconds", asking("grpc_health_probe", "-rpc-timeout=500ms")),
+    ],
+    "AutoscalerServesFromZero": [
+        Case("a queue's worker", related=beside(scalers=(KEDA,))),
+        Case(
+            "its metrics alone are served",
+            related=beside(scalers=(KEDA,), services=(service(ports=(ServicePort("http-metrics", 9090, 9090),)),)),
+        ),
+        Case("0 is written", related=beside(scalers=(replace(KEDA, minimum_given=True),), routes=(INGRESS,))),
+        Case("no KEDA", related=beside(scalers=(scaler(1, minimum_given=False),), routes=(INGRESS,))),
+    ],
     "ResourceUnitUnlikely": [Case("ordinary amounts", container(cpu_request=0.5, memory_request=64 * MIB))],
     "ClaimHeldByOne": [
         Case("many may hold it", claiming(), RWX),
@@ -90,6 +115,17 @@ PASSES: dict[str, list[RelatedCase]] = {
 }
 
 FAILS: dict[str, list[RelatedCase]] = {
+    "ProbeCommandOutlasts": [
+        Case("gRPC", asking(*GRPC), severity=WARNING, says="gives itself 5 s"),
+        Case("curl", asking("curl", "-sfm", "10", "localhost", timeout=5), severity=WARNING, says="10 s"),
+        Case("curl in a shell", asking("sh", "-c", "curl --max-time 3 -f localhost"), severity=WARNING, says="3 s"),
+        Case("wget", asking("wget", "-T", "4", "-qO-", "localhost"), severity=WARNING, says="4 s"),
+        Case("timeout", asking("timeout", "-s", "KILL", "8s", "/alive", timeout=5), severity=WARNING, says="8 s"),
+    ],
+    "AutoscalerServesFromZero": [
+        Case("an Ingress", related=beside(scalers=(KEDA,), routes=(INGRESS,)), severity=WARNING, says="Ingress web"),
+        Case("a Service", related=beside(scalers=(KEDA,), services=(service(),)), severity=WARNING, says="Service web"),
+    ],
     "ResourceUnitUnlikely": [
         Case("half a byte", container(memory_limit=0.512), severity=ERROR, says="m is a thousandth"),
         Case("half a byte asked for", container(memory_request=0.512), severity=WARNING),

@@ -20,10 +20,10 @@ from leakwarden.adapters.cluster import beside
 from leakwarden.cli.audit.files import Document, DocumentPlace
 from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
 from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, to_workload
-from leakwarden.core.audit import objects
+from leakwarden.core.audit import objects, overlaps
 from leakwarden.core.audit.checks import found
 from leakwarden.core.audit.findings import Check, Defect, Finding
-from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.landscape import SAME_FILE, Landscape, Unattached
 from leakwarden.core.audit.neighbours import placed
 from leakwarden.core.audit.related import Identity, Related
 from leakwarden.core.model.workload import Disruption, Workload
@@ -60,6 +60,7 @@ class Inventory:
     check_fields: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
     _found: list[DescribedObject] = field(default_factory=list)
     _others: set[Identity] = field(default_factory=set)
+    _selecting: list[overlaps.Selecting] = field(default_factory=list)
     _beside: beside.Beside = field(default_factory=beside.Beside)
 
     def take(self, documents: Iterable[Document]) -> None:
@@ -93,6 +94,8 @@ class Inventory:
             workload = to_workload(document.body)
             identity = Identity(kind, workload.namespace, workload.name)
             self._found.append(DescribedObject(document.place, identity, early, workload.annotations, workload))
+            if (selecting := overlaps.selecting(document.body, identity, document.place)) is not None:
+                self._selecting.append(selecting)
             return
         if self._beside.reads(kind, version):
             early = self._early(document)
@@ -138,14 +141,11 @@ class Inventory:
                 self.complete or bool(budgeted & {workload.namespace, ""}) or bool(budgeted and not workload.namespace)
             )
             at[id(each)] = _scaled(each, workload, beside_it, known)
-        extra = _loose_findings(loose, land)
+        extra = _object_findings(loose, land, self._selecting)
         made = []
         for each in self._found:
-            if each.workload is not None:
-                made.append(at[id(each)])
-            else:
-                more = extra.get(id(each.place), ())
-                made.append(dataclasses.replace(each, early=each.early + more))
+            one = at.get(id(each), each)
+            made.append(dataclasses.replace(one, early=one.early + extra.get(id(each.place), ())))
         return made
 
     def _configured(self, workload: Workload) -> Workload:
@@ -183,7 +183,9 @@ def _scaled(each: DescribedObject, workload: Workload, related: Related, budgets
     return dataclasses.replace(each, workload=workload, related=related, disruptions=disruptions)
 
 
-def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...]]:
+def _object_findings(
+    loose: Unattached, land: Landscape, selecting: Sequence[overlaps.Selecting]
+) -> dict[int, tuple[Finding, ...]]:
     made: dict[int, tuple[Finding, ...]] = {}
     pairs: Iterable[tuple[Check, Any]] = (
         *((objects.BUDGET_MATCHES_NOTHING, budget) for budget in loose.budgets),
@@ -191,9 +193,14 @@ def _loose_findings(loose: Any, land: Landscape) -> dict[int, tuple[Finding, ...
         *((objects.SERVICE_SELECTS_NOTHING, service) for service in loose.services),
         *((objects.MONITOR_SELECTS_NOTHING, monitor) for monitor in loose.monitors),
         *((objects.ROUTE_TARGET_MISSING, route) for route in land.routes),
+        *((overlaps.SERVICE_SELECTS_JOBS, service) for service in land.services),
+        *((overlaps.BUDGET_SELECTS_JOBS, budget) for budget in land.budgets),
+        *((overlaps.SELECTORS_OVERLAP, each) for each in selecting),
     )
     for check, each in pairs:
-        made[id(each.place)] = tuple(found(check, defect) for defect in check.find(each, land))
+        made[id(each.place)] = made.get(id(each.place), ()) + tuple(
+            found(check, defect) for defect in check.find(each, land)
+        )
     return made
 
 
@@ -215,7 +222,7 @@ def _nearness(other: Any, place: DocumentPlace) -> int:
     """How near an object is to a workload: in the same file, else by the number of folders that their files share."""
     theirs: DocumentPlace = other.place
     if theirs.file == place.file:
-        return 1_000_000
+        return SAME_FILE
     shared = 0
     for one, two in zip(theirs.file.split("/"), place.file.split("/"), strict=False):
         if one != two:

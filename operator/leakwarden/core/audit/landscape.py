@@ -35,6 +35,7 @@ class _Identified(Protocol):
 
 T = TypeVar("T", bound=_Identified)
 EVERY = "\0every namespace"  # a key of the indexes that no namespace can have
+SAME_FILE = 1_000_000  # the nearness of objects of one file
 Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
 
 
@@ -56,6 +57,7 @@ class Landscape:
     _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_name: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _selected: dict[tuple[str, LabelSelector], list[int]] = field(default_factory=dict)
     _serving: dict[str, dict[str, list[Service]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,11 +76,13 @@ class Landscape:
         """The positions of the workloads whose pods the selector selects, in order."""
         if selector is None:
             return []
-        found = []
+        if (known := self._selected.get((namespace, selector))) is not None:
+            return known
+        found: list[int] = []
         for each in self._namespaces(namespace):
             candidates = self._candidates(each, selector)
             found += [p for p in candidates if selector.selects(self.workloads[p].pods.labels)]
-        return sorted(found)
+        return self._selected.setdefault((namespace, selector), sorted(found))
 
     def elsewhere(self, namespace: str, selector: LabelSelector) -> Workload | None:
         """A workload of another namespace that the selector would select."""
@@ -93,6 +97,13 @@ class Landscape:
     def inhabited(self, namespace: str) -> bool:
         """Whether any workload was read that an object of this namespace could refer to."""
         return any(self._by_namespace.get(each) for each in self._namespaces(namespace))
+
+    def together(self, each: _Identified, position: int) -> bool:
+        """Whether an object and a workload are certainly applied to one namespace: the same one is written in both, or
+        they are in one file."""
+        if each.identity.namespace and each.identity.namespace == self.workloads[position].namespace:
+            return True
+        return self.nearness is None or self.nearness(each, position) >= SAME_FILE
 
     def targeted(self, scaler: Scaler) -> list[int]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leakwarden.core.audit import scheduled
+from leakwarden.core.audit import overlaps, scheduled, templates
 from leakwarden.core.audit.admission import refusals
 from leakwarden.core.audit.findings import Check, Defect, Severity
 from leakwarden.core.audit.landscape import Landscape
@@ -330,6 +330,8 @@ OBJECT_CHECKS = (
     SERVICE_SELECTS_NOTHING,
     MONITOR_SELECTS_NOTHING,
     ROUTE_TARGET_MISSING,
+    *overlaps.CHECKS,
+    *templates.CHECKS,
     scheduled.START_DEADLINE_SHORT,
     scheduled.RUNS_OVERLAP,
     API_REJECTS,
@@ -340,7 +342,14 @@ OBJECT_CHECKS = (
     VARIABLE_TWICE,
 )
 # Checks of one manifest, with the kinds that they apply to (all where none is given).
-MANIFEST_CHECKS = (VERSION_REMOVED, API_REJECTS, VARIABLE_TWICE, scheduled.START_DEADLINE_SHORT, scheduled.RUNS_OVERLAP)
+MANIFEST_CHECKS = (
+    VERSION_REMOVED,
+    API_REJECTS,
+    VARIABLE_TWICE,
+    scheduled.START_DEADLINE_SHORT,
+    scheduled.RUNS_OVERLAP,
+    *templates.CHECKS,
+)
 
 
 def _among(landscape: Landscape) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
-from leakwarden.core.audit.related import Measure, Scaler
+from leakwarden.core.audit.related import Measure, Route, Scaler, Service
 from leakwarden.core.audit.subject import SIDECARS, Subject
 from leakwarden.core.model.workload import Container
 
@@ -58,6 +58,35 @@ def minimum_single(subject: Subject) -> Iterator[Defect]:
             f"{said} in {scaler.identity}: {effect}",
             f"{field}: 2, if the service may run twice",
         )
+
+
+def serves_from_zero(subject: Subject) -> Iterator[Defect]:
+    """KEDA may leave no pod of a service that is asked by requests.
+
+    A ScaledObject without minReplicaCount goes to zero pods when its trigger is idle or has no value. Requests are then
+    refused, and where the trigger counts requests at the pods it never comes back. Only said where an Ingress or
+    HTTPRoute leads to the workload, or a Service with a port of HTTP or gRPC; a minReplicaCount of 0 that is written is
+    a decision.
+
+    Mend:
+        spec:
+          minReplicaCount: 2
+
+    Source: https://keda.sh/docs/latest/reference/scaledobject-spec/#minreplicacount
+    """
+    related = subject.related
+    if related is None:
+        return
+    askers: tuple[Route | Service, ...] = (*related.routes, *related.services)
+    asked = next((each.identity for each in askers if _is_asked(each)), None)
+    for scaler in related.scalers:
+        if scaler.identity.kind == "ScaledObject" and not scaler.minimum_given and asked is not None:
+            yield Defect(
+                Severity.WARNING,
+                f"minReplicaCount is not set and so 0 in {scaler.identity}, and {asked} sends requests to the pods: when"
+                " the trigger is idle there is no pod, and the requests are refused",
+                "minReplicaCount: 2, or KEDA's HTTP add-on, which holds requests until a pod is there",
+            )
 
 
 def scalers_compete(subject: Subject) -> Iterator[Defect]:
@@ -141,6 +170,14 @@ def measured_container_missing(subject: Subject) -> Iterator[Defect]:
 
 def _request(container: Container, measure: Measure) -> float | None:
     return container.cpu_request if measure.resource == "cpu" else container.memory_request
+
+
+def _is_asked(each: Route | Service) -> bool:
+    """Whether it sends requests of HTTP or gRPC: by its kind, or by the name or number of a port."""
+    return isinstance(each, Route) or any(
+        (port.name.startswith(("http", "grpc", "web", "h2c")) and "metrics" not in port.name) or port.port in (80, 443)
+        for port in each.ports
+    )
 
 
 def _scalers(subject: Subject) -> tuple[Scaler, ...]:

@@ -260,7 +260,7 @@ def probe_grace_too_long(subject: Subject) -> Iterator[Defect]:
 
     The probe-level terminationGracePeriodSeconds replaces the pod's where the probe restarts the container. One above
     the pod's is most often a slip: a hang then takes longer than an ordinary end. One that preStop alone uses up
-    kills without SIGTERM.
+    kills without SIGTERM, which is an Info, since a process that hangs most often has nothing to finish.
 
     Mend: give the probe a period between preStop's length and the pod's grace period.
 
@@ -274,12 +274,14 @@ def probe_grace_too_long(subject: Subject) -> Iterator[Defect]:
                 continue
             if probe.grace > grace:
                 said = f"above the pod's {grace} s: a container that hangs gets longer than one that is stopped"
+                severity = Severity.WARNING
             elif hook and hook >= probe.grace:
                 said = f"and preStop takes {hook} s of it: SIGTERM is followed by SIGKILL at once"
+                severity = Severity.INFO  # a process that does not answer its probe most often has nothing to finish
             else:
                 continue
             yield Defect(
-                Severity.WARNING,
+                severity,
                 f"the {name} probe's own terminationGracePeriodSeconds is {probe.grace}, {said}",
                 f"{name}Probe: {{terminationGracePeriodSeconds: {max(hook + ENDPOINT_REMOVAL, min(grace, 30))}}}",
                 container.name,

@@ -191,7 +191,9 @@ def test_a_report_has_no_field_that_its_api_does_not_know(
 
 
 def test_a_policy_report_is_bounded_and_says_so(write: Write, capsys: Captured) -> None:
-    many = "---\n".join(BAD.replace("name: bad", f"name: bad{n}") for n in range(510))
+    many = "---\n".join(
+        BAD.replace("name: bad", f"name: bad{n}").replace("app: bad", f"app: bad{n}") for n in range(510)
+    )
     main(["audit", write("x.yaml", many), "-o", "policyreport"])
     (report,) = yaml.safe_load_all(capsys.readouterr().out)
     assert len(report["results"]) == 500

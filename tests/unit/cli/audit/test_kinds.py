@@ -141,6 +141,60 @@ def metric(kind: str, field: str, target: str = "{type: Utilization, averageUtil
     return f", metrics: [{{type: {kind}, {field}: {{name: cpu, {more}target: {target}}}}}]"
 
 
+def migration(labels: str, container: str = "name: job, image: job:1") -> str:
+    return (
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, namespace: shop}\n"
+        f"spec: {{template: {{metadata: {{labels: {labels}}}, spec: {{restartPolicy: Never, containers: [{{{container},"
+        " resources: {limits: {memory: 1Gi}}}]}}}\n"
+    )
+
+
+def budget(field: str, selector: str = "{app: web}") -> str:
+    return (
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web, namespace: shop}\n"
+        f"spec: {{{field}, selector: {{matchLabels: {selector}}}}}\n"
+    )
+
+
+def worker(*changes: tuple[str, str]) -> str:
+    """Another Deployment, whose pods have the labels of the first one's pods and one more."""
+    return changed(
+        ("name: web,", "name: worker,"), ("{app: web}}\n  template", "{app: web, tier: worker}}\n  template"),
+        ("metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: worker}}"), *changes,
+    )  # fmt: skip
+
+
+def proxied(image: str, more: str = "") -> str:
+    return changed(
+        (
+            "      containers:\n",
+            "      containers:\n      - {name: db-proxy, image: '"
+            f"{image}', resources: {{requests: {{memory: 64Mi}}, limits: {{memory: 64Mi}}}}{more}}}\n",
+        )
+    )
+
+
+def apart(zones: str, *changes: tuple[str, str], term: str = "") -> str:
+    """Each pod in a zone of its own, of those that are named."""
+    return changed(
+        (
+            "      containers:\n",
+            "      affinity:\n"
+            "        nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms:"
+            f" [{{matchExpressions: [{{key: topology.kubernetes.io/zone, operator: In, values: [{zones}]}}]}}]}}}}\n"
+            "        podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey:"
+            f" topology.kubernetes.io/zone, labelSelector: {{matchLabels: {{app: web}}}}{term}}}]}}\n"
+            "      containers:\n",
+        ),
+        *changes,
+    )
+
+
+BY_NUMBER = ("targetPort: http", "targetPort: 8080")
+ONE_MORE = strategy("{rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}")
+DISTROLESS = ("shop/web:1", "gcr.io/distroless/static:nonroot")
+SH_SLEEP = ("{sleep: {seconds: 5}}", "{exec: {command: [/bin/sh, -c, sleep 5]}}")
+SQL_PROXY = "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.14.1"
 ONE = ("replicas: 3", "replicas: 1")
 NO_CPU = ("requests: {cpu: 100m, memory: 512Mi}, ", "requests: {memory: 512Mi}, ")
 LIMITS_ALONE = ("requests: {cpu: 100m, memory: 512Mi}, limits: {", "limits: {cpu: 1, ")
@@ -193,6 +247,39 @@ ARE_SOUND = {
         ("        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 2}\n", ""),
         ("httpGet: {path: /healthz, port: http}, timeoutSeconds: 2", "exec: {command: [alive]}, timeoutSeconds: 5"),
     ),
+    "a Service of a named port, which the Job does not have": both(SOUND, SERVICE, migration("{app: web}")),
+    "a Service and a Job of other labels": both(
+        SOUND, changed(BY_NUMBER, base=SERVICE), migration("{app: web-migrate}")
+    ),
+    "a Service of a Job with a readiness probe": both(
+        SOUND,
+        changed(BY_NUMBER, base=SERVICE),
+        migration(
+            "{app: web}", "name: job, image: job:1, readinessProbe: {exec: {command: [ready]}, timeoutSeconds: 5}"
+        ),
+    ),
+    "a budget and a Job of other labels": both(SOUND, budget("maxUnavailable: 1"), migration("{app: web-migrate}")),
+    "a budget by a number of pods": both(SOUND, budget("minAvailable: 2"), migration("{app: web}")),
+    "two workloads with a label of their own": both(
+        changed(
+            ("{app: web}}\n  template", "{app: web, tier: api}}\n  template"),
+            ("metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: api}}"),
+        ),
+        worker(),
+    ),
+    "two workloads of two namespaces": both(SOUND, worker(("namespace: shop", "namespace: bank"))),
+    "a proxy that waits by its flag": proxied(SQL_PROXY, ", args: [--max-sigterm-delay=30s]"),
+    "a proxy with a preStop": proxied(SQL_PROXY, ", lifecycle: {preStop: {sleep: {seconds: 15}}}"),
+    "a proxy that waits for its clients": proxied("edoburu/pgbouncer:v1.23.1-p0"),
+    "a sidecar that is no proxy": proxied("shop/exporter:1"),
+    "a shell in an ordinary image": changed(SH_SLEEP),
+    "a shell in an image for debugging": changed(("shop/web:1", "gcr.io/distroless/static:debug"), SH_SLEEP),
+    "a program of its own in an image without shell": changed(
+        DISTROLESS, ("{sleep: {seconds: 5}}", "{exec: {command: [/app/web, drain]}}")
+    ),
+    "one zone more than pods": apart("a, b, c, d", ONE_MORE),
+    "a pod goes first": apart("a, b, c", strategy("{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}")),
+    "the pods of each revision apart": apart("a, b, c", ONE_MORE, term=", matchLabelKeys: [pod-template-hash]"),
     "a database of one": changed(("replicas: 3", "replicas: 1"), base=STATEFUL),
     "a bounded volume in memory": changed(
         volume("{name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}"), mounted(TMP)
@@ -248,6 +335,40 @@ ARE_WRONG = {
     "a Service in another namespace than its pods": (
         "LW502",
         both(SOUND, changed(("namespace: shop", "namespace: bank"), base=SERVICE)),
+    ),
+    "a Service that selects a Job's pods": (
+        "LW512",
+        both(SOUND, changed(BY_NUMBER, base=SERVICE), migration("{app: web, part: migrate}")),
+    ),
+    "a budget that selects a Job's pods": ("LW416", both(SOUND, budget("maxUnavailable: 1"), migration("{app: web}"))),
+    "a budget in percent that selects a Job's pods": (
+        "LW416",
+        both(SOUND, budget("minAvailable: 50%"), migration("{app: web}")),
+    ),
+    "a selector of two workloads": ("LW310", both(SOUND, worker())),
+    "a proxy that ends first": ("LW211", proxied(SQL_PROXY)),
+    "an old pooler that ends first": ("LW211", proxied("edoburu/pgbouncer:1.21.0")),
+    "a shell that the image does not have": ("LW210", changed(DISTROLESS, SH_SLEEP)),
+    "sleep in an image of ko": (
+        "LW210",
+        changed(
+            ("shop/web:1", "ghcr.io/acme/web-0123456789abcdef0123456789abcdef:1"),
+            ("{sleep: {seconds: 5}}", "{exec: {command: [sleep, '5']}}"),
+        ),
+    ),
+    "as many zones as pods": ("LW311", apart("a, b, c", ONE_MORE)),
+    "a command that outlasts its probe": (
+        "LW119",
+        changed(("{httpGet: {path: /healthz, port: http}", "{exec: {command: [grpc_health_probe, -rpc-timeout=5s]}")),
+    ),
+    "a service that KEDA takes to zero": (
+        "LW415",
+        both(
+            changed(("  replicas: 3\n", "")),
+            SERVICE,
+            "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: web, namespace: shop}\n"
+            "spec: {scaleTargetRef: {name: web}, triggers: [{type: prometheus, metadata: {threshold: '9'}}]}\n",
+        ),
     ),
     "a request of half a byte": (
         "LW608",
