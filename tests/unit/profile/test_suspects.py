@@ -327,6 +327,15 @@ def test_what_a_small_thing_keeps_with_it_is_of_its_kind(call: str, kind: str) -
     assert {one.shape for one in found} == {kind}
 
 
+def test_one_buffer_that_grows_and_grows_is_told_although_it_is_one_sample() -> None:
+    calm = goroutines((5, SEND))
+    grows = ["bytes.growSlice@3", "main.annotate@30"]
+    before, after = heap((9, 1, grows), size=2**19), heap((40, 1, grows), size=2**22)
+    (found,) = between(calm, calm, before, after)
+    assert (found.shape, found.function, found.confidence) == ("MemoryKept", "main.annotate", Confidence.LOW)
+    assert between(calm, calm, after, heap((60, 1, grows), size=2**22)) == []
+
+
 def test_a_prepared_statement_that_is_kept_is_told_as_one() -> None:
     prepared = ["database/sql.(*DB).prepareDC@3", "database/sql.(*DB).PrepareContext@5", "main.one@15"]
     calm = goroutines((5, SEND))

@@ -22,6 +22,9 @@ from leakwarden.core.profile.standard_shapes import CONNECTION, FILE, KEPT, LIST
 
 # Few lines open files, so where descriptors are known to grow one sampled allocation is enough.
 WELL_SEEN, SEEN_FILES = 5.0, 0.5
+# Bytes. Nearly every allocation of this size is sampled (at the default rate 86 %), so that the growth of one buffer is
+# no chance of the sampling. Half as much again is more than an append that made room once.
+SURELY_SAMPLED, SWELLED = 2.0**20, 0.5
 EAGER = 0.9  # more samples, where nothing else grew
 # A line that freed half of its new allocations, or more, grows only where that is beyond its own noise.
 RETAINED, HEAP_DEVIATIONS = 0.5, 3.0
@@ -226,7 +229,10 @@ def _kept_here(
     seen = grown / each if each > 0 else 0.0
     verdict = "memory" in growing
     part = heap.share(grown)
-    beyond = seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
+    swelled = each >= SURELY_SAMPLED and grown >= SWELLED * (site.in_use - grown) and grown >= SURELY_SAMPLED
+    beyond = swelled or (
+        seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
+    )
     # A leak that pauses, or has reached its limit, is most of the memory in use.
     rests = (
         verdict
