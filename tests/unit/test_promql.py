@@ -272,6 +272,7 @@ def _shown(selector: parser.VectorSelector) -> list[str]:
     return [f"{m.name} {m.op} {m.value!r}" for m in selector.matchers.matchers]
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(_anything, st.sampled_from(["shop", "a-b", 'x"}', "\\", "é\n"]))
 @example('up{a="b" or c="d"}', "shop")

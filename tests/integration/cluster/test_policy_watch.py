@@ -27,6 +27,7 @@ def _known(policies: PolicyStore) -> set[str]:
     return {policy.name for policy in policies.all()}
 
 
+@pytest.mark.slow
 async def test_a_right_that_is_taken_away_is_named_and_what_changed_meanwhile_is_heard_of_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

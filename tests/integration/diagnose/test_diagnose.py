@@ -201,6 +201,7 @@ def access_log(found: Episode) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 async def test_a_plain_nginx_is_read_from_its_access_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)
     log = tmp_path / "access.log"

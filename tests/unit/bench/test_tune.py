@@ -13,6 +13,8 @@ from leakwarden.core.signals.criteria import Standard
 from tests.bench import tune, worlds
 from tests.bench.replaying import episodes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lab() -> tune.Lab:

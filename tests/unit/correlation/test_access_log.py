@@ -70,6 +70,7 @@ def test_what_is_no_line_of_an_access_log_is_counted_as_such(odd: str) -> None:
     assert found.unread == bool(odd.strip())
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=200) | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps)))
 def test_no_line_breaks_the_reading(lines: list[str]) -> None:
     found = read(*lines)

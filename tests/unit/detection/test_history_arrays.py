@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from leakwarden.core.model.readings import LimitBlock, Points, Sampled, SeriesBl
 from leakwarden.core.model.workload import Pod, PodContainer
 from tests.builders import NOW, pod
 from tests.unit.detection.history_model import HistoryModel
+
+pytestmark = pytest.mark.slow
 
 KEYS = [
     SeriesKey(namespace, name, container)

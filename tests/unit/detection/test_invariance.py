@@ -14,6 +14,8 @@ from leakwarden.core.detection.replay import replay
 from leakwarden.core.signals.criteria import Standard
 from tests.bench.worlds import draw
 
+pytestmark = pytest.mark.slow
+
 STEP = 60.0
 
 

@@ -13,6 +13,8 @@ from leakwarden.core.detection.replay import Change, replay
 from leakwarden.core.signals.criteria import Standard
 from tests.unit.detection.test_verdict_properties import BEGIN, series, worst
 
+pytestmark = pytest.mark.slow
+
 STEP = 300.0  # s
 
 

@@ -13,6 +13,8 @@ from leakwarden.core.detection.runs_out import runs_out
 from leakwarden.core.signals.criteria import Standard
 from tests.unit.detection.test_verdict_properties import series
 
+pytestmark = pytest.mark.slow
+
 
 def climbing(load: float) -> list[Change]:
     """Six hours up to the limit, with a request rate that grows by the share `load` of that."""

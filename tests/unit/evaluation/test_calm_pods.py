@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod
 from tests.builders import NOW, container, pod, policy, snapshot, workload
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("Descriptors", "Goroutines", "WorkingSet", "HTTPErrors")
 PODS = [pod(f"api-{n}", created=NOW - 7200) for n in range(4)]

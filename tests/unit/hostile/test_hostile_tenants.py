@@ -33,6 +33,8 @@ from leakwarden.engine.report_keeper import ReportKeeper
 from tests.builders import NOW
 from tests.unit.hostile.world import GOOD, HOSTILE, HostileWorld, Hostility
 
+pytestmark = pytest.mark.slow
+
 DURATIONS = st.sampled_from(["0s", "1ms", "1m", "10m", "24h", "1d", "99999999h", "9999999999h", "4w"])
 QUERIES = st.sampled_from([
     "x", "+".join(["a"] * 256), "^".join(["a"] * 512), "max by (pod) (max_over_time(x[5m:1m] offset 200000000y))",

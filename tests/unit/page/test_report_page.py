@@ -144,6 +144,7 @@ NUMBERS = st.one_of(st.floats(), st.integers(-(2**53), 2**53).map(float))
 RANGES = st.fixed_dictionaries({"low": NUMBERS, "high": st.one_of(st.none(), NUMBERS)})
 
 
+@pytest.mark.slow
 @given(
     times=st.lists(st.one_of(st.integers(-(2**63), 2**63), st.integers(0, 260_000_000_000)), max_size=60),
     values=st.lists(NUMBERS, max_size=60),

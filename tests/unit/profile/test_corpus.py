@@ -17,6 +17,8 @@ from tests.profiles.truth import programs
 from tests.profiles.unseen import judge, read
 from tests.profiles.unseen import wrong as wrong_of
 
+pytestmark = pytest.mark.slow
+
 taken = cache(results)
 
 

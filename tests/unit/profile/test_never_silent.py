@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwarden.core.profile.suspects import Capture, suspects
 from tests.unit.profile.profile_builders import goroutines, heap
+
+pytestmark = pytest.mark.slow
 
 # How a goroutine is parked, innermost call first; the first call is the runtime's.
 PARKED = st.sampled_from(

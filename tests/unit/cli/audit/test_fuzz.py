@@ -19,6 +19,8 @@ from leakwarden.cli.audit.command import OUTPUTS
 from leakwarden.cli.audit.yaml_nodes import load
 from tests.unit.cli.audit.audit_manifests import BAD, EVERYTHING
 
+pytestmark = pytest.mark.slow
+
 NUMBER = int(os.environ.get("LEAKWARDEN_FUZZ", "400"))
 CHUNK = 100
 

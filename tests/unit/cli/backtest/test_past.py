@@ -11,6 +11,8 @@ from leakwarden.cli.backtest.policy import rules_of
 from leakwarden.cli.backtest.run import replay_all
 from leakwarden.core.detection.recording import Series
 
+pytestmark = pytest.mark.slow
+
 BEGIN = 1_700_000_000.0
 HOURS = 2
 Said = list[tuple[float, str, str, int, str, float, float]]
