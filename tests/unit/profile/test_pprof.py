@@ -18,6 +18,8 @@ from leakwarden.core.profile.telling import told
 from tests.profiles.building import VERSIONS, archived
 from tests.unit.profile.profile_builders import encode, goroutines, heap, message, number, scalar
 
+pytestmark = pytest.mark.slow
+
 TEXTS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="["), max_size=12)
 FRAMES = st.builds(Frame, TEXTS, TEXTS, st.integers(0, 1 << 40))
 VALUES = st.integers(-(1 << 63), (1 << 63) - 1)
