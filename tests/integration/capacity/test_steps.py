@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from aiohttp import web
 
 from leakwarden.adapters.metrics_page import MetricsPage
@@ -12,6 +13,7 @@ from leakwarden.core.capacity.curve import points, sustained
 from tests.integration.watch.metrics_server import serving
 
 
+@pytest.mark.slow
 async def test_a_server_that_fails_beyond_a_load_is_not_pressed_further_and_its_capacity_is_found() -> None:
     open_now = 0
 
@@ -40,6 +42,7 @@ async def test_a_server_that_fails_beyond_a_load_is_not_pressed_further_and_its_
     assert said[0].startswith("10/s: P99 ")
 
 
+@pytest.mark.slow
 async def test_memory_is_read_beside_the_load() -> None:
     async def page(_: web.Request) -> web.Response:
         return web.Response(text="process_resident_memory_bytes 5e+07\n")

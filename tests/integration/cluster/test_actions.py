@@ -175,6 +175,7 @@ async def test_an_eviction_whose_answer_is_lost_is_not_repeated(scene: Scene) ->
     assert len(scene.requests("POST")) == 1
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_may_have_done_it(scene: Scene) -> None:
     scene.api.fail("POST", "eviction", Fault(hang=True))
     attempt = await scene.cluster.evict(scene.pod)
@@ -341,6 +342,7 @@ async def test_a_status_of_a_policy_that_changed_or_was_made_anew_is_not_written
         await scene.cluster.write_status("team", "p", uid, version, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault(status=500, message=SECRET), Fault(cut=True), Fault(hang=True)])
 async def test_a_status_that_could_not_be_written_says_so(scene: Scene, fault: Fault) -> None:
     uid, version = a_policy(scene)

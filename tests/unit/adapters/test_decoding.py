@@ -42,6 +42,7 @@ def one_by_one(series: RawSeries) -> list[tuple[float, float]] | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(SERIES, max_size=5), st.sampled_from([None, 1]))
 def test_many_series_at_once_are_each_series_by_itself(sent: list[dict[str, Any]], indent: int | None) -> None:
