@@ -157,3 +157,17 @@ def test_a_calm_pod_has_what_any_other_has_and_can_be_given_a_need() -> None:
         of.name: getattr(full, of.name) for of in fields(PodEvaluation)
     }
     assert replace(calm.whole, needs=3).needs == 3
+
+
+def test_a_reading_that_is_not_a_number_is_not_healthy() -> None:
+    """The sources leave such readings out; whatever comes here nevertheless is not taken for one below the threshold."""
+    quiet = {"name": "d", "type": "Descriptors", "threshold": {"above": "80%"}, "growth": {"enabled": False}}
+    history, key = ReadingHistory(1800.0), SeriesKey("shop", PODS[0].name, "app")
+    answer = Sampled({key: Points(NOW - np.array([60.0, 0.0]), np.array([10.0, np.nan]))}, {key: 100.0})
+    history.append("Descriptors", answer, {("shop", PODS[0].name): PODS[0]}, NOW)
+    readings = Readings("Prometheus/main", "", {"Descriptors": answer}, history, GrowthFindings())
+    world = snapshot([workload()], [PODS[0]])
+    found = evaluate(policy(spec={"signals": [quiet]}), world, True, readings=readings, owner={}, audited={}, now=NOW)
+    (one,) = found.workloads[0].pods
+    assert one.verdict is Verdict.UNKNOWN
+    assert one.judgements[0].message == "the newest reading is not a number"

@@ -104,6 +104,8 @@ class CalmSignal:
         value = newest.v[place]
         if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
             return False
+        if value != value:  # not a number: no comparison below would say so
+            return False
         known = newest.limits[place]
         limit = None if known != known else known
         if limit is None and self._of_container and self._workload is not None and self._series is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -162,6 +163,8 @@ def _by_level_and_growth(
         return unknown(
             signal, JudgementReason.STALE, f"the newest reading is {format_duration(-age)} ahead of the clock"
         )
+    if math.isnan(float(points.v[-1])):  # sources leave such readings out; no comparison with one is ever true
+        return unknown(signal, JudgementReason.NO_SERIES, "the newest reading is not a number")
     if signal.type is SignalType.ALERT:
         alert = signal.alert.name if signal.alert else ""
         return Judgement(signal.name, Verdict.EXHAUSTING, JudgementReason.ALERT_FIRING, f"alert {alert} is firing")
