@@ -193,9 +193,10 @@ class Scene:
     def condition(self, kind: str, name: str = POLICY) -> Object:
         return condition({"status": self.status(name)}, kind)
 
-    def actions(self, workload: str = "victim", name: str = POLICY) -> list[Object]:
-        """The action records, newest first."""
-        return [each for each in self.status(name).get("actions", []) if each["workload"] == workload]
+    def actions(self, workload: str | None = "victim", name: str = POLICY) -> list[Object]:
+        """The action records of a workload, newest first; None reads those of all workloads at one moment."""
+        records = self.status(name).get("actions", [])
+        return [each for each in records if workload is None or each["workload"] == workload]
 
     def workload(self, workload: str = "victim", name: str = POLICY) -> Object:
         return next((each for each in self.status(name).get("workloads", []) if each["name"] == workload), {})

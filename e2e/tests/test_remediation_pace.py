@@ -223,14 +223,14 @@ def a_storm_of_deployments_that_run_out_together_stops_everything_until_it_is_ov
         burst = max(seconds(report_of(scene, pod)["status"]["exhaustingAt"]) for pod in leaking)
 
         def one_at_a_time() -> bool | NotYet:
-            records = scene.actions("")  # of all, in one read: what is read apart shows states of different moments
+            records = scene.actions(None)  # in one read: separate reads show states of different moments
             under_way = [each for each in records if each.get("result", each["phase"]) in ("Pending", "Verifying")]
             assert len(under_way) <= 1, "more Deployments at once than guards.maxConcurrent"
             done = [each for each in records if each.get("result") == "Effective"]
             return True if len(done) == len(services) else NotYet(f"{len(done)} done; {scene.workload(services[0])}")
 
         scene.wait("all to be dealt with, one after another", one_at_a_time, 120)
-        records = [each for name in services for each in scene.actions(name)]
+        records = scene.actions(None)
         assert min(seconds(each["intendedAt"]) for each in records) >= burst + cooldown - 1, "acted in the storm"
         assert sorted(scene.evicted()) == sorted(uid(pod) for pod in leaking)
 
