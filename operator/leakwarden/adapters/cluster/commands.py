@@ -30,6 +30,13 @@ _SEPARATORS = frozenset({";", "&&", "\n"})
 _BETWEEN = frozenset(";&|\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w{0,255}=.*", re.ASCII | re.DOTALL)
 _PUNCTUATION = frozenset("();<>|&\n")
+_COMMENT = re.compile(r"(^|[\s;&|(])#[^\n]*")
+_CONTINUED = re.compile(r"\\\r?\n")
+# The words that end a compound command: what its last part starts is written before them.
+_CLOSING = frozenset({"fi", "done", "esac", "}"})
+_LOOP = frozenset({"while", "until", "do", "done"})
+# Programs without anything to finish: a pod that runs one of them only waits, and loses nothing when it is killed.
+_IDLE = frozenset({"sleep", "pause", "tail"})
 _NONE = Entrypoint()
 
 
@@ -72,10 +79,12 @@ def _script(command: Sequence[str]) -> str | None:
     if not words or _name(words[0]) not in _SHELLS:
         return None
     for position, word in enumerate(words[1:], 1):
+        if re.fullmatch(r"[-+][a-z]*o", words[position - 1]):
+            continue  # the name of an option: -o pipefail
         if not word.startswith("-") or word == "--":
             return None
         if not word.startswith("--") and "c" in word:
-            return words[position + 1][:MAX_TEXT] if position + 1 < len(words) else None
+            return words[position + 1] if position + 1 < len(words) else None
     return None
 
 
@@ -98,9 +107,10 @@ def _name(path: str) -> str:
 
 
 def _tokens(script: str) -> list[str] | None:
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()<>\n")
+    lexer = shlex.shlex(_COMMENT.sub(r"\1", _CONTINUED.sub(" ", script)), posix=True, punctuation_chars=";&|()<>\n")
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
+    lexer.commenters = ""  # shlex would also cut ${#NAME}, and take the new line with the comment
     try:
         return list(lexer)
     except ValueError:  # a quote that is not closed
@@ -108,8 +118,8 @@ def _tokens(script: str) -> list[str] | None:
 
 
 def _statements(script: str) -> list[list[str]] | None:
-    """The simple commands of a script, each as its words; None where it contains anything else."""
-    tokens = _tokens(script)
+    """The simple commands of a script, each as its words; None where it contains anything else, or is too long."""
+    tokens = _tokens(script) if len(script) <= MAX_TEXT else None
     if tokens is None or "`" in script or "$(" in script:
         return None
     statements: list[list[str]] = [[]]
@@ -138,6 +148,8 @@ def _slept(words: Sequence[str]) -> float | None:
 
 def _waits(script: str) -> Literal["", "simple", "chain"]:
     """Whether the shell stays as the first process, and so does not pass SIGTERM on to the program that it started."""
+    if len(script) > MAX_TEXT:
+        return ""  # its end would have to be read, and a program of that length is no longer a command line
     tokens = _tokens(script)
     if not tokens or "trap" in tokens:
         return ""  # a script that handles signals is left to its author
@@ -153,9 +165,21 @@ def _waits(script: str) -> Literal["", "simple", "chain"]:
     words = commands[-1]
     while words and _ASSIGNMENT.fullmatch(words[0]):
         words = words[1:]
-    if words and (words[0] == "exec" or _name(words[0]) in _INIT):
+    if all(_idles(each) for each in commands):
+        return ""
+    compound = words[:1] in [[each] for each in _CLOSING] or "()" in tokens
+    if compound and any("exec" in each[:2] for each in commands):
+        return ""  # a branch or a function ends with exec
+    if words and (words[0] == "exec" or _name(words[0]) in _INIT or _name(words[0]) in _IDLE):
         return ""
     return "chain" if len(commands) > 1 else "simple"
+
+
+def _idles(words: Sequence[str]) -> bool:
+    """Whether a part of a script only waits: sleep, and the words of a loop around it."""
+    while words and words[0] in _LOOP:
+        words = words[1:]
+    return not words or _name(words[0]) in _IDLE or words[0] in _INSTANT
 
 
 def _numbers(texts: Iterable[str]) -> frozenset[int]:
