@@ -27,6 +27,7 @@ _INSTANT = frozenset({":", "true", "echo", "printf", "set", "exit", "export", "d
 _ULIMIT = re.compile(r"\bulimit\s+-[A-Za-z]*n\b", re.ASCII)
 _NUMBER = re.compile(r"(?<![0-9.])[1-9][0-9]{1,4}(?![0-9.])", re.ASCII)
 _SEPARATORS = frozenset({";", "&&", "\n"})
+_REDIRECTIONS = frozenset({">", ">>", "<", ">&", "&>"})
 _BETWEEN = frozenset(";&|\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w{0,255}=.*", re.ASCII | re.DOTALL)
 _PUNCTUATION = frozenset("();<>|&\n")
@@ -49,8 +50,13 @@ def pre_stop(command: Sequence[str]) -> PreStop:
     total, certain = 0.0, True
     for words in statements:
         slept = _slept(words)
+        inner = None if slept is not None or words == list(command) else _script(words)
         if slept is not None:
             total += slept
+        elif inner is not None:
+            nested = pre_stop(["sh", "-c", inner])
+            total += nested.least
+            certain = certain and nested.seconds is not None
         elif not (words and words[0] in _INSTANT):
             certain = False
         if words and words[0] == "exit":
@@ -123,18 +129,35 @@ def _statements(script: str) -> list[list[str]] | None:
     if tokens is None or "`" in script or "$(" in script:
         return None
     statements: list[list[str]] = [[]]
+    skip, alternative = False, False
+    grouped = "case" not in tokens and "()" not in tokens
     for token in tokens:
         stripped = token.strip("\n") or "\n"
-        if stripped in _SEPARATORS:
+        if skip:
+            skip = False  # the file of a redirection
+        elif stripped in _SEPARATORS or (grouped and set(token) <= {"(", ")", ";", "\n"}):
+            alternative = alternative and stripped == "&&"
             statements.append([])
+        elif token == "||":
+            # Only where the part before it fails; a sleep does not.
+            if _slept(_words(statements[-1])) is None:
+                statements.append(["||"])
+            alternative = True
+        elif token in _REDIRECTIONS:
+            skip = True
+            if statements[-1] and statements[-1][-1] in ("1", "2"):
+                statements[-1].pop()
         elif token and set(token) <= _PUNCTUATION:
             return None
-        else:
+        elif not alternative and not (token in ("{", "}") and not statements[-1]):
             statements[-1].append(token)
     return [_words(words) for words in statements if words]
 
 
 def _slept(words: Sequence[str]) -> float | None:
+    if len(words) > 3 and _name(words[0]) == "timeout":
+        longest, slept = _slept(["sleep", words[1]]), _slept(words[2:])
+        return None if longest is None or slept is None else min(longest, slept)
     if len(words) < 2 or _name(words[0]) != "sleep":
         return None
     total = 0.0
