@@ -131,26 +131,26 @@ def _statements(script: str) -> list[list[str]] | None:
     statements: list[list[str]] = [[]]
     skip, alternative = False, False
     grouped = "case" not in tokens and "()" not in tokens
-    for token in tokens:
-        stripped = token.strip("\n") or "\n"
+    for part in tokens:
+        stripped = part.strip("\n") or "\n"
         if skip:
             skip = False  # the file of a redirection
-        elif stripped in _SEPARATORS or (grouped and set(token) <= {"(", ")", ";", "\n"}):
+        elif stripped in _SEPARATORS or (grouped and set(part) <= {"(", ")", ";", "\n"}):
             alternative = alternative and stripped == "&&"
             statements.append([])
-        elif token == "||":
+        elif part == "||":
             # Only where the part before it fails; a sleep does not.
             if _slept(_words(statements[-1])) is None:
                 statements.append(["||"])
             alternative = True
-        elif token in _REDIRECTIONS:
+        elif part in _REDIRECTIONS:
             skip = True
             if statements[-1] and statements[-1][-1] in ("1", "2"):
                 statements[-1].pop()
-        elif token and set(token) <= _PUNCTUATION:
+        elif part and set(part) <= _PUNCTUATION:
             return None
-        elif not alternative and not (token in ("{", "}") and not statements[-1]):
-            statements[-1].append(token)
+        elif not alternative and not (part in ("{", "}") and not statements[-1]):
+            statements[-1].append(part)
     return [_words(words) for words in statements if words]
 
 

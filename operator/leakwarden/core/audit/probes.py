@@ -14,6 +14,9 @@ from leakwarden.core.model.workload import Container, Probe
 # Liveness must wait longer than readiness by this factor, where both call the same endpoint, for a pod to leave its
 # Service well before it is restarted.
 MORE_PATIENT = 2
+# Names of ports that are asked by Prometheus, the kubelet or a person, and not by users of the service.
+OF_OBSERVERS = "metric|prom|health|probe|pprof|profil"
+_LOOKED_AT = re.compile(OF_OBSERVERS)
 # Names of ports that a probe by HTTP may be meant for.
 _OF_HTTP = re.compile(r"^(?!.*(?:webhook|grpc|dns)).*(?:http|web|api|health|probe|app|main|server|port)")
 # Ports on which the proxies that Istio and Linkerd inject answer for the pod: no manifest declares them.
@@ -53,8 +56,8 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
     """A container has no readiness probe.
 
     After every rollout and eviction it gets requests before it listens, and one that fails stays in its Service. A
-    container without ports gets no requests, unless a Service sends it some; otherwise only the pace of rollouts depends
-    on it, which is an Info.
+    container without ports gets no requests, unless a Service sends it some; otherwise, and where all ports are by their
+    names for metrics, health or profiles, only the pace of rollouts depends on it, which is an Info.
 
     Mend:
         readinessProbe:
@@ -91,8 +94,16 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
 
 
 def gets_requests(subject: Subject, container: Container) -> bool:
-    """Whether requests may be sent to the container: it declares a port, or a Service selects its pods."""
-    return bool(container.ports or (subject.related and subject.related.services))
+    """Whether requests may be sent to the container: it declares a port, or a Service selects its pods, that is not for
+    metrics, health or profiles alone."""
+    if any(_LOOKED_AT.search(name) is None for name, _ in container.ports):
+        return True
+    services = subject.related.services if subject.related else ()
+    return any(
+        _LOOKED_AT.search(port.name) is None and (isinstance(port.target, int) or not _LOOKED_AT.search(port.target))
+        for service in services
+        for port in service.ports
+    )
 
 
 def startup_missing(subject: Subject) -> Iterator[Defect]:
@@ -128,8 +139,8 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
     A name that no port of the container has can never be resolved: the probe always fails. A number that is not declared
     may work, since declaring is informational, and is most often a slip where a declared port could have been meant:
     one without a name, or with a name of HTTP. Else it is an Info: where no port is declared, where the pod uses its
-    node's network, or where all declared ports are for something else (dns, metrics, grpc), a server of its own most
-    often answers the probes. A port of another container of the pod, or one that the arguments or variables name, is
+    node's network, where all declared ports are for something else (dns, metrics, grpc), or where several probes ask
+    this port, a server of its own most often answers them. A port of another container of the pod, or one that the arguments or variables name, is
     no slip.
 
     Mend:
@@ -158,8 +169,9 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
             elif number not in {*all_ports(subject.workload), *container.entrypoint.numbers, *MESH_PORTS}:
                 # To Kubernetes, declared ports are only information, so this may work.
                 meant = not subject.workload.pods.host_network and any(map(_could_be_meant, container.ports))
+                same = [each for _, each in probes(container) if port_number(container, each.port) == number]
                 yield Defect(
-                    Severity.WARNING if meant else Severity.INFO,
+                    Severity.WARNING if meant and len(same) == 1 else Severity.INFO,
                     f"the {name} probe asks port {number}, which the container does not declare"
                     f" (declared: {declared or 'none'})",
                     f"ports: [{{name: probes, containerPort: {number}}}], or give the probe a declared port",

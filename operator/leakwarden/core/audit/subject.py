@@ -24,6 +24,7 @@ SIDECARS = frozenset(
         "fluentd",
         "istio-proxy",
         "jaeger-agent",
+        "kube-rbac-proxy",
         "kuma-sidecar",
         "linkerd-proxy",
         "otc-container",  # the OpenTelemetry operator's name for its collector

@@ -15,8 +15,8 @@ from tests.unit.cli.audit.test_kinds import SERVICE, SOUND, STATEFUL, both, chan
 
 PROBES = ("port: http}, timeoutSeconds: 2", "port: 8081}, timeoutSeconds: 2")
 OWN_PORT = ("path: /readyz, port: http", "path: /readyz, port: 8081")
+READINESS = next(each for each in SOUND.splitlines(keepends=True) if "readinessProbe" in each)
 ANNOUNCED = "{app: db, statefulset.kubernetes.io/pod-name: %s}"
-RUNTIME = "{command: [sh, -c, %s], name: app"
 
 
 def ports(text: str) -> tuple[str, str]:
@@ -51,6 +51,7 @@ SOUND_IN_PRACTICE = {
         "LW104",
         changed(ports("{name: metrics, containerPort: 9402}, {name: webhook-server, containerPort: 9443}"), PROBES, OWN_PORT),
     ),
+    "all probes on the port of a health server": ("LW104", changed(PROBES, OWN_PORT)),
     "health on a port of its own, and no port declared": ("LW104", changed(ports(""), PROBES, OWN_PORT)),
     "health on the node's network": (
         "LW104",
@@ -60,6 +61,21 @@ SOUND_IN_PRACTICE = {
     "a slow readiness that nobody waits for": (
         "LW112",
         changed(ports(""), ("path: /readyz, port: http}, periodSeconds: 5", "path: /readyz, port: 8080}, periodSeconds: 40"), ("port: http}", "port: 8080}")),
+    ),
+    "a controller that only shows its metrics": (
+        "LW101",
+        changed(
+            ports("{name: http-metrics, containerPort: 9402}, {name: healthz, containerPort: 8080}"),
+            (READINESS, ""),
+            ("port: http}", "port: healthz}"),
+        ),
+    ),
+    "a controller whose Service is for its metrics": (
+        "LW101",
+        both(
+            changed(ports(""), (READINESS, ""), ("port: http}", "port: 8080}")),
+            serving("web-metrics", "{app: web}").replace("port: 80, targetPort: http", "name: metrics, port: 9402"),
+        ),
     ),
     "a Service for each pod of a StatefulSet": (
         "LW502",
@@ -105,6 +121,17 @@ SOUND_IN_PRACTICE = {
 }  # fmt: skip
 
 WRONG_BESIDE = {
+    "a server beside its metrics": (
+        "LW101",
+        changed(ports("{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}"), (READINESS, "")),
+    ),
+    "a server without ports, which a Service selects": (
+        "LW101",
+        both(
+            changed(ports(""), (READINESS, ""), ("port: http}", "port: 8080}")),
+            serving("web", "{app: web}").replace("targetPort: http", "targetPort: 8080"),
+        ),
+    ),
     "a probe of a port that was meant to be the declared one": ("LW104", changed(PROBES)),
     "a timeout above the period": ("LW110", changed(("periodSeconds: 5, timeoutSeconds: 2", "periodSeconds: 5, timeoutSeconds: 6"))),
     "a slow readiness of a pod that gets requests": (
@@ -166,7 +193,6 @@ def test_the_probe_to_write_fits_the_server(
     port: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "x.yaml"
-    line = next(each for each in SOUND.splitlines(keepends=True) if "readinessProbe" in each)
-    file.write_text(changed(ports(port), (line, "")))
+    file.write_text(changed(ports(port), (READINESS, "")))
     main(["audit", str(file)])
     assert f"readinessProbe: {{{hint}" in capsys.readouterr().out.replace("exec: {command: [", "")
