@@ -65,3 +65,14 @@ def test_a_deployment_without_history_is_found_whatever_its_template() -> None:
 
 def test_a_sound_deployment_has_none() -> None:
     assert ids({"name": "app", "image": "shop/web:1", "env": [{"name": "A", "value": "1"}], **WAITS}) == []
+
+
+def test_a_defect_in_a_check_costs_only_its_findings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> tuple[()]:
+        raise AttributeError("a defect")
+
+    monkeypatch.setattr(facts, "written_findings", broken)
+    assert ids({"name": "app", "image": "shop/web:1", **WAITS}) == []
+    assert "a defect" in caplog.text

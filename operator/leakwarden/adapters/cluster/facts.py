@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,7 +31,6 @@ MAX_EXCEPTIONS = 32_768
 DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO_TRACKING})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
-log = logging.getLogger("leakwarden.facts")
 _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
 
 
@@ -44,7 +42,11 @@ def workload(item: wire.ApiDeployment) -> Workload:
     try:
         written = _written(item, raw)
     except Exception:  # a defect here costs only these findings; the workload itself must stay known
-        log.exception("a defect: its manifest was not audited as it is written", extra={"workload": made.key})
+        import logging  # here, since the audit of files does without it, and starts faster
+
+        logging.getLogger("leakwarden.facts").exception(
+            "a defect: its manifest was not audited as it is written", extra={"workload": made.key}
+        )
         return made
     return dataclasses.replace(made, written=written) if written else made
 
