@@ -22,18 +22,17 @@ from leakwarden.core.correlation.causes import (
 from leakwarden.core.correlation.episode import Episode, LogKind, PodReadings
 from leakwarden.core.correlation.facts import (
     AFTER_START,
-    BAD_SHARE,
     BEFORE_START,
     FULL,
     HALF_WAY,
-    LEAST_BAD,
     Facts,
     facts,
 )
+from leakwarden.core.correlation.trouble import BAD_SHARE, LEAST_BAD, trouble
 
 NOTHING = Facts(
-    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, latency=None, dependency=None, goroutines=None, cpu=None,
-    full=None, all_read=False, climbed=None, near_starts=None, start_time=None, longest_burst=600.0,
+    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, goroutines=None, cpu=None,
+    full=None, all_read=False, climbed=None, near_starts=None, near_restarts=None, memory=None, start_time=None, longest_burst=600.0,
     usual_over_timeout=None, worst_over_timeout=None, own_errors=None,
 )  # fmt: skip
 T = 1_700_000_000.0 + 5.0 * np.arange(120)
@@ -50,6 +49,12 @@ def episode(bad: slice = slice(60, 90), share: float = 0.3, code: int = 502, **k
     return replace(Episode(T, FLAT, {code: errors}), **known)  # type: ignore[arg-type]
 
 
+def measured(found: Episode) -> Facts:
+    of = trouble(found)
+    assert of is not None
+    return facts(found, of)
+
+
 def line(before: float, during: float) -> np.ndarray:
     values = np.full(120, before)
     values[60:90] = during
@@ -63,9 +68,9 @@ def test_without_a_fact_no_clue_speaks_for_any_cause() -> None:
 
 
 def test_an_episode_needs_bad_moments() -> None:
-    assert facts(episode(share=BAD_SHARE)) is None
-    assert facts(episode(share=BAD_SHARE * 1.5)) is not None
-    assert facts(episode(bad=slice(60, 60 + LEAST_BAD - 1))) is None
+    assert trouble(episode(share=BAD_SHARE)) is None
+    assert trouble(episode(share=BAD_SHARE * 1.5)) is not None
+    assert trouble(episode(bad=slice(60, 60 + LEAST_BAD - 1))) is None
     assert explain(episode(share=0.0)).happened is False
 
 
@@ -159,8 +164,7 @@ def test_what_was_not_read_is_said() -> None:
 
 def test_a_resource_that_stands_still_and_jumps_has_not_climbed() -> None:
     def climbed(values: np.ndarray) -> float | None:
-        found = facts(episode(pods=[PodReadings("a", descriptors=values)]))
-        assert found is not None
+        found = measured(episode(pods=[PodReadings("a", descriptors=values)]))
         return found.climbed
 
     steady = np.minimum(1.0, np.linspace(0.1, 1.9, 120))
@@ -173,22 +177,19 @@ def test_a_resource_that_stands_still_and_jumps_has_not_climbed() -> None:
 
 
 def test_a_climb_is_not_joined_over_the_restart_between_two_lives() -> None:
-    values = np.concatenate([np.linspace(0.1, 0.9, 50), np.full(8, 0.1), np.ones(62)])
-    started = [float(T[50])]
-    found = facts(episode(pods=[PodReadings("a", descriptors=values, starts=started)]))
-    assert found is not None
+    values = np.concatenate([np.linspace(0.1, 0.9, 46), np.full(12, 0.1), np.ones(62)])
+    found = measured(episode(pods=[PodReadings("a", descriptors=values, restarts=[float(T[46])])]))
     assert found.climbed == 0.0
+    assert measured(episode(pods=[PodReadings("a", descriptors=values, restarts=[float(T[52])])])).climbed is None
 
 
 def test_errors_are_counted_from_before_a_start_until_after_it() -> None:
     def near(start: float) -> float | None:
-        found = facts(episode(bad=slice(60, 62), pods=[PodReadings("a", starts=[start])]))
-        assert found is not None
+        found = measured(episode(bad=slice(60, 62), pods=[PodReadings("a", starts=[start])]))
         return found.near_starts
 
     assert near(float(T[61]) + BEFORE_START - 5.0) == 1.0
     assert near(float(T[61]) + BEFORE_START + 0.1) == 0.0
     assert near(float(T[60]) - AFTER_START) == 0.5
-    unknown = facts(episode(starts_known=False))
-    assert unknown is not None
+    unknown = measured(episode(starts_known=False))
     assert unknown.near_starts is None
