@@ -125,6 +125,7 @@ def _unknown(measured: Facts, episode: Episode) -> list[str]:
         (measured.cpu, "the pods' CPU against its limit"),
         (measured.near_starts, "when the pods' processes began"),
         (episode.timeout, "the proxy's timeout for its upstream"),
+        (episode.codes_known or None, "status codes, of which only classes are counted"),
         (episode.logs, "log lines of the time"),
     ):
         if value is None:
@@ -235,7 +236,7 @@ def _refused(_: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
 
 def _gives_up(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     if of.gateway_timeouts is None:
-        return Clue(-4, "the proxy did not give up")
+        return Clue(-4, "the proxy did not give up") if of.error_share <= 0 else None
     if of.gateway_timeouts >= 0.8:
         return Clue(1, f"{of.gateway_timeouts:.0%} of the errors were 504, the proxy's own")
     return Clue(-4, f"only {of.gateway_timeouts:.0%} of the errors were 504, the proxy's own")

@@ -48,3 +48,4 @@ class Episode:
     timeout: float | None = None  # s, the proxy's for its upstream
     starts_known: bool = True  # whether `starts` and `restarts` of the pods were read at all
     logs: Mapping[LogKind, int] | None = field(default=None)
+    codes_known: bool = True  # False: the proxy counts classes only (5xx), which are then under 500

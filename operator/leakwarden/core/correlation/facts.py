@@ -36,7 +36,7 @@ class Facts:
 
     bad: int  # moments
     error_share: float  # of the requests of the bad moments
-    gateway_timeouts: float | None  # 504s among the errors, None without errors
+    gateway_timeouts: float | None  # 504s among the errors, None without errors or where codes are not known
     load: float | None  # ratio
     carried: float | None  # s with as many requests as in the bad moments that were served as quickly as before
     latency: float | None  # ratio, of the workload's own P99, else as the proxy measures it
@@ -68,7 +68,7 @@ def facts(episode: Episode, of: Trouble) -> Facts:
     return Facts(
         bad=int(np.count_nonzero(bad)),
         error_share=errors / max(float(np.nansum(episode.requests[bad])), 1e-9),
-        gateway_timeouts=float(late[bad].sum()) / errors if errors > 0 else None,
+        gateway_timeouts=float(late[bad].sum()) / errors if errors > 0 and episode.codes_known else None,
         load=_ratio(episode.requests, bad, before),
         carried=_carried(episode, latency, of, before),
         latency=_ratio(latency, bad, before),

@@ -24,7 +24,8 @@ _START, _CPU, _CALLS, _MEMORY = "context/start", "diagnose/cpu", "diagnose/calls
 _KINDS = (
     SignalType.DESCRIPTORS, SignalType.DB_POOL, SignalType.GOROUTINES, SignalType.LATENCY_P99, SignalType.HTTP_ERRORS,
 )  # fmt: skip
-_CODE = re.compile(r"[1-5][0-9][0-9]")
+# ingress-nginx counts classes where it is told to (--report-status-classes).
+_CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 CPU = (
     'sum by (<<owner>>) (rate(container_cpu_usage_seconds_total{container!="",container!="POD",<<matchers>>}[<<buckets>>]))'
     ' / on (<<owner>>) sum by (<<owner>>) (kube_pod_container_resource_limits{resource="cpu",<<matchers>>})'
@@ -106,7 +107,7 @@ def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
 
 def _episode(asked: Asked, by_code: Mapping[str, Points], answers: Mapping[str, Answer]) -> Episode:
     t = np.unique(np.concatenate([points.t for points in by_code.values()]))
-    rates = {int(code): np.nan_to_num(_at(points, t)) for code, points in by_code.items()}
+    rates = {int(code.replace("xx", "00")): np.nan_to_num(_at(points, t)) for code, points in by_code.items()}
     mine = _Mine(asked, answers, t)
     requests: Floats = np.sum(list(rates.values()), axis=0)
     return Episode(
@@ -120,6 +121,7 @@ def _episode(asked: Asked, by_code: Mapping[str, Points], answers: Mapping[str, 
         own_errors=_worst(mine.all(_key(SignalType.HTTP_ERRORS))),
         timeout=asked.timeout,
         starts_known=mine.starts_known,
+        codes_known=not any(code.endswith("xx") for code in by_code),
     )
 
 
