@@ -88,7 +88,7 @@ def labelled(name: str, made: Mapping[str, Any]) -> Labelled:
     )
 
 
-def written(cause: str, episode: Episode) -> dict[str, Any]:
+def written(cause: str | list[str], episode: Episode) -> dict[str, Any]:
     """A recorded episode as JSON has it; requests that did not fail get the code 200."""
     fine = episode.requests - np.sum([*episode.errors.values(), np.zeros(episode.t.size)], axis=0)
     found: dict[str, Any] = {

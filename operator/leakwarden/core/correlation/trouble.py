@@ -28,7 +28,7 @@ SLOWER = 2.0  # times the usual time: the P99 that three quarters of the moments
 # One slow request is in the P99 of a whole window (a minute); a time that is slow lasts longer.
 LEAST_SLOW = 120.0  # s
 # s without a bad moment that part two bursts.
-APART = 120.0
+APART = 60.0
 MOST_PARTS = 6  # parts that are looked at, those with most errors
 
 
