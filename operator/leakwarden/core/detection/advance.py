@@ -101,6 +101,7 @@ def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats
     change = np.abs(v - before(v, of_row.value))
     change[~(change > 0)] = np.inf  # nor is NaN, of a first reading, above zero
     of_row.quantum[who] = np.minimum(of_row.quantum[who], np.minimum.reduceat(change, starts))
+    of_row.first[who] = np.where(np.isnan(of_row.first[who]), t[starts], of_row.first[who])
     of_row.last[who], of_row.value[who] = t[ends], v[ends]
     of_row.peak[who] = np.maximum(of_row.peak[who], np.maximum.reduceat(v, starts))
     of_row.seen[who] += ends - starts + 1

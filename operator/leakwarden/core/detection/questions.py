@@ -32,6 +32,8 @@ class WindowContext:
     backed: Bools  # the next wider window shows the same
     lasting: Bools  # the climb is longer than the window can see
     past: Bools  # the limit is a multiple of the past, and nothing fails at it
+    far: Floats  # ... and the level that growth must reach in a young workload unless it comes from its process's birth
+    life: Floats  # seconds since the first reading of the process
     exhausted: Bools  # a process of this workload was Exhausting before
     actual: Floats  # the latest ceiling
     known: Floats  # the highest level that the workload came down from by itself
@@ -258,16 +260,32 @@ class WindowQuestions:
         return ~few | self.beside.held | (self.left.slope_low > gates.coarse_unexplained * raw.slope)
 
     @cached_property
-    def is_longer_than_a_job(self) -> Bools:
-        """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
+    def is_since_birth(self) -> Bools:
+        """Has it been one straight line for the whole life of the process, for long enough?
+
+        A leak in a loop begins with its process, so that no healthy past is known. Where the load is known, growth that
+        it does not explain must have lasted longer than a cache fills; else longer than a morning climbs in a straight
+        line. At half, mornings and caches that fill are reported; at double, a leak has grown fivefold before."""
+        gates, raw, beside = self.gates, self.raw, self.beside
+        lasted = raw.span * WIDTHS[self.width_index]
+        whole = lasted >= gates.birth_whole * beside.life
+        long = lasted >= np.where(beside.rated, gates.birth_rated, gates.birth_unrated)
+        straight = (self.growth > gates.birth_clear * raw.noise) & (raw.step > gates.birth_quarter)
+        return np.asarray(whole & long & straight)
+
+    @cached_property
+    def is_beyond_its_first_day(self) -> Bools:
+        """Without a limit, in a workload younger than a day: has it grown since its birth, or by more than young
+        workloads do and for longer than a job takes?
 
         The first nightly batch of a service has never been seen before, and may be ten times its usual level. No
-        resource is exhausted there, so waiting costs little, up to twice the multiple of its past that is its limit.
-        After a day the batch is part of the past. At half, an import of an hour is reported; at double, leaks of an
-        evening are not."""
-        beside = self.beside
+        resource is exhausted there, so waiting costs little. After a day the batch is part of the past. At half, an
+        import of an hour is reported; at double, leaks of an evening are not."""
+        gates, beside = self.gates, self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
-        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job) | (beside.actual >= 2.0))
+        much = beside.actual >= beside.far
+        much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
+        return np.asarray(~beside.past | beside.history | self.is_since_birth | much)
 
     @cached_property
     def is_its_own(self) -> Bools:
@@ -303,4 +321,4 @@ class WindowQuestions:
         gates, raw = self.gates, self.raw
         shape = self.is_clear & self.is_steady & self.goes_on & ~self.follows_load
         within = self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.suspect_reach
-        return np.asarray(shape & within & (raw.level >= gates.suspect_level))
+        return np.asarray(shape & within & (raw.level >= gates.suspect_level) & self.is_beyond_its_first_day)

@@ -76,6 +76,9 @@ class Rows(_Columns):
     bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
     limit: Floats = field(metadata=_MISSING)  # the limit that growth is judged by: `bound`, or a multiple of the past
     past: Bools = field(metadata=_NO)  # whether `limit` is a multiple of the past (core/detection/past.py)
+    # Where `past`: the level that growth must reach in a young workload unless it has gone on since its process's birth.
+    far: Floats = field(metadata=_ZERO)
+    first: Floats = field(metadata=_MISSING)  # time of the first reading
     peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
     memory: Bools = field(metadata=_NO)
     cached: Bools = field(metadata=_NO)  # whether readings hold page cache
