@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from leakwarden.core.detection.exhaustion import exhaustion
+from leakwarden.core.detection.past import FOLD
 from leakwarden.core.detection.rollups import WIDTHS, Bools
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend
@@ -229,7 +230,8 @@ class WindowQuestions:
     def is_high(self) -> Bools:
         """Is it high enough for this width, and for the explanations that are known?"""
         early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
-        return (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
+        high = (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
+        return high | self.is_since_birth
 
     @cached_property
     def is_novel(self) -> Bools:
@@ -263,15 +265,27 @@ class WindowQuestions:
     def is_since_birth(self) -> Bools:
         """Has it been one straight line for the whole life of the process, for long enough?
 
-        A leak in a loop begins with its process, so that no healthy past is known. Where the load is known, growth that
-        it does not explain must have lasted longer than a cache fills; else longer than a morning climbs in a straight
-        line. At half, mornings and caches that fill are reported; at double, a leak has grown fivefold before."""
+        A leak in a loop begins with its process, so that no healthy past is known: the usual level, a quarter of the
+        limit, is the one at birth. From there to the present the growth must have been as fast as it is now, while a
+        batch begins later and a cache slows down. Where the load is known, growth that it does not explain must have
+        lasted longer than a cache fills; else longer than a morning climbs in a straight line, unless the line is as
+        straight as no traffic is. At half, mornings and caches that fill are reported; at double, a leak has grown
+        fivefold before."""
         gates, raw, beside = self.gates, self.raw, self.beside
         lasted = raw.span * WIDTHS[self.width_index]
-        whole = lasted >= gates.birth_whole * beside.life
-        long = lasted >= np.where(beside.rated, gates.birth_rated, gates.birth_unrated)
-        straight = (self.growth > gates.birth_clear * raw.noise) & (raw.step > gates.birth_quarter)
-        return np.asarray(whole & long & straight)
+        steady_pace = (
+            raw.slope / WIDTHS[self.width_index] * beside.life
+        )  # what the life would have brought at this pace
+        brought = np.maximum(raw.floor - 1 / FOLD, 1e-9)
+        even = (steady_pace < gates.birth_even * brought) & (steady_pace * gates.birth_even > brought)
+        clear = self.growth / np.maximum(raw.noise, 1e-12)
+        exact = beside.rated | (clear > gates.birth_exact)
+        long = lasted >= np.where(exact, gates.birth_rated, gates.birth_unrated)
+        straight = (clear > gates.birth_clear) & (raw.step > gates.birth_quarter) & (raw.late > gates.birth_late)
+        straight &= raw.late < 2 - gates.birth_late
+        straight &= ~beside.rated | (self.left.slope > gates.birth_left * raw.slope)
+        straight &= self.height >= np.where(beside.rated, gates.birth_level, gates.level_imminent)
+        return np.asarray(beside.past & ~beside.history & even & long & straight)
 
     @cached_property
     def is_beyond_its_first_day(self) -> Bools:
