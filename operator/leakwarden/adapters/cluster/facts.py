@@ -131,6 +131,18 @@ def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
     return (meta.namespace or "", target.name), who
 
 
+def scaled_by_keda(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
+    """The Deployment that a ScaledObject scales, and the ScaledObject in words; None for other kinds.
+
+    It owns the replicas also while it has no HorizontalPodAutoscaler: paused, or before KEDA has seen it. The target is a
+    Deployment unless it says otherwise (KEDA's documentation, ScaledObject specification).
+    """
+    target = item.spec.scale_target_ref if item.spec else None
+    if target is None or (target.kind or "Deployment") != "Deployment" or not target.name:
+        return None
+    return (item.metadata.namespace or "", target.name), f"the KEDA ScaledObject {item.metadata.name}"
+
+
 def owning_deployment(item: wire.ApiReplicaSet) -> str | None:
     """The UID of the Deployment that controls the ReplicaSet."""
     return _controller(item.metadata.owner_references, "Deployment")

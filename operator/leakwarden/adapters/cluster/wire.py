@@ -228,7 +228,7 @@ class ApiAutoscalerSpec(Wire):
 
 
 class ApiAutoscaler(Wire):
-    """A HorizontalPodAutoscaler."""
+    """A HorizontalPodAutoscaler, or a ScaledObject of KEDA."""
 
     metadata: ApiMeta
     spec: ApiAutoscalerSpec | None = None
