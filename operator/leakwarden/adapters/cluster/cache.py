@@ -7,7 +7,7 @@ marked entries. A snapshot that was handed out never changes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from leakwarden.adapters.cluster import facts, wire
@@ -152,9 +152,11 @@ class PodSink:
 
 
 class AutoscalerSink:
-    """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words."""
+    """Which autoscaler scales which Deployment: `held` maps its namespace and name to a description in words. `about`
+    gives both for an object."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: Callable[[wire.ApiAutoscaler], tuple[tuple[str, str], str] | None]) -> None:
+        self._about = about
         self._of: dict[str, tuple[tuple[str, str], str]] = {}  # by the autoscaler's UID
 
     @property
@@ -162,7 +164,7 @@ class AutoscalerSink:
         return dict(self._of.values())
 
     def put(self, uid: str, item: wire.ApiAutoscaler) -> bool:
-        found = facts.autoscaled(item)
+        found = self._about(item)
         if found is None:
             return False
         self._of[uid] = found
