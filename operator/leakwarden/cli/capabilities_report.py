@@ -89,12 +89,12 @@ def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
     if stalled is not None and not _lacks(policy):
         return stalled.message
     if not workloads:
-        return "it selects no Deployment"
+        return "it selects no workload"
     mute = [workload.name for workload in workloads if not workload.available and not workload.missing]
     if mute:
         return f"nothing can be told of {', '.join(mute[:5])}{' and others' if len(mute) > 5 else ''} for the moment"
     hidden = status.targets.workloads - len(workloads)
-    return f"its status has no room for {hidden} more of its Deployments" if hidden > 0 else ""
+    return f"its status has no room for {hidden} more of its workloads" if hidden > 0 else ""
 
 
 def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
@@ -106,7 +106,7 @@ def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
     rest = [] if more else [name for name in causes if name not in told]
     unknown = tuple(SignalEntry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
     return Shown(
-        workload.name, tuple(SignalEntry(name, "Available") for name in workload.available), missing, unknown, more
+        workload.title, tuple(SignalEntry(name, "Available") for name in workload.available), missing, unknown, more
     )
 
 

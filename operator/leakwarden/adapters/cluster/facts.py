@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from leakwarden.adapters.cluster import template_wire, wire
 from leakwarden.adapters.cluster.template_facts import container, pod_facts
 from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATION
+from leakwarden.api.v1alpha1.kinds import KINDS
 from leakwarden.core.model.workload import (
     Pod,
     PodContainer,
@@ -27,6 +28,9 @@ MAX_ANNOTATION = 1024
 MAX_EXCEPTIONS = 32_768
 DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO_TRACKING})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+_SCALED = frozenset(str(kind) for kind, api in KINDS.items() if api.scales)
+_MAKES_SETS = frozenset({"Deployment", "Rollout"})
 
 _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
 
@@ -87,27 +91,30 @@ def _rolled_out(conditions: Sequence[wire.ApiDeploymentCondition]) -> float | No
 
 
 def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
-    """The Deployment (namespace, name) that an autoscaler scales, and the autoscaler in words; None for other kinds.
+    """The workload (namespace, title) that an autoscaler scales, and the autoscaler in words; None for kinds that no
+    policy selects.
 
     KEDA works through a HorizontalPodAutoscaler of its own, on which it names its ScaledObject.
     """
     meta = item.metadata
     target = item.spec.scale_target_ref if item.spec else None
-    if target is None or target.kind != "Deployment" or not target.name:
+    if target is None or target.kind not in _SCALED or not target.name:
         return None
+    title = target.name if target.kind == "Deployment" else f"{target.kind}/{target.name}"
     scaled = (meta.labels or {}).get("scaledobject.keda.sh/name")
     who = f"the KEDA ScaledObject {scaled}" if scaled else f"the HorizontalPodAutoscaler {meta.name}"
-    return (meta.namespace or "", target.name), who
+    return (meta.namespace or "", title), who
 
 
 def owning_deployment(item: wire.ApiReplicaSet) -> str | None:
-    """The UID of the Deployment that controls the ReplicaSet."""
-    return _controller(item.metadata.owner_references, "Deployment")
+    """The UID of the Deployment or Rollout that controls the ReplicaSet."""
+    return _controller(item.metadata.owner_references, _MAKES_SETS)
 
 
-def owning_replica_set(item: wire.ApiPod) -> str | None:
-    """The UID of the ReplicaSet that controls the pod; None for pods of anything else, which are not kept."""
-    return _controller(item.metadata.owner_references, "ReplicaSet")
+def pod_controller(item: wire.ApiPod, kinds: Set[str]) -> str | None:
+    """The UID of the object that controls the pod, where it is of these kinds; None for pods of anything else, which
+    are not kept."""
+    return _controller(item.metadata.owner_references, kinds)
 
 
 def pod(item: wire.ApiPod, workload_uid: str | None) -> Pod:
@@ -154,9 +161,9 @@ def _running(status: wire.ApiContainerStatus) -> PodContainer:
     )
 
 
-def _controller(owners: Sequence[wire.ApiOwner] | None, kind: str) -> str | None:
+def _controller(owners: Sequence[wire.ApiOwner] | None, kinds: Set[str]) -> str | None:
     for owner in owners or ():
-        if owner.controller and owner.kind == kind and owner.uid:
+        if owner.controller and owner.kind in kinds and owner.uid:
             return sys.intern(owner.uid)
     return None
 

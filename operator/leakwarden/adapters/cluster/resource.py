@@ -28,12 +28,14 @@ class Sink(Protocol[T_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T]):
-    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only`: only the metadata is requested."""
+    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only`: only the metadata is requested;
+    `absent`: what to say where the API server does not serve it."""
 
     prefix: str
     plural: str
     item: type[T]
     metadata_only: bool = False
+    absent: str = "apply the files in crds/"
 
     def path(self, namespace: str | None) -> str:
         return f"/{self.prefix}/namespaces/{namespace}/{self.plural}" if namespace else f"/{self.prefix}/{self.plural}"

@@ -15,6 +15,7 @@ from leakwarden.api.v1alpha1.audit import Audit, IgnoredCheck
 from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND, KINDS, WorkloadKind
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
 from leakwarden.api.v1alpha1.need import ScaleOutOnNeed
 from leakwarden.api.v1alpha1.proxy import Proxy
@@ -49,6 +50,7 @@ __all__ = [
     "SourceKind",
     "Verification",
     "Veto",
+    "WorkloadKind",
 ]
 
 LabelText = Annotated[str, Field(max_length=63)]
@@ -68,7 +70,7 @@ class SelectorOperator(StrEnum):
 
 
 class SelectorRequirement(Model):
-    """One condition on the labels of a Deployment."""
+    """One condition on the labels of a workload."""
 
     RULES = (
         Rule(
@@ -97,16 +99,23 @@ class SelectorRequirement(Model):
 
 
 class Selector(Model):
-    """Which Deployments of the policy's namespace are its targets. Never empty: nothing is selected by omission."""
+    """Which workloads of the policy's namespace are its targets. Never empty: nothing is selected by omission."""
 
     RULES = (
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0)"
-            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "selector must have at least one entry in matchLabels or matchExpressions;"
+            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)"
+            " || (has(self.all) && self.all)",
+            "selector must have at least one entry in matchLabels or matchExpressions, or all: true;"
             " an empty selector would mean every Deployment",
-            lambda self: bool(self.match_labels or self.match_expressions),
-            lambda _: "is empty; give at least one entry in matchLabels or matchExpressions",
+            lambda self: bool(self.match_labels or self.match_expressions or self.all),
+            lambda _: "is empty; give at least one entry in matchLabels or matchExpressions, or all: true",
+        ),
+        Rule(
+            "!has(self.all) || !self.all || ((!has(self.matchLabels) || size(self.matchLabels) == 0)"
+            " && (!has(self.matchExpressions) || size(self.matchExpressions) == 0))",
+            "selector has all: true and conditions on labels; give one of the two",
+            lambda self: not self.all or not (self.match_labels or self.match_expressions),
         ),
     )
     model_config = ruled(RULES)
@@ -114,12 +123,17 @@ class Selector(Model):
     match_labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
         max_length=32,
-        description="Labels that a Deployment must carry, all of them.",
+        description="Labels that a workload must carry, all of them.",
     )
     match_expressions: list[SelectorRequirement] = Field(
         default_factory=list,
         max_length=32,
-        description="Further conditions on a Deployment's labels, all of which must hold.",
+        description="Further conditions on a workload's labels, all of which must hold.",
+    )
+    all: bool = Field(
+        default=False,
+        description="true: every workload of the namespace, of the kinds that workloads lists; then without conditions on"
+        " labels. HAZARD: what is added to the namespace later is selected as well. Default false.",
     )
 
 
@@ -206,6 +220,7 @@ class Remediation(Model):
         return self.scale_out_on_need.action if self.scale_out_on_need is not None else None
 
 
+_SCALING = [str(kind) for kind, api in KINDS.items() if api.scales]
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]
 
 
@@ -230,10 +245,26 @@ class PolicySpec(Model):
                 or any(signal.type in (SignalType.LATENCY_P99, SignalType.WORKING_SET) for signal in self.signals)
             ),
         ),
+        Rule(
+            f"!has(self.workloads) || self.workloads.exists(k, k in {_SCALING}) || !has(self.remediation)"
+            " || (!has(self.remediation.scaleOutOnNeed) && (!has(self.remediation.actions)"
+            " || !self.remediation.actions.exists(a, a.type == 'ScaleOut')))",
+            "workloads holds no kind that has replicas to add; remove ScaleOut and scaleOutOnNeed, or select another kind",
+            lambda self: any(KINDS[kind].scales for kind in self.workloads) or self.remediation.scale_out is None,
+        ),
     )
     model_config = ruled(RULES)
 
-    selector: Selector = Field(description="Which Deployments of this namespace are the policy's targets. Required.")
+    selector: Selector = Field(description="Which workloads of this namespace are the policy's targets. Required.")
+    workloads: list[WorkloadKind] = Field(
+        default_factory=lambda: [DEFAULT_KIND],
+        min_length=1,
+        max_length=len(KINDS),
+        description="The kinds of workload that are selected: Deployment, StatefulSet, DaemonSet, Rollout (of Argo Rollouts)."
+        " All but Deployment must be switched on in the installation as well (workloads in the chart's values). Default:"
+        " Deployment alone.",
+        json_schema_extra={"default": [str(DEFAULT_KIND)], "x-kubernetes-list-type": "set"},
+    )
     mode: Mode = Field(
         default=Mode.OBSERVE,
         description="Observe: nothing is ever changed; what would have been done is reported. Enforce: the remediation is"
@@ -296,6 +327,8 @@ class PolicySpec(Model):
         types = [action.type for action in self.remediation.actions]
         if len(set(types)) != len(types):
             raise ValueError("remediation.actions names a type more than once; each may stand there once")
+        if len(set(self.workloads)) != len(self.workloads):
+            raise ValueError("workloads names a kind more than once; each may stand there once")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
 from leakwarden.api.v1alpha1.schema import LenientModel
 
 MAX_WORKLOADS = 20
@@ -55,7 +56,7 @@ class Condition(LenientModel):
 class TargetCounts(LenientModel):
     """How many targets there are and how they fare."""
 
-    workloads: int = Field(default=0, description="Deployments that the selector matches.")
+    workloads: int = Field(default=0, description="Workloads that the selector matches.")
     pods: int = Field(default=0, description="Their pods.")
     healthy: int = Field(default=0, description="Pods judged Healthy.")
     suspect: int = Field(default=0, description="Pods judged Suspect.")
@@ -117,7 +118,13 @@ class MissingStatus(LenientModel):
 class WorkloadStatus(LenientModel):
     """One target; the worst first, at most twenty."""
 
-    name: str = Field(max_length=253, description="The Deployment's name.")
+    name: str = Field(max_length=253, description="The workload's name.")
+    kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
     verdict: str = Field(max_length=32, description="The worst verdict among its pods.")
     pods: int = Field(default=0, description="How many pods it has.")
     unhealthy: list[PodStatus] = Field(
@@ -148,6 +155,11 @@ class WorkloadStatus(LenientModel):
     missing_total: int = Field(default=0, description="How many things are missing in all.")
     skipped: SkipStatus | None = Field(default=None, description="Why an action that would be due is not taken.")
 
+    @property
+    def title(self) -> str:
+        """As `Workload.title`: a Deployment's name, KIND/NAME of any other kind."""
+        return self.name if self.kind == DEFAULT_KIND else f"{self.kind}/{self.name}"
+
 
 class SignalStatus(LenientModel):
     """Whether a signal can be read, and what would provide it where it can't."""
@@ -164,8 +176,14 @@ class ActionStatus(LenientModel):
 
     id: str = Field(max_length=64, description="Identifies the action.")
     type: str = Field(max_length=32, description="EvictPod, RolloutRestart, ScaleOut or Escalate.")
-    workload: str = Field(max_length=253, description="The Deployment's name.")
-    workload_uid: str = Field(max_length=64, alias="workloadUID", description="The Deployment's UID.")
+    workload: str = Field(max_length=253, description="The workload's name.")
+    workload_kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
+    workload_uid: str = Field(max_length=64, alias="workloadUID", description="The workload's UID.")
     pod: str = Field(default="", max_length=253, description="The pod whose leak led to it.")
     pod_uid: str = Field(default="", max_length=64, alias="podUID", description="That pod's UID.")
     signal: str = Field(default="", max_length=63, description="The signal that led to it.")
@@ -237,7 +255,7 @@ class PolicyStatus(LenientModel):
         default_factory=list,
         max_length=MAX_WORKLOADS,
         description="The targets, worst first, at most twenty.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "kind"]},
     )
     signals: list[SignalStatus] = Field(
         default_factory=list,

@@ -49,6 +49,7 @@ def _workload_status(
         )
     return WorkloadStatus(
         name=target.workload.name,
+        kind=target.workload.kind,
         verdict=str(target.verdict),
         pods=len(target.pods),
         unhealthy=[
