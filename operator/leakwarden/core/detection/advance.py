@@ -86,4 +86,5 @@ def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats
     of_row.last[who], of_row.value[who] = t[ends], v[ends]
     of_row.peak[who] = np.maximum(of_row.peak[who], np.maximum.reduceat(v, starts))
     of_row.seen[who] += ends - starts + 1
-    state.cascade.fold(row, t - state.origin[of_row.group[row]], floor, v, rate)
+    age = t - state.origin[of_row.group[row]]
+    state.cascade.fold(row, of_row.carrier[: len(state)], age, floor=floor, value=v, load=rate)

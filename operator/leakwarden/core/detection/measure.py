@@ -140,7 +140,7 @@ def _weigh(
     of_row, of_width = state.rows, state.widths
     there = ~np.isnan(lo)
     floors = np.maximum(there.sum(axis=1), 1)
-    load = np.ascontiguousarray(state.cascade.rings[k].mean_load(rows, current))
+    load = np.ascontiguousarray(state.cascade.mean_load(k, of_row.carrier[rows], current))
     rated = (there & ~np.isnan(load)).sum(axis=1) >= MIN_KNOWN * floors
     apart = np.zeros(len(rows), np.bool_)
     unrated = np.flatnonzero(~rated)
