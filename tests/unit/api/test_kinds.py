@@ -57,6 +57,38 @@ def test_a_list_of_kinds_that_cannot_be_meant_is_refused(kinds: list[str]) -> No
     assert "workloads" in parse_policy(body(spec={"workloads": kinds})).error
 
 
+def test_a_profile_adds_its_signals_to_those_that_are_listed_which_win_by_name() -> None:
+    heap = {"name": "heap", "type": "Heap", "threshold": {"above": "80%"}}
+    queue = {
+        "name": "queue",
+        "type": "PromQL",
+        "query": "queue_length",
+        "role": "Supporting",
+        "threshold": {"above": "90"},
+    }
+    bare = PolicySpec.model_validate({"selector": ANY, "profile": "go-service"})
+    assert bare.signals == PolicySpec.model_validate({"selector": ANY}).signals
+    mixed = PolicySpec.model_validate(
+        {"selector": ANY, "profile": "go-service", "mode": "Enforce", "signals": [queue, heap]}
+    )
+    assert [signal.name for signal in mixed.signals] == [
+        "queue",
+        "heap",
+        "descriptors",
+        "goroutines",
+        "db-pool",
+        "working-set",
+    ]
+    assert mixed.signals[1].threshold is not None
+    assert "spec.profile" in parse_policy(body(spec={"profile": "java"})).error
+    many = [{**queue, "name": f"q{n}"} for n in range(12)]
+    assert (
+        "signals has 12 and profile go-service adds 5; a policy may have 16"
+        in parse_policy(body(spec={"profile": "go-service", "signals": many})).error
+    )
+    assert not parse_policy(body(spec={"profile": "go-service", "signals": many[:11]})).error
+
+
 def test_an_unreadable_spec_keeps_its_claim_on_the_kinds_that_it_names() -> None:
     assert parse_policy(body(spec={"mode": "Nonsense", "workloads": ["StatefulSet"]})).kinds == {"StatefulSet"}
     assert parse_policy(body(spec={"mode": "Nonsense"})).kinds == {"Deployment"}

@@ -158,6 +158,14 @@ async def test_a_crd_that_is_absent_is_said_and_is_no_error() -> None:
     assert "the cluster does not have Rollouts" in ready.message
 
 
+async def test_the_status_shows_what_a_profile_stands_for() -> None:
+    world = World({**enforcing(), "profile": "go-service"})
+    await world.later()
+    assert world.status.profile == "go-service: descriptors, goroutines, heap, db-pool, working-set"
+    assert world.status.signals[0].name == "descriptors"
+    assert len(world.status.signals) == 5
+
+
 async def test_the_condition_counts_what_is_selected_by_kind() -> None:
     world = World(selecting("Deployment", "StatefulSet"))
     world.cluster.world = snapshot([workload("api"), workload("web"), one_of("StatefulSet")], [])

@@ -5,8 +5,9 @@ Field descriptions become `kubectl explain`: each says its unit, its default and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,6 +37,7 @@ __all__ = [
     "Mode",
     "PauseRequest",
     "PolicySpec",
+    "Profile",
     "Proxy",
     "Remediation",
     "ReportHistory",
@@ -166,6 +168,17 @@ class Source(Model):
     )
 
 
+class Profile(StrEnum):
+    """A set of signals by one name."""
+
+    GO_SERVICE = "go-service"
+
+
+# What each profile stands for; the signals that a policy lists itself are added, and win by name.
+PROFILES: Mapping[Profile, Callable[[], list[Signal]]] = {Profile.GO_SERVICE: default_signals}
+MAX_SIGNALS = 16
+
+
 class Remediation(Model):
     """What may be done, and its guards."""
 
@@ -221,6 +234,7 @@ class Remediation(Model):
 
 
 _SCALING = [str(kind) for kind, api in KINDS.items() if api.scales]
+_PROFILED = [signal.name for signal in default_signals()]
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]
 
 
@@ -229,7 +243,7 @@ class PolicySpec(Model):
 
     RULES = (
         Rule(
-            "!has(self.mode) || self.mode != 'Enforce' || !has(self.signals) || self.signals.exists(s,"
+            "!has(self.mode) || self.mode != 'Enforce' || has(self.profile) || !has(self.signals) || self.signals.exists(s,"
             f" has(s.role) ? s.role == 'Leak' : s.type in {_ACTING_TYPES})",
             "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
             lambda self: (
@@ -237,13 +251,19 @@ class PolicySpec(Model):
             ),
         ),
         Rule(
-            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || !has(self.signals)"
+            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || has(self.profile) || !has(self.signals)"
             " || self.signals.exists(s, s.type in ['LatencyP99', 'WorkingSet'])",
             "remediation.scaleOutOnNeed needs a signal of type LatencyP99 or WorkingSet",
             lambda self: (
                 self.remediation.scale_out_on_need is None
                 or any(signal.type in (SignalType.LATENCY_P99, SignalType.WORKING_SET) for signal in self.signals)
             ),
+        ),
+        Rule(
+            "!has(self.profile) || !has(self.signals) || size(self.signals)"
+            f" + size({_PROFILED}.filter(n, !self.signals.exists(s, s.name == n))) <= {MAX_SIGNALS}",
+            f"signals and those of profile are more than {MAX_SIGNALS} together",
+            lambda self: len(self.signals) <= MAX_SIGNALS,
         ),
         Rule(
             f"!has(self.workloads) || self.workloads.exists(k, k in {_SCALING}) || !has(self.remediation)"
@@ -299,10 +319,16 @@ class PolicySpec(Model):
     )
     source: Source = Field(default_factory=Source, description="Where readings come from.")
     audit: Audit = Field(default_factory=Audit, description="The static checks on each target.")
+    profile: Profile | None = Field(
+        default=None,
+        description="A set of signals by one name, in addition to those that signals lists; one of the same name there wins."
+        " go-service: descriptors, goroutines, heap, db-pool and working-set, each judged by its growth. status.profile shows"
+        " what it stands for. Default: none; signals alone, whose default is the same set.",
+    )
     signals: list[Signal] = Field(
         default_factory=default_signals,
         min_length=1,
-        max_length=16,
+        max_length=MAX_SIGNALS,
         description="What is measured, and how it is judged. Default: descriptors, goroutines, heap, db-pool and"
         " working-set, each judged by its growth.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -314,6 +340,23 @@ class PolicySpec(Model):
     history: ReportHistory = Field(
         default_factory=ReportHistory, description="How many LeakReports are kept, and how long."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_profile(cls, given: Any) -> Any:
+        """Adds the signals of the profile. What is not of the right shape is left for the fields to refuse."""
+        if not isinstance(given, Mapping) or given.get("profile") not in set(Profile):
+            return given
+        own = given.get("signals")
+        if not isinstance(own, list):
+            return given
+        names = {each.get("name") for each in own if isinstance(each, Mapping)}
+        more = [each for each in PROFILES[Profile(given["profile"])]() if each.name not in names]
+        if len(own) <= MAX_SIGNALS < len(own) + len(more):
+            raise ValueError(
+                f"signals has {len(own)} and profile {given['profile']} adds {len(more)}; a policy may have {MAX_SIGNALS}"
+            )
+        return {**given, "signals": [*own, *more]}
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -250,6 +250,11 @@ class PolicyStatus(LenientModel):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     source: str = Field(default="", max_length=128, description="Where readings come from: Prometheus/NAME or Kubelet.")
+    profile: str = Field(
+        default="",
+        max_length=256,
+        description="What spec.profile stands for: the signals that it adds; empty without one.",
+    )
     targets: TargetCounts = Field(default_factory=TargetCounts, description="How many targets, and how they fare.")
     workloads: list[WorkloadStatus] = Field(
         default_factory=list,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from leakwarden.api.v1alpha1.policy import PROFILES, PolicySpec
 from leakwarden.api.v1alpha1.signal import Role, Signal
 from leakwarden.api.v1alpha1.status import (
     FIX_LENGTH,
@@ -134,6 +135,14 @@ def _notes(evaluation: PolicyEvaluation, records: Records) -> list[str]:
     return [*NOTES, f"signal {alerts[0]}{more}: alerts count while they are silenced, too: {NOBODY_TO_ASK}", *audit]
 
 
+def _profile(spec: PolicySpec) -> str:
+    """What the profile stands for: its signals, by name."""
+    if spec.profile is None:
+        return ""
+    names = [signal.name for signal in PROFILES[spec.profile]()]
+    return f"{spec.profile}: {', '.join(names)}"
+
+
 def build_status(
     evaluation: PolicyEvaluation,
     decisions: Sequence[Decision],
@@ -158,6 +167,7 @@ def build_status(
         observed_generation=policy.generation,
         conditions=conditions(evaluation, policy.status, records, now),
         source=evaluation.source,
+        profile=_profile(policy.spec) if policy.spec is not None else "",
         targets=TargetCounts(
             workloads=len(evaluation.workloads),
             pods=sum(counts.values()),
