@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from leakwarden.api.v1alpha1.conditions import ConditionReason
 from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
 from leakwarden.cli.liveness import Liveness, age
+from leakwarden.cli.status_workloads import all_workloads
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.text import printable
 
@@ -61,7 +62,7 @@ class DescribedPolicy:
 def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
     """The policy as its status shows it: nothing is judged here, and nothing else is read. Times in epoch seconds."""
     status = policy.status
-    workloads = tuple(_shown(policy, workload) for workload in status.workloads)
+    workloads = tuple(_shown(policy, workload) for workload in all_workloads(policy))
     return DescribedPolicy(
         policy.namespace, policy.name, status.source, workloads=workloads, notes=tuple(status.notes), trouble=_trouble(policy, workloads),
         written=written, age=age(written, now), lacks=_lacks(policy),

@@ -11,6 +11,7 @@ from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
 from leakwarden.api.v1alpha1.schema import LenientModel
 
 MAX_WORKLOADS = 20
+MAX_OTHERS = 480
 MAX_PODS = 5
 MAX_FINDINGS = 8
 MAX_ACTIONS = 20
@@ -161,6 +162,29 @@ class WorkloadStatus(LenientModel):
         return self.name if self.kind == DEFAULT_KIND else f"{self.kind}/{self.name}"
 
 
+class OtherWorkload(LenientModel):
+    """A target beyond the twenty worst, in short."""
+
+    name: str = Field(max_length=253, description="The workload's name.")
+    kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
+    verdict: str = Field(max_length=32, description="The worst verdict among its pods.")
+    pods: int = Field(default=0, description="How many pods it has.")
+    available: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list, max_length=MAX_SIGNALS, description="Signals that at least one of its pods has."
+    )
+    missing: list[Annotated[str, Field(max_length=128)]] = Field(
+        default_factory=list,
+        max_length=MAX_MISSING,
+        description="What cannot be judged here, each as SIGNAL=REASON; leakwarden capabilities says the fix.",
+    )
+    missing_total: int = Field(default=0, description="How many things are missing in all.")
+
+
 class SignalStatus(LenientModel):
     """Whether a signal can be read, and what would provide it where it can't."""
 
@@ -260,6 +284,13 @@ class PolicyStatus(LenientModel):
         default_factory=list,
         max_length=MAX_WORKLOADS,
         description="The targets, worst first, at most twenty.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "kind"]},
+    )
+    others: list[OtherWorkload] = Field(
+        default_factory=list,
+        max_length=MAX_OTHERS,
+        description="The targets after those twenty in short, worst first, at most 480; fewer where their names are long."
+        " What they leak is in their LeakReports.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "kind"]},
     )
     signals: list[SignalStatus] = Field(

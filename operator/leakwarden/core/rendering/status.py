@@ -12,12 +12,14 @@ from leakwarden.api.v1alpha1.status import (
     MAX_ACTIONS,
     MAX_FINDINGS,
     MAX_MISSING,
+    MAX_OTHERS,
     MAX_PODS,
     MAX_WORKLOADS,
     MESSAGE_LENGTH,
     FindingStatus,
     LastAction,
     MissingStatus,
+    OtherWorkload,
     PodStatus,
     PolicyStatus,
     SignalStatus,
@@ -83,6 +85,18 @@ def _workload_status(
         ],
         missing_total=len(capability.missing),
         skipped=skipped,
+    )
+
+
+def _other(target: WorkloadEvaluation, capability: Capability) -> OtherWorkload:
+    return OtherWorkload(
+        name=target.workload.name,
+        kind=target.workload.kind,
+        verdict=str(target.verdict),
+        pods=len(target.pods),
+        available=list(capability.available),
+        missing=[f"{one.signal}={one.reason}" for one in capability.missing[:MAX_MISSING]],
+        missing_total=len(capability.missing),
     )
 
 
@@ -182,6 +196,10 @@ def build_status(
                 target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid], records
             )
             for target in evaluation.workloads[:MAX_WORKLOADS]
+        ],
+        others=[
+            _other(target, able.of_workload[target.workload.uid])
+            for target in evaluation.workloads[MAX_WORKLOADS : MAX_WORKLOADS + MAX_OTHERS]
         ],
         signals=[
             _signal_status(evaluation, signal, able.of_signal[signal.name])
