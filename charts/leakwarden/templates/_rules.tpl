@@ -44,9 +44,6 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [list]
-- apiGroups: [keda.sh]
-  resources: [scaledobjects]
-  verbs: [list]
 - apiGroups: [monitoring.coreos.com]
   resources: [servicemonitors, podmonitors]
   verbs: [list]
@@ -63,6 +60,9 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 # Who owns a Deployment's replicas, so that scaling out never fights an autoscaler; without it scaling out is refused.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
   verbs: [get, list, watch]
 # Telling: a new Event, or one more in its series.
 - apiGroups: [events.k8s.io]

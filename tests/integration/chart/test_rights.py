@@ -39,7 +39,6 @@ NEIGHBOURS = {
     "/persistentvolumeclaims",
     "networking.k8s.io/ingresses",
     "gateway.networking.k8s.io/httproutes",
-    "keda.sh/scaledobjects",
     "monitoring.coreos.com/servicemonitors",
     "monitoring.coreos.com/podmonitors",
 }
@@ -102,6 +101,7 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
         "/pods",
         "policy/poddisruptionbudgets",
         "autoscaling/horizontalpodautoscalers",
+        "keda.sh/scaledobjects",
         "/nodes/metrics",
         "coordination.k8s.io/leases",
     }

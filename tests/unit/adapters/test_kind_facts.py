@@ -130,3 +130,13 @@ def test_the_audit_finds_in_a_watched_workload_what_it_finds_in_its_manifest(
     of_cluster = {(each.id, each.container) for each in audit(as_written(read(kind, written, live)), Audit(), ())}
     assert of_manifest
     assert of_cluster == of_manifest
+
+
+def test_the_checks_of_the_written_manifest_know_the_kind() -> None:
+    """No revision is kept: a check for kinds that roll, on the manifest as it is written."""
+    for kind in FOLLOWED:
+        found = read(kind, {"revisionHistoryLimit": 0}, {})
+        assert [each.id for each in found.written] == ["LW313"]
+    partition = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}}
+    assert [each.id for each in stateful(partition).written] == ["LW312"]
+    assert not stateful().written

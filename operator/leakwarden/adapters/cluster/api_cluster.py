@@ -26,6 +26,7 @@ DEPLOYMENTS = Resource("apis/apps/v1", "deployments", wire.ApiDeployment)
 REPLICA_SETS = Resource("apis/apps/v1", "replicasets", wire.ApiReplicaSet, metadata_only=True)
 PODS = Resource("api/v1", "pods", wire.ApiPod)
 AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.ApiAutoscaler)
+SCALED_OBJECTS = Resource("apis/keda.sh/v1alpha1", "scaledobjects", wire.ApiAutoscaler, optional=True)
 
 PER_NAMESPACE = 2000  # LeakReports
 NOT_FOLLOWED = "this installation does not follow them (workloads in the chart's values)"
@@ -56,10 +57,12 @@ class ApiCluster:
             for namespace in self._namespaces
         ]
         # Apart, too: where autoscalers cannot be read nothing is scaled out, and everything else goes on.
-        self._autoscalers = AutoscalerSink()
+        self._autoscalers = AutoscalerSink(facts.autoscaled)
+        self._scaled_objects = AutoscalerSink(facts.scaled_by_keda)
         self._scaler_reflectors = [
-            Reflector(session, AUTOSCALERS, self._autoscalers, namespace=namespace, pace=pace)
+            Reflector(session, resource, sink, namespace=namespace, pace=pace)
             for namespace in self._namespaces
+            for resource, sink in ((AUTOSCALERS, self._autoscalers), (SCALED_OBJECTS, self._scaled_objects))
         ]
         # Apart, too: a kind that cannot be read must not stop the others.
         self._kinds: dict[WorkloadKind, list[Reflector[Any]]] = {
@@ -133,7 +136,7 @@ class ApiCluster:
             synced=not off and all(reflector.synced.is_set() for reflector in self._reflectors),
             age=max((reflector.age for reflector in self._reflectors), default=math.inf),
             trouble="; ".join(sorted(troubles)),
-            autoscalers=self._autoscalers.held if self._knows_autoscalers() else None,
+            autoscalers={**self._autoscalers.held, **self._scaled_objects.held} if self._knows_autoscalers() else None,
             autoscalers_denied="; ".join(sorted({each.denied for each in self._scaler_reflectors if each.denied})),
             unread_kinds=self._unread_kinds(),
             absent_kinds=frozenset(

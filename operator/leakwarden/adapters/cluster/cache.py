@@ -179,9 +179,11 @@ class PodSink:
 
 
 class AutoscalerSink:
-    """Which autoscaler scales which workload: `held` maps its namespace and title to a description in words."""
+    """Which autoscaler scales which workload: `held` maps its namespace and title to a description in words. `about`
+    gives both for an object."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: Callable[[wire.ApiAutoscaler], tuple[tuple[str, str], str] | None]) -> None:
+        self._about = about
         self._of: dict[str, tuple[tuple[str, str], str]] = {}  # by the autoscaler's UID
 
     @property
@@ -189,7 +191,7 @@ class AutoscalerSink:
         return dict(self._of.values())
 
     def put(self, uid: str, item: wire.ApiAutoscaler) -> bool:
-        found = facts.autoscaled(item)
+        found = self._about(item)
         if found is None:
             return False
         self._of[uid] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence, Set
@@ -13,6 +14,8 @@ from leakwarden.adapters.cluster import template_wire, wire
 from leakwarden.adapters.cluster.template_facts import container, pod_facts
 from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATION
 from leakwarden.api.v1alpha1.kinds import KINDS
+from leakwarden.core.audit.as_written import worth_reading, written_findings
+from leakwarden.core.audit.findings import Finding
 from leakwarden.core.model.workload import (
     Pod,
     PodContainer,
@@ -35,11 +38,42 @@ _MAKES_SETS = frozenset({"Deployment", "Rollout"})
 _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
 
 
-def workload(item: wire.ApiDeployment) -> Workload:
-    """A Deployment as a workload of the core. Raises msgspec.ValidationError when its pod template does not fit."""
+def workload(item: wire.ApiDeployment, kind: str = "Deployment") -> Workload:
+    """A Deployment, or another kind that is read as one, as a workload of the core. Raises msgspec.ValidationError when
+    its pod template does not fit."""
     raw = bytes((item.spec or wire.ApiDeploymentSpec()).template).removeprefix(b"null")
     template = _TEMPLATE.decode(raw) if raw else None
-    return described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())
+    made = described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())
+    try:
+        written = _written(item, raw, kind)
+    except Exception:  # a defect here costs only these findings; the workload itself must stay known
+        import logging  # here, since the audit of files does without it, and starts faster
+
+        logging.getLogger("leakwarden.facts").exception(
+            "a defect: its manifest was not audited as it is written", extra={"workload": made.key}
+        )
+        return made
+    return dataclasses.replace(made, written=written) if written else made
+
+
+def _written(item: wire.ApiDeployment, template: bytes, kind: str) -> tuple[Finding, ...]:
+    """The findings of the checks that read the manifest as it is written."""
+    spec = item.spec or wire.ApiDeploymentSpec()
+    strategy = msgspec.to_builtins(spec.strategy) if spec.strategy else {}
+    partitioned = bool((strategy.get("rollingUpdate") or {}).get("partition"))
+    if spec.revision_history_limit != 0 and not partitioned and not worth_reading(template):
+        return ()
+    where = "updateStrategy" if kind in ("StatefulSet", "DaemonSet") else "strategy"
+    body = {
+        "kind": kind,
+        "spec": {
+            "replicas": spec.replicas,
+            "revisionHistoryLimit": spec.revision_history_limit,
+            where: {key: value for key, value in strategy.items() if value is not None},
+            "template": msgspec.json.decode(template) if template else {},
+        },
+    }
+    return written_findings(body)
 
 
 def described(
@@ -104,6 +138,21 @@ def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
     scaled = (meta.labels or {}).get("scaledobject.keda.sh/name")
     who = f"the KEDA ScaledObject {scaled}" if scaled else f"the HorizontalPodAutoscaler {meta.name}"
     return (meta.namespace or "", title), who
+
+
+def scaled_by_keda(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
+    """The workload (namespace, title) that a ScaledObject scales, and the ScaledObject in words; None for kinds that no
+    policy selects.
+
+    It owns the replicas also while it has no HorizontalPodAutoscaler: paused, or before KEDA has seen it. The target is a
+    Deployment unless it says otherwise (KEDA's documentation, ScaledObject specification).
+    """
+    target = item.spec.scale_target_ref if item.spec else None
+    kind = (target.kind or "Deployment") if target is not None else ""
+    if target is None or kind not in _SCALED or not target.name:
+        return None
+    title = target.name if kind == "Deployment" else f"{kind}/{target.name}"
+    return (item.metadata.namespace or "", title), f"the KEDA ScaledObject {item.metadata.name}"
 
 
 def owning_deployment(item: wire.ApiReplicaSet) -> str | None:

@@ -26,8 +26,9 @@ def stateful_set(item: kind_wire.ApiStatefulSet) -> Workload:
             item.metadata,
             wire.ApiDeploymentSpec(
                 replicas=spec.replicas,
-                strategy=wire.ApiStrategy(update.type, wire.ApiRollingUpdate(rolling.max_unavailable)),
+                strategy=wire.ApiStrategy(update.type, rolling),
                 min_ready_seconds=spec.min_ready_seconds,
+                revision_history_limit=spec.revision_history_limit,
                 service_name=spec.service_name,
                 template=spec.template,
             ),
@@ -37,7 +38,8 @@ def stateful_set(item: kind_wire.ApiStatefulSet) -> Workload:
                 ready_replicas=status.ready_replicas,
                 unavailable_replicas=max(0, replicas - (status.available_replicas or 0)),
             ),
-        )
+        ),
+        WorkloadKind.STATEFUL_SET,
     )
     return replace(
         found,
@@ -59,6 +61,7 @@ def daemon_set(item: kind_wire.ApiDaemonSet) -> Workload:
                 replicas=status.desired_number_scheduled or 0,
                 strategy=spec.update_strategy,
                 min_ready_seconds=spec.min_ready_seconds,
+                revision_history_limit=spec.revision_history_limit,
                 template=spec.template,
             ),
             wire.ApiDeploymentStatus(
@@ -67,7 +70,8 @@ def daemon_set(item: kind_wire.ApiDaemonSet) -> Workload:
                 ready_replicas=status.number_ready,
                 unavailable_replicas=status.number_unavailable,
             ),
-        )
+        ),
+        WorkloadKind.DAEMON_SET,
     )
     return replace(found, kind=str(WorkloadKind.DAEMON_SET), replicas_given=False)
 
@@ -92,6 +96,7 @@ def rollout(item: kind_wire.ApiRollout) -> Workload:
                 paused=spec.paused,
                 strategy=rolled,
                 min_ready_seconds=spec.min_ready_seconds,
+                revision_history_limit=spec.revision_history_limit,
                 progress_deadline_seconds=spec.progress_deadline_seconds,
                 template=spec.template,
             ),
@@ -101,7 +106,8 @@ def rollout(item: kind_wire.ApiRollout) -> Workload:
                 ready_replicas=status.ready_replicas,
                 unavailable_replicas=max(0, replicas - (status.available_replicas or 0)),
             ),
-        )
+        ),
+        WorkloadKind.ROLLOUT,
     )
     reference = str((spec.workload_ref or {}).get("name") or "")
     return replace(

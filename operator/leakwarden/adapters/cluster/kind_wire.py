@@ -26,6 +26,7 @@ class ApiStatefulSetSpec(Wire):
     pod_management_policy: str | None = None
     update_strategy: ApiUpdateStrategy | None = None
     min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
     service_name: str | None = None
     template: msgspec.Raw = msgspec.Raw(b"")
 
@@ -47,6 +48,7 @@ class ApiStatefulSet(Wire):
 class ApiDaemonSetSpec(Wire):
     update_strategy: ApiStrategy | None = None
     min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
     template: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -78,6 +80,7 @@ class ApiRolloutSpec(Wire):
     paused: bool | None = None
     strategy: ApiRolloutStrategy | None = None
     min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
     progress_deadline_seconds: int | None = None
     # The Deployment that holds the pod template, where it is not in the Rollout itself.
     workload_ref: dict[str, Any] | None = None

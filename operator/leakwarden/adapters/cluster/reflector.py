@@ -24,6 +24,7 @@ from leakwarden.adapters.cluster import wire
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource, Sink
 from leakwarden.adapters.cluster.session import Reply, Session, retry_after
 from leakwarden.adapters.cluster.stream import (
+    Absent,
     Denied,
     Expired,
     Lines,
@@ -134,6 +135,10 @@ class Reflector(Generic[T]):
                 self._relists_expired += 1
                 self._version = ""
                 failed = True
+            except Absent:
+                self._nothing_there()
+                await asyncio.sleep(self._pace.absent)
+                continue
             except (ClusterUnavailable, RequestRefused) as error:
                 failed = True
                 wait = error.wait if isinstance(error, RequestRefused) else None
@@ -151,6 +156,15 @@ class Reflector(Generic[T]):
             if failed:
                 failures += 1
                 await asyncio.sleep(self._backoff(failures, wait))
+
+    def _nothing_there(self) -> None:
+        """The kind is not served (any more): a complete view without an object."""
+        self._version = ""
+        for uid in list(self._known):
+            self._drop(uid)
+        self._hear()
+        self.synced.set()
+        self._recovered()
 
     def _backoff(self, failures: int, wait: float | None) -> float:
         """Seconds to wait after so many failures in a row; `wait` is the server's Retry-After, a minimum."""

@@ -34,7 +34,7 @@ dependency, a rollout without draining, a proxy that gives up before the service
   leakwarden diagnose --prometheus http://localhost:9090 --proxy ingress-nginx --route checkout \\
       --namespace shop --pods checkout- --since 1h --proxy-timeout 60s
 """
-_EXIT = "exit code: 0 there were hardly any errors, 1 there were and the cause is named, 2 wrong usage or nothing could be read, 3 there were and the cause cannot be told"
+_EXIT = "exit code: 0 there were hardly any errors and it was not slow, 1 there were or it was and the cause is named, 2 wrong usage or nothing could be read, 3 the cause cannot be told"
 
 
 def add_parser(commands: Any) -> None:
@@ -170,12 +170,15 @@ def read_logs(files: Sequence[str], since: float, until: float) -> LogEvidence |
 def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
     from leakwarden.cli.audit.report import printable
     from leakwarden.core.correlation.behind import behind
-    from leakwarden.core.correlation.facts import BAD_SHARE
+    from leakwarden.core.correlation.trouble import BAD_SHARE
 
     if not found.happened:
-        return f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed\n"
+        return f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed, and it did not get slow\n"
     lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
+    if found.slowness:
+        lines.insert(0, "hardly any errors, but it was slow")
     lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
+    lines += [f"also: {cause}" for cause in found.also]
     lines += [f"pod {pod}: {what}" for pod, what in behind(episode)]
     lines += [f"log, {kind}: {count:,} lines" for kind, count in (logs.counts if logs else {}).items()]
     lines += [f"  {line}" for _, line in (logs.first if logs else ())]
@@ -188,7 +191,9 @@ def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = Non
 
     body = {
         "happened": found.happened,
+        "slowness": found.slowness,
         "cause": found.cause,
+        "also": list(found.also),
         "points": found.points,
         "clues": [{"points": clue.points, "why": clue.why} for clue in found.clues],
         "pods": [{"pod": pod, "why": what} for pod, what in behind(episode)],

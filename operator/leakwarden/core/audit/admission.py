@@ -19,6 +19,7 @@ _LABEL_KEY = re.compile(
     r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
 )
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]")  # filled in later: by Flux's postBuild.substitute, or by envsubst
 _DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 MAX_NAME = 253
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -70,8 +71,20 @@ def _labels(labels: Mapping[str, Any], at: str) -> Iterator[Refusal]:
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(str(key)[:400]):
             yield f"{at}.labels", f"{str(key)[:60]!r} is not a label's name"
-        elif isinstance(value, str) and not _LABEL_VALUE.fullmatch(value[:100]):
+        elif isinstance(value, str) and not _VARIABLE.search(value[:100]) and not _LABEL_VALUE.fullmatch(value[:100]):
             yield f"{at}.labels.{key}", f"{value[:60]!r} is not a label's value: at most 63 letters, digits, -, _ and ."
+
+
+def variables(body: Mapping[str, Any]) -> Iterator[str]:
+    """The labels whose values are variables that are filled in later, such as ${region}: each with its value."""
+    spec = mapping(body.get("spec"))
+    for at, metadata in (
+        ("metadata", mapping(body.get("metadata"))),
+        ("spec.template.metadata", mapping(mapping(spec.get("template")).get("metadata"))),
+    ):
+        for key, value in mapping(metadata.get("labels")).items():
+            if isinstance(value, str) and "${" in value and _VARIABLE.search(value[:100]):
+                yield f"{at}.labels.{str(key)[:60]} ({value[:40]})"
 
 
 def _restart_policy(kind: str, pod: Mapping[str, Any], at: str) -> Iterator[Refusal]:

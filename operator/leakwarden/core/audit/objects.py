@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leakwarden.core.audit import overlaps, scheduled, templates
+from leakwarden.core.audit import overlaps, scheduled, starts, templates
 from leakwarden.core.audit.admission import refusals
 from leakwarden.core.audit.findings import Check, Defect, Severity
 from leakwarden.core.audit.landscape import Landscape
@@ -19,7 +19,7 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
 
     Most often the labels of its selector are misspelt, or it is in another namespace than the pods: a budget selects in
     its own namespace only. The pods it is meant for are not protected. Only said where workloads of its namespace were
-    read.
+    read. It is an Info where a custom resource that was read may make the pods.
 
     Mend:
         selector: {matchLabels: {app: web}}   # labels of the pod template, in the namespace of the pods
@@ -44,9 +44,11 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
             field="spec.selector",
         )
     elif landscape.inhabited(budget.identity.namespace):
+        later = landscape.made_later(budget.identity.namespace, budget.selector)
         yield Defect(
-            Severity.WARNING,
-            f"its selector ({budget.selector}) selects the pods of no workload{_among(landscape)}: nothing is protected",
+            Severity.INFO if later else Severity.WARNING,
+            f"its selector ({budget.selector}) selects the pods of no workload{_among(landscape)}: nothing is protected"
+            + (f", {later}" if later else ""),
             "selector: {matchLabels: the labels of the pod template}",
             field="spec.selector",
         )
@@ -75,7 +77,9 @@ def scaler_target_missing(scaler: Scaler, landscape: Landscape) -> Iterator[Defe
 def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[Defect]:
     """A Service selects no pod.
 
-    It has no endpoint, and every request to it is refused. Only said where workloads of its namespace were read.
+    It has no endpoint, and every request to it is refused. Only said where workloads of its namespace were read. It is
+    an Info where a custom resource that was read may make the pods (its name or kind is in the selector), or where only
+    a label is missing that a server sets on its own pod (role, vault-active).
 
     Mend:
         selector: {app: web}   # labels of the pod template
@@ -93,9 +97,11 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
             field="metadata.namespace",
         )
     elif landscape.inhabited(service.identity.namespace):
+        later = landscape.made_later(service.identity.namespace, shown)
         yield Defect(
-            Severity.WARNING,
-            f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint",
+            Severity.INFO if later else Severity.WARNING,
+            f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint"
+            + (f", {later}" if later else ""),
             "selector: labels of the pod template",
             field="spec.selector",
         )
@@ -332,6 +338,7 @@ OBJECT_CHECKS = (
     ROUTE_TARGET_MISSING,
     *overlaps.CHECKS,
     *templates.CHECKS,
+    *starts.CHECKS,
     scheduled.START_DEADLINE_SHORT,
     scheduled.RUNS_OVERLAP,
     API_REJECTS,
@@ -349,6 +356,7 @@ MANIFEST_CHECKS = (
     scheduled.START_DEADLINE_SHORT,
     scheduled.RUNS_OVERLAP,
     *templates.CHECKS,
+    *starts.CHECKS,
 )
 
 

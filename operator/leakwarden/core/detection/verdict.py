@@ -32,7 +32,7 @@ BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.has_not_given_back),
     (VerdictReason.FollowsLoad, lambda asked: asked.has_enough_values),
     (VerdictReason.FollowsLoad, lambda asked: asked.is_its_own),
-    (None, lambda asked: asked.is_longer_than_a_job),
+    (None, lambda asked: asked.is_beyond_its_first_day),
 )
 
 

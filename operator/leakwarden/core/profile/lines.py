@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from leakwarden.core.profile.catalogue import row_of_call, shape_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS, SIGNAL_NOTIFY
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
@@ -18,6 +19,7 @@ from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
     BODY,
     CONTEXT,
+    EXEC,
     RECEIVE,
     SELECTING,
     SERVED,
@@ -46,6 +48,7 @@ class Line:
     holds_most: bool = False  # nearly all things that a growing signal counts are held here
     first: bool = False  # a known cause: its victims come after it
     later: bool = False  # a victim whose cause is known
+    faint: bool = False  # it grew no more than its own noise, and all goroutines together grew by more
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
     _summed: tuple[int, Series] | None = None  # over how many stacks
@@ -169,7 +172,7 @@ class _Waits:
         if shape not in (RECEIVE, SELECTING):
             return shape
         waiting = {stack[at].function, enclosing(stack[at].function)}
-        return next((kind for kind in (TICKER, CONTEXT) if waiting & self._keeping(kind)), shape)
+        return next((kind for kind in (TICKER, SIGNAL_NOTIFY, CONTEXT) if waiting & self._keeping(kind)), shape)
 
     def _keeping(self, shape: Shape) -> frozenset[str]:
         if shape.name not in self._known:
@@ -215,7 +218,17 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             found.append(line)
         else:
             cause.standing.extend(line.standing)
+    _copies_of_commands(list(by_place.values()), found)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _copies_of_commands(libraries: Iterable[Line], found: Iterable[Line]) -> None:
+    """Goroutines that copy a command's output, as many as wait for the copies to end, are of that kind: somebody does
+    call Wait."""
+    hanging = [line for line in found if line.shape is COMMAND_HANGS and line.series.grown > 0]
+    for line in libraries:
+        if line.shape is EXEC and any(in_step(line.series.grown, other.series.grown) for other in hanging):
+            line.shape = COMMAND_HANGS
 
 
 def _reader(line: Line, found: Iterable[Line]) -> Line | None:

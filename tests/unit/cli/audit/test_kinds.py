@@ -203,6 +203,21 @@ KEY = "{name: LEVEL, valueFrom: {configMapKeyRef: {name: %s, key: %s}}}"
 TMP = "{name: tmp, mountPath: /tmp}"
 
 ARE_SOUND = {
+    "a postStart of a command": changed(("lifecycle: {", "lifecycle: {postStart: {exec: {command: [/app/warm]}}, ")),
+    "a postStart that asks another host": changed(
+        ("lifecycle: {", "lifecycle: {postStart: {httpGet: {host: registry.shop, path: /here, port: 80}}, ")
+    ),
+    "a partition for one pod": changed(
+        ("  serviceName: db", "  updateStrategy: {rollingUpdate: {partition: 2}}\n  serviceName: db"), base=STATEFUL
+    ),
+    "a partition below the first ordinal": changed(
+        (
+            "  serviceName: db",
+            "  ordinals: {start: 5}\n  updateStrategy: {rollingUpdate: {partition: 5}}\n  serviceName: db",
+        ),
+        base=STATEFUL,
+    ),
+    "no history, where Git has it": changed(("  minReadySeconds", "  revisionHistoryLimit: 0\n  minReadySeconds")),
     "the base itself": SOUND,
     "an autoscaler of what is requested": scaled(CPU),
     "an autoscaler of an amount": scaled(
@@ -287,6 +302,16 @@ ARE_SOUND = {
 }
 
 ARE_WRONG = {
+    "a postStart that asks its own container": (
+        "LW212",
+        changed(("lifecycle: {", "lifecycle: {postStart: {httpGet: {path: /warm, port: http}}, ")),
+    ),
+    "a partition that holds back every pod": (
+        "LW312",
+        changed(
+            ("  serviceName: db", "  updateStrategy: {rollingUpdate: {partition: 3}}\n  serviceName: db"), base=STATEFUL
+        ),
+    ),
     "an autoscaler of CPU, without a request": ("LW413", scaled(CPU, NO_CPU)),
     "an autoscaler of a container that is not there": (
         "LW414",
