@@ -186,7 +186,9 @@ def _asked(
 ) -> tuple[Traffic, remembered.Asked]:
     proxy = spec.source.proxy
     namespace_label, pod_label = source.pod_labels
-    traffic = Traffic.of(report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label))
+    traffic = Traffic.of(
+        report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label), kind=report.spec.workload.kind
+    )
     asked = remembered.Asked(
         traffic.by_code(step),
         traffic.quantile(0.99, step),
