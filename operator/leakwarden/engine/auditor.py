@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 
 from leakwarden.api.v1alpha1.policy import Audit
 from leakwarden.core.audit import EndpointObservation, audit, endpoint_targets
+from leakwarden.core.audit.checks import ranked
 from leakwarden.core.audit.exceptions import AuditOutcome, apply_exceptions, policy_exceptions, skip_reason
 from leakwarden.core.audit.neighbours import Neighbours, placed, unread_in_words
 from leakwarden.core.audit.policy_report import ReportedObject
@@ -181,5 +182,6 @@ def _outcome(
         # Only where budgets were read are they known to be complete.
         subject, disruptions = placed(workload, related, related.complete)
         findings = audit(subject, asked, answers, disruptions, related)
+    findings = ranked((*findings, *workload.written))
     counted, excepted = apply_exceptions(findings, workload.annotations, policy_exceptions(asked), today)
     return AuditOutcome(counted, excepted, unread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ import msgspec
 from leakwarden.adapters.cluster import template_wire, wire
 from leakwarden.adapters.cluster.template_facts import container, pod_facts
 from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATION
+from leakwarden.core.audit.as_written import worth_reading, written_findings
+from leakwarden.core.audit.findings import Finding
 from leakwarden.core.model.workload import (
     Pod,
     PodContainer,
@@ -35,7 +38,35 @@ def workload(item: wire.ApiDeployment) -> Workload:
     """A Deployment as a workload of the core. Raises msgspec.ValidationError when its pod template does not fit."""
     raw = bytes((item.spec or wire.ApiDeploymentSpec()).template).removeprefix(b"null")
     template = _TEMPLATE.decode(raw) if raw else None
-    return described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())
+    made = described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())
+    try:
+        written = _written(item, raw)
+    except Exception:  # a defect here costs only these findings; the workload itself must stay known
+        import logging  # here, since the audit of files does without it, and starts faster
+
+        logging.getLogger("leakwarden.facts").exception(
+            "a defect: its manifest was not audited as it is written", extra={"workload": made.key}
+        )
+        return made
+    return dataclasses.replace(made, written=written) if written else made
+
+
+def _written(item: wire.ApiDeployment, template: bytes) -> tuple[Finding, ...]:
+    """The findings of the checks that read the manifest as it is written."""
+    spec = item.spec or wire.ApiDeploymentSpec()
+    if spec.revision_history_limit != 0 and not worth_reading(template):
+        return ()
+    strategy = msgspec.to_builtins(spec.strategy) if spec.strategy else {}
+    body = {
+        "kind": "Deployment",
+        "spec": {
+            "replicas": spec.replicas,
+            "revisionHistoryLimit": spec.revision_history_limit,
+            "strategy": {key: value for key, value in strategy.items() if value is not None},
+            "template": msgspec.json.decode(template) if template else {},
+        },
+    }
+    return written_findings(body)
 
 
 def described(

@@ -29,6 +29,8 @@ class Key(NamedTuple):
     start: float  # epoch s of the process's start
     # Whether the signal is memory, by its type. Memory fills up to soft limits and is freed by collections.
     memory: bool = False
+    # Whether its value also holds page cache, which the kernel takes back before the limit is reached.
+    page_cache: bool = False
 
 
 def _column(empty: float, kind: type) -> Mapping[str, Any]:
@@ -79,8 +81,14 @@ class Rows(_Columns):
     bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
     limit: Floats = field(metadata=_MISSING)  # the limit that growth is judged by: `bound`, or a multiple of the past
     past: Bools = field(metadata=_NO)  # whether `limit` is a multiple of the past (core/detection/past.py)
+    # Where `past`: the level that growth must reach in a young workload unless it has gone on since its process's birth.
+    far: Floats = field(metadata=_ZERO)
+    first: Floats = field(metadata=_MISSING)  # time of the first reading
     peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
     memory: Bools = field(metadata=_NO)
+    cached: Bools = field(metadata=_NO)  # whether readings hold page cache
+    resident: Bools = field(metadata=_NO)  # whether the readings that are judged are RSS, without page cache
+    cache: Floats = field(metadata=_ZERO)  # the latest page cache, in the signal's unit; where `resident`
     last: Floats = field(metadata=_NEVER)  # time of the latest reading
     value: Floats = field(metadata=_MISSING)  # of the latest reading, in the signal's unit
     gc: Floats = field(metadata=_MISSING)  # completed collections at the latest reading
@@ -221,6 +229,7 @@ class DetectorState:
             self.multiple = np.concatenate([self.multiple, np.zeros(more)])
         self.rows.group[known : known + len(new)] = group
         self.rows.memory[known : known + len(new)] = [key.memory for key in new]
+        self.rows.cached[known : known + len(new)] = [key.page_cache for key in new]
 
     def _group(self, name: tuple[str, str, str]) -> int:
         at = self._groups.get(name)

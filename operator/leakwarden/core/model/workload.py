@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from leakwarden.core.model.labels import LabelSelector
 
@@ -179,6 +179,8 @@ class Workload:
     kind: str = "Deployment"
     pods: PodFacts = PodFacts()
     service_name: str = ""  # of a StatefulSet
+    # Findings of the checks that read the manifest as it is written, made when it was read; opaque here.
+    written: tuple[Any, ...] = field(default=(), compare=False)
     replicas_given: bool = True  # spec.replicas is written; False where the default of 1 stands in
 
     @property

@@ -4,11 +4,12 @@ they serve."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.core.profile.catalogue import row_of_call, shape_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS, SIGNAL_NOTIFY
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
@@ -18,6 +19,7 @@ from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
     BODY,
     CONTEXT,
+    EXEC,
     RECEIVE,
     SELECTING,
     SERVED,
@@ -46,6 +48,7 @@ class Line:
     holds_most: bool = False  # nearly all things that a growing signal counts are held here
     first: bool = False  # a known cause: its victims come after it
     later: bool = False  # a victim whose cause is known
+    faint: bool = False  # it grew no more than its own noise, and all goroutines together grew by more
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
     _summed: tuple[int, Series] | None = None  # over how many stacks
@@ -103,6 +106,8 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
         at = innermost(stack, ownership)
         shape = shape_of(one.group) or UNKNOWN
         if at is not None and not (ownership.added(stack[at]) and shape is not SERVED):
+            # A library that calls the team back is on the stack as well, and is not the thing that is waited for.
+            shape = shape_of(replace(one.group, stack=stack[:at] or stack[:1])) or UNKNOWN
             shape = waits.shape(shape, stack, at)
             place = CallSite.on(stack, at, ownership)
             # `serves` is of the whole stack: a goroutine that a request started is not one of the request.
@@ -169,7 +174,7 @@ class _Waits:
         if shape not in (RECEIVE, SELECTING):
             return shape
         waiting = {stack[at].function, enclosing(stack[at].function)}
-        return next((kind for kind in (TICKER, CONTEXT) if waiting & self._keeping(kind)), shape)
+        return next((kind for kind in (TICKER, SIGNAL_NOTIFY, CONTEXT) if waiting & self._keeping(kind)), shape)
 
     def _keeping(self, shape: Shape) -> frozenset[str]:
         if shape.name not in self._known:
@@ -215,7 +220,17 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             found.append(line)
         else:
             cause.standing.extend(line.standing)
+    _copies_of_commands(list(by_place.values()), found)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _copies_of_commands(libraries: Iterable[Line], found: Iterable[Line]) -> None:
+    """Goroutines that copy a command's output, as many as wait for the copies to end, are of that kind: somebody does
+    call Wait."""
+    hanging = [line for line in found if line.shape is COMMAND_HANGS and line.series.grown > 0]
+    for line in libraries:
+        if line.shape is EXEC and any(in_step(line.series.grown, other.series.grown) for other in hanging):
+            line.shape = COMMAND_HANGS
 
 
 def _reader(line: Line, found: Iterable[Line]) -> Line | None:

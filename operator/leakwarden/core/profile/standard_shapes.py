@@ -3,6 +3,7 @@ all three. The order matters: a goroutine is of the first kind that matches (`ca
 
 from __future__ import annotations
 
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS, COMMAND_RUNS, ITER_PULL
 from leakwarden.core.profile.shapes import CHANNEL_RECEIVE, CHANNEL_SEND, SELECT, Shape
 
 _DESCRIPTORS = frozenset({"descriptors"})
@@ -122,7 +123,7 @@ NOTIFY_CONTEXT = Shape(
     "defer stop() right after signal.NotifyContext; call it once at start, not for each request",
     docs="https://pkg.go.dev/os/signal#NotifyContext",
     modules=("os/signal",),
-    acquires=("NotifyContext", "Notify"),
+    acquires=("NotifyContext",),
     goroutines=("NotifyContext.func",),
 )
 HTTP_SERVER = Shape(
@@ -278,7 +279,7 @@ SEND = Shape(
     "ChannelSend",
     "channel send that nobody receives",
     "the receiver is gone (it took another answer, or gave up), and the channel has no room",
-    "give the channel room for every sender, or select on the context's Done beside the send",
+    "give the channel room for every sender, or select on the context's Done together with the send",
     docs="https://go.dev/blog/pipelines",
     operations=CHANNEL_SEND,
 )
@@ -286,7 +287,9 @@ RECEIVE = Shape(
     "ChannelReceive",
     "channel receive that nobody sends to or closes",
     "the sender ended without sending or closing",
-    "close the channel on every path of the sender, or select on the context's Done beside the receive",
+    "close the channel on every path of the sender, and when its owner goes (leaves, is removed), or select on the context's Done"
+    " together with the receive; a channel given to signal.Notify or to a ticker is never closed: Stop those, and end the"
+    " goroutine with a context",
     docs="https://go.dev/blog/pipelines",
     operations=CHANNEL_RECEIVE,
 )
@@ -348,7 +351,7 @@ OFF_HEAP = Shape(
 
 # Kinds that a goroutine's own stack shows, the surest sign first.
 BY_STACK = (
-    BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, EXEC, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
+    BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, COMMAND_HANGS, COMMAND_RUNS, EXEC, ITER_PULL, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
     LISTENER,
 )  # fmt: skip
 # Kinds by the way a goroutine waits, where the thing it waits for is not known.
