@@ -36,6 +36,7 @@ class _Identified(Protocol):
 
 T = TypeVar("T", bound=_Identified)
 SAME_FILE = 1_000_000  # the nearness of objects of one file
+NOT_SCALED = frozenset({"CronJob", "DaemonSet", "Job", "Pod"})  # kinds without the scale subresource
 Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
 
 
@@ -123,6 +124,9 @@ class Landscape:
         return self.nearness is None or self.nearness(each, position) >= SAME_FILE
 
     def targeted(self, scaler: Scaler) -> list[int]:
+        """The positions of the workloads that it scales: none of a kind without a number of replicas."""
+        if scaler.target_kind in NOT_SCALED:
+            return []
         return [
             position
             for position in self._by_name.get(scaler.target, ())

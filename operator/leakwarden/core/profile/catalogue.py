@@ -51,7 +51,7 @@ def _head(path: str) -> str:
     first, _, rest = path.partition("/")
     second = rest.partition("/")[0]
     stem, dot, version = second.rpartition(".v")
-    return first if "." not in first else f"{first}/{stem if dot and version.isdigit() else second}"
+    return first if "." not in first or not second else f"{first}/{stem if dot and version.isdigit() else second}"
 
 
 _INDEX = _indexed(shape for shape in CATALOGUE if shape not in KEPT_BY_CALL)
@@ -63,7 +63,10 @@ _BY_NAME = tuple(shape for shape in WAITING if shape.waits)
 
 
 def _near(function: str) -> list[tuple[int, Shape]]:
-    return _INDEX.get(_head(package(function)), [])
+    head = _head(package(function))
+    host = head.partition("/")[0]
+    # Some modules have the name of a host alone: go.starlark.net.
+    return _INDEX.get(head, []) + (_INDEX.get(host, []) if host != head else [])
 
 
 @lru_cache(maxsize=65536)

@@ -4,7 +4,7 @@ they serve."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leakwarden.core.profile.catalogue import row_of_call, shape_of
 from leakwarden.core.profile.evidence import CallSite
@@ -106,6 +106,8 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
         at = innermost(stack, ownership)
         shape = shape_of(one.group) or UNKNOWN
         if at is not None and not (ownership.added(stack[at]) and shape is not SERVED):
+            # A library that calls the team back is on the stack as well, and is not the thing that is waited for.
+            shape = shape_of(replace(one.group, stack=stack[:at] or stack[:1])) or UNKNOWN
             shape = waits.shape(shape, stack, at)
             place = CallSite.on(stack, at, ownership)
             # `serves` is of the whole stack: a goroutine that a request started is not one of the request.

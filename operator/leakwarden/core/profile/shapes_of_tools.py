@@ -30,7 +30,7 @@ TOOLS = (
         docs="https://pkg.go.dev/cloud.google.com/go/storage#Reader.Close",
         modules=("cloud.google.com/go", "github.com/Azure/azure-sdk-for-go", "github.com/minio/minio-go"),
         makes=".NewReader .NewRangeReader .NewWriter .DownloadStream .GetObject",
-        runs="(*Object) minio.(*Client)",
+        runs="(*Object) (*Client).GetObject",
         holds=_DESCRIPTORS,
     ),
     row(
@@ -150,8 +150,8 @@ TOOLS = (
             "go.opencensus.io",
             "gopkg.in/DataDog/dd-trace-go.v1",
         ),
-        makes="New NewClient NewClientWithOptions NewStatsdClient NewClientWithConfig",
-        runs="statsd. (*worker) api. sentry.",
+        makes="New NewClient NewClientWithOptions NewClientWithConfig",
+        runs="statsd. (*worker) api. (*HTTPTransport)",
         holds=_DESCRIPTORS,
     ),
     # Caches, stores and schedulers
@@ -171,7 +171,7 @@ TOOLS = (
             "github.com/eko/gocache",
         ),
         makes="New NewFrom NewCache NewLRU NewBigCache NewWithEvict",
-        runs="(*janitor) expirable. (*Cache) (*cache) (*defaultPolicy) bigcache.",
+        runs="(*janitor) expirable. (*Cache (*cache (*defaultPolicy newBigCache",
     ),
     row(
         "StoreNotClosed",
@@ -206,7 +206,7 @@ TOOLS = (
             "github.com/opensearch-project/opensearch-go",
         ),
         makes="NewSession ClusterConfig.CreateSession NewDriver NewDriverWithContext Open Connect NewClient NewBulkIndexer",
-        runs="gocql. neo4j. clickhouse. gocbcore. esutil. elastic.",
+        runs="(*Conn) (*controlConn) (*Session) (*hostConnPool) neo4j. (*clickhouse) (*connect) esutil. (*bulkWorker) (*BulkProcessor) (*Client).healthchecker (*Client).sniffer",
         holds=_BOTH,
     ),
     row(
@@ -222,7 +222,7 @@ TOOLS = (
             "github.com/reugn/go-quartz",
         ),
         makes="New Cron.Start NewScheduler Scheduler.Start Scheduler.StartAsync",
-        runs="(*Cron) gocron. (*scheduler)",
+        runs="(*Cron).run (*executor).start NewScheduler",
     ),
     row(
         "WorkerPoolNotReleased",
@@ -237,7 +237,6 @@ TOOLS = (
             "github.com/sourcegraph/conc",
         ),
         makes="NewPool NewPoolWithFunc NewMultiPool New",
-        runs="ants. pond. workerpool.",
     ),
     row(
         "QuicNotClosed",
@@ -247,7 +246,7 @@ TOOLS = (
         docs="https://pkg.go.dev/github.com/quic-go/quic-go#Conn",
         modules=("github.com/quic-go/quic-go", "github.com/lucas-clemente/quic-go"),
         makes="Dial DialAddr Transport.Dial Listen ListenAddr RoundTripper.RoundTrip Transport.RoundTrip",
-        runs="quic. http3.",
+        runs="(*Conn).run (*connection).run (*Transport) (*sendQueue) (*streamsMap (*rawConn (*ClientConn) (*packetHandlerMap)",
         holds=_DESCRIPTORS,
     ),
     row(
