@@ -16,8 +16,7 @@ from leakwarden.cli.errors import CommandFailed, Misused, fail, say
 
 if TYPE_CHECKING:
     from leakwarden.cli.diagnose.logs import LogsAsked
-    from leakwarden.cli.diagnose.reading import Asked
-    from leakwarden.core.correlation.episode import Episode
+    from leakwarden.cli.diagnose.reading import Asked, Remembered
     from leakwarden.core.model.readings import Answer
 
 COMMAND = "diagnose"
@@ -87,21 +86,23 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from leakwarden.cli.diagnose.logs import read_logs
-    from leakwarden.cli.diagnose.output import as_json, text
+    from leakwarden.cli.diagnose.output import Shown, as_json, text
     from leakwarden.core.correlation.causes import explain
 
     try:
         asked = _logs_asked(arguments)
-        episode, failed = _read(arguments)
+        read = _read(arguments)
+        episode = read.episode
         logs, unread = read_logs(asked, float(episode.t[0]), float(episode.t[-1]))
     except CommandFailed as error:
         return fail(COMMAND, str(error))
     if logs is not None:
         episode = replace(episode, logs=logs.counts)
-    for message in [*failed, *unread]:
+    for message in [*read.failed, *unread]:
         say(COMMAND, f"not read: {message}")
     found = explain(episode)
-    sys.stdout.write(as_json(found, episode, logs) if arguments.output == "json" else text(found, episode, logs))
+    shown = Shown(found, episode, logs, read.protection)
+    sys.stdout.write(as_json(shown) if arguments.output == "json" else text(shown))
     if not found.happened:
         return NOTHING
     return EPISODE if found.cause is not None else UNTOLD
@@ -121,7 +122,7 @@ def _logs_asked(arguments: argparse.Namespace) -> LogsAsked:
     return LogsAsked(arguments.log, loki, arguments.namespace, literal_regex(arguments.pods) + ".*")
 
 
-def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
+def _read(arguments: argparse.Namespace) -> Remembered:
     """Raises CommandFailed."""
     from leakwarden.cli.diagnose.reading import Asked, read
     from leakwarden.core.correlation.presets import PRESETS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from leakwarden.cli.audit.report import printable
@@ -12,12 +13,25 @@ from leakwarden.core.correlation.causes import Explanation
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.facts import BAD_SHARE
 from leakwarden.core.correlation.log_lines import LogEvidence
+from leakwarden.core.correlation.protection import Protection, as_values, in_lines
 from leakwarden.core.correlation.timeline import Row, coincide, timeline
 
 
-def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The whole answer."""
+
+    found: Explanation
+    episode: Episode
+    logs: LogEvidence | None
+    protection: Sequence[Protection]
+
+
+def text(shown: Shown) -> str:
+    found, episode, logs = shown.found, shown.episode, shown.logs
     if not found.happened:
-        return f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed\n"
+        lines = [f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed", *_protection(shown)]
+        return "".join(f"{printable(line)}\n" for line in lines)
     lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
     lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
     lines += [f"  {line}" for line in (coincide(episode, logs.times) if logs else ())]
@@ -26,7 +40,12 @@ def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) 
     lines += [f"  {line}" for _, line in (logs.first if logs else ())]
     lines += _table(timeline(episode, logs.times if logs else None))
     lines += [f"not read: {what}" for what in found.unknown]
+    lines += _protection(shown)
     return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def _protection(shown: Shown) -> list[str]:
+    return ["", "protection", *(f"  {line}" for line in in_lines(shown.protection))]
 
 
 def _table(rows: list[Row]) -> list[str]:
@@ -50,7 +69,8 @@ def _share(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}%}"
 
 
-def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
+def as_json(shown: Shown) -> str:
+    found, episode, logs = shown.found, shown.episode, shown.logs
     body = {
         "happened": found.happened,
         "cause": found.cause,
@@ -61,6 +81,7 @@ def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = Non
         "logLines": [line for _, line in logs.first] if logs is not None else [],
         "coincide": coincide(episode, logs.times) if logs is not None else [],
         "timeline": [asdict(row) for row in timeline(episode, logs.times if logs else None)] if found.happened else [],
+        "protection": as_values(shown.protection),
         "unknown": list(found.unknown),
     }
     return json.dumps(body, indent=2) + "\n"
