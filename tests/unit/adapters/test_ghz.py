@@ -25,19 +25,25 @@ def test_answers_have_latencies_and_failures_have_none() -> None:
             "5000.00,DeadlineExceeded,rpc error",
             "1.00,Unavailable,rpc error",
         ],
-        7,
+        40,
     )
     assert list(tally.seconds) == [0.0105, 0.002]
     assert tally.statuses == {"OK": 1, "NotFound": 1, "ResourceExhausted": 1}
-    assert tally.failures == {"DeadlineExceeded": 1, "Unavailable": 1, HELD_BACK: 2}
-    assert (tally.due, tally.answered, tally.served, tally.turned_away, tally.failed) == (7, 3, 1, 1, 4)
+    assert tally.failures == {"DeadlineExceeded": 1, "Unavailable": 1, HELD_BACK: 35}
+    assert (tally.due, tally.answered, tally.served, tally.turned_away, tally.failed) == (40, 3, 1, 1, 37)
     assert tally.in_words().startswith("NotFound: 1, OK: 1, ResourceExhausted: 1, ")
 
 
 def test_the_text_of_an_error_cannot_add_requests() -> None:
-    tally = read(["1.00,Unknown,first", "of several lines", "", "9.00,OK,", "8.00,OK,"], 2)
-    assert tally.statuses == {"OK": 1}
+    tally = read(["1.00,Unknown,first", "of several lines", "", *["9.00,OK,"] * 500], 100)
     assert tally.failures == {"Unknown": 1}
+    assert tally.due == 110
+
+
+def test_ghz_may_send_a_few_more_or_less_than_it_was_told() -> None:
+    for sent in (95, 100, 104):
+        assert read(["9.00,OK,"] * sent, 100).statuses == {"OK": sent}
+        assert not read(["9.00,OK,"] * sent, 100).failures
 
 
 def test_what_is_no_list_of_requests_is_refused() -> None:

@@ -49,6 +49,8 @@ IDS = {
     "LW119": "ProbeCommandOutlasts", "LW210": "HookWithoutShell", "LW211": "ProxyEndsFirst",
     "LW310": "SelectorsOverlap", "LW311": "SurgeWithoutDomain", "LW415": "AutoscalerServesFromZero",
     "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
+    "LW521": "ProxyNeverRetries", "LW522": "ProxyRepeatsWrites", "LW523": "OutlierDetectionMissing",
+    "LW524": "ConnectionsNotReused",
 }  # fmt: skip
 
 

@@ -145,7 +145,8 @@ def _measure(arguments: argparse.Namespace, question: Question) -> tuple[Capacit
         say(COMMAND, done.stopped)
     curve = points(done.measured)
     if not curve:
-        raise CommandFailed(f"nothing answered at {arguments.load[0]}")
+        where = arguments.load[0]
+        raise CommandFailed(f"nothing answered at {where if '://' in where else place(where, '--load', '/').url}")
     highest = max(one.qps for one in done.measured)
     found = capacity(curve, question, Seen(None, highest, memory_per_million(done.runs)))
     overloaded = bool(done.stopped) or (found.sustained is not None and found.sustained.bounded)

@@ -22,6 +22,8 @@ NOT_REUSED = 0.5
 REUSED = 0.1
 # Connections that PostgreSQL keeps for superusers (superuser_reserved_connections, default 3).
 RESERVED = 3
+# Moments without a reading at the end of the time after which a pod counts as gone: single scrapes fail.
+GONE_AFTER = 4
 
 
 class Sight(StrEnum):
@@ -79,22 +81,40 @@ def of_episode(episode: Episode, turned_away: Floats | None, counts: ProxyCounts
 
 def graceful_stop(episode: Episode, bad: Bools) -> Protection:
     name = "graceful stop"
-    starts = [start for pod in episode.pods for start in pod.starts]
     if not episode.starts_known:
         return Protection(name, Sight.NOT_KNOWN, "when the pods' processes began was not read")
+    stops = _stops(episode)
     near = np.zeros(episode.t.size, np.bool_)
-    for start in starts:
-        near |= (episode.t >= start - BEFORE_START) & (episode.t <= start + AFTER_START)
+    for stop in stops:
+        near |= (episode.t >= stop - BEFORE_START) & (episode.t <= stop + AFTER_START)
     if not near.any():
-        return Protection(name, Sight.NOT_KNOWN, "no process ended in this time")
+        return Protection(name, Sight.NOT_KNOWN, "no process was seen to end in this time")
+    ended = f"{len(stops)} process{'es' if len(stops) > 1 else ''} ended"
     if not (bad & near).any():
-        return Protection(name, Sight.SEEN, f"{len(starts)} processes were replaced, without errors near that")
-    if (bad & ~near).mean() > 0.5 * (bad & near).mean():
-        return Protection(name, Sight.NOT_KNOWN, "there were as many errors when no process was replaced")
+        return Protection(name, Sight.SEEN, f"{ended}, without errors near that")
+    if float(bad[~near].mean() if (~near).any() else 1.0) > 0.5 * float(bad[near].mean()):
+        return Protection(name, Sight.NOT_KNOWN, f"{ended}, and there were as many errors at other times")
     advice = (
         "wait in preStop until endpoints forget the pod, then end requests in flight on SIGTERM (http.Server.Shutdown)"
     )
-    return Protection(name, Sight.NOT_SEEN, "errors fell near the start of a process", advice)
+    return Protection(name, Sight.NOT_SEEN, f"{ended}, and errors fell near that", advice)
+
+
+def _stops(episode: Episode) -> list[float]:
+    """The moments at which processes ended: another one began in the same pod, or the pod's readings end."""
+    found = []
+    for pod in episode.pods:
+        read = np.zeros(episode.t.size, np.bool_)
+        for values in (pod.descriptors, pod.pool, pod.goroutines, pod.cpu):
+            if values is not None:
+                read |= ~np.isnan(values)
+        if not read.any():
+            continue
+        found += [start for start in pod.starts if start > episode.t[int(np.argmax(read))]]
+        last = episode.t.size - 1 - int(np.argmax(read[::-1]))
+        if last < episode.t.size - GONE_AFTER:
+            found.append(float(episode.t[last]))
+    return found
 
 
 def rate_limit(bad: Bools, turned_away: Floats | None) -> Protection:
