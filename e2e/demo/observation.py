@@ -10,7 +10,7 @@ from typing import Any
 from e2e.harness.kube import Object, containers, kubectl, logs
 from e2e.harness.stack import prometheus_query
 
-_KINDS = "pods,reliabilitypolicies.leakwarden.dev,events.events.k8s.io"
+_KINDS = "pods,reliabilitypolicies.leakwarden.dev,leakreports.leakwarden.dev,events.events.k8s.io"
 _DESCRIPTORS, _LIMIT, _GOROUTINES = "process_open_fds", "process_max_fds", "go_goroutines"
 
 
@@ -67,6 +67,7 @@ class Observation:
     told: Sequence[Told] = ()
     actions: Sequence[Mapping[str, Any]] = ()  # the policy's own records, newest first
     mode: str = ""
+    outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the LeakReports' tables, by Deployment
 
     def state(self, service: str) -> ServiceState:
         return self.services.get(service, ServiceState())
@@ -114,7 +115,18 @@ def observation(
         told=_told(by_kind.get("Event", ())),
         actions=tuple(status.get("actions", ())),
         mode=mine.get("spec", {}).get("mode", ""),
+        outcomes=_outcomes(by_kind.get("LeakReport", ())),
     )
+
+
+def _outcomes(reports: Iterable[Object]) -> dict[str, Mapping[str, Any]]:
+    """The newest report's table of each Deployment that has one."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for report in sorted(reports, key=lambda each: str(each["metadata"]["creationTimestamp"])):
+        table = report.get("status", {}).get("verification", {}).get("outcome")
+        if table:
+            found[report["spec"]["workload"]["name"]] = table
+    return found
 
 
 def _levels(series: Iterable[tuple[Mapping[str, str], float]]) -> dict[str, Levels]:

@@ -61,7 +61,7 @@ def open_shop() -> None:
             )
         apply(objects)
         # nginx resolves the Services once, at its start, so they are there first.
-        apply(manifests.nginx(NAMESPACE, SERVICES))
+        apply(manifests.nginx(NAMESPACE, SERVICES, metrics=True))
         wait_for_rollouts(NAMESPACE)
     with step("Prometheus finds them"):
 

@@ -43,6 +43,13 @@ def tell(screen: Screen) -> Account:
         60,
         now=lambda moment: _enforcing(moment, start),
     )
+    # A rate reaches back over four readings, so the time after the action begins half a minute after it.
+    end = watch.until(
+        "the LeakReport's table of before, during and after",
+        lambda moment: shop.LEAKING in moment.seen.outcomes,
+        60,
+        now=lambda moment: _enforcing(moment, start),
+    )
     return Account(start=start, before=before, after=chapter(end), enough=int(_ENOUGH))
 
 

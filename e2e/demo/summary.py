@@ -15,6 +15,8 @@ from e2e.demo.text import Line, Look, Span, Style, cut, line, padded
 from e2e.demo.view import codes_line, number, pod_suffix, verdict_span
 
 _LABEL, _COLUMN = 21, 19
+MOST_AFTER = 0.005  # share of errors after the action
+_TIMES = ("before", "during", "after")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Chapter:
     @property
     def leaking(self) -> ServiceState:
         return self.seen.state(shop.LEAKING)
+
+    @property
+    def outcome(self) -> Mapping[str, Any]:
+        return self.seen.outcomes.get(shop.LEAKING, {})
 
     @property
     def records(self) -> Sequence[Mapping[str, Any]]:
@@ -74,8 +80,28 @@ def checks(account: Account) -> list[Check]:
             sum(recent.values()) >= account.enough and errors(recent) == 0,
             f"users get answers again: {errors(recent)} of nginx's last {sum(recent.values())} are errors",
         ),
+        Check(
+            _kept(after.outcome),
+            f"the LeakReport has it, too: {_row_text(after.outcome, 'ErrorRate', _percent)} of nginx's answers failed",
+        ),
         Check(all(_left_alone(account, name) for name in shop.SOUND), f"{' and '.join(shop.SOUND)} were left alone"),
     ]
+
+
+def _kept(outcome: Mapping[str, Any]) -> bool:
+    """Whether the report's table shows the recovery: 502s before, and fewer errors after than MOST_AFTER."""
+    rows = {row["name"]: row for row in outcome.get("rows", ())}
+    after, failed = rows.get("ErrorRate", {}).get("after"), rows.get("HTTP 502", {}).get("before")
+    return after is not None and after < MOST_AFTER and bool(failed)
+
+
+def _row_text(outcome: Mapping[str, Any], name: str, shown: Callable[[float], str]) -> str:
+    row: Mapping[str, Any] = next((row for row in outcome.get("rows", ()) if row["name"] == name), {})
+    return ", ".join("-" if row.get(when) is None else shown(row[when]) for when in _TIMES)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
 
 
 def _is(pod: object, uid: object) -> bool:
@@ -107,6 +133,8 @@ def summary_lines(account: Account, look: Look, width: int, now: datetime | None
     lines += [line(), *_others(account, look, width)]
     if account.after.records:
         lines += [line(), *_record(account.after.records[0], account.after.leaking, now, width)]
+    if after := account.after.outcome:
+        lines += [line(), *_outcome(after)]
     lines.append(line())
     for check in checks(account):
         mark = Span(f"{look.verdict_mark(check.good)} ", Style.GREEN if check.good else Style.RED)
@@ -138,6 +166,24 @@ def _restarts(state: ServiceState) -> int:
 
 def _evictions(chapter: Chapter) -> int:
     return sum(record.get("type") == "EvictPod" and record.get("phase") == "Done" for record in chapter.records)
+
+
+def _outcome(table: Mapping[str, Any]) -> list[Line]:
+    """The LeakReport's own table."""
+    titles = [line(when.upper(), Style.DIM) for when in _TIMES]
+    lines = [_row("IN THE LEAKREPORT", titles, Style.DIM)]
+    for row in table.get("rows", ()):
+        cells = [line("-" if row.get(when) is None else _shown(row[when], row["unit"])) for when in _TIMES]
+        lines.append(_row(row["name"], cells))
+    return lines
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "seconds":
+        return f"{1000 * value:.0f} ms"
+    if unit == "per second":
+        return f"{value:.1f}/s"
+    return _percent(value) if unit == "of requests" else f"{value:.0f}"
 
 
 def _others(account: Account, look: Look, width: int) -> list[Line]:

@@ -18,6 +18,7 @@ NGINX_IMAGE = "localhost/leakwarden-e2e/nginx:dev"
 HTTP_PORT = 8080
 PPROF_PORT = 6060
 BACKEND = "backend"
+_SYSLOG_PORT, _METRICS_PORT = 5140, 9113  # of nginxmetrics
 
 #: Programs with a fault. All but rowsleak, whose database is in its own process, call an upstream.
 LEAKING_PROGRAMS = ("bodyleak", "rowsleak", "fileleak", "transportleak", "goroutineleak")
@@ -119,8 +120,9 @@ def service_target(name: str, namespace: str) -> str:
     return f"{name}.{namespace}.svc.cluster.local:{HTTP_PORT}"
 
 
-def nginx_config(routes: Mapping[str, str], *, port: int = HTTP_PORT) -> str:
-    """The front's configuration: location /NAME/ goes to host:port of `routes`, with all upstream timeouts at 1 s.
+def nginx_config(routes: Mapping[str, str], *, port: int = HTTP_PORT, metrics: bool = False) -> str:
+    """The front's configuration: location /NAME/ goes to host:port of `routes`, with all upstream timeouts at 1 s. With
+    `metrics` the log goes to nginxmetrics, too.
 
     Users get the real answers: nothing is retried or intercepted, and no upstream connection is reused, so a service
     that cannot accept any more is visible at once. A 502 is either the service's own (its upstream call failed: no
@@ -137,8 +139,10 @@ def nginx_config(routes: Mapping[str, str], *, port: int = HTTP_PORT) -> str:
         "upstream_status": "$upstream_status",
         "upstream_addr": "$upstream_addr",
         "request_time": "$request_time",
+        "upstream_time": "$upstream_response_time",
         "request_id": "$request_id",
     }
+    counted = f"\n  access_log syslog:server=127.0.0.1:{_SYSLOG_PORT},tag=nginx,nohostname json;" if metrics else ""
     return f"""\
 worker_processes 1;
 pid /tmp/nginx.pid;
@@ -146,7 +150,7 @@ error_log stderr warn;
 events {{ worker_connections 512; }}
 http {{
   log_format json escape=json '{json.dumps(log_fields)}';
-  access_log /dev/stdout json;
+  access_log /dev/stdout json;{counted}
   client_body_temp_path /tmp/body;
   proxy_temp_path /tmp/proxy;
   fastcgi_temp_path /tmp/fastcgi;
@@ -167,11 +171,14 @@ http {{
 """
 
 
-def nginx(namespace: str, routes: Mapping[str, str] | Sequence[str], *, name: str = "nginx") -> list[Manifest]:
+def nginx(
+    namespace: str, routes: Mapping[str, str] | Sequence[str], *, name: str = "nginx", metrics: bool = False
+) -> list[Manifest]:
     """One nginx in front of the services: ConfigMap, Deployment and Service `name`, port 8080.
 
     `routes` are names of Services in the same namespace, or a mapping from location to host:port. nginx resolves the
-    hosts once, at start: create the Services first, and keep them (their pods may come and go).
+    hosts once, at start: create the Services first, and keep them (their pods may come and go). With `metrics` its
+    requests by status code are counted under ingress-nginx's names, each route as an Ingress of this namespace.
     """
     if not isinstance(routes, Mapping):
         routes = {route: service_target(route, namespace) for route in routes}
@@ -179,7 +186,7 @@ def nginx(namespace: str, routes: Mapping[str, str] | Sequence[str], *, name: st
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace},
-        "data": {"nginx.conf": nginx_config(routes)},
+        "data": {"nginx.conf": nginx_config(routes, metrics=metrics)},
     }
     container: Manifest = {
         "name": "nginx",
@@ -198,8 +205,25 @@ def nginx(namespace: str, routes: Mapping[str, str] | Sequence[str], *, name: st
             {"name": "config", "mountPath": "/etc/front", "readOnly": True},
         ],
     }
-    deployment = _deployment(name, namespace, container, volumes=[{"name": "config", "configMap": {"name": name}}])
+    annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(_METRICS_PORT)} if metrics else {}
+    deployment = _deployment(
+        name, namespace, container, volumes=[{"name": "config", "configMap": {"name": name}}], annotations=annotations
+    )
+    if metrics:
+        deployment["spec"]["template"]["spec"]["containers"].append(_nginx_metrics(namespace))
     return [config, deployment, _service(name, namespace, [{"name": "http", "port": HTTP_PORT, "targetPort": "http"}])]
+
+
+def _nginx_metrics(namespace: str) -> Manifest:
+    return {
+        "name": "metrics",
+        "image": SERVICES_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/nginxmetrics", "-namespace", namespace, "-syslog", f"127.0.0.1:{_SYSLOG_PORT}"],
+        "ports": [{"name": "metrics", "containerPort": _METRICS_PORT}],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": _container_security(),
+    }
 
 
 def loadgen(

@@ -7,19 +7,13 @@ gives what users got, Prometheus what the pods did. nginx waits a second for an 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.cluster.paths import REPOSITORY
-from e2e.cluster.progress import say
+from e2e.harness.causes import Scene, sleep_until, url
 from e2e.harness.kube import Object, api_proxy, apply, kubectl, logs
 from e2e.harness.stack import MONITORING, start_load, stop_load, wait_for_rollouts
 from e2e.stack import manifests
@@ -29,7 +23,6 @@ pytestmark = pytest.mark.long
 CALM = 210  # s of good times before something goes wrong: twelve moments and more
 TROUBLE = 120  # s of it
 LENGTH = CALM + TROUBLE + 30
-NGINX_WAITS = "1s"
 
 #: Which cause each service is to show, and the requests a second that it gets from the beginning.
 CAUSES = {
@@ -59,62 +52,39 @@ def objects(namespace: str) -> list[Object]:
     return [*leaking, *slow, *careless, *patient, *busy, *healthy("calm")]
 
 
-@dataclass(frozen=True)
-class Scene:
-    namespace: str
-    access_log: Path
-    prometheus: str
-
-    def diagnosed(self, name: str, *more: str) -> dict[str, Any]:
-        command = [
-            sys.executable, "-m", "leakwarden", "diagnose", "--prometheus", self.prometheus, "--proxy", "nginx",
-            "--access-log", str(self.access_log), "--route", f"/{name}/", "--namespace", self.namespace,
-            "--pods", f"{name}-", "--since", f"{LENGTH + 60}s", "--proxy-timeout", NGINX_WAITS, "-o", "json", *more,
-        ]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode in (0, 1, 3), done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-
 @pytest.fixture(scope="module")
 def scene(module_namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     namespace = module_namespace
     apply(objects(namespace))
     wait_for_rollouts(namespace)
-    apply(manifests.nginx(namespace, list(CAUSES)))
+    apply(manifests.nginx(namespace, list(CAUSES), metrics=True))
     wait_for_rollouts(namespace)
     for name, (_, rate) in CAUSES.items():
-        start_load(namespace, f"users-{name}", _url(name), rate=rate, duration=LENGTH)
+        start_load(namespace, f"users-{name}", url(name), rate=rate, duration=LENGTH)
     began = time.monotonic()
-    _sleep_until(began + CALM, "good times")
-    start_load(namespace, "crowd", _url("busy"), rate=30, duration=TROUBLE)
+    sleep_until(began + CALM, "good times")
+    start_load(namespace, "crowd", url("busy"), rate=30, duration=TROUBLE)
     kubectl("set", "env", "deployment/dependency", "LATENCY=1500ms", "-n", namespace)
     kubectl("rollout", "restart", "deployment/careless", "-n", namespace)
-    _sleep_until(began + CALM + TROUBLE * 0.6, "trouble")
+    sleep_until(began + CALM + TROUBLE * 0.6, "trouble")
     kubectl("rollout", "restart", "deployment/careless", "-n", namespace)
-    _sleep_until(began + CALM + TROUBLE, "trouble")
+    sleep_until(began + CALM + TROUBLE, "trouble")
     log = tmp_path_factory.mktemp("causes") / "access.log"
     log.write_text(logs("deployment/nginx", namespace))
-    with api_proxy() as url:
-        yield Scene(namespace, log, f"{url}/api/v1/namespaces/{MONITORING}/services/prometheus:9090/proxy")
+    with api_proxy() as api:
+        prometheus = f"{api}/api/v1/namespaces/{MONITORING}/services/prometheus:9090/proxy"
+        scene = Scene(namespace, log, prometheus, LENGTH + 60)
+        for name, (cause, _) in CAUSES.items():
+            scene.record(name, cause or "None")
+        yield scene
     for name in (*(f"users-{name}" for name in CAUSES), "crowd"):
         stop_load(namespace, name)
 
 
-def _url(name: str) -> str:
-    return f"http://nginx:{manifests.HTTP_PORT}/{name}/work"
-
-
-def _sleep_until(moment: float, what: str) -> None:
-    say(f"{what} for {max(moment - time.monotonic(), 0):.0f} s")
-    time.sleep(max(moment - time.monotonic(), 0))
-
-
+@pytest.mark.parametrize("proxy", ["nginx", "ingress-nginx"])
 @pytest.mark.parametrize("name", [name for name, (cause, _) in CAUSES.items() if cause])
-def test_each_cause_is_told_from_the_others(scene: Scene, name: str) -> None:
-    found = scene.diagnosed(name)
+def test_each_cause_is_told_from_the_others_by_the_log_and_by_metrics(scene: Scene, name: str, proxy: str) -> None:
+    found = scene.diagnosed(name, proxy=proxy)
     assert found["cause"] == CAUSES[name][0], json.dumps(found, indent=2)
 
 
@@ -125,7 +95,7 @@ def test_a_service_without_trouble_beside_them_has_none(scene: Scene) -> None:
 
 def test_the_pods_behind_an_exhaustion_and_a_rollout_are_named(scene: Scene) -> None:
     assert any("connection pool" in each["why"] for each in scene.diagnosed("pool")["pods"])
-    assert any("began" in each["why"] for each in scene.diagnosed("careless")["pods"])
+    assert any("it was new" in each["why"] for each in scene.diagnosed("careless")["pods"])
 
 
 def test_lines_of_a_log_count(scene: Scene, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ TELLS = [
     ("get", "/nodes/metrics"),
     ("list", "policy/poddisruptionbudgets"),
     ("list", "autoscaling/horizontalpodautoscalers"),
+    ("watch", "keda.sh/scaledobjects"),
 ]
 
 

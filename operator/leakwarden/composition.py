@@ -144,7 +144,7 @@ async def _operate(settings: Settings) -> int:
     policies = PolicyStore(per_namespace=settings.namespace_policies)
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
-    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports)
+    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports, kinds=settings.workloads)
     election = _election(settings, session)
     recorder = EventRecorder(session, settings.pod_name, fence=election.fence if election else None)
     async with contextlib.AsyncExitStack() as stack:

@@ -1,9 +1,9 @@
 """Finds out why users get errors while a pod leaks: from the source, and from logs where that is allowed, concurrently
 with the ticks.
 
-Ten queries and at most three logs (or two queries to a Loki) per report, one report at a time. They are read when the Deployment shows a symptom,
-again every ten minutes while it goes on, and once more when the episode has ended. A source or a log that fails, or
-that is hostile, costs that report's answer and nothing else.
+Eleven queries and at most three logs (or two queries to a Loki) per report, one report at a time. They are read when
+the Deployment shows a symptom, again every ten minutes while it goes on, and once more when the episode has ended. A
+source or a log that fails, or that is hostile, costs that report's answer and nothing else.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def _asked(
 ) -> tuple[Traffic, remembered.Asked]:
     proxy = spec.source.proxy
     namespace_label, pod_label = source.pod_labels
-    traffic = Traffic.of(report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label))
+    traffic = Traffic.of(
+        report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label), kind=report.spec.workload.kind
+    )
     asked = remembered.Asked(
         traffic.by_code(step),
         traffic.quantile(0.99, step),

@@ -35,7 +35,7 @@ from leakwarden.core.model.judgement import Interval
 from leakwarden.core.model.readings import Floats, Sampled, SeriesBlock, SeriesKey, limits_beside
 from leakwarden.core.model.readings import Points as Series
 from leakwarden.core.model.workload import Snapshot, Workload, container_memory_limit
-from leakwarden.core.signals.catalogue import is_memory
+from leakwarden.core.signals.catalogue import holds_page_cache, is_memory
 from leakwarden.core.signals.criteria import Standard
 from leakwarden.core.signals.queries import limit_from_container
 from leakwarden.engine.defects import Defects
@@ -48,11 +48,13 @@ _DEFAULT = Standard()
 
 @dataclass(frozen=True, slots=True)
 class LoadAndCollections:
-    """The readings that explain growth: requests per second and completed GC cycles, by series; empty where not
-    known."""
+    """The readings that explain growth, by series; empty where not known."""
 
-    rate: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    rate: Mapping[SeriesKey, Series] = field(default_factory=dict)  # requests per second
+    # Completed GC cycles.
     collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    # Memory that cannot be reclaimed, bytes, by container.
+    rss: Mapping[SeriesKey, Series] = field(default_factory=dict)
 
 
 class _Life(NamedTuple):
@@ -104,6 +106,14 @@ class _Lives:
         )
         self._last = (names, t.copy(), sizes, found)
         return found
+
+    def resident(self, names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> Floats:
+        """The RSS of these containers at the moments `t`. That of a whole pod is not the one of its container."""
+        series = self._beside.rss
+        block = series if isinstance(series, SeriesBlock) and series.names == names else None
+        if block is not None and np.array_equal(block.sizes, sizes) and np.array_equal(block.t, t):
+            return block.v.copy()
+        return aligned([series.get(name) for name in names], t, sizes)
 
     @staticmethod
     def _aligned(series: Mapping[SeriesKey, Series], names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> Floats:
@@ -198,11 +208,13 @@ class Detection:
             which = np.repeat(which, block.sizes)
             t, v = block.t[which], block.v[which]
         rate, cycles = lives.explaining(names, t, sizes)
+        rss = lives.resident(names, t, sizes) if holds_page_cache(signal) else None
         begins = np.cumsum(sizes) - sizes
         if np.any(t[begins] < starts):  # readings from before this process began belong to another one
             lived = t >= np.repeat(starts, sizes)
             sizes = np.add.reduceat(lived, begins, dtype=np.int64)
             t, v, rate, cycles = t[lived], v[lived], rate[lived], cycles[lived]
+            rss = None if rss is None else rss[lived]
             some = np.flatnonzero(sizes)
             if not some.size:
                 return
@@ -213,7 +225,7 @@ class Detection:
         t *= stretch
         placed = self._place(signal, names, mine, firsts=t[begins], standards=standards, of_workload=of_workload)
         self._state.bind(placed.rows, np.where(np.isnan(limits), placed.lacking, limits))
-        advance(self._state, NewReadings(np.repeat(placed.rows, sizes), t, v, rate, cycles), now * stretch)
+        advance(self._state, NewReadings(np.repeat(placed.rows, sizes), t, v, rate, cycles, rss=rss), now * stretch)
 
     def _place(
         self,
@@ -231,17 +243,18 @@ class Detection:
         if known is not None and known.lives == lives and known.names == names and known.standards == standards:
             known.standards = standards  # the same object for the next signal
             return known
-        stretch, memory = self._stretch, is_memory(signal)
+        stretch, memory, page_cache = self._stretch, is_memory(signal), holds_page_cache(signal)
         keys = [
             Key(
                 name.namespace,
-                life.workload.name,
+                life.workload.title,
                 name.pod,
                 uid=life.uid,
                 container=name.container,
                 signal=signal,
                 start=life.start * stretch,
                 memory=memory,
+                page_cache=page_cache,
             )
             for name, life in zip(names, lives, strict=True)
         ]
@@ -292,6 +305,7 @@ class Detection:
             left=seconds,
             limits=self._state.rows.bound[: len(keys)].copy(),
             weighed=weighed,
+            resident=np.where(self._state.rows.resident, self._state.rows.value, np.nan)[: len(keys)],
         )
 
     def _index(self) -> Mapping[tuple[str, str, str], int]:
@@ -308,7 +322,7 @@ class Detection:
         if growth is None:
             return ""
         memory_left = memory_per_hour = None
-        memory = self._state.row_of(key._replace(signal=str(SignalType.WORKING_SET), memory=True))
+        memory = self._state.row_of(key._replace(signal=str(SignalType.WORKING_SET), memory=True, page_cache=True))
         if memory is not None and np.isfinite(rows.bound[memory]):
             memory_left = float(rows.bound[memory] - rows.value[memory])
             slopes = self._state.widths.slope_low[memory]

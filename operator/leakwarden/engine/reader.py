@@ -19,7 +19,16 @@ from leakwarden.core.model.readings import Answer, Points, Query, QueryFailed, S
 from leakwarden.core.model.workload import Pod, Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.criteria import Standard, standard_of
-from leakwarden.core.signals.queries import COLLECTIONS, RATE, answer_key, context_queries, grows, needed_queries
+from leakwarden.core.signals.queries import (
+    COLLECTIONS,
+    RATE,
+    RSS,
+    answer_key,
+    context_queries,
+    grows,
+    needed_queries,
+    rss_queries,
+)
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.detector_feed import Detection, LoadAndCollections
 from leakwarden.engine.ports import Metrics
@@ -120,6 +129,7 @@ class Reader:
         queries = needed_queries(policies, *source.pod_labels)
         if source.kind == "Prometheus" and any(query.key == row for query in queries for row in CATALOGUE):
             queries += context_queries(policies)
+        queries += rss_queries(queries)
         asked = {query.key for query in queries}
         history.keep(asked)
         rounds = rounds_of(_asked(policies, snapshot))
@@ -140,7 +150,7 @@ class Reader:
 
         def take_in() -> GrowthFindings:
             for key, answer in answers.items():
-                if isinstance(answer, Sampled):
+                if isinstance(answer, Sampled) and key != RSS:  # only the detector needs it
                     with self.defects.contained("kept", about=key):
                         history.append(key, answer, pods, now)
             with self.defects.contained("judged by growth", *policies, about=source.name):
@@ -187,7 +197,11 @@ class Reader:
         snapshot: Snapshot,
         now: float,
     ) -> None:
-        beside = LoadAndCollections(rate=_series(answers.get(RATE)), collections=_series(answers.get(COLLECTIONS)))
+        beside = LoadAndCollections(
+            rate=_series(answers.get(RATE)),
+            collections=_series(answers.get(COLLECTIONS)),
+            rss=_series(answers.get(RSS)),
+        )
         grown = {key: answer for key, answer in answers.items() if isinstance(answer, Sampled) and grows(key)}
         for number, standards in enumerate(rounds):
             detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
@@ -219,7 +233,7 @@ class Reader:
             first = []
             for query in group:
                 progress = self._windows.progress[source.name, query.key]
-                if not progress.earlier and (grows(query.key) or query.key in (RATE, COLLECTIONS)):
+                if not progress.earlier and (grows(query.key) or query.key in (RATE, COLLECTIONS, RSS)):
                     first.append(query)
                 progress.earlier = True
             if not first:

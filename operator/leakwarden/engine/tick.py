@@ -339,6 +339,7 @@ class Engine:
             looking_on={policy.uid for policy in self.policies.all() if policy.looks_on},
             surroundings=around,
             namespaces=drafts.homes,
+            unread_kinds=snapshot.unread_kinds,
         )
 
 

@@ -329,6 +329,40 @@ async def test_without_the_right_to_autoscalers_the_rest_is_followed_and_the_rig
             assert (view.synced, view.trouble) == (True, "")
 
 
+SCALED = {
+    "metadata": {"name": "queue", "namespace": "team", "uid": "s1"},
+    "spec": {"scaleTargetRef": {"name": "api"}},
+}
+
+
+async def test_without_keda_there_is_no_scaled_object_and_once_there_is_one_it_owns_the_replicas(
+    tmp_path: Path,
+) -> None:
+    async with FakeApiServer() as api:
+        api.fail("GET", "/scaledobjects", Fault(status=404), times=1000)
+        async with cluster_of(api, tmp_path, pace=replace(QUICK, absent=0.1)) as cluster:
+            await eventually(lambda: cluster.snapshot().autoscalers == {})
+            assert about(cluster, "scaledobjects").trouble == ""
+            api.put("scaledobjects", SCALED)
+            api.recover()
+            await eventually(lambda: cluster.snapshot().autoscalers == {("team", "api"): "the KEDA ScaledObject queue"})
+            # KEDA is uninstalled.
+            api.fail("GET", "/scaledobjects", Fault(status=404), times=1000)
+            api.cut_watches("scaledobjects")
+            await eventually(lambda: cluster.snapshot().autoscalers == {})
+
+
+async def test_without_the_right_to_scaled_objects_it_is_not_known_who_owns_the_replicas(tmp_path: Path) -> None:
+    async with FakeApiServer() as api:
+        api.fail("GET", "/scaledobjects", Fault(status=403), times=1000)
+        async with cluster_of(api, tmp_path) as cluster:
+            await eventually(lambda: bool(cluster.snapshot().autoscalers_denied))
+            assert cluster.snapshot().autoscalers_denied == (
+                "the operator's account may not list scaledobjects.keda.sh (403)"
+            )
+            assert cluster.snapshot().autoscalers is None
+
+
 async def test_an_outage_of_autoscalers_is_no_missing_right(tmp_path: Path) -> None:
     async with FakeApiServer() as api:
         api.fail("GET", "/horizontalpodautoscalers", Fault(status=500), times=1000)

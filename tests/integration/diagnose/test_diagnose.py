@@ -20,10 +20,10 @@ from leakwarden.cli.diagnose import command
 from leakwarden.core.correlation.causes import Cause
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.presets import PRESETS
-from leakwarden.core.correlation.remembered import CALLS, CPU
+from leakwarden.core.correlation.remembered import CALLS, CPU, MEMORY
 from leakwarden.core.correlation.traffic import of_pods
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
-from tests.correlation.drawing import CAUSES, STEP, episode, quiet
+from tests.bench.causes.drawing import CAUSES, STEP, episode, quiet
 from tests.integration.prometheus.fake_loki import loki
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
 
@@ -77,10 +77,11 @@ def remember(fake: FakePrometheus, found: Episode) -> None:
         add(query(CATALOGUE[SignalType.HTTP_ERRORS].value), found.own_errors, **of)
         add(query(CPU), pod.cpu, **of)
         add(query(CALLS), found.dependency_p99, **of)
-        begun = np.full(found.t.size, float(found.t[0]) - 1e5)
-        for start in pod.starts:
+        add(query(MEMORY), pod.memory, **of)
+        begun = np.full(found.t.size, float(pod.starts[0]) if pod.starts else float(found.t[0]) - 1e5)
+        for start in pod.restarts:
             begun[found.t >= start] = start
-        add(query(CONTEXT["start"]), begun + shift, **of)
+        add(query(CONTEXT["start"]), np.where(found.t < begun[0], np.nan, begun + shift), **of)
 
 
 def ask(url: str, *more: str) -> int:
@@ -122,7 +123,9 @@ async def test_each_cause_is_named_from_what_prometheus_remembers(
 
 async def test_a_quiet_time_is_no_episode(capsys: pytest.CaptureFixture[str]) -> None:
     assert await diagnosed(episode(7, quiet, missing=0.0)) == 0
-    assert capsys.readouterr().out == "hardly any errors: never more than 1% of the requests failed\n"
+    out = capsys.readouterr().out
+    assert out.startswith("hardly any errors: never more than 1% of the requests failed, and it did not get slow\n")
+    assert "  rate limit: not known; no overload was there to turn away" in out
 
 
 async def test_the_text_names_the_cause_the_clues_the_pods_and_what_is_not_known(

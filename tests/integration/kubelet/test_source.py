@@ -18,6 +18,7 @@ from leakwarden.adapters.kubelet.source import KubeletSource
 from leakwarden.api.v1alpha1.policy import SignalType
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals.catalogue import CATALOGUE
+from leakwarden.core.signals.queries import RSS, rss_queries
 
 STEP = 60.0
 START = 1_700_000_040.0  # a multiple of the step
@@ -151,6 +152,24 @@ async def test_a_container_is_read_with_its_limit_and_nothing_around_it(cluster:
     assert answer.limits == {WEB: 200}
     assert node.paths == ["/metrics/cadvisor"]
     assert node.authorizations == ["Bearer t0ken"]
+
+
+async def test_memory_is_read_with_the_part_of_it_that_cannot_be_taken_back(cluster: Cluster) -> None:
+    cluster.nodes["node-1"].text = "\n".join(
+        [
+            line("container_memory_rss", 9e8, START + 50, container=""),  # of the whole pod
+            line("container_memory_rss", 3e8, START + 50),
+            line("container_memory_working_set_bytes", 8e8, START + 50),
+        ]
+    )
+    row = CATALOGUE[SignalType.WORKING_SET]
+    asked = [Query("WorkingSet", row.value, row.limit, frozenset({"shop"}))]
+    asked += rss_queries(asked)
+    answers = await cluster.source.read(asked, START, START + 61, STEP)
+
+    found = {key: answer.series[WEB].v.tolist() for key, answer in answers.items() if isinstance(answer, Sampled)}
+    assert found == {"WorkingSet": [8e8], RSS: [3e8]}
+    assert answers[RSS].limits == {}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

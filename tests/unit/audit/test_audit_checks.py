@@ -90,6 +90,7 @@ PASSES: dict[str, list[Case]] = {
     ],
     "ProbeTimeoutTooLong": [
         Case("a timeout below the period"),
+        Case("a timeout as long as the period", container(readiness=replace(READINESS, timeout=5))),
         Case("a startup probe, which may wait", container(startup=replace(STARTUP, timeout=5))),
     ],
     "StartupBudgetShort": [
@@ -195,7 +196,7 @@ FAILS: dict[str, list[Case]] = {
         Case(
             "nothing declared",
             container(ports=(), readiness=None, startup=None, liveness=replace(LIVENESS, port=80)),
-            severity=WARNING,
+            severity=INFO,
             says="declared: none",
         ),
     ],
@@ -243,7 +244,7 @@ FAILS: dict[str, list[Case]] = {
         Case("one failure", container(liveness=replace(LIVENESS, failure_threshold=1)), severity=WARNING, says="= 2 s"),
     ],
     "ProbeTimeoutTooLong": [
-        Case("as long as the period", container(readiness=replace(READINESS, timeout=5)), severity=WARNING),
+        Case("longer than the period", container(readiness=replace(READINESS, timeout=6)), severity=WARNING),
     ],
     "StartupBudgetShort": [
         Case("six seconds", container(startup=replace(STARTUP, failure_threshold=3)), severity=WARNING, says="= 6 s"),

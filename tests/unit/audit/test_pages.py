@@ -48,6 +48,7 @@ IDS = {
     "LW904": "KeyTwice", "LW905": "ExceptionUnfit",
     "LW119": "ProbeCommandOutlasts", "LW210": "HookWithoutShell", "LW211": "ProxyEndsFirst",
     "LW310": "SelectorsOverlap", "LW311": "SurgeWithoutDomain", "LW415": "AutoscalerServesFromZero",
+    "LW212": "PostStartBlocks", "LW312": "RolloutPartitioned", "LW313": "RollbackImpossible",
     "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
     "LW521": "ProxyNeverRetries", "LW522": "ProxyRepeatsWrites", "LW523": "OutlierDetectionMissing",
     "LW524": "ConnectionsNotReused",

@@ -49,7 +49,21 @@ def test_the_line_is_named_with_its_reasons_and_the_repair(tmp_path: Path, capsy
 
 def test_a_healthy_service_is_not_suspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(*saved(tmp_path, goroutines((100, SEND)), goroutines((100, SEND)))) == 0
-    assert capsys.readouterr().out == "nothing is suspected: goroutines 101, within 5s\n"
+    said = capsys.readouterr().out
+    assert said.startswith("nothing grew that these profiles can show: goroutines 101, within 5s\n")
+    assert "no heap profile was taken" in said
+
+
+def test_a_leak_too_small_for_the_profiles_is_not_said_to_be_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calm = heap((4000, 4000, ["main.load@3"]))
+    assert (
+        ask(*saved(tmp_path, goroutines((9, SEND)), calm, goroutines((9, SEND)), calm), "--growing", "descriptors") == 0
+    )
+    said = capsys.readouterr().out
+    assert "descriptors grow, and these profiles do not show what holds them" in said
+    assert "within 10s it shows memory that grows by 154 KiB/s or more, and within 5m by 5.1 KiB/s" in said
 
 
 def test_one_profile_is_taken_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

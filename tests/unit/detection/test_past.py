@@ -46,6 +46,52 @@ def test_a_leak_of_what_has_no_limit_is_told_before_it_has_grown_fivefold(hours:
     assert 25 < at < 25 + hours
 
 
+@pytest.mark.parametrize("hours", [13.0, 20.0, 40.0])
+def test_a_leak_from_the_first_minute_on_is_told_before_it_has_grown_fivefold(hours: float) -> None:
+    """A timer that forgets a goroutine each time: no healthy past is known, and nobody knows the load."""
+    at = told(goroutines(after(0, hours, 5.0)))
+
+    assert at is not None
+    assert 0.4 * hours < at < hours - 0.25
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(6.0, True), (3.0, False)])
+def test_with_a_known_load_four_hours_of_unexplained_growth_are_enough(hours: float, is_told: bool) -> None:
+    level = after(0, hours, 5.0)
+    rate = 50 + 5 * np.random.default_rng(4).normal(size=len(level))
+
+    assert (told(replace(goroutines(level), rate=rate)) is not None) == is_told
+
+
+@pytest.mark.parametrize("what", ["a warm-up", "a morning", "users that come with the load", "a cache of two hours"])
+def test_what_grows_manifold_from_birth_and_ends_is_no_leak(what: str) -> None:
+    hours = np.arange(0, 30, STEP / 3600)
+    rng = np.random.default_rng(8)
+    noise = np.exp(0.03 * rng.normal(size=len(hours)))
+    level, rate = {
+        "a warm-up": (40 + 360 * (1 - np.exp(-hours / 4)), None),
+        "a morning": (100 * (1 + 2.6 * (1 - np.cos(2 * np.pi * hours / 24)) / 2), None),
+        "users that come with the load": (
+            60 + 60 * _lagged(_daily(hours), 3.0), 80 * _daily(hours)
+        ),
+        "a cache of two hours": (40 + 300 * np.minimum(hours / 2.2, 1), None),
+    }[what]  # fmt: skip
+
+    assert told(replace(goroutines(level * noise), rate=rate)) is None
+
+
+def _daily(hours: np.ndarray) -> np.ndarray:
+    return 1 + 2 * (1 - np.cos(2 * np.pi * hours / 24))
+
+
+def _lagged(load: np.ndarray, stay: float) -> np.ndarray:
+    """Users who come with the load and stay for so many hours on average; none at first."""
+    share, level = STEP / 3600 / stay, np.zeros(len(load))
+    for i in range(1, len(load)):
+        level[i] = level[i - 1] + share * (stay * load[i] - level[i - 1])
+    return level
+
+
 def test_growth_to_less_than_three_times_the_usual_level_is_not_told() -> None:
     assert told(goroutines(np.append(after(25, 6, 2.6), after(6, 0, 1, 2.6 * 120)))) is None
 

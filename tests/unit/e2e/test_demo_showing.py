@@ -170,9 +170,20 @@ RECORD = {
 }  # fmt: skip
 
 
+def outcome(failed_before: float = 6.0, after: float = 0.0) -> dict[str, Any]:
+    rows = [
+        {"name": "ErrorRate", "unit": "of requests", "before": 0.31, "during": 0.8, "after": after},
+        {"name": "HTTP 502", "unit": "per second", "before": failed_before, "during": 4.8, "after": 0.0},
+        {"name": "P99", "unit": "seconds", "before": 0.0249, "during": 0.25, "after": 0.01},
+        {"name": "Descriptors", "unit": "descriptors", "before": 199, "during": 199, "after": 43},
+        {"name": "PoolWaits", "unit": "per second", "missing": "NoSeries: none"},
+    ]
+    return {"counted": "at the proxy, route bodyleak", "rows": rows}
+
+
 def account(**after: Any) -> Account:
     told = (Told("k", "WouldAct", "would act", False, "bodyleak"),)
-    given: dict[str, Any] = {"pod": "new", "actions": (RECORD,), **after}
+    given: dict[str, Any] = {"pod": "new", "actions": (RECORD,), "outcomes": {"bodyleak": outcome()}, **after}
     return Account(chapter(), chapter(codes=Codes({502: 60}), told=told), chapter(**given), enough=30)
 
 
@@ -189,6 +200,9 @@ def test_a_story_that_went_well_has_no_failed_check() -> None:
     [
         (account(codes=Codes({200: 59, 502: 1})), "users get answers again: 1 of nginx's last 60 are errors"),
         (account(codes=Codes({200: 3})), "users get answers again: 0 of nginx's last 3 are errors"),
+        (account(outcomes={}), "the LeakReport has it, too: -, -, - of nginx's"),
+        (account(outcomes={"bodyleak": outcome(after=0.005)}), "the LeakReport has it, too: 31.0%, 80.0%, 0.5% of"),
+        (account(outcomes={"bodyleak": outcome(failed_before=0.0)}), "the LeakReport has it, too"),
         (account(pod="old"), "its replacement is ready"),
         (account(actions=({**RECORD, "result": "Inconclusive"},)), "its replacement is ready"),
         (account(actions=({**RECORD, "podUID": "another"},)), "in mode Enforce that very pod was evicted"),
@@ -215,6 +229,12 @@ def test_the_summary_puts_before_and_after_side_by_side() -> None:
     assert re.search(r"error rate +0% +100% +0%\n", text)
     assert re.search(r"restarts, evictions +0, 0 +0, 0 +0, 1\n", text)
     assert "its replacement is 15 s old" in text
+    assert re.search(r"IN THE LEAKREPORT +BEFORE +DURING +AFTER\n", text)
+    assert re.search(r"ErrorRate +31.0% +80.0% +0.0%\n", text)
+    assert re.search(r"HTTP 502 +6.0/s +4.8/s +0.0/s\n", text)
+    assert re.search(r"P99 +25 ms +250 ms +10 ms\n", text)
+    assert re.search(r"Descriptors +199 +199 +43\n", text)
+    assert re.search(r"PoolWaits +- +- +-\n", text)
 
 
 @pytest.mark.parametrize("look", [BARE, ASCII])

@@ -22,6 +22,7 @@ from e2e.demo.view import Scene
 from e2e.harness.kube import KubectlError
 from e2e.harness.waiting import TimedOut
 
+OUTCOME = {"rows": [{"name": "ErrorRate", "unit": "of requests", "after": 0.0}, {"name": "HTTP 502", "before": 2.0}]}
 EPOCH = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -97,6 +98,7 @@ class World:
             services=services,
             told=(told,) if self.exhausted or self.enforced is not None else (),
             actions=({**record, "result": result},) if self.replaced else (),
+            outcomes={shop.LEAKING: OUTCOME} if self.enforced is not None and self.now > self.enforced + 40 else {},
             mode="Observe" if self.enforced is None else "Enforce",
         )
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from leakwarden.api.names import IGNORE_ANNOTATION
+from leakwarden.core.audit.findings import Finding, Severity
 from leakwarden.core.audit.neighbours import Neighbours
 from leakwarden.core.audit.policy_report import ReportedObject
 from leakwarden.core.audit.related import Budget, Identity, Measure, Scaler, Service, ServicePort
@@ -111,3 +113,10 @@ async def test_a_reading_that_a_defect_cannot_relate_costs_only_what_needs_it() 
     world = await audited(broken)
     assert "LW101" in ids(world)
     assert any("by a defect" in note for note in world.status.notes)
+
+
+async def test_what_was_found_in_the_manifest_as_it_is_written_is_in_the_status_and_can_be_excepted() -> None:
+    written = (Finding("PostStartBlocks", Severity.WARNING, "app", "postStart asks", "none", id="LW212"),)
+    assert "LW212" in ids(await audited(Neighbours(), written=written))
+    excepted = {IGNORE_ANNOTATION: "LW212: the program listens before it forks"}
+    assert "LW212" not in ids(await audited(Neighbours(), written=written, annotations=excepted))

@@ -129,7 +129,7 @@ async def test_a_leak_whose_users_get_errors_is_explained() -> None:
     assert "log lines of the time" in found.unknown
     assert found.logs is None
     assert found.counted == "by the workload itself"
-    assert len(metrics.asked_for_causes[0]) == 10
+    assert len(metrics.asked_for_causes[0]) == 11
 
 
 async def test_the_proxy_and_its_timeout_are_those_of_the_policy() -> None:

@@ -185,3 +185,28 @@ def test_memory_is_told_from_other_signals_by_its_type() -> None:
         first.append(next((i for i, one in enumerate(found) if one.verdict in told), len(found)))
 
     assert first[0] < first[1]
+
+
+def test_a_working_set_is_judged_by_the_rss_of_its_own_container() -> None:
+    """Page cache fills the container while its process holds a fifth; the pod's other container is larger."""
+    t = np.arange(NOW - 8 * 3600, NOW + 1, 60.0)
+    whole, kept = np.linspace(2.1e8, 9.6e8, t.size), np.full(t.size, 2e8)
+    one = pod(created=float(t[0]) - 60)
+    world = snapshot([workload()], [one])
+    name = next(iter(sampled({one.name: Points(t, whole)}, 1e9).series))
+    other = name._replace(container="sidecar")
+
+    def found(rss: Mapping[SeriesKey, Points]) -> GrowthFinding:
+        detection = Detection(60.0)
+        for end in range(60, t.size, 4):
+            part = slice(max(end - 60, 0), end)
+            beside = LoadAndCollections(rss={key: Points(each.t[part], each.v[part]) for key, each in rss.items()})
+            answer = sampled({one.name: Points(t[part], whole[part])}, 1e9)
+            detection.learn({"WorkingSet": answer}, world, beside, {}, float(t[end]))
+            findings = detection.judge(world, {}, float(t[end]))
+        return next(iter(findings.values()))
+
+    by_rss = found({name: Points(t, kept)})
+    assert (by_rss.verdict, by_rss.reason, by_rss.resident) == (Verdict.HEALTHY, "PageCache", 2e8)
+    alone = found({other: Points(t, kept)})
+    assert (alone.verdict, alone.reason, alone.resident) == (Verdict.LEAKING, "MayBePageCache", None)

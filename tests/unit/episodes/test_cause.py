@@ -11,8 +11,8 @@ from leakwarden.core.correlation.causes import Cause, Clue, Explanation, explain
 from leakwarden.core.correlation.episode import Episode, LogKind
 from leakwarden.core.correlation.log_lines import LogEvidence
 from leakwarden.core.episodes.cause import CLEAR_LEAD, Told, cause_status, untold
+from tests.bench.causes.drawing import CAUSES, episode, quiet
 from tests.builders import NOW
-from tests.correlation.drawing import CAUSES, episode, quiet
 
 SOME = episode(1, quiet)
 
@@ -53,10 +53,17 @@ def test_what_cannot_be_told_is_unknown_with_what_speaks_against_the_likeliest()
     assert found.unknown == ["log lines of the time"]
 
 
-def test_without_errors_slowness_alone_has_no_cause() -> None:
+def test_without_errors_and_slowness_there_is_no_cause() -> None:
     found = told(explain(SOME))
     assert (found.kind, found.confidence) == ("NoErrors", Confidence.UNTOLD)
-    assert "not of slowness alone" in found.message
+    assert found.message == "never more than 1% of the requests failed, and it was not slow for minutes"
+
+
+def test_slowness_without_errors_is_said_as_such_and_a_second_cause_is_named_beside_the_first() -> None:
+    slow = told(Explanation(True, None, [], {Cause.OVERLOAD: 0}, slowness=True))
+    assert slow.message.startswith("it was slow, and what was read does not tell")
+    two = told(Explanation(True, Cause.OVERLOAD, [], {Cause.OVERLOAD: 6}, also=[Cause.ROLLOUT]))
+    assert two.message == "clearly Overload; besides it RolloutWithoutDraining"
 
 
 def test_queries_that_failed_come_first_among_what_is_not_known() -> None:

@@ -111,6 +111,27 @@ def test_a_signal_of_which_nothing_is_asked_is_not_called_healthy() -> None:
     assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "NothingAsked")
 
 
+MEMORY = {"name": "memory", "type": "WorkingSet", "role": "Leak"}
+
+
+@pytest.mark.parametrize(
+    ("resident", "verdict", "says"),
+    [
+        (300.0, Verdict.HEALTHY, "page cache"),
+        (None, Verdict.SUSPECT, "RSS is not known"),
+        (960.0, Verdict.EXHAUSTING, ""),
+    ],
+)
+def test_a_full_working_set_is_exhausted_where_what_cannot_be_taken_back_is_full(
+    resident: float | None, verdict: Verdict, says: str
+) -> None:
+    growth = GrowthFinding(Verdict.HEALTHY, "PageCache", resident=resident)
+    found = judge(MEMORY, points([990.0] * 60), growth=growth)
+
+    assert found.verdict is verdict
+    assert says in found.message
+
+
 def test_every_reason_of_the_detector_is_explained() -> None:
     assert set(EXPLANATIONS) == {reason.name for reason in VerdictReason}
 

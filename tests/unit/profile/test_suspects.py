@@ -332,7 +332,7 @@ def test_one_buffer_that_grows_and_grows_is_told_although_it_is_one_sample() -> 
     grows = ["bytes.growSlice@3", "main.annotate@30"]
     before, after = heap((9, 1, grows), size=2**19), heap((40, 1, grows), size=2**22)
     (found,) = between(calm, calm, before, after)
-    assert (found.shape, found.function, found.confidence) == ("MemoryKept", "main.annotate", Confidence.LOW)
+    assert (found.shape, found.function, found.confidence) == ("BufferGrows", "main.annotate", Confidence.LOW)
     assert between(calm, calm, after, heap((60, 1, grows), size=2**22)) == []
 
 

@@ -40,9 +40,18 @@ def test_goroutines_of_a_library_are_told_with_who_created_them() -> None:
     assert status.explains == 1.0
 
 
+def test_a_long_explanation_keeps_the_repair() -> None:
+    (found,) = suspects(Capture([goroutines((10, READ_LOOP)), goroutines((210, READ_LOOP))], [], None, 10.0))
+    (status,) = told([replace(found, reasons=("it grows " * 200,))])
+    assert status.explanation is not None
+    assert status.explanation.endswith(f"Usual fix: {found.fix}")
+    assert len(status.explanation) == 1024
+
+
 def test_where_nothing_grew_it_is_told_what_was_looked_at() -> None:
     calm = goroutines((48, READ_LOOP))
-    assert summary(explain(Capture([calm, calm], [], None, 10.0))) == "nothing grew: goroutines 49, within 10s"
+    said = summary(explain(Capture([calm, calm], [], None, 10.0)))
+    assert said.startswith("nothing grew: goroutines 49, within 10s; no heap profile was taken")
 
 
 def test_the_wait_and_the_line_are_told_apart() -> None:

@@ -140,6 +140,14 @@ class Beside:
         _READERS[document.kind](self, identity, meta, document)
         return identity
 
+    def take_rollout(self, identity: Identity, body: Mapping[str, Any], place: Any) -> None:
+        """The Services by which an Argo Rollout moves its traffic, as a route to them."""
+        strategy = _mapping(_mapping(body.get("spec")).get("strategy"))
+        canary, blue_green = _mapping(strategy.get("canary")), _mapping(strategy.get("blueGreen"))
+        names = [canary.get("stableService"), canary.get("canaryService")]
+        names += [blue_green.get("activeService"), blue_green.get("previewService")]
+        self._route(identity, [(name, None) for name in names], (None, ""), Kubernetes("Rollout", body, place))
+
     def landscape(self, workloads: Sequence[Workload], complete: bool, nearness: Nearness) -> Landscape:
         return Landscape(
             workloads=workloads,

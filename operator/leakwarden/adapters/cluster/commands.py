@@ -27,9 +27,17 @@ _INSTANT = frozenset({":", "true", "echo", "printf", "set", "exit", "export", "d
 _ULIMIT = re.compile(r"\bulimit\s+-[A-Za-z]*n\b", re.ASCII)
 _NUMBER = re.compile(r"(?<![0-9.])[1-9][0-9]{1,4}(?![0-9.])", re.ASCII)
 _SEPARATORS = frozenset({";", "&&", "\n"})
+_REDIRECTIONS = frozenset({">", ">>", "<", ">&", "&>"})
 _BETWEEN = frozenset(";&|\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w{0,255}=.*", re.ASCII | re.DOTALL)
 _PUNCTUATION = frozenset("();<>|&\n")
+_COMMENT = re.compile(r"(^|[\s;&|(])#[^\n]*")
+_CONTINUED = re.compile(r"\\\r?\n")
+# The words that end a compound command: what its last part starts is written before them.
+_CLOSING = frozenset({"fi", "done", "esac", "}"})
+_LOOP = frozenset({"while", "until", "do", "done"})
+# Programs without anything to finish: a pod that runs one of them only waits, and loses nothing when it is killed.
+_IDLE = frozenset({"sleep", "pause", "tail"})
 _NONE = Entrypoint()
 
 
@@ -42,8 +50,13 @@ def pre_stop(command: Sequence[str]) -> PreStop:
     total, certain = 0.0, True
     for words in statements:
         slept = _slept(words)
+        inner = None if slept is not None or words == list(command) else _script(words)
         if slept is not None:
             total += slept
+        elif inner is not None:
+            nested = pre_stop(["sh", "-c", inner])
+            total += nested.least
+            certain = certain and nested.seconds is not None
         elif not (words and words[0] in _INSTANT):
             certain = False
         if words and words[0] == "exit":
@@ -72,10 +85,12 @@ def _script(command: Sequence[str]) -> str | None:
     if not words or _name(words[0]) not in _SHELLS:
         return None
     for position, word in enumerate(words[1:], 1):
+        if re.fullmatch(r"[-+][a-z]*o", words[position - 1]):
+            continue  # the name of an option: -o pipefail
         if not word.startswith("-") or word == "--":
             return None
         if not word.startswith("--") and "c" in word:
-            return words[position + 1][:MAX_TEXT] if position + 1 < len(words) else None
+            return words[position + 1] if position + 1 < len(words) else None
     return None
 
 
@@ -98,9 +113,10 @@ def _name(path: str) -> str:
 
 
 def _tokens(script: str) -> list[str] | None:
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()<>\n")
+    lexer = shlex.shlex(_COMMENT.sub(r"\1", _CONTINUED.sub(" ", script)), posix=True, punctuation_chars=";&|()<>\n")
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
+    lexer.commenters = ""  # shlex would also cut ${#NAME}, and take the new line with the comment
     try:
         return list(lexer)
     except ValueError:  # a quote that is not closed
@@ -108,23 +124,40 @@ def _tokens(script: str) -> list[str] | None:
 
 
 def _statements(script: str) -> list[list[str]] | None:
-    """The simple commands of a script, each as its words; None where it contains anything else."""
-    tokens = _tokens(script)
+    """The simple commands of a script, each as its words; None where it contains anything else, or is too long."""
+    tokens = _tokens(script) if len(script) <= MAX_TEXT else None
     if tokens is None or "`" in script or "$(" in script:
         return None
     statements: list[list[str]] = [[]]
-    for token in tokens:
-        stripped = token.strip("\n") or "\n"
-        if stripped in _SEPARATORS:
+    skip, alternative = False, False
+    grouped = "case" not in tokens and "()" not in tokens
+    for part in tokens:
+        stripped = part.strip("\n") or "\n"
+        if skip:
+            skip = False  # the file of a redirection
+        elif stripped in _SEPARATORS or (grouped and set(part) <= {"(", ")", ";", "\n"}):
+            alternative = alternative and stripped == "&&"
             statements.append([])
-        elif token and set(token) <= _PUNCTUATION:
+        elif part == "||":
+            # Only where the part before it fails; a sleep does not.
+            if _slept(_words(statements[-1])) is None:
+                statements.append(["||"])
+            alternative = True
+        elif part in _REDIRECTIONS:
+            skip = True
+            if statements[-1] and statements[-1][-1] in ("1", "2"):
+                statements[-1].pop()
+        elif part and set(part) <= _PUNCTUATION:
             return None
-        else:
-            statements[-1].append(token)
+        elif not alternative and not (part in ("{", "}") and not statements[-1]):
+            statements[-1].append(part)
     return [_words(words) for words in statements if words]
 
 
 def _slept(words: Sequence[str]) -> float | None:
+    if len(words) > 3 and _name(words[0]) == "timeout":
+        longest, slept = _slept(["sleep", words[1]]), _slept(words[2:])
+        return None if longest is None or slept is None else min(longest, slept)
     if len(words) < 2 or _name(words[0]) != "sleep":
         return None
     total = 0.0
@@ -138,6 +171,8 @@ def _slept(words: Sequence[str]) -> float | None:
 
 def _waits(script: str) -> Literal["", "simple", "chain"]:
     """Whether the shell stays as the first process, and so does not pass SIGTERM on to the program that it started."""
+    if len(script) > MAX_TEXT:
+        return ""  # its end would have to be read, and a program of that length is no longer a command line
     tokens = _tokens(script)
     if not tokens or "trap" in tokens:
         return ""  # a script that handles signals is left to its author
@@ -153,9 +188,21 @@ def _waits(script: str) -> Literal["", "simple", "chain"]:
     words = commands[-1]
     while words and _ASSIGNMENT.fullmatch(words[0]):
         words = words[1:]
-    if words and (words[0] == "exec" or _name(words[0]) in _INIT):
+    if all(_idles(each) for each in commands):
+        return ""
+    compound = words[:1] in [[each] for each in _CLOSING] or "()" in tokens
+    if compound and any("exec" in each[:2] for each in commands):
+        return ""  # a branch or a function ends with exec
+    if words and (words[0] == "exec" or _name(words[0]) in _INIT or _name(words[0]) in _IDLE):
         return ""
     return "chain" if len(commands) > 1 else "simple"
+
+
+def _idles(words: Sequence[str]) -> bool:
+    """Whether a part of a script only waits: sleep, and the words of a loop around it."""
+    while words and words[0] in _LOOP:
+        words = words[1:]
+    return not words or _name(words[0]) in _IDLE or words[0] in _INSTANT
 
 
 def _numbers(texts: Iterable[str]) -> frozenset[int]:

@@ -28,12 +28,14 @@ class Sink(Protocol[T_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[T]):
-    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}; `metadata_only`: only the metadata is requested."""
+    """One kind: its path is /{prefix}[/namespaces/NS]/{plural}."""
 
     prefix: str
     plural: str
     item: type[T]
-    metadata_only: bool = False
+    metadata_only: bool = False  # only the metadata is requested
+    absent: str = "apply the files in crds/"  # what to say where the API server does not serve it
+    optional: bool = False  # a server that does not serve the kind has no objects of it, which is no fault
 
     def path(self, namespace: str | None) -> str:
         return f"/{self.prefix}/namespaces/{namespace}/{self.plural}" if namespace else f"/{self.prefix}/{self.plural}"
@@ -62,6 +64,7 @@ class Pace:
     resync: float = 600.0  # relist at least this often, jittered: the answer to every bug that loses an event
     backoff: float = 0.5
     backoff_max: float = 30.0
+    absent: float = 60.0  # between two looks for an optional kind that the server does not serve
 
 
 @dataclass(frozen=True, slots=True)

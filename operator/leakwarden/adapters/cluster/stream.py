@@ -27,6 +27,14 @@ class Denied(RequestRefused):
     """401 or 403: a retry changes nothing until a person gives the right back."""
 
 
+class NotServed(RequestRefused):
+    """404: the API server does not have the kind; it comes with its CRD."""
+
+
+class Absent(RequestRefused):
+    """404: the server does not serve an optional kind."""
+
+
 def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | None) -> None:
     """Raises Expired for 410 and Refused for any other status that is not a success."""
     if reply.ok:
@@ -40,8 +48,11 @@ def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | Non
         case 403:
             message = f"the operator's account may not {verb} {resource.full_name}{where} (403)"
             raise Denied(message, reply.retry_after)
+        case 404 if resource.optional:
+            raise Absent(f"the API server does not serve {resource.full_name} (404)")
         case 404:
-            message = f"the API server does not serve {resource.full_name} (404); apply the files in crds/"
+            hint = f"; {resource.absent}" if resource.absent else ""
+            raise NotServed(f"the API server does not serve {resource.full_name} (404){hint}", reply.retry_after)
         case code:
             message = f"the API server answered {code} to {verb} {resource.full_name}{where}"
     raise RequestRefused(message, reply.retry_after)

@@ -77,6 +77,7 @@ class ApiDeploymentSpec(Wire):
     strategy: ApiStrategy | None = None
     min_ready_seconds: int | None = None
     progress_deadline_seconds: int | None = None
+    revision_history_limit: int | None = None
     service_name: str | None = None  # of a StatefulSet, whose manifest is read as a Deployment's
     # Raw, so that its hash covers the whole template, also the parts that are not decoded.
     template: msgspec.Raw = msgspec.Raw(b"")
@@ -227,7 +228,7 @@ class ApiAutoscalerSpec(Wire):
 
 
 class ApiAutoscaler(Wire):
-    """A HorizontalPodAutoscaler."""
+    """A HorizontalPodAutoscaler, or a ScaledObject of KEDA."""
 
     metadata: ApiMeta
     spec: ApiAutoscalerSpec | None = None

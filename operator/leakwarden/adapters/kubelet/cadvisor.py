@@ -12,7 +12,7 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from leakwarden.core.model.readings import Points, SeriesKey
-from leakwarden.core.signals.catalogue import CATALOGUE, Families, real_limit
+from leakwarden.core.signals.catalogue import CATALOGUE, KUBELET_CONTEXT, Families, real_limit
 
 FORGET_AFTER = 600.0  # s; a container that was not seen for this long is gone
 LIMIT_AGE = 300.0  # s; as for Prometheus
@@ -30,7 +30,7 @@ class MetricSample(NamedTuple):
 
 def _families() -> dict[str, tuple[str, str] | None]:
     """The families that are read: the name of each, and the label that picks one of its series."""
-    found: dict[str, tuple[str, str] | None] = {}
+    found: dict[str, tuple[str, str] | None] = {families.value: None for families in KUBELET_CONTEXT.values()}
     for row in CATALOGUE.values():
         if row.kubelet is not None:
             found[row.kubelet.value] = None

@@ -17,7 +17,7 @@ import aiohttp
 from leakwarden import __version__
 from leakwarden.adapters.kubelet.cadvisor import Memory, parse
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
-from leakwarden.core.signals.catalogue import Row, row_of
+from leakwarden.core.signals.catalogue import KUBELET_CONTEXT, Families, Row, row_of
 
 log = logging.getLogger("leakwarden.kubelet")
 
@@ -99,23 +99,27 @@ class KubeletSource:
 
     def _answer(self, query: Query, since: float, now: float) -> Answer:
         row = row_of(query.key)
-        if row is None:
+        beside = KUBELET_CONTEXT.get(query.key.removeprefix("context/"))
+        if row is None and beside is None:
             return NoData("NotExported", "the kubelets know no PromQL and no alerts; configure a Prometheus")
-        if row.kubelet is None:
+        if row is not None and row.kubelet is None:
             return NoData("NotExported", f"the kubelets do not export it: {row.fix}")
         if not self._asked:
             return NoData("NoSeries", "no pod of the targets runs on a node")
         if len(self._failures) == len(self._asked):
             return self._all_failed()
-        return self._sampled(row, query, since, now)
+        if row is not None and row.kubelet is not None:
+            return self._sampled(row.kubelet, row, query, since, now=now)
+        assert beside is not None
+        return self._sampled(beside, None, query, since, now=now)
 
-    def _sampled(self, row: Row, query: Query, since: float, now: float) -> Answer:
-        families = row.kubelet
-        assert families is not None
+    def _sampled(self, families: Families, row: Row | None, query: Query, since: float, *, now: float) -> Answer:
+        """`row` None: readings that only explain others, which have no limit."""
+        never_zero = row is None or row.never_zero
         keys = [key for key in self._memory.keys(families.value) if key.namespace in query.namespaces]
         if not keys:
             return NoData("NoSeries", "the kubelets export it for no pod of these namespaces")
-        if row.never_zero and self._memory.all_zero(families.value, keys):
+        if never_zero and self._memory.all_zero(families.value, keys):
             return NoData(
                 "ConstantZero", "the kubelets export 0 for every pod, which means that they do not measure it"
             )
@@ -123,9 +127,11 @@ class KubeletSource:
             return NoData("WarmingUp", f"the first readings are complete in {self._memory.step:.0f}s at the latest")
         series, limits = {}, {}
         for key in keys:
-            points = self._memory.points(families.value, key, since, now, row.never_zero)
+            points = self._memory.points(families.value, key, since, now, never_zero)
             if points is not None:
                 series[key] = points
+            if row is None:
+                continue
             highest = float(points.v.max()) if points is not None else -math.inf
             limit = row.believed(self._memory.limit(families, key, now), highest)
             if limit is not None:

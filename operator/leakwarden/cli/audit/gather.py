@@ -21,6 +21,7 @@ from leakwarden.core.audit.exceptions import (
     policy_exceptions,
     skip_reason,
 )
+from leakwarden.core.audit.subject import ends
 
 if TYPE_CHECKING:
     from leakwarden.api.v1alpha1.policy import Audit
@@ -94,7 +95,7 @@ def audited(described: Iterable[DescribedObject], what: Gathering) -> AuditResul
                 findings,
                 skipped=skipped_containers(one.workload),
                 excepted=excepted,
-                asked=Asked(held, one.disruptions, one.related),
+                asked=Asked(held, one.disruptions, one.related, ends(one.workload)),
             )
         )
     return result

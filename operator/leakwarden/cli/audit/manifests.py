@@ -8,7 +8,6 @@ made from it are audited alike. A document is dropped once its facts are read.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +20,14 @@ from leakwarden.cli.audit.files import Document, DocumentPlace
 from leakwarden.cli.audit.near_miss import GROUPS, REMOVED, VERSIONS
 from leakwarden.cli.audit.workload_manifest import ManifestError, in_words, mapping, to_workload
 from leakwarden.core.audit import objects, overlaps
+from leakwarden.core.audit.admission import variables
+from leakwarden.core.audit.as_written import placed as placed_finding
 from leakwarden.core.audit.checks import found
-from leakwarden.core.audit.findings import Check, Defect, Finding
+from leakwarden.core.audit.findings import Check, Finding
 from leakwarden.core.audit.landscape import SAME_FILE, Landscape, Unattached
 from leakwarden.core.audit.neighbours import placed
 from leakwarden.core.audit.related import Identity, Related
+from leakwarden.core.audit.set_later import Maker, Makers, may_make_pods
 from leakwarden.core.model.workload import Disruption, Workload
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"})
@@ -59,6 +61,7 @@ class Inventory:
     unaudited: Counter[str] = field(default_factory=Counter)
     check_fields: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
     _found: list[DescribedObject] = field(default_factory=list)
+    _makers: list[Maker] = field(default_factory=list)
     _others: set[Identity] = field(default_factory=set)
     _selecting: list[overlaps.Selecting] = field(default_factory=list)
     _beside: beside.Beside = field(default_factory=beside.Beside)
@@ -80,6 +83,10 @@ class Inventory:
 
     def _take(self, document: Document) -> None:
         kind, version = document.kind, document.body.get("apiVersion")
+        for variable in variables(document.body):
+            self.notes.append(
+                f"{document.place}: {kind[:60]} {_name(document.body)}: {variable} is filled in later, and was not checked"
+            )
         served = version in VERSIONS.get(kind, ()) or (kind, version) in REMOVED
         if kind in WORKLOADS and served:
             early = self._early(document)
@@ -94,6 +101,8 @@ class Inventory:
             workload = to_workload(document.body)
             identity = Identity(kind, workload.namespace, workload.name)
             self._found.append(DescribedObject(document.place, identity, early, workload.annotations, workload))
+            if kind == "Rollout":
+                self._beside.take_rollout(identity, document.body, document.place)
             if (selecting := overlaps.selecting(document.body, identity, document.place)) is not None:
                 self._selecting.append(selecting)
             return
@@ -106,7 +115,12 @@ class Inventory:
             annotations = _texts(mapping(document.body.get("metadata")).get("annotations"))
             self._found.append(DescribedObject(document.place, identity, early, annotations))
             return
-        pods = mapping(mapping(mapping(document.body.get("spec")).get("template")).get("spec")).get("containers")
+        template = mapping(mapping(document.body.get("spec")).get("template"))
+        pods = mapping(template.get("spec")).get("containers")
+        if pods or may_make_pods(kind, str(version)):
+            space = mapping(document.body.get("metadata")).get("namespace")
+            identity = Identity(kind[:60], space if isinstance(space, str) else "", _name(document.body))
+            self._makers.append(Maker(identity, _texts(mapping(template.get("metadata")).get("labels"))))
         if kind in GROUPS or pods:
             self.unaudited[f"{kind[:60]} of {str(version)[:60]}"] += 1
 
@@ -124,7 +138,7 @@ class Inventory:
         if self.check_fields is not None:
             for name, meant in self.check_fields(body):
                 made += [(objects.UNKNOWN_FIELD, defect) for defect in objects.unknown_field(name, meant)]
-        return tuple(_placed(check, defect, body) for check, defect in made)
+        return tuple(placed_finding(check, defect, body) for check, defect in made)
 
     def described(self) -> list[DescribedObject]:
         """Every object with the objects that belong to it, in the order in which they were read."""
@@ -133,6 +147,7 @@ class Inventory:
         near = [each.place for each in workloads]
         land = self._beside.landscape(held, self.complete, lambda other, position: _nearness(other, near[position]))
         land.others = frozenset(self._others)
+        land.makers = Makers(self._makers)
         related, loose = land.relate()
         budgeted = {budget.identity.namespace for budget in self._beside.budgets}
         at: dict[int, DescribedObject] = {}
@@ -202,20 +217,6 @@ def _object_findings(
             found(check, defect) for defect in check.find(each, land)
         )
     return made
-
-
-def _placed(check: Check, defect: Defect, body: Mapping[str, Any]) -> Finding:
-    """The finding, with its container named where it is about a field of one, as the findings of the checks are."""
-    finding = found(check, defect)
-    match = re.match(r"(.*\.(?:containers|initContainers)\[([0-9]+)\])(?:\.(.*))?$", finding.field)
-    if match is None:
-        return finding
-    value: Any = body
-    for part in re.findall(r"[^.\[\]]+", match[1]):
-        value = value[int(part)] if isinstance(value, list) and part.isdigit() else mapping(value).get(part)
-    name = mapping(value).get("name")
-    # The field stays as it is from the object, since containers may share a name.
-    return dataclasses.replace(finding, container=name[:63]) if isinstance(name, str) else finding
 
 
 def _nearness(other: Any, place: DocumentPlace) -> int:

@@ -30,7 +30,7 @@ dependency, a rollout without draining, a proxy that gives up before the service
   leakwarden diagnose --prometheus http://localhost:9090 --proxy ingress-nginx --route checkout \\
       --namespace shop --pods checkout- --since 1h --proxy-timeout 60s
 """
-_EXIT = "exit code: 0 there were hardly any errors, 1 there were and the cause is named, 2 wrong usage or nothing could be read, 3 there were and the cause cannot be told"
+_EXIT = "exit code: 0 there were hardly any errors and it was not slow, 1 there were or it was and the cause is named, 2 wrong usage or nothing could be read, 3 the cause cannot be told"
 
 
 def add_parser(commands: Any) -> None:

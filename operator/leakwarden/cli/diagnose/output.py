@@ -11,10 +11,10 @@ from leakwarden.cli.audit.report import printable
 from leakwarden.core.correlation.behind import behind
 from leakwarden.core.correlation.causes import Explanation
 from leakwarden.core.correlation.episode import Episode
-from leakwarden.core.correlation.facts import BAD_SHARE
 from leakwarden.core.correlation.log_lines import LogEvidence
 from leakwarden.core.correlation.protection import Protection, as_values, in_lines
 from leakwarden.core.correlation.timeline import Row, coincide, timeline
+from leakwarden.core.correlation.trouble import BAD_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,15 @@ class Shown:
 def text(shown: Shown) -> str:
     found, episode, logs = shown.found, shown.episode, shown.logs
     if not found.happened:
-        lines = [f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed", *_protection(shown)]
+        calm = f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed, and it did not get slow"
+        lines = [calm, *_protection(shown)]
         return "".join(f"{printable(line)}\n" for line in lines)
     lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
+    if found.slowness:
+        lines.insert(0, "hardly any errors, but it was slow")
     lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
     lines += [f"  {line}" for line in (coincide(episode, logs.times) if logs else ())]
+    lines += [f"also: {cause}" for cause in found.also]
     lines += [f"pod {pod}: {what}" for pod, what in behind(episode)]
     lines += [f"log, {kind}: {count:,} lines" for kind, count in (logs.counts if logs else {}).items()]
     lines += [f"  {line}" for _, line in (logs.first if logs else ())]
@@ -73,7 +77,9 @@ def as_json(shown: Shown) -> str:
     found, episode, logs = shown.found, shown.episode, shown.logs
     body = {
         "happened": found.happened,
+        "slowness": found.slowness,
         "cause": found.cause,
+        "also": list(found.also),
         "points": found.points,
         "clues": [{"points": clue.points, "why": clue.why} for clue in found.clues],
         "pods": [{"pod": pod, "why": what} for pod, what in behind(episode)],

@@ -28,8 +28,8 @@ def add_parser(commands: Any) -> None:
         " one process, and with them, as far as there are any, heap and goroutineleak profiles. Their kinds and times are"
         " read from the files. The longer the time between the first and the last, and the more there are, the surer: two"
         " captures within seconds cannot tell a leak from load. With --pod they are taken from a running pod first, through"
-        " the API server, which needs the right to get pods and pods/proxy. Exit code 0: nothing grew, and so nothing is"
-        " suspected; 1: something is; 2: a file or the pod cannot be read.",
+        " the API server, which needs the right to get pods and pods/proxy. Exit code 0: nothing grew that the"
+        " profiles can show; 1: something is; 2: a file or the pod cannot be read.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="profiles of one process (.pb.gz, not text)")
     parser.add_argument("--pod", metavar="NAMESPACE/POD", help="take the profiles of this pod, ten seconds apart")
@@ -154,7 +154,8 @@ def _capture(profiles: list[Profile]) -> Capture:
 
 def _text(found: Findings) -> str:
     if not found.suspects:
-        return f"nothing is suspected: {found.looked_at}"
+        # Small leaks leave no trace in short captures: that nothing is seen does not mean that nothing leaks.
+        return f"nothing grew that these profiles can show: {found.looked_at}\n{found.unseen}"
     blocks = []
     for suspect in found.suspects:
         explained = f" ({suspect.explained})" if suspect.explained else ""

@@ -19,6 +19,7 @@ _LABEL_KEY = re.compile(
     r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
 )
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]")  # filled in later: by Flux's postBuild.substitute, or by envsubst
 _DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 MAX_NAME = 253
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -70,8 +71,20 @@ def _labels(labels: Mapping[str, Any], at: str) -> Iterator[Refusal]:
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(str(key)[:400]):
             yield f"{at}.labels", f"{str(key)[:60]!r} is not a label's name"
-        elif isinstance(value, str) and not _LABEL_VALUE.fullmatch(value[:100]):
+        elif isinstance(value, str) and not _VARIABLE.search(value[:100]) and not _LABEL_VALUE.fullmatch(value[:100]):
             yield f"{at}.labels.{key}", f"{value[:60]!r} is not a label's value: at most 63 letters, digits, -, _ and ."
+
+
+def variables(body: Mapping[str, Any]) -> Iterator[str]:
+    """The labels whose values are variables that are filled in later, such as ${region}: each with its value."""
+    spec = mapping(body.get("spec"))
+    for at, metadata in (
+        ("metadata", mapping(body.get("metadata"))),
+        ("spec.template.metadata", mapping(mapping(spec.get("template")).get("metadata"))),
+    ):
+        for key, value in mapping(metadata.get("labels")).items():
+            if isinstance(value, str) and "${" in value and _VARIABLE.search(value[:100]):
+                yield f"{at}.labels.{str(key)[:60]} ({value[:40]})"
 
 
 def _restart_policy(kind: str, pod: Mapping[str, Any], at: str) -> Iterator[Refusal]:
@@ -157,12 +170,30 @@ def _daemon_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     yield from _selector(spec)
     yield from _not_negative(spec, "minReadySeconds")
     yield from _update_strategy(spec)
+    yield from _daemon_rolling(mapping(mapping(spec.get("updateStrategy")).get("rollingUpdate")))
 
 
 def _update_strategy(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     strategy = mapping(spec.get("updateStrategy"))
     if strategy.get("type") not in (None, "", "RollingUpdate", "OnDelete"):
         yield "spec.updateStrategy.type", f"is {str(strategy['type'])[:40]!r}; RollingUpdate or OnDelete is needed"
+
+
+def _daemon_rolling(rolling: Mapping[str, Any]) -> Iterator[Refusal]:
+    """A DaemonSet either takes pods away first, or adds them first: one of the two has to be 0, and not both."""
+    none = (0, "0%")
+    unavailable, surge = rolling.get("maxUnavailable", 1), rolling.get("maxSurge", 0)
+    if unavailable in none and surge in none:
+        yield "spec.updateStrategy.rollingUpdate.maxUnavailable", "may not be 0 where maxSurge is 0, too"
+    elif unavailable not in none and surge not in none:
+        yield "spec.updateStrategy.rollingUpdate.maxSurge", "may not be set where maxUnavailable is not 0"
+
+
+def _rollout(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    """An Argo Rollout: what its CustomResourceDefinition refuses."""
+    strategy = mapping(spec.get("strategy"))
+    if isinstance(strategy.get("blueGreen"), dict) and not strategy["blueGreen"].get("activeService"):
+        yield "spec.strategy.blueGreen.activeService", "is missing"
 
 
 def _budget(spec: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -250,6 +281,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[Refusal]]] = {
     "ReplicaSet": _selector,
     "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
+    "Rollout": _rollout,
     "PodDisruptionBudget": _budget,
     "HorizontalPodAutoscaler": _autoscaler,
     "ScaledObject": _scaled_object,

@@ -12,6 +12,7 @@ from typing import Any
 from leakwarden.api.names import SKIP_ANNOTATION
 from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.audit.pages import help_uri
+from leakwarden.core.audit.probes import OF_OBSERVERS
 
 NAME = "leakwarden-audit"
 
@@ -37,7 +38,8 @@ class CelRule:
 RULES: tuple[CelRule, ...] = (
     CelRule(
         "LW101",
-        f"{_CONTAINERS}.all(c, !has(c.ports) || size(c.ports) == 0 || has(c.readinessProbe))",
+        f"{_CONTAINERS}.all(c, !has(c.ports) || has(c.readinessProbe) ||"
+        f" c.ports.all(p, has(p.name) && p.name.matches('{OF_OBSERVERS}')))",
         "a container with ports has no readiness probe",
     ),
     CelRule(

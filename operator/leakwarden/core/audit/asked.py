@@ -18,9 +18,11 @@ class Asked:
     standard: Standard
     disruptions: tuple[Disruption, ...] | None
     related: Related | None
+    ends: bool = False  # the pods run to their end
 
     def not_asked(self, kind: str) -> dict[str, str]:
         """The ids of the checks that were not run, each with the reason."""
+        kind = "Job" if self.ends and kind == "Pod" else kind
         reasons = {check.id: not_asked(check, kind, self.standard, self.disruptions, self.related) for check in CHECKS}
         return {id_: reason for id_, reason in reasons.items() if reason}
 

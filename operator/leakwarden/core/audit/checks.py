@@ -31,7 +31,7 @@ from leakwarden.core.audit import (
 )
 from leakwarden.core.audit.findings import RANK, Check, Defect, Finding
 from leakwarden.core.audit.related import Related
-from leakwarden.core.audit.subject import EndpointObservation, Standard, Subject, main_containers
+from leakwarden.core.audit.subject import EndpointObservation, Standard, Subject, ends, main_containers
 from leakwarden.core.model.workload import Disruption, Workload
 
 if TYPE_CHECKING:
@@ -169,10 +169,11 @@ def audit(
         disruptions=None if disruptions is None else tuple(disruptions),
         related=related,
     )
+    kind = "Job" if ends(workload) else workload.kind
     return ranked(
         found(check, defect)
         for check in CHECKS
-        if not check.kinds or workload.kind in check.kinds
+        if not check.kinds or kind in check.kinds
         for defect in check.find(subject)
     )
 

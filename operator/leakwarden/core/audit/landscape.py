@@ -25,6 +25,7 @@ from leakwarden.core.audit.related import (
     Scaler,
     Service,
 )
+from leakwarden.core.audit.set_later import EVERY, Makers, may_name, without_roles, without_set_labels
 from leakwarden.core.model.labels import LabelRequirement, LabelSelector
 from leakwarden.core.model.workload import Workload
 
@@ -35,8 +36,8 @@ class _Identified(Protocol):
 
 
 T = TypeVar("T", bound=_Identified)
-EVERY = "\0every namespace"  # a key of the indexes that no namespace can have
 SAME_FILE = 1_000_000  # the nearness of objects of one file
+NOT_SCALED = frozenset({"CronJob", "DaemonSet", "Job", "Pod"})  # kinds without the scale subresource
 Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
 
 
@@ -55,6 +56,7 @@ class Landscape:
     handlings: Sequence[Handling] = ()
     complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
     nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
+    makers: Makers = field(default_factory=Makers)  # objects of kinds that are not audited and may make pods
     others: frozenset[Identity] = frozenset()  # workloads that exist and take their pods from another one
     _by_namespace: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _by_label: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -80,11 +82,27 @@ class Landscape:
             return []
         if (known := self._selected.get((namespace, selector))) is not None:
             return known
+        shown = without_set_labels(selector)
+        asked = selector if shown is None else shown
         found: list[int] = []
         for each in self._namespaces(namespace):
-            candidates = self._candidates(each, selector)
-            found += [p for p in candidates if selector.selects(self.workloads[p].pods.labels)]
+            candidates = self._candidates(each, asked)
+            found += [p for p in candidates if asked.selects(self.workloads[p].pods.labels)]
+        if shown is not None:
+            found = [p for p in found if may_name(selector, self.workloads[p])]
         return self._selected.setdefault((namespace, selector), sorted(found))
+
+    def made_later(self, namespace: str, selector: LabelSelector) -> str:
+        """Why a selector that selects nothing here may select pods all the same, in words; empty where nothing shows it."""
+        roles = without_roles(selector)
+        if roles is not None and (positions := self.selected(namespace, roles)):
+            workload = self.workloads[positions[0]]
+            missing = ", ".join(key for key, _ in selector.labels if key not in workload.pods.labels)
+            return (
+                f"unless {workload.kind} {workload.name} sets {missing} on its pods while they run" if missing else ""
+            )
+        maker = self.makers.of(namespace, selector)
+        return f"unless {maker.identity} makes pods with these labels" if maker else ""
 
     def elsewhere(self, namespace: str, selector: LabelSelector) -> Workload | None:
         """A workload of another namespace that the selector would select."""
@@ -108,6 +126,9 @@ class Landscape:
         return self.nearness is None or self.nearness(each, position) >= SAME_FILE
 
     def targeted(self, scaler: Scaler) -> list[int]:
+        """The positions of the workloads that it scales: none of a kind without a number of replicas."""
+        if scaler.target_kind in NOT_SCALED:
+            return []
         return [
             position
             for position in self._by_name.get(scaler.target, ())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leakwarden.core.audit import overlaps, scheduled, templates
+from leakwarden.core.audit import overlaps, scheduled, starts, templates
 from leakwarden.core.audit.admission import refusals
 from leakwarden.core.audit.findings import Check, Defect, Severity
-from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.landscape import NOT_SCALED, Landscape
 from leakwarden.core.audit.related import Budget, Monitor, Route, Scaler, Service
 from leakwarden.core.audit.written import mapping
 from leakwarden.core.model.labels import LabelSelector
@@ -19,7 +19,7 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
 
     Most often the labels of its selector are misspelt, or it is in another namespace than the pods: a budget selects in
     its own namespace only. The pods it is meant for are not protected. Only said where workloads of its namespace were
-    read.
+    read. It is an Info where a custom resource that was read may make the pods.
 
     Mend:
         selector: {matchLabels: {app: web}}   # labels of the pod template, in the namespace of the pods
@@ -44,9 +44,11 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
             field="spec.selector",
         )
     elif landscape.inhabited(budget.identity.namespace):
+        later = landscape.made_later(budget.identity.namespace, budget.selector)
         yield Defect(
-            Severity.WARNING,
-            f"its selector ({budget.selector}) selects the pods of no workload{_among(landscape)}: nothing is protected",
+            Severity.INFO if later else Severity.WARNING,
+            f"its selector ({budget.selector}) selects the pods of no workload{_among(landscape)}: nothing is protected"
+            + (f", {later}" if later else ""),
             "selector: {matchLabels: the labels of the pod template}",
             field="spec.selector",
         )
@@ -55,13 +57,23 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
 def scaler_target_missing(scaler: Scaler, landscape: Landscape) -> Iterator[Defect]:
     """An autoscaler scales something that is not there.
 
-    Only said where workloads of its namespace were read, and of kinds that are audited.
+    Only said where workloads of its namespace were read, and of kinds that are audited; and always of a kind that has no
+    number of replicas, such as a DaemonSet.
 
     Mend:
         scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
 
     Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
     """
+    if scaler.target_kind in NOT_SCALED:
+        yield Defect(
+            Severity.WARNING,
+            f"it scales {scaler.target_kind} {scaler.target}, and a {scaler.target_kind} has no number of replicas: it"
+            " never scales anything",
+            "scaleTargetRef: a Deployment or StatefulSet",
+            field="spec.scaleTargetRef",
+        )
+        return
     known = scaler.target_kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout")
     if known and landscape.inhabited(scaler.identity.namespace):
         yield Defect(
@@ -75,7 +87,9 @@ def scaler_target_missing(scaler: Scaler, landscape: Landscape) -> Iterator[Defe
 def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[Defect]:
     """A Service selects no pod.
 
-    It has no endpoint, and every request to it is refused. Only said where workloads of its namespace were read.
+    It has no endpoint, and every request to it is refused. Only said where workloads of its namespace were read. It is
+    an Info where a custom resource that was read may make the pods (its name or kind is in the selector), or where only
+    a label is missing that a server sets on its own pod (role, vault-active).
 
     Mend:
         selector: {app: web}   # labels of the pod template
@@ -93,9 +107,11 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
             field="metadata.namespace",
         )
     elif landscape.inhabited(service.identity.namespace):
+        later = landscape.made_later(service.identity.namespace, shown)
         yield Defect(
-            Severity.WARNING,
-            f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint",
+            Severity.INFO if later else Severity.WARNING,
+            f"its selector ({shown}) selects the pods of no workload{_among(landscape)}: it has no endpoint"
+            + (f", {later}" if later else ""),
             "selector: labels of the pod template",
             field="spec.selector",
         )
@@ -104,8 +120,9 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
 def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]:
     """An Ingress or HTTPRoute sends to a Service or port that is not there.
 
-    Requests are then answered with an error (most often 503) by the controller itself. Only said where Services of its
-    namespace were read.
+    Requests are then answered with an error (most often 503) by the controller itself. The Services that an Argo Rollout
+    moves its traffic by are looked up in the same way: without one of them it does not start. Only said where Services of
+    its namespace were read.
 
     Mend:
         backend: {service: {name: web, port: {name: http}}}   # a port of the Service, and not of the container
@@ -126,11 +143,14 @@ def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]
             said = f"port {port} of Service {name}, which has no such port (it has {offered})"
         else:
             continue
+        rollout = route.identity.kind == "Rollout"
         yield Defect(
             Severity.WARNING,
-            f"it sends requests to {said}: they are answered with an error",
+            f"it moves its traffic by {said}: it does not start"
+            if rollout
+            else f"it sends requests to {said}: they are answered with an error",
             "the name and a port of a Service of the same namespace",
-            field="spec",
+            field="spec.strategy" if rollout else "spec",
         )
 
 
@@ -332,6 +352,7 @@ OBJECT_CHECKS = (
     ROUTE_TARGET_MISSING,
     *overlaps.CHECKS,
     *templates.CHECKS,
+    *starts.CHECKS,
     scheduled.START_DEADLINE_SHORT,
     scheduled.RUNS_OVERLAP,
     API_REJECTS,
@@ -349,6 +370,7 @@ MANIFEST_CHECKS = (
     scheduled.START_DEADLINE_SHORT,
     scheduled.RUNS_OVERLAP,
     *templates.CHECKS,
+    *starts.CHECKS,
 )
 
 

@@ -31,7 +31,8 @@ def service_selects_jobs(service: Service, landscape: Landscape) -> Iterator[Def
 
     A pod of a Job most often has no readiness probe, and so is ready as soon as it runs. While it runs, a part of the
     requests goes to it, where nothing listens. A port by name is only sent to pods that declare the name. Only said
-    where the Service selects a workload that serves, too.
+    where the Service selects a workload that serves, too. Only in files and with --cluster: the operator does not list
+    Jobs.
 
     Mend:
         selector: {app: web, component: server}   # a label that the pods of the Job do not have
@@ -61,7 +62,8 @@ def budget_selects_jobs(budget: Budget, landscape: Landscape) -> Iterator[Defect
 
     For maxUnavailable, or a percentage, the disruption controller asks the owner of each pod for its number of
     replicas. A Job has no such number: the budget cannot be computed, allows no eviction, and node drains hang. With a
-    whole number as minAvailable the pods of the Job count as pods that serve, which is an Info.
+    whole number as minAvailable the pods of the Job count as pods that serve, which is an Info. Only in files and with
+    --cluster: the operator does not list Jobs.
 
     Mend:
         selector: {matchLabels: {app: web, component: server}}   # a label that the pods of the Job do not have
@@ -93,7 +95,7 @@ def selectors_overlap(one: Selecting, landscape: Landscape) -> Iterator[Defect]:
 
     An autoscaler reads the metrics of all pods that the selector of its target selects, so it scales by the load of
     both. Other tools that use the selector count the pods of both, too. An Argo Rollout and the Deployment of the same
-    name that it replaces are left out.
+    name that it replaces are left out. Only in files and with --cluster: the operator keeps no selectors of workloads.
 
     Mend:
         selector: {matchLabels: {app: web, component: api}}   # immutable: delete the workload and create it again

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
-from leakwarden.core.audit.probes import failing_for, kill_after
+from leakwarden.core.audit.probes import failing_for, gets_requests, kill_after
 from leakwarden.core.audit.subject import Subject, probes
 from leakwarden.core.model.workload import Probe
 
@@ -88,7 +88,7 @@ def timeout_not_below_period(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         for name, probe in probes(container):
             # A startup probe that waits longer for its answer loses nothing by it.
-            if name != "startup" and probe.timeout >= probe.period:
+            if name != "startup" and probe.timeout > probe.period:
                 yield Defect(
                     Severity.WARNING,
                     f"the {name} probe may take {probe.timeout} s and is asked every {probe.period} s: requests wait"
@@ -147,7 +147,7 @@ def readiness_slow_to_fail(subject: Subject) -> Iterator[Defect]:
         if readiness is None:
             continue
         delay = failing_for(readiness)
-        if delay > MOST_UNREADY_DELAY:
+        if delay > MOST_UNREADY_DELAY and gets_requests(subject, container):
             yield Defect(
                 Severity.WARNING,
                 f"readiness takes ({readiness.failure_threshold} - 1) x {readiness.period} + {readiness.timeout}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
+from leakwarden.core.audit.probe_hints import asks_by_http, asks_the_server, suggested
 from leakwarden.core.audit.services import all_ports
 from leakwarden.core.audit.subject import Subject, port_number, probes
 from leakwarden.core.model.workload import Container, Probe
@@ -12,6 +14,11 @@ from leakwarden.core.model.workload import Container, Probe
 # Liveness must wait longer than readiness by this factor, where both call the same endpoint, for a pod to leave its
 # Service well before it is restarted.
 MORE_PATIENT = 2
+# Names of ports that are asked by Prometheus, the kubelet or a person, and not by users of the service.
+OF_OBSERVERS = "metric|prom|health|probe|pprof|profil"
+_LOOKED_AT = re.compile(OF_OBSERVERS)
+# Names of ports that a probe by HTTP may be meant for.
+_OF_HTTP = re.compile(r"^(?!.*(?:webhook|grpc|dns)).*(?:http|web|api|health|probe|app|main|server|port)")
 # Ports on which the proxies that Istio and Linkerd inject answer for the pod: no manifest declares them.
 MESH_PORTS = frozenset({15020, 15021, 4191})
 
@@ -32,11 +39,15 @@ def liveness_missing(subject: Subject) -> Iterator[Defect]:
     path = subject.policy.liveness_path
     for container in subject.containers:
         if container.liveness is None:
+            handler = suggested(container, path)
+            answered = (
+                ", answered by a handler that asks no dependency:"
+                f' http.HandleFunc("{path}", func(w http.ResponseWriter, _ *http.Request) {{}})'
+            )
             yield Defect(
                 Severity.WARNING,
                 "no liveness probe: a process that hangs, or can no longer accept connections, is never restarted",
-                f"livenessProbe: {_http_get(container, path)}, answered by a handler that asks no dependency:"
-                f' http.HandleFunc("{path}", func(w http.ResponseWriter, _ *http.Request) {{}})',
+                f"livenessProbe: {handler}" + (answered if path in handler else ""),
                 container.name,
             )
 
@@ -45,8 +56,8 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
     """A container has no readiness probe.
 
     After every rollout and eviction it gets requests before it listens, and one that fails stays in its Service. A
-    container without ports gets no requests, unless a Service sends it some; otherwise only the pace of rollouts depends
-    on it, which is an Info.
+    container without ports gets no requests, unless a Service sends it some; otherwise, and where all ports are by their
+    names for metrics, health or profiles, only the pace of rollouts depends on it, which is an Info.
 
     Mend:
         readinessProbe:
@@ -58,11 +69,13 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
     for container in subject.containers:
         if container.readiness is not None:
             continue
-        hint = (
-            f"readinessProbe: {_http_get(container, subject.policy.readiness_path)}, answering 503 until the service"
-            " can work and again from SIGTERM on"
+        handler = suggested(container, subject.policy.readiness_path)
+        hint = f"readinessProbe: {handler}" + (
+            ", answering 503 until the service can work and again from SIGTERM on"
+            if subject.policy.readiness_path in handler
+            else ""
         )
-        if container.ports or (subject.related and subject.related.services):
+        if gets_requests(subject, container):
             yield Defect(
                 Severity.ERROR,
                 "no readiness probe: after every rollout and eviction it gets requests before it listens,"
@@ -78,6 +91,19 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
                 hint,
                 container.name,
             )
+
+
+def gets_requests(subject: Subject, container: Container) -> bool:
+    """Whether requests may be sent to the container: it declares a port, or a Service selects its pods, that is not for
+    metrics, health or profiles alone."""
+    if any(_LOOKED_AT.search(name) is None for name, _ in container.ports):
+        return True
+    services = subject.related.services if subject.related else ()
+    return any(
+        _LOOKED_AT.search(port.name) is None and (isinstance(port.target, int) or not _LOOKED_AT.search(port.target))
+        for service in services
+        for port in service.ports
+    )
 
 
 def startup_missing(subject: Subject) -> Iterator[Defect]:
@@ -111,8 +137,11 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
     """A probe asks a port that the container does not declare.
 
     A name that no port of the container has can never be resolved: the probe always fails. A number that is not declared
-    may work, since declaring is informational, and is most often a slip; a port of another container of the pod, or one
-    that the arguments or variables name, is none.
+    may work, since declaring is informational, and is most often a slip where a declared port could have been meant:
+    one without a name, or with a name of HTTP. Else it is an Info: where no port is declared, where the pod uses its
+    node's network, where all declared ports are for something else (dns, metrics, grpc), or where several probes ask
+    this port, a server of its own most often answers them. A port of another container of the pod, or one that the arguments or variables name, is
+    no slip.
 
     Mend:
         ports: [{name: http, containerPort: 8080}]
@@ -138,9 +167,11 @@ def port_undeclared(subject: Subject) -> Iterator[Defect]:
                     f"{name}Probe",
                 )
             elif number not in {*all_ports(subject.workload), *container.entrypoint.numbers, *MESH_PORTS}:
-                # To Kubernetes, declared ports are only information, so this may work: most often it is a typing error.
+                # To Kubernetes, declared ports are only information, so this may work.
+                meant = not subject.workload.pods.host_network and any(map(_could_be_meant, container.ports))
+                same = [each for _, each in probes(container) if port_number(container, each.port) == number]
                 yield Defect(
-                    Severity.WARNING,
+                    Severity.WARNING if meant and len(same) == 1 else Severity.INFO,
                     f"the {name} probe asks port {number}, which the container does not declare"
                     f" (declared: {declared or 'none'})",
                     f"ports: [{{name: probes, containerPort: {number}}}], or give the probe a declared port",
@@ -210,7 +241,9 @@ def liveness_equals_readiness(subject: Subject) -> Iterator[Defect]:
             f"liveness and readiness probes ask the same ({liveness.kind}, {asked}): a dependency that is down for a"
             " while makes all pods restart instead of only taking no traffic",
             f"let liveness ask {subject.policy.liveness_path}, which only shows that the process answers, and readiness"
-            f" {subject.policy.readiness_path}, which may look at dependencies",
+            f" {subject.policy.readiness_path}, which may look at dependencies; or {_patient(liveness, readiness)}"
+            if liveness.kind == "http"
+            else _patient(liveness, readiness),
             container.name,
         )
 
@@ -219,7 +252,9 @@ def not_http(subject: Subject) -> Iterator[Defect]:
     """A TCP or exec probe does not show that requests are answered.
 
     The kernel completes TCP connections also for a process that can accept none, for instance out of descriptors. A command
-    shows that a command can be started in the container.
+    shows that a command can be started in the container; one that asks the server in its protocol (redis-cli ping,
+    pg_isready, grpc_health_probe) shows more, and nothing is said of it. curl and wget ask what httpGet asks, and cost a
+    process each time.
 
     Mend:
         readinessProbe: {httpGet: {path: /readyz, port: http}}
@@ -234,12 +269,17 @@ def not_http(subject: Subject) -> Iterator[Defect]:
     }
     for container in subject.containers:
         for name, probe in probes(container):
-            if probe.kind in why:
+            if probe.kind in why and not (probe.kind == "exec" and asks_the_server(probe)):
                 path = subject.policy.readiness_path if name == "readiness" else subject.policy.liveness_path
                 yield Defect(
                     Severity.INFO,
-                    f"the {name} probe is {probe.kind}: {why[probe.kind]}",
-                    f"{name}Probe: {_http_get(container, path)}",
+                    f"the {name} probe is {probe.kind}: "
+                    + (
+                        "it starts a process in the container each time, and httpGet asks the same without one"
+                        if asks_by_http(probe)
+                        else why[probe.kind]
+                    ),
+                    f"{name}Probe: {suggested(container, path)}",
                     container.name,
                     f"{name}Probe",
                 )
@@ -255,6 +295,12 @@ def failing_for(probe: Probe) -> int:
     return (probe.failure_threshold - 1) * probe.period + probe.timeout
 
 
+def _patient(liveness: Probe, readiness: Probe) -> str:
+    wanted = MORE_PATIENT * failing_for(readiness) - liveness.timeout
+    failures = max(liveness.failure_threshold, -(-wanted // max(1, liveness.period)) + 1)
+    return f"a liveness that waits at least twice as long: livenessProbe: {{failureThreshold: {failures}}}"
+
+
 def _same_question(container: Container, one: Probe, other: Probe) -> bool:
     if one.kind != other.kind:
         return False
@@ -268,13 +314,13 @@ def _same_question(container: Container, one: Probe, other: Probe) -> bool:
     )
 
 
+def _could_be_meant(port: tuple[str, int]) -> bool:
+    """Whether a probe of another port may have been meant for this one."""
+    return not port[0] or _OF_HTTP.search(port[0]) is not None
+
+
 def _same_path(asked: str, expected: str) -> bool:
     return expected in (asked, asked.partition("?")[0])
-
-
-def _http_get(container: Container, path: str) -> str:
-    name, number = container.ports[0] if container.ports else ("", 8080)
-    return f"{{httpGet: {{path: {path}, port: {name or number}}}}}"
 
 
 def _handler(probe: Probe) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.related import Service, ServicePort
+from leakwarden.core.audit.set_later import POD_NAME
 from leakwarden.core.audit.subject import Subject
 from leakwarden.core.model.workload import Container, Workload
 
@@ -68,7 +69,8 @@ def publishes_unready(subject: Subject) -> Iterator[Defect]:
     Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/
     """
     for service in _services(subject):
-        if service.publishes_unready and not service.headless:
+        # A Service of one pod of a StatefulSet is for its peers, as a headless one is.
+        if service.publishes_unready and not service.headless and POD_NAME not in service.selector:
             yield Defect(
                 Severity.WARNING,
                 f"{service.identity} has publishNotReadyAddresses: pods get requests before they are ready and after"
@@ -107,7 +109,8 @@ def serving_missing(subject: Subject) -> Iterator[Defect]:
     """A StatefulSet's Service is not there, or is not headless.
 
     serviceName names the headless Service that gives each pod a name of its own (db-0.db). Without it peers and
-    clients that ask for one of these names find nothing. Only said where Services were read.
+    clients that ask for one of these names find nothing; a single pod has no peers, so there it is an Info. Only said
+    where Services were read.
 
     Mend:
         kind: Service
@@ -127,7 +130,8 @@ def serving_missing(subject: Subject) -> Iterator[Defect]:
         )
     else:
         yield Defect(
-            Severity.WARNING,
+            # A single pod has no peers that would look for it, and its clients use another Service.
+            Severity.WARNING if subject.workload.replicas > 1 else Severity.INFO,
             f"serviceName is {governing.name}, and no such Service is there{there}: the pods get no names of their own",
             f"a Service {governing.name} with clusterIP: None",
         )

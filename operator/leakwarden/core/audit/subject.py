@@ -24,6 +24,7 @@ SIDECARS = frozenset(
         "fluentd",
         "istio-proxy",
         "jaeger-agent",
+        "kube-rbac-proxy",
         "kuma-sidecar",
         "linkerd-proxy",
         "otc-container",  # the OpenTelemetry operator's name for its collector
@@ -91,10 +92,15 @@ class Subject:
     @property
     def serves(self) -> bool:
         """Whether anything may send requests to it: Jobs run to their end and serve no requests."""
-        return self.workload.kind not in RUN_TO_COMPLETION
+        return not ends(self.workload)
 
 
 RUN_TO_COMPLETION = frozenset({"Job", "CronJob"})
+
+
+def ends(workload: Workload) -> bool:
+    """Whether its pods run to their end: those of Jobs, and bare Pods that are not started again."""
+    return workload.kind in RUN_TO_COMPLETION or (workload.kind == "Pod" and workload.pods.restart_policy != "Always")
 
 
 def main_containers(workload: Workload) -> tuple[Container, ...]:

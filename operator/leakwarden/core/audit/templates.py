@@ -41,7 +41,7 @@ def hook_without_shell(body: Mapping[str, Any]) -> Iterator[Defect]:
 
     Source: https://github.com/GoogleContainerTools/distroless/blob/main/README.md#debug-images
     """
-    at, pod = _pod(body)
+    at, pod = pod_spec_of(body)
     for group in ("containers", "initContainers"):
         for number, container in enumerate(items(pod.get(group))):
             image = str(container.get("image") or "")
@@ -90,7 +90,7 @@ def proxy_ends_first(body: Mapping[str, Any]) -> Iterator[Defect]:
 
     Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#sidecar-containers-and-pod-lifecycle
     """
-    at, pod = _pod(body)
+    at, pod = pod_spec_of(body)
     containers = items(pod.get("containers"))
     waiting = [str(each.get("name")) for each in containers if mapping(each.get("lifecycle")).get("preStop")]
     if body.get("kind") not in _SERVING or not waiting:
@@ -130,8 +130,8 @@ def surge_without_domain(body: Mapping[str, Any]) -> Iterator[Defect]:
     )
     if unavailable != 0 or not surge:
         return
-    _, pod = _pod(body)
-    labels = {str(k): str(v) for k, v in mapping(_template(body).get("metadata")).get("labels", {}).items()}
+    _, pod = pod_spec_of(body)
+    labels = {str(k): str(v) for k, v in mapping(mapping(_template(body).get("metadata")).get("labels")).items()}
     affinity = mapping(pod.get("affinity"))
     required = "requiredDuringSchedulingIgnoredDuringExecution"
     for term in items(mapping(affinity.get("podAntiAffinity")).get(required)):
@@ -205,7 +205,7 @@ def _template(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(spec.get("template"))
 
 
-def _pod(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def pod_spec_of(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """(the path of the pod's spec, the spec)."""
     if body.get("kind") == "Pod":
         return "spec", mapping(body.get("spec"))

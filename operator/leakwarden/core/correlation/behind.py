@@ -21,13 +21,19 @@ def behind(episode: Episode) -> list[tuple[str, str]]:
 
 
 def _facts(pod: PodReadings) -> Iterator[str]:
-    for values, what in ((pod.descriptors, "descriptors"), (pod.pool, "connection pool")):
+    for values, what in (
+        (pod.descriptors, "descriptors were"),
+        (pod.pool, "connection pool was"),
+        (pod.memory, "memory was"),
+    ):
         if (top := _highest(values)) is not None and top >= FULL:
-            yield f"its {what} were at {top:.0%} of the limit"
+            yield f"its {what} at {top:.0%} of the limit"
     if (top := _highest(pod.cpu)) is not None and top >= BUSY:
         yield f"its CPU was at {top:.0%} of its limit"
     if pod.starts:
-        yield f"a process of it began {len(pod.starts)} time{'s' if len(pod.starts) > 1 else ''} meanwhile"
+        yield "it was new: its first process began meanwhile"
+    if pod.restarts:
+        yield f"a process of it began again {len(pod.restarts)} time{'s' if len(pod.restarts) > 1 else ''} meanwhile"
 
 
 def _highest(values: Floats | None) -> float | None:

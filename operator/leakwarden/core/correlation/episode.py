@@ -21,34 +21,31 @@ class LogKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PodReadings:
-    """One pod; each array has an entry for each moment, NaN where nothing was read, and is None where nothing ever was.
-
-    `descriptors` and `pool` are shares of their limits, `cpu` the share of its limit; `starts` are the moments (epoch s)
-    at which a process of this place began during the episode: a restart, or a new pod that took the place of another.
-    """
+    """One pod; each array has an entry for each moment, NaN where nothing was read, and is None where nothing ever was."""
 
     name: str
-    descriptors: Floats | None = None
-    pool: Floats | None = None
+    descriptors: Floats | None = None  # share of the limit
+    pool: Floats | None = None  # connections in use, share of the limit
     goroutines: Floats | None = None
-    cpu: Floats | None = None
-    starts: Sequence[float] = ()
+    cpu: Floats | None = None  # share of the limit
+    starts: Sequence[float] = ()  # epoch s at which this pod's first process began, if within the episode
+    restarts: Sequence[float] = ()  # epoch s at which a process of this pod took the place of an earlier one
+    memory: Floats | None = None  # working set, share of the limit
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """`t` epoch s, ascending and even. `requests` and `errors` (by status code) are per second, at the proxy. The P99s
-    are in seconds: as the proxy measures its upstream, as the workload measures itself, and what the workload measures of
-    those that it calls. `timeout` is the proxy's for its upstream, s. None everywhere: not known."""
+    """Readings at common moments. None everywhere: not known."""
 
-    t: Floats
-    requests: Floats
-    errors: Mapping[int, Floats]
+    t: Floats  # epoch s, ascending and even
+    requests: Floats  # per second, at the proxy
+    errors: Mapping[int, Floats]  # per second, by status code, at the proxy
     pods: Sequence[PodReadings] = ()
-    proxy_p99: Floats | None = None
-    own_p99: Floats | None = None
-    dependency_p99: Floats | None = None
+    proxy_p99: Floats | None = None  # s, the time of its upstream as the proxy measures it
+    own_p99: Floats | None = None  # s, as the workload measures itself
+    dependency_p99: Floats | None = None  # s, of the services that the workload calls, as it measures them
     own_errors: Floats | None = None  # share of requests that the workload itself answered with a 5xx
-    timeout: float | None = None
-    starts_known: bool = True  # whether `starts` of the pods were read at all
+    timeout: float | None = None  # s, the proxy's for its upstream
+    starts_known: bool = True  # whether `starts` and `restarts` of the pods were read at all
     logs: Mapping[LogKind, int] | None = field(default=None)
+    codes_known: bool = True  # False: the proxy counts classes only (5xx), which are then under 500

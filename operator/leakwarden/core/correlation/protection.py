@@ -13,7 +13,8 @@ from enum import StrEnum
 import numpy as np
 
 from leakwarden.core.correlation.episode import Episode
-from leakwarden.core.correlation.facts import AFTER_START, BAD_SHARE, BEFORE_START
+from leakwarden.core.correlation.facts import AFTER_START, BEFORE_START
+from leakwarden.core.correlation.trouble import BAD_SHARE
 from leakwarden.core.detection.rollups import Bools
 from leakwarden.core.model.readings import Floats
 

@@ -20,14 +20,22 @@ from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT
 MOMENTS = 240  # of an episode
 LEAST_STEP = 15.0  # s
 ERRORS, P99 = "proxy/errors", "proxy/p99"
-_START, _CPU, _CALLS = "context/start", "diagnose/cpu", "diagnose/calls"
+_START, _CPU, _CALLS, _MEMORY = "context/start", "diagnose/cpu", "diagnose/calls", "diagnose/memory"
 _KINDS = (
     SignalType.DESCRIPTORS, SignalType.DB_POOL, SignalType.GOROUTINES, SignalType.LATENCY_P99, SignalType.HTTP_ERRORS,
 )  # fmt: skip
-_CODE = re.compile(r"[1-5][0-9][0-9]")
+# ingress-nginx counts classes where it is told to (--report-status-classes).
+_CODE = re.compile(r"[1-5](?:[0-9][0-9]|xx)")
 CPU = (
     'sum by (<<owner>>) (rate(container_cpu_usage_seconds_total{container!="",container!="POD",<<matchers>>}[<<buckets>>]))'
     ' / on (<<owner>>) sum by (<<owner>>) (kube_pod_container_resource_limits{resource="cpu",<<matchers>>})'
+)
+# The limit as cAdvisor reports it (0: none), or as kube-state-metrics does.
+MEMORY = (
+    'max by (<<owner>>) (container_memory_working_set_bytes{container!="",container!="POD",<<matchers>>}'
+    ' / on (<<owner>>, <<container>>) (container_spec_memory_limit_bytes{container!="",<<matchers>>} > 0))'
+    ' or max by (<<owner>>) (container_memory_working_set_bytes{container!="",container!="POD",<<matchers>>}'
+    ' / on (<<owner>>, <<container>>) kube_pod_container_resource_limits{resource="memory",<<matchers>>})'
 )
 # OpenTelemetry's semantic conventions for HTTP clients; the time of the services that the workload calls.
 CALLS = (
@@ -64,7 +72,7 @@ class Asked:
 
 
 def queries(asked: Asked) -> list[Query]:
-    """The queries: ten, for any number of pods."""
+    """The queries: eleven, for any number of pods."""
     within = frozenset({asked.namespace})
 
     def of_mine(key: str, value: str, limit: str | None = None) -> Query:
@@ -78,6 +86,7 @@ def queries(asked: Asked) -> list[Query]:
         of_mine(_START, CONTEXT["start"]),
         of_mine(_CPU, CPU),
         of_mine(_CALLS, CALLS),
+        of_mine(_MEMORY, MEMORY),
     ]
 
 
@@ -108,7 +117,7 @@ def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
 
 def _episode(asked: Asked, by_code: Mapping[str, Points], answers: Mapping[str, Answer]) -> Episode:
     t = np.unique(np.concatenate([points.t for points in by_code.values()]))
-    rates = {int(code): np.nan_to_num(_at(points, t)) for code, points in by_code.items()}
+    rates = {int(code.replace("xx", "00")): np.nan_to_num(_at(points, t)) for code, points in by_code.items()}
     mine = _Mine(asked, answers, t)
     requests: Floats = np.sum(list(rates.values()), axis=0)
     return Episode(
@@ -122,6 +131,7 @@ def _episode(asked: Asked, by_code: Mapping[str, Points], answers: Mapping[str, 
         own_errors=_worst(mine.all(_key(SignalType.HTTP_ERRORS))),
         timeout=asked.timeout,
         starts_known=mine.starts_known,
+        codes_known=not any(code.endswith("xx") for code in by_code),
     )
 
 
@@ -184,18 +194,30 @@ class _Mine:
                 found.append(_at(points, self._t) / limit)
         return found
 
-    def began(self, pod: str) -> list[float]:
-        """Starts of its processes within the episode."""
-        found = {round(float(start)) for _, points in self._of(_START, pod) for start in points.v}
-        return sorted(float(start) for start in found if self._t[0] <= start <= self._t[-1])
+    def began(self, pod: str) -> tuple[list[float], list[float]]:
+        """The start of its first process, and those of later ones, each if within the episode."""
+        first: set[float] = set()
+        later: set[float] = set()
+        for _, points in self._of(_START, pod):
+            # Adjusted clocks move the start of one process by a part of a second.
+            one, *others = dict.fromkeys(round(float(start)) for start in points.v)
+            first.add(float(one))
+            later.update(float(other) for other in others if other - one > 1)
+        return self._within(first), self._within(later - first)
+
+    def _within(self, starts: set[float]) -> list[float]:
+        return sorted(start for start in starts if self._t[0] <= start <= self._t[-1])
 
 
 def _pod(mine: _Mine, name: str) -> PodReadings:
+    starts, restarts = mine.began(name)
     return PodReadings(
         name,
         descriptors=_worst(mine.shares(_key(SignalType.DESCRIPTORS), name)),
         pool=_worst(mine.shares(_key(SignalType.DB_POOL), name)),
         goroutines=_worst(mine.of_pod(_key(SignalType.GOROUTINES), name)),
         cpu=_worst(mine.of_pod(_CPU, name)),
-        starts=mine.began(name),
+        starts=starts,
+        restarts=restarts,
+        memory=_worst(mine.of_pod(_MEMORY, name)),
     )

@@ -23,18 +23,20 @@ class NewReadings:
     v: Floats  # in the signal's unit; NaN for a missing scrape
     rate: Floats  # requests/s, or NaN
     gc: Floats  # completed cycles, or NaN
+    rss: Floats | None = None  # the part of `v` that cannot be reclaimed, or NaN; None where it is known of none
 
 
 def advance(state: DetectorState, points: NewReadings, now: float) -> None:
     """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, NaN
     values are missing scrapes and ignored."""
     of_row = state.rows
-    good = ~np.isnan(points.v) & (points.t <= now) & (points.t > of_row.last[points.row])
+    v = _without_page_cache(state, points, now)
+    good = ~np.isnan(v) & (points.t <= now) & (points.t > of_row.last[points.row])
     if not good.any():
         return
-    row, t, rest = points.row, points.t, (points.v, points.rate, points.gc)
+    row, t, rest = points.row, points.t, (v, points.rate, points.gc)
     if not good.all():
-        row, t, rest = row[good], t[good], (points.v[good], points.rate[good], points.gc[good])
+        row, t, rest = row[good], t[good], (v[good], points.rate[good], points.gc[good])
     # Sorting is half of the work; the readings of a source that answers series by series are sorted already.
     if np.any((row[1:] < row[:-1]) | (row[1:] == row[:-1]) & (t[1:] < t[:-1])):
         order = np.lexsort((t, row))
@@ -46,6 +48,22 @@ def advance(state: DetectorState, points: NewReadings, now: float) -> None:
     for begin, end in pairwise([0, *cuts.tolist()]):
         part = slice(begin, end)
         _fold(state, row[part], t[part], v=rest[0][part], rate=rest[1][part], gc=rest[2][part])
+
+
+def _without_page_cache(state: DetectorState, points: NewReadings, now: float) -> Floats:
+    """The readings to judge: RSS instead of a working set, which holds page cache, as soon as a row has shown its RSS.
+    From then on a reading without RSS is a missing scrape: the two differ in level, and are not mixed in one line."""
+    if points.rss is None:
+        return points.v
+    of_row, row = state.rows, points.row
+    rss = np.minimum(points.rss, points.v)  # a process also counts pages that it shares with others
+    known = np.flatnonzero(~np.isnan(rss) & of_row.cached[row] & (points.t <= now))
+    if not len(known):
+        return np.where(of_row.resident[row], np.nan, points.v)
+    latest = known[np.argsort(points.t[known], kind="stable")]  # of several readings of a row the last one is kept
+    of_row.resident[row[known]] = True
+    of_row.cache[row[latest]] = points.v[latest] - rss[latest]
+    return np.where(of_row.resident[row], rss, points.v)
 
 
 def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats, gc: Floats) -> None:
@@ -83,7 +101,9 @@ def _fold(state: DetectorState, row: Ints, t: Floats, *, v: Floats, rate: Floats
     change = np.abs(v - before(v, of_row.value))
     change[~(change > 0)] = np.inf  # nor is NaN, of a first reading, above zero
     of_row.quantum[who] = np.minimum(of_row.quantum[who], np.minimum.reduceat(change, starts))
+    of_row.first[who] = np.where(np.isnan(of_row.first[who]), t[starts], of_row.first[who])
     of_row.last[who], of_row.value[who] = t[ends], v[ends]
     of_row.peak[who] = np.maximum(of_row.peak[who], np.maximum.reduceat(v, starts))
     of_row.seen[who] += ends - starts + 1
-    state.cascade.fold(row, t - state.origin[of_row.group[row]], floor, v, rate)
+    age = t - state.origin[of_row.group[row]]
+    state.cascade.fold(row, of_row.carrier[: len(state)], age, floor=floor, value=v, load=rate)

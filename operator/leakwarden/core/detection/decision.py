@@ -34,6 +34,8 @@ _ENDED = np.array([VerdictReason.Steady, VerdictReason.FellBack, VerdictReason.G
 # s for which a leak is believed without another proof, however short or long the window that showed it.
 _LEAST_HOLD, _MOST_HOLD = 1800.0, 3 * 86_400.0
 _GIVEN_BACK = 0.75  # of the highest floor of the leak: the level of a leak does not fall
+# Of the limit: a container whose memory is at this level, and half of that page cache, would be taken for a leak.
+_HIGH = 0.75
 _FEW = 6  # with fewer readings no row is judged
 
 
@@ -86,7 +88,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
 
     verdict, reason = _quiet(rows, widths, gates)
     verdict = np.where(leaking, LEAKING, verdict)
-    reason = np.where(leaking, rows.why, reason)
+    reason = np.where(leaking, np.where(_may_be_page_cache(rows), int(VerdictReason.MayBePageCache), rows.why), reason)
     verdict = np.where(rows.acute, EXHAUSTING, verdict)
     reason = np.where(rows.acute, int(VerdictReason.ExhaustsSoon), reason)
     verdict, reason = _unknown(rows, stale, verdict, reason)
@@ -182,15 +184,24 @@ def _press(state: DetectorState, rows: Rows, soon: Bools, gates: Gates) -> None:
     """A leak that is clear enough to act on becomes Exhausting where the limit is near, and stays so until it ends.
     Its workload is known to leak from then on."""
     leaking = ~np.isnan(rows.latched)
-    rows.acute[:] = (soon & rows.sure) | (leaking & rows.acute)
+    rows.acute[:] = ((soon & rows.sure) | (leaking & rows.acute)) & ~_may_be_page_cache(rows)
     high = rows.acute & (rows.level >= gates.exhausting_hasty)
     state.exhausted[rows.group[high]] = True
+
+
+def _may_be_page_cache(rows: Rows) -> Bools:
+    """Whether growth may be page cache, which the kernel takes back before the limit is reached: no reading shows
+    which part of it stays. Such growth is reported, and never acted on."""
+    return rows.cached & ~rows.resident
 
 
 def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
     """Verdict and reason of rows that are not Leaking."""
     reason = np.where(rows.level < gates.suspect_level, int(VerdictReason.FarFromLimit), widths.calmest.max(axis=1))
     reason = np.where(rows.ended != _NONE, _ENDED[rows.ended], reason)
+    with np.errstate(invalid="ignore"):
+        cached = rows.resident & (rows.value + rows.cache >= _HIGH * rows.bound) & (rows.cache >= rows.value)
+    reason = np.where(cached, int(VerdictReason.PageCache), reason)
     suspected = widths.suspect.any(axis=1)
     passing = (widths.streak > 0).any(axis=1)
     reason = np.where(suspected, int(VerdictReason.GrowsFarFromLimit), reason)

@@ -6,6 +6,8 @@ the number of rows. Nothing here reads a clock: `now` is an argument, and only d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from leakwarden.core.detection.advance import NewReadings, advance
@@ -22,7 +24,7 @@ from leakwarden.core.detection.decision import (
 )
 from leakwarden.core.detection.measure import measure_windows
 from leakwarden.core.detection.past import judge_by_the_past
-from leakwarden.core.detection.rollups import WIDTHS
+from leakwarden.core.detection.rollups import WIDTHS, Ints
 from leakwarden.core.detection.state import DetectorState, Key
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "judge",
 ]  # fmt: skip
 
+_PART = 8_000  # rows measured at a time: forty arrays of 24 buckets of each are needed for it
 _BROKEN = 3  # buckets without a reading, after which evaluations in a row are counted from zero
 
 
@@ -60,5 +63,21 @@ def judge(state: DetectorState, context: Context, now: float) -> Judged:
             broken = due[current[due] - widths.done[due, k] > _BROKEN]
             widths.streak[broken, k] = 0
             widths.done[due, k] = current[due]
-            measure_windows(state, context.gates, k, rows=due, current=current[due], now=now)
+            for part in _parts(due, rows.group):
+                measure_windows(state, context.gates, k, rows=part, current=current[part], now=now)
     return decide(state, context, now)
+
+
+def _parts(due: Ints, group: Ints) -> Iterator[Ints]:
+    """The rows in parts of about `_PART`. The rows of a workload and signal stay together, since they are compared."""
+    if len(due) <= _PART:
+        yield due
+        return
+    due = due[np.argsort(group[due], kind="stable")]
+    of = group[due]
+    ends = np.flatnonzero(np.append(of[1:] != of[:-1], True)) + 1
+    begin = 0
+    while begin < len(due):
+        end = int(ends[min(int(np.searchsorted(ends, begin + _PART)), len(ends) - 1)])
+        yield due[begin:end]
+        begin = end

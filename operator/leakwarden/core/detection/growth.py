@@ -16,6 +16,7 @@ EXPLANATIONS = {
     "FollowsLoad": "it follows the load",
     "SlowsDown": "it grows ever slower, as a warm-up, a cache or a pool does",
     "WithinKnownRange": "within a range that this workload has come back from",
+    "PageCache": "most of it is page cache, which the kernel takes back; the rest (RSS) shows no leak",
     "FellBack": "it came down by itself",
     "GrowsFarFromLimit": "it grows steadily, far from its limit yet",
     "Unconfirmed": "all signs of a leak, not yet for long enough",
@@ -26,6 +27,7 @@ EXPLANATIONS = {
     "GrowsDayOverDay": "it is higher at the same hour every day",
     "GrowsBeyondItsPast": "it climbs steadily to several times what this workload has needed, and nothing explains it",
     "CollectionsRare": "it climbs close to the limit without a garbage collection to judge by",
+    "MayBePageCache": "it climbs steadily, but it may be page cache: its RSS is not known, so no action follows",
     "ExhaustsSoon": "it climbs steadily and will soon reach its limit",
 }
 
@@ -40,6 +42,7 @@ class GrowthFinding(NamedTuple):
     # The limit that the growth was judged by, which may be a policy's threshold where there is no other.
     limit: float | None = None
     because: str = ""  # the strongest reasons, for and against
+    resident: float | None = None  # the part of the newest reading that cannot be reclaimed; None where it is not known
 
     @property
     def explanation(self) -> str:

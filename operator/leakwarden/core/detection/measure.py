@@ -140,7 +140,7 @@ def _weigh(
     of_row, of_width = state.rows, state.widths
     there = ~np.isnan(lo)
     floors = np.maximum(there.sum(axis=1), 1)
-    load = np.ascontiguousarray(state.cascade.rings[k].mean_load(rows, current))
+    load = np.ascontiguousarray(state.cascade.mean_load(k, of_row.carrier[rows], current))
     rated = (there & ~np.isnan(load)).sum(axis=1) >= MIN_KNOWN * floors
     apart = np.zeros(len(rows), np.bool_)
     unrated = np.flatnonzero(~rated)
@@ -170,7 +170,7 @@ def _weigh(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
         backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
-        past=of_row.past[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
+        past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
     )  # fmt: skip

@@ -2,16 +2,18 @@
 
 Goroutines and sockets have no limit, a heap has none where the container has none, and a million descriptors do not
 limit a service that uses sixty. But each has a usual level, at which this workload was working. The level is stored at
-some ages of the workload, each time only if none of its series grows like a leak, and after a day for good: a level
-that follows a leak upwards would hide it. Growth to a multiple of it (`FOLDS`) is judged like growth towards a limit,
-and called Leaking, never Exhausting, since no resource is known to be exhausted there.
+some ages of the workload, each time only if none of its series grows like a leak or has risen since the birth of its
+process, and after a day for good: a level that follows a leak upwards would hide it. Growth to a multiple of it
+(`FOLD`) is judged like growth towards a limit, and called Leaking, never Exhausting, since no resource is known to be
+exhausted there. In the first day of a workload more is asked: growth that has been one line since the birth of its
+process and has lasted for hours (`is_beyond_its_first_day` in core/detection/questions.py), or a higher multiple.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from leakwarden.core.detection.rollups import Bools
+from leakwarden.core.detection.rollups import DAY, SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.state import DetectorState, Rows
 from leakwarden.core.model.readings import Floats
 
@@ -22,12 +24,22 @@ FAR = 100.0
 NEAR = 0.3
 # A multiple of a level below so many least changes is not significant: ten goroutines may become fifty.
 GRAINS = 20.0
+# So few readings need not have shown the least change yet; what is counted changes by one.
+_FEW = 12
 # Ages of a workload, s, at which its usual level is stored: after ten minutes, and until it is a whole day old.
 AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
-# ... and the multiple of the level that is the limit from then on. The first day holds a morning and a batch; twice to
-# three times as much is a busy day. A young workload still fills its caches: of composed worlds one went from 32 to 256
-# goroutines in its first three hours, and one had its first batch, of eight times as much, after six.
-FOLDS = (16.0, 12.0, 10.0, 8.0, 4.0)
+# The multiple of the usual level that is the limit. Twice to three times as much is a busy day.
+FOLD = 4.0
+# ... and the multiples that growth must exceed which does not come from the birth of its process, by the age at which
+# the level was stored. The first day holds a morning and a batch, and a young workload still fills its caches: of
+# composed worlds one went from 32 to 256 goroutines in its first three hours, and one had its first batch, of eight
+# times as much, after six.
+FOLDS = (16.0, 12.0, 10.0, 8.0, FOLD)
+# At this share of the multiple such growth is reported: within a tenth of it, as levels without a known load are.
+_NEARLY = 0.85
+# A level that has risen from each fifth of its life to the next, by this share of itself in all, may be a leak from the
+# first minute on, and is not taken as the usual one.
+_PARTS, _RISEN = 5, 0.15
 
 
 def judge_by_the_past(state: DetectorState, now: float) -> None:
@@ -42,9 +54,10 @@ def judge_by_the_past(state: DetectorState, now: float) -> None:
     near = np.zeros(len(state.usual), np.bool_)
     np.logical_or.at(near, rows.group, rows.value > NEAR * rows.bound)
     past = (np.isnan(rows.bound) | (rows.bound > FAR * usual)) & ~near[rows.group] & (usual > 0)
-    limit = np.where(past, state.multiple[rows.group] * usual, rows.bound)
+    limit = np.where(past, FOLD * usual, rows.bound)
     _rescale(state, rows, limit)
     rows.past[:] = past
+    rows.far[:] = np.where(past, _NEARLY * state.multiple[rows.group] / FOLD, 0.0)
 
 
 def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) -> None:
@@ -57,15 +70,35 @@ def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) ->
     n = len(state)
     climbing = np.zeros(len(due), np.bool_)
     grows = state.widths.suspect[:n].any(axis=1) | (state.widths.streak[:n] > 0).any(axis=1) | ~np.isnan(rows.latched)
+    asked = np.flatnonzero(due[rows.group] & lacking & ~grows)
+    grows[asked[_rises_since_birth(state, asked, age[rows.group[asked]])]] = True
     np.logical_or.at(climbing, rows.group, grows)
     highest = np.zeros(len(due))
     grain = np.where(np.isfinite(rows.quantum), rows.quantum, 0.0)
+    grain = np.where(rows.seen < _FEW, np.minimum(grain, 1.0), grain)
     np.maximum.at(highest, rows.group, np.maximum(rows.peak, GRAINS * grain))
     raised = due & ~climbing & (highest > 0)
     state.usual[raised] = np.fmax(state.usual[raised], highest[raised])
     passed = np.searchsorted(np.asarray(AGES), age[due], side="right")
     state.noted[due] = passed
     state.multiple[due] = np.where(raised[due], np.asarray(FOLDS)[passed - 1], state.multiple[due])
+
+
+def _rises_since_birth(state: DetectorState, rows: Ints, age: Floats) -> Bools:
+    """Whether the floors of each process have risen in every part of its life. `age`: of its workload, s."""
+    found = np.zeros(len(rows), np.bool_)
+    widest = np.minimum(np.searchsorted(np.asarray(WIDTHS) * SLOTS, age), DAY - 1)  # the width that holds the whole age
+    for k in np.unique(widest):
+        here = np.flatnonzero(widest == k)
+        lo = state.cascade.rings[k].window(rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
+        there = ~np.isnan(lo)
+        first = np.argmax(there, axis=1)[:, None]
+        part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)
+        lows = np.stack([np.where(there & (part == i), lo, np.inf).min(axis=1) for i in range(_PARTS)], axis=1)
+        with np.errstate(invalid="ignore"):
+            risen = (np.diff(lows, axis=1) > 0).all(axis=1) & (lows[:, -1] > (1 + _RISEN) * lows[:, 0])
+        found[here] = risen & np.isfinite(lows).all(axis=1)
+    return found
 
 
 def _rescale(state: DetectorState, rows: Rows, limit: Floats) -> None:

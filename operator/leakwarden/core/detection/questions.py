@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from leakwarden.core.detection.exhaustion import exhaustion
+from leakwarden.core.detection.past import FOLD
 from leakwarden.core.detection.rollups import WIDTHS, Bools
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend
@@ -32,6 +33,8 @@ class WindowContext:
     backed: Bools  # the next wider window shows the same
     lasting: Bools  # the climb is longer than the window can see
     past: Bools  # the limit is a multiple of the past, and nothing fails at it
+    far: Floats  # ... and the level that growth must reach in a young workload unless it comes from its process's birth
+    life: Floats  # seconds since the first reading of the process
     exhausted: Bools  # a process of this workload was Exhausting before
     actual: Floats  # the latest ceiling
     known: Floats  # the highest level that the workload came down from by itself
@@ -227,7 +230,8 @@ class WindowQuestions:
     def is_high(self) -> Bools:
         """Is it high enough for this width, and for the explanations that are known?"""
         early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
-        return (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
+        high = (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
+        return high | self.is_since_birth
 
     @cached_property
     def is_novel(self) -> Bools:
@@ -258,16 +262,44 @@ class WindowQuestions:
         return ~few | self.beside.held | (self.left.slope_low > gates.coarse_unexplained * raw.slope)
 
     @cached_property
-    def is_longer_than_a_job(self) -> Bools:
-        """Without a limit, in a workload younger than a day: has growth lasted longer than a job takes?
+    def is_since_birth(self) -> Bools:
+        """Has it been one straight line for the whole life of the process, for long enough?
+
+        A leak in a loop begins with its process, so that no healthy past is known: the usual level, a quarter of the
+        limit, is the one at birth. From there to the present the growth must have been as fast as it is now, while a
+        batch begins later and a cache slows down. Where the load is known, growth that it does not explain must have
+        lasted longer than a cache fills; else longer than a morning climbs in a straight line, unless the line is as
+        straight as no traffic is. At half, mornings and caches that fill are reported; at double, a leak has grown
+        fivefold before."""
+        gates, raw, beside = self.gates, self.raw, self.beside
+        lasted = raw.span * WIDTHS[self.width_index]
+        steady_pace = (
+            raw.slope / WIDTHS[self.width_index] * beside.life
+        )  # what the life would have brought at this pace
+        brought = np.maximum(raw.floor - 1 / FOLD, 1e-9)
+        even = (steady_pace < gates.birth_even * brought) & (steady_pace * gates.birth_even > brought)
+        clear = self.growth / np.maximum(raw.noise, 1e-12)
+        exact = beside.rated | (clear > gates.birth_exact)
+        long = lasted >= np.where(exact, gates.birth_rated, gates.birth_unrated)
+        straight = (clear > gates.birth_clear) & (raw.step > gates.birth_quarter) & (raw.late > gates.birth_late)
+        straight &= raw.late < 2 - gates.birth_late
+        straight &= ~beside.rated | (self.left.slope > gates.birth_left * raw.slope)
+        straight &= self.height >= np.where(beside.rated, gates.birth_level, gates.level_imminent)
+        return np.asarray(beside.past & ~beside.history & even & long & straight)
+
+    @cached_property
+    def is_beyond_its_first_day(self) -> Bools:
+        """Without a limit, in a workload younger than a day: has it grown since its birth, or by more than young
+        workloads do and for longer than a job takes?
 
         The first nightly batch of a service has never been seen before, and may be ten times its usual level. No
-        resource is exhausted there, so waiting costs little, up to twice the multiple of its past that is its limit.
-        After a day the batch is part of the past. At half, an import of an hour is reported; at double, leaks of an
-        evening are not."""
-        beside = self.beside
+        resource is exhausted there, so waiting costs little. After a day the batch is part of the past. At half, an
+        import of an hour is reported; at double, leaks of an evening are not."""
+        gates, beside = self.gates, self.beside
         lasted = self.raw.span * WIDTHS[self.width_index]
-        return np.asarray(~beside.past | beside.history | (lasted >= self.gates.job) | (beside.actual >= 2.0))
+        much = beside.actual >= beside.far
+        much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
+        return np.asarray(~beside.past | beside.history | self.is_since_birth | much)
 
     @cached_property
     def is_its_own(self) -> Bools:
@@ -303,4 +335,4 @@ class WindowQuestions:
         gates, raw = self.gates, self.raw
         shape = self.is_clear & self.is_steady & self.goes_on & ~self.follows_load
         within = self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.suspect_reach
-        return np.asarray(shape & within & (raw.level >= gates.suspect_level))
+        return np.asarray(shape & within & (raw.level >= gates.suspect_level) & self.is_beyond_its_first_day)

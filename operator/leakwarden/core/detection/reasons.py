@@ -18,6 +18,7 @@ class VerdictReason(IntEnum):
     | Healthy | FollowsLoad | it grows, and the request rate (or the sibling pods) explains it |
     | Healthy | SlowsDown | it grows ever slower: a warm-up, a cache or a pool that fills |
     | Healthy | WithinKnownRange | it grows, below a level this workload has come back from by itself |
+    | Healthy | PageCache | most of the memory is page cache, which the kernel takes back; what it cannot take back (RSS) shows no leak |
     | Healthy | FellBack | it was leaking by all signs, and came down by itself |
     | Healthy | GrowthStopped | it was leaking by all signs, and has not grown for a while |
     | Suspect | GrowsFarFromLimit | steady growth that has not yet eaten enough of the head-room to be believed |
@@ -28,6 +29,7 @@ class VerdictReason(IntEnum):
     | Leaking | GrowsDayOverDay | higher at the same hour every day |
     | Leaking | GrowsBeyondItsPast | it climbs steadily to several times what this workload has needed; it has no limit, or a far one |
     | Leaking | CollectionsRare | memory close to the limit and climbing, without a completed GC cycle to judge by |
+    | Leaking | MayBePageCache | the working set climbs steadily, and its RSS is not known: it may be page cache, so no action follows |
     | Exhausting | ExhaustsSoon | leaking, clearly enough to act on, and at its limit within the policy's exhaustsWithin |
     """
 
@@ -50,3 +52,5 @@ class VerdictReason(IntEnum):
     CollectionsRare = 16
     ExhaustsSoon = 17
     GrowsBeyondItsPast = 18
+    PageCache = 19
+    MayBePageCache = 20

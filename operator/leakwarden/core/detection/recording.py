@@ -23,3 +23,6 @@ class Series:
     rate: Floats | None = None  # requests/s
     gc: Floats | None = None  # completed GC cycles
     memory: bool | None = None  # whether it is memory; None: by the type of the signal's name
+    # Bytes of `v` that the kernel cannot take back (RSS), of memory with its page cache.
+    rss: Floats | None = None
+    page_cache: bool | None = None  # whether `v` holds page cache; None: by the type of the signal's name

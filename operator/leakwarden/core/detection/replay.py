@@ -27,7 +27,7 @@ from leakwarden.core.detection.detector import (
 )
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
-from leakwarden.core.detection.replay_levels import NOT_FULL, fullness, levels, patience
+from leakwarden.core.detection.replay_levels import NOT_FULL, fullness, levels, of_page_cache, patience
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.catalogue import is_memory
@@ -110,14 +110,16 @@ class _Flat:
         v = np.concatenate([series[i].v for i in used])
         rate = np.concatenate([_or(series[i].rate, m) for i, m in zip(used, missing, strict=True)])
         gc = np.concatenate([_or(series[i].gc, m) for i, m in zip(used, missing, strict=True)])
+        rss = np.concatenate([_or(series[i].rss, m) for i, m in zip(used, missing, strict=True)])
         there = ~np.isnan(v)
-        who, t, v, rate, gc = who[there], t[there], v[there], rate[there], gc[there]
+        who, t, v, rate, gc, rss = who[there], t[there], v[there], rate[there], gc[there], rss[there]
         level = np.concatenate([standing[i] for i in used])[there]
         full = np.concatenate([filled[i] for i in used])[there]
         wait = np.concatenate([patient[i] for i in used])[there]
         tick = np.ceil(t / interval - 1e-9).astype(np.int64)
         order = np.argsort(tick, kind="stable")
         self.who, self.t, self.v, self.rate, self.gc = who[order], t[order], v[order], rate[order], gc[order]
+        self.rss = rss[order]
         self.standing, self.patience, self.full = level[order], wait[order], full[order]
         # Only ticks with recent readings: in a hole of a year in a recording nothing can change.
         seen = np.unique(tick)
@@ -148,7 +150,10 @@ class _Flat:
 
 def _key(s: Series) -> Key:
     memory = is_memory(s.signal) if s.memory is None else s.memory
-    return Key(s.namespace, s.workload, s.pod, uid=s.uid, container="", signal=s.signal, start=s.start, memory=memory)
+    return Key(
+        s.namespace, s.workload, s.pod, uid=s.uid, container="", signal=s.signal, start=s.start, memory=memory,
+        page_cache=of_page_cache(s),
+    )  # fmt: skip
 
 
 def _counts(lengths: Ints) -> Ints:
@@ -192,7 +197,10 @@ class _Run:
             if len(new):
                 self._add(new, flat.t[part], who)
             rows = self.row_of[who]
-            advance(self.state, NewReadings(rows, flat.t[part], flat.v[part], flat.rate[part], flat.gc[part]), now)
+            new_readings = NewReadings(
+                rows, flat.t[part], flat.v[part], flat.rate[part], flat.gc[part], rss=flat.rss[part]
+            )
+            advance(self.state, new_readings, now)
             # Of each row the last: the newest.
             self.standing[rows], self.patience[rows] = flat.standing[part], flat.patience[part]
             self.full[rows] = flat.full[part]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.model.readings import Floats
+from leakwarden.core.signals.catalogue import holds_page_cache
 from leakwarden.core.signals.criteria import FULL, Standard, Standing
 from leakwarden.core.signals.threshold import held_above
 
@@ -50,15 +52,28 @@ def fullness(life: Sequence[Series], standard: Standard, max_gap: Sequence[Float
     """For each reading of each line of one incarnation: `NOT_FULL`, or at its limit (`AT_LIMIT`), or at it for as long
     as the policy requires (`FULL_HELD`)."""
     found = []
+    life = [_that_stays(line) for line in life]
     for line, own in zip(life, max_gap, strict=True):
         told = np.full(line.t.size, NOT_FULL)
         if standard.growth and line.limit is not None and line.limit > 0 and line.t.size:
             there = ~np.isnan(line.v)
             held = _held(line, own, life, max_gap, level=FULL * line.limit)
-            full = np.where(held >= standard.full_for, FULL_HELD, AT_LIMIT)
+            # Page cache is taken back before the limit is reached, so a full working set alone is not exhausted.
+            sure = line.rss is not None or not of_page_cache(line)
+            full = np.where((held >= standard.full_for) & sure, FULL_HELD, AT_LIMIT)
             told[there] = np.where(line.v[there] > FULL * line.limit, full, NOT_FULL)
         found.append(told)
     return found
+
+
+def of_page_cache(line: Series) -> bool:
+    """Whether the readings of a line hold page cache."""
+    return holds_page_cache(line.signal) if line.page_cache is None else line.page_cache
+
+
+def _that_stays(line: Series) -> Series:
+    """The line without its page cache, where that is known."""
+    return line if line.rss is None or not of_page_cache(line) else replace(line, v=np.minimum(line.rss, line.v))
 
 
 def _of_line(

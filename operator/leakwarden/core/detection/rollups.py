@@ -10,7 +10,7 @@ the floors of 24 days show growth that happens at night, and growth that morning
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,49 +32,91 @@ _RING = SLOTS + 2  # the bucket being filled, and one that a late tick may still
 
 _BACK = np.arange(-SLOTS, 0, dtype=np.int32)[:, None]
 _BEFORE = (np.arange(_RING) + _BACK) % _RING  # the slots before each slot
-_ARRAYS = ("ids", "lo", "hi", "load", "loads")
 
 
-class Ring:
-    """The latest buckets of one width: (slot, row) arrays, so that the values of all rows at one time are adjacent."""
+class _Ring:
+    """The latest buckets of one width: (slot, row) arrays, so that the values of all rows at one time are adjacent.
+
+    `newest` is the newest bucket of each row. A slot holds one of the buckets (newest - _RING, newest], and
+    `_EMPTY` where nothing was read in that bucket; -1 where there is no bucket yet.
+    """
+
+    _ARRAYS: ClassVar[tuple[str, ...]]
+    _EMPTY: ClassVar[float]
 
     def __init__(self, rows: int = 0) -> None:
-        shape = (_RING, rows)
-        self.ids = np.zeros(shape, np.int32)  # the bucket that a slot holds, counted from 1; 0: none yet
-        self.lo, self.hi, self.load, self.loads = (np.zeros(shape, np.float32) for _ in range(4))
+        self.newest = np.full(rows, -1, np.int32)
+        for name in self._ARRAYS:
+            setattr(self, name, np.full((_RING, rows), self._EMPTY, np.float32))
+
+    @property
+    def rows(self) -> int:
+        return len(self.newest)
 
     def grow(self, rows: int) -> None:
-        wider = Ring(rows)
-        for name in _ARRAYS:
-            old = getattr(self, name)
-            getattr(wider, name)[:, : old.shape[1]] = old
+        wider = type(self)(rows)
+        wider.newest[: self.rows] = self.newest
+        for name in self._ARRAYS:  # one after the other, so that only one array exists twice
+            getattr(wider, name)[:, : self.rows] = getattr(self, name)
             setattr(self, name, getattr(wider, name))
+        self.newest = wider.newest
 
     def keep(self, rows: Ints) -> None:
-        for name in _ARRAYS:
+        self.newest = self.newest.take(rows)
+        for name in self._ARRAYS:
             setattr(self, name, getattr(self, name).take(rows, axis=1))
+
+    def _make_room(self, rows: Ints, upto: Ints) -> None:
+        """Make `upto` the newest bucket where it is newer, and empty the slots from the present newest one to it. A row
+        may be there several times."""
+        before = self.newest[rows]
+        np.maximum.at(self.newest, rows, upto.astype(np.int32))
+        newer = (self.newest[rows] > before) & (before >= 0)  # all slots of a new row are empty
+        if not newer.any():
+            return
+        rows, before = rows[newer], before[newer]
+        last = self.newest[rows]
+        first = np.maximum(before + 1, last - _RING + 1)
+        arrays = [getattr(self, name).reshape(-1) for name in self._ARRAYS]
+        for step in range(int((last - first).max()) + 1):
+            some = first + step <= last
+            at = (first[some] + step) % _RING * self.rows + rows[some]
+            for array in arrays:
+                array[at] = self._EMPTY
+
+    def _oldest(self, rows: Ints) -> Ints:
+        """The bucket before the oldest one that a row can hold. Readings from before the origin are in none."""
+        return np.maximum(self.newest[rows] - _RING, -1)
+
+    def _places(self, rows: Ints, current: Ints) -> tuple[Ints, Bools]:
+        """(24, rows) places in the arrays, and whether they hold the requested bucket."""
+        at = (_BEFORE * self.rows).take(current % _RING, axis=1)
+        at += rows
+        wanted = current.astype(np.int32) + _BACK
+        newest = self.newest[rows]
+        return at, (wanted <= newest) & (wanted > newest - _RING) & (wanted >= 0)
+
+
+class Ring(_Ring):
+    """Floors and ceilings, in the signal's unit."""
+
+    _ARRAYS = ("lo", "hi")
+    _EMPTY = np.nan
+    lo: NDArray[np.float32]
+    hi: NDArray[np.float32]
 
     def write(self, folded: Folded) -> None:
         """Merge buckets, each (row, bucket) at most once and sorted by both."""
         row, bucket = folded.row, folded.bucket
         ends = np.flatnonzero(np.append(row[1:] != row[:-1], True))
-        last = np.repeat(bucket[ends], np.diff(ends, prepend=-1))
-        if np.any(bucket <= last - _RING):  # more than the ring holds: only the newest matter
-            folded = folded.pick(bucket > last - _RING)
+        self._make_room(row[ends], bucket[ends])
+        fits = bucket > self._oldest(row)
+        if not fits.all():
+            folded = folded.pick(fits)
             row, bucket = folded.row, folded.bucket
-        at = bucket % _RING * self.ids.shape[1] + row
-        ids, lo, hi, load, loads = (getattr(self, name).reshape(-1) for name in _ARRAYS)
-        again = np.flatnonzero(ids[at] == bucket + 1)
-        ids[at] = bucket + 1
-        if len(again):
-            # The present contents of the bucket, before it is overwritten.
-            old = at[again]
-            before = lo[old], hi[old], load[old], loads[old]
-        lo[at], hi[at], load[at], loads[at] = folded.lo, folded.hi, folded.load, folded.loads
-        if len(again):
-            lo[old], hi[old] = np.minimum(lo[old], before[0]), np.maximum(hi[old], before[1])
-            load[old] += before[2]
-            loads[old] += before[3]
+        at = bucket % _RING * self.rows + row
+        lo, hi = self.lo.reshape(-1), self.hi.reshape(-1)
+        lo[at], hi[at] = np.fmin(lo[at], folded.lo), np.fmax(hi[at], folded.hi)
 
     def window(self, rows: Ints, current: Ints) -> BucketWindow:
         """The 24 complete buckets before `current` of each row, oldest first; NaN where there is nothing."""
@@ -84,19 +126,30 @@ class Ring:
         hi[~there] = np.nan
         return BucketWindow(lo.astype(np.float64).T, hi.astype(np.float64).T)
 
-    def mean_load(self, rows: Ints, current: Ints) -> Floats:
-        """(rows, 24) requests/s in the buckets of `window`, NaN where not known."""
-        at, there = self._places(rows, current)
+
+class LoadRing(_Ring):
+    """Sums and counts of request rates. One row for all signals of a process that are read at the same moments: each
+    of them adds the same rates, which leaves the mean as it is."""
+
+    _ARRAYS = ("load", "loads")
+    _EMPTY = 0.0
+    load: NDArray[np.float32]
+    loads: NDArray[np.float32]
+
+    def write(self, carrier: Ints, folded: Folded) -> None:
+        """Add buckets to the rows `carrier`, which has an entry for each of them."""
+        self._make_room(carrier, folded.bucket)
+        some = (folded.loads > 0) & (folded.bucket > self._oldest(carrier))
+        at = (folded.bucket % _RING * self.rows + carrier)[some]
+        np.add.at(self.load.reshape(-1), at, folded.load[some].astype(np.float32))
+        np.add.at(self.loads.reshape(-1), at, folded.loads[some])
+
+    def mean(self, carrier: Ints, current: Ints) -> Floats:
+        """(carriers, 24) requests/s in the buckets of `Ring.window`, NaN where not known."""
+        at, there = self._places(carrier, current)
         load, loads = self.load.reshape(-1)[at], self.loads.reshape(-1)[at]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(there & (loads > 0), load / loads, np.nan).astype(np.float64).T
-
-    def _places(self, rows: Ints, current: Ints) -> tuple[Ints, Bools]:
-        """(24, rows) places in the arrays, and whether they hold the requested bucket."""
-        at = (_BEFORE * self.ids.shape[1]).take(current % _RING, axis=1)
-        at += rows
-        wanted = current.astype(np.int32) + _BACK
-        return at, (self.ids.reshape(-1)[at] == wanted + 1) & (wanted >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,31 +194,55 @@ class Folded:
 @dataclass(slots=True)
 class Cascade:
     rings: list[Ring] = field(default_factory=lambda: [Ring() for _ in WIDTHS])
+    loads: list[LoadRing] = field(default_factory=lambda: [LoadRing() for _ in WIDTHS])
 
     def grow(self, rows: int) -> None:
         for ring in self.rings:
             ring.grow(rows)
 
-    def keep(self, rows: Ints) -> None:
+    def keep(self, rows: Ints, carriers: Ints) -> None:
+        """Forget all rows, and all rows of loads, but these."""
         for ring in self.rings:
             ring.keep(rows)
+        for load in self.loads:
+            load.keep(carriers[carriers < load.rows])
 
-    def fold(self, row: Ints, age: Floats, floor: Floats, value: Floats, load: Floats) -> None:
-        """Add readings sorted by row and time. `age`: seconds since the row's origin. `floor` is `value`, or
-        infinite where the reading does not count for the floor; `load` NaN where it is not known."""
+    def mean_load(self, k: int, carrier: Ints, current: Ints) -> Floats:
+        """As `LoadRing.mean`; NaN also where no load was ever known."""
+        ring = self.loads[k]
+        known = np.flatnonzero(carrier < ring.rows)
+        if len(known) == len(carrier):
+            return ring.mean(carrier, current)
+        mean = np.full((len(carrier), SLOTS), np.nan)
+        mean[known] = ring.mean(carrier[known], current[known])
+        return mean
+
+    def fold(self, row: Ints, carrier: Ints, age: Floats, *, floor: Floats, value: Floats, load: Floats) -> None:
+        """Add readings sorted by row and time. `carrier`: of all rows, the row of its load. `age`: seconds since the
+        row's origin. `floor` is `value`, or infinite where the reading does not count for the floor; `load` NaN where
+        it is not known."""
         if not len(row):
             return
         known = ~np.isnan(load)
+        rated = bool(known.any())
+        if rated and self.loads[0].rows <= carrier.max():
+            for ring in self.loads:  # only now, since of many sources the load is never known
+                ring.grow(max(64, int(carrier.max()) + 1, 2 * ring.rows))
         # The type of the rings: rounding keeps order, so the minimum and the maximum are the same before and after.
         lo, hi = floor.astype(np.float32), value.astype(np.float32)
         folded = Folded(
             row, np.zeros(0, np.int64), lo, hi=hi, load=np.where(known, load, 0.0), loads=known.astype(np.float32)
         )
         bucket = np.floor(age / WIDTHS[0]).astype(np.int64)
-        for k, ring in enumerate(self.rings[:DAY]):
+        for k in range(DAY):
             folded = folded.merge(bucket)
-            ring.write(folded)
+            self._write(k, folded, carrier if rated else None)
             bucket = folded.bucket // 3
             if k == _DAY_OF:
                 whole = folded.merge(folded.bucket // int(WIDTHS[DAY] / WIDTHS[_DAY_OF]))
-                self.rings[DAY].write(whole)
+                self._write(DAY, whole, carrier if rated else None)
+
+    def _write(self, k: int, folded: Folded, carrier: Ints | None) -> None:
+        self.rings[k].write(folded)
+        if carrier is not None:
+            self.loads[k].write(carrier[folded.row], folded)

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leakwarden.core.detection.reasons import VerdictReason
-from leakwarden.core.detection.rollups import WIDTHS, Bools, Cascade, Ints
+from leakwarden.core.detection.rollups import WIDTHS, Bools, Cascade, Ints, Shorts
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
@@ -28,6 +29,8 @@ class Key(NamedTuple):
     start: float  # epoch s of the process's start
     # Whether the signal is memory, by its type. Memory fills up to soft limits and is freed by collections.
     memory: bool = False
+    # Whether its value also holds page cache, which the kernel takes back before the limit is reached.
+    page_cache: bool = False
 
 
 def _column(empty: float, kind: type) -> Mapping[str, Any]:
@@ -37,8 +40,11 @@ def _column(empty: float, kind: type) -> Mapping[str, Any]:
 # The values of an empty row.
 _MISSING, _ZERO = _column(np.nan, np.float64), _column(0.0, np.float64)
 _ENDLESS, _NEVER = _column(np.inf, np.float64), _column(-np.inf, np.float64)
-_COUNT, _NOT_YET, _NO = _column(0, np.int64), _column(-1, np.int64), _column(False, np.bool_)
-_STEADY = _column(int(VerdictReason.Steady), np.int64)
+_COUNT, _NO = _column(0, np.int64), _column(False, np.bool_)
+# Of the columns that exist once for each width, those whose values fit are narrow.
+_FEW, _NOT_DONE = _column(0, np.int32), _column(-1, np.int32)
+_STEADY = _column(int(VerdictReason.Steady), np.int8)
+_SHORT_MISSING, _SHORT_ZERO = _column(np.nan, np.float32), _column(0.0, np.float32)
 _STEADY_GROWTH = _column(int(VerdictReason.SteadyGrowth), np.int64)
 
 
@@ -71,11 +77,18 @@ class Rows(_Columns):
     """One entry per row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
 
     group: Ints = field(metadata=_COUNT)  # place of the workload and signal in `DetectorState.groups`
+    carrier: Ints = field(metadata=_COUNT)  # the row of its load in the cascade
     bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
     limit: Floats = field(metadata=_MISSING)  # the limit that growth is judged by: `bound`, or a multiple of the past
     past: Bools = field(metadata=_NO)  # whether `limit` is a multiple of the past (core/detection/past.py)
+    # Where `past`: the level that growth must reach in a young workload unless it has gone on since its process's birth.
+    far: Floats = field(metadata=_ZERO)
+    first: Floats = field(metadata=_MISSING)  # time of the first reading
     peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
     memory: Bools = field(metadata=_NO)
+    cached: Bools = field(metadata=_NO)  # whether readings hold page cache
+    resident: Bools = field(metadata=_NO)  # whether the readings that are judged are RSS, without page cache
+    cache: Floats = field(metadata=_ZERO)  # the latest page cache, in the signal's unit; where `resident`
     last: Floats = field(metadata=_NEVER)  # time of the latest reading
     value: Floats = field(metadata=_MISSING)  # of the latest reading, in the signal's unit
     gc: Floats = field(metadata=_MISSING)  # completed collections at the latest reading
@@ -100,8 +113,8 @@ class Rows(_Columns):
 class Widths(_Columns):
     """One entry per row and width of bucket: the result of the latest complete window of that width."""
 
-    done: Ints = field(metadata=_NOT_YET)  # the bucket up to which it was measured
-    streak: Ints = field(metadata=_COUNT)  # evaluations in a row that showed a leak
+    done: NDArray[np.int32] = field(metadata=_NOT_DONE)  # the bucket up to which it was measured
+    streak: NDArray[np.int32] = field(metadata=_FEW)  # evaluations in a row that showed a leak
     near: Bools = field(metadata=_NO)
     suspect: Bools = field(metadata=_NO)
     at: Floats = field(metadata=_ZERO)  # when it was measured
@@ -110,15 +123,15 @@ class Widths(_Columns):
     high: Floats = field(metadata=_ENDLESS)
     slope_low: Floats = field(metadata=_MISSING)  # growth in the signal's unit per hour
     slope_high: Floats = field(metadata=_MISSING)
-    reason: Ints = field(metadata=_STEADY)  # the reason if the verdict is Leaking
-    calmest: Ints = field(metadata=_STEADY)  # the reason if the verdict is Healthy
+    reason: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Leaking
+    calmest: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
     # For the strongest reasons (core/detection/because.py): hours of the line, growth over its noise, the share of the
     # growth that load or siblings explain (NaN: neither is known), and the highest level that it came down from.
-    hours: Floats = field(metadata=_ZERO)
+    hours: Shorts = field(metadata=_SHORT_ZERO)
     clear: Floats = field(metadata=_ZERO)
-    explained: Floats = field(metadata=_MISSING)
-    known: Floats = field(metadata=_ZERO)
+    explained: Shorts = field(metadata=_SHORT_MISSING)
+    known: Shorts = field(metadata=_SHORT_ZERO)
 
     @staticmethod
     def _shape(room: int) -> tuple[int, ...]:
@@ -133,6 +146,8 @@ class DetectorState:
         self._rows: dict[Key, int] = {}
         self.groups: list[tuple[str, str, str]] = []  # namespace, workload, signal
         self._groups: dict[tuple[str, str, str], int] = {}
+        # The rows of loads: signals of one process whose buckets begin at the same moment share one.
+        self._carriers: dict[tuple[Key, float], int] = {}
         self.cascade = Cascade()
         self._room = 0
         self.rows = Rows.of(0)
@@ -172,8 +187,17 @@ class DetectorState:
             np.minimum.at(first, self.rows.group[at[new]], firsts[new])
             begun = np.isnan(self.origin) & np.isfinite(first)
             self.origin[begun] = first[begun]
+            self._carry(known)
         self.bind(at, limits)
         return at
+
+    def _carry(self, known: int) -> None:
+        """Give the rows from `known` on their carriers."""
+        origins = self.origin[self.rows.group[known : len(self.keys)]].tolist()
+        self.rows.carrier[known : len(self.keys)] = [
+            self._carriers.setdefault((key._replace(signal="", memory=False), origin), len(self._carriers))
+            for key, origin in zip(self.keys[known:], origins, strict=True)
+        ]
 
     def bind(self, rows: Ints, limits: Floats) -> None:
         """The present limits of rows that were placed before; NaN where there is none."""
@@ -205,6 +229,7 @@ class DetectorState:
             self.multiple = np.concatenate([self.multiple, np.zeros(more)])
         self.rows.group[known : known + len(new)] = group
         self.rows.memory[known : known + len(new)] = [key.memory for key in new]
+        self.rows.cached[known : known + len(new)] = [key.page_cache for key in new]
 
     def _group(self, name: tuple[str, str, str]) -> int:
         at = self._groups.get(name)
@@ -226,5 +251,8 @@ class DetectorState:
         self.keys = [self.keys[i] for i in index]
         self._rows = {key: i for i, key in enumerate(self.keys)}
         self.rows, self.widths = self.rows.pick(index), self.widths.pick(index)
-        self.cascade.keep(index)
+        carriers, self.rows.carrier = np.unique(self.rows.carrier, return_inverse=True)
+        self.cascade.keep(index, carriers)
+        names = list(self._carriers)
+        self._carriers = {names[carrier]: place for place, carrier in enumerate(carriers.tolist())}
         self._room = len(index)

@@ -60,6 +60,23 @@ class Gates:
     left_near: float = 0.3
     # s; without a limit and in a workload younger than a day, growth that is over sooner than this may be a job.
     job: float = 2 * 3600.0
+    job_exceeded: float = 2.3  # ... unless it is so many times the multiple that is asked there
+    # A straight line since the birth of its process: the most by which its present pace may differ from the average one,
+    # the seconds that it must have lasted with and without a known load (with it also where growth is `birth_exact`
+    # times its noise), growth over noise, the least quarter, end slope over mean slope (and as far above 1 at the
+    # most), the share of growth that a known load must leave unexplained, and the level where the load is known; else it
+    # must be imminent. Half a sine over
+    # twelve hours is 14 times its noise, and its least quarter 0.5; users that stay for half a day show `late` 0.8 after
+    # six hours.
+    birth_even: float = 1.6
+    birth_rated: float = 4 * 3600.0
+    birth_unrated: float = 10 * 3600.0
+    birth_exact: float = 60.0
+    birth_clear: float = 20.0
+    birth_quarter: float = 0.6
+    birth_late: float = 0.80
+    birth_left: float = 0.8
+    birth_level: float = 0.80
     # Siblings that grow too are no veto, but mornings and steps in all pods grow by less than 14 times their noise;
     # above this level all growth is reported (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0

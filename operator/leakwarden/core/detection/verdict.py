@@ -32,7 +32,7 @@ BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.has_not_given_back),
     (VerdictReason.FollowsLoad, lambda asked: asked.has_enough_values),
     (VerdictReason.FollowsLoad, lambda asked: asked.is_its_own),
-    (None, lambda asked: asked.is_longer_than_a_job),
+    (None, lambda asked: asked.is_beyond_its_first_day),
 )
 
 
@@ -78,8 +78,8 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
 
 def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, beside: WindowContext) -> Bools:
     """Windows in which the load's own ups and downs may hide a leak. Not for memory, whose garbage follows the load
-    in another way."""
-    told = passed.leak & passed.near
+    in another way; nor in the first day of what has no limit, where the load must explain little."""
+    told = (passed.leak & passed.near) | (beside.past & ~beside.history)
     may = beside.rated & ~beside.memory & ~beside.collected & ~told & (raw.level >= gates.level_backed)
     return may & (width_index in gates.cleared)
 

@@ -21,9 +21,9 @@ from leakwarden.api.v1alpha1.policy import PolicySpec, Role
 from leakwarden.core.correlation.behind import behind
 from leakwarden.core.correlation.causes import Explanation
 from leakwarden.core.correlation.episode import Episode
-from leakwarden.core.correlation.facts import BAD_SHARE
 from leakwarden.core.correlation.log_lines import LogEvidence
 from leakwarden.core.correlation.timeline import coincide
+from leakwarden.core.correlation.trouble import BAD_SHARE
 from leakwarden.core.episodes.parts import symptoms_of
 from leakwarden.core.evaluation.results import WorkloadEvaluation
 from leakwarden.core.model.policy import format_time
@@ -67,7 +67,7 @@ def cause_status(told: Told, now: float) -> CauseStatus:
     return CauseStatus(
         kind=kind,
         confidence=confidence,
-        message=_message(kind, confidence, spoken)[:512],
+        message=_message(kind, confidence, spoken, found)[:512],
         measured_at=format_time(now),
         since=format_time(float(t[0])),
         until=format_time(float(t[-1])),
@@ -98,13 +98,15 @@ def _named(found: Explanation) -> tuple[str, Confidence]:
     return str(found.cause), Confidence.CLEAR if first - second >= CLEAR_LEAD else Confidence.LIKELY
 
 
-def _message(kind: str, confidence: Confidence, spoken: Sequence[str]) -> str:
+def _message(kind: str, confidence: Confidence, spoken: Sequence[str], found: Explanation) -> str:
     if kind == NO_ERRORS:
-        return f"never more than {BAD_SHARE:.0%} of the requests failed: a cause is told of errors only, not of slowness alone"
+        return f"never more than {BAD_SHARE:.0%} of the requests failed, and it was not slow for minutes"
+    happened = "it was slow" if found.slowness else "there were errors"
     if kind == UNKNOWN:
-        return "there were errors, and what was read does not tell which of five causes they have"
+        return f"{happened}, and what was read does not tell which of five causes that has"
     because = f": {spoken[0]}" if spoken else ""
-    return f"{'clearly' if confidence is Confidence.CLEAR else 'likely'} {kind}{because}"
+    besides = f"; besides it {', '.join(found.also)}" if found.also else ""
+    return f"{'clearly' if confidence is Confidence.CLEAR else 'likely'} {kind}{because}{besides}"
 
 
 def _short(texts: Sequence[str], most: int, longest: int) -> list[str]:

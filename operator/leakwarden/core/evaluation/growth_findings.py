@@ -56,11 +56,14 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
         left: Ranges,
         limits: Floats,
         weighed: Mapping[int, str],
+        resident: Floats | None = None,
     ) -> None:
         """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit per hour, `left`
-        in seconds, `limits` in the signal's unit with NaN for none; `weighed`: the strongest reasons, of some rows."""
+        in seconds, `limits` in the signal's unit with NaN for none; `weighed`: the strongest reasons, of some rows;
+        `resident`: the part of the newest reading that cannot be reclaimed, NaN where it is not known."""
         self._rows, self._names, self._verdicts, self._reasons = rows, names, verdicts, reasons
         self._growth, self._left, self._limits, self._weighed = growth, left, limits, weighed
+        self._resident = resident
 
     def verdict(self, key: tuple[str, str, str]) -> Verdict | None:
         """The finding's verdict alone."""
@@ -70,6 +73,7 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
     def __getitem__(self, key: tuple[str, str, str]) -> GrowthFinding:
         row = self._rows[key]
         limit = float(self._limits[row])
+        resident = float("nan") if self._resident is None else float(self._resident[row])
         return GrowthFinding(
             self._names[self._verdicts[row]],
             _REASONS[int(self._reasons[row])],
@@ -77,6 +81,7 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
             left=self._left.of(row),
             limit=None if limit != limit else limit,
             because=self._weighed.get(row, ""),
+            resident=None if resident != resident else resident,
         )
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:

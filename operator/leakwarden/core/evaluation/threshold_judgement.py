@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal, SignalType
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed
-from leakwarden.core.signals.catalogue import OF_REQUESTS
+from leakwarden.core.signals.catalogue import CATALOGUE, OF_REQUESTS
 from leakwarden.core.signals.criteria import (
     FULL,
     LEVEL_SAYS,
@@ -103,11 +103,14 @@ def _growth(
     )
 
 
-def _full(signal: Signal, standard: Standard, points: Points, limit: float | None, *, unit: str) -> Judgement | None:
+def _full(
+    signal: Signal, standard: Standard, points: Points, limit: float | None, *, finding: GrowthFinding | None, unit: str
+) -> Judgement | None:
     """A signal that stays at its limit is exhausted, whether the stored readings show its growth or not; None where it
     is not at its limit.
 
-    This is part of the judgement of growth: a full signal grows no more, and is not healthy for that.
+    This is part of the judgement of growth: a full signal grows no more, and is not healthy for that. Memory with its
+    page cache is full where the part that the kernel cannot take back is; where that is not known, it is Suspect only.
     """
     if not standard.growth or signal.type in SYMPTOMS or limit is None or not points.t.size:
         return None
@@ -115,8 +118,16 @@ def _full(signal: Signal, standard: Standard, points: Points, limit: float | Non
     value = float(points.v[-1])
     if not value > FULL * limit:
         return None
+    row = CATALOGUE.get(signal.type)
+    with_page_cache = row is not None and row.page_cache
+    resident = finding.resident if finding is not None else None
+    if with_page_cache and resident is not None and not resident > FULL * limit:
+        return None
     patience = standard.full_for
     message = f"{_shown(value, limit, unit)}, at its limit for {format_duration(held)}"
+    if with_page_cache and resident is None:
+        message += "; it may be page cache, which the kernel takes back: its RSS is not known"
+        return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message=message, value=value, limit=limit)
     if held >= patience:
         return Judgement(
             signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message=message, value=value, limit=limit
@@ -138,7 +149,11 @@ def judge_series(
     """One series. The threshold and the growth are judged separately; `growth_speaks` decides which one counts. A full
     signal is never less than Suspect."""
     judged = _by_level_and_growth(signal, standard, points, limit=limit, growth=growth, now=now, unit=unit)
-    full = _full(signal, standard, points, limit, unit=unit) if judged.reason != JudgementReason.STALE else None
+    full = (
+        _full(signal, standard, points, limit, finding=growth, unit=unit)
+        if judged.reason != JudgementReason.STALE
+        else None
+    )
     return full if full is not None and SEVERITY[full.verdict] > SEVERITY[judged.verdict] else judged
 
 

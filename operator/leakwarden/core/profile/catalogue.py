@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from leakwarden.core.profile.endings import ending_below
+from leakwarden.core.profile.kept_shapes import KEPT_BY_CALL, KEPT_BY_WAY
 from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
 from leakwarden.core.profile.ownership import package
 from leakwarden.core.profile.pprof import Frame
@@ -14,6 +16,7 @@ from leakwarden.core.profile.standard_shapes import (
     AFTER_CONTEXT,
     BY_STACK,
     BY_WAIT,
+    CALL_WAITS,
     CONNECTION,
     FILE,
     MEMORY,
@@ -30,7 +33,7 @@ from leakwarden.core.profile.standard_shapes import (
 # A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
     *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
-    UNKNOWN, OFF_HEAP,
+    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 
@@ -49,10 +52,10 @@ def _head(path: str) -> str:
     first, _, rest = path.partition("/")
     second = rest.partition("/")[0]
     stem, dot, version = second.rpartition(".v")
-    return first if "." not in first else f"{first}/{stem if dot and version.isdigit() else second}"
+    return first if "." not in first or not second else f"{first}/{stem if dot and version.isdigit() else second}"
 
 
-_INDEX = _indexed(CATALOGUE)
+_INDEX = _indexed(shape for shape in CATALOGUE if shape not in KEPT_BY_CALL)
 _AT = {function: shape for shape in BY_STACK for function in shape.at if not shape.goroutines}
 
 
@@ -61,7 +64,10 @@ _BY_NAME = tuple(shape for shape in WAITING if shape.waits)
 
 
 def _near(function: str) -> list[tuple[int, Shape]]:
-    return _INDEX.get(_head(package(function)), [])
+    head = _head(package(function))
+    host = head.partition("/")[0]
+    # Some modules have the name of a host alone: go.starlark.net.
+    return _INDEX.get(head, []) + (_INDEX.get(host, []) if host != head else [])
 
 
 @lru_cache(maxsize=65536)
@@ -73,9 +79,9 @@ def rows_running(function: str) -> tuple[int, ...]:
 @lru_cache(maxsize=65536)
 def row_made_by(function: str) -> Shape | None:
     """The row that names the call that has to follow this one."""
-    return next(
-        (shape for place, shape in sorted(_near(function), key=lambda pair: pair[0]) if shape.made_by(function)), None
-    )
+    # The row of what was taken before that of those who wait for it.
+    rows = sorted(_near(function), key=lambda pair: (pair[1].victim, pair[0]))
+    return next((shape for _, shape in rows if shape.made_by(function)), None)
 
 
 def row_of_call(below: Iterable[Frame]) -> Shape | None:
@@ -85,6 +91,15 @@ def row_of_call(below: Iterable[Frame]) -> Shape | None:
     for frame in below:
         found = row_made_by(frame.function) or found
     return found
+
+
+def kind_of_call(below: Sequence[Frame]) -> Shape | None:
+    """The row of a call of the team; where there is none, the kind by the type that the call gives."""
+    found = row_of_call(below)
+    if found is not None and found.library:
+        return found
+    ending = ending_below(below)
+    return ending.shape if ending is not None and found is None else found
 
 
 _NETWORK = frozenset({"internal/poll.runtime_pollWait"})

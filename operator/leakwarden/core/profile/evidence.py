@@ -89,3 +89,4 @@ class Findings:
 
     suspects: tuple[Suspect, ...]
     looked_at: str  # `goroutines 167 -> 331, heap in use 1.0 MiB -> 1.0 MiB, within 10s`
+    unseen: str = ""  # without suspects: the leaks that these profiles cannot show, and those that would

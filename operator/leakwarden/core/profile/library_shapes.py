@@ -3,13 +3,15 @@
 One row per kind. To add one: the module's import path without a version, the constructor or acquire call (`NewClient`,
 `Pool.Acquire`, `.Subscribe` for any type), parts of names that only its own goroutines have, and a link to the
 library's documentation. It goes into the module of its topic (`shapes_of_services`, `shapes_of_messaging`,
-`shapes_of_tools`); no other file has to be changed.
+`shapes_of_registrations`, `shapes_of_runtimes`, `shapes_of_tools`); no other file has to be changed.
 """
 
 from __future__ import annotations
 
 from leakwarden.core.profile.shapes import Shape, row
 from leakwarden.core.profile.shapes_of_messaging import MESSAGING
+from leakwarden.core.profile.shapes_of_registrations import REGISTRATIONS
+from leakwarden.core.profile.shapes_of_runtimes import RUNTIMES
 from leakwarden.core.profile.shapes_of_services import SERVICES
 from leakwarden.core.profile.shapes_of_tools import TOOLS
 
@@ -92,4 +94,4 @@ WAITING = (
     ),
 )
 
-LIBRARIES = (*SERVICES, *MESSAGING, *TOOLS)
+LIBRARIES = (*REGISTRATIONS, *RUNTIMES, *SERVICES, *MESSAGING, *TOOLS)

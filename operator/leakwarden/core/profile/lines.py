@@ -4,28 +4,28 @@ they serve."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from leakwarden.core.profile.catalogue import row_of_call, shape_of
+from leakwarden.core.profile.catalogue import shape_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
-from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
     BODY,
-    CONTEXT,
+    EXEC,
     RECEIVE,
     SELECTING,
     SERVED,
-    TICKER,
     TIMEOUT,
     TRANSPORT,
     UNKNOWN,
 )
+from leakwarden.core.profile.waits import Waits
 
 # Two kinds of goroutines that belong to one thing grow by the same number, or one by a small multiple.
 MULTIPLES = 6
@@ -46,6 +46,7 @@ class Line:
     holds_most: bool = False  # nearly all things that a growing signal counts are held here
     first: bool = False  # a known cause: its victims come after it
     later: bool = False  # a victim whose cause is known
+    faint: bool = False  # it grew no more than its own noise, and all goroutines together grew by more
     victims: list[Line] = field(default_factory=list)  # lines that suffer from this one: it explains their growth too
 
     _summed: tuple[int, Series] | None = None  # over how many stacks
@@ -93,7 +94,7 @@ class Line:
 
 def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
     """Every line with its goroutines; one line per kind for libraries. Raises ProfileError."""
-    waits = _Waits(origins, ownership)
+    waits = Waits(origins, ownership)
     direct: dict[tuple[str, object], Line] = {}
     indirect: dict[tuple[str, str], Line] = {}
     for one in standings(capture):
@@ -103,6 +104,8 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
         at = innermost(stack, ownership)
         shape = shape_of(one.group) or UNKNOWN
         if at is not None and not (ownership.added(stack[at]) and shape is not SERVED):
+            # A library that calls the team back is on the stack as well, and is not the thing that is waited for.
+            shape = shape_of(replace(one.group, stack=stack[:at] or stack[:1])) or UNKNOWN
             shape = waits.shape(shape, stack, at)
             place = CallSite.on(stack, at, ownership)
             # `serves` is of the whole stack: a goroutine that a request started is not one of the request.
@@ -152,36 +155,6 @@ def _gathered(lines: list[Line]) -> list[Line]:
     return kept
 
 
-class _Waits:
-    """The thing that a plain receive or select waits for, by the objects that the function keeps: a ticker, or a
-    context's end."""
-
-    def __init__(self, origins: Origins, ownership: Ownership) -> None:
-        self._origins = origins
-        self._ownership = ownership
-        self._known: dict[str, frozenset[str]] = {}
-
-    def shape(self, shape: Shape, stack: Stack, at: int) -> Shape:
-        if shape.specific and shape not in (RECEIVE, SELECTING):
-            return shape
-        if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:
-            return row if row.modules and "." in row.modules[0].partition("/")[0] else shape
-        if shape not in (RECEIVE, SELECTING):
-            return shape
-        waiting = {stack[at].function, enclosing(stack[at].function)}
-        return next((kind for kind in (TICKER, CONTEXT) if waiting & self._keeping(kind)), shape)
-
-    def _keeping(self, shape: Shape) -> frozenset[str]:
-        if shape.name not in self._known:
-            through = by_shape(AWAITED if shape is CONTEXT else shape, self._ownership)
-            self._known[shape.name] = self._origins.keeping(lambda below: bool(below) and through(below))
-        return self._known[shape.name]
-
-
-# A wait for a context's end allocates its channel at the first call of Done.
-AWAITED = Shape("", "", "", "", modules=("context",), acquires=("cancelCtx.Done",))
-
-
 def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
     """Lines of libraries with the team's line that made the object which they serve; those of one line become one."""
     found = [line for line in lines if not line.module]
@@ -215,7 +188,17 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             found.append(line)
         else:
             cause.standing.extend(line.standing)
+    _copies_of_commands(list(by_place.values()), found)
     return _calls_under_way(found, _of_libraries_first(list(by_place.values())))
+
+
+def _copies_of_commands(libraries: Iterable[Line], found: Iterable[Line]) -> None:
+    """Goroutines that copy a command's output, as many as wait for the copies to end, are of that kind: somebody does
+    call Wait."""
+    hanging = [line for line in found if line.shape is COMMAND_HANGS and line.series.grown > 0]
+    for line in libraries:
+        if line.shape is EXEC and any(in_step(line.series.grown, other.series.grown) for other in hanging):
+            line.shape = COMMAND_HANGS
 
 
 def _reader(line: Line, found: Iterable[Line]) -> Line | None:

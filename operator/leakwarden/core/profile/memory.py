@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from leakwarden.core.profile.baseline import site_key
 from leakwarden.core.profile.catalogue import row_of_call
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched
 from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect
-from leakwarden.core.profile.growth import Capture, Series
+from leakwarden.core.profile.growth import Capture
+from leakwarden.core.profile.heap_growth import HeapGrowth, bookkeeping
+from leakwarden.core.profile.kept import KeptKinds, Tables, kept_by_call, waiting_finalizers
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.origins import KEPT_PART, SEEN, Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
@@ -39,55 +40,6 @@ _SIGNALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class HeapGrowth:
-    """Bytes in use at each capture, in total and by the team's function; without the profiles themselves, goroutines'
-    own records and the runtime."""
-
-    total: Series
-    by_function: dict[str, Series]
-    times: tuple[float, ...]
-
-    @classmethod
-    def of(cls, capture: Capture, ownership: Ownership) -> HeapGrowth:
-        size = max(1, len(capture.heaps))
-        total = Series([0.0] * size, 0.0 if capture.baseline is not None and capture.baseline.memory else None)
-        by_function: dict[str, Series] = {}
-        for moment, heap in enumerate(capture.heaps):
-            column = heap.column("inuse_space")
-            for sample in heap.samples if column is not None else ():
-                stack = sample.stack
-                if not stack or bookkeeping(stack):
-                    continue
-                size_in_use = max(0, sample.values[column or 0])
-                total.values[moment] += size_in_use
-                at = innermost(stack, ownership)
-                if at is None:
-                    continue
-                name = stack[at].function
-                if (one := by_function.get(name)) is None:
-                    one = by_function[name] = Series([0.0] * size, total.base if total.base is None else 0.0)
-                one.values[moment] += size_in_use
-                if moment == size - 1 and capture.baseline is not None and one.base is not None:
-                    before = capture.baseline.memory_at(site_key(stack))
-                    one.base += min(before, size_in_use)
-                    total.base = (total.base or 0.0) + min(before, size_in_use)
-        return cls(total, by_function, tuple(heap.taken for heap in capture.heaps))
-
-    def share(self, grown: float) -> float | None:
-        return min(1.0, grown / self.total.grown) if self.total.grown > 0 and grown > 0 else None
-
-    def function(self, name: str) -> Series:
-        return self.by_function.get(name, Series([0.0]))
-
-
-def bookkeeping(stack: Stack) -> bool:
-    """Whether an allocation is from taking profiles, or the runtime's record of a goroutine."""
-    return any(
-        f.function.startswith(("runtime/pprof.", "net/http/pprof.", "runtime.malg", "runtime.saveg")) for f in stack
-    ) or all(f.function.startswith("runtime.") for f in stack)
-
-
-@dataclass(frozen=True, slots=True)
 class MemoryLine:
     """A suspected line with the values that decide its place in the list."""
 
@@ -113,7 +65,12 @@ def memory_lines(
         return []
     heap = HeapGrowth.of(capture, ownership)
     found = _of_kinds(capture, origins, heap, ownership, growing)
-    made = _made_there(origins, ownership)
+    kinds = KeptKinds(
+        ownership,
+        _made_there(origins, ownership),
+        Tables.of(capture.heaps[-1], ownership),
+        waiting_finalizers(capture, ownership),
+    )
     named = {line.suspect.function for line in found}
     for site in origins.sites(lambda below: not _taking(below)):
         if site.frame.function in named or bookkeeping(site.stack):
@@ -125,12 +82,12 @@ def memory_lines(
             ownership=ownership,
             growing=growing,
             in_requests=in_requests,
-            made=made.get(site.frame.function),
+            kinds=kinds,
             least=EAGER if eager else SEEN,
         )
         if line is not None:
             found.append(line)
-    found += _without_team(capture, ownership, heap, modules)
+    found += _without_team(capture, origins, ownership, heap=heap, modules=modules)
     return found
 
 
@@ -167,6 +124,19 @@ def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
         for site in origins.sites(lambda below, through=through: bool(below) and through(below)):  # type: ignore[misc]
             if site.sampled >= SEEN_FILES and site.ratio >= RETAINED and site.gained > 0:
                 found.setdefault(site.frame.function, shape)
+    # What a library, or a context, keeps of a function belongs to what the function allocates for it.
+
+    def keeps(below: Stack) -> Shape | None:
+        row = row_of_call(below)
+        return row if row is not None and row.library else kept_by_call(below, ownership)
+
+    for site in origins.sites(lambda below: keeps(below) is not None):
+        # A registry's own array grows by copies, so that half of what it allocated is let go.
+        if site.sampled < SEEN_FILES or site.ratio < KEPT_PART or site.gained <= 0:
+            continue
+        for frame in site.stack[:2]:
+            if ownership.of(frame) is CodeOwner.TEAM and (kind := keeps(site.below)) is not None:
+                found.setdefault(frame.function, kind)
     return found
 
 
@@ -220,7 +190,7 @@ def _kept_here(
     ownership: Ownership,
     growing: frozenset[str],
     in_requests: Callable[[str], bool],
-    made: Shape | None,
+    kinds: KeptKinds,
     least: float,
 ) -> MemoryLine | None:
     series = heap.function(site.frame.function)
@@ -242,8 +212,7 @@ def _kept_here(
     )
     if not (beyond or rests):
         return None
-    kind = row_of_call(site.below)
-    shape = kind if kind is not None and not kind.victim else made or MEMORY
+    shape = kinds.of(site)
     load = in_requests(site.frame.function) or any(f.function.startswith("net/http.(*Server)") for f in site.below)
     why = [f"{site.ratio:.0%} of what was ever allocated here is still kept ({site.sampled:.0f} samples)"]
     if grown > 0:
@@ -280,9 +249,10 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
 
 
 def _without_team(
-    capture: Capture, ownership: Ownership, heap: HeapGrowth, modules: frozenset[str]
+    capture: Capture, origins: Origins, ownership: Ownership, *, heap: HeapGrowth, modules: frozenset[str]
 ) -> list[MemoryLine]:
-    """Growing memory of a library without a call of the team's on the stack: the library's own line is named."""
+    """Growing memory of a library without a call of the team's on the stack: the team's line that keeps objects of that
+    library is named where there is one, and the library's own line after it."""
     last = capture.heaps[-1]
     first = capture.heaps[0] if len(capture.heaps) > 1 else None
     grown: dict[str, float] = {}
@@ -311,6 +281,15 @@ def _without_team(
             "no call of the team's is on the way to it",
         )
         frame = stack[at]
+        origin = origins.of(UNKNOWN, module) if "." in module.partition("/")[0] else None
+        if origin is not None:
+            kind = origin.kind or MEMORY
+            suspect = Suspect(
+                kind.name, kind.title, origin.place.frame.function, file=origin.place.frame.file, line=origin.place.frame.line, count=0, unit="objects", growth_per_s=None,
+                confidence=Confidence.LOW, reasons=(why[0], origin.reason), why=kind.why, fix=kind.fix, stack=origin.place.stack[:32], callers=origin.place.callers[:32], explains=heap.share(more), docs=kind.docs,
+                concluded=True,
+            )  # fmt: skip
+            found.append(MemoryLine(suspect, serves(stack), False))
         suspect = Suspect(
             MEMORY.name, "memory that a library keeps", frame.function, file=frame.file, line=frame.line, count=0, unit="objects", growth_per_s=None,
             confidence=Confidence.LOW, reasons=why, why=UNKNOWN.why, fix=UNKNOWN.fix, stack=stack[:32], callers=(), explains=heap.share(more), team=False,

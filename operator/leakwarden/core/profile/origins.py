@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakwarden.core.profile.catalogue import row_of_call
+from leakwarden.core.profile.catalogue import kind_of_call, row_of_call
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package
@@ -96,14 +96,14 @@ class Origins:
             return None
         reason = f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
         certain = surest and best.sampled >= SEEN and share >= DOMINANT
-        return Origin(self._place(best, module), reason, certain, row_of_call(best.below))
+        return Origin(self._place(best, module), reason, certain, kind_of_call(best.below))
 
     def _most_allocated(self, found: Sequence[HeldSite], module: str) -> Origin:
         best = max(found, key=lambda site: site.allocated)
         share = best.allocated / (sum(site.allocated for site in found) or 1.0)
         reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
         # Where practically no other line makes such calls there is no other candidate.
-        return Origin(self._place(best, module), reason, share >= ONLY, row_of_call(best.below))
+        return Origin(self._place(best, module), reason, share >= ONLY, kind_of_call(best.below))
 
     def _place(self, site: HeldSite, module: str) -> CallSite:
         """The site's line. A function of the team that the library itself calls back was given to it elsewhere: in the
@@ -162,7 +162,7 @@ class Origins:
                 best = max(seen.values(), key=lambda ones: sum(count for count, *_ in ones))
                 number = sum(count for count, *_ in best)
                 reason = f"{number} goroutines were making such a call here when looked at"
-                return Origin(best[0][1], reason, False, row_of_call(best[0][2]))
+                return Origin(best[0][1], reason, False, kind_of_call(best[0][2]))
         return None
 
 

@@ -48,6 +48,7 @@ class StackSample:
     stack: tuple[Frame, ...]  # the innermost call first, inlined calls expanded
     values: tuple[int, ...]  # one per sample type
     labels: tuple[tuple[str, str], ...] = ()  # pprof.Do's, which goroutines inherit; sorted
+    size: int = 0  # of a heap profile: bytes of one allocation; samples of one stack and other sizes are others
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ class _Decoder:
         stack: list[Frame] = []
         values: list[int] = []
         labels: list[tuple[str, str]] = []
-        depth = 0
+        depth, size = 0, 0
         for number, kind, c, d in fields(self._data, a, b):
             if number == 1:
                 for identity in numbers(self._data, kind, c, d):
@@ -216,11 +217,13 @@ class _Decoder:
                         break
             elif number == 3 and kind == BYTES and len(labels) < 64:
                 label = dict(self._scalars(c, d))
-                if label.get(2):  # a text; numbers are sizes of allocations, which the values hold too
+                if label.get(2):
                     labels.append((self._string(label.get(1, 0)), self._string(label[2])))
+                elif label.get(3) and self._string(label.get(1, 0)) == "bytes":
+                    size = max(0, signed(label[3]))
         self._calls += depth
         if self._calls > self._limits.calls:
             raise ProfileError(f"its stacks have more than {self._limits.calls} calls")
         if len(values) != expected:
             raise ProfileError("a sample has not as many values as there are types")
-        return StackSample(tuple(stack), tuple(values), tuple(sorted(labels)))
+        return StackSample(tuple(stack), tuple(values), tuple(sorted(labels)), size)

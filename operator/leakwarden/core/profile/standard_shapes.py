@@ -3,6 +3,7 @@ all three. The order matters: a goroutine is of the first kind that matches (`ca
 
 from __future__ import annotations
 
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS, COMMAND_RUNS, ITER_PULL
 from leakwarden.core.profile.shapes import CHANNEL_RECEIVE, CHANNEL_SEND, SELECT, Shape
 
 _DESCRIPTORS = frozenset({"descriptors"})
@@ -122,7 +123,7 @@ NOTIFY_CONTEXT = Shape(
     "defer stop() right after signal.NotifyContext; call it once at start, not for each request",
     docs="https://pkg.go.dev/os/signal#NotifyContext",
     modules=("os/signal",),
-    acquires=("NotifyContext", "Notify"),
+    acquires=("NotifyContext",),
     goroutines=("NotifyContext.func",),
 )
 HTTP_SERVER = Shape(
@@ -224,7 +225,7 @@ CONNECTION = Shape(
     "ConnectionNotClosed",
     "network connection not closed",
     "a connection that is still referenced keeps its descriptor",
-    "defer conn.Close() right after the error check, on every path",
+    "defer conn.Close() right after the error check, on every path; where two connections are joined, close both when one copy ends",
     docs="https://pkg.go.dev/net#Conn",
     modules=("net", "crypto/tls"),
     acquires=("Dial", "DialTimeout", "DialTCP", "DialUDP", "Dialer.Dial", "Dialer.DialContext", "DialWithDialer"),
@@ -234,7 +235,8 @@ TIMEOUT = Shape(
     "CallWithoutDeadline",
     "a call without a deadline",
     "the peer does not answer, and nothing ends the wait",
-    "set a Timeout on the client, a deadline on the connection, or use a context with one",
+    "set a Timeout on the client, a deadline on the connection (SetReadDeadline, for UDP as well), or use a context with one; Close the"
+    " connection when its caller gives up, and both connections when one of two copies between them ends",
     docs="https://pkg.go.dev/net/http#Client",
     holds=_DESCRIPTORS,
     specific=False,
@@ -261,7 +263,8 @@ COND = Shape(
     "ConditionNeverSignalled",
     "a condition that is never signalled",
     "nothing calls Signal or Broadcast any more",
-    "signal on every change and at shutdown; prefer a channel",
+    "wake the waiter when its caller gives up: context.AfterFunc(ctx, cond.Broadcast), and look at ctx.Err() in its loop; signal on every"
+    " change and at shutdown; or wait with select on a channel in place of the Cond",
     docs="https://pkg.go.dev/sync#Cond",
     waits=frozenset({"sync.(*Cond).Wait"}),
     victim=True,
@@ -278,7 +281,7 @@ SEND = Shape(
     "ChannelSend",
     "channel send that nobody receives",
     "the receiver is gone (it took another answer, or gave up), and the channel has no room",
-    "give the channel room for every sender, or select on the context's Done beside the send",
+    "give the channel room for every sender, or select on the context's Done together with the send",
     docs="https://go.dev/blog/pipelines",
     operations=CHANNEL_SEND,
 )
@@ -286,7 +289,9 @@ RECEIVE = Shape(
     "ChannelReceive",
     "channel receive that nobody sends to or closes",
     "the sender ended without sending or closing",
-    "close the channel on every path of the sender, or select on the context's Done beside the receive",
+    "close the channel on every path of the sender, and when its owner goes (leaves, is removed), or select on the context's Done"
+    " together with the receive; a channel given to signal.Notify or to a ticker is never closed: Stop those, and end the"
+    " goroutine with a context",
     docs="https://go.dev/blog/pipelines",
     operations=CHANNEL_RECEIVE,
 )
@@ -297,6 +302,14 @@ SELECTING = Shape(
     "close the stop channel, or select on the context's Done, when the request or the owner ends",
     docs="https://go.dev/blog/context",
     operations=SELECT,
+)
+CALL_WAITS = Shape(
+    "LibraryCallWaits",
+    "a call of a library that does not return",
+    "it waits inside the library for something that does not come, and nothing ends the wait",
+    "give the call a context with a deadline, or one that is cancelled when its caller or owner goes",
+    docs="https://go.dev/blog/context",
+    specific=False,
 )
 SERVED = Shape(
     "RequestsInFlight",
@@ -348,7 +361,7 @@ OFF_HEAP = Shape(
 
 # Kinds that a goroutine's own stack shows, the surest sign first.
 BY_STACK = (
-    BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, EXEC, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
+    BODY, BODY_HTTP2, TRANSPORT, ROWS, TX, DBOPEN, POOL, COMMAND_HANGS, COMMAND_RUNS, EXEC, ITER_PULL, NOTIFY_CONTEXT, PIPE, CONTEXT, HTTP_SERVER,
     LISTENER,
 )  # fmt: skip
 # Kinds by the way a goroutine waits, where the thing it waits for is not known.

@@ -22,14 +22,16 @@ from leakwarden.core.profile.growth import (
     LIBRARYS,
     STEADY,
     Capture,
+    Series,
     beyond_noise,
 )
+from leakwarden.core.profile.kept import BY_WAY
 from leakwarden.core.profile.lines import Line, lines_of, located, mark_load
 from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_lines, total_in_use
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import Ownership
-from leakwarden.core.profile.standard_shapes import KEPT, MEMORY, OFF_HEAP, OPENED, SERVED
+from leakwarden.core.profile.standard_shapes import KEPT, OFF_HEAP, OPENED, SERVED
 
 __all__ = ["Capture", "explain", "suspects"]
 
@@ -41,6 +43,8 @@ HUGE = 10_000
 STAYING = 0.98
 # A line that explains less of the growth than this comes after those that explain more, whatever its kind.
 MINOR = 0.2
+# Allocations of a leak that have to be recorded to be told from chance, and s of captures that show a slow leak.
+SAMPLES, LONGER = 3, 300.0
 # A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
@@ -68,7 +72,7 @@ def explain(
     mark_load(lines)
     total = sum(line.series.last for line in lines)
     accused = [line for line in lines if _notable(line, total, growing)]
-    accused = located(accused, origins)
+    accused = located(accused or _faint(lines), origins)
     mark_load([*accused, *(line for line in lines if line.load)])
     accused = order_causes(accused, lines, origins, ownership)
     _mark_holders(list({id(line): line for line in (*accused, *lines)}.values()), growing)
@@ -90,7 +94,7 @@ def explain(
         found = _barely(capture, origins, ownership)
     if "rss" in growing and not found:
         found = [_outside(capture)]
-    return Findings(tuple(found[:limit]), looked_at(capture))
+    return Findings(tuple(found[:limit]), looked_at(capture), "" if found else unseen(capture, growing))
 
 
 def looked_at(capture: Capture) -> str:
@@ -152,6 +156,19 @@ def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
     return series.last >= HUGE
 
 
+def _faint(lines: Sequence[Line]) -> list[Line]:
+    """Where no line grew beyond its own noise and all goroutines together did: the lines that are most of it."""
+    total = Series([0.0, 0.0])
+    for line in lines:
+        total = total.plus(Series([line.series.started, line.series.last]))
+    if not beyond_noise(total, STEADY):
+        return []
+    found = [line for line in lines if line.series.grown >= max(FEW, MINOR * total.grown)]
+    for line in found:
+        line.faint = True
+    return found
+
+
 def _mark_holders(lines: Sequence[Line], growing: frozenset[str]) -> None:
     """Mark the line that holds nearly all descriptors or connections that a growing signal counts."""
     holding = [line for line in lines if line.shape.holds & growing and not line.shape.victim]
@@ -175,6 +192,9 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     shape, frame = line.shape, place.frame
     if line.load and shape is not SERVED and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
+    if line.faint:
+        sure = Confidence.LOW
+        why.append("it grew hardly more than such goroutines come and go")
     return Suspect(
         shape.name, shape.title, frame.function, file=frame.file, line=frame.line, count=line.count, unit="goroutines",
         growth_per_s=series.lately / capture.seconds if measured else None, confidence=sure, reasons=(*why, *line.reasons), why=shape.why, fix=shape.fix,
@@ -246,7 +266,7 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
         return list(memory)
     return [
         replace(line, suspect=replace(line.suspect, shape=OPENED.name, title=OPENED.title, why=OPENED.why, fix=OPENED.fix, docs=OPENED.docs))
-        if line.suspect.shape == MEMORY.name and line.suspect.team
+        if line.suspect.shape in BY_WAY and line.suspect.team
         else line
         for line in memory
     ]  # fmt: skip
@@ -266,5 +286,29 @@ def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Su
 
 def _outside(capture: Capture) -> Suspect:
     why = (f"the process grows; {looked_at(capture)}", "neither goroutines nor the heap grew beyond noise")
-    return Suspect(OFF_HEAP.name, OFF_HEAP.title, "", file="", line=0, count=0, unit="objects", growth_per_s=None, confidence=Confidence.LOW, reasons=why, why=OFF_HEAP.why, fix=OFF_HEAP.fix,
-                   stack=(), callers=(), docs=OFF_HEAP.docs, team=False)  # fmt: skip
+    shape = OFF_HEAP
+    return Suspect(shape.name, shape.title, "", file="", line=0, count=0, unit="objects", growth_per_s=None, confidence=Confidence.LOW, reasons=why, why=shape.why, fix=shape.fix,
+                   stack=(), callers=(), docs=shape.docs, team=False)  # fmt: skip
+
+
+def unseen(capture: Capture, growing: frozenset[str]) -> str:
+    """The leaks that a capture cannot show, and the captures that would: where nothing is named, that must not read as if
+    nothing leaked."""
+    known = " and ".join(sorted(growing))
+    return (
+        f"{known} grow, and these profiles do not show what holds them: {_blind(capture)}" if known else _blind(capture)
+    )
+
+
+def _blind(capture: Capture) -> str:
+    period = capture.heaps[-1].period if capture.heaps else 0
+    if not period:
+        return "no heap profile was taken, so that memory and what holds descriptors were not looked at"
+    if len(capture.heaps) < 2 or capture.span <= 0:
+        return "there is one heap profile, so that growth of memory was not looked at: take a second one"
+    rate = SAMPLES * period / capture.span / 1024
+    longer = max(10 * capture.span, LONGER)
+    return (
+        f"the heap profile records one allocation in {period / 1024:.0f} KiB, so that within {spell(capture.span)} it shows memory"
+        f" that grows by {rate:.0f} KiB/s or more, and within {spell(longer)} by {rate * capture.span / longer:.1f} KiB/s (suspects --for)"
+    )

@@ -14,6 +14,9 @@ from leakwarden.core.profile.evidence import Findings, Suspect
 from leakwarden.core.profile.ownership import package
 from leakwarden.core.signals.catalogue import row_of
 
+# Characters, as status takes them.
+EXPLANATION = 1024
+
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/])")
 
 
@@ -35,7 +38,10 @@ def _told(suspect: Suspect) -> SuspectStatus:
         f"{f.function} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})" for f in suspect.callers[:2]
     )
     called = f" Called by {callers}." if callers else ""
-    explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)} Usual fix: {suspect.fix}"
+    fix = f" Usual fix: {suspect.fix}"
+    explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)}"
+    # Where there is no room for all of it, the repair is worth more than the rest.
+    explanation = explanation[: max(0, EXPLANATION - len(fix))] + fix
     return SuspectStatus(
         shape=suspect.shape[:64],
         function=suspect.function[:512],
@@ -45,7 +51,7 @@ def _told(suspect: Suspect) -> SuspectStatus:
         per_second=None if suspect.growth_per_s is None else round(suspect.growth_per_s, 3),
         confidence=suspect.confidence.value,
         explains=None if suspect.explains is None else round(suspect.explains, 3),
-        explanation=explanation[:1024],
+        explanation=explanation[:EXPLANATION],
     )
 
 
@@ -67,7 +73,7 @@ def summary(found: Findings) -> str:
     """The first suspect in one line, or that nothing grew, with a summary of the profiles."""
     if found.suspects:
         return found.suspects[0].headline[:512]
-    return f"nothing grew: {found.looked_at}"[:512] if found.looked_at else ""
+    return f"nothing grew: {found.looked_at}; {found.unseen}"[:512] if found.looked_at else ""
 
 
 def source_file(function: str, path: str) -> str:

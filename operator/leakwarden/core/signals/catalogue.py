@@ -79,6 +79,9 @@ class Row:
     apart: tuple[str, ...] = ()
     # Memory fills up to soft limits and is emptied by collections: its growth is judged with that in mind.
     memory: bool = False
+    # The value also holds page cache, which the kernel takes back before the limit is reached: growth is judged by the
+    # part that it cannot take back (CONTEXT["rss"]).
+    page_cache: bool = False
     # The quantity that is known to grow where this signal grows, for reading profiles (core/profile); empty: none.
     grown: frozenset[str] = frozenset()
     # Its names in recordings, in addition to its type and the names of its exporters.
@@ -320,6 +323,7 @@ CATALOGUE: Mapping[SignalType, Row] = {
                 "rss",
             ),
             memory=True,
+            page_cache=True,
             unit="bytes",
             limit_kind=LimitKind.CONTAINER_MEMORY,
             aliases=(Alias("container_memory_working_set_bytes", where=_OF_A_CONTAINER),),
@@ -391,6 +395,21 @@ def is_memory(signal: str) -> bool:
     return signal.lower().replace("-", "").replace("_", "") in _MEMORY
 
 
+# Lower case: the types, and the metrics by whose names a recording may call them.
+_PAGE_CACHE = frozenset(
+    name.replace("_", "")
+    for kind, row in CATALOGUE.items()
+    if row.page_cache
+    for name in (str(kind).lower(), *(alias.value for alias in row.aliases))
+)
+
+
+def holds_page_cache(signal: str) -> bool:
+    """Whether a signal's value holds page cache too, by its type or metric; as `is_memory`. A recording that is only
+    called `memory` may be anything."""
+    return signal.lower().replace("-", "").replace("_", "") in _PAGE_CACHE
+
+
 def row_of(key: str) -> Row | None:
     """The row of a query's key; None for the queries that policies bring themselves."""
     return next((row for kind, row in CATALOGUE.items() if kind == key), None)
@@ -407,12 +426,26 @@ REQUEST_COUNTERS = (
 
 # Series that help to judge the signals, as templates. The start of the process (epoch s) separates incarnations. The
 # number of completed GC cycles separates a leak from a heap that has not been collected yet. Requests per second
-# explain growth that follows the load.
+# explain growth that follows the load. The resident set (`rss`) is the part of a container's memory that the kernel
+# cannot take back: anonymous memory in the kubelet's `container_memory_rss`, which leaves out page cache; else the
+# process's own, which also counts the files that it has mapped.
 CONTEXT: Mapping[str, str] = {
     "start": "max by (<<owner>>, <<container>>) (last_over_time(process_start_time_seconds{<<matchers>>}[<<bucket>>]))",
     "gc": "max by (<<owner>>, <<container>>) (last_over_time(go_gc_duration_seconds_count{<<matchers>>}[<<bucket>>]))",
     "rate": _OR.join(_RATE.format(series=f"{name}{{<<matchers>>}}") for name in REQUEST_COUNTERS),
+    "rss": "max by (<<owner>>, <<container>>) ("
+    + _first_of(
+        "min_over_time",
+        "<<bucket>>",
+        [
+            _Term("container_memory_rss", _OF_A_CONTAINER, of_kubelet=False),
+            _Term("process_resident_memory_bytes", "", of_kubelet=False),
+        ],
+    )
+    + ")",
 }
+# ... and the names of those that the kubelets have too.
+KUBELET_CONTEXT: Mapping[str, Families] = {"rss": Families("container_memory_rss")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, LimitKind, row
 # Keys of the readings that explain growth.
 RATE = "context/rate"
 COLLECTIONS = "context/gc"
+RSS = "context/rss"
 
 
 def answer_key(signal: Signal, namespace: str) -> str:
@@ -46,7 +47,7 @@ def fixed_limit(kind: SignalType) -> float | None:
 def grows(key: str) -> bool:
     """Whether the growth of a query's readings is judged: not for series that only explain, nor for Symptom signals."""
     row = row_of(key)
-    return row.grows if row is not None else key not in (RATE, COLLECTIONS)
+    return row.grows if row is not None else key not in (RATE, COLLECTIONS, RSS)
 
 
 def unit_of(kind: SignalType) -> str:
@@ -112,3 +113,12 @@ def context_queries(policies: Iterable[Policy]) -> list[Query]:
     """The queries that explain growth: request rates and completed GC cycles of the policies' namespaces."""
     namespaces = frozenset(policy.namespace for policy in policies)
     return [Query(key, CONTEXT[key.removeprefix("context/")], None, namespaces) for key in (RATE, COLLECTIONS)]
+
+
+def rss_queries(queries: Iterable[Query]) -> list[Query]:
+    """The queries for the memory that cannot be reclaimed, where `queries` read memory with its page cache."""
+    return [
+        Query(RSS, CONTEXT["rss"], None, query.namespaces)
+        for query in queries
+        if (row := row_of(query.key)) is not None and row.page_cache
+    ]

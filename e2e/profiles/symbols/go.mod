@@ -1,0 +1,3 @@
+module leakwarden.dev/e2e/symbols
+
+go 1.26.0

@@ -1,0 +1,219 @@
+"""The kind of leak of memory that a line keeps: by the call that the line makes, else by the way the memory is kept.
+
+The heap profile holds no types, and what the runtime allocates for a map is counted at the line that puts the entry in.
+But it holds the sizes of allocations: a map grows by tables of a few known sizes, a slice by one array that doubles.
+Where no size shows the way, the name of the method does: what `Subscribe` adds, `Unsubscribe` has to take out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from leakwarden.core.profile.catalogue import row_made_by
+from leakwarden.core.profile.endings import ending_below
+from leakwarden.core.profile.growth import Capture
+from leakwarden.core.profile.kept_shapes import BUFFER, CONTENT, FINALIZER, KEPT_BY_CALL, MAP, REGISTERED
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
+from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.retention import HeldSite
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack, innermost
+from leakwarden.core.profile.standard_shapes import MEMORY
+
+# Kinds that name the way memory is kept, and not the thing.
+BY_WAY = frozenset({MEMORY.name, MAP.name, BUFFER.name, CONTENT.name, REGISTERED.name})
+
+# internal/runtime/maps (Go 1.24 and later): a table has up to 128 groups of 8 slots and a word of 8 bytes, so that a full
+# one has 1024 * (1 + slot) bytes, rounded up to the allocator's size class (runtime/sizeclasses.go) or to whole pages. By
+# slots of 8, 16 ... 64 bytes; 56 is left out, since its 64 KiB are also a usual size of a buffer.
+FULL_TABLES = frozenset({9472, 18432, 27264, 40960, 49152, 57344, 73728})
+# Each array is about twice as large as the one before (append: at least 1.25 times), and at least so many were seen.
+DOUBLED, SIZES = 1.7, 3
+# Things of one size at one line are no tables of a map where all of them are kept.
+LET_GO = 0.9
+# Bytes; a single array of this size is what a line keeps, not one of many things.
+LARGE = 64 * 1024
+
+# Calls that give one array of raw content. Decoders and builders give what the team asked for, to be kept in something.
+_READS = (
+    "io.ReadAll", "io.Copy", "os.ReadFile", "bytes.(*Buffer).", "bytes.growSlice", "bufio.(*Reader).Read", "bufio.(*Scanner).",
+    "io/ioutil.ReadAll",
+)  # fmt: skip
+
+# What the method's name says is added, and the name of the method that takes it out.
+OPPOSITES = {
+    "subscribe": "Unsubscribe", "register": "Unregister", "join": "Leave", "attach": "Detach", "watch": "Unwatch or Stop",
+    "listen": "Close or Remove", "track": "Untrack", "follow": "Unfollow or Stop", "connect": "Disconnect", "observe": "Remove",
+    "bind": "Unbind", "hook": "Unhook", "enter": "Leave", "on": "Off", "notify": "Stop", "mount": "Unmount", "login": "Logout",
+    "signin": "SignOut", "addlistener": "RemoveListener", "addhandler": "RemoveHandler", "addhook": "RemoveHook",
+    "addcallback": "RemoveCallback", "addobserver": "RemoveObserver", "addclient": "RemoveClient", "addpeer": "RemovePeer",
+    "acquire": "Release", "reserve": "Release", "lease": "Release", "pin": "Unpin", "enlist": "Delist", "announce": "Withdraw",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The team's functions and types at which a map grew, and the lines at which one array did, by a heap profile."""
+
+    maps: frozenset[str] = frozenset()  # functions, and types with their package
+    arrays: frozenset[str] = frozenset()  # functions
+
+    @classmethod
+    def of(cls, heap: Profile, ownership: Ownership) -> Tables:
+        in_use, ever = heap.column("inuse_space"), heap.column("alloc_space")
+        objects = heap.column("inuse_objects")
+        sizes: dict[tuple[str, int], dict[int, int]] = {}
+        replaced: set[tuple[str, int]] = set()  # lines that let go of full tables: a map splits a table that is full
+        if in_use is None or ever is None or objects is None:
+            return cls()
+        for sample in heap.samples:
+            stack = sample.stack
+            # The runtime's own calls are left out of heap profiles: a map's tables are allocated by the team's line.
+            if sample.size and stack and sample.values[ever] > 0 and innermost(stack, ownership) == 0:
+                at = sizes.setdefault((stack[0].function, stack[0].line), {})
+                at[sample.size] = at.get(sample.size, 0) + max(0, sample.values[objects])
+                if sample.size in FULL_TABLES and 0 < sample.values[in_use] < LET_GO * sample.values[ever]:
+                    replaced.add((stack[0].function, stack[0].line))
+        maps: set[str] = set()
+        arrays: set[str] = set()
+        for (function, line), seen in sizes.items():
+            largest = max(seen)
+            if (function, line) in replaced or (_doubles(seen) and seen[largest] > 1):
+                maps |= {function, enclosing(function), receiver(function)} - {""}
+            elif _doubles(seen) or (largest >= LARGE and seen[largest] == 1):
+                arrays.add(function)
+        return cls(frozenset(maps), frozenset(arrays))
+
+
+def _doubles(sizes: Iterable[int]) -> bool:
+    ordered = sorted(sizes)
+    return len(ordered) >= SIZES and all(
+        1.2 <= b / a <= 2.5 for a, b in zip(ordered[-SIZES:-1], ordered[-SIZES + 1 :], strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKinds:
+    """What is known of one capture about the ways in which its memory is kept."""
+
+    ownership: Ownership
+    made: dict[str, Shape] = field(default_factory=dict)  # by function: what it also makes and keeps
+    tables: Tables = field(default_factory=Tables)
+    finalizers: Sequence[Stack] = ()  # the team's calls of finalizers that wait
+
+    def of(self, site: HeldSite) -> Shape:
+        """The kind of the memory that a line keeps; MEMORY where nothing shows it."""
+        by_call = self._by_call(site.below)
+        if by_call is not None and by_call.library:
+            return by_call
+        function = site.frame.function
+        if (made := self.made.get(function)) is not None:
+            return made
+        if by_call is not None:
+            return by_call
+        if (ending := ending_below(site.below)) is not None:
+            return ending.shape
+        if self._finalized(site):
+            return FINALIZER
+        return self._by_way(site)
+
+    def _by_call(self, below: Stack) -> Shape | None:
+        """A library's row by its outermost call; one of Go's own only where the team makes the call itself."""
+        found = None
+        for frame in below:
+            row = row_made_by(frame.function)
+            found = row if row is not None and row.library else found
+        return found if found is not None else kept_by_call(below, self.ownership)
+
+    def _finalized(self, site: HeldSite) -> bool:
+        mine = package(site.frame.function)
+        return any(package(frame.function) == mine for stack in self.finalizers for frame in stack)
+
+    def _by_way(self, site: HeldSite) -> Shape:
+        function = site.frame.function
+        each = site.in_use / site.objects if site.objects > 0 else 0.0
+        if function in self.tables.maps:
+            return _named(MAP, function)
+        if (function in self.tables.arrays and site.objects <= 2) or (each >= LARGE and site.objects <= 2):
+            return BUFFER
+        if any(frame.function.startswith(_READS) for frame in site.below):
+            return CONTENT
+        for frame in site.stack[:2]:
+            if self.ownership.of(frame) is CodeOwner.TEAM and (opposite := opposite_of(frame.function)):
+                verb = enclosing(frame.function).replace("[...]", "").rpartition(".")[2]
+                return replace(
+                    REGISTERED,
+                    fix=f"call the opposite of {verb} ({opposite}, or as it is named here) on every path, with defer; it has to"
+                    " delete the entry, and close its channel where it has one",
+                )
+        near = {receiver(function), *(frame.function for frame in site.stack[:3])}
+        if near & self.tables.maps:
+            return _named(MAP, function)
+        return _owned(function)
+
+
+def kept_by_call(below: Stack, ownership: Ownership) -> Shape | None:
+    """The kind by a call of Go's own packages that the team makes itself and that keeps what it is given."""
+    found = None
+    for frame in below:
+        if ownership.of(frame) is not CodeOwner.STANDARD:
+            found = None
+            continue
+        found = next((shape for shape in KEPT_BY_CALL if shape.made_by(frame.function)), found)
+    return found
+
+
+def opposite_of(function: str) -> str:
+    """The name of the method that takes out what this one adds, by its name; empty where it does not show."""
+    name = enclosing(function).replace("[...]", "").rpartition(".")[2].casefold()
+    best = max((verb for verb in OPPOSITES if name == verb or _begins(name, verb)), key=len, default="")
+    return OPPOSITES.get(best, "")
+
+
+def _begins(name: str, verb: str) -> bool:
+    # `on` begins `only` as well: short verbs count where they are the whole name.
+    return len(verb) > 3 and name.startswith(verb)
+
+
+def _named(shape: Shape, function: str) -> Shape:
+    kind = receiver(function).rpartition("/")[2]
+    return replace(shape, title=f"a map of {kind} that only grows") if kind else shape
+
+
+def _owned(function: str) -> Shape:
+    """What a method allocates and nothing lets go is most likely held by the method's own type."""
+    kind = receiver(function).rpartition("/")[2]
+    if not kind:
+        return MEMORY
+    return replace(
+        MEMORY,
+        title=f"what {kind} keeps and never lets go",
+        why=f"what is allocated here stays reachable: most likely an entry of a map, slice or list of {kind} that nothing removes,"
+        " else by a timer or callback that refers to it",
+        fix=f"find where {kind} puts it: delete entries that are done on every path, evict those that are idle, or bound the map or"
+        " cache; where a timer or callback refers to it, Stop that; copy what is kept of a large slice",
+    )
+
+
+# Roots of the goroutines in which the runtime runs finalizers and cleanups.
+_RUNS_FINALIZERS = ("runtime.runFinalizers", "runtime.runfinq", "runtime.runCleanups")
+
+
+def waiting_finalizers(capture: Capture, ownership: Ownership) -> list[Stack]:
+    """The team's calls of finalizers and cleanups that wait at the same place in every goroutine profile."""
+    waiting: set[Stack] | None = None
+    for profile in capture.goroutines:
+        here: set[Stack] = set()
+        for sample in profile.samples:
+            stack = sample.stack
+            if not any(frame.function.startswith(_RUNS_FINALIZERS) for frame in stack[-3:]):
+                continue
+            at = innermost(stack, ownership)
+            if at is not None:
+                here.add(stack[at:])
+        waiting = here if waiting is None else waiting & here
+    return sorted(waiting or (), key=str)
+
+
+__all__ = ["BY_WAY", "KeptKinds", "Tables", "kept_by_call", "opposite_of", "waiting_finalizers"]
