@@ -52,3 +52,20 @@ async def test_memory_is_read_beside_the_load() -> None:
         done = await stepped(load, metrics, [10, 20], seconds=1.5, objective=5.0, say=lambda _: None)
     assert [one.memory for one in done.measured] == [5e7, 5e7]
     assert done.stopped == ""
+
+
+@pytest.mark.slow
+async def test_what_a_rate_limit_turns_away_is_not_carried() -> None:
+    answered = 0
+
+    async def ten_in_all(_: web.Request) -> web.Response:
+        nonlocal answered
+        answered += 1
+        return web.Response(status=200 if answered <= 10 else 429)
+
+    async with serving(ten_in_all) as url, Load([url]) as load:
+        done = await stepped(load, None, [10, 20], seconds=1.0, objective=30.0, say=lambda _: None)
+    assert [one.qps for one in done.measured] == [10.0, 0.0]
+    assert [one.errors for one in done.measured] == [0.0, 1.0]
+    assert list(done.turned_away) == [0.0, 1.0]
+    assert done.measured[1].p99 is None
