@@ -22,6 +22,7 @@ def main() -> int:
     libraries.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
     commands.add_parser("readme", help="write the tables of README.md from the profiles")
+    commands.add_parser("symbols", help="hold the table of kinds against the sources of the libraries")
     arguments = parser.parse_args()
     if arguments.command == "readme":
         from tests.profiles.readme import write
@@ -39,6 +40,15 @@ def main() -> int:
                 raise BuildFailed(f"no such programs: {', '.join(unknown)}")
             build([known[name] for name in arguments.program or known], arguments.go or VERSIONS)
         except (BuildFailed, ValueError) as error:
+            print(f"profiles: {error}", file=sys.stderr)
+            return 1
+        return 0
+    if arguments.command == "symbols":
+        from tests.profiles.symbols import rebuild
+
+        try:
+            rebuild()
+        except BuildFailed as error:
             print(f"profiles: {error}", file=sys.stderr)
             return 1
         return 0

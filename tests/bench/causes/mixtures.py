@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
 from leakwarden.core.correlation.causes import Cause
 from leakwarden.core.correlation.episode import Episode
 from tests.bench.causes.drawing import BESIDE, CAUSES, HEALTHY, OTHERS, World, as_read, episode, memory
-from tests.bench.causes.episodes import NONE, OTHER, Labelled
+from tests.bench.causes.episodes import NONE, OTHER, Labelled, read
 
 MOST_BESIDE = 3
 #: In this order, since a proxy's short timeout sets the usual times, and the others change them.
@@ -22,6 +24,18 @@ def drawn(seeds: Sequence[int]) -> Iterator[Labelled]:
     """Episodes as the tool reads them; a tenth of the kinds of readings is missing. A draw with causes in which hardly a
     request fails (a leak that a deploy has set back) is left out."""
     return (each for each in _all(seeds) if not each.causes or _failing(each.episode))
+
+
+def sketched(seeds: Sequence[int]) -> Iterator[Labelled]:
+    """Those of the folder `sketched`."""
+    for each in read(Path(__file__).with_name("sketched"), seeds):
+        yield replace(each, kind=f"{each.kind}, sketched")
+
+
+def recorded() -> Iterator[Labelled]:
+    """Episodes behind the real nginx, kept by the end-to-end tests (e2e/harness/causes.py)."""
+    for each in read(Path(__file__).with_name("recorded"), ()):
+        yield replace(each, kind=f"{each.kind}, recorded")
 
 
 def _failing(episode: Episode) -> bool:

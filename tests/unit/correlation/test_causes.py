@@ -33,11 +33,11 @@ from leakwarden.core.correlation.facts import (
 from leakwarden.core.correlation.trouble import BAD_SHARE, LEAST_BAD, LEAST_SLOW, SLOW, trouble
 
 NOTHING = Facts(
-    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, goroutines=None, cpu=None,
-    full=None, all_read=False, climbed=None, near_starts=None, near_restarts=None, memory=None, start_time=None, longest_burst=600.0,
+    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, waited=None, goroutines=None, cpu=None,
+    full=None, all_read=False, climbed=None, near_starts=None, replaced=True, near_restarts=None, memory=None, start_time=None, longest_burst=600.0,
     usual_over_timeout=None, worst_over_timeout=None, own_errors=None,
 )  # fmt: skip
-T = 1_700_000_000.0 + 5.0 * np.arange(120)
+T = 1_700_000_000.0 + 5.0 * np.arange(120, dtype=np.float64)
 FLAT = np.full(120, 50.0)
 
 
@@ -152,10 +152,12 @@ def test_a_cause_is_named_only_with_points_and_a_lead() -> None:
     pods = [PodReadings("a", cpu=line(0.5, 0.95))]
     both = replace(episode(), requests=line(50.0, 90.0), own_p99=slow["own_p99"], pods=pods)
     assert explain(both).cause is Cause.OVERLOAD
-    torn = explain(replace(both, dependency_p99=slow["dependency_p99"], pods=[]))
+    torn = explain(replace(both, dependency_p99=line(0.05, 0.3), pods=[]))
     assert torn.points is not None
     assert torn.points[Cause.SLOW_DEPENDENCY] == torn.points[Cause.OVERLOAD]
     assert torn.cause is None
+    # It spends nearly all of its time there: the crowd is not what makes it slow.
+    assert explain(replace(both, dependency_p99=line(0.05, 0.4), pods=[])).cause is Cause.SLOW_DEPENDENCY
 
 
 def test_what_was_not_read_is_said() -> None:
@@ -281,3 +283,45 @@ def test_classes_of_status_codes_say_nothing_of_the_proxys_timeouts() -> None:
         "status codes, of which only classes are counted"
         in explain(replace(episode(code=500), codes_known=False)).unknown
     )
+
+
+def test_a_pool_that_fills_while_what_is_called_gets_slower_is_jammed_and_does_not_leak() -> None:
+    filling = np.minimum(1.0, np.linspace(0.1, 1.9, 120))
+    pods = [PodReadings("a", pool=filling)]
+    slower = np.linspace(0.05, 0.2, 120)
+    assert measured(episode(pods=pods, dependency_p99=FLAT / 1000)).climbed == pytest.approx(1.0)
+    assert measured(episode(pods=pods, dependency_p99=slower)).climbed == 0.0
+
+
+def test_memory_that_is_always_nearly_full_is_not_used_up_and_memory_that_climbed_is() -> None:
+    climbing = np.minimum(1.0, np.linspace(0.1, 1.9, 120))
+    assert measured(episode(pods=[PodReadings("a", memory=np.full(120, 0.97))])).full is None
+    assert measured(episode(pods=[PodReadings("a", memory=climbing)])).full == 1.0
+
+
+def test_errors_that_the_workload_answered_itself_are_no_refused_connections() -> None:
+    near = replace(NOTHING, near_starts=1.0, start_time=0.2)
+    own = replace(near, own_errors=0.5 * near.error_share)
+    assert points(Cause.ROLLOUT, own) < points(Cause.ROLLOUT, replace(near, own_errors=0.49 * near.error_share))
+
+
+def test_pods_that_were_only_added_speak_less_for_a_rollout_than_pods_that_were_replaced() -> None:
+    near = replace(NOTHING, near_starts=1.0, start_time=0.2)
+    assert points(Cause.ROLLOUT, replace(near, replaced=False)) < points(Cause.ROLLOUT, near)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"load": RISES}, {"dependency": 1.5}, {"own_errors": 0.3}, {"worst_over_timeout": 0.9}, {"full": 1.0}],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_proxy_gives_up_too_early_where_nothing_else_is_wrong(other: dict[str, Any]) -> None:
+    late = replace(
+        NOTHING, gateway_timeouts=1.0, worst_over_timeout=1.5, dependency=1.0, load=1.0, own_errors=0.0, latency=3.0
+    )
+    assert points(Cause.PROXY_TIMEOUT, late) >= LEAST_POINTS
+    assert points(Cause.PROXY_TIMEOUT, replace(late, **other)) < points(Cause.PROXY_TIMEOUT, late)
+
+
+def test_log_lines_of_deadlines_speak_for_a_slow_dependency() -> None:
+    assert points(Cause.SLOW_DEPENDENCY, NOTHING, {LogKind.DEADLINE: 3}) > points(Cause.SLOW_DEPENDENCY, NOTHING)

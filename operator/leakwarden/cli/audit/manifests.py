@@ -101,6 +101,8 @@ class Inventory:
             workload = to_workload(document.body)
             identity = Identity(kind, workload.namespace, workload.name)
             self._found.append(DescribedObject(document.place, identity, early, workload.annotations, workload))
+            if kind == "Rollout":
+                self._beside.take_rollout(identity, document.body, document.place)
             if (selecting := overlaps.selecting(document.body, identity, document.place)) is not None:
                 self._selecting.append(selecting)
             return

@@ -170,12 +170,30 @@ def _daemon_set(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     yield from _selector(spec)
     yield from _not_negative(spec, "minReadySeconds")
     yield from _update_strategy(spec)
+    yield from _daemon_rolling(mapping(mapping(spec.get("updateStrategy")).get("rollingUpdate")))
 
 
 def _update_strategy(spec: Mapping[str, Any]) -> Iterator[Refusal]:
     strategy = mapping(spec.get("updateStrategy"))
     if strategy.get("type") not in (None, "", "RollingUpdate", "OnDelete"):
         yield "spec.updateStrategy.type", f"is {str(strategy['type'])[:40]!r}; RollingUpdate or OnDelete is needed"
+
+
+def _daemon_rolling(rolling: Mapping[str, Any]) -> Iterator[Refusal]:
+    """A DaemonSet either takes pods away first, or adds them first: one of the two has to be 0, and not both."""
+    none = (0, "0%")
+    unavailable, surge = rolling.get("maxUnavailable", 1), rolling.get("maxSurge", 0)
+    if unavailable in none and surge in none:
+        yield "spec.updateStrategy.rollingUpdate.maxUnavailable", "may not be 0 where maxSurge is 0, too"
+    elif unavailable not in none and surge not in none:
+        yield "spec.updateStrategy.rollingUpdate.maxSurge", "may not be set where maxUnavailable is not 0"
+
+
+def _rollout(spec: Mapping[str, Any]) -> Iterator[Refusal]:
+    """An Argo Rollout: what its CustomResourceDefinition refuses."""
+    strategy = mapping(spec.get("strategy"))
+    if isinstance(strategy.get("blueGreen"), dict) and not strategy["blueGreen"].get("activeService"):
+        yield "spec.strategy.blueGreen.activeService", "is missing"
 
 
 def _budget(spec: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -263,6 +281,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[Refusal]]] = {
     "ReplicaSet": _selector,
     "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
+    "Rollout": _rollout,
     "PodDisruptionBudget": _budget,
     "HorizontalPodAutoscaler": _autoscaler,
     "ScaledObject": _scaled_object,

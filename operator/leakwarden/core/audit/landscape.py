@@ -16,6 +16,7 @@ from leakwarden.core.audit.related import (
     Budget,
     Claim,
     Governing,
+    Handling,
     Identity,
     KeySource,
     Monitor,
@@ -36,6 +37,7 @@ class _Identified(Protocol):
 
 T = TypeVar("T", bound=_Identified)
 SAME_FILE = 1_000_000  # the nearness of objects of one file
+NOT_SCALED = frozenset({"CronJob", "DaemonSet", "Job", "Pod"})  # kinds without the scale subresource
 Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
 
 
@@ -51,6 +53,7 @@ class Landscape:
     routes: Sequence[Route] = ()
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
+    handlings: Sequence[Handling] = ()
     complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
     nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
     makers: Makers = field(default_factory=Makers)  # objects of kinds that are not audited and may make pods
@@ -123,6 +126,9 @@ class Landscape:
         return self.nearness is None or self.nearness(each, position) >= SAME_FILE
 
     def targeted(self, scaler: Scaler) -> list[int]:
+        """The positions of the workloads that it scales: none of a kind without a number of replicas."""
+        if scaler.target_kind in NOT_SCALED:
+            return []
         return [
             position
             for position in self._by_name.get(scaler.target, ())
@@ -161,6 +167,7 @@ class Landscape:
         services: list[list[Service]] = [[] for _ in range(size)]
         monitors: list[list[Monitor]] = [[] for _ in range(size)]
         routes: list[list[Route]] = [[] for _ in range(size)]
+        handlings: list[list[Handling]] = [[] for _ in range(size)]
         loose = Unattached()
         for budget in self.budgets:
             if not _attach(budget, self.selected(budget.identity.namespace, budget.selector), budgets):
@@ -177,15 +184,21 @@ class Landscape:
         by_name: dict[str, list[int]] = defaultdict(list)
         for number, service in enumerate(self.services):
             by_name[service.identity.name].append(number)
-        for route in self.routes:
-            reached = {
+
+        def reached(each: Route | Handling) -> list[int]:
+            found = {
                 position
-                for name in route.services
+                for name in each.services
                 for number in by_name.get(name, ())
-                if same_namespace(self.services[number].identity.namespace, route.identity.namespace)
+                if same_namespace(self.services[number].identity.namespace, each.identity.namespace)
                 for position in positions_of[number]
             }
-            _attach(route, sorted(reached), routes)
+            return sorted(found)
+
+        for route in self.routes:
+            _attach(route, reached(route), routes)
+        for handling in self.handlings:
+            _attach(handling, reached(handling), handlings)
         watch = _Watch(self, positions_of)
         for monitor in self.monitors:
             positions, anything = watch.scraped(monitor)
@@ -204,6 +217,7 @@ class Landscape:
                 services=self._nearest(services[position], position),
                 monitors=self._nearest(monitors[position], position),
                 routes=self._nearest(routes[position], position),
+                handlings=self._nearest(handlings[position], position),
                 claims=self._nearest(claims[position], position),
                 missing=missing[position],
                 sources_read=references.read(self.workloads[position].namespace),

@@ -8,7 +8,7 @@ from typing import Any
 from leakwarden.core.audit import overlaps, scheduled, starts, templates
 from leakwarden.core.audit.admission import refusals
 from leakwarden.core.audit.findings import Check, Defect, Severity
-from leakwarden.core.audit.landscape import Landscape
+from leakwarden.core.audit.landscape import NOT_SCALED, Landscape
 from leakwarden.core.audit.related import Budget, Monitor, Route, Scaler, Service
 from leakwarden.core.audit.written import mapping
 from leakwarden.core.model.labels import LabelSelector
@@ -57,13 +57,23 @@ def budget_matches_nothing(budget: Budget, landscape: Landscape) -> Iterator[Def
 def scaler_target_missing(scaler: Scaler, landscape: Landscape) -> Iterator[Defect]:
     """An autoscaler scales something that is not there.
 
-    Only said where workloads of its namespace were read, and of kinds that are audited.
+    Only said where workloads of its namespace were read, and of kinds that are audited; and always of a kind that has no
+    number of replicas, such as a DaemonSet.
 
     Mend:
         scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
 
     Source: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
     """
+    if scaler.target_kind in NOT_SCALED:
+        yield Defect(
+            Severity.WARNING,
+            f"it scales {scaler.target_kind} {scaler.target}, and a {scaler.target_kind} has no number of replicas: it"
+            " never scales anything",
+            "scaleTargetRef: a Deployment or StatefulSet",
+            field="spec.scaleTargetRef",
+        )
+        return
     known = scaler.target_kind in ("Deployment", "StatefulSet", "ReplicaSet", "Rollout")
     if known and landscape.inhabited(scaler.identity.namespace):
         yield Defect(
@@ -110,8 +120,9 @@ def service_selects_nothing(service: Service, landscape: Landscape) -> Iterator[
 def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]:
     """An Ingress or HTTPRoute sends to a Service or port that is not there.
 
-    Requests are then answered with an error (most often 503) by the controller itself. Only said where Services of its
-    namespace were read.
+    Requests are then answered with an error (most often 503) by the controller itself. The Services that an Argo Rollout
+    moves its traffic by are looked up in the same way: without one of them it does not start. Only said where Services of
+    its namespace were read.
 
     Mend:
         backend: {service: {name: web, port: {name: http}}}   # a port of the Service, and not of the container
@@ -132,11 +143,14 @@ def route_target_missing(route: Route, landscape: Landscape) -> Iterator[Defect]
             said = f"port {port} of Service {name}, which has no such port (it has {offered})"
         else:
             continue
+        rollout = route.identity.kind == "Rollout"
         yield Defect(
             Severity.WARNING,
-            f"it sends requests to {said}: they are answered with an error",
+            f"it moves its traffic by {said}: it does not start"
+            if rollout
+            else f"it sends requests to {said}: they are answered with an error",
             "the name and a port of a Service of the same namespace",
-            field="spec",
+            field="spec.strategy" if rollout else "spec",
         )
 
 

@@ -60,6 +60,7 @@ def pod_spec(spec: Mapping[str, Any], at: str, claimed: frozenset[str] = frozens
                         f"{here}.volumeMounts",
                         f"names the volume {str(mount.get('name'))[:60]!r}, which is not there",
                     )
+    yield from _pod_affinity(mapping(spec.get("affinity")), f"{at}.affinity")
     for number, spread in enumerate(items(spec.get("topologySpreadConstraints"))):
         here = f"{at}.topologySpreadConstraints[{number}]"
         if (skew := count(spread.get("maxSkew"))) is None or skew < 1:
@@ -160,3 +161,20 @@ def _one_of(handler: Mapping[str, Any], names: tuple[str, ...], at: str) -> Iter
         yield at, f"has no handler: one of {', '.join(names)} is needed"
     elif len(given) > 1:
         yield at, f"has {len(given)} handlers ({', '.join(given)}), and one is allowed"
+
+
+def _pod_affinity(affinity: Mapping[str, Any], at: str) -> Iterator[Refusal]:
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    for side in ("podAffinity", "podAntiAffinity"):
+        terms = mapping(affinity.get(side))
+        for number, term in enumerate(items(terms.get(required))):
+            if not term.get("topologyKey"):
+                yield f"{at}.{side}.{required}[{number}].topologyKey", "is missing"
+        for number, weighted in enumerate(items(terms.get(preferred))):
+            here = f"{at}.{side}.{preferred}[{number}]"
+            weight = weighted.get("weight")
+            if not isinstance(weight, int) or not 1 <= weight <= 100:
+                yield f"{here}.weight", f"is {'missing' if weight is None else str(weight)[:20]}; 1 to 100 is needed"
+            if not mapping(weighted.get("podAffinityTerm")).get("topologyKey"):
+                yield f"{here}.podAffinityTerm.topologyKey", "is missing"

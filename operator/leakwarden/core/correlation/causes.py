@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from leakwarden.core.correlation.episode import Episode, LogKind
-from leakwarden.core.correlation.facts import GATEWAY_TIMEOUT, Facts, facts
+from leakwarden.core.correlation.facts import AS_EVER, GATEWAY_TIMEOUT, Facts, facts
 from leakwarden.core.correlation.trouble import Trouble, trouble
 
 # Fewer points than this prove nothing, and a smaller lead does not count.
 LEAST_POINTS = 3
 LEAST_LEAD = 1
-# A burst's cause is named from this share of the errors on, and stands for all from the second on.
-LEAST_PART, MAIN_PART = 0.1, 0.4
+# A status code's cause is named from this share of the errors on. That of a burst is named, however small it is.
+LEAST_PART = 0.1
+MAIN_PART = 0.4  # share of the errors from which on a part's cause stands for all where these have none
 # Points from which on a cause holds although another one has as many: two things happened at once.
 STRONG = 5
 # What counts as a rise of load: mornings rise by less within an episode's half hour.
@@ -27,6 +28,8 @@ RISES = 1.35
 STAYS = 1.2
 # s for which as many requests must have been served well, so that their number is no cause.
 CARRIED = 180.0
+# Share of the workload's time from which on it mostly waits for what it calls.
+MOSTLY = 0.8
 # What counts as a rise of latency: twice the usual.
 SLOWER = 2.0
 # Share of the errors near starts from which on they belong to them.
@@ -76,9 +79,11 @@ def explain(episode: Episode) -> Explanation:
     whole, total = _explained(episode, found), float(found.weight.sum())
     shares: dict[Cause, float] = {}
     parts: dict[Cause, Explanation] = {}
-    for part_of, part in [*((episode, part) for part in found.parts(episode.t)), *_by_code(episode, found)]:
+    bursts = [(episode, part, 0.0) for part in found.parts(episode.t)]
+    codes = [(alone, part, LEAST_PART) for alone, part in _by_code(episode, found)]
+    for part_of, part, least in (*bursts, *codes):
         share, of_part = float(part.weight[part.bad].sum()) / total, _explained(part_of, part)
-        if of_part.cause is not None and share > shares.get(of_part.cause, LEAST_PART):
+        if of_part.cause is not None and share > max(least, shares.get(of_part.cause, 0.0)):
             shares[of_part.cause], parts[of_part.cause] = share, of_part
     ranked = sorted(shares, key=lambda each: -shares[each])
     if whole.cause is None and ranked and shares[ranked[0]] >= MAIN_PART:
@@ -181,7 +186,7 @@ def _slower_without_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
         return None
     if of.latency >= SLOWER and of.load < RISES:
         return Clue(2, f"the workload took {of.latency:.1f} times as long, with no more requests than before")
-    if of.latency < 1.4:
+    if of.latency < AS_EVER:
         return Clue(-3, "the workload was not slower than before")
     return None
 
@@ -190,6 +195,10 @@ def _waits_idly(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     if of.cpu is None:
         return None
     return Clue(1, "the pods' CPU was not busy: they waited") if of.cpu < 0.7 else Clue(-2, "the pods' CPU was busy")
+
+
+def _says_deadline(_: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
+    return Clue(1, "log lines speak of deadlines that were exceeded") if logs.get(LogKind.DEADLINE) else None
 
 
 def _leaked_before(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
@@ -208,7 +217,8 @@ def _at_starts(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
         return Clue(-4, f"only {of.near_starts:.0%} of the errors fell near the start of a new pod")
     # Where starts fill half of the time, errors near them prove little.
     strong = of.near_starts >= 1.5 * of.start_time
-    return Clue(4 if strong else 1, f"{of.near_starts:.0%} of the errors fell near the start of a new pod")
+    most = 4 if of.replaced else 3  # without an end pods may have been added only
+    return Clue(most if strong else 1, f"{of.near_starts:.0%} of the errors fell near the start of a new pod")
 
 
 def _short_bursts(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
@@ -222,13 +232,19 @@ def _not_slower(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
         return None
     return (
         Clue(1, "those that were served were as quick as before")
-        if of.latency < 1.4
+        if of.latency < AS_EVER
         else Clue(-1, "it was slower, too")
     )
 
 
 def _refused(_: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
     return Clue(1, "log lines speak of refused connections") if logs.get(LogKind.REFUSED) else None
+
+
+def _own_answers(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.own_errors is None or of.error_share <= 0 or of.own_errors < 0.5 * of.error_share:
+        return None
+    return Clue(-3, "the errors were answers of the workload itself, and not of connections that were refused")
 
 
 # A proxy that gives up too early ---------------------------------------------------------------------------------------
@@ -256,6 +272,16 @@ def _as_ever(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     if of.latency is not None and of.latency < 1.5 and (of.gateway_timeouts or 0.0) >= 0.8:
         return Clue(2, "the proxy gave up although the workload was as quick as ever")
     return None
+
+
+def _nothing_else_wrong(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    known = (of.gateway_timeouts, of.worst_over_timeout, of.dependency, of.load, of.own_errors)
+    if any(value is None for value in known) or of.full:
+        return None
+    late, worst, dependency, load, failed = (value or 0.0 for value in known)
+    if late < 0.8 or worst < 1.0 or dependency >= AS_EVER or load >= RISES or failed >= 0.2 * of.error_share:
+        return None
+    return Clue(3, "requests that the proxy gave up succeeded later, with no more load and nothing slow that is called")
 
 
 def _succeeds_itself(of: Facts, logs: Mapping[LogKind, int]) -> Clue | None:
@@ -297,18 +323,34 @@ def _slower_with_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     return Clue(1, "the workload was slower while more came") if of.latency >= SLOWER and of.load >= RISES else None
 
 
+def _waits_for_what_it_calls(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.dependency is None or of.waited is None or of.dependency < SLOWER or of.waited < MOSTLY:
+        return None
+    return Clue(
+        -2, f"{min(of.waited, 1.0):.0%} of the workload's time passed in what it calls, not in a queue of its own"
+    )
+
+
 def _not_what_it_calls(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     if of.load is None or of.latency is None or of.dependency is None:
         return None
-    if of.load < RISES or of.latency < SLOWER or of.dependency >= 1.4:
+    if of.load < RISES or of.latency < SLOWER or of.dependency >= AS_EVER:
         return None
     return Clue(2, "it was slower while more came, and what it calls was not")
 
 
 CLUES: Mapping[Cause, Sequence[_Ask]] = {
     Cause.EXHAUSTION: (_used_up, _climbed, _killed_for_memory, _says_exhausted),
-    Cause.SLOW_DEPENDENCY: (_dependency_slower, _slower_without_load, _waits_idly, _leaked_before),
-    Cause.ROLLOUT: (_at_starts, _short_bursts, _not_slower, _refused),
-    Cause.PROXY_TIMEOUT: (_gives_up, _usually_longer, _as_ever, _succeeds_itself),
-    Cause.OVERLOAD: (_more_load, _carried_before, _busy, _slower_with_load, _not_what_it_calls, _leaked_before),
+    Cause.SLOW_DEPENDENCY: (_dependency_slower, _slower_without_load, _waits_idly, _says_deadline, _leaked_before),
+    Cause.ROLLOUT: (_at_starts, _short_bursts, _not_slower, _refused, _own_answers),
+    Cause.PROXY_TIMEOUT: (_gives_up, _usually_longer, _as_ever, _nothing_else_wrong, _succeeds_itself),
+    Cause.OVERLOAD: (
+        _more_load,
+        _carried_before,
+        _busy,
+        _slower_with_load,
+        _waits_for_what_it_calls,
+        _not_what_it_calls,
+        _leaked_before,
+    ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leakwarden.core.correlation.episode import Episode, PodReadings
 from leakwarden.core.correlation.trouble import Trouble
@@ -17,10 +18,13 @@ GATEWAY_TIMEOUT = 504
 AS_EVER = 1.4
 # A resource counts as used up from here on: units that are freed and taken again within a scrape hide the last percent.
 FULL = 0.95
+# What the workload calls explains a climb during which it became slower by this factor: what waits for it piles up.
+SLOWED = 1.5
 # Share of the full value that a climb gains at least from its first to its second third: a steady line gains a third.
 HALF_WAY = 0.1
 # s around a start in which errors belong to it: connections to the one before die first, and the new one must warm up.
-BEFORE_START, AFTER_START = 20.0, 45.0
+# A rate over a minute shows them up to a minute longer.
+BEFORE_START, AFTER_START = 20.0, 75.0
 # A pod without readings for more than so many moments at the end is gone; the source may repeat the last one twice.
 GONE = 3
 # s without a bad moment that part two bursts.
@@ -41,12 +45,14 @@ class Facts:
     carried: float | None  # s with as many requests as in the bad moments that were served as quickly as before
     latency: float | None  # ratio, of the workload's own P99, else as the proxy measures it
     dependency: float | None  # ratio
+    waited: float | None  # the time of what the workload calls over its own, in bad moments
     goroutines: float | None  # ratio, of all pods together
     cpu: float | None  # of the busiest pod, median of the bad moments
     full: float | None  # share of the bad moments in which a pod's descriptors or pool were used up
     all_read: bool  # whether both descriptors and pools were read
     climbed: float | None  # rank correlation of that resource with time before it was full, 0 where none was full
     near_starts: float | None  # share of the errors that fell near the start of a new pod's first process
+    replaced: bool  # whether pods ended as well: else pods were added
     near_restarts: float | None  # ... of a process that took the place of an earlier one in the same pod
     memory: float | None  # highest share of its limit before a restart near which errors fell
     start_time: float | None  # share of all moments that are near a start: the share expected by chance
@@ -61,7 +67,8 @@ def facts(episode: Episode, of: Trouble) -> Facts:
     before = _before(of)
     latency = episode.own_p99 if episode.own_p99 is not None else episode.proxy_p99
     full, climbed = _used_up(episode, bad)
-    near, chance = _near(episode, of, _replacements(episode))
+    ends = _ends(episode)
+    near, chance = _near(episode, of, _replacements(episode, ends))
     again, _ = _near(episode, of, [start for pod in episode.pods for start in pod.restarts])
     errors = 0.0 if of.slowness else float(failed[bad].sum())
     late = np.nan_to_num(episode.errors.get(GATEWAY_TIMEOUT, np.zeros(episode.t.size)))
@@ -73,6 +80,7 @@ def facts(episode: Episode, of: Trouble) -> Facts:
         carried=_carried(episode, latency, of, before),
         latency=_ratio(latency, bad, before),
         dependency=_ratio(episode.dependency_p99, bad, before),
+        waited=_over(_median(episode.dependency_p99, bad), _median(episode.own_p99, bad)),
         goroutines=_ratio(_together([pod.goroutines for pod in episode.pods]), bad, before),
         cpu=_median(_highest([pod.cpu for pod in episode.pods]), bad),
         full=full,
@@ -82,6 +90,7 @@ def facts(episode: Episode, of: Trouble) -> Facts:
         ),
         climbed=climbed,
         near_starts=near,
+        replaced=bool(ends),
         near_restarts=again,
         memory=_memory_before(episode, bad),
         start_time=chance,
@@ -142,18 +151,22 @@ def _used_up(episode: Episode, bad: Bools) -> tuple[float | None, float | None]:
     """Of the pod and resource that was used up longest."""
     best: tuple[float, float | None] | None = None
     for pod in episode.pods:
-        for values in (pod.descriptors, pod.pool):
+        for values in (pod.descriptors, pod.pool, pod.memory):
             if values is None or not (bad & ~np.isnan(values)).any():
                 continue
             full = float(np.mean(values[bad & ~np.isnan(values)] >= FULL))
-            found = (full, _climb(episode.t, values, pod) if full > 0 else 0.0)
+            climbed = _climb(episode, values, pod) if full > 0 else 0.0
+            if values is pod.memory and not climbed:
+                continue  # memory that is always nearly full is used well
+            found = (full, climbed)
             best = found if best is None else max(best, found, key=lambda each: (each[0], each[1] or 0.0))
     return best if best is not None else (None, None)
 
 
-def _climb(t: Floats, values: Floats, pod: PodReadings) -> float | None:
-    """How steadily it rose until it was first used up: Spearman's rank correlation with time. None where it was read too
-    seldom before."""
+def _climb(episode: Episode, values: Floats, pod: PodReadings) -> float | None:
+    """How steadily it rose until it was first used up: Spearman's rank correlation with time, 0 where a dependency that
+    got slower explains it. None where it was read too seldom before."""
+    t = episode.t
     at = int(np.argmax(np.where(np.isnan(values), -np.inf, values) >= FULL))
     since = max((start for start in (*pod.starts, *pod.restarts) if start <= t[at]), default=-np.inf)
     there = ~np.isnan(values[:at]) & (t[:at] > since)
@@ -166,8 +179,21 @@ def _climb(t: Floats, values: Floats, pod: PodReadings) -> float | None:
     third = some.size // 3
     if float(np.median(some[third : 2 * third])) - float(np.median(some[:third])) < HALF_WAY * FULL:
         return 0.0
+    if (slowed := _slowed(episode.dependency_p99, np.flatnonzero(there))) is not None and slowed >= SLOWED:
+        return 0.0
     ranks = _ranks(some)
     return float(np.corrcoef(ranks, np.arange(some.size))[0, 1])
+
+
+def _slowed(values: Floats | None, at: NDArray[np.intp]) -> float | None:
+    """The median of the last third of these moments over that of the first."""
+    if values is None:
+        return None
+    third = at.size // 3
+    first, last = values[at[:third]], values[at[-third:]]
+    if np.isnan(first).all() or np.isnan(last).all() or np.nanmedian(first) <= 0:
+        return None
+    return float(np.nanmedian(last) / np.nanmedian(first))
 
 
 def _ranks(values: Floats) -> Floats:
@@ -188,11 +214,15 @@ def _near(episode: Episode, of: Trouble, moments: Sequence[float]) -> tuple[floa
     return float(of.weight[near & of.bad].sum() / of.weight[of.bad].sum()), float(near.mean())
 
 
-def _replacements(episode: Episode) -> list[float]:
+def _ends(episode: Episode) -> list[float]:
+    return [end for pod in episode.pods if (end := _end(episode.t, pod)) is not None]
+
+
+def _replacements(episode: Episode, ends: Sequence[float]) -> list[float]:
     """When new pods began, and, where there are any, when others ended: a rollout ends the old ones when the new ones
     are ready, which may be much later than their beginning."""
     starts = [start for pod in episode.pods for start in pod.starts]
-    return [*starts, *(end for pod in episode.pods if (end := _end(episode.t, pod)) is not None)] if starts else []
+    return [*starts, *ends] if starts else []
 
 
 def _end(t: Floats, pod: PodReadings) -> float | None:

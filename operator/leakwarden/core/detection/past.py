@@ -24,6 +24,8 @@ FAR = 100.0
 NEAR = 0.3
 # A multiple of a level below so many least changes is not significant: ten goroutines may become fifty.
 GRAINS = 20.0
+# So few readings need not have shown the least change yet; what is counted changes by one.
+_FEW = 12
 # Ages of a workload, s, at which its usual level is stored: after ten minutes, and until it is a whole day old.
 AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
 # The multiple of the usual level that is the limit. Twice to three times as much is a busy day.
@@ -73,6 +75,7 @@ def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) ->
     np.logical_or.at(climbing, rows.group, grows)
     highest = np.zeros(len(due))
     grain = np.where(np.isfinite(rows.quantum), rows.quantum, 0.0)
+    grain = np.where(rows.seen < _FEW, np.minimum(grain, 1.0), grain)
     np.maximum.at(highest, rows.group, np.maximum(rows.peak, GRAINS * grain))
     raised = due & ~climbing & (highest > 0)
     state.usual[raised] = np.fmax(state.usual[raised], highest[raised])

@@ -78,8 +78,8 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
 
 def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, beside: WindowContext) -> Bools:
     """Windows in which the load's own ups and downs may hide a leak. Not for memory, whose garbage follows the load
-    in another way."""
-    told = passed.leak & passed.near
+    in another way; nor in the first day of what has no limit, where the load must explain little."""
+    told = (passed.leak & passed.near) | (beside.past & ~beside.history)
     may = beside.rated & ~beside.memory & ~beside.collected & ~told & (raw.level >= gates.level_backed)
     return may & (width_index in gates.cleared)
 

@@ -16,6 +16,7 @@ from leakwarden.core.profile.standard_shapes import (
     AFTER_CONTEXT,
     BY_STACK,
     BY_WAIT,
+    CALL_WAITS,
     CONNECTION,
     FILE,
     MEMORY,
@@ -32,7 +33,7 @@ from leakwarden.core.profile.standard_shapes import (
 # A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
     *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
-    UNKNOWN, OFF_HEAP, *KEPT_BY_WAY, *KEPT_BY_CALL,
+    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 
@@ -51,7 +52,7 @@ def _head(path: str) -> str:
     first, _, rest = path.partition("/")
     second = rest.partition("/")[0]
     stem, dot, version = second.rpartition(".v")
-    return first if "." not in first else f"{first}/{stem if dot and version.isdigit() else second}"
+    return first if "." not in first or not second else f"{first}/{stem if dot and version.isdigit() else second}"
 
 
 _INDEX = _indexed(shape for shape in CATALOGUE if shape not in KEPT_BY_CALL)
@@ -63,7 +64,10 @@ _BY_NAME = tuple(shape for shape in WAITING if shape.waits)
 
 
 def _near(function: str) -> list[tuple[int, Shape]]:
-    return _INDEX.get(_head(package(function)), [])
+    head = _head(package(function))
+    host = head.partition("/")[0]
+    # Some modules have the name of a host alone: go.starlark.net.
+    return _INDEX.get(head, []) + (_INDEX.get(host, []) if host != head else [])
 
 
 @lru_cache(maxsize=65536)

@@ -132,7 +132,7 @@ MESSAGING = (
         docs="https://pkg.go.dev/go.etcd.io/etcd/client/v3#Watcher",
         modules=_ETCD,
         makes=".Watch",
-        runs="(*watchGrpcStream) (*watcher)",
+        runs="(*watchGRPCStream) (*watcher)",
     ),
     row(
         "EtcdLeaseNotEnded",
@@ -152,7 +152,7 @@ MESSAGING = (
         docs="https://pkg.go.dev/go.etcd.io/etcd/client/v3#Client.Close",
         modules=_ETCD,
         makes="New NewFromURL newClient",
-        runs="clientv3. (*Client)",
+        runs="(*Client)",
         holds=_DESCRIPTORS,
     ),
     row(
@@ -178,7 +178,7 @@ MESSAGING = (
             "github.com/hashicorp/vault",
             "github.com/hashicorp/serf",
         ),
-        makes="Plan.Run Plan.RunWithConfig Create NewLifetimeWatcher Client.NewLifetimeWatcher",
+        makes="Plan.Run Plan.RunWithConfig Create Client.NewLifetimeWatcher",
         runs="(*Plan) (*Memberlist) (*LifetimeWatcher) (*Serf)",
         holds=_DESCRIPTORS,
     ),

@@ -71,7 +71,7 @@ REGISTRATIONS = (
         fix="keep the job's id and Remove it (RemoveJob, RemoveByTag) when its owner ends; add recurring jobs once, at start",
         docs="https://pkg.go.dev/github.com/robfig/cron/v3#Cron.Remove",
         modules=("github.com/robfig/cron", "github.com/go-co-op/gocron", "github.com/jasonlvhit/gocron"),
-        makes="Cron.AddFunc Cron.AddJob Cron.Schedule scheduler.NewJob Scheduler.Every Scheduler.Do Job.Do",
+        makes="Cron.AddFunc Cron.AddJob Cron.Schedule scheduler.NewJob Scheduler.Every Job.Do",
     ),
     row(
         "InformerHandlerKept",
@@ -117,7 +117,7 @@ REGISTRATIONS = (
         fix="read the channel that the last call gave before asking again; use Get, Exists or Children where no watch is needed",
         docs="https://pkg.go.dev/github.com/go-zookeeper/zk#Conn.GetW",
         modules=("github.com/go-zookeeper/zk", "github.com/samuel/go-zookeeper"),
-        makes="Conn.GetW Conn.ExistsW Conn.ChildrenW Conn.AddWatch",
+        makes="Conn.GetW Conn.ExistsW Conn.ChildrenW",
     ),
     row(
         "HookAddedPerCall",
@@ -131,7 +131,7 @@ REGISTRATIONS = (
             "github.com/getsentry/sentry-go",
             "github.com/gocolly/colly",
         ),
-        makes=".AddHook .AddEventProcessor .AddGlobalEventProcessor AddGlobalEventProcessor Collector.OnRequest Collector.OnResponse"
+        makes=".AddHook .AddEventProcessor AddGlobalEventProcessor Collector.OnRequest Collector.OnResponse"
         " Collector.OnHTML Collector.OnError Collector.OnScraped",
     ),
     row(

@@ -53,7 +53,7 @@ RUNTIMES = (
             "github.com/andybalholm/brotli",
         ),
         makes="NewReader NewWriter NewWriterLevel NewReaderN",
-        runs="zstd. pgzip. lz4. (*Decoder) (*Writer)",
+        runs="zstd. (*Decoder) (*Encoder) (*Writer) (*Reader)",
     ),
     row(
         "TailNotStopped",
@@ -87,9 +87,9 @@ RUNTIMES = (
             "github.com/go-rod/rod",
             "github.com/playwright-community/playwright-go",
         ),
-        makes="NewContext NewExecAllocator NewRemoteAllocator Run Browser.Connect Browser.Page Browser.MustPage Launcher.Launch"
+        makes="NewContext NewExecAllocator Run Browser.Connect Browser.Page Browser.MustPage Launcher.Launch"
         " browserTypeImpl.Launch browserImpl.NewPage browserImpl.NewContext browserContextImpl.NewPage",
-        runs="(*Browser) (*Target) (*ExecAllocator) (*Page) cdp. (*connection) (*transport)",
+        runs="(*Browser) (*Target) (*ExecAllocator) (*Page) cdp. (*connection) (*pipeTransport)",
         holds=_DESCRIPTORS,
     ),
     row(

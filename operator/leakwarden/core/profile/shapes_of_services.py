@@ -78,7 +78,7 @@ SERVICES = (
         fix="make the queue once; defer queue.ShutDown()",
         docs="https://pkg.go.dev/k8s.io/client-go/util/workqueue#Interface",
         modules=_K8S,
-        makes="New NewTyped NewQueue NewNamed NewDelayingQueue NewRateLimitingQueue NewTypedRateLimitingQueue NewTypedDelayingQueue"
+        makes="New NewTyped NewNamed NewDelayingQueue NewRateLimitingQueue NewTypedRateLimitingQueue NewTypedDelayingQueue"
         " NewRateLimitingQueueWithConfig NewTypedRateLimitingQueueWithConfig",
         runs="util/workqueue.",
     ),

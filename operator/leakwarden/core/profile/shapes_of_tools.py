@@ -30,7 +30,7 @@ TOOLS = (
         docs="https://pkg.go.dev/cloud.google.com/go/storage#Reader.Close",
         modules=("cloud.google.com/go", "github.com/Azure/azure-sdk-for-go", "github.com/minio/minio-go"),
         makes=".NewReader .NewRangeReader .NewWriter .DownloadStream .GetObject",
-        runs="(*Object) minio.(*Client)",
+        runs="(*Object) (*Client).GetObject",
         holds=_DESCRIPTORS,
     ),
     row(
@@ -106,7 +106,8 @@ TOOLS = (
         "TracerProviderNotShutDown",
         "OpenTelemetry provider not shut down",
         "a provider's processors and readers have goroutines and queues until Shutdown",
-        fix="make one provider at start and share it; call Shutdown(ctx) at the end",
+        fix="make one provider at start and share it; call Shutdown(ctx) on providers, readers and batch processors that are no longer"
+        " used (WithBatcher starts one, whether or not a provider takes it)",
         docs="https://pkg.go.dev/go.opentelemetry.io/otel/sdk/trace#TracerProvider.Shutdown",
         modules=_OTEL,
         makes="NewTracerProvider NewBatchSpanProcessor WithBatcher NewMeterProvider NewPeriodicReader NewLoggerProvider"
@@ -150,8 +151,8 @@ TOOLS = (
             "go.opencensus.io",
             "gopkg.in/DataDog/dd-trace-go.v1",
         ),
-        makes="New NewClient NewClientWithOptions NewStatsdClient NewClientWithConfig",
-        runs="statsd. (*worker) api. sentry.",
+        makes="New NewClient NewClientWithOptions NewClientWithConfig",
+        runs="statsd. (*worker) api. (*HTTPTransport)",
         holds=_DESCRIPTORS,
     ),
     # Caches, stores and schedulers
@@ -159,7 +160,8 @@ TOOLS = (
         "CacheNotStopped",
         "a cache with a janitor for every request",
         "an expiring cache has a goroutine that ends with Stop or Close, or never",
-        fix="make one cache at start and share it; call Stop or Close where there is one",
+        fix="make one cache at start and share it, with a key of several parts in place of many caches; call Stop or Close where there is one"
+        " (an expirable LRU of golang-lru has none)",
         docs="https://pkg.go.dev/github.com/jellydator/ttlcache/v3#Cache.Stop",
         modules=(
             "github.com/patrickmn/go-cache",
@@ -171,7 +173,7 @@ TOOLS = (
             "github.com/eko/gocache",
         ),
         makes="New NewFrom NewCache NewLRU NewBigCache NewWithEvict",
-        runs="(*janitor) expirable. (*Cache) (*cache) (*defaultPolicy) bigcache.",
+        runs="(*janitor) expirable. (*Cache (*cache (*defaultPolicy newBigCache",
     ),
     row(
         "StoreNotClosed",
@@ -206,7 +208,7 @@ TOOLS = (
             "github.com/opensearch-project/opensearch-go",
         ),
         makes="NewSession ClusterConfig.CreateSession NewDriver NewDriverWithContext Open Connect NewClient NewBulkIndexer",
-        runs="gocql. neo4j. clickhouse. gocbcore. esutil. elastic.",
+        runs="(*Conn) (*controlConn) (*Session) (*hostConnPool) neo4j. (*clickhouse) (*connect) esutil. (*bulkWorker) (*BulkProcessor) (*Client).healthchecker (*Client).sniffer",
         holds=_BOTH,
     ),
     row(
@@ -222,7 +224,7 @@ TOOLS = (
             "github.com/reugn/go-quartz",
         ),
         makes="New Cron.Start NewScheduler Scheduler.Start Scheduler.StartAsync",
-        runs="(*Cron) gocron. (*scheduler)",
+        runs="(*Cron).run (*executor).start NewScheduler",
     ),
     row(
         "WorkerPoolNotReleased",
@@ -237,17 +239,17 @@ TOOLS = (
             "github.com/sourcegraph/conc",
         ),
         makes="NewPool NewPoolWithFunc NewMultiPool New",
-        runs="ants. pond. workerpool.",
     ),
     row(
         "QuicNotClosed",
         "QUIC connection or HTTP/3 transport not closed",
         "a connection has goroutines and a socket until CloseWithError or Close",
-        fix="share one transport; close connections and transports that are done",
+        fix="call CloseWithError on a connection that is done (closing its streams is not enough), or keep one connection and open streams on"
+        " it; share one transport",
         docs="https://pkg.go.dev/github.com/quic-go/quic-go#Conn",
         modules=("github.com/quic-go/quic-go", "github.com/lucas-clemente/quic-go"),
         makes="Dial DialAddr Transport.Dial Listen ListenAddr RoundTripper.RoundTrip Transport.RoundTrip",
-        runs="quic. http3.",
+        runs="(*Conn).run (*connection).run (*Transport) (*sendQueue) (*streamsMap (*rawConn (*ClientConn) (*packetHandlerMap)",
         holds=_DESCRIPTORS,
     ),
     row(

@@ -137,6 +137,19 @@ def routed(name: str, port: str) -> str:
     )
 
 
+def rolled_out(text: str) -> str:
+    return changed(
+        ("apps/v1", "argoproj.io/v1alpha1"),
+        ("kind: Deployment", "kind: Rollout"),
+        ("  minReadySeconds", f"  strategy: {text}\n  minReadySeconds"),
+    )
+
+
+def pod_affinity(when: str, term: str) -> tuple[str, str]:
+    field = f"{when}DuringSchedulingIgnoredDuringExecution"
+    return "      containers:\n", f"      affinity: {{podAntiAffinity: {{{field}: [{term}]}}}}\n      containers:\n"
+
+
 def metric(kind: str, field: str, target: str = "{type: Utilization, averageUtilization: 70}", more: str = "") -> str:
     return f", metrics: [{{type: {kind}, {field}: {{name: cpu, {more}target: {target}}}}}]"
 
@@ -203,6 +216,16 @@ KEY = "{name: LEVEL, valueFrom: {configMapKeyRef: {name: %s, key: %s}}}"
 TMP = "{name: tmp, mountPath: /tmp}"
 
 ARE_SOUND = {
+    "a DaemonSet that surges": changed(
+        ("kind: Deployment", "kind: DaemonSet"),
+        ("  replicas: 3\n", "  updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}\n"),
+    ),
+    "a Rollout by a Service": both(rolled_out("{blueGreen: {activeService: web}}"), SERVICE),
+    "an anti-affinity with a weight": changed(
+        pod_affinity(
+            "preferred", "{weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: web}}}}"
+        )
+    ),
     "a postStart of a command": changed(("lifecycle: {", "lifecycle: {postStart: {exec: {command: [/app/warm]}}, ")),
     "a postStart that asks another host": changed(
         ("lifecycle: {", "lifecycle: {postStart: {httpGet: {host: registry.shop, path: /here, port: 80}}, ")
@@ -302,6 +325,37 @@ ARE_SOUND = {
 }
 
 ARE_WRONG = {
+    "an autoscaler of a DaemonSet": (
+        "LW409",
+        both(
+            changed(("kind: Deployment", "kind: DaemonSet"), ("  replicas: 3\n", "")),
+            scaled(CPU).replace("kind: Deployment, name", "kind: DaemonSet, name").partition("---\n")[2],
+        ),
+    ),
+    "a DaemonSet that surges and takes away": (
+        "LW901",
+        changed(
+            ("kind: Deployment", "kind: DaemonSet"),
+            ("  replicas: 3\n", "  updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 1}}\n"),
+        ),
+    ),
+    "a Rollout without the Service that gets its traffic": ("LW901", rolled_out("{blueGreen: {}}")),
+    "a Rollout by a Service that is not there": (
+        "LW510",
+        both(rolled_out("{canary: {stableService: web, canaryService: web-canary}}"), SERVICE),
+    ),
+    "an anti-affinity without a weight": (
+        "LW901",
+        changed(
+            pod_affinity(
+                "preferred", "{podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: web}}}}"
+            )
+        ),
+    ),
+    "an anti-affinity over nothing": (
+        "LW901",
+        changed(pod_affinity("required", "{labelSelector: {matchLabels: {app: web}}}")),
+    ),
     "a postStart that asks its own container": (
         "LW212",
         changed(("lifecycle: {", "lifecycle: {postStart: {httpGet: {path: /warm, port: http}}, ")),

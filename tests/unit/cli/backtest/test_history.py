@@ -21,7 +21,9 @@ def times(first: int, count: int) -> np.ndarray:
 
 def part(first: int, count: int, limit: float | None = 100.0, uid: str = "") -> Part:
     t = times(first, count)
-    return Part(t, np.arange(count, dtype=np.float64), np.full(count, np.nan), np.full(count, np.nan), limit, uid)
+    nothing = np.full(count, np.nan)
+    values = np.arange(count, dtype=np.float64)
+    return Part(t, values, rate=nothing, gc=nothing, rss=nothing, limit=limit, uid=uid)
 
 
 def starts(first: int, *values: float) -> Points:
