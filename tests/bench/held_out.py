@@ -54,7 +54,7 @@ def check(name: str, trace: Labelled) -> None:
     """Raises HeldOutUnusable with the error."""
     s = trace.series
     n = len(s.t)
-    for field, values in (("v", s.v), ("rate", s.rate), ("gc", s.gc)):
+    for field, values in (("v", s.v), ("rate", s.rate), ("gc", s.gc), ("rss", s.rss)):
         if values is not None and len(values) != n:
             raise HeldOutUnusable(f"{name}: {field} has {len(values)} values and t has {n}")
     if n < 2 or np.any(np.diff(s.t) <= 0):

@@ -101,6 +101,8 @@ class _World:
         saturates, events = self._some(words.SATURATES, 2), self._some(words.COMES_AND_GOES, 2)
         if self.signal == "WorkingSet" and rng.random() < 0.5:
             self.parts.append("page_cache")
+        if self.signal == "WorkingSet" and rng.random() < 0.7:
+            self.parts.append("rss_known")
         weights = rng.dirichlet(np.ones(2 + len(saturates) + len(events)))
         strengths = [c.within(0.1, 1.0) for _ in events]
         top = c.within(0.15, 0.6) if self.leaky else c.within(0.2, 0.93)
@@ -134,16 +136,18 @@ class _World:
                     level = level + weight * part / max(float(part.max()), 1e-9)
                 for weight, strength, name in zip(weights[2 + len(saturates) :], strengths, events, strict=True):
                     level = level + 2 * weight * strength * words.COMES_AND_GOES[name](c)
-                if "page_cache" in self.parts:
-                    level = level + 2 * words.page_cache(c, mine, age)
+                pages = 2 * words.page_cache(c, mine, age) if "page_cache" in self.parts else np.zeros(c.n)
+                level = level + pages
                 level = level + leader[pod]
                 rng.bit_generator.state = np.random.default_rng([pod, number, begin]).bit_generator.state
+                pages = pages / np.maximum(level, 1e-9)
                 healthy = level / float(level.max()) * top * rng.uniform(0.93, 1.07)
                 healthy = healthy * np.exp(c.noise(c.log(0.02, 2), c.within(0.002, 0.03)))
                 leaks = leak is not None and (only is None or only == pod)
                 self._life(
                     pod, number, (begin, end), healthy=healthy, leak=leak if leaks else None, hidden=hidden,
                     collector=collector, grain=grain, rate=load * requests if self.known_rate else None,
+                    pages=pages,
                 )  # fmt: skip
 
     def _scaling(self) -> Floats:
@@ -222,8 +226,9 @@ class _World:
 
     def _life(
         self, pod: int, number: int, span: tuple[int, int], *, healthy: Floats, leak: tuple[str, float, float, int] | None,
-        hidden: bool, collector: str, grain: float, rate: Floats | None,
+        hidden: bool, collector: str, grain: float, rate: Floats | None, pages: Floats,
     ) -> None:  # fmt: skip
+        """`pages`: the share of the healthy level that is page cache."""
         begin, end = span
         c = self.clock
         level, onset = healthy, None
@@ -237,13 +242,14 @@ class _World:
                 healthy = healthy * (1 - 0.5 * np.clip(leaked * 3, 0, 1))
             level = healthy + room * leaked
         gc = None
+        cached = pages * healthy
         if collector:
             level, gc = self._collected(level, collector)
-        self._record(pod, number, (begin, end), level, onset=onset, gc=gc, grain=grain, rate=rate)
+        self._record(pod, number, (begin, end), level, onset=onset, gc=gc, grain=grain, rate=rate, cached=cached)
 
     def _record(
         self, pod: int, number: int, span: tuple[int, int], level: Floats, *, onset: float | None, gc: Floats | None,
-        grain: float, rate: Floats | None,
+        grain: float, rate: Floats | None, cached: Floats,
     ) -> None:  # fmt: skip
         begin, end = span
         c, rng, limit = self.clock, self.rng, self.limit
@@ -251,6 +257,7 @@ class _World:
         if grain:
             level = np.round(level / grain) * grain
         v = np.round(np.maximum(level, 0.002) * limit)
+        kept = np.round(np.maximum(level - cached, 0.001) * limit)
         unlimited = "unlimited" in self.parts
         exhausts = None
         if onset is not None:
@@ -258,13 +265,17 @@ class _World:
             if unlimited:  # the service fails far from any known number; five times its level is late enough
                 first = int(np.searchsorted(c.hours, onset))
                 worst = min(limit, 5 * max(float(np.median(v[begin : max(first, begin + 5)])), 1.0))
-            hit = np.flatnonzero((v[begin:end] >= worst) & (c.hours[begin:end] > onset))
+            # Page cache is taken back before memory is exhausted.
+            stays = kept if "page_cache" in self.parts else v
+            hit = np.flatnonzero((stays[begin:end] >= worst) & (c.hours[begin:end] > onset))
             if len(hit):
                 exhausts = EPOCH + float(c.hours[begin + hit[0]]) * HOUR
                 end = min(end, begin + int(hit[0]) + 2)
         elif not unlimited:
             v = np.minimum(v, np.floor(limit * 0.985))
-        v = np.minimum(v, limit)[begin:end].astype(float)
+        v = np.minimum(v, limit)
+        kept = np.minimum(kept, v)[begin:end].astype(float)
+        v = v[begin:end].astype(float)
         t = EPOCH + c.hours[begin:end] * HOUR + rng.uniform(0, 0.3 * c.step, end - begin)
         keep = rng.random(end - begin) > (0.0 if rng.random() < 0.6 else rng.uniform(0.01, 0.15))
         if rng.random() < 0.15:  # Prometheus was not running
@@ -277,6 +288,7 @@ class _World:
             signal=self.signal, namespace="worlds", workload=self.name, pod=f"{self.name}-{pod}",
             uid=f"{self.name}-{pod}", start=float(t[0]) - 5.0, limit=None if unlimited else limit, t=t[keep],
             v=v[keep], rate=observed, gc=None if gc is None else gc[begin:end][keep],
+            rss=kept[keep] if "rss_known" in self.parts else None,
         )  # fmt: skip
         leaky = onset is not None
         began = EPOCH + onset * HOUR if onset is not None else None

@@ -24,6 +24,10 @@ def test_a_world_leaks_until_its_limit_or_is_healthy_and_stays_below(scale: str)
         s = trace.series
         assert np.all(np.diff(s.t) > 0)
         assert np.all(np.isfinite(s.v))
+        assert (s.rss is not None) == ("rss_known" in trace.parts)
+        if s.rss is not None:
+            assert s.signal == "WorkingSet"
+            assert np.all((s.rss > 0) & (s.rss <= s.v))
         if not trace.leaky and s.limit is not None:
             assert s.v.max() <= 0.985 * s.limit
         if trace.leaky:

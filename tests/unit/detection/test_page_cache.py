@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from leakwarden.core.detection.detector import EXHAUSTING, LEAKING, SUSPECT
 from leakwarden.core.detection.recording import Series
@@ -78,3 +80,20 @@ def test_a_reading_without_rss_among_others_is_a_missing_scrape_and_no_jump_to_t
     changes = judged(replace(one, rss=np.where(gaps, np.nan, one.rss)))
 
     assert max(change.verdict for change in changes) < SUSPECT
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 1.0), st.booleans())
+def test_verdicts_do_not_change_with_the_page_cache(seed: int, top: float, full: bool) -> None:
+    """However it comes and goes beside memory that stays: nothing, a saw, or all that is left of the limit."""
+    rng = np.random.default_rng(seed)
+    hours = np.arange(0, 10, STEP / 3600)
+    kept = np.linspace(0.1, top, hours.size)
+    alone = working_set(kept, np.zeros(hours.size))
+    cache = (1 - kept) if full else (1 - kept) * np.mod(hours / rng.uniform(0.3, 20), 1.0)
+    beside = working_set(kept, np.maximum(cache, 0.0))
+
+    def said(one: Series) -> list[tuple[float, int]]:
+        return [(change.time, change.verdict) for change in judged(one)]
+
+    assert said(beside) == said(alone)

@@ -1,0 +1,1 @@
+"""Phenomena that were held out once, and are examples now."""
