@@ -234,7 +234,14 @@ class Settings(BaseModel):
             raise ValueError("Escalate needs no permission: it changes nothing")
         return value
 
-    @field_validator("watch_namespaces", "actions", mode="before")
+    @field_validator("workloads")
+    @classmethod
+    def _beyond_deployments(cls, value: frozenset[WorkloadKind]) -> frozenset[WorkloadKind]:
+        if WorkloadKind.DEPLOYMENT in value:
+            raise ValueError("Deployments are always followed; name the other kinds: StatefulSet, DaemonSet, Rollout")
+        return value
+
+    @field_validator("watch_namespaces", "actions", "workloads", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = options.parse_args(arguments)
     chosen = asked.seeds or seeds(UNSEEN_SEEDS if asked.unseen else REPORTING_SEEDS)
     try:
-        scores = scored(read(asked.unseen, chosen) if asked.unseen else (*drawn(chosen), *sketched(chosen), *recorded()))
+        scores = scored(
+            read(asked.unseen, chosen) if asked.unseen else (*drawn(chosen), *sketched(chosen), *recorded())
+        )
     except BadEpisode as error:
         print(f"causes: {error}", file=sys.stderr)
         return 2

@@ -9,6 +9,7 @@ import pytest
 
 from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
 from leakwarden.engine.ports import READER_CONTAINER
+from leakwarden.settings import from_environment
 from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,7 @@ def test_each_kind_that_is_switched_on_grants_its_own_rights_and_no_others(chose
     read = {Right(verb, KINDS[name][1]) for name in names for verb in READING}
     assert rights(render(on)) - rights(render()) == read
     assert environment(render(on))["LEAKWARDEN_WORKLOADS"] == ",".join(KINDS[name][0] for name in names)
+    assert from_environment(environment(render(on))).workloads == {KINDS[name][0] for name in names}
     changed = {Right("patch", KINDS[name][1]) for name in names}
     scaled = {Right(verb, f"{KINDS[name][1]}/scale") for name in names if KINDS[name][2] for verb in ("get", "patch")}
     allowed = allow(*ACTIONS)
