@@ -30,7 +30,7 @@ from leakwarden.core.correlation.facts import (
     Facts,
     facts,
 )
-from leakwarden.core.correlation.trouble import BAD_SHARE, LEAST_BAD, LEAST_SLOW, SLOW, trouble
+from leakwarden.core.correlation.trouble import BAD_SHARE, LEAST_BAD, LEAST_FAILED, LEAST_SLOW, SLOW, trouble
 
 NOTHING = Facts(
     bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, waited=None, goroutines=None, cpu=None,
@@ -325,3 +325,16 @@ def test_a_proxy_gives_up_too_early_where_nothing_else_is_wrong(other: dict[str,
 
 def test_log_lines_of_deadlines_speak_for_a_slow_dependency() -> None:
     assert points(Cause.SLOW_DEPENDENCY, NOTHING, {LogKind.DEADLINE: 3}) > points(Cause.SLOW_DEPENDENCY, NOTHING)
+
+
+@pytest.mark.parametrize(("failed", "named"), [(LEAST_FAILED, True), (LEAST_FAILED - 1, False)])
+def test_a_burst_of_one_moment_counts_where_some_requests_failed(failed: float, named: bool) -> None:
+    errors = np.zeros(120)
+    errors[20], errors[70:100] = failed / 5.0, 20.0
+    load = np.full(120, 50.0)
+    load[70:100] = 90.0
+    pods = [PodReadings("a", cpu=np.where(load > 60, 0.97, 0.5), starts=[float(T[20])])]
+    p99 = np.where(load > 60, 0.9, 0.1)
+    found = explain(Episode(T, load, {502: errors}, pods=pods, own_p99=p99))
+    assert found.cause is Cause.OVERLOAD
+    assert (Cause.ROLLOUT in found.also) is named

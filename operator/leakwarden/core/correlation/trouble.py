@@ -29,6 +29,7 @@ SLOWER = 2.0  # times the usual time: the P99 that three quarters of the moments
 LEAST_SLOW = 120.0  # s
 # s without a bad moment that part two bursts.
 APART = 60.0
+LEAST_FAILED = 5.0  # failed requests that make a burst of a single moment, as an access log has it
 MOST_PARTS = 6  # parts that are looked at, those with most errors
 
 
@@ -47,7 +48,12 @@ class Trouble:
         """Its bursts with most weight and the usual errors, in order of time; none where there is only one."""
         at = np.flatnonzero(self.bad)
         groups = np.split(at, np.flatnonzero(np.diff(t[at]) > APART) + 1)
-        groups = [group for group in groups if group.size >= LEAST_BAD]
+        step = float(np.median(np.diff(t)))
+        groups = [
+            group
+            for group in groups
+            if group.size >= LEAST_BAD or float(self.weight[group].sum()) * step >= LEAST_FAILED
+        ]
         if self.usual is not None:
             groups.append(np.flatnonzero(self.usual))
         if len(groups) < 2:
