@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from leakwarden.api.v1alpha1.leakreport import LeakReportSpec, LeakReportStatus, Phase, PodReference, Reference
+from leakwarden.api.v1alpha1.leakreport import (
+    LeakReportSpec,
+    LeakReportStatus,
+    Phase,
+    PodReference,
+    Reference,
+    WorkloadReference,
+)
 from leakwarden.api.v1alpha1.policy import Action, ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
@@ -81,7 +88,7 @@ def report(
     since = format_time(NOW - exhausting_ago) if exhausting_ago is not None else None
     spec = LeakReportSpec(
         policy=Reference(name="shop", uid="uid-policy-shop"),
-        workload=changes.pop("workload", Reference(name=name, uid=f"uid-{name}")),
+        workload=changes.pop("workload", WorkloadReference(name=name, uid=f"uid-{name}")),
         pod=changes.pop("pod", PodReference(name=f"{name}-1", uid=f"uid-{name}-1")),
         signal="descriptors",
         signal_type="Descriptors",

@@ -96,7 +96,7 @@ def _kept(outcome: Mapping[str, Any]) -> bool:
 
 
 def _row_text(outcome: Mapping[str, Any], name: str, shown: Callable[[float], str]) -> str:
-    row = next((row for row in outcome.get("rows", ()) if row["name"] == name), {})
+    row: Mapping[str, Any] = next((row for row in outcome.get("rows", ()) if row["name"] == name), {})
     return ", ".join("-" if row.get(when) is None else shown(row[when]) for when in _TIMES)
 
 

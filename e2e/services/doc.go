@@ -6,6 +6,8 @@
 // cmd/reference is none of these: it has no fault, and does well what the others do badly (graceful stop, both probes, a
 // token bucket that answers 429, a circuit breaker with a fallback, JSON logs with the caller's trace).
 //
+// cmd/grpcstock has no fault either: it is a gRPC service of known capacity, which load tests are held against.
+//
 // # How long each takes
 //
 // Measured on two busy cores, through nginx with upstream timeouts of 1 s, at 5 requests/s and -nofile 200, on

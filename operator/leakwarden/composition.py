@@ -24,7 +24,8 @@ from leakwarden.adapters.handlers import PolicyWatch
 from leakwarden.adapters.kubelet.source import KubeletSource
 from leakwarden.adapters.prometheus.alertmanager import AlertmanagerSilences
 from leakwarden.adapters.prometheus.client import PrometheusSource
-from leakwarden.adapters.prometheus.endpoints_file import SourcesError, load_alertmanagers, load_sources
+from leakwarden.adapters.prometheus.endpoints_file import SourcesError, load_alertmanagers, load_loki, load_sources
+from leakwarden.adapters.prometheus.loki import LokiLogs
 from leakwarden.adapters.promql.process import ParserProcess
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
@@ -143,7 +144,7 @@ async def _operate(settings: Settings) -> int:
     policies = PolicyStore(per_namespace=settings.namespace_policies)
     telemetry = Telemetry()
     namespaces = list(settings.watch_namespaces) or None
-    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports)
+    cluster = ApiCluster(session, namespaces, per_namespace=settings.namespace_reports, kinds=settings.workloads)
     election = _election(settings, session)
     recorder = EventRecorder(session, settings.pod_name, fence=election.fence if election else None)
     async with contextlib.AsyncExitStack() as stack:
@@ -159,6 +160,10 @@ async def _operate(settings: Settings) -> int:
         silences = AlertmanagerSilences(alertmanagers) if alertmanagers else None
         if silences is not None:
             stack.push_async_callback(silences.close)
+        stored = load_loki(settings.sources_file) if settings.sources_file else None
+        loki = LokiLogs(stored) if stored is not None else None
+        if loki is not None:
+            stack.push_async_callback(loki.close)
         reader = Reader(sources, default, settings.bucket)
 
         def leads() -> bool:
@@ -177,6 +182,7 @@ async def _operate(settings: Settings) -> int:
             profiler=evidence.profiler,
             descriptor_reader=evidence.reader,
             log_reader=evidence.logs,
+            log_store=loki,
         )
         runner = Runner(engine, telemetry, settings.interval)
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from leakwarden.api.scalars import parse_amount, parse_duration
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.core.election import Timing
 from leakwarden.core.guards.limits import Limits
@@ -47,6 +48,9 @@ class Settings(BaseModel):
     """The file that lists the Prometheus endpoints and Alertmanagers."""
     actions: frozenset[ActionType] = frozenset()
     """The actions that RBAC allows; empty: observe only."""
+    workloads: frozenset[WorkloadKind] = frozenset()
+    """The kinds of workload that are followed in addition to Deployments, as RBAC allows: StatefulSet, DaemonSet,
+    Rollout."""
     listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")
     """Address and port of /healthz, /readyz and /metrics."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -230,7 +234,14 @@ class Settings(BaseModel):
             raise ValueError("Escalate needs no permission: it changes nothing")
         return value
 
-    @field_validator("watch_namespaces", "actions", mode="before")
+    @field_validator("workloads")
+    @classmethod
+    def _beyond_deployments(cls, value: frozenset[WorkloadKind]) -> frozenset[WorkloadKind]:
+        if WorkloadKind.DEPLOYMENT in value:
+            raise ValueError("Deployments are always followed; name the other kinds: StatefulSet, DaemonSet, Rollout")
+        return value
+
+    @field_validator("watch_namespaces", "actions", "workloads", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value

@@ -48,3 +48,15 @@ def test_a_variable_that_is_no_setting_is_noticed() -> None:
     assert unknown_variables({"LEAKWARDEN_LEASE_RETRYS": "1", "LEAKWARDEN_SERVICE_HOST": "10.0.0.1"}) == [
         "LEAKWARDEN_LEASE_RETRYS"
     ]
+
+
+def test_kinds_of_workload_are_a_list_separated_by_commas() -> None:
+    assert from_environment({"LEAKWARDEN_WORKLOADS": "StatefulSet, DaemonSet,Rollout"}).workloads == {
+        "StatefulSet",
+        "DaemonSet",
+        "Rollout",
+    }
+    assert not from_environment({"LEAKWARDEN_WORKLOADS": ""}).workloads
+    for wrong, says in (("Deployment", "Deployments are always followed"), ("Job", "StatefulSet")):
+        with pytest.raises(SettingsError, match=f"LEAKWARDEN_WORKLOADS.*{says}"):
+            from_environment({"LEAKWARDEN_WORKLOADS": wrong})

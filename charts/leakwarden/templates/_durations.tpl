@@ -33,7 +33,7 @@
 {{- if .Values.metrics.serviceMonitor.enabled -}}
 {{- $asked = append $asked (list "metrics.serviceMonitor.interval" .Values.metrics.serviceMonitor.interval "1ms" "") -}}
 {{- end -}}
-{{- range $kind := list "prometheus" "alertmanager" -}}
+{{- range $kind := list "prometheus" "alertmanager" "loki" -}}
 {{- range $endpoint := get $.Values $kind -}}
 {{- $asked = append $asked (list (printf "%s %q: timeout" $kind $endpoint.name) $endpoint.timeout "1ms" "5m") -}}
 {{- end -}}

@@ -60,6 +60,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- join "," $allowed -}}
 {{- end -}}
 
+{{/* The kinds that are followed in addition to Deployments, comma-separated, by the names policies use. */}}
+{{- define "leakwarden.workloads" -}}
+{{- $kinds := list -}}
+{{- if .Values.workloads.statefulSets }}{{ $kinds = append $kinds "StatefulSet" }}{{ end -}}
+{{- if .Values.workloads.daemonSets }}{{ $kinds = append $kinds "DaemonSet" }}{{ end -}}
+{{- if .Values.workloads.rollouts }}{{ $kinds = append $kinds "Rollout" }}{{ end -}}
+{{- join "," $kinds -}}
+{{- end -}}
+
 {{/* "true" where the kubelets are what is read: allowed, and no Prometheus is configured. */}}
 {{- define "leakwarden.readsKubelets" -}}
 {{- if and .Values.kubelet.enabled (not .Values.prometheus) }}true{{ end -}}

@@ -17,10 +17,15 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 - apiGroups: [leakwarden.dev]
   resources: [leakreports/status]
   verbs: [patch]
-# Which pods belong to which Deployment (through its ReplicaSets), and what the audit reads.
+# Which pods belong to which workload (a Deployment's through its ReplicaSets), and what the audit reads.
 - apiGroups: [apps]
-  resources: [deployments, replicasets]
+  resources: [deployments, replicasets{{ if .Values.workloads.statefulSets }}, statefulsets{{ end }}{{ if .Values.workloads.daemonSets }}, daemonsets{{ end }}]
   verbs: [get, list, watch]
+{{- if .Values.workloads.rollouts }}
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [get, list, watch]
+{{- end }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
@@ -90,13 +95,23 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
 {{- if .Values.actions.rolloutRestart.enabled }}
 # actions.rolloutRestart{{ if .Values.actions.rolloutRestart.admissionPolicy }}: confined to one annotation by the ValidatingAdmissionPolicy of this release{{ end }}.
 - apiGroups: [apps]
-  resources: [deployments]
+  resources: [deployments{{ if .Values.workloads.statefulSets }}, statefulsets{{ end }}{{ if .Values.workloads.daemonSets }}, daemonsets{{ end }}]
+  verbs: [patch]
+{{- if .Values.workloads.rollouts }}
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
   verbs: [patch]
 {{- end }}
+{{- end }}
 {{- if .Values.actions.scaleOut.enabled }}
-# actions.scaleOut: the replica count, and nothing else of a Deployment.
+# actions.scaleOut: the replica count, and nothing else of a workload.
 - apiGroups: [apps]
-  resources: [deployments/scale]
+  resources: [deployments/scale{{ if .Values.workloads.statefulSets }}, statefulsets/scale{{ end }}]
   verbs: [get, patch]
+{{- if .Values.workloads.rollouts }}
+- apiGroups: [argoproj.io]
+  resources: [rollouts/scale]
+  verbs: [get, patch]
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -1,8 +1,10 @@
 {{/* The sources file that the operator reads: the endpoints, with credentials as paths of mounted files. */}}
 {{- define "leakwarden.sources" -}}
+{{- $sources := dict "prometheus" (list) -}}
+{{- range $kind := list "prometheus" "loki" -}}
 {{- $endpoints := list -}}
-{{- range .Values.prometheus -}}
-{{- $directory := printf "%s/%s" (include "leakwarden.credentialsDirectory" $) .name -}}
+{{- range get $.Values $kind -}}
+{{- $directory := printf "%s/%s" (include "leakwarden.credentialsDirectory" $) (include "leakwarden.credentialsOf" (list $kind .name)) -}}
 {{- $endpoint := pick . "name" "url" "default" "timeout" "namespaceLabel" "podLabel" "containerLabel" "matchers" "headers" "bearerTokenFile" -}}
 {{- if not $endpoint.bearerTokenFile }}{{ $_ := unset $endpoint "bearerTokenFile" }}{{ end -}}
 {{- with .bearerToken }}{{ $_ := set $endpoint "bearerTokenFile" (printf "%s/token" $directory) }}{{ end -}}
@@ -20,9 +22,15 @@
 {{- end -}}
 {{- $endpoints = append $endpoints $endpoint -}}
 {{- end -}}
-{{- $sources := dict "prometheus" $endpoints -}}
+{{- if $endpoints }}{{ $_ := set $sources $kind $endpoints }}{{ end -}}
+{{- end -}}
 {{- with .Values.alertmanager }}{{ $_ := set $sources "alertmanager" . }}{{ end -}}
 {{- $sources | toYaml -}}
+{{- end -}}
+
+{{/* The directory of one endpoint's credentials; no endpoint's name holds a dot. */}}
+{{- define "leakwarden.credentialsOf" -}}
+{{- ternary (index . 1) (printf "%s.%s" (index . 0) (index . 1)) (eq (index . 0) "prometheus") -}}
 {{- end -}}
 
 {{- define "leakwarden.credentialsDirectory" -}}
@@ -35,8 +43,9 @@ A whole volume and no subPath: a file mounted by subPath never changes again whe
 */}}
 {{- define "leakwarden.credentials" -}}
 {{- $entries := list -}}
-{{- range .Values.prometheus -}}
-{{- $name := .name -}}
+{{- range $kind := list "prometheus" "loki" -}}
+{{- range get $.Values $kind -}}
+{{- $name := include "leakwarden.credentialsOf" (list $kind .name) -}}
 {{- with .bearerToken -}}
 {{- $item := dict "key" (default "token" .key) "path" (printf "%s/token" $name) -}}
 {{- $entries = append $entries (dict "secret" (dict "name" .secretName "items" (list $item))) -}}
@@ -56,6 +65,7 @@ A whole volume and no subPath: a file mounted by subPath never changes again whe
 {{- $cert := dict "key" (default "tls.crt" .certKey) "path" (printf "%s/tls.crt" $name) -}}
 {{- $key := dict "key" (default "tls.key" .keyKey) "path" (printf "%s/tls.key" $name) -}}
 {{- $entries = append $entries (dict "secret" (dict "name" .secretName "items" (list $cert $key))) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

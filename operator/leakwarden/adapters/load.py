@@ -28,17 +28,33 @@ _BODY = 1024 * 1024  # bytes of an answer that are read
 HELD_BACK = "not sent"
 
 
+# Answers of a rate limit: HTTP's 429 and the status that gRPC maps to it.
+TURNED_AWAY = frozenset({"429", "ResourceExhausted"})
+
+
 @dataclass(slots=True)
 class Tally:
-    """The results. `failures` counts requests without an answer by cause; `seconds` has the latency of each answer."""
+    """The results."""
 
-    codes: Counter[int] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
+    codes: Counter[int] = field(default_factory=Counter)  # answers by HTTP status
+    statuses: Counter[str] = field(default_factory=Counter)  # answers by gRPC status
+    failures: Counter[str] = field(default_factory=Counter)  # requests without an answer by cause
+    # Latency of each answer; a request that is turned away at once says nothing about latency.
     seconds: array[float] = field(default_factory=lambda: array("d"))
 
     @property
     def answered(self) -> int:
-        return sum(self.codes.values())
+        return sum(self.codes.values()) + sum(self.statuses.values())
+
+    @property
+    def turned_away(self) -> int:
+        """Answers of a rate limit; they are among those that are answered, and carry no load."""
+        return self.codes[429] + sum(self.statuses[status] for status in TURNED_AWAY)
+
+    @property
+    def served(self) -> int:
+        """Answers that are no refusal: the service did its work. A wrong path or a rate limit is answered without it."""
+        return sum(count for code, count in self.codes.items() if code < 400) + self.statuses["OK"]
 
     @property
     def due(self) -> int:
@@ -52,7 +68,11 @@ class Tally:
 
     def in_words(self) -> str:
         """`200: 5,980, 502: 12, timeout: 8`"""
-        parts = [*((str(code), n) for code, n in sorted(self.codes.items())), *sorted(self.failures.items())]
+        parts = [
+            *((str(code), n) for code, n in sorted(self.codes.items())),
+            *sorted(self.statuses.items()),
+            *sorted(self.failures.items()),
+        ]
         return ", ".join(f"{name}: {count:,}" for name, count in parts) or "nothing was sent"
 
 
@@ -116,7 +136,8 @@ class Load:
                 if left <= 0:
                     response.close()
                 tally.codes[response.status] += 1
-                tally.seconds.append(time.monotonic() - began)
+                if response.status != 429:
+                    tally.seconds.append(time.monotonic() - began)
         except TimeoutError:
             tally.failures["timeout"] += 1
         except aiohttp.ClientConnectorError as error:

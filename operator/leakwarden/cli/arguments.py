@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leakwarden.api.scalars import format_duration, parse_duration
@@ -25,14 +26,22 @@ def seconds(text: str, option: str, least: float, most: float) -> float:
 
 def prometheus(url: str, command: str) -> Endpoint:
     """A Prometheus without credentials, for the queries of one command. Raises Misused."""
+    return endpoint(url, command, "--prometheus")
+
+
+def endpoint(url: str, command: str, option: str, headers: Mapping[str, str] | None = None) -> Endpoint:
+    """An endpoint without credentials, for the queries of one command. Raises Misused."""
     from pydantic import ValidationError
 
     from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 
     if "@" in url:  # not repeated: what stands before it may be a password
-        raise Misused("--prometheus must not hold a user or password")
+        raise Misused(f"{option} must not hold a user or password")
     try:
-        return Endpoint.model_validate({"name": command, "url": url, "timeout": "30s"})
+        return Endpoint.model_validate({"name": command, "url": url, "timeout": "30s", "headers": dict(headers or {})})
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise Misused(f"--prometheus is {url[:60]!r}; it {message}") from None
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if "headers" in first["loc"]:
+            raise Misused(f"{option}: {message}") from None
+        raise Misused(f"{option} is {url[:60]!r}; it {message}") from None

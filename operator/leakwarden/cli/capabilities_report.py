@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from leakwarden.api.v1alpha1.conditions import ConditionReason
 from leakwarden.api.v1alpha1.status import Condition, WorkloadStatus
 from leakwarden.cli.liveness import Liveness, age
+from leakwarden.cli.status_workloads import all_workloads
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.text import printable
 
@@ -61,7 +62,7 @@ class DescribedPolicy:
 def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
     """The policy as its status shows it: nothing is judged here, and nothing else is read. Times in epoch seconds."""
     status = policy.status
-    workloads = tuple(_shown(policy, workload) for workload in status.workloads)
+    workloads = tuple(_shown(policy, workload) for workload in all_workloads(policy))
     return DescribedPolicy(
         policy.namespace, policy.name, status.source, workloads=workloads, notes=tuple(status.notes), trouble=_trouble(policy, workloads),
         written=written, age=age(written, now), lacks=_lacks(policy),
@@ -89,12 +90,12 @@ def _trouble(policy: Policy, workloads: Sequence[Shown]) -> str:
     if stalled is not None and not _lacks(policy):
         return stalled.message
     if not workloads:
-        return "it selects no Deployment"
+        return "it selects no workload"
     mute = [workload.name for workload in workloads if not workload.available and not workload.missing]
     if mute:
         return f"nothing can be told of {', '.join(mute[:5])}{' and others' if len(mute) > 5 else ''} for the moment"
     hidden = status.targets.workloads - len(workloads)
-    return f"its status has no room for {hidden} more of its Deployments" if hidden > 0 else ""
+    return f"its status has no room for {hidden} more of its workloads" if hidden > 0 else ""
 
 
 def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
@@ -106,7 +107,7 @@ def _shown(policy: Policy, workload: WorkloadStatus) -> Shown:
     rest = [] if more else [name for name in causes if name not in told]
     unknown = tuple(SignalEntry(name, "Unknown", _cause(causes[name].reason, causes[name].message)) for name in rest)
     return Shown(
-        workload.name, tuple(SignalEntry(name, "Available") for name in workload.available), missing, unknown, more
+        workload.title, tuple(SignalEntry(name, "Available") for name in workload.available), missing, unknown, more
     )
 
 

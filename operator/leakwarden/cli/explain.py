@@ -13,6 +13,8 @@ from leakwarden.cli.errors import ClusterRefused, fail, say
 
 if TYPE_CHECKING:
     from leakwarden.adapters.cluster import Session
+    from leakwarden.api.v1alpha1.leakreport import WorkloadReference
+    from leakwarden.api.v1alpha1.status import WorkloadStatus
     from leakwarden.cli.explanation import Explanation
     from leakwarden.core.model.leakreport import LeakReport
     from leakwarden.core.model.policy import Policy
@@ -22,7 +24,7 @@ CALM, LEAKS, UNKNOWN = 0, 1, 2  # exit codes
 PATIENCE = 2.0  # s without an answer, after which the command prints what it waits for
 ENDED_SHOWN = 5  # episodes that are over: the newest are the most useful
 _NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-_TARGET = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
+_TARGET = re.compile(rf"(?P<namespace>{_NAME})/(?:(?P<kind>[A-Za-z]{{1,63}})/)?(?P<name>{_NAME})", re.ASCII)
 
 
 class ClusterView(NamedTuple):
@@ -39,12 +41,16 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         COMMAND,
         help="say why nothing was done about a workload, or what was",
-        description="Say what the operator thinks of one Deployment, for each leaking pod what every guard answered, and"
+        description="Say what the operator thinks of one workload, for each leaking pod what every guard answered, and"
         " what was done before, from the status of the policies and from the LeakReports; it needs the right to list both in"
         " the namespace. Exit code 0: no leak is open;"
         " 1: one is; 2: it cannot be told.",
     )
-    parser.add_argument("target", metavar="NAMESPACE/WORKLOAD", help="the Deployment, such as shop/checkout")
+    parser.add_argument(
+        "target",
+        metavar="NAMESPACE/WORKLOAD",
+        help="such as shop/checkout, or shop/statefulset/ledger where the kind matters",
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
@@ -53,32 +59,43 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.api.v1alpha1.kinds import WorkloadKind
     from leakwarden.engine.ports import ClusterUnavailable
 
     target = _TARGET.fullmatch(arguments.target)
     if target is None:
-        return fail(COMMAND, f"{arguments.target[:60]!r} is not NAMESPACE/WORKLOAD")
-    namespace, workload = target.group(1), target.group(3)
+        return fail(COMMAND, f"{arguments.target[:60]!r} is not NAMESPACE/WORKLOAD or NAMESPACE/KIND/WORKLOAD")
+    namespace, workload = target["namespace"], target["name"]
+    kind = next((str(each) for each in WorkloadKind if each.lower() == (target["kind"] or "").lower()), "")
+    if target["kind"] and not kind:
+        allowed = ", ".join(WorkloadKind)
+        return fail(
+            COMMAND, f"{target['kind']!r} in {arguments.target[:60]!r} is not a kind; it must be one of {allowed}"
+        )
     try:
         looked = asyncio.run(_read(arguments, namespace))
     except (ClusterUnavailable, ClusterRefused) as error:
         return fail(COMMAND, str(error))
-    explained = explain(looked, namespace, workload)
+    explained = explain(looked, namespace, workload, kind)
     if not explained.policies and not explained.open and not explained.ended:
         return fail(
             COMMAND,
-            f"no policy of namespace {namespace} shows a Deployment {workload} (a policy's status holds its twenty worst),"
-            " and there is no LeakReport of it",
+            f"no policy of namespace {namespace} shows a {kind or 'workload'} {workload} (a policy's status holds five hundred"
+            " at most), and there is no LeakReport of it",
         )
     print(json.dumps(explained.as_json(), indent=2) if arguments.output == "json" else explained.text())
     return _exit_code(explained)
 
 
-def explain(looked: ClusterView, namespace: str, workload: str) -> Explanation:
-    """The facts about one workload in the objects of its namespace."""
+def explain(looked: ClusterView, namespace: str, workload: str, kind: str = "") -> Explanation:
+    """The facts about one workload in the objects of its namespace; those of every kind of that name without `kind`."""
     from leakwarden.cli.explanation import Explanation, view_of
+    from leakwarden.cli.status_workloads import all_workloads
 
-    mine = sorted((r for r in looked.reports if r.spec.workload.name == workload), key=lambda r: -r.created)
+    def means(found: WorkloadStatus | WorkloadReference) -> bool:
+        return found.name == workload and kind in ("", found.kind)
+
+    mine = sorted((r for r in looked.reports if means(r.spec.workload)), key=lambda r: -r.created)
     return Explanation(
         namespace=namespace,
         workload=workload,
@@ -86,8 +103,8 @@ def explain(looked: ClusterView, namespace: str, workload: str) -> Explanation:
         policies=tuple(
             view_of(policy, held, looked.written[policy.name], looked.now)
             for policy in looked.policies
-            for held in policy.status.workloads
-            if held.name == workload
+            for held in all_workloads(policy)
+            if means(held)
         ),
         open=tuple(report for report in mine if not report.ended),
         ended=tuple(report for report in mine if report.ended)[:ENDED_SHOWN],

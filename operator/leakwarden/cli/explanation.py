@@ -60,13 +60,16 @@ class PolicyView:
             "written": format_time(self.written) if self.written else None,
             "age": self.age,
             "stalled": self.stalled,
+            "profile": self.policy.status.profile,
             **self.workload.model_dump(mode="json", by_alias=True, exclude_none=True, include=_OF_THE_WORKLOAD),
         }
 
     def lines(self) -> list[str]:
         mode = self.mode or "invalid: " + self.policy.error
         when = f" (status {self.age})" if self.age else ""
-        lines = [f"policy {self.policy.name} ({mode}): {self.workload.verdict}{when}"]
+        about = "" if self.workload.title == self.workload.name else f"{self.workload.title} by "
+        lines = [f"{about}policy {self.policy.name} ({mode}): {self.workload.verdict}{when}"]
+        lines += [f"  profile {self.policy.status.profile}"] if self.policy.status.profile else []
         lines += [f"  stalled: {self.stalled}"] if self.stalled else []
         lines += [f"  {pod.name} is {pod.verdict}: {pod.message}" for pod in self.workload.unhealthy]
         if skipped := self.workload.skipped:

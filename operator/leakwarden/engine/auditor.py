@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from leakwarden.api.v1alpha1.policy import Audit
 from leakwarden.core.audit import EndpointObservation, audit, endpoint_targets
 from leakwarden.core.audit.checks import ranked
@@ -167,6 +168,12 @@ class Auditor:
         self._observed[workload.uid] = _Observed(workload.template_hash, now, observed)
 
 
+def as_written(workload: Workload) -> Workload:
+    """A DaemonSet as its manifest has it, without a number of pods: the nodes that there happen to be do not change its
+    findings, and `leakwarden audit` does not know them."""
+    return replace(workload, replicas=1) if workload.kind == WorkloadKind.DAEMON_SET else workload
+
+
 def _outcome(
     workload: Workload,
     asked: Audit,
@@ -176,6 +183,10 @@ def _outcome(
     unread: tuple[str, ...],
     today: date,
 ) -> AuditOutcome:
+    if workload.template_of:
+        where = f"Deployment {workload.template_of} (spec.workloadRef)"
+        return AuditOutcome((), unread=(f"the pod template of {workload.title} is in {where}, which is not read",))
+    workload = as_written(workload)
     if related is None:
         findings = audit(workload, asked, answers)
     else:

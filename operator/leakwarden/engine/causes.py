@@ -1,9 +1,9 @@
 """Finds out why users get errors while a pod leaks: from the source, and from logs where that is allowed, concurrently
 with the ticks.
 
-Ten queries and at most three logs per report, one report at a time. They are read when the Deployment shows a symptom,
-again every ten minutes while it goes on, and once more when the episode has ended. A source or a log that fails, or
-that is hostile, costs that report's answer and nothing else.
+Eleven queries and at most three logs (or two queries to a Loki) per report, one report at a time. They are read when
+the Deployment shows a symptom, again every ten minutes while it goes on, and once more when the episode has ended. A
+source or a log that fails, or that is hostile, costs that report's answer and nothing else.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.core.correlation import remembered
 from leakwarden.core.correlation.causes import explain
-from leakwarden.core.correlation.log_lines import LogEvidence, log_evidence
 from leakwarden.core.correlation.traffic import Traffic
 from leakwarden.core.episodes.cause import EVERY, LOOKBACK, Told, cause_status, symptoms_seen, untold
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, parse_time
 from leakwarden.core.model.workload import Pod
+from leakwarden.engine.cause_logs import EpisodeLogs
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.fair_shares import in_turn
-from leakwarden.engine.ports import LogReader, LogTail, Metrics
+from leakwarden.engine.ports import LogReader, LogStore, Metrics
 from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_facts import TickFacts
@@ -35,7 +35,6 @@ SOON = 0.5  # s that a tick waits for a reading that it began
 LONGEST = 60.0  # s for all queries and logs of a report; each has a timeout of its own
 PODS_READ = 3  # pods whose logs are read
 GIVEN_UP_WITHIN = 2.0  # s
-NOT_ALLOWED = "logs were not looked at: the installation does not allow it (evidence.logs.enabled of the chart)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class Causes:
     clock: Callable[[], float]  # epoch s
     defects: Defects = field(default_factory=Defects)
     soon: float = SOON  # s, see SOON
+    store: LogStore | None = None  # None: no Loki is configured
     _seen: dict[str, float] = field(default_factory=dict)  # report's UID -> when a symptom was last seen, epoch s
     _tried: dict[str, float] = field(default_factory=dict)  # report's UID -> when it was last tried, epoch s
     _under_way: tuple[str, asyncio.Task[CauseStatus]] | None = None
@@ -155,7 +155,9 @@ class Causes:
         if episode is None:
             why = failed[0] if failed else f"no requests by status code are counted {traffic.about}"
             return untold(why, self.clock())
-        logs, note = await self._logs(due, spec, asked)
+        logs, note = None, ""
+        if spec.evidence.logs.enabled:
+            logs, note = await EpisodeLogs(asked, due.pods, self.logs, self.store).read()
         episode = replace(episode, logs=logs.counts if logs is not None else None)
         found = await asyncio.to_thread(explain, episode)
         return cause_status(Told(found, episode, traffic.about, logs=logs, logs_note=note, failed=failed), self.clock())
@@ -164,29 +166,15 @@ class Causes:
     def _step(self) -> float:
         return remembered.step_of(LOOKBACK, max(remembered.LEAST_STEP, self.reader.step))
 
-    async def _logs(self, due: _Due, spec: PolicySpec, asked: remembered.Asked) -> tuple[LogEvidence | None, str]:
-        """The text of the logs, and a remark; both empty where the policy does not allow logs."""
-        if not spec.evidence.logs.enabled:
-            return None, ""
-        if self.logs is None:
-            return None, NOT_ALLOWED
-        if not due.pods:
-            return None, "logs were not looked at: the Deployment has no pod"
-        length = asked.until - asked.since
-        tails = await asyncio.gather(*(self.logs.tail(pod, length) for pod in due.pods))
-        lines = [line for tail in tails for line in tail.lines]
-        note = _remark(due.pods, tails)
-        if all(tail.trouble for tail in tails):
-            return None, note
-        return await asyncio.to_thread(log_evidence, lines, asked.since, asked.until), note
-
 
 def _asked(
     report: LeakReport, spec: PolicySpec, source: Metrics, *, until: float, step: float
 ) -> tuple[Traffic, remembered.Asked]:
     proxy = spec.source.proxy
     namespace_label, pod_label = source.pod_labels
-    traffic = Traffic.of(report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label))
+    traffic = Traffic.of(
+        report.namespace, report.spec.workload.name, proxy, (namespace_label, pod_label), kind=report.spec.workload.kind
+    )
     asked = remembered.Asked(
         traffic.by_code(step),
         traffic.quantile(0.99, step),
@@ -198,13 +186,6 @@ def _asked(
         pod_label=pod_label,
     )
     return traffic, asked
-
-
-def _remark(pods: Sequence[Pod], tails: Sequence[LogTail]) -> str:
-    read = [f"{pod.name}: {len(tail.lines):,} lines" for pod, tail in zip(pods, tails, strict=True) if not tail.trouble]
-    failed = [f"{pod.name}: {tail.trouble}" for pod, tail in zip(pods, tails, strict=True) if tail.trouble]
-    parts = [f"looked at {', '.join(read)}"] if read else []
-    return "; ".join([*parts, *(["not at " + ", ".join(failed)] if failed else [])])
 
 
 def _with(status: LeakReportStatus, cause: CauseStatus) -> LeakReportStatus:

@@ -247,7 +247,7 @@ class Detection:
         keys = [
             Key(
                 name.namespace,
-                life.workload.name,
+                life.workload.title,
                 name.pod,
                 uid=life.uid,
                 container=name.container,

@@ -118,6 +118,7 @@ class Outcomes:
             spec.workload.name,
             due.policy.spec.source.proxy,
             (source.pod_labels[0], source.pod_labels[1]),
+            kind=spec.workload.kind,
         )
         answers = await source.read(outcome.queries(traffic, of.step), of.since, of.until, of.step)
         return outcome.table(answers, of, traffic.about, self.clock())

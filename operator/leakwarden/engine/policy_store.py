@@ -51,7 +51,7 @@ class PolicyStore:
         earlier one."""
         known = self._by_uid.get(policy.uid)
         if policy.spec is None and known is not None and known.claims is not None:
-            policy = replace(policy, claims=known.claims)
+            policy = replace(policy, claims=known.claims, kinds=known.kinds)
         for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
             del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
         self._by_uid[policy.uid] = policy

@@ -284,10 +284,11 @@ class DescriptorReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogTail:
-    """The last lines of a container's log, or why there are none: `trouble` in words for people."""
+    """Lines of logs, or why there are none: `trouble` in words for people."""
 
     lines: Sequence[str] = ()
     trouble: str = ""
+    more: bool = False  # whether there were further lines, beyond the bounds
 
 
 class LogReader(Protocol):
@@ -295,6 +296,17 @@ class LogReader(Protocol):
 
     async def tail(self, pod: Pod, since: float) -> LogTail:
         """The main container's output of the last `since` s, bounded in bytes, lines and time. Never raises."""
+        ...
+
+
+class LogStore(Protocol):
+    """Has the logs of pods, also of those that are gone."""
+
+    name: str
+
+    async def matching(self, namespace: str, pods: str, since: float, until: float) -> LogTail:
+        """The lines between two times (epoch s) that contain a known error, of the pods whose names match `pods`, a
+        regular expression (RE2). Bounded in bytes, lines and time. Never raises."""
         ...
 
 

@@ -154,8 +154,10 @@ def _not_current(defect: Defect, what: str) -> str:
 
 
 def fitting(status: PolicyStatus) -> PolicyStatus:
-    """The status within MAX_STATUS_BYTES: where it is larger the details of Deployments are left out, from the last on,
-    and a note reports that. Conditions, counts and action records stay."""
+    """The status within MAX_STATUS_BYTES: where it is larger the workloads after the first twenty are left out, from the
+    last on, then details of those, and a note reports that. Conditions, counts and action records stay."""
+    while status.others and _size(status) > MAX_STATUS_BYTES:
+        status = status.model_copy(update={"others": status.others[: len(status.others) // 2]})
     kept = len(status.workloads)
     while kept > 0 and _size(status) > MAX_STATUS_BYTES:
         kept = kept // 2
@@ -163,7 +165,7 @@ def fitting(status: PolicyStatus) -> PolicyStatus:
             each if index < kept else each.model_copy(update={"unhealthy": [], "findings": [], "missing": []})
             for index, each in enumerate(status.workloads)
         ]
-        note = f"the status is too large: of the Deployments after the first {kept} only the verdict is shown"
+        note = f"the status is too large: of the workloads after the first {kept} only the verdict is shown"
         notes = [each for each in status.notes if not each.startswith("the status is too large")]
         status = status.model_copy(update={"workloads": short, "notes": [*notes, note]})
     return status

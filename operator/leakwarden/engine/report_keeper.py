@@ -102,7 +102,8 @@ class ReportKeeper:
         records = by_workload(drafts.reports)
         lives = lifespans(drafts.reports)
         for report in drafts.reports:
-            if not report.ended:
+            # Of a kind that is not read now it is not known whether the workload and the pod are gone.
+            if not report.ended and report.spec.workload.kind not in facts.snapshot.unread_kinds:
                 uid = report.spec.workload.uid
                 with self._contained("settled", report, facts):
                     outlook = self._outlook(report, facts, records.get(uid, ()), lives.get(uid))

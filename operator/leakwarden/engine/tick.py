@@ -34,7 +34,7 @@ from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.inspection import Inspection
 from leakwarden.engine.outcomes import Outcomes
 from leakwarden.engine.policy_store import PolicyStore
-from leakwarden.engine.ports import Cluster, DescriptorReader, LogReader, Profiler, Recorder
+from leakwarden.engine.ports import Cluster, DescriptorReader, LogReader, LogStore, Profiler, Recorder
 from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
 from leakwarden.engine.reader import Reader
 from leakwarden.engine.report_drafts import ReportDrafts
@@ -74,6 +74,7 @@ class Engine:
     profiler: Profiler | None = None
     descriptor_reader: DescriptorReader | None = None
     log_reader: LogReader | None = None
+    log_store: LogStore | None = None
     guard_context: GuardContext | None = None
     last: Tick = field(default_factory=Tick)
     defects: Defects = field(default_factory=Defects)
@@ -123,7 +124,7 @@ class Engine:
             rights=self._rights,
         )
         self._outcomes = Outcomes(self.reader, self.clock, self.defects)
-        self._causes = Causes(self.reader, self.log_reader, self.clock, self.defects)
+        self._causes = Causes(self.reader, self.log_reader, self.clock, self.defects, store=self.log_store)
         self._publisher = Publisher(
             self.policies, self.cluster, self.recorder, self.clock, self._rights, defects=self.defects
         )
@@ -338,6 +339,7 @@ class Engine:
             looking_on={policy.uid for policy in self.policies.all() if policy.looks_on},
             surroundings=around,
             namespaces=drafts.homes,
+            unread_kinds=snapshot.unread_kinds,
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.__main__ import seeds
 from tests.bench.causes.episodes import BadEpisode, read
-from tests.bench.causes.mixtures import drawn, sketched
+from tests.bench.causes.mixtures import drawn, recorded, sketched
 from tests.bench.causes.scoring import scored, table, wrong
 
 REPORTING_SEEDS = "7000-7099"
@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = options.parse_args(arguments)
     chosen = asked.seeds or seeds(UNSEEN_SEEDS if asked.unseen else REPORTING_SEEDS)
     try:
-        scores = scored(read(asked.unseen, chosen) if asked.unseen else (*drawn(chosen), *sketched(chosen)))
+        scores = scored(
+            read(asked.unseen, chosen) if asked.unseen else (*drawn(chosen), *sketched(chosen), *recorded())
+        )
     except BadEpisode as error:
         print(f"causes: {error}", file=sys.stderr)
         return 2

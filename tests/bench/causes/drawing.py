@@ -242,7 +242,7 @@ def as_read(found: Episode) -> Episode:
     every = round(READ_EACH / STEP)
 
     def rate(values: Line | None) -> Line | None:
-        if values is None:
+        if values is None or np.isnan(values).all():
             return None
         smooth = last_minute(np.nan_to_num(values, nan=float(np.nanmedian(values))), STEP)
         return np.where(np.isnan(values), np.nan, smooth)[::every]

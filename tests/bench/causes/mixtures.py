@@ -32,6 +32,12 @@ def sketched(seeds: Sequence[int]) -> Iterator[Labelled]:
         yield replace(each, kind=f"{each.kind}, sketched")
 
 
+def recorded() -> Iterator[Labelled]:
+    """Episodes behind the real nginx, kept by the end-to-end tests (e2e/harness/causes.py)."""
+    for each in read(Path(__file__).with_name("recorded"), ()):
+        yield replace(each, kind=f"{each.kind}, recorded")
+
+
 def _failing(episode: Episode) -> bool:
     failed = np.sum(list(episode.errors.values()), axis=0)
     return int(np.count_nonzero(failed > 0.012 * episode.requests)) >= 2

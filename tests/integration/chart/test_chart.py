@@ -244,6 +244,7 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "LEAKWARDEN_ACTIONS": "",
         "LEAKWARDEN_AUDIT_NEIGHBOURS": "true",
         "LEAKWARDEN_AUDIT_POLICY_REPORTS": "true",
+        "LEAKWARDEN_WORKLOADS": "",
         "LEAKWARDEN_WATCH_NAMESPACES": "shop,bank",
         "LEAKWARDEN_INTERVAL": "10s",
         "LEAKWARDEN_BUCKET": "30s",
@@ -285,6 +286,30 @@ def test_alertmanagers_stand_in_the_sources_beside_prometheus() -> None:
     alertmanagers = [{"name": "main", "url": "http://alertmanager.monitoring:9093", "timeout": "5s"}]
     assert sources(render({"alertmanager": alertmanagers}))["alertmanager"] == alertmanagers
     assert "alertmanager" not in sources(render())
+
+
+def test_a_loki_has_credentials_of_its_own_and_a_way_through_the_network_policy() -> None:
+    login = {"bearerToken": {"secretName": "token"}, "tls": {"ca": {"configMapName": "ca"}}}
+    given = {"name": "main", "url": "https://loki.monitoring:3100", "podLabel": "k8s_pod_name", **login}
+    manifests = render({"loki": [given], "prometheus": [{**MAIN, **login}], "networkPolicy": {"enabled": True}})
+    directory = "/var/run/secrets/leakwarden"
+    assert sources(manifests)["loki"] == [
+        {
+            "name": "main",
+            "url": "https://loki.monitoring:3100",
+            "podLabel": "k8s_pod_name",
+            "bearerTokenFile": f"{directory}/loki.main/token",
+            "tls": {"caFile": f"{directory}/loki.main/ca.crt", "insecureSkipVerify": False},
+        }
+    ]
+    (volume,) = [each for each in pod(manifests)["volumes"] if each["name"] == "credentials"]
+    paths = [item["path"] for each in volume["projected"]["sources"] for item in next(iter(each.values()))["items"]]
+    assert sorted(paths) == ["loki.main/ca.crt", "loki.main/token", "main/ca.crt", "main/token"]
+    ports = [
+        port["port"] for rule in the(manifests, "NetworkPolicy")["spec"]["egress"] for port in rule.get("ports", [])
+    ]
+    assert 3100 in ports
+    assert "loki" not in sources(render())
 
 
 def test_without_prometheus_the_sources_are_empty_and_no_credentials_are_mounted() -> None:
@@ -398,6 +423,8 @@ def test_a_changed_endpoint_restarts_the_pod() -> None:
         ({"fullnameOverride": "-x"}, "/fullnameOverride"),
         ({"alertmanager": [{"name": "a", "url": "http://me:secret@alertmanager"}]}, "/alertmanager/0/url"),
         ({"alertmanager": [{"name": "A b", "url": "http://alertmanager"}]}, "/alertmanager/0/name"),
+        ({"loki": [MAIN, {**MAIN, "name": "other"}]}, "/loki"),
+        ({"loki": [{**MAIN, "timeout": "1h"}]}, 'loki "main": timeout is 1h; it may be at most 5m'),
         ({"interval": "-30s"}, "/interval"),
         ({"interval": "0s"}, "interval is 0s; it must be at least 1s"),
         ({"bucket": "2h"}, "bucket is 2h; it may be at most 1h"),

@@ -9,6 +9,7 @@ import pytest
 
 from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
 from leakwarden.engine.ports import READER_CONTAINER
+from leakwarden.settings import from_environment
 from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
 
 pytestmark = pytest.mark.slow
@@ -105,6 +106,41 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
         "/nodes/metrics",
         "coordination.k8s.io/leases",
     }
+
+
+#: Of each value of `workloads`: the kind, what may be read of it, and what an action may change.
+KINDS = {
+    "statefulSets": ("StatefulSet", "apps/statefulsets", True),
+    "daemonSets": ("DaemonSet", "apps/daemonsets", False),
+    "rollouts": ("Rollout", "argoproj.io/rollouts", True),
+}
+
+
+@pytest.mark.parametrize("chosen", [c for c in product([False, True], repeat=len(KINDS)) if any(c)])
+def test_each_kind_that_is_switched_on_grants_its_own_rights_and_no_others(chosen: tuple[bool, ...]) -> None:
+    names = [name for name, wanted in zip(KINDS, chosen, strict=True) if wanted]
+    on = {"workloads": dict.fromkeys(names, True)}
+    read = {Right(verb, KINDS[name][1]) for name in names for verb in READING}
+    assert rights(render(on)) - rights(render()) == read
+    assert environment(render(on))["LEAKWARDEN_WORKLOADS"] == ",".join(KINDS[name][0] for name in names)
+    assert from_environment(environment(render(on))).workloads == {KINDS[name][0] for name in names}
+    changed = {Right("patch", KINDS[name][1]) for name in names}
+    scaled = {Right(verb, f"{KINDS[name][1]}/scale") for name in names if KINDS[name][2] for verb in ("get", "patch")}
+    allowed = allow(*ACTIONS)
+    assert rights(render({**allowed, **on})) - rights(render(allowed)) == read | changed | scaled
+
+
+def test_the_right_to_patch_a_kind_is_confined_by_an_admission_policy() -> None:
+    allowed = allow("rolloutRestart")
+    every = {"workloads": dict.fromkeys(KINDS, True)}
+    policies = rights_policies(of_kind(render({**allowed, **every}), "ValidatingAdmissionPolicy"))
+    confined = {
+        f"{rule['apiGroups'][0]}/{resource}"
+        for each in policies
+        for rule in each["spec"]["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+    }
+    assert confined == {"apps/deployments", *(resource for _, resource, _ in KINDS.values())}
 
 
 def test_without_the_audits_neighbours_nothing_beside_workloads_may_be_read() -> None:

@@ -175,7 +175,7 @@ async def test_what_the_status_has_no_room_for_counts_too(api: FakeApiServer, ru
     [
         ({"conditions": []}, "the operator has not judged it yet"),
         ({"observedGeneration": 0}, "has not judged its present spec yet"),
-        ({"workloads": [], "targets": {"workloads": 0}}, "it selects no Deployment"),
+        ({"workloads": [], "targets": {"workloads": 0}}, "it selects no workload"),
         ({"targets": {"workloads": 21}}, "no room for 20 more"),
         ({"workloads": [{"name": "web", "verdict": "Unknown"}]}, "nothing can be told of web for the moment"),
         ({"conditions": [*CONDITIONS, {**CONDITIONS[0], "type": "Stalled", "reason": "UnknownSource", "message": "no main"}]},

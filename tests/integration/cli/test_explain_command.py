@@ -155,3 +155,17 @@ async def test_a_server_that_says_no_is_told_with_the_missing_right(
     code, out, err = await run("shop/web")
     assert (code, out) == (2, "")
     assert says in err
+
+
+async def test_a_kind_narrows_the_question_and_one_that_is_none_is_refused(run: Any, api: FakeApiServer) -> None:
+    held = {"name": "ledger", "kind": "StatefulSet", "verdict": "Healthy", "pods": 3}
+    api.put("reliabilitypolicies", {**POLICY, "status": {**POLICY["status"], "others": [held]}})
+    code, out, _ = await run("shop/ledger")
+    assert (code, "StatefulSet/ledger by policy checkout (Enforce): Healthy" in out) == (0, True)
+    assert (await run("shop/statefulset/ledger"))[0] == 0
+    code, _, err = await run("shop/deployment/ledger")
+    assert code == 2
+    assert "shows a Deployment ledger" in err
+    code, _, err = await run("shop/job/ledger")
+    assert code == 2
+    assert "it must be one of Deployment, StatefulSet, DaemonSet, Rollout" in err

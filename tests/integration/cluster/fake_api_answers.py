@@ -14,6 +14,9 @@ Json = dict[str, Any]
 KINDS = {
     "deployments": ("apis/apps/v1", "Deployment"),
     "replicasets": ("apis/apps/v1", "ReplicaSet"),
+    "statefulsets": ("apis/apps/v1", "StatefulSet"),
+    "daemonsets": ("apis/apps/v1", "DaemonSet"),
+    "rollouts": ("apis/argoproj.io/v1alpha1", "Rollout"),
     "pods": ("api/v1", "Pod"),
     "poddisruptionbudgets": ("apis/policy/v1", "PodDisruptionBudget"),
     "events": ("apis/events.k8s.io/v1", "Event"),

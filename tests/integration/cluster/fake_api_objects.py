@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from leakwarden.adapters.cluster import ApiCluster, Pace, Session
 from leakwarden.adapters.cluster.credentials import Kubeconfig
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from tests.integration.cluster.fake_api_answers import Json
 from tests.integration.cluster.fake_api_server import FakeApiServer
 
@@ -97,11 +98,15 @@ async def session_to(api: FakeApiServer, directory: Path, timeout: float = 10.0)
 
 @asynccontextmanager
 async def cluster_of(
-    api: FakeApiServer, directory: Path, namespaces: list[str] | None = None, pace: Pace = QUICK
+    api: FakeApiServer,
+    directory: Path,
+    namespaces: list[str] | None = None,
+    pace: Pace = QUICK,
+    kinds: Set[WorkloadKind] = frozenset(),
 ) -> AsyncIterator[ApiCluster]:
     """A cluster's view that follows the server; not yet synced."""
     async with session_to(api, directory) as session:
-        cluster = ApiCluster(session, namespaces, pace)
+        cluster = ApiCluster(session, namespaces, pace, kinds=kinds)
         await cluster.start()
         try:
             yield cluster

@@ -24,6 +24,7 @@ from leakwarden.core.correlation.remembered import CALLS, CPU, MEMORY
 from leakwarden.core.correlation.traffic import of_pods
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
 from tests.bench.causes.drawing import CAUSES, STEP, episode, quiet
+from tests.integration.prometheus.fake_loki import loki
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus
 
 SINCE = 1800.0
@@ -122,9 +123,9 @@ async def test_each_cause_is_named_from_what_prometheus_remembers(
 
 async def test_a_quiet_time_is_no_episode(capsys: pytest.CaptureFixture[str]) -> None:
     assert await diagnosed(episode(7, quiet, missing=0.0)) == 0
-    assert capsys.readouterr().out == (
-        "hardly any errors: never more than 1% of the requests failed, and it did not get slow\n"
-    )
+    out = capsys.readouterr().out
+    assert out.startswith("hardly any errors: never more than 1% of the requests failed, and it did not get slow\n")
+    assert "  rate limit: not known; no overload was there to turn away" in out
 
 
 async def test_the_text_names_the_cause_the_clues_the_pods_and_what_is_not_known(
@@ -225,3 +226,43 @@ async def test_a_plain_nginx_is_read_from_its_access_log(tmp_path: Path, capsys:
 def test_nginx_and_its_log_go_together(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("http://127.0.0.1:1", *more) == 2
     assert "--proxy nginx and --access-log FILE go together" in capsys.readouterr().err
+
+
+async def test_a_loki_gives_clues_that_are_lined_up_with_the_readings(capsys: pytest.CaptureFixture[str]) -> None:
+    found = episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)
+    now = time.time()
+    lines = [(int((now - 60 + n) * 1e9), "accept4: too many open files token=hunter2") for n in range(5)]
+    async with loki() as logs:
+        logs.streams = [({"namespace": "shop", "pod": "checkout-1"}, lines)]
+        assert await diagnosed(found, "--loki", logs.url, "--loki-tenant", "team-a") == 1
+        out = capsys.readouterr().out
+        assert logs.headers[0]["X-Scope-OrgID"] == "team-a"
+        assert logs.asked[0]["query"].startswith('{namespace="shop",pod=~"checkout-.*"} |~ `(?i)(')
+    assert "log, TooManyOpenFiles: 5 lines" in out
+    assert "5 of 5 log lines TooManyOpenFiles were written while a pod's descriptors were used up" in out
+    assert "TooManyOpenFiles 5" in out
+    assert "hunter2" not in out
+    assert "log lines of the time" not in out
+
+
+async def test_a_loki_without_these_pods_is_said_and_gives_no_clue(capsys: pytest.CaptureFixture[str]) -> None:
+    found = episode(7, CAUSES[Cause.EXHAUSTION], missing=0.0)
+    async with loki() as logs:
+        assert await diagnosed(found, "--loki", logs.url) == 1
+        out, err = capsys.readouterr()
+        assert f"not read: logs of the Loki at {logs.url}: it has no line of these pods in this time" in err
+    assert "not read: log lines of the time" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--loki", "http://me:secret@loki"], "--loki must not hold a user or password"),
+        (["--loki", "loki"], "--loki is 'loki'; it must begin with http"),
+        (["--loki", "http://loki", "--loki-tenant", "a\nb"], "--loki: the value of X-Scope-OrgID must be printable"),
+        (["--loki-tenant", "a"], "--loki-tenant goes with --loki; leave it out"),
+    ],
+)
+def test_a_loki_that_cannot_be_asked_is_refused(more: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("http://127.0.0.1:1", *more) == 2
+    assert capsys.readouterr().err.startswith(f"leakwarden diagnose: {said}")

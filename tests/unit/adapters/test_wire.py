@@ -247,8 +247,9 @@ def test_every_field_of_the_cores_facts_is_filled_from_the_wire(said: Any, unsai
         for each in fields(unsaid)
         if all(getattr(one, each.name) == getattr(unsaid, each.name) for one in said)
     ]
-    # The operator watches Deployments; other kinds are named by the audit that reads them.
-    assert unfilled == (["kind"] if isinstance(unsaid, Workload) else [])
+    # Those that only other kinds have: tests/unit/adapters/test_kind_facts.py.
+    of_other_kinds = ["kind", "ordered", "to_update", "template_of", "promoted"]
+    assert unfilled == (of_other_kinds if isinstance(unsaid, Workload) else [])
 
 
 def test_the_hash_changes_with_the_template_and_with_nothing_else() -> None:
@@ -363,7 +364,7 @@ def test_only_a_controller_owns() -> None:
     item = msgspec.json.decode(
         json.dumps({"metadata": {"uid": "p", "name": "p", "ownerReferences": owners}}), type=wire.ApiPod
     )
-    assert facts.owning_replica_set(item) == "r2"
+    assert facts.pod_controller(item, {"ReplicaSet"}) == "r2"
 
 
 LABELS = {"app": "web", "tier": "front"}

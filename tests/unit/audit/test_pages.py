@@ -50,6 +50,8 @@ IDS = {
     "LW310": "SelectorsOverlap", "LW311": "SurgeWithoutDomain", "LW415": "AutoscalerServesFromZero",
     "LW212": "PostStartBlocks", "LW312": "RolloutPartitioned", "LW313": "RollbackImpossible",
     "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
+    "LW521": "ProxyNeverRetries", "LW522": "ProxyRepeatsWrites", "LW523": "OutlierDetectionMissing",
+    "LW524": "ConnectionsNotReused",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from leakwarden.core.correlation.causes import Cause, explain
 from tests.bench.causes.__main__ import main
 from tests.bench.causes.drawing import CAUSES, as_read, episode
 from tests.bench.causes.episodes import BadEpisode, labelled, last_minute, read, written
-from tests.bench.causes.mixtures import drawn, sketched
+from tests.bench.causes.mixtures import drawn, recorded, sketched
 from tests.bench.causes.scoring import scored, wrong
 from tests.docs.blocks import ROOT
 
@@ -32,6 +32,13 @@ def test_a_few_episodes_of_each_kind_are_nearly_all_right() -> None:
 def test_episodes_that_are_sketched_by_their_shapes_are_right() -> None:
     scores = scored(sketched(range(5000, 5003)))
     assert not wrong(scores)
+
+
+def test_what_was_recorded_behind_a_real_nginx_is_right_and_of_two_causes_both_are_named() -> None:
+    for each in recorded():
+        found = explain(each.episode)
+        named = {found.cause, *found.also} if found.cause is not None else set()
+        assert named == each.causes, each.name
 
 
 @pytest.mark.slow

@@ -33,11 +33,11 @@ from leakwarden.core.correlation.facts import (
 from leakwarden.core.correlation.trouble import BAD_SHARE, LEAST_BAD, LEAST_SLOW, SLOW, trouble
 
 NOTHING = Facts(
-    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, goroutines=None, cpu=None,
+    bad=20, error_share=0.3, gateway_timeouts=0.5, load=None, carried=None, latency=None, dependency=None, waited=None, goroutines=None, cpu=None,
     full=None, all_read=False, climbed=None, near_starts=None, replaced=True, near_restarts=None, memory=None, start_time=None, longest_burst=600.0,
     usual_over_timeout=None, worst_over_timeout=None, own_errors=None,
 )  # fmt: skip
-T = 1_700_000_000.0 + 5.0 * np.arange(120)
+T = 1_700_000_000.0 + 5.0 * np.arange(120, dtype=np.float64)
 FLAT = np.full(120, 50.0)
 
 
@@ -152,10 +152,12 @@ def test_a_cause_is_named_only_with_points_and_a_lead() -> None:
     pods = [PodReadings("a", cpu=line(0.5, 0.95))]
     both = replace(episode(), requests=line(50.0, 90.0), own_p99=slow["own_p99"], pods=pods)
     assert explain(both).cause is Cause.OVERLOAD
-    torn = explain(replace(both, dependency_p99=slow["dependency_p99"], pods=[]))
+    torn = explain(replace(both, dependency_p99=line(0.05, 0.3), pods=[]))
     assert torn.points is not None
     assert torn.points[Cause.SLOW_DEPENDENCY] == torn.points[Cause.OVERLOAD]
     assert torn.cause is None
+    # It spends nearly all of its time there: the crowd is not what makes it slow.
+    assert explain(replace(both, dependency_p99=line(0.05, 0.4), pods=[])).cause is Cause.SLOW_DEPENDENCY
 
 
 def test_what_was_not_read_is_said() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from leakwarden.api.v1alpha1.cause import CauseStatus, Confidence
+from leakwarden.core.correlation.traffic import pod_names
 from leakwarden.core.episodes.cause import LOOKBACK
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod
@@ -80,6 +81,21 @@ class Logs:
         if self.error is not None:
             raise self.error
         return LogTail(self.lines, self.trouble)
+
+
+@dataclass
+class Stored:
+    """A Loki with these lines of known errors."""
+
+    lines: Sequence[str] = ()
+    trouble: str = ""
+    more: bool = False
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    name: str = "main"
+
+    async def matching(self, namespace: str, pods: str, since: float, until: float) -> LogTail:
+        self.asked.append((namespace, pods))
+        return LogTail(self.lines, self.trouble, self.more)
 
 
 def a_world(logs: Logs | None = None, asks_for_logs: bool = False, **source: Any) -> tuple[World, Remembering]:
@@ -231,3 +247,38 @@ async def test_a_log_reader_that_breaks_its_word_costs_that_answer_alone() -> No
     await world.engine.tick()
     assert "a defect of Leakwarden (RuntimeError)" in the_cause(world).message
     assert world.report.status.phase == "Detected"
+
+
+async def test_a_loki_is_asked_once_for_the_deployments_pods_and_no_pod_is() -> None:
+    logs, store = Logs(["connection refused"]), Stored(["accept4: too many open files"] * 4, more=True)
+    world, _ = a_world(logs, asks_for_logs=True)
+    world.engine._causes.store = store
+    await world.engine.tick()
+    found = the_cause(world).logs
+    assert found is not None
+    assert {each.kind: each.count for each in found.counts} == {"TooManyOpenFiles": 4}
+    assert found.message == "asked Loki main: 4 lines of known errors, and there are more"
+    assert store.asked == [("shop", pod_names("api"))]
+    assert not logs.asked
+
+
+async def test_a_loki_that_fails_is_said_and_the_pods_are_read_where_that_is_allowed() -> None:
+    for logs in (Logs(["accept4: too many open files"]), None):
+        world, _ = a_world(logs, asks_for_logs=True)
+        world.engine._causes.store = Stored(trouble="it answered HTTP 500")
+        await world.engine.tick()
+        found = the_cause(world)
+        assert found.kind == "Exhaustion"
+        assert found.logs is not None
+        assert found.logs.message.startswith("Loki main: it answered HTTP 500")
+        assert bool(found.logs.counts) is (logs is not None)
+        assert ("log lines of the time" in found.unknown) is (logs is None)
+
+
+async def test_a_policy_that_does_not_ask_for_logs_gets_none_from_a_loki_either() -> None:
+    store = Stored(["too many open files"])
+    world, _ = a_world()
+    world.engine._causes.store = store
+    await world.engine.tick()
+    assert not store.asked
+    assert the_cause(world).logs is None

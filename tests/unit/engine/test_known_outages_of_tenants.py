@@ -29,7 +29,7 @@ import pytest
 
 from leakwarden.adapters.cluster import facts, wire
 from leakwarden.adapters.kubelet.cadvisor import Memory, parse
-from leakwarden.api.v1alpha1.leakreport import PodReference, Reference
+from leakwarden.api.v1alpha1.leakreport import PodReference, WorkloadReference
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import SeriesKey
 from leakwarden.core.model.workload import Disruption
@@ -58,7 +58,7 @@ async def test_a_record_of_another_namespace_scales_nobody_to_nothing() -> None:
     over = format_time(NOW - 60)
     forged = report(
         "theirs", record(type="ScaleOut", replicas_before=0, replicas_after=3, return_at=over), namespace="evil",
-        workload=Reference(name="api", uid="uid-api"), pod=PodReference(name="x", uid="uid-x"),
+        workload=WorkloadReference(name="api", uid="uid-api"), pod=PodReference(name="x", uid="uid-x"),
     )  # fmt: skip
     world.cluster.stored[forged.key] = forged
     await tick(world, 50.0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakwarden.api.v1alpha1.evidence_status import DescriptorReaderStatus, EvidenceState, EvidenceStatus
-from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference
+from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, WorkloadReference
 from leakwarden.core.episodes.report_cap import OPEN_PER_WORKLOAD, choose
 from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Verdict
@@ -19,7 +19,7 @@ from tests.guard_builders import exhausting, record, report, target
 from tests.unit.engine.engine_world import World
 
 OBSERVING = {"signals": enforcing()["signals"]}
-API = Reference(name="api", uid="uid-api")
+API = WorkloadReference(name="api", uid="uid-api")
 
 
 def crowd(world: World, count: int = 500) -> dict[str, float]:

@@ -29,6 +29,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     SeriesStatus,
     VerdictStatus,
     VerificationStatus,
+    WorkloadReference,
 )
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
 from leakwarden.core.episodes.parts import GUARD_MESSAGE, series_in_short
@@ -59,7 +60,7 @@ def report(
     taken_at = min((NOW - HOUR for _ in actions), default=detected)
     spec = LeakReportSpec(
         policy=Reference(name=owner, uid=f"uid-policy-{owner}"),
-        workload=Reference(name="api", uid="uid-api"),
+        workload=WorkloadReference(name="api", uid="uid-api"),
         pod=PodReference(name=f"pod-{name}", uid=f"uid-{name}", started_at=format_time(taken_at - lived)),
         signal="descriptors",
         signal_type="Descriptors",

@@ -139,7 +139,7 @@ async def test_a_deployment_that_goes_ends_the_episode_and_says_so(acting: bool,
     world.cluster.world = snapshot(successor, [])
     await world.later()
     assert world.report.status.phase is (Phase.INCONCLUSIVE if acting else Phase.RECOVERED_ANYWAY)
-    assert "the Deployment was deleted or replaced" in world.report.status.message
+    assert "was deleted or replaced" in world.report.status.message
     if acting:
         assert world.report.status.actions[0].result == "Inconclusive"
 

@@ -208,6 +208,15 @@ CASES: dict[SkipReason, Fixtures] = {
         (candidate(target([exhausting(pod("api-1"), signal="pool")]), enforcing(POOL), SCALE), FREE),
         (candidate(three(), enforcing(), SCALE), FREE),
     ),
+    SkipReason.UNSUPPORTED_BY_KIND: fixtures(
+        (candidate(three(kind="DaemonSet"), action=SCALE), FREE), (candidate(three(kind="DaemonSet")), FREE)
+    ),
+    SkipReason.ONE_AT_A_TIME: fixtures(
+        (candidate(target([exhausting(pod("db-2")), *(healthy(pod(f"db-{n}")) for n in (3, 4, 0)), healthy(pod("db-1", ready=False))],
+                          kind="StatefulSet", replicas=5, updated_replicas=5), enforcing(budget={"maxUnavailable": 2})), FREE),
+        (candidate(target([exhausting(pod("db-2")), *(healthy(pod(f"db-{n}")) for n in (3, 4, 0, 1))],
+                          kind="StatefulSet", replicas=5, updated_replicas=5), enforcing(budget={"maxUnavailable": 2})), FREE),
+    ),
     SkipReason.REPLICAS_OWNED: fixtures(
         (candidate(action=SCALE), situation(around=Surroundings())),  # not known
         (candidate(), situation(around=Surroundings())),

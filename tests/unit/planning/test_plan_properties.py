@@ -254,6 +254,8 @@ HARMLESS = {
     " which the cooldown does as well",
     "staggered": "it spreads a wave further than the cooldown asks for, and forbids nothing that a limit allows",
     "escalated": "calling a person changes nothing in the cluster",
+    "unsupported_by_kind": "these stories have Deployments alone; tests/unit/guards/test_kinds.py shows it",
+    "one_at_a_time": "these stories have Deployments alone; tests/unit/guards/test_kinds.py shows it",
 }
 
 

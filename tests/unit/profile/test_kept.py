@@ -43,7 +43,7 @@ def test_a_map_is_told_by_the_tables_that_it_let_go() -> None:
         sized((TABLE, 40, 20, put), (POINTERS, 90000, 90000, entry)),
         sized((TABLE, 160, 80, put), (POINTERS, 290000, 290000, entry)),
     )
-    assert "map" not in found.title, "the entry itself comes first, where it is most of the memory"
+    assert (found.function, found.shape) == ("main.newVisitor", "MapGrows"), "an entry belongs to the map of its caller"
     alone = first(sized((TABLE, 40, 20, put)), sized((TABLE, 160, 80, put)))
     assert (alone.shape, alone.title) == ("MapGrows", "a map of main.limits that only grows")
     assert "delete entries" in alone.fix
@@ -164,3 +164,18 @@ def test_the_size_of_an_allocation_is_read_from_its_label() -> None:
     found = decode(plain + text + message(2, message(2, b"\x01") + label))
     assert found.samples[0].size == 27264
     assert found.samples[0].labels == ()
+
+
+def test_a_wait_inside_a_librarys_call_names_the_call_and_what_ends_it() -> None:
+    waits = ["runtime.selectgo@1", "github.com/hashicorp/yamux.(*Session).AcceptStream@8", "main.follow@12"]
+    (found,) = explain(Capture([goroutines((20, waits)), goroutines((420, waits))], [], None, 10.0)).suspects
+    assert (found.shape, found.title) == ("LibraryCallWaits", "yamux.Session.AcceptStream does not return")
+    assert found.fix.endswith("or call Close on its Session")
+
+
+def test_a_librarys_loop_that_calls_the_team_back_is_not_what_the_team_waits_for() -> None:
+    """A job of a scheduler that hangs is no scheduler that was not stopped."""
+    job = ["runtime.chanrecv1@1", "main.job@12", "github.com/robfig/cron/v3.FuncJob.Run@136",
+           "github.com/robfig/cron/v3.(*Cron).run@3"]  # fmt: skip
+    (found,) = explain(Capture([goroutines((20, job)), goroutines((420, job))], [], None, 10.0)).suspects
+    assert (found.shape, found.function) == ("ChannelReceive", "main.job")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference
+from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference, WorkloadReference
 from leakwarden.api.v1alpha1.status import ActionResult, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import format_time
@@ -29,7 +29,7 @@ PLACES = Places.of(POLICIES, HOME)
 def from_evil(**changes: Any) -> LeakReport:
     """A report in the namespace evil that names only objects of that namespace."""
     theirs = {
-        "workload": Reference(name="theirs", uid="uid-theirs"),
+        "workload": WorkloadReference(name="theirs", uid="uid-theirs"),
         "pod": PodReference(name="theirs-1", uid="uid-theirs-1"),
     }
     made = report("theirs", namespace="evil", **{**theirs, **changes})
@@ -49,7 +49,7 @@ def test_a_report_about_its_own_namespace_counts() -> None:
 @pytest.mark.parametrize(
     ("forged", "kind"),
     [
-        (from_evil(workload=Reference(name="api", uid="uid-api")), "Deployment"),
+        (from_evil(workload=WorkloadReference(name="api", uid="uid-api")), "workload"),
         (from_evil(pod=PodReference(name="api-1", uid="uid-api-1")), "pod"),
         (_by(from_evil(), "shop"), "policy"),
     ],
@@ -102,7 +102,7 @@ def test_only_the_newest_action_of_an_open_episode_can_be_under_way(place: int, 
 
 
 def test_a_deployment_that_is_made_again_under_its_name_has_no_new_budget() -> None:
-    before = report("api", record(workload_uid="uid-old"), workload=Reference(name="api", uid="uid-old"))
+    before = report("api", record(workload_uid="uid-old"), workload=WorkloadReference(name="api", uid="uid-old"))
     assert Ledger([before], {}, {}).used_on(workload(), NOW - 3600) == 1
     assert Ledger([before], {}, {}).used_on(workload(namespace="evil"), NOW - 3600) == 0
 
@@ -126,7 +126,7 @@ def store(world: World, held: LeakReport) -> None:
 
 async def test_a_forged_report_scales_nobody_elses_deployment_to_nothing() -> None:
     world = World()
-    forged = from_evil(workload=Reference(name="api", uid="uid-api"))
+    forged = from_evil(workload=WorkloadReference(name="api", uid="uid-api"))
     store(world, _with(forged, record(**SCALED)))
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")], "and the action that is due is taken all the same"
@@ -135,7 +135,7 @@ async def test_a_forged_report_scales_nobody_elses_deployment_to_nothing() -> No
 @pytest.mark.parametrize("results", [ActionResult.INEFFECTIVE, ActionResult.VERIFYING])
 async def test_a_forged_report_opens_no_circuit_and_fills_no_slot_of_another_namespace(results: ActionResult) -> None:
     world = World()
-    forged = from_evil(workload=Reference(name="api", uid="uid-api"))
+    forged = from_evil(workload=WorkloadReference(name="api", uid="uid-api"))
     store(world, _with(forged, *(record(id=f"f{n}", ago=7200 + n, result=results) for n in range(8))))
     await world.engine.tick()
     assert world.changes() == [("evict", "uid-api-1")]

@@ -43,3 +43,11 @@ def test_a_service_that_fails_its_requests_was_not_soaked() -> None:
 
 def test_a_leak_fails_the_build_whatever_the_load_was() -> None:
     assert gate_code(outcome(True), replace(ENOUGH, answered=10, failed=9)) is Code.LEAK
+
+
+def test_refusals_do_not_count_and_are_said() -> None:
+    refused = replace(ENOUGH, answered=3_000, refused=1_000, in_words="200: 3,000, 404: 1,000")
+    assert gate_code(outcome(False), refused) is Code.INCOMPLETE
+    assert any("1,000 of 4,000 requests were refused with a 4xx" in s for s in gate_sentences(outcome(False), refused))
+    few = replace(ENOUGH, refused=round(MOST_FAILED * ENOUGH.due))
+    assert not any("refused" in sentence for sentence in gate_sentences(outcome(False), few))

@@ -25,6 +25,7 @@ from leakwarden.api.names import (
     RESTARTED_AT_ANNOTATION,
     VERSION,
 )
+from leakwarden.api.v1alpha1.kinds import KINDS, WorkloadKind
 from leakwarden.core.model.workload import Disruption, Pod, Workload
 from leakwarden.engine.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 
@@ -104,25 +105,43 @@ async def add_ephemeral_container(session: Session, pod: Pod, container: Mapping
 
 
 async def restart_rollout(session: Session, workload: Workload, at: str) -> Attempt:
-    body = {
-        "metadata": {"resourceVersion": workload.resource_version},
-        "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT_ANNOTATION: at}}}},
-    }
-    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
-    reply = await _change(session, "PATCH", path, body, STRATEGIC_MERGE_PATCH)
+    precondition = {"resourceVersion": workload.resource_version}
+    if workload.kind == WorkloadKind.ROLLOUT:
+        # Argo Rollouts evicts the pods that are older than this, a few at a time; the template stays as it is.
+        body: dict[str, Any] = {"metadata": precondition, "spec": {"restartAt": at}}
+        how = MERGE_PATCH
+    else:
+        annotated = {"metadata": {"annotations": {RESTARTED_AT_ANNOTATION: at}}}
+        body = {"metadata": precondition, "spec": {"template": annotated}}
+        how = STRATEGIC_MERGE_PATCH
+    reply = await _change(session, "PATCH", _path(workload), body, how)
     if isinstance(reply, Attempt):
         return reply
-    return _outcome(reply, "patch deployments.apps", workload.namespace, f"Deployment {workload.key}")
+    return _outcome(reply, f"patch {_resource(workload)}", workload.namespace, _words(workload))
 
 
 async def scale(session: Session, workload: Workload, replicas: int) -> Attempt:
-    # The resourceVersion of a /scale is its Deployment's, so the one in the cache is the precondition.
+    # The resourceVersion of a /scale is its workload's, so the one in the cache is the precondition.
     body = {"metadata": {"resourceVersion": workload.resource_version}, "spec": {"replicas": replicas}}
-    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}/scale"
-    reply = await _change(session, "PATCH", path, body, MERGE_PATCH)
+    reply = await _change(session, "PATCH", f"{_path(workload)}/scale", body, MERGE_PATCH)
     if isinstance(reply, Attempt):
         return reply
-    return _outcome(reply, "patch deployments.apps/scale", workload.namespace, f"Deployment {workload.key}")
+    return _outcome(reply, f"patch {_resource(workload)}/scale", workload.namespace, _words(workload))
+
+
+def _path(workload: Workload) -> str:
+    api = KINDS[WorkloadKind(workload.kind)]
+    return f"/apis/{api.group_version}/namespaces/{workload.namespace}/{api.plural}/{workload.name}"
+
+
+def _resource(workload: Workload) -> str:
+    """As RBAC rules name it: deployments.apps."""
+    api = KINDS[WorkloadKind(workload.kind)]
+    return f"{api.plural}.{api.group}"
+
+
+def _words(workload: Workload) -> str:
+    return f"{workload.kind} {workload.namespace}/{workload.name}"
 
 
 async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]:
@@ -166,11 +185,10 @@ async def disruption_budgets(session: Session, pod: Pod) -> Sequence[Disruption]
 async def replicas_set_by(session: Session, workload: Workload) -> frozenset[str]:
     """See ports.Cluster. A change through /scale moves the ownership of spec.replicas to its field manager, with any
     client: the API server records that (metadata.managedFields) for every writer."""
-    path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
-    reply = await session.ask("GET", path, accept=METADATA_ONLY)
+    reply = await session.ask("GET", _path(workload), accept=METADATA_ONLY)
     if reply.status == 404:
         return frozenset()
-    must(reply, f"get deployments.apps in namespace {workload.namespace}")
+    must(reply, f"get {_resource(workload)} in namespace {workload.namespace}")
     meta = _meta(reply.body)
     entries = meta.get("managedFields")
     if meta.get("uid") != workload.uid or not isinstance(entries, list):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from leakwarden.adapters.cluster import actions, facts, reports, wire
 from leakwarden.adapters.cluster.cache import AutoscalerSink, Cache, PodSink, SetSink, WorkloadSink
+from leakwarden.adapters.cluster.kind_facts import DIRECT, FOLLOWED
 from leakwarden.adapters.cluster.reflector import Reflector
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, ReportView
@@ -27,11 +29,12 @@ AUTOSCALERS = Resource("apis/autoscaling/v2", "horizontalpodautoscalers", wire.A
 SCALED_OBJECTS = Resource("apis/keda.sh/v1alpha1", "scaledobjects", wire.ApiAutoscaler, optional=True)
 
 PER_NAMESPACE = 2000  # LeakReports
+NOT_FOLLOWED = "this installation does not follow them (workloads in the chart's values)"
 
 
 class ApiCluster:
     """Implements ports.Cluster. The session is the caller's, to share and to close; `namespaces` None means all;
-    `per_namespace` is how many LeakReports are held of each."""
+    `per_namespace` is how many LeakReports are held of each; `kinds` are followed in addition to Deployments."""
 
     def __init__(
         self,
@@ -39,9 +42,10 @@ class ApiCluster:
         namespaces: Sequence[str] | None = None,
         pace: Pace | None = None,
         per_namespace: int = PER_NAMESPACE,
+        kinds: Set[WorkloadKind] = frozenset(),
     ) -> None:
         self._session = session
-        self._cache = Cache()
+        self._cache = Cache(DIRECT & kinds)
         self._namespaces: list[str | None] = [None] if namespaces is None else [*sorted(set(namespaces))]
         self._reflectors: list[Reflector[Any]] = []
         self._reports = reports.ReportStore(per_namespace)
@@ -60,10 +64,21 @@ class ApiCluster:
             for namespace in self._namespaces
             for resource, sink in ((AUTOSCALERS, self._autoscalers), (SCALED_OBJECTS, self._scaled_objects))
         ]
+        # Apart, too: a kind that cannot be read must not stop the others.
+        self._kinds: dict[WorkloadKind, list[Reflector[Any]]] = {
+            kind: [
+                Reflector(session, resource, WorkloadSink(self._cache, reads), namespace=namespace, pace=pace)
+                for namespace in self._namespaces
+            ]
+            for kind, (resource, reads) in FOLLOWED.items()
+            if kind in kinds
+        }
         for namespace in self._namespaces:
             # ReplicaSets before pods, since most pods then find their Deployment at once; any order comes out right.
             self._reflectors += [
-                Reflector(session, DEPLOYMENTS, WorkloadSink(self._cache), namespace=namespace, pace=pace),
+                Reflector(
+                    session, DEPLOYMENTS, WorkloadSink(self._cache, facts.workload), namespace=namespace, pace=pace
+                ),
                 Reflector(session, REPLICA_SETS, SetSink(self._cache), namespace=namespace, pace=pace),
                 Reflector(session, PODS, PodSink(self._cache), namespace=namespace, pace=pace),
             ]
@@ -71,7 +86,11 @@ class ApiCluster:
 
     @property
     def _all(self) -> tuple[Reflector[Any], ...]:
-        return (*self._reflectors, *self._report_reflectors, *self._scaler_reflectors)
+        return (*self._reflectors, *self._kind_reflectors, *self._report_reflectors, *self._scaler_reflectors)
+
+    @property
+    def _kind_reflectors(self) -> list[Reflector[Any]]:
+        return [reflector for reflectors in self._kinds.values() for reflector in reflectors]
 
     async def start(self) -> None:
         """Begin to follow the API server; returns at once. `wait_synced` returns when the view is complete."""
@@ -92,7 +111,7 @@ class ApiCluster:
         changes must be seen before anything else is done.
         """
         await self.stop()
-        for reflector in self._reflectors:
+        for reflector in (*self._reflectors, *self._kind_reflectors):
             reflector.begin_anew()
         await self.start()
 
@@ -119,7 +138,20 @@ class ApiCluster:
             trouble="; ".join(sorted(troubles)),
             autoscalers={**self._autoscalers.held, **self._scaled_objects.held} if self._knows_autoscalers() else None,
             autoscalers_denied="; ".join(sorted({each.denied for each in self._scaler_reflectors if each.denied})),
+            unread_kinds=self._unread_kinds(),
+            absent_kinds=frozenset(
+                str(kind) for kind, reflectors in self._kinds.items() if any(each.absent for each in reflectors)
+            ),
         )
+
+    def _unread_kinds(self) -> dict[str, str]:
+        found = {}
+        for kind in FOLLOWED:
+            if kind not in self._kinds:
+                found[str(kind)] = NOT_FOLLOWED
+            elif why := sorted({said for each in self._kinds[kind] if (said := _unread(each))}):
+                found[str(kind)] = "; ".join(why)
+        return found
 
     def _knows_autoscalers(self) -> bool:
         return all(r.synced.is_set() and r.age <= STALE_AFTER for r in self._scaler_reflectors)
@@ -179,6 +211,13 @@ class ApiCluster:
 
     async def delete_report(self, report: LeakReport) -> None:
         await reports.delete(self._session, self._reports, report)
+
+
+def _unread(reflector: Reflector[Any]) -> str:
+    """Why the reflector's objects are not known as they are now, in words; empty where they are."""
+    if reflector.synced.is_set() and reflector.age <= STALE_AFTER:
+        return ""
+    return reflector.stats().trouble or "they were not listed yet, or not for long"
 
 
 async def _all_synced(reflectors: Sequence[Reflector[Any]], timeout: float) -> bool:  # noqa: ASYNC109

@@ -82,6 +82,7 @@ class NeighbourReader:
             beside.monitors,
             beside.routes,
             beside.claims,
+            handlings=beside.handlings,
             unread=unread,
         )
 

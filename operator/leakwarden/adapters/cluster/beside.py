@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from leakwarden.adapters.cluster import scaler_facts, template_facts, wire
+from leakwarden.adapters.cluster import handling_facts, scaler_facts, template_facts, wire
 from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.landscape import Landscape, Nearness
 from leakwarden.core.audit.related import (
     Budget,
     Claim,
+    Handling,
     Identity,
     KeySource,
     Monitor,
@@ -43,6 +44,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "ConfigMap": ("",),
     "Secret": ("",),
     "PersistentVolumeClaim": ("",),
+    "VirtualService": ("networking.istio.io",),
+    "DestinationRule": ("networking.istio.io",),
 }
 _NGINX = "nginx.ingress.kubernetes.io/"
 _GO_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", re.ASCII)
@@ -121,6 +124,7 @@ class Beside:
     routes: list[Route] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     sources: list[KeySource] = field(default_factory=list)
+    handlings: list[Handling] = field(default_factory=list)
     _configs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @staticmethod
@@ -154,6 +158,7 @@ class Beside:
             routes=self.routes,
             claims=self.claims,
             sources=self.sources,
+            handlings=self.handlings,
             complete=complete,
             nearness=nearness,
         )
@@ -235,6 +240,17 @@ class Beside:
                 if seconds is None or value > seconds:
                     seconds, said = value, _NGINX + short
         self._route(identity, targets, (seconds, said), document)
+        self._handled(handling_facts.ingress(identity, targets, meta.annotations or {}, document.place))
+
+    def _virtual_service(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        self._handled(handling_facts.virtual_service(identity, document.body.get("spec"), document.place))
+
+    def _destination_rule(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        self._handled(handling_facts.destination_rule(identity, document.body.get("spec"), document.place))
+
+    def _handled(self, handling: Handling | None) -> None:
+        if handling is not None:
+            self.handlings.append(handling)
 
     def _http_route(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
         targets: list[tuple[Any, Any]] = []
@@ -299,6 +315,8 @@ _READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Kubernetes], None]] = 
     "ConfigMap": Beside._config_map,
     "Secret": Beside._secret,
     "PersistentVolumeClaim": Beside._claim,
+    "VirtualService": Beside._virtual_service,
+    "DestinationRule": Beside._destination_rule,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from leakwarden.adapters.cluster import template_wire, wire
 from leakwarden.adapters.cluster.template_facts import container, pod_facts
 from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATION
+from leakwarden.api.v1alpha1.kinds import KINDS
 from leakwarden.core.audit.as_written import worth_reading, written_findings
 from leakwarden.core.audit.findings import Finding
 from leakwarden.core.model.workload import (
@@ -31,16 +32,20 @@ MAX_EXCEPTIONS = 32_768
 DECISIVE = frozenset({SKIP_ANNOTATION, *ARGO_TRACKING})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
+_SCALED = frozenset(str(kind) for kind, api in KINDS.items() if api.scales)
+_MAKES_SETS = frozenset({"Deployment", "Rollout"})
+
 _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
 
 
-def workload(item: wire.ApiDeployment) -> Workload:
-    """A Deployment as a workload of the core. Raises msgspec.ValidationError when its pod template does not fit."""
+def workload(item: wire.ApiDeployment, kind: str = "Deployment") -> Workload:
+    """A Deployment, or another kind that is read as one, as a workload of the core. Raises msgspec.ValidationError when
+    its pod template does not fit."""
     raw = bytes((item.spec or wire.ApiDeploymentSpec()).template).removeprefix(b"null")
     template = _TEMPLATE.decode(raw) if raw else None
     made = described(item, template, hashlib.blake2b(raw, digest_size=8).hexdigest())
     try:
-        written = _written(item, raw)
+        written = _written(item, raw, kind)
     except Exception:  # a defect here costs only these findings; the workload itself must stay known
         import logging  # here, since the audit of files does without it, and starts faster
 
@@ -51,18 +56,20 @@ def workload(item: wire.ApiDeployment) -> Workload:
     return dataclasses.replace(made, written=written) if written else made
 
 
-def _written(item: wire.ApiDeployment, template: bytes) -> tuple[Finding, ...]:
+def _written(item: wire.ApiDeployment, template: bytes, kind: str) -> tuple[Finding, ...]:
     """The findings of the checks that read the manifest as it is written."""
     spec = item.spec or wire.ApiDeploymentSpec()
-    if spec.revision_history_limit != 0 and not worth_reading(template):
-        return ()
     strategy = msgspec.to_builtins(spec.strategy) if spec.strategy else {}
+    partitioned = bool((strategy.get("rollingUpdate") or {}).get("partition"))
+    if spec.revision_history_limit != 0 and not partitioned and not worth_reading(template):
+        return ()
+    where = "updateStrategy" if kind in ("StatefulSet", "DaemonSet") else "strategy"
     body = {
-        "kind": "Deployment",
+        "kind": kind,
         "spec": {
             "replicas": spec.replicas,
             "revisionHistoryLimit": spec.revision_history_limit,
-            "strategy": {key: value for key, value in strategy.items() if value is not None},
+            where: {key: value for key, value in strategy.items() if value is not None},
             "template": msgspec.json.decode(template) if template else {},
         },
     }
@@ -118,39 +125,45 @@ def _rolled_out(conditions: Sequence[wire.ApiDeploymentCondition]) -> float | No
 
 
 def autoscaled(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
-    """The Deployment (namespace, name) that an autoscaler scales, and the autoscaler in words; None for other kinds.
+    """The workload (namespace, title) that an autoscaler scales, and the autoscaler in words; None for kinds that no
+    policy selects.
 
     KEDA works through a HorizontalPodAutoscaler of its own, on which it names its ScaledObject.
     """
     meta = item.metadata
     target = item.spec.scale_target_ref if item.spec else None
-    if target is None or target.kind != "Deployment" or not target.name:
+    if target is None or target.kind not in _SCALED or not target.name:
         return None
+    title = target.name if target.kind == "Deployment" else f"{target.kind}/{target.name}"
     scaled = (meta.labels or {}).get("scaledobject.keda.sh/name")
     who = f"the KEDA ScaledObject {scaled}" if scaled else f"the HorizontalPodAutoscaler {meta.name}"
-    return (meta.namespace or "", target.name), who
+    return (meta.namespace or "", title), who
 
 
 def scaled_by_keda(item: wire.ApiAutoscaler) -> tuple[tuple[str, str], str] | None:
-    """The Deployment that a ScaledObject scales, and the ScaledObject in words; None for other kinds.
+    """The workload (namespace, title) that a ScaledObject scales, and the ScaledObject in words; None for kinds that no
+    policy selects.
 
     It owns the replicas also while it has no HorizontalPodAutoscaler: paused, or before KEDA has seen it. The target is a
     Deployment unless it says otherwise (KEDA's documentation, ScaledObject specification).
     """
     target = item.spec.scale_target_ref if item.spec else None
-    if target is None or (target.kind or "Deployment") != "Deployment" or not target.name:
+    kind = (target.kind or "Deployment") if target is not None else ""
+    if target is None or kind not in _SCALED or not target.name:
         return None
-    return (item.metadata.namespace or "", target.name), f"the KEDA ScaledObject {item.metadata.name}"
+    title = target.name if kind == "Deployment" else f"{kind}/{target.name}"
+    return (item.metadata.namespace or "", title), f"the KEDA ScaledObject {item.metadata.name}"
 
 
 def owning_deployment(item: wire.ApiReplicaSet) -> str | None:
-    """The UID of the Deployment that controls the ReplicaSet."""
-    return _controller(item.metadata.owner_references, "Deployment")
+    """The UID of the Deployment or Rollout that controls the ReplicaSet."""
+    return _controller(item.metadata.owner_references, _MAKES_SETS)
 
 
-def owning_replica_set(item: wire.ApiPod) -> str | None:
-    """The UID of the ReplicaSet that controls the pod; None for pods of anything else, which are not kept."""
-    return _controller(item.metadata.owner_references, "ReplicaSet")
+def pod_controller(item: wire.ApiPod, kinds: Set[str]) -> str | None:
+    """The UID of the object that controls the pod, where it is of these kinds; None for pods of anything else, which
+    are not kept."""
+    return _controller(item.metadata.owner_references, kinds)
 
 
 def pod(item: wire.ApiPod, workload_uid: str | None) -> Pod:
@@ -197,9 +210,9 @@ def _running(status: wire.ApiContainerStatus) -> PodContainer:
     )
 
 
-def _controller(owners: Sequence[wire.ApiOwner] | None, kind: str) -> str | None:
+def _controller(owners: Sequence[wire.ApiOwner] | None, kinds: Set[str]) -> str | None:
     for owner in owners or ():
-        if owner.controller and owner.kind == kind and owner.uid:
+        if owner.controller and owner.kind in kinds and owner.uid:
             return sys.intern(owner.uid)
     return None
 

@@ -28,6 +28,7 @@ from leakwarden.adapters.cluster.stream import (
     Denied,
     Expired,
     Lines,
+    NotServed,
     RequestRefused,
     check,
     raw_list,
@@ -75,21 +76,26 @@ class Reflector(Generic[T]):
         self._heard: float | None = None
         self._lists = self._relists_expired = self._watches = self._malformed = self._errors = 0
         self._trouble = ""
-        self._denied = False
+        self._denied = self._absent = False
         self._page_size = self._pace.page
         self._progress = False
         self.synced = asyncio.Event()
 
     @property
     def age(self) -> float:
-        """Seconds since the last data from the API server. Without the right to list, no earlier data counts any more:
-        an outage ends by itself, but a right that was taken away may never come back."""
-        return math.inf if self._heard is None or self._denied else self._clock() - self._heard
+        """Seconds since the last data from the API server. Without the right to list, or the kind, no earlier data
+        counts any more: an outage ends by itself, but a right that was taken away may never come back."""
+        return math.inf if self._heard is None or self._denied or self._absent else self._clock() - self._heard
 
     @property
     def denied(self) -> str:
         """The missing right, in one line; empty where none is missing, or where the fault is another one."""
         return self._trouble if self._denied else ""
+
+    @property
+    def absent(self) -> bool:
+        """Whether the API server does not serve the kind."""
+        return self._absent
 
     def stats(self) -> ReflectorStats:
         return ReflectorStats(
@@ -136,7 +142,7 @@ class Reflector(Generic[T]):
             except (ClusterUnavailable, RequestRefused) as error:
                 failed = True
                 wait = error.wait if isinstance(error, RequestRefused) else None
-                self._denied = isinstance(error, Denied)
+                self._denied, self._absent = isinstance(error, Denied), isinstance(error, NotServed)
                 self._failed(str(error))
             except Exception as error:
                 # A defect must not end the mirror for good; begin again from a list, which needs no earlier state.
@@ -346,7 +352,7 @@ class Reflector(Generic[T]):
         if self._trouble:
             log.info("following the API server again", extra=self._about())
         self._trouble = ""
-        self._denied = False
+        self._denied = self._absent = False
 
     def _about(self) -> dict[str, str]:
         return {"resource": self._resource.plural, "watch_namespace": self._namespace or "*"}

@@ -34,6 +34,7 @@ class Resource(Generic[T]):
     plural: str
     item: type[T]
     metadata_only: bool = False  # only the metadata is requested
+    absent: str = "apply the files in crds/"  # what to say where the API server does not serve it
     optional: bool = False  # a server that does not serve the kind has no objects of it, which is no fault
 
     def path(self, namespace: str | None) -> str:

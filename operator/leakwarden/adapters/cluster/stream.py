@@ -27,6 +27,10 @@ class Denied(RequestRefused):
     """401 or 403: a retry changes nothing until a person gives the right back."""
 
 
+class NotServed(RequestRefused):
+    """404: the API server does not have the kind; it comes with its CRD."""
+
+
 class Absent(RequestRefused):
     """404: the server does not serve an optional kind."""
 
@@ -47,7 +51,8 @@ def check(reply: Reply, resource: Resource[Any], verb: str, namespace: str | Non
         case 404 if resource.optional:
             raise Absent(f"the API server does not serve {resource.full_name} (404)")
         case 404:
-            message = f"the API server does not serve {resource.full_name} (404); apply the files in crds/"
+            hint = f"; {resource.absent}" if resource.absent else ""
+            raise NotServed(f"the API server does not serve {resource.full_name} (404){hint}", reply.retry_after)
         case code:
             message = f"the API server answered {code} to {verb} {resource.full_name}{where}"
     raise RequestRefused(message, reply.retry_after)

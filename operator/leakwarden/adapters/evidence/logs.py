@@ -49,4 +49,6 @@ class PodLogs:
             # The server's text may quote a tenant's text.
             return LogTail(trouble=f"the API server answered {reply.status}")
         text = reply.body[:BYTES].decode("utf-8", errors="replace")
-        return LogTail([line[:LONGEST_LINE] for line in text.split("\n")[:LINES] if line.strip()])
+        lines = text.split("\n")
+        more = len(reply.body) >= BYTES or len(lines) > LINES
+        return LogTail([line[:LONGEST_LINE] for line in lines[:LINES] if line.strip()], more=more)

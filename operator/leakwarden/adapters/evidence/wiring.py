@@ -28,7 +28,7 @@ from leakwarden.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Wired:
     """`profiler` is None where the installation takes no profiles, `reader` where it looks into no pods, `logs` where it
-    reads none; `routes` are for the operator's server."""
+    may not read them from pods; `routes` are for the operator's server."""
 
     profiler: EvidenceProfiler | None
     routes: Sequence[web.RouteDef] = ()

@@ -1,4 +1,4 @@
-"""The sources file: the Prometheus and Alertmanager endpoints. The operator's own configuration, never a policy's."""
+"""The sources file: the Prometheus, Alertmanager and Loki endpoints. The operator's own configuration, never a policy's."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ class TLS(_Model):
 
 
 class Endpoint(_Model):
-    """One Prometheus, or a server with the same query API (Thanos, Mimir, VictoriaMetrics)."""
+    """One Prometheus, or a server with the same query API (Thanos, Mimir, VictoriaMetrics); or a Loki, whose streams
+    have the same labels."""
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
     url: Annotated[str, Field(max_length=2048), AfterValidator(_url)]
@@ -136,6 +137,7 @@ class Endpoint(_Model):
 class _File(_Model):
     prometheus: tuple[Endpoint, ...] = ()
     alertmanager: tuple[Endpoint, ...] = ()
+    loki: tuple[Endpoint, ...] = Field(default=(), max_length=1)
 
 
 def load_sources(path: Path) -> tuple[Endpoint, ...]:
@@ -149,6 +151,12 @@ def load_sources(path: Path) -> tuple[Endpoint, ...]:
 def load_alertmanagers(path: Path) -> tuple[Endpoint, ...]:
     """The Alertmanagers of the file, whose silences are respected; usually none or one. Raises SourcesError."""
     return _distinct(path, "alertmanager", _load(path).alertmanager)
+
+
+def load_loki(path: Path) -> Endpoint | None:
+    """The Loki of the file, whose lines of known errors are counted; one at most. Raises SourcesError."""
+    found = _load(path).loki
+    return found[0] if found else None
 
 
 def _load(path: Path) -> _File:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from leakwarden.api.v1alpha1.schema import Duration, Model, Within, rules
+
+
+class Quorum(StrEnum):
+    MAJORITY = "Majority"
+    NONE = "None"
 
 
 class Budget(Model):
@@ -36,6 +42,12 @@ class Budget(Model):
         description="How many other pods of a target must serve while one is disturbed. A single replica is never evicted,"
         " therefore: it is scaled out first where actions has ScaleOut, or escalated. 0 says that the target may be down"
         " until its replacement is ready, as a test system may. At most 1000. Default 1.",
+    )
+    quorum: Quorum = Field(
+        default=Quorum.MAJORITY,
+        description="Of a StatefulSet, whose pods may vote. Majority: more than half of its replicas must serve, besides the"
+        " pod that is disturbed, or minReady where that is more; with one or two replicas nothing is disturbed then. None:"
+        " its pods do not vote, minReady alone counts. Of no meaning for other kinds. Default Majority.",
     )
     actions: int = Field(
         default=12,

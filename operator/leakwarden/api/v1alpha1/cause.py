@@ -55,7 +55,7 @@ class CauseStatus(LenientModel):
     kind: str = Field(
         max_length=32,
         description="Exhaustion, SlowDependency, RolloutWithoutDraining, ProxyTimeoutTooShort or Overload; Unknown where it"
-        " cannot be told, NoErrors where hardly a request failed.",
+        " cannot be told, NoErrors where hardly a request failed and it was not slow.",
     )
     confidence: Confidence = Field(
         description="Clear: this cause is far ahead of the others. Likely: ahead of them by little. Untold: none is."

@@ -30,6 +30,7 @@ class ConditionReason(StrEnum):
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
     RIGHTS_MISSING = "RightsMissing"
     SILENCES_UNREAD = "SilencesUnread"
+    KIND_UNREAD = "KindUnread"
     LIMIT_EXCEEDED = "LimitExceeded"
     DEFECT = "Defect"
     # Stalled
@@ -57,8 +58,8 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
     " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
     " no younger policy acts there meanwhile.",
-    ConditionReason.CONFLICTED: "An older policy selects the same Deployment, in mode Observe as well as in Enforce; this one leaves it alone.",
-    ConditionReason.NO_TARGETS: "No Deployment of the namespace matches the selector.",
+    ConditionReason.CONFLICTED: "An older policy selects the same workload, in mode Observe as well as in Enforce; this one leaves it alone.",
+    ConditionReason.NO_TARGETS: "No workload of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
     " missing CRD. Nothing is done: without its record an action could be done twice.",
@@ -68,6 +69,9 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.SILENCES_UNREAD: "spec.respectSilences is true, but no Alertmanager is configured for the operator (chart value"
     " alertmanager), so that nobody knows what is silenced. Targets are judged, and nothing is done; configure one, or"
     " leave the field out.",
+    ConditionReason.KIND_UNREAD: "spec.workloads has a kind that the operator does not read: it is not switched on in the"
+    " installation (workloads in the chart's values), its right is missing, or it could not be listed lately; the message says"
+    " which. Nothing is done for workloads of that kind; those of the other kinds are watched.",
     ConditionReason.LIMIT_EXCEEDED: "The namespace has more policies than the installation has in force at once"
     " (guards.namespacePolicies in the chart's values); the oldest are, and this one is not. Nothing is done for it.",
     ConditionReason.DEFECT: "An error in Leakwarden itself kept this policy from being read, judged or carried out; the message"
@@ -132,6 +136,8 @@ class SkipReason(StrEnum):
     AT_MAX_REPLICAS = "AtMaxReplicas"
     DROPS_REQUESTS = "DropsRequests"
     WORSENS_LEAK = "WorsensLeak"
+    UNSUPPORTED_BY_KIND = "UnsupportedByKind"
+    ONE_AT_A_TIME = "OneAtATime"
     CIRCUIT_OPEN = "CircuitOpen"
     EVIDENCE_MISSING = "EvidenceMissing"
     EVIDENCE_PENDING = "EvidencePending"

@@ -39,9 +39,9 @@ class LogEvidence(Model):
     enabled: bool = Field(
         default=False,
         description="Whether the logs of the Deployment's pods are looked at, while a pod leaks and users get errors, for"
-        " known errors such as too many open files or a refused connection: the last 5,000 lines or 512 KiB of at most"
-        " three pods. Needs evidence.logs.enabled in the chart's values, which grants `get pods/log`. They are counted by"
-        " kind; of each kind the first three lines are kept in the LeakReport, with what looks like a secret cut out."
+        " known errors such as too many open files or a refused connection: in the Loki of the chart's values, or in the"
+        " last 5,000 lines or 512 KiB of at most three pods. Needs that Loki, or evidence.logs.enabled in the chart's"
+        " values, which grants `get pods/log`. They are counted by kind; of each kind the first three lines are kept in the LeakReport, with what looks like a secret cut out."
         " Hazard: what a log says of users may come into the LeakReport with these lines. Default false.",
     )
 

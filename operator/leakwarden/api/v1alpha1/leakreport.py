@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from leakwarden.api.v1alpha1.cause import CauseStatus
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
 from leakwarden.api.v1alpha1.outcome import OutcomeTable
 from leakwarden.api.v1alpha1.schema import LenientModel, rules
 from leakwarden.api.v1alpha1.status import ActionStatus
@@ -46,6 +47,22 @@ class Reference(LenientModel):
     uid: str = Field(max_length=64, description="Its UID.")
 
 
+class WorkloadReference(Reference):
+    """The workload that the pod belongs to."""
+
+    kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
+
+    @property
+    def title(self) -> str:
+        """As `Workload.title`: a Deployment's name, KIND/NAME of any other kind."""
+        return self.name if self.kind == DEFAULT_KIND else f"{self.kind}/{self.name}"
+
+
 class PodReference(Reference):
     """The pod that leaks."""
 
@@ -66,7 +83,7 @@ class LeakReportSpec(LenientModel):
     model_config = ConfigDict(json_schema_extra=rules(("self == oldSelf", "the identity of an episode cannot change")))
 
     policy: Reference = Field(description="The policy that found it.")
-    workload: Reference = Field(description="The Deployment.")
+    workload: WorkloadReference = Field(description="The workload.")
     pod: PodReference = Field(description="The pod.")
     signal: str = Field(max_length=63, description="The signal's name in the policy.")
     signal_type: str = Field(max_length=32, description="The signal's type, such as Descriptors.")

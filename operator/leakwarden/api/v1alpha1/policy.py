@@ -5,8 +5,9 @@ Field descriptions become `kubectl explain`: each says its unit, its default and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,7 @@ from leakwarden.api.v1alpha1.audit import Audit, IgnoredCheck
 from leakwarden.api.v1alpha1.budget import Budget
 from leakwarden.api.v1alpha1.evidence import Evidence
 from leakwarden.api.v1alpha1.history import ReportHistory
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND, KINDS, WorkloadKind
 from leakwarden.api.v1alpha1.maintenance import Maintenance, PauseRequest, Veto
 from leakwarden.api.v1alpha1.need import ScaleOutOnNeed
 from leakwarden.api.v1alpha1.proxy import Proxy
@@ -35,6 +37,7 @@ __all__ = [
     "Mode",
     "PauseRequest",
     "PolicySpec",
+    "Profile",
     "Proxy",
     "Remediation",
     "ReportHistory",
@@ -49,6 +52,7 @@ __all__ = [
     "SourceKind",
     "Verification",
     "Veto",
+    "WorkloadKind",
 ]
 
 LabelText = Annotated[str, Field(max_length=63)]
@@ -68,7 +72,7 @@ class SelectorOperator(StrEnum):
 
 
 class SelectorRequirement(Model):
-    """One condition on the labels of a Deployment."""
+    """One condition on the labels of a workload."""
 
     RULES = (
         Rule(
@@ -97,16 +101,23 @@ class SelectorRequirement(Model):
 
 
 class Selector(Model):
-    """Which Deployments of the policy's namespace are its targets. Never empty: nothing is selected by omission."""
+    """Which workloads of the policy's namespace are its targets. Never empty: nothing is selected by omission."""
 
     RULES = (
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0)"
-            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "selector must have at least one entry in matchLabels or matchExpressions;"
+            " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)"
+            " || (has(self.all) && self.all)",
+            "selector must have at least one entry in matchLabels or matchExpressions, or all: true;"
             " an empty selector would mean every Deployment",
-            lambda self: bool(self.match_labels or self.match_expressions),
-            lambda _: "is empty; give at least one entry in matchLabels or matchExpressions",
+            lambda self: bool(self.match_labels or self.match_expressions or self.all),
+            lambda _: "is empty; give at least one entry in matchLabels or matchExpressions, or all: true",
+        ),
+        Rule(
+            "!has(self.all) || !self.all || ((!has(self.matchLabels) || size(self.matchLabels) == 0)"
+            " && (!has(self.matchExpressions) || size(self.matchExpressions) == 0))",
+            "selector has all: true and conditions on labels; give one of the two",
+            lambda self: not self.all or not (self.match_labels or self.match_expressions),
         ),
     )
     model_config = ruled(RULES)
@@ -114,12 +125,17 @@ class Selector(Model):
     match_labels: dict[LabelKey, LabelText] = Field(
         default_factory=dict,
         max_length=32,
-        description="Labels that a Deployment must carry, all of them.",
+        description="Labels that a workload must carry, all of them.",
     )
     match_expressions: list[SelectorRequirement] = Field(
         default_factory=list,
         max_length=32,
-        description="Further conditions on a Deployment's labels, all of which must hold.",
+        description="Further conditions on a workload's labels, all of which must hold.",
+    )
+    all: bool = Field(
+        default=False,
+        description="true: every workload of the namespace, of the kinds that workloads lists; then without conditions on"
+        " labels. HAZARD: what is added to the namespace later is selected as well. Default false.",
     )
 
 
@@ -150,6 +166,17 @@ class Source(Model):
         " then compare its status codes and latency before and after an action, and say why it answered with errors."
         " Default: none; what the Deployments count themselves is read.",
     )
+
+
+class Profile(StrEnum):
+    """A set of signals by one name."""
+
+    GO_SERVICE = "go-service"
+
+
+# What each profile stands for; the signals that a policy lists itself are added, and win by name.
+PROFILES: Mapping[Profile, Callable[[], list[Signal]]] = {Profile.GO_SERVICE: default_signals}
+MAX_SIGNALS = 16
 
 
 class Remediation(Model):
@@ -206,6 +233,8 @@ class Remediation(Model):
         return self.scale_out_on_need.action if self.scale_out_on_need is not None else None
 
 
+_SCALING = [str(kind) for kind, api in KINDS.items() if api.scales]
+_PROFILED = [signal.name for signal in default_signals()]
 _ACTING_TYPES = [str(t) for t, role in DEFAULT_ROLES.items() if role is Role.LEAK]
 
 
@@ -214,7 +243,7 @@ class PolicySpec(Model):
 
     RULES = (
         Rule(
-            "!has(self.mode) || self.mode != 'Enforce' || !has(self.signals) || self.signals.exists(s,"
+            "!has(self.mode) || self.mode != 'Enforce' || has(self.profile) || !has(self.signals) || self.signals.exists(s,"
             f" has(s.role) ? s.role == 'Leak' : s.type in {_ACTING_TYPES})",
             "mode Enforce needs at least one signal with role Leak: Supporting and Symptom signals never act alone",
             lambda self: (
@@ -222,7 +251,7 @@ class PolicySpec(Model):
             ),
         ),
         Rule(
-            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || !has(self.signals)"
+            "!has(self.remediation) || !has(self.remediation.scaleOutOnNeed) || has(self.profile) || !has(self.signals)"
             " || self.signals.exists(s, s.type in ['LatencyP99', 'WorkingSet'])",
             "remediation.scaleOutOnNeed needs a signal of type LatencyP99 or WorkingSet",
             lambda self: (
@@ -230,10 +259,32 @@ class PolicySpec(Model):
                 or any(signal.type in (SignalType.LATENCY_P99, SignalType.WORKING_SET) for signal in self.signals)
             ),
         ),
+        Rule(
+            "!has(self.profile) || !has(self.signals) || size(self.signals)"
+            f" + size({_PROFILED}.filter(n, !self.signals.exists(s, s.name == n))) <= {MAX_SIGNALS}",
+            f"signals and those of profile are more than {MAX_SIGNALS} together",
+            lambda self: len(self.signals) <= MAX_SIGNALS,
+        ),
+        Rule(
+            f"!has(self.workloads) || self.workloads.exists(k, k in {_SCALING}) || !has(self.remediation)"
+            " || (!has(self.remediation.scaleOutOnNeed) && (!has(self.remediation.actions)"
+            " || !self.remediation.actions.exists(a, a.type == 'ScaleOut')))",
+            "workloads holds no kind that has replicas to add; remove ScaleOut and scaleOutOnNeed, or select another kind",
+            lambda self: any(KINDS[kind].scales for kind in self.workloads) or self.remediation.scale_out is None,
+        ),
     )
     model_config = ruled(RULES)
 
-    selector: Selector = Field(description="Which Deployments of this namespace are the policy's targets. Required.")
+    selector: Selector = Field(description="Which workloads of this namespace are the policy's targets. Required.")
+    workloads: list[WorkloadKind] = Field(
+        default_factory=lambda: [DEFAULT_KIND],
+        min_length=1,
+        max_length=len(KINDS),
+        description="The kinds of workload that are selected: Deployment, StatefulSet, DaemonSet, Rollout (of Argo Rollouts)."
+        " All but Deployment must be switched on in the installation as well (workloads in the chart's values). Default:"
+        " Deployment alone.",
+        json_schema_extra={"default": [str(DEFAULT_KIND)], "x-kubernetes-list-type": "set"},
+    )
     mode: Mode = Field(
         default=Mode.OBSERVE,
         description="Observe: nothing is ever changed; what would have been done is reported. Enforce: the remediation is"
@@ -268,10 +319,16 @@ class PolicySpec(Model):
     )
     source: Source = Field(default_factory=Source, description="Where readings come from.")
     audit: Audit = Field(default_factory=Audit, description="The static checks on each target.")
+    profile: Profile | None = Field(
+        default=None,
+        description="A set of signals by one name, in addition to those that signals lists; one of the same name there wins."
+        " go-service: descriptors, goroutines, heap, db-pool and working-set, each judged by its growth. status.profile shows"
+        " what it stands for. Default: none; signals alone, whose default is the same set.",
+    )
     signals: list[Signal] = Field(
         default_factory=default_signals,
         min_length=1,
-        max_length=16,
+        max_length=MAX_SIGNALS,
         description="What is measured, and how it is judged. Default: descriptors, goroutines, heap, db-pool and"
         " working-set, each judged by its growth.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -283,6 +340,23 @@ class PolicySpec(Model):
     history: ReportHistory = Field(
         default_factory=ReportHistory, description="How many LeakReports are kept, and how long."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_profile(cls, given: Any) -> Any:
+        """Adds the signals of the profile. What is not of the right shape is left for the fields to refuse."""
+        if not isinstance(given, Mapping) or given.get("profile") not in set(Profile):
+            return given
+        own = given.get("signals")
+        if not isinstance(own, list):
+            return given
+        names = {each.get("name") for each in own if isinstance(each, Mapping)}
+        more = [each for each in PROFILES[Profile(given["profile"])]() if each.name not in names]
+        if len(own) <= MAX_SIGNALS < len(own) + len(more):
+            raise ValueError(
+                f"signals has {len(own)} and profile {given['profile']} adds {len(more)}; a policy may have {MAX_SIGNALS}"
+            )
+        return {**given, "signals": [*own, *more]}
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -296,6 +370,8 @@ class PolicySpec(Model):
         types = [action.type for action in self.remediation.actions]
         if len(set(types)) != len(types):
             raise ValueError("remediation.actions names a type more than once; each may stand there once")
+        if len(set(self.workloads)) != len(self.workloads):
+            raise ValueError("workloads names a kind more than once; each may stand there once")
         return self
 
 

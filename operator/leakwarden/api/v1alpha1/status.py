@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
 from leakwarden.api.v1alpha1.schema import LenientModel
 
 MAX_WORKLOADS = 20
+MAX_OTHERS = 480
 MAX_PODS = 5
 MAX_FINDINGS = 8
 MAX_ACTIONS = 20
@@ -55,7 +57,7 @@ class Condition(LenientModel):
 class TargetCounts(LenientModel):
     """How many targets there are and how they fare."""
 
-    workloads: int = Field(default=0, description="Deployments that the selector matches.")
+    workloads: int = Field(default=0, description="Workloads that the selector matches.")
     pods: int = Field(default=0, description="Their pods.")
     healthy: int = Field(default=0, description="Pods judged Healthy.")
     suspect: int = Field(default=0, description="Pods judged Suspect.")
@@ -117,7 +119,13 @@ class MissingStatus(LenientModel):
 class WorkloadStatus(LenientModel):
     """One target; the worst first, at most twenty."""
 
-    name: str = Field(max_length=253, description="The Deployment's name.")
+    name: str = Field(max_length=253, description="The workload's name.")
+    kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
     verdict: str = Field(max_length=32, description="The worst verdict among its pods.")
     pods: int = Field(default=0, description="How many pods it has.")
     unhealthy: list[PodStatus] = Field(
@@ -148,6 +156,34 @@ class WorkloadStatus(LenientModel):
     missing_total: int = Field(default=0, description="How many things are missing in all.")
     skipped: SkipStatus | None = Field(default=None, description="Why an action that would be due is not taken.")
 
+    @property
+    def title(self) -> str:
+        """As `Workload.title`: a Deployment's name, KIND/NAME of any other kind."""
+        return self.name if self.kind == DEFAULT_KIND else f"{self.kind}/{self.name}"
+
+
+class OtherWorkload(LenientModel):
+    """A target beyond the twenty worst, in short."""
+
+    name: str = Field(max_length=253, description="The workload's name.")
+    kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
+    verdict: str = Field(max_length=32, description="The worst verdict among its pods.")
+    pods: int = Field(default=0, description="How many pods it has.")
+    available: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list, max_length=MAX_SIGNALS, description="Signals that at least one of its pods has."
+    )
+    missing: list[Annotated[str, Field(max_length=128)]] = Field(
+        default_factory=list,
+        max_length=MAX_MISSING,
+        description="What cannot be judged here, each as SIGNAL=REASON; leakwarden capabilities says the fix.",
+    )
+    missing_total: int = Field(default=0, description="How many things are missing in all.")
+
 
 class SignalStatus(LenientModel):
     """Whether a signal can be read, and what would provide it where it can't."""
@@ -164,8 +200,14 @@ class ActionStatus(LenientModel):
 
     id: str = Field(max_length=64, description="Identifies the action.")
     type: str = Field(max_length=32, description="EvictPod, RolloutRestart, ScaleOut or Escalate.")
-    workload: str = Field(max_length=253, description="The Deployment's name.")
-    workload_uid: str = Field(max_length=64, alias="workloadUID", description="The Deployment's UID.")
+    workload: str = Field(max_length=253, description="The workload's name.")
+    workload_kind: str = Field(
+        default=DEFAULT_KIND,
+        max_length=63,
+        description="Its kind; Deployment where none is written.",
+        json_schema_extra={"default": str(DEFAULT_KIND)},
+    )
+    workload_uid: str = Field(max_length=64, alias="workloadUID", description="The workload's UID.")
     pod: str = Field(default="", max_length=253, description="The pod whose leak led to it.")
     pod_uid: str = Field(default="", max_length=64, alias="podUID", description="That pod's UID.")
     signal: str = Field(default="", max_length=63, description="The signal that led to it.")
@@ -232,12 +274,24 @@ class PolicyStatus(LenientModel):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     source: str = Field(default="", max_length=128, description="Where readings come from: Prometheus/NAME or Kubelet.")
+    profile: str = Field(
+        default="",
+        max_length=256,
+        description="What spec.profile stands for: the signals that it adds; empty without one.",
+    )
     targets: TargetCounts = Field(default_factory=TargetCounts, description="How many targets, and how they fare.")
     workloads: list[WorkloadStatus] = Field(
         default_factory=list,
         max_length=MAX_WORKLOADS,
         description="The targets, worst first, at most twenty.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "kind"]},
+    )
+    others: list[OtherWorkload] = Field(
+        default_factory=list,
+        max_length=MAX_OTHERS,
+        description="The targets after those twenty in short, worst first, at most 480; fewer where their names are long."
+        " What they leak is in their LeakReports.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "kind"]},
     )
     signals: list[SignalStatus] = Field(
         default_factory=list,

@@ -20,6 +20,8 @@ __all__ = ["Document", "DocumentPlace", "ManifestsRead", "ReadingProgress", "par
 
 MAX_FILE = 64 * 2**20  # bytes
 SUFFIXES = (".yaml", ".yml", ".json")
+OF_VERSIONS = frozenset({".git", ".hg", ".svn"})  # hidden folders that hold no manifest of anybody's
+MOST_NAMED = 10  # hidden files and folders in one note
 PATIENCE = 2.0  # s of silence before progress is shown
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
@@ -100,12 +102,14 @@ class _Walk:
 
     def _below(self, top: str) -> Iterator[str]:
         kustomizations = self._kustomizations(top)
+        hidden: list[str] = []
         used = {path for each in kustomizations.values() for path in each.used}
         for folder, folders, names in os.walk(top, onerror=self._unreadable, followlinks=True):
             if not self._first_time(folder):
                 self.said.notes.append(f"{shown_name(folder)}: was read already under another name (a link)")
                 folders[:] = []
                 continue
+            hidden += self._hidden(folder, folders, names)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             if "Chart.yaml" in names and "templates" in folders:
                 # Not YAML before Helm has rendered them.
@@ -126,6 +130,27 @@ class _Walk:
                     self.said.notes.append(f"{shown_name(path)}: is no regular file, and was not read")
                     continue
                 yield path
+        if hidden:
+            shown = ", ".join(map(shown_name, hidden[:MOST_NAMED])) + (
+                f" and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""
+            )
+            self.said.notes.append(f"hidden, and not read unless named: {shown}")
+
+    @staticmethod
+    def _hidden(folder: str, folders: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+        """The hidden files that look like manifests, and the hidden folders with such files."""
+        for name in sorted(names):
+            if name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield os.path.join(folder, name)
+        for name in sorted(folders):
+            path = os.path.join(folder, name)
+            if name.startswith(".") and name not in OF_VERSIONS:
+                try:
+                    inside = os.listdir(path)
+                except OSError:
+                    continue
+                if any(each.lower().endswith(SUFFIXES) for each in inside):
+                    yield path
 
     def _kustomizations(self, top: str) -> dict[str, Kustomization]:
         if not self._kustomize:

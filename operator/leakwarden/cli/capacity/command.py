@@ -6,14 +6,15 @@ import argparse
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from leakwarden.cli.arguments import prometheus, seconds
 from leakwarden.cli.errors import CommandFailed, Misused, fail, say
 
 if TYPE_CHECKING:
-    from leakwarden.cli.capacity.steps import StepTest
     from leakwarden.core.capacity.sizing import Capacity, Question
+    from leakwarden.core.correlation.protection import Protection
 
 COMMAND = "capacity"
 MOST_STEPS, LONGEST_STEP = 20, 300.0
@@ -25,6 +26,8 @@ needs with a pod or a zone lost. From a load test of its own, or from what a Pro
 
   leakwarden capacity --load http://127.0.0.1:8080/work --metrics http://127.0.0.1:8080 --rates 10,20,40,80 --qps 500
   leakwarden capacity --prometheus http://localhost:9090 --namespace shop --pods checkout- --since 24h --qps 500 --zones 3
+
+  leakwarden capacity --load grpc://127.0.0.1:9090/shop.Stock/Check --data '{"sku": "tea"}' --rates 10,20,40,80
 
 The load test sends each rate for --step, stops where the service has had enough, and calls the addresses of --load only.
 """
@@ -40,7 +43,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--load", action="append", metavar="URL", help="measure: where requests go; may be repeated")
+    source.add_argument(
+        "--load",
+        action="append",
+        metavar="URL",
+        help="measure: where requests go; may be repeated. grpc://HOST:PORT/package.Service/Method (grpcs:// with TLS) is"
+        " one unary gRPC method, sent by ghz",
+    )
     source.add_argument("--prometheus", metavar="URL", help="read the past from there instead")
     parser.add_argument("--metrics", metavar="URL", help="with --load: the metrics of the process, for its memory")
     parser.add_argument(
@@ -52,6 +61,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--step", default="10s", metavar="TIME", help="with --load: how long each step takes (default: 10s)"
     )
+    grpc = parser.add_argument_group("with --load grpc://...")
+    grpc.add_argument("--data", metavar="JSON", help="the request message (default: {})")
+    grpc.add_argument("--proto", metavar="FILE", help="the service's .proto file (default: the server's reflection)")
+    grpc.add_argument("--ghz", metavar="FILE", help="the program ghz (default: the one on PATH)")
     parser.add_argument("--namespace", metavar="NAMESPACE", help="with --prometheus: the namespace of the pods")
     parser.add_argument(
         "--pods", metavar="PREFIX", help="with --prometheus: how the pods' names begin, such as checkout-"
@@ -72,14 +85,15 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         question = _question(arguments)
-        found = _measure(arguments, question) if arguments.load else _remember(arguments, question)
+        found, protection = _measure(arguments, question) if arguments.load else _remember(arguments, question)
         if arguments.png:
             _draw(arguments.png, found, question)
     except CommandFailed as error:
         return fail(COMMAND, str(error))
     from leakwarden.cli.capacity.output import as_json, table
 
-    sys.stdout.write(as_json(found, question) if arguments.output == "json" else table(found, question))
+    shown = as_json(found, question, protection) if arguments.output == "json" else table(found, question, protection)
+    sys.stdout.write(shown)
     return 0 if found.sustained is not None else 3
 
 
@@ -113,45 +127,39 @@ def rates_of(text: str) -> list[float]:
     return found
 
 
-def _measure(arguments: argparse.Namespace, question: Question) -> Capacity:
+def _measure(arguments: argparse.Namespace, question: Question) -> tuple[Capacity, Sequence[Protection]]:
     """By a load test. Raises CommandFailed."""
+    from leakwarden.cli.capacity.load_test import load_test
     from leakwarden.cli.watch.options import place
     from leakwarden.core.capacity.curve import memory_per_million, points
     from leakwarden.core.capacity.sizing import Seen, capacity
+    from leakwarden.core.correlation.protection import of_load
 
     for option in ("namespace", "pods"):
         if getattr(arguments, option) is not None:
             raise Misused(f"--{option} goes with --prometheus; leave it out")
-    urls = [place(text, "--load", "/").url for text in arguments.load]
     metrics = place(arguments.metrics, "--metrics", "/metrics").url if arguments.metrics else None
     rates, length = rates_of(arguments.rates), seconds(arguments.step, "--step", 0, LONGEST_STEP)
-    done = asyncio.run(_test(urls, metrics, rates, length, question.objective))
+    done = asyncio.run(load_test(arguments, metrics, rates, seconds=length, objective=question.objective))
     if done.stopped:
         say(COMMAND, done.stopped)
     curve = points(done.measured)
     if not curve:
-        raise CommandFailed(f"nothing answered at {urls[0]}")
-    return capacity(curve, question, Seen(None, max(one.qps for one in done.measured), memory_per_million(done.runs)))
+        where = arguments.load[0]
+        raise CommandFailed(f"nothing answered at {where if '://' in where else place(where, '--load', '/').url}")
+    highest = max(one.qps for one in done.measured)
+    found = capacity(curve, question, Seen(None, highest, memory_per_million(done.runs)))
+    overloaded = bool(done.stopped) or (found.sustained is not None and found.sustained.bounded)
+    return found, of_load(done.turned_away, overloaded)
 
 
-async def _test(urls: list[str], metrics: str | None, rates: list[float], length: float, objective: float) -> StepTest:
-    from leakwarden.adapters.metrics_page import MetricsPage
-    from leakwarden.cli.capacity.steps import stepped
-
-    def tell(line: str) -> None:
-        say(COMMAND, line)
-
-    if metrics is None:
-        return await stepped(urls, None, rates, seconds=length, objective=objective, say=tell)
-    async with MetricsPage(metrics) as page:
-        return await stepped(urls, page, rates, seconds=length, objective=objective, say=tell)
-
-
-def _remember(arguments: argparse.Namespace, question: Question) -> Capacity:
+def _remember(arguments: argparse.Namespace, question: Question) -> tuple[Capacity, Sequence[Protection]]:
     """From Prometheus. Raises CommandFailed."""
     from leakwarden.cli.capacity.past import past
     from leakwarden.core.capacity.curve import memory_per_million, points
     from leakwarden.core.capacity.sizing import Seen, capacity
+    from leakwarden.core.correlation.protection import pool_budget
+    from leakwarden.core.correlation.protection_queries import pool_budget_of
 
     if not arguments.namespace or not arguments.pods:
         raise Misused("--prometheus needs --namespace and --pods: whose capacity is asked for")
@@ -162,7 +170,9 @@ def _remember(arguments: argparse.Namespace, question: Question) -> Capacity:
     curve = points(read.measured)
     if not curve:
         raise CommandFailed(f"the {len(read.by_pod)} pods answered no requests in the last {arguments.since}")
-    return capacity(curve, question, Seen(read.today, read.highest, memory_per_million(read.runs(curve))))
+    found = capacity(curve, question, Seen(read.today, read.highest, memory_per_million(read.runs(curve))))
+    budget = pool_budget_of(read.answers, len(read.by_pod), pool=question.pool, database=question.database)
+    return found, [pool_budget(budget)]
 
 
 def _draw(file: str, found: Capacity, question: Question) -> None:

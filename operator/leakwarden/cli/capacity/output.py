@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from leakwarden.core.capacity.sizing import Capacity, Question, Size
+from leakwarden.core.correlation.protection import Protection, as_values, in_lines
 from leakwarden.core.page.figures import amount
 
 BEYOND = "*"
 
 
-def table(found: Capacity, question: Question) -> str:
+def table(found: Capacity, question: Question, protection: Sequence[Protection] = ()) -> str:
     lines = ["  requests/s       P99      memory    errors"]
     for point in found.curve:
         bend = "  <- knee" if point.qps == found.knee else ""
@@ -44,6 +46,7 @@ def table(found: Capacity, question: Question) -> str:
                 " through what they share, such as a database"
             )
     lines += [f"note: {note}" for note in found.notes]
+    lines += [f"protection, {line}" for line in in_lines(protection)]
     return "\n".join(lines) + "\n"
 
 
@@ -65,8 +68,9 @@ def _share(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.2%}"
 
 
-def as_json(found: Capacity, question: Question) -> str:
+def as_json(found: Capacity, question: Question, protection: Sequence[Protection] = ()) -> str:
     body: dict[str, Any] = {"objectiveSeconds": question.objective, "qps": question.qps, **asdict(found)}
+    body["protection"] = as_values(protection)
     return json.dumps(body, indent=2) + "\n"
 
 

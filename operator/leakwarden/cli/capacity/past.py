@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from leakwarden.adapters.prometheus.endpoints_file import Endpoint
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.cli.errors import CommandFailed
 from leakwarden.core.capacity.curve import Measured, Point, memory_line
+from leakwarden.core.correlation.protection_queries import literal_pods, literal_workload, pool_queries
 from leakwarden.core.detection.resampling import values_beside
 from leakwarden.core.model.readings import Answer, Floats, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT
@@ -36,6 +37,7 @@ class Past:
     today: float | None
     highest: float | None
     step: float
+    answers: Mapping[str, Answer] = field(default_factory=dict)  # also of `pool_queries`
 
     @property
     def measured(self) -> list[Measured]:
@@ -63,6 +65,7 @@ async def past(endpoint: Endpoint, namespace: str, prefix: str, seconds: float) 
     kinds = (SignalType.LATENCY_P99, SignalType.HTTP_ERRORS, *_MEMORY)
     queries = [Query(RATE, CONTEXT["rate"], None, within)]
     queries += [Query(str(kind), CATALOGUE[kind].value, None, within) for kind in kinds]
+    queries += pool_queries(namespace, literal_pods(prefix), literal_workload(prefix))
     source = PrometheusSource(endpoint, bucket=step)
     try:
         answers = await source.read(queries, now - seconds, now, step)
@@ -81,7 +84,7 @@ async def past(endpoint: Endpoint, namespace: str, prefix: str, seconds: float) 
         for t, qps in zip(points.t.tolist(), points.v.tolist(), strict=True):
             together[t] = together.get(t, 0.0) + qps
     by_pod = [_measured(key, points, answers) for key, points in load.items()]
-    return Past(by_pod, max(recent, default=None), max(together.values(), default=None), step)
+    return Past(by_pod, max(recent, default=None), max(together.values(), default=None), step, answers=answers)
 
 
 def _series(answer: Answer | None) -> dict[SeriesKey, Points]:

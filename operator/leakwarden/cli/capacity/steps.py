@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from leakwarden.adapters.load import Load, Tally
+from leakwarden.adapters.load import Tally
 from leakwarden.adapters.metrics_page import MetricsPage, Unread
 from leakwarden.api.v1alpha1.signal import SignalType
 from leakwarden.core.capacity.curve import Measured
@@ -22,40 +23,50 @@ ENOUGH_ERRORS = 0.05
 _SCRAPE = 1.0  # s
 
 
+class Sender(Protocol):
+    """Sends load to the addresses that a user named."""
+
+    async def send(self, rate: float, seconds: float, tally: Tally) -> None:
+        """Send `rate` requests/s for so long, and count the answers in the tally."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StepTest:
-    """`measured` has one entry per step, ascending; `stopped` is why not all steps were run."""
+    """A load test."""
 
-    measured: Sequence[Measured]
+    measured: Sequence[Measured]  # one entry per step, ascending
     runs: Sequence[tuple[Floats, Floats]]  # of each step: requests answered so far, and memory in bytes, at each scrape
-    stopped: str = ""
+    stopped: str = ""  # why not all steps were run
+    turned_away: Sequence[float] = ()  # of each step: the share of the requests that a rate limit turned away
 
 
 async def stepped(
-    urls: Sequence[str], page: MetricsPage | None, rates: Sequence[float], *, seconds: float, objective: float,
+    load: Sender, page: MetricsPage | None, rates: Sequence[float], *, seconds: float, objective: float,
     say: Callable[[str], None],
 ) -> StepTest:  # fmt: skip
     """`seconds` for each of the `rates` (requests/s); `objective` seconds of P99; `page` None: memory is not read."""
     measured: list[Measured] = []
     runs: list[tuple[Floats, Floats]] = []
-    async with Load(urls) as load:
-        for rate in rates:
-            tally = Tally()
-            read: list[tuple[float, float]] = []
-            reading = asyncio.create_task(_read(page, tally, read))
-            try:
-                await load.send(rate, seconds, tally)
-            finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
-            memory = np.array([held for _, held in read])
-            runs.append((np.array([answered for answered, _ in read]), memory))
-            one = _measured(tally, seconds, memory)
-            measured.append(one)
-            say(_line(rate, one, tally))
-            if stopped := _enough(rate, one, objective):
-                return StepTest(measured, runs, stopped)
-    return StepTest(measured, runs)
+    away: list[float] = []
+    for rate in rates:
+        tally = Tally()
+        read: list[tuple[float, float]] = []
+        reading = asyncio.create_task(_read(page, tally, read))
+        try:
+            await load.send(rate, seconds, tally)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        memory = np.array([held for _, held in read])
+        runs.append((np.array([answered for answered, _ in read]), memory))
+        one = _measured(tally, seconds, memory)
+        measured.append(one)
+        away.append(tally.turned_away / tally.due if tally.due else 0.0)
+        say(_line(rate, one, tally))
+        if stopped := _enough(rate, one, objective):
+            return StepTest(measured, runs, stopped, away)
+    return StepTest(measured, runs, turned_away=away)
 
 
 async def _read(page: MetricsPage | None, tally: Tally, read: list[tuple[float, float]]) -> None:
@@ -77,10 +88,11 @@ def memory_of(scrape: Scrape) -> float | None:
 def _measured(tally: Tally, seconds: float, memory: Floats) -> Measured:
     latencies = np.array(tally.seconds)
     return Measured(
-        qps=tally.answered / seconds,
+        # What a rate limit turns away is load that was not carried.
+        qps=(tally.answered - tally.turned_away) / seconds,
         p99=float(np.quantile(latencies, 0.99)) if latencies.size else None,
         memory=float(np.median(memory)) if memory.size else None,
-        errors=tally.failed / tally.due if tally.due else None,
+        errors=(tally.failed + tally.turned_away) / tally.due if tally.due else None,
     )
 
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from leakwarden.cli.arguments import prometheus, seconds
-from leakwarden.cli.errors import CommandFailed, fail, say
+from leakwarden.cli.arguments import endpoint, prometheus, seconds
+from leakwarden.cli.errors import CommandFailed, Misused, fail, say
 
 if TYPE_CHECKING:
-    from leakwarden.cli.diagnose.reading import Asked
-    from leakwarden.core.correlation.causes import Explanation
-    from leakwarden.core.correlation.episode import Episode
-    from leakwarden.core.correlation.log_lines import LogEvidence
+    from leakwarden.cli.diagnose.logs import LogsAsked
+    from leakwarden.cli.diagnose.reading import Asked, Remembered
     from leakwarden.core.model.readings import Answer
 
 COMMAND = "diagnose"
@@ -78,32 +74,55 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="a log of the time, of the proxy or a pod; - is standard input",
     )
+    parser.add_argument(
+        "--loki",
+        metavar="URL",
+        help="a Loki, where the pods' lines of known errors are looked for, labels namespace, pod",
+    )
+    parser.add_argument("--loki-tenant", metavar="ID", help="with --loki: sent as X-Scope-OrgID")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from leakwarden.cli.diagnose.logs import read_logs
+    from leakwarden.cli.diagnose.output import Shown, as_json, text
     from leakwarden.core.correlation.causes import explain
 
     try:
-        episode, failed = _read(arguments)
-        logs = read_logs(arguments.log, float(episode.t[0]), float(episode.t[-1]))
+        asked = _logs_asked(arguments)
+        read = _read(arguments)
+        episode = read.episode
+        logs, unread = read_logs(asked, float(episode.t[0]), float(episode.t[-1]))
     except CommandFailed as error:
         return fail(COMMAND, str(error))
     if logs is not None:
         episode = replace(episode, logs=logs.counts)
-        if logs.left_out:
-            say(COMMAND, f"{logs.left_out:,} lines of the logs were left out: too many")
-    for message in failed:
+    for message in [*read.failed, *unread]:
         say(COMMAND, f"not read: {message}")
     found = explain(episode)
-    sys.stdout.write(as_json(found, episode, logs) if arguments.output == "json" else text(found, episode, logs))
+    shown = Shown(found, episode, logs, read.protection)
+    sys.stdout.write(as_json(shown) if arguments.output == "json" else text(shown))
     if not found.happened:
         return NOTHING
     return EPISODE if found.cause is not None else UNTOLD
 
 
-def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
+def _logs_asked(arguments: argparse.Namespace) -> LogsAsked:
+    """Raises Misused."""
+    from leakwarden.cli.diagnose.logs import LogsAsked
+    from leakwarden.core.promql import literal_regex
+
+    if arguments.loki_tenant is not None and arguments.loki is None:
+        raise Misused("--loki-tenant goes with --loki; leave it out")
+    loki = None
+    if arguments.loki is not None:
+        headers = {"X-Scope-OrgID": arguments.loki_tenant} if arguments.loki_tenant is not None else {}
+        loki = endpoint(arguments.loki, COMMAND, "--loki", headers)
+    return LogsAsked(arguments.log, loki, arguments.namespace, literal_regex(arguments.pods) + ".*")
+
+
+def _read(arguments: argparse.Namespace) -> Remembered:
     """Raises CommandFailed."""
     from leakwarden.cli.diagnose.reading import Asked, read
     from leakwarden.core.correlation.presets import PRESETS
@@ -112,7 +131,7 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
         raise CommandFailed("--proxy nginx and --access-log FILE go together: nginx has no metric by status code")
     length = seconds(arguments.since, "--since", 0, LONGEST)
     timeout = seconds(arguments.proxy_timeout, "--proxy-timeout", 0, 3600) if arguments.proxy_timeout else None
-    endpoint = prometheus(arguments.prometheus, COMMAND)
+    remembers = prometheus(arguments.prometheus, COMMAND)
     now = time.time()
     asked = Asked(
         PRESETS.get(arguments.proxy),
@@ -125,7 +144,7 @@ def _read(arguments: argparse.Namespace) -> tuple[Episode, list[str]]:
     )
     if arguments.access_log is not None:
         asked = replace(asked, access_log=_access_log(arguments.access_log, asked))
-    return asyncio.run(read(endpoint, asked))
+    return asyncio.run(read(remembers, asked))
 
 
 def _access_log(file: str, asked: Asked) -> Mapping[str, Answer]:
@@ -145,60 +164,3 @@ def _access_log(file: str, asked: Asked) -> Mapping[str, Answer]:
     if found.left_out:
         say(COMMAND, f"{found.left_out:,} lines of the access log were left out: too many")
     return found.answers(ERRORS, P99, asked.namespace, asked.step)
-
-
-def read_logs(files: Sequence[str], since: float, until: float) -> LogEvidence | None:
-    """Known errors in these logs between two times (epoch s); None without a log. Raises NothingRemembered."""
-    from leakwarden.cli.diagnose.reading import NothingRemembered
-    from leakwarden.core.correlation.log_lines import log_evidence
-
-    if not files:
-        return None
-    with ExitStack() as stack:
-        streams = []
-        for file in files:
-            if file == "-":
-                streams.append(sys.stdin)
-                continue
-            try:
-                streams.append(stack.enter_context(open(file, encoding="utf-8", errors="replace")))
-            except OSError as error:
-                raise NothingRemembered(f"--log {file}: {error.strerror}") from None
-        return log_evidence(chain.from_iterable(streams), since, until)
-
-
-def text(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
-    from leakwarden.cli.audit.report import printable
-    from leakwarden.core.correlation.behind import behind
-    from leakwarden.core.correlation.trouble import BAD_SHARE
-
-    if not found.happened:
-        return f"hardly any errors: never more than {BAD_SHARE:.0%} of the requests failed, and it did not get slow\n"
-    lines = [f"cause: {found.cause}" if found.cause is not None else "the cause cannot be told from what was read"]
-    if found.slowness:
-        lines.insert(0, "hardly any errors, but it was slow")
-    lines += [f"  {clue.why}" for clue in found.clues if (clue.points > 0) == (found.cause is not None) and clue.points]
-    lines += [f"also: {cause}" for cause in found.also]
-    lines += [f"pod {pod}: {what}" for pod, what in behind(episode)]
-    lines += [f"log, {kind}: {count:,} lines" for kind, count in (logs.counts if logs else {}).items()]
-    lines += [f"  {line}" for _, line in (logs.first if logs else ())]
-    lines += [f"not read: {what}" for what in found.unknown]
-    return "".join(f"{printable(line)}\n" for line in lines)
-
-
-def as_json(found: Explanation, episode: Episode, logs: LogEvidence | None = None) -> str:
-    from leakwarden.core.correlation.behind import behind
-
-    body = {
-        "happened": found.happened,
-        "slowness": found.slowness,
-        "cause": found.cause,
-        "also": list(found.also),
-        "points": found.points,
-        "clues": [{"points": clue.points, "why": clue.why} for clue in found.clues],
-        "pods": [{"pod": pod, "why": what} for pod, what in behind(episode)],
-        "logs": dict(logs.counts) if logs is not None else None,
-        "logLines": [line for _, line in logs.first] if logs is not None else [],
-        "unknown": list(found.unknown),
-    }
-    return json.dumps(body, indent=2) + "\n"

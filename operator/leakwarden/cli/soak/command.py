@@ -183,7 +183,9 @@ def _result(
     from leakwarden.core.watch.outcome import Code
 
     outcome, proof, tally = found
-    pressed = Pressed(tally.answered, tally.failed, tally.due, arguments.per_million, tally.in_words())
+    refused = sum(count for code, count in tally.codes.items() if 400 <= code < 500)
+    words = tally.in_words()
+    pressed = Pressed(tally.served, tally.failed, tally.due, arguments.per_million, words, refused=refused)
     process = child.name if child is not None else options.metrics.short
     said = list(gate_sentences(outcome, pressed))
     show(COMMAND, Shown(outcome, proof, said, process, options.metrics.short), arguments.page)

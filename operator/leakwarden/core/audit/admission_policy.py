@@ -12,7 +12,7 @@ from typing import Any
 from leakwarden.api.names import SKIP_ANNOTATION
 from leakwarden.core.audit.checks import CHECKS
 from leakwarden.core.audit.pages import help_uri
-from leakwarden.core.audit.probes import OF_OBSERVERS
+from leakwarden.core.audit.services import OF_OBSERVERS
 
 NAME = "leakwarden-audit"
 

@@ -57,6 +57,8 @@ def not_asked(
         return "no ConfigMap, Secret or PersistentVolumeClaim of its namespace was read"
     if check.id == "LW505" and not related.routes:
         return "no Ingress or HTTPRoute to it was read"
+    if 521 <= number <= 524 and not related.handlings:
+        return "no Ingress, VirtualService or DestinationRule that says how it is proxied was read"
     if check.id == "LW506" and related.monitored_elsewhere:
         return "no ServiceMonitor or PodMonitor was read"
     if check.id == "LW507" and not related.monitors:

@@ -26,6 +26,7 @@ from leakwarden.core.audit import (
     scheduling,
     services,
     termination,
+    traffic,
     volumes,
 )
 from leakwarden.core.audit.findings import RANK, Check, Defect, Finding
@@ -105,6 +106,10 @@ CHECKS: tuple[Check, ...] = (
     Check("LW507", "MonitorPortMissing", services.monitor_port_missing),
     Check("LW509", "ProfilingExposed", services.profiling_exposed),
     Check("LW511", "GoverningServiceMissing", services.serving_missing, "spec.serviceName", frozenset({"StatefulSet"})),
+    Check("LW521", "ProxyNeverRetries", traffic.never_retries),
+    Check("LW522", "ProxyRepeatsWrites", traffic.repeats_writes),
+    Check("LW523", "OutlierDetectionMissing", traffic.no_outlier_detection),
+    Check("LW524", "ConnectionsNotReused", traffic.connections_not_reused),
     # memory and the Go runtime
     Check("LW601", "MemoryLimitMissing", resources.memory_limit_missing, "resources"),
     Check("LW602", "GoMemLimitMissing", resources.gomemlimit_missing, "env"),

@@ -16,6 +16,7 @@ from leakwarden.core.audit.related import (
     Budget,
     Claim,
     Governing,
+    Handling,
     Identity,
     KeySource,
     Monitor,
@@ -52,6 +53,7 @@ class Landscape:
     routes: Sequence[Route] = ()
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
+    handlings: Sequence[Handling] = ()
     complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
     nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
     makers: Makers = field(default_factory=Makers)  # objects of kinds that are not audited and may make pods
@@ -165,6 +167,7 @@ class Landscape:
         services: list[list[Service]] = [[] for _ in range(size)]
         monitors: list[list[Monitor]] = [[] for _ in range(size)]
         routes: list[list[Route]] = [[] for _ in range(size)]
+        handlings: list[list[Handling]] = [[] for _ in range(size)]
         loose = Unattached()
         for budget in self.budgets:
             if not _attach(budget, self.selected(budget.identity.namespace, budget.selector), budgets):
@@ -181,15 +184,21 @@ class Landscape:
         by_name: dict[str, list[int]] = defaultdict(list)
         for number, service in enumerate(self.services):
             by_name[service.identity.name].append(number)
-        for route in self.routes:
-            reached = {
+
+        def reached(each: Route | Handling) -> list[int]:
+            found = {
                 position
-                for name in route.services
+                for name in each.services
                 for number in by_name.get(name, ())
-                if same_namespace(self.services[number].identity.namespace, route.identity.namespace)
+                if same_namespace(self.services[number].identity.namespace, each.identity.namespace)
                 for position in positions_of[number]
             }
-            _attach(route, sorted(reached), routes)
+            return sorted(found)
+
+        for route in self.routes:
+            _attach(route, reached(route), routes)
+        for handling in self.handlings:
+            _attach(handling, reached(handling), handlings)
         watch = _Watch(self, positions_of)
         for monitor in self.monitors:
             positions, anything = watch.scraped(monitor)
@@ -208,6 +217,7 @@ class Landscape:
                 services=self._nearest(services[position], position),
                 monitors=self._nearest(monitors[position], position),
                 routes=self._nearest(routes[position], position),
+                handlings=self._nearest(handlings[position], position),
                 claims=self._nearest(claims[position], position),
                 missing=missing[position],
                 sources_read=references.read(self.workloads[position].namespace),

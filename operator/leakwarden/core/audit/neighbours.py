@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.landscape import Landscape
-from leakwarden.core.audit.related import Budget, Claim, KeySource, Monitor, Related, Route, Scaler, Service
+from leakwarden.core.audit.related import Budget, Claim, Handling, KeySource, Monitor, Related, Route, Scaler, Service
 from leakwarden.core.model.workload import Disruption, Workload
 
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "Rollout"})
@@ -26,6 +26,7 @@ class Neighbours:
     routes: Sequence[Route] = ()
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
+    handlings: Sequence[Handling] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def relate(self, workloads: Sequence[Workload]) -> list[Related]:
@@ -39,6 +40,7 @@ class Neighbours:
             routes=self.routes,
             claims=self.claims,
             sources=self.sources,
+            handlings=self.handlings,
             complete=not self.unread,
         )
         return landscape.relate()[0]

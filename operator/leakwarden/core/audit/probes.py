@@ -7,16 +7,13 @@ from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.probe_hints import asks_by_http, asks_the_server, suggested
-from leakwarden.core.audit.services import all_ports
+from leakwarden.core.audit.services import LOOKED_AT, all_ports
 from leakwarden.core.audit.subject import Subject, port_number, probes
 from leakwarden.core.model.workload import Container, Probe
 
 # Liveness must wait longer than readiness by this factor, where both call the same endpoint, for a pod to leave its
 # Service well before it is restarted.
 MORE_PATIENT = 2
-# Names of ports that are asked by Prometheus, the kubelet or a person, and not by users of the service.
-OF_OBSERVERS = "metric|prom|health|probe|pprof|profil"
-_LOOKED_AT = re.compile(OF_OBSERVERS)
 # Names of ports that a probe by HTTP may be meant for.
 _OF_HTTP = re.compile(r"^(?!.*(?:webhook|grpc|dns)).*(?:http|web|api|health|probe|app|main|server|port)")
 # Ports on which the proxies that Istio and Linkerd inject answer for the pod: no manifest declares them.
@@ -96,11 +93,11 @@ def readiness_missing(subject: Subject) -> Iterator[Defect]:
 def gets_requests(subject: Subject, container: Container) -> bool:
     """Whether requests may be sent to the container: it declares a port, or a Service selects its pods, that is not for
     metrics, health or profiles alone."""
-    if any(_LOOKED_AT.search(name) is None for name, _ in container.ports):
+    if any(LOOKED_AT.search(name) is None for name, _ in container.ports):
         return True
     services = subject.related.services if subject.related else ()
     return any(
-        _LOOKED_AT.search(port.name) is None and (isinstance(port.target, int) or not _LOOKED_AT.search(port.target))
+        LOOKED_AT.search(port.name) is None and (isinstance(port.target, int) or not LOOKED_AT.search(port.target))
         for service in services
         for port in service.ports
     )

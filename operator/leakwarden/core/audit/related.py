@@ -147,6 +147,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Handling:
+    """How a proxy treats the requests to a Service: of an Ingress, VirtualService or DestinationRule."""
+
+    identity: Identity
+    services: tuple[str, ...]
+    never_retries: str = ""  # the setting that forbids any second try, as it is written
+    repeats_writes: str = ""  # the setting by which a request that a pod has begun may be sent again
+    new_connections: str = ""  # the setting by which connections are not used again
+    ejects: bool | None = None  # whether pods that fail are taken out; None: it is not said here
+    place: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Governing:
     """The Service that gives the pods of a StatefulSet their names, as far as it was found."""
 
@@ -165,6 +178,7 @@ class Related:
     monitors: tuple[Monitor, ...] = ()
     routes: tuple[Route, ...] = ()
     claims: tuple[Claim, ...] = ()
+    handlings: tuple[Handling, ...] = ()
     missing: tuple[Missing, ...] = ()
     governing: Governing | None = None  # also None where no Service was read
     sources_read: bool = False  # whether any ConfigMap, Secret or claim of its namespace was read

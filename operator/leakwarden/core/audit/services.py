@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from leakwarden.core.audit.findings import Defect, Severity
@@ -13,6 +14,9 @@ from leakwarden.core.model.workload import Container, Workload
 # Names under which Go's net/http/pprof is commonly offered.
 PROFILING_NAMES = frozenset({"pprof", "http-pprof", "debug", "profiling", "tcp-pprof"})
 METRICS_NAMES = frozenset({"metrics", "http-metrics", "prometheus", "prom", "https-metrics", "http-prom"})
+# Names of ports that are asked by Prometheus, the kubelet or a person, and not by users of the service.
+OF_OBSERVERS = "metric|prom|health|probe|pprof|profil"
+LOOKED_AT = re.compile(OF_OBSERVERS)
 # Seconds. kube-proxy sees a pod's end within this time; after that the node takes no new connections for it.
 HEALTH_CHECK_NODES = 10
 
@@ -61,7 +65,8 @@ def publishes_unready(subject: Subject) -> Iterator[Defect]:
     """A Service sends requests to pods that are not ready.
 
     publishNotReadyAddresses makes readiness meaningless for the Service: pods get requests while they start and while
-    they say that they cannot serve. It is meant for the headless Services by which peers find each other.
+    they say that they cannot serve. It is meant for the headless Services by which peers find each other, and is right
+    for a Service of metrics alone.
 
     Mend: leave publishNotReadyAddresses out, or make the Service headless (clusterIP: None) and use another one for
     requests.
@@ -70,7 +75,10 @@ def publishes_unready(subject: Subject) -> Iterator[Defect]:
     """
     for service in _services(subject):
         # A Service of one pod of a StatefulSet is for its peers, as a headless one is.
-        if service.publishes_unready and not service.headless and POD_NAME not in service.selector:
+        peers = service.headless or POD_NAME in service.selector
+        # Prometheus also wants the metrics of a pod that does not serve yet.
+        observed = bool(service.ports) and all(LOOKED_AT.search(port.name) for port in service.ports)
+        if service.publishes_unready and not peers and not observed:
             yield Defect(
                 Severity.WARNING,
                 f"{service.identity} has publishNotReadyAddresses: pods get requests before they are ready and after"

@@ -18,8 +18,9 @@ from leakwarden.core.correlation.trouble import Trouble, trouble
 # Fewer points than this prove nothing, and a smaller lead does not count.
 LEAST_POINTS = 3
 LEAST_LEAD = 1
-# A burst's cause is named from this share of the errors on, and stands for all from the second on.
-LEAST_PART, MAIN_PART = 0.1, 0.4
+# A status code's cause is named from this share of the errors on. That of a burst is named, however small it is.
+LEAST_PART = 0.1
+MAIN_PART = 0.4  # share of the errors from which on a part's cause stands for all where these have none
 # Points from which on a cause holds although another one has as many: two things happened at once.
 STRONG = 5
 # What counts as a rise of load: mornings rise by less within an episode's half hour.
@@ -27,6 +28,8 @@ RISES = 1.35
 STAYS = 1.2
 # s for which as many requests must have been served well, so that their number is no cause.
 CARRIED = 180.0
+# Share of the workload's time from which on it mostly waits for what it calls.
+MOSTLY = 0.8
 # What counts as a rise of latency: twice the usual.
 SLOWER = 2.0
 # Share of the errors near starts from which on they belong to them.
@@ -76,9 +79,11 @@ def explain(episode: Episode) -> Explanation:
     whole, total = _explained(episode, found), float(found.weight.sum())
     shares: dict[Cause, float] = {}
     parts: dict[Cause, Explanation] = {}
-    for part_of, part in [*((episode, part) for part in found.parts(episode.t)), *_by_code(episode, found)]:
+    bursts = [(episode, part, 0.0) for part in found.parts(episode.t)]
+    codes = [(alone, part, LEAST_PART) for alone, part in _by_code(episode, found)]
+    for part_of, part, least in (*bursts, *codes):
         share, of_part = float(part.weight[part.bad].sum()) / total, _explained(part_of, part)
-        if of_part.cause is not None and share > shares.get(of_part.cause, LEAST_PART):
+        if of_part.cause is not None and share > max(least, shares.get(of_part.cause, 0.0)):
             shares[of_part.cause], parts[of_part.cause] = share, of_part
     ranked = sorted(shares, key=lambda each: -shares[each])
     if whole.cause is None and ranked and shares[ranked[0]] >= MAIN_PART:
@@ -318,6 +323,14 @@ def _slower_with_load(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     return Clue(1, "the workload was slower while more came") if of.latency >= SLOWER and of.load >= RISES else None
 
 
+def _waits_for_what_it_calls(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
+    if of.dependency is None or of.waited is None or of.dependency < SLOWER or of.waited < MOSTLY:
+        return None
+    return Clue(
+        -2, f"{min(of.waited, 1.0):.0%} of the workload's time passed in what it calls, not in a queue of its own"
+    )
+
+
 def _not_what_it_calls(of: Facts, _: Mapping[LogKind, int]) -> Clue | None:
     if of.load is None or of.latency is None or of.dependency is None:
         return None
@@ -331,5 +344,13 @@ CLUES: Mapping[Cause, Sequence[_Ask]] = {
     Cause.SLOW_DEPENDENCY: (_dependency_slower, _slower_without_load, _waits_idly, _says_deadline, _leaked_before),
     Cause.ROLLOUT: (_at_starts, _short_bursts, _not_slower, _refused, _own_answers),
     Cause.PROXY_TIMEOUT: (_gives_up, _usually_longer, _as_ever, _nothing_else_wrong, _succeeds_itself),
-    Cause.OVERLOAD: (_more_load, _carried_before, _busy, _slower_with_load, _not_what_it_calls, _leaked_before),
+    Cause.OVERLOAD: (
+        _more_load,
+        _carried_before,
+        _busy,
+        _slower_with_load,
+        _waits_for_what_it_calls,
+        _not_what_it_calls,
+        _leaked_before,
+    ),
 }

@@ -45,6 +45,7 @@ class Facts:
     carried: float | None  # s with as many requests as in the bad moments that were served as quickly as before
     latency: float | None  # ratio, of the workload's own P99, else as the proxy measures it
     dependency: float | None  # ratio
+    waited: float | None  # the time of what the workload calls over its own, in bad moments
     goroutines: float | None  # ratio, of all pods together
     cpu: float | None  # of the busiest pod, median of the bad moments
     full: float | None  # share of the bad moments in which a pod's descriptors or pool were used up
@@ -79,6 +80,7 @@ def facts(episode: Episode, of: Trouble) -> Facts:
         carried=_carried(episode, latency, of, before),
         latency=_ratio(latency, bad, before),
         dependency=_ratio(episode.dependency_p99, bad, before),
+        waited=_over(_median(episode.dependency_p99, bad), _median(episode.own_p99, bad)),
         goroutines=_ratio(_together([pod.goroutines for pod in episode.pods]), bad, before),
         cpu=_median(_highest([pod.cpu for pod in episode.pods]), bad),
         full=full,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from leakwarden.core.correlation.episode import LogKind
+from leakwarden.core.promql import literal_regex
 
 MOST_LINES = 500_000
 LONGEST = 400  # characters of a line that are read; a log's text of an error is near its beginning
@@ -38,13 +39,13 @@ _SECRETS = (
 
 @dataclass(frozen=True, slots=True)
 class LogEvidence:
-    """`counts` of lines by kind; `first` the first few of each, in order; `read` is the number of lines read,
-    `left_out` of those that were too many."""
+    """What logs say."""
 
-    counts: Mapping[LogKind, int] = field(default_factory=dict)
-    first: tuple[tuple[LogKind, str], ...] = ()
-    read: int = 0
-    left_out: int = 0
+    counts: Mapping[LogKind, int] = field(default_factory=dict)  # lines
+    first: tuple[tuple[LogKind, str], ...] = ()  # the first few lines of each kind, in order
+    read: int = 0  # lines
+    left_out: int = 0  # lines that were too many
+    times: Mapping[LogKind, Sequence[float]] = field(default_factory=dict)  # epoch s, of the lines that have one
 
 
 def log_evidence(lines: Iterable[str], since: float, until: float) -> LogEvidence:
@@ -52,6 +53,7 @@ def log_evidence(lines: Iterable[str], since: float, until: float) -> LogEvidenc
     that have none were taken for this time."""
     counts: Counter[LogKind] = Counter()
     first: list[tuple[LogKind, str]] = []
+    times: dict[LogKind, list[float]] = {}
     read = left_out = 0
     for line in lines:
         if read >= MOST_LINES:
@@ -66,14 +68,21 @@ def log_evidence(lines: Iterable[str], since: float, until: float) -> LogEvidenc
         if at is not None and not since <= at <= until:
             continue
         counts[kind] += 1
+        if at is not None:
+            times.setdefault(kind, []).append(at)
         if counts[kind] <= KEPT:
             first.append((kind, without_secrets(text)))
-    return LogEvidence(dict(counts), tuple(first), read, left_out)
+    return LogEvidence(dict(counts), tuple(first), read, left_out, times)
 
 
 def kind_of(text: str) -> LogKind | None:
     lower = text.lower()
     return next((kind for kind, known in TEXTS.items() if any(part in lower for part in known)), None)
+
+
+def any_known() -> str:
+    """A regular expression (RE2, for lower case) that matches every line of a known kind."""
+    return "|".join(literal_regex(text) for known in TEXTS.values() for text in known)
 
 
 def _time(text: str) -> float | None:

@@ -48,6 +48,10 @@ class ProxyPreset:
         rates = self._first("sum by (le)", self.histogram, route, step=step, namespace=namespace)
         return f"histogram_quantile({share:g}, {rates}) * {self.scale:g}"
 
+    def selected(self, metric: str, route: str, more: str = "") -> str:
+        """A selector of another metric of this proxy, for this route."""
+        return f"{metric}{{{','.join(part for part in (self._matchers(route, '', ''), more) if part)}}}"
+
     def _first(self, summed: str, name: str, route: str, *, step: float, namespace: str) -> str:
         """By the first of the homes that has any."""
         homes: tuple[str, ...] = self.homes if namespace else ("",)

@@ -101,6 +101,16 @@ def episode(asked: Asked, answers: Mapping[str, Answer]) -> Episode | None:
     return _episode(asked, by_code, answers) if by_code else None
 
 
+def turned_away(answers: Mapping[str, Answer], t: Floats) -> Floats | None:
+    """Requests per second that got a 429, at the episode's moments; None where no requests by status code were read."""
+    by_code = _series(answers.get(ERRORS))
+    if not by_code:
+        return None
+    rates = [np.nan_to_num(_at(points, t)) for key, points in by_code.items() if key.pod == "429"]
+    found: Floats = np.sum(rates, axis=0) if rates else np.zeros(t.size)
+    return found
+
+
 def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
     return answer.series if isinstance(answer, Sampled) else {}
 

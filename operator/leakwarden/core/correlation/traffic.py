@@ -19,8 +19,12 @@ _LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 LONGEST_GENERATED = 58  # characters of a name before the API server appends its five
 
 
-def pod_names(workload: str) -> str:
-    """A regular expression (RE2) that matches the names of a Deployment's pods, including those that are gone."""
+def pod_names(workload: str, kind: str = "Deployment") -> str:
+    """A regular expression (RE2) that matches the names of a workload's pods, including those that are gone."""
+    if kind == "StatefulSet":
+        return f"{literal_regex(workload)}-[0-9]{{1,10}}"
+    if kind == "DaemonSet":
+        return f"{literal_regex(workload[:LONGEST_GENERATED])}-?{_LETTERS}{{5}}"
     known = literal_regex(workload[:LONGEST_GENERATED])
     if len(workload) + 12 <= LONGEST_GENERATED:
         return f"{known}-{_LETTERS}{{1,10}}-{_LETTERS}{{5}}"
@@ -39,11 +43,13 @@ class Traffic:
     route: str = ""
 
     @classmethod
-    def of(cls, namespace: str, workload: str, proxy: Proxy | None, labels: tuple[str, str]) -> Traffic:
-        """The traffic of a Deployment, with the proxy before it that its policy names."""
+    def of(
+        cls, namespace: str, workload: str, proxy: Proxy | None, labels: tuple[str, str], *, kind: str = "Deployment"
+    ) -> Traffic:
+        """The traffic of a workload, with the proxy before it that its policy names."""
         if proxy is None:
-            return cls(namespace, pod_names(workload), labels)
-        return cls(namespace, pod_names(workload), labels, OF_POLICY[proxy.type], proxy.route or workload)
+            return cls(namespace, pod_names(workload, kind), labels)
+        return cls(namespace, pod_names(workload, kind), labels, OF_POLICY[proxy.type], proxy.route or workload)
 
     @property
     def about(self) -> str:

@@ -22,6 +22,7 @@ from leakwarden.core.correlation.behind import behind
 from leakwarden.core.correlation.causes import Explanation
 from leakwarden.core.correlation.episode import Episode
 from leakwarden.core.correlation.log_lines import LogEvidence
+from leakwarden.core.correlation.timeline import coincide
 from leakwarden.core.correlation.trouble import BAD_SHARE
 from leakwarden.core.episodes.parts import symptoms_of
 from leakwarden.core.evaluation.results import WorkloadEvaluation
@@ -61,6 +62,8 @@ def cause_status(told: Told, now: float) -> CauseStatus:
     found, t = told.explanation, told.episode.t
     kind, confidence = _named(found)
     spoken = [clue.why for clue in found.clues if clue.points and (clue.points > 0) == (found.cause is not None)]
+    if told.logs is not None:
+        spoken += coincide(told.episode, told.logs.times)
     return CauseStatus(
         kind=kind,
         confidence=confidence,

@@ -23,6 +23,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     Phase,
     PodReference,
     Reference,
+    WorkloadReference,
 )
 from leakwarden.api.v1alpha1.policy import ActionType, PolicySpec
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus
@@ -91,7 +92,7 @@ def identity(policy: Policy, target: WorkloadEvaluation, pod: PodEvaluation, now
     one = pod.pod
     return LeakReportSpec(
         policy=Reference(name=policy.name, uid=policy.uid),
-        workload=Reference(name=target.workload.name, uid=target.workload.uid),
+        workload=WorkloadReference(name=target.workload.name, kind=target.workload.kind, uid=target.workload.uid),
         pod=PodReference(
             name=one.name,
             uid=one.uid,
@@ -114,11 +115,11 @@ class Outlook:
 
     now: float
     spec: PolicySpec | None  # None: gone, or it cannot be understood at present
-    exists: bool  # whether the Deployment of that UID does
-    pods: Sequence[Pod]  # of the Deployment, those on their way out too
+    exists: bool  # whether the workload of that UID does
+    pods: Sequence[Pod]  # of the workload, those on their way out too
     target: WorkloadEvaluation | None  # None where the policy does not select or cannot judge it
     left_by: str  # why the policy does not apply to the pod any more, in words; empty where it does
-    records: Sequence[ActionStatus]  # all actions on the Deployment
+    records: Sequence[ActionStatus]  # all actions on the workload
     lifespan: Lifespan | None
 
     def pod(self, uid: str) -> Pod | None:
@@ -188,7 +189,7 @@ def _carried_out_unseen(status: LeakReportStatus, report: LeakReport, outlook: O
 def _gone(report: LeakReport, outlook: Outlook) -> str:
     """Why there is nothing left to remediate, in words; empty while there is."""
     if not outlook.exists:
-        return "the Deployment was deleted or replaced by another of its name"
+        return f"the {report.spec.workload.kind} was deleted or replaced by another of its name"
     if outlook.pod(report.spec.pod.uid) is None:
         for record in outlook.records:
             with_it = record.phase is ActionPhase.DONE and record.type == "RolloutRestart"
@@ -235,7 +236,7 @@ def _verified(status: LeakReportStatus, outlook: Outlook) -> LeakReportStatus:
         lost = "what the pods were like before the action is not recorded here any more"
         return _concluded(status, Conclusion(Phase.INCONCLUSIVE, lost), outlook)
     if not outlook.exists:
-        gone = "the Deployment was deleted or replaced before it could be seen whether the action helped"
+        gone = "the workload was deleted or replaced before it could be seen whether the action helped"
         return _concluded(status, Conclusion(Phase.INCONCLUSIVE, gone), outlook)
     if outlook.left_by:
         left = f"{outlook.left_by} before it could be seen whether the action helped"
@@ -245,7 +246,7 @@ def _verified(status: LeakReportStatus, outlook: Outlook) -> LeakReportStatus:
         timeout = parse_duration(outlook.spec.remediation.verification.timeout) if outlook.spec else UNSEEN_WITHIN
         if outlook.now - parse_time(record.finished_at or record.intended_at) <= timeout:
             return status
-        unseen = "the policy could not judge the Deployment while the action was to be verified"
+        unseen = "the policy could not judge the workload while the action was to be verified"
         return _concluded(status, Conclusion(Phase.INCONCLUSIVE, unseen), outlook)
     seen, conclusion = verify(record, held, outlook.target, outlook.spec, outlook.now)
     status = status.model_copy(update={"verification": seen})

@@ -78,7 +78,7 @@ def asked_signals(policy: Policy, spec: PolicySpec, readings: Readings) -> list[
                 rates=rates if signal.type in SYMPTOMS else {},
                 rate_answer=readings.answers.get(RATE),
                 shared_before={
-                    workload.name
+                    workload.title
                     for workload in policy.status.workloads
                     for pod in workload.unhealthy
                     if pod.reason == JudgementReason.SHARED_CAUSE and pod.signal == signal.name

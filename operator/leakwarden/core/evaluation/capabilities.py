@@ -26,7 +26,7 @@ NOTES = (
     " Descriptors and Goroutines",
 )
 PPROF = "pprof"
-_PPROF_FIX = (
+PPROF_FIX = (
     "pprof port closed, as far as is declared: serve net/http/pprof on a port of its own and name that container port"
     " pprof, or set spec.evidence.port, or annotate the pods with leakwarden.dev/pprof-port"
 )
@@ -212,7 +212,7 @@ def _of_workload(
     spec = evaluation.policy.spec
     known = declares_pprof(workload) or (spec is not None and spec.evidence.port is not None)
     if _is_go(signals, seen) and not known:
-        missing.append(Missing(PPROF, str(Lack.NO_PORT), _PPROF_FIX))
+        missing.append(Missing(PPROF, str(Lack.NO_PORT), PPROF_FIX))
     return Capability(tuple(available), tuple(missing))
 
 

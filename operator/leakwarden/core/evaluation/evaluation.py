@@ -33,21 +33,22 @@ from leakwarden.core.signals.threshold import resumed_at
 
 
 def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
-    """The Deployments of the policy's own namespace that its selector matches, by name."""
+    """The workloads of the policy's own namespace that its selector matches, by name and kind."""
     return claimed(policy, snapshot) if policy.spec is not None else []
 
 
 def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
-    """The Deployments that are the policy's own, by name: its targets, or those that its last readable spec selected.
-    All of its namespace where that is not known, as after a restart: a younger policy must not act on another's
-    Deployment."""
+    """The workloads that are the policy's own, by name and kind: its targets, or those that its last readable spec
+    selected. All of its namespace where that is not known, as after a restart: a younger policy must not act on
+    another's workload."""
     selector, here = policy.claims, snapshot.by_namespace.get(policy.namespace, ())
     found = [
         workload
         for workload in here
-        if policy.claims_all or (selector is not None and selects(selector, workload.labels))
+        if policy.claims_all
+        or (selector is not None and workload.kind in policy.kinds and selects(selector, workload.labels))
     ]
-    return sorted(found, key=lambda workload: workload.name)
+    return sorted(found, key=lambda workload: (workload.name, workload.kind))
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
@@ -112,7 +113,7 @@ def has_shared_cause(asked: AskedSignal, workload: Workload, pods: Sequence[Pod]
     silent to firing, so it counts as a step: it does not show whether the pods grew before."""
     if asked.signal.type in SYMPTOMS:
         return False  # a symptom is never acted on
-    held_before = workload.name in asked.shared_before
+    held_before = workload.title in asked.shared_before
     if asked.signal.type is SignalType.ALERT:
         fired = [_fired(asked.of(pod), asked.standard.max_age, now) for pod in pods]
         return is_shared(fired, held_before)
@@ -231,9 +232,7 @@ def _claim(owner: Policy) -> str:
     """The policy's relation to a Deployment, for the condition of a younger policy."""
     if owner.spec is not None:
         return "acts on it"
-    known = (
-        "what it selects is not known, so it may be any Deployment" if owner.claims_all else "it selected this before"
-    )
+    known = "what it selects is not known, so it may be any workload" if owner.claims_all else "it selected this before"
     return f"cannot be read, and {known}"
 
 
@@ -276,7 +275,13 @@ def evaluate(
         readings.source,
         readings.error,
         cluster_fresh=cluster_fresh,
-        workloads=tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name))),
+        workloads=tuple(sorted(evaluated, key=lambda w: (-SEVERITY[w.verdict], w.workload.name, w.workload.kind))),
         answers={each.signal.name: each.answer or NoData("NotRead", "not read yet") for each in asked},
+        unread_kinds={
+            kind: why
+            for kind, why in snapshot.unread_kinds.items()
+            if kind in spec.workloads and kind not in snapshot.absent_kinds
+        },
+        absent_kinds=frozenset(snapshot.absent_kinds & set(map(str, spec.workloads))),
         cluster_trouble=snapshot.trouble,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.core.audit import Finding
@@ -62,4 +62,8 @@ class PolicyEvaluation:
     cluster_fresh: bool
     workloads: tuple[WorkloadEvaluation, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)  # by the signal's name
+    # The kinds that the policy selects and that are not read, with the reason in words; `absent_kinds` apart: the
+    # cluster does not have them.
+    unread_kinds: Mapping[str, str] = field(default_factory=dict)
+    absent_kinds: Set[str] = frozenset()
     cluster_trouble: str = ""  # why the operator cannot read the cluster, in one line, where it is known

@@ -8,7 +8,7 @@ it), a line in the list and two fixtures in tests/unit/guards/test_guards.py.
 from __future__ import annotations
 
 from leakwarden.api.v1alpha1.conditions import SkipReason
-from leakwarden.core.guards import budgets, consent, fitness, freshness, pacing, records
+from leakwarden.core.guards import budgets, consent, fitness, freshness, kinds, pacing, records
 from leakwarden.core.guards.model import About, Candidate, Guard, Situation, Skip, Surroundings
 
 __all__ = [
@@ -62,7 +62,9 @@ GUARDS: list[Guard] = [
     budgets.namespace_budget,
     budgets.cluster_budget,
     budgets.storm_active,
-    # Does it suit the Deployment?
+    # Does it suit the workload?
+    kinds.unsupported_by_kind,
+    kinds.one_at_a_time,
     fitness.at_max_replicas,
     fitness.drops_requests,
     fitness.worsens_leak,
@@ -74,7 +76,7 @@ GUARDS: list[Guard] = [
 # Reasons that waiting does not change; then the policy's next action is considered.
 IMPOSSIBLE = frozenset(guard.reason for guard in GUARDS if not guard.waiting_helps)
 
-# Reasons that hold for one pod only; then the next pod of the Deployment is considered.
+# Reasons that hold for one pod only; then the next pod of the workload is considered.
 OF_THE_POD = frozenset(guard.reason for guard in GUARDS if guard.about is About.POD)
 
 # Reasons that the engine gives, not a guard.

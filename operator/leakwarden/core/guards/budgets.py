@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from leakwarden.api.scalars import format_duration, parse_duration, parse_int_or_percent
+from leakwarden.api.v1alpha1.budget import Quorum
 from leakwarden.api.v1alpha1.conditions import SkipReason
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from leakwarden.api.v1alpha1.policy import Action, ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus
 from leakwarden.core.guards.model import About, Candidate, Situation, guard
@@ -24,12 +26,25 @@ def _share(value: int | str | None, of: int, up: bool) -> int:
 
 
 def taken_away(action: Action, workload: Workload) -> int:
-    """How many pods of the Deployment the action takes away at once."""
+    """How many pods of the workload the action takes away at once."""
     match action.type:
         case ActionType.EVICT_POD:
             return 1
         case ActionType.ROLLOUT_RESTART if workload.strategy == "Recreate":
             return workload.replicas
+        case ActionType.ROLLOUT_RESTART if workload.kind == WorkloadKind.STATEFUL_SET:
+            # One after the other, unless its own maxUnavailable, which is rounded up, allows more.
+            return (
+                max(1, _share(workload.max_unavailable, workload.replicas, up=True)) if workload.max_unavailable else 1
+            )
+        case ActionType.ROLLOUT_RESTART if workload.kind == WorkloadKind.DAEMON_SET:
+            missing = _share(
+                1 if workload.max_unavailable is None else workload.max_unavailable, workload.replicas, up=True
+            )
+            return missing if missing or workload.max_surge else 1
+        case ActionType.ROLLOUT_RESTART if workload.kind == WorkloadKind.ROLLOUT:
+            # Argo Rollouts evicts without a new pod before, one at a time, later versions by maxUnavailable.
+            return max(1, _share(workload.max_unavailable, workload.replicas, up=False))
         case ActionType.ROLLOUT_RESTART:
             missing = _share(workload.max_unavailable, workload.replicas, up=False)
             surge = _share(workload.max_surge, workload.replicas, up=True)
@@ -90,12 +105,12 @@ def budget_exhausted(candidate: Candidate, situation: Situation) -> str | None:
 
 @guard(
     SkipReason.BELOW_MIN_READY,
-    "Fewer pods than spec.remediation.budget.minReady would be left to serve.",
+    "Fewer pods than spec.remediation.budget.minReady, or than a StatefulSet's majority, would be left to serve.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
 def below_min_ready(candidate: Candidate, situation: Situation) -> str | None:
-    minimum = candidate.spec.remediation.budget.min_ready
+    minimum = must_serve(candidate)
     if not candidate.disturbs or _left(candidate) < minimum:
         return None  # `too_few_replicas` reports this, and that waiting does not help
     taken = (
@@ -107,6 +122,18 @@ def below_min_ready(candidate: Candidate, situation: Situation) -> str | None:
     return None
 
 
+def _min_ready(candidate: Candidate) -> int:
+    return candidate.spec.remediation.budget.min_ready
+
+
+def must_serve(candidate: Candidate) -> int:
+    """How many pods must serve while one is disturbed: minReady, and of a StatefulSet, whose pods may vote, more than
+    half."""
+    budget, workload = candidate.spec.remediation.budget, candidate.target.workload
+    votes = workload.kind == WorkloadKind.STATEFUL_SET and budget.quorum is Quorum.MAJORITY
+    return max(budget.min_ready, workload.replicas // 2 + 1) if votes else budget.min_ready
+
+
 def _left(candidate: Candidate) -> int:
     workload = candidate.target.workload
     return workload.replicas - taken_away(candidate.action, workload)
@@ -114,7 +141,7 @@ def _left(candidate: Candidate) -> int:
 
 @guard(
     SkipReason.TOO_FEW_REPLICAS,
-    "The Deployment has too few replicas to spare one (spec.remediation.budget.minReady); it is"
+    "The workload has too few replicas to spare one (spec.remediation.budget: minReady, and a StatefulSet's quorum); it is"
     " scaled out first where spec.remediation.actions has ScaleOut, else a person is called.",
     about=About.WORKLOAD,
     waiting_helps=False,
@@ -122,10 +149,11 @@ def _left(candidate: Candidate) -> int:
 def too_few_replicas(candidate: Candidate, _: Situation) -> str | None:
     """A Deployment that cannot spare a pod is scaled out first, or a person is called; its last pod is never simply
     taken."""
-    minimum = candidate.spec.remediation.budget.min_ready
+    minimum = must_serve(candidate)
     if candidate.disturbs and _left(candidate) < minimum:
         replicas = candidate.target.workload.replicas
-        return f"of {replicas} replicas {max(_left(candidate), 0)} would be left, at least {minimum} must serve"
+        why = ", a majority (spec.remediation.budget.quorum)" if minimum > _min_ready(candidate) else ""
+        return f"of {replicas} replicas {max(_left(candidate), 0)} would be left, at least {minimum} must serve{why}"
     return None
 
 

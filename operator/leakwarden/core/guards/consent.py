@@ -153,7 +153,8 @@ def silenced(candidate: Candidate, situation: Situation) -> str | None:
         s.name: s.alert.name for s in candidate.spec.signals if s.type is SignalType.ALERT and s.alert is not None
     }
     workload = candidate.target.workload
-    about = {"namespace": workload.namespace, "deployment": workload.name, "pod": candidate.pod.pod.name}
+    # Alerts, and so silences, name a workload by the label of its kind: deployment, statefulset, daemonset, rollout.
+    about = {"namespace": workload.namespace, workload.kind.lower(): workload.name, "pod": candidate.pod.pod.name}
     for silence in silences.active:
         if covers(silence, about, alerts.get(candidate.judgement.signal, "")):
             return f"silence {silence.id[:64]} of the Alertmanager is active"

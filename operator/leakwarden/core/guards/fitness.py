@@ -75,7 +75,7 @@ def replicas_owned(candidate: Candidate, situation: Situation) -> str | None:
     if scalers is None:
         why = situation.surroundings.autoscalers_denied
         return f"whether an autoscaler owns the replicas is not known{f': {why}' if why else ''}"
-    holder = scalers.get((workload.namespace, workload.name)) or owner(workload)
+    holder = scalers.get((workload.namespace, workload.title)) or owner(workload)
     return f"{holder} owns the replicas" if holder else None
 
 

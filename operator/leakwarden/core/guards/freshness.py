@@ -14,9 +14,12 @@ from leakwarden.core.guards.model import About, Candidate, Situation, guard
     about=About.WORKLOAD,
     waiting_helps=True,
 )
-def cluster_not_synced(_: Candidate, situation: Situation) -> str | None:
+def cluster_not_synced(candidate: Candidate, situation: Situation) -> str | None:
     if not situation.cluster_fresh:
         return "the operator's view of the cluster is incomplete or too old"
+    kind = candidate.target.workload.kind
+    if kind in situation.unread_kinds:
+        return f"{kind}s as they are now are not known: {situation.unread_kinds[kind]}"
     return None
 
 

@@ -54,7 +54,7 @@ class Surroundings:
 
     limits: Limits = field(default_factory=Limits)
     started: float = 0.0  # epoch s; since when this replica has the lead
-    # (namespace, name) of a Deployment -> its autoscaler in words; None: not known.
+    # (namespace, title) of a workload -> its autoscaler in words; None: not known.
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""  # the missing right to read autoscalers, or empty
     # (policy UID, veto's name) -> the objection in words, or empty; a veto that is not in it was not asked.
@@ -83,6 +83,7 @@ class Situation:
     # Workload UID -> since when it runs out of a resource, epoch s; only where no report has it.
     exhausting: Mapping[str, float] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)  # workload UID -> namespace
+    unread_kinds: Mapping[str, str] = field(default_factory=dict)  # kind of workload -> why it is not known now
     ledger: Ledger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import re2
 
 # The labels that name the object of a silence, as Prometheus and kube-state-metrics write them.
-ABOUT = ("namespace", "deployment", "pod")
+ABOUT = ("namespace", "deployment", "statefulset", "daemonset", "rollout", "pod")
 
 
 # For policies with spec.respectSilences, where no Alertmanager is configured.
@@ -71,7 +71,7 @@ def covers(silence: Silence, about: Mapping[str, str], alert: str) -> bool:
     """Whether the silence asks for quiet about what the labels `about` name. `alert` is the name of the alert that the
     action follows from; empty where it follows from readings.
 
-    Only a silence that names a namespace, a Deployment or a pod applies to workloads. One for a certain alert holds for
+    Only a silence that names a namespace, a workload or a pod applies to workloads. One for a certain alert holds for
     actions that follow from that alert. Labels with values unknown here (severity, cluster) count as matching.
     """
     names_somebody = False

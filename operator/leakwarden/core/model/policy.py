@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator
+from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
+from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator, WorkloadKind
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import Confined, PromQLError, Question, ask
 
@@ -30,13 +31,14 @@ class Policy:
     status: PolicyStatus
     confined: Mapping[Question, Confined] = field(default_factory=dict, repr=False, compare=False)
     over_limit: bool = False  # it could be read, but its namespace has more policies than may be in force
-    # The selector of its Deployments. Kept for an unreadable spec too: a typo in a policy must not hand its Deployments
+    # The selector of its workloads. Kept for an unreadable spec too: a typo in a policy must not hand its workloads
     # to a younger one. None where it is not known: see `claims_all`.
     claims: Selector | None = None
+    kinds: frozenset[WorkloadKind] = frozenset({DEFAULT_KIND})  # those that `claims` is about
 
     @property
     def claims_all(self) -> bool:
-        """Whether its selector is unknown, so that every Deployment of its namespace may be its own."""
+        """Whether its selector is unknown, so that every workload of its namespace may be its own."""
         return self.spec is None and self.claims is None and not self.over_limit
 
     @property
@@ -164,6 +166,14 @@ def _readable_selector(spec: Any) -> Selector | None:
         return None
 
 
+def _readable_kinds(spec: Any) -> frozenset[WorkloadKind]:
+    """The kinds of a spec that cannot be read as a whole; all where these cannot be read either."""
+    try:
+        return frozenset(WorkloadKind(kind) for kind in spec.get("workloads", [DEFAULT_KIND]))
+    except Exception:
+        return frozenset(WorkloadKind)
+
+
 def parse_policy(
     body: Mapping[str, Any],
     asks: Callable[[Question], Confined] = ask,
@@ -209,11 +219,14 @@ def parse_policy(
         status=status,
         confined=confined,
         claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
+        kinds=frozenset(spec.workloads) if spec is not None else _readable_kinds(body.get("spec")),
     )
 
 
 def selects(selector: Selector, labels: Mapping[str, str]) -> bool:
     """Kubernetes' label selector semantics; an empty selector selects nothing here, unlike there."""
+    if selector.all:
+        return True
     if not selector.match_labels and not selector.match_expressions:
         return False
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):

@@ -1,8 +1,8 @@
-"""Frozen facts about Deployments and their pods: the API server's objects, pruned to the fields that decisions need."""
+"""Frozen facts about workloads and their pods: the API server's objects, pruned to the fields that decisions need."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -182,14 +182,32 @@ class Workload:
     # Findings of the checks that read the manifest as it is written, made when it was read; opaque here.
     written: tuple[Any, ...] = field(default=(), compare=False)
     replicas_given: bool = True  # spec.replicas is written; False where the default of 1 stands in
+    ordered: bool = False  # a StatefulSet whose pods are made one after the other (podManagementPolicy OrderedReady)
+    # How many pods a rollout replaces, where that is not all of them: a StatefulSet's partition keeps the others.
+    to_update: int | None = None
+    template_of: str = ""  # the Deployment that holds the template of a Rollout with workloadRef, which is not read
+    promoted: bool = True  # False for an Argo Rollout whose newest version is not, or not yet, the stable one
+
+    @property
+    def title(self) -> str:
+        """What identifies it within its namespace: the name of a Deployment; KIND/NAME of any other kind, since
+        workloads of two kinds may have one name."""
+        return self.name if self.kind == "Deployment" else f"{self.kind}/{self.name}"
 
     @property
     def key(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.title}"
 
     @property
     def rollout_in_progress(self) -> bool:
-        return self.observed_generation < self.generation or self.updated_replicas < self.replicas
+        wanted = self.replicas if self.to_update is None else self.to_update
+        return self.observed_generation < self.generation or self.updated_replicas < wanted or not self.promoted
+
+
+def ordinal(pod: str) -> int | None:
+    """The ordinal in the name of a StatefulSet's pod; None where the name has none."""
+    digits = pod.rpartition("-")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +225,9 @@ class Pod:
     namespace: str
     name: str
     uid: str
-    workload_uid: str | None  # the Deployment's, found through its ReplicaSet; None when owned otherwise
+    # The UID of its workload: a Deployment or Rollout, found through its ReplicaSet, or the StatefulSet or DaemonSet that
+    # controls it; None when owned otherwise.
+    workload_uid: str | None
     created: float  # epoch s
     node: str
     host_ip: str
@@ -242,16 +262,20 @@ class Snapshot:
     """The state of the cluster at one moment."""
 
     workloads: Mapping[str, Workload]  # by UID
-    pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the Deployment's UID
+    pods_by_workload: Mapping[str, tuple[Pod, ...]]  # by the workload's UID
     # False until each reflector has listed once, and while the operator's clock is far from the API server's.
     synced: bool = True
     # s since the most outdated reflector last got data from the API server; infinite where it has no right to read.
     age: float = 0.0
     trouble: str = ""  # the present obstacle in one line for people, such as a missing right; or empty
-    # The autoscaler of a Deployment, in words, by its namespace and name; None where autoscalers cannot be read.
+    # The autoscaler of a workload, in words, by its namespace and title; None where autoscalers cannot be read.
     autoscalers: Mapping[tuple[str, str], str] | None = None
     autoscalers_denied: str = ""  # the right that is missing to read them, in one line for people, or empty
-    # The workloads of each namespace: a thousand policies must not each walk over all Deployments of the cluster.
+    # Kind -> why its workloads are not known now, or not all of them, in words. A Deployment is never in it: without
+    # Deployments nothing at all is `synced`.
+    unread_kinds: Mapping[str, str] = field(default_factory=dict)
+    absent_kinds: Set[str] = frozenset()  # those of `unread_kinds` that the API server does not serve
+    # The workloads of each namespace: a thousand policies must not each walk over all workloads of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

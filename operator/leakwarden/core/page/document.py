@@ -75,7 +75,7 @@ def _foot(report: LeakReport) -> Markup:
     names = [
         f"LeakReport {report.namespace}/{report.name}" if report.namespace else f"LeakReport {report.name}",
         f"pod {spec.pod.name}, UID {spec.pod.uid}",
-        f"Deployment {spec.workload.name}, UID {spec.workload.uid}",
+        f"{spec.workload.kind} {spec.workload.name}, UID {spec.workload.uid}",
         f"policy {spec.policy.name}",
         f"signal {spec.signal} ({spec.signal_type})",
     ]

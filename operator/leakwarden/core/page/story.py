@@ -78,7 +78,7 @@ _HELPED = {
     Phase.INCONCLUSIVE: "Could not be told in time",
     Phase.RECOVERED_ANYWAY: "Nothing had to help",
 }
-_DONE = {"EvictPod": "Pod evicted", "RolloutRestart": "Deployment restarted", "ScaleOut": "Replicas added"}
+_DONE = {"EvictPod": "Pod evicted", "RolloutRestart": "Pods restarted", "ScaleOut": "Replicas added"}
 _ENDINGS = {
     ActionPhase.PENDING: ("under way", Tone.WARN),
     ActionPhase.DONE: ("done", Tone.GOOD),
@@ -174,7 +174,7 @@ def explained(suspect: SuspectStatus) -> str:
 def _pod(report: LeakReport) -> Answer:
     spec = report.spec
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
-    detail = f"Deployment {spec.workload.name}{node}; policy {spec.policy.name}"
+    detail = f"{spec.workload.kind} {spec.workload.name}{node}; policy {spec.policy.name}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
 
 

@@ -18,6 +18,7 @@ def intent(decision: Decision, action_id: str, now: float) -> ActionStatus:
         id=action_id,
         type=str(candidate.action.type),
         workload=candidate.target.workload.name,
+        workload_kind=candidate.target.workload.kind,
         workload_uid=candidate.target.workload.uid,
         pod=candidate.pod.pod.name,
         pod_uid=candidate.pod.pod.uid,

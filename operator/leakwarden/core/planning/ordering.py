@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leakwarden.api.scalars import format_duration, parse_duration
+from leakwarden.api.v1alpha1.kinds import WorkloadKind
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.evaluation.results import PodEvaluation, WorkloadEvaluation
 from leakwarden.core.model.policy import parse_time
+from leakwarden.core.model.workload import ordinal
 from leakwarden.core.records.action_counts import changes
 
 LEEWAY = 0.75  # of the remaining time is used; the rest is a reserve for delays
@@ -59,8 +61,11 @@ def spacing(deadlines: Sequence[float], begin: float, cooldown: float) -> float:
 
 
 def queue(target: WorkloadEvaluation, spec: PolicySpec, records: Sequence[ActionStatus], now: float) -> list[Turn]:
-    """The Deployment's pods that need an action, in order. `records` are the actions on it."""
+    """The workload's pods that need an action, in order. `records` are the actions on it."""
     pods = sorted((pod for pod in target.pods if pod.acting is not None), key=urgency)
+    if target.workload.kind == WorkloadKind.STATEFUL_SET:
+        # As its own controller rolls: from the highest ordinal, since those below may have been made for those above.
+        pods.sort(key=lambda pod: -(ordinal(pod.pod.name) or 0))
     cooldown = parse_duration(spec.remediation.cooldown)
     grace = float(target.workload.termination_grace)
     deadlines = [_deadline(pod, grace, now) for pod in pods]

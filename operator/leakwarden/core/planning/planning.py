@@ -185,6 +185,7 @@ def _as_if_begun(decision: Decision, situation: Situation) -> Situation:
         id=f"planned/{workload.uid}"[:64],
         type=str(candidate.action.type),
         workload=workload.name,
+        workload_kind=workload.kind,
         workload_uid=workload.uid,
         pod=candidate.pod.pod.name,
         pod_uid=candidate.pod.pod.uid,

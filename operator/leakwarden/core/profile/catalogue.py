@@ -16,6 +16,7 @@ from leakwarden.core.profile.standard_shapes import (
     AFTER_CONTEXT,
     BY_STACK,
     BY_WAIT,
+    CALL_WAITS,
     CONNECTION,
     FILE,
     MEMORY,
@@ -32,7 +33,7 @@ from leakwarden.core.profile.standard_shapes import (
 # A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
     *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
-    UNKNOWN, OFF_HEAP, *KEPT_BY_WAY, *KEPT_BY_CALL,
+    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 

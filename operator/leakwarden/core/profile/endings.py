@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from leakwarden.core.profile.ownership import enclosing, package, symbol
+from leakwarden.core.profile.ownership import enclosing, package, receiver, symbol
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.standard_shapes import UNKNOWN
@@ -88,6 +88,23 @@ def ending_of(function: str) -> Ending | None:
     _, rest = symbol(function)
     name = enclosing(rest[1:]).replace("(*", "").replace(")", "").replace("[...]", "")
     return endings().get((unversioned(package(function)), name))
+
+
+@cache
+def _by_kind() -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """By the package without version and the type: methods that end it."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for (path, _), ending in endings().items():
+        package_name, _, kind = ending.kind.lstrip("*").rpartition(".")
+        if package_name in path:  # else the type is of another package
+            found.setdefault((path, kind), ending.methods)
+    return found
+
+
+def ends_of(function: str) -> tuple[str, ...]:
+    """The methods that end the thing that a function of a library is a method of; empty where none is known."""
+    path, _, kind = receiver(function).rpartition(".")
+    return _by_kind().get((unversioned(path.replace("%2e", ".")), kind), ())
 
 
 def ending_below(below: Iterable[Frame]) -> Ending | None:

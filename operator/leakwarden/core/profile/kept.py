@@ -147,7 +147,8 @@ class KeptKinds:
                     fix=f"call the opposite of {verb} ({opposite}, or as it is named here) on every path, with defer; it has to"
                     " delete the entry, and close its channel where it has one",
                 )
-        if receiver(function) in self.tables.maps:
+        near = {receiver(function), *(frame.function for frame in site.stack[:3])}
+        if near & self.tables.maps:
             return _named(MAP, function)
         return _owned(function)
 

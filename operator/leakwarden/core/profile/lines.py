@@ -6,28 +6,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from leakwarden.core.profile.catalogue import row_of_call, shape_of
+from leakwarden.core.profile.catalogue import shape_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
-from leakwarden.core.profile.kept_shapes import COMMAND_HANGS, SIGNAL_NOTIFY
+from leakwarden.core.profile.kept_shapes import COMMAND_HANGS
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
-from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
     BODY,
-    CONTEXT,
     EXEC,
     RECEIVE,
     SELECTING,
     SERVED,
-    TICKER,
     TIMEOUT,
     TRANSPORT,
     UNKNOWN,
 )
+from leakwarden.core.profile.waits import Waits
 
 # Two kinds of goroutines that belong to one thing grow by the same number, or one by a small multiple.
 MULTIPLES = 6
@@ -96,7 +94,7 @@ class Line:
 
 def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
     """Every line with its goroutines; one line per kind for libraries. Raises ProfileError."""
-    waits = _Waits(origins, ownership)
+    waits = Waits(origins, ownership)
     direct: dict[tuple[str, object], Line] = {}
     indirect: dict[tuple[str, str], Line] = {}
     for one in standings(capture):
@@ -155,36 +153,6 @@ def _gathered(lines: list[Line]) -> list[Line]:
         else:
             kept.append(line)
     return kept
-
-
-class _Waits:
-    """The thing that a plain receive or select waits for, by the objects that the function keeps: a ticker, or a
-    context's end."""
-
-    def __init__(self, origins: Origins, ownership: Ownership) -> None:
-        self._origins = origins
-        self._ownership = ownership
-        self._known: dict[str, frozenset[str]] = {}
-
-    def shape(self, shape: Shape, stack: Stack, at: int) -> Shape:
-        if shape.specific and shape not in (RECEIVE, SELECTING):
-            return shape
-        if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:
-            return row if row.modules and "." in row.modules[0].partition("/")[0] else shape
-        if shape not in (RECEIVE, SELECTING):
-            return shape
-        waiting = {stack[at].function, enclosing(stack[at].function)}
-        return next((kind for kind in (TICKER, SIGNAL_NOTIFY, CONTEXT) if waiting & self._keeping(kind)), shape)
-
-    def _keeping(self, shape: Shape) -> frozenset[str]:
-        if shape.name not in self._known:
-            through = by_shape(AWAITED if shape is CONTEXT else shape, self._ownership)
-            self._known[shape.name] = self._origins.keeping(lambda below: bool(below) and through(below))
-        return self._known[shape.name]
-
-
-# A wait for a context's end allocates its channel at the first call of Done.
-AWAITED = Shape("", "", "", "", modules=("context",), acquires=("cancelCtx.Done",))
 
 
 def located(lines: Sequence[Line], origins: Origins) -> list[Line]:

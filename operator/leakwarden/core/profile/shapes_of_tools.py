@@ -106,7 +106,8 @@ TOOLS = (
         "TracerProviderNotShutDown",
         "OpenTelemetry provider not shut down",
         "a provider's processors and readers have goroutines and queues until Shutdown",
-        fix="make one provider at start and share it; call Shutdown(ctx) at the end",
+        fix="make one provider at start and share it; call Shutdown(ctx) on providers, readers and batch processors that are no longer"
+        " used (WithBatcher starts one, whether or not a provider takes it)",
         docs="https://pkg.go.dev/go.opentelemetry.io/otel/sdk/trace#TracerProvider.Shutdown",
         modules=_OTEL,
         makes="NewTracerProvider NewBatchSpanProcessor WithBatcher NewMeterProvider NewPeriodicReader NewLoggerProvider"
@@ -159,7 +160,8 @@ TOOLS = (
         "CacheNotStopped",
         "a cache with a janitor for every request",
         "an expiring cache has a goroutine that ends with Stop or Close, or never",
-        fix="make one cache at start and share it; call Stop or Close where there is one",
+        fix="make one cache at start and share it, with a key of several parts in place of many caches; call Stop or Close where there is one"
+        " (an expirable LRU of golang-lru has none)",
         docs="https://pkg.go.dev/github.com/jellydator/ttlcache/v3#Cache.Stop",
         modules=(
             "github.com/patrickmn/go-cache",
@@ -242,7 +244,8 @@ TOOLS = (
         "QuicNotClosed",
         "QUIC connection or HTTP/3 transport not closed",
         "a connection has goroutines and a socket until CloseWithError or Close",
-        fix="share one transport; close connections and transports that are done",
+        fix="call CloseWithError on a connection that is done (closing its streams is not enough), or keep one connection and open streams on"
+        " it; share one transport",
         docs="https://pkg.go.dev/github.com/quic-go/quic-go#Conn",
         modules=("github.com/quic-go/quic-go", "github.com/lucas-clemente/quic-go"),
         makes="Dial DialAddr Transport.Dial Listen ListenAddr RoundTripper.RoundTrip Transport.RoundTrip",

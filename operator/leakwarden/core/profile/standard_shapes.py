@@ -225,7 +225,7 @@ CONNECTION = Shape(
     "ConnectionNotClosed",
     "network connection not closed",
     "a connection that is still referenced keeps its descriptor",
-    "defer conn.Close() right after the error check, on every path",
+    "defer conn.Close() right after the error check, on every path; where two connections are joined, close both when one copy ends",
     docs="https://pkg.go.dev/net#Conn",
     modules=("net", "crypto/tls"),
     acquires=("Dial", "DialTimeout", "DialTCP", "DialUDP", "Dialer.Dial", "Dialer.DialContext", "DialWithDialer"),
@@ -235,7 +235,8 @@ TIMEOUT = Shape(
     "CallWithoutDeadline",
     "a call without a deadline",
     "the peer does not answer, and nothing ends the wait",
-    "set a Timeout on the client, a deadline on the connection, or use a context with one",
+    "set a Timeout on the client, a deadline on the connection (SetReadDeadline, for UDP as well), or use a context with one; Close the"
+    " connection when its caller gives up, and both connections when one of two copies between them ends",
     docs="https://pkg.go.dev/net/http#Client",
     holds=_DESCRIPTORS,
     specific=False,
@@ -262,7 +263,8 @@ COND = Shape(
     "ConditionNeverSignalled",
     "a condition that is never signalled",
     "nothing calls Signal or Broadcast any more",
-    "signal on every change and at shutdown; prefer a channel",
+    "wake the waiter when its caller gives up: context.AfterFunc(ctx, cond.Broadcast), and look at ctx.Err() in its loop; signal on every"
+    " change and at shutdown; or wait with select on a channel in place of the Cond",
     docs="https://pkg.go.dev/sync#Cond",
     waits=frozenset({"sync.(*Cond).Wait"}),
     victim=True,
@@ -300,6 +302,14 @@ SELECTING = Shape(
     "close the stop channel, or select on the context's Done, when the request or the owner ends",
     docs="https://go.dev/blog/context",
     operations=SELECT,
+)
+CALL_WAITS = Shape(
+    "LibraryCallWaits",
+    "a call of a library that does not return",
+    "it waits inside the library for something that does not come, and nothing ends the wait",
+    "give the call a context with a deadline, or one that is cancelled when its caller or owner goes",
+    docs="https://go.dev/blog/context",
+    specific=False,
 )
 SERVED = Shape(
     "RequestsInFlight",

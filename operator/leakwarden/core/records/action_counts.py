@@ -22,7 +22,8 @@ class CountedAction:
     """An action that changed something, or may have."""
 
     namespace: str  # empty where it is not known
-    workload: str  # the Deployment's name: creating it again under this name does not give a new budget
+    # The workload's kind and name: creating it again under this name does not give a new budget.
+    workload: tuple[str, str]
     workload_uid: str
     at: float  # epoch s; when it was decided, so that a crash never makes it younger
     in_flight: bool
@@ -83,7 +84,7 @@ class Ledger:
             entry.at >= since
             and (
                 entry.workload_uid == workload.uid
-                or (entry.namespace, entry.workload) == (workload.namespace, workload.name)
+                or (entry.namespace, entry.workload) == (workload.namespace, (workload.kind, workload.name))
             )
             for entry in self._entries
         )
@@ -104,7 +105,7 @@ class Ledger:
 
 def _entry(record: ActionStatus, namespace: str, in_flight: bool) -> CountedAction:
     decided = parse_time(record.intended_at)
-    return CountedAction(namespace, record.workload, record.workload_uid, decided, in_flight)
+    return CountedAction(namespace, (record.workload_kind, record.workload), record.workload_uid, decided, in_flight)
 
 
 def last_burst(times: Sequence[tuple[float, str]], count: int, window: float, of_one: int) -> float | None:

@@ -42,7 +42,7 @@ class Places:
         """The objects of other namespaces that the report names, in words; empty where there are none."""
         named = (
             ("policy", self.policies.get(report.spec.policy.uid)),
-            ("Deployment", self.workloads.get(report.spec.workload.uid)),
+            ("workload", self.workloads.get(report.spec.workload.uid)),
             ("pod", self.pods.get(report.spec.pod.uid)),
         )
         return next((kind for kind, home in named if home is not None and home != report.namespace), "")

@@ -52,6 +52,8 @@ def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot:
     for report in reports:
         for record in report.status.actions:
             held = newest.get(record.workload_uid)
+            if record.workload_kind in snapshot.unread_kinds:
+                continue  # whether it is gone, and how many replicas it has, is not known
             if is_out(record) and (held is None or parse_time(record.intended_at) > parse_time(held[1].intended_at)):
                 newest[record.workload_uid] = (report, record)
     found = []
@@ -67,7 +69,7 @@ def due(reports: Iterable[LeakReport], policies: Mapping[str, Policy], snapshot:
 def _decide(report: LeakReport, record: ActionStatus, policy: Policy | None, snapshot: Snapshot) -> Return | None:
     workload = snapshot.workloads.get(record.workload_uid)
     if workload is None:
-        return Return(report, record, None, None, "the Deployment is gone")
+        return Return(report, record, None, None, "the workload is gone")
     if workload.replicas == record.replicas_before:
         return Return(report, record, workload, None, f"back at {record.replicas_before} replicas")
     if workload.replicas != record.replicas_after or record.replicas_before is None:
@@ -78,7 +80,7 @@ def _decide(report: LeakReport, record: ActionStatus, policy: Policy | None, sna
         return Return(report, record, workload, None, words)
     if policy is None:
         return Return(report, record, workload, None, "the policy is gone, so nobody wants it; the replica stands")
-    holder = (snapshot.autoscalers or {}).get((workload.namespace, workload.name))
+    holder = (snapshot.autoscalers or {}).get((workload.namespace, workload.title))
     if holder:
         return Return(report, record, workload, None, f"{holder} owns the replicas now")
     return Return(report, record, workload, record.replicas_before, f"back to {record.replicas_before} replicas")

@@ -65,18 +65,31 @@ def ready(
         return ("False", ConditionReason.RECORDS_UNAVAILABLE, f"{trouble}; nothing is acted on")
     if unread is not None:
         return ("False", unread[1], unread[2])
+    if evaluation.unread_kinds:
+        named = "; ".join(f"{kind}s are not read: {why}" for kind, why in sorted(evaluation.unread_kinds.items()))
+        return ("False", ConditionReason.KIND_UNREAD, f"{named}; the other kinds are")
     if missing_rights:
         return ("False", ConditionReason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
     conflicts = [w for w in evaluation.workloads if w.conflicts_with]
     if conflicts:
-        named = ", ".join(f"{w.workload.name} ({w.conflicts_with} {w.conflict})" for w in conflicts[:5])
+        named = ", ".join(f"{w.workload.title} ({w.conflicts_with} {w.conflict})" for w in conflicts[:5])
         more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-        return ("False", ConditionReason.CONFLICTED, f"older policies select the same Deployments: {named}{more}")
+        return ("False", ConditionReason.CONFLICTED, f"older policies select the same workloads: {named}{more}")
     in_vain = "".join(f"; veto {name} can never object: {why}" for name, why in policy.vetoes_in_vain.items())
+    # A kind that the cluster does not have has no workloads: that is no fault of the policy.
+    absent = "".join(f"; the cluster does not have {kind}s" for kind in sorted(evaluation.absent_kinds))
     if not evaluation.workloads:
-        return ("True", ConditionReason.NO_TARGETS, f"no Deployment of this namespace matches the selector{in_vain}")
-    told = f"{counted(len(evaluation.workloads), 'Deployment')} selected, mode {policy.spec.mode}"
-    return ("True", ConditionReason.RECONCILED, f"{told}{in_vain}")
+        kinds = " or ".join(policy.spec.workloads)
+        nothing = f"no {kinds} of this namespace matches the selector"
+        return ("True", ConditionReason.NO_TARGETS, f"{nothing}{absent}{in_vain}")
+    told = f"{_selected(evaluation)} selected, mode {policy.spec.mode}"
+    return ("True", ConditionReason.RECONCILED, f"{told}{absent}{in_vain}")
+
+
+def _selected(evaluation: PolicyEvaluation) -> str:
+    """`2 Deployments and 1 StatefulSet`"""
+    found = Counter(target.workload.kind for target in evaluation.workloads)
+    return " and ".join(counted(number, kind) for kind, number in sorted(found.items()))
 
 
 def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
@@ -110,7 +123,7 @@ def metrics_available(evaluation: PolicyEvaluation, now: float) -> Truth:
         return ("False", ConditionReason.NO_DATA, f"{evaluation.source} has no fresh readings for the targets")
     if empty or blind:
         parts = [f"no readings of {', '.join(empty)}"] if empty else []
-        parts += [f"none for {', '.join(w.workload.name for w in blind[:5])}"] if blind else []
+        parts += [f"none for {', '.join(w.workload.title for w in blind[:5])}"] if blind else []
         return ("True", ConditionReason.SIGNALS_MISSING, "; ".join(parts))
     return ("True", ConditionReason.ALL_SIGNALS_FRESH, f"read from {evaluation.source}")
 
@@ -175,7 +188,7 @@ def compliant(evaluation: PolicyEvaluation) -> Truth:
         return ("Unknown", ConditionReason.NO_TARGETS, "nothing is selected")
     if not evaluation.policy.spec.audit.enabled:
         return ("Unknown", ConditionReason.AUDIT_DISABLED, "spec.audit.enabled is false")
-    found = [(w.workload.name, f) for w in evaluation.workloads for f in w.findings or ()]
+    found = [(w.workload.title, f) for w in evaluation.workloads for f in w.findings or ()]
     errors = [(name, f) for name, f in found if str(f.severity) == "Error"]
     excepted = sum(len(w.excepted) for w in evaluation.workloads)
     accepted = f", {excepted} excepted" if excepted else ""
@@ -214,7 +227,7 @@ def circuits_open(evaluation: PolicyEvaluation, records: Records, now: float) ->
             after = (
                 "a trial is under way" if circuit.on_trial else f"the next is tried from {format_time(circuit.until)}"
             )
-            found.append(f"{target.workload.name}: {circuit.failures} actions in a row did not help, {after}")
+            found.append(f"{target.workload.title}: {circuit.failures} actions in a row did not help, {after}")
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     return ("True", ConditionReason.CIRCUIT_OPEN, "; ".join(found[:3]) + more) if found else None
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import ConditionReason, ConditionType, SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState
+from leakwarden.api.v1alpha1.kinds import KINDS, WorkloadKind
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus, PolicyStatus, WorkloadStatus
 from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.model.judgement import SEVERITY, Verdict
@@ -47,7 +48,9 @@ def policy_ref(policy: Policy) -> ObjectRef:
 
 
 def workload_ref(workload: Workload) -> ObjectRef:
-    return ObjectRef("apps/v1", "Deployment", workload.namespace, workload.name, workload.uid)
+    return ObjectRef(
+        KINDS[WorkloadKind(workload.kind)].group_version, workload.kind, workload.namespace, workload.name, workload.uid
+    )
 
 
 def _both(
@@ -237,14 +240,14 @@ def announcements(
     no more; `suspects`: the captured suspects of a pod, in one line, by the pod's name."""
     policy = evaluation.policy
     told = _conditions(policy, before, after) + _circuit(policy, before, after)
-    by_name = {target.workload.name: target.workload for target in evaluation.workloads}
-    old = {target.name: target for target in before.workloads}
+    by_title = {target.workload.title: target.workload for target in evaluation.workloads}
+    old = {target.title: target for target in before.workloads}
     for target in after.workloads:
-        workload = by_name.get(target.name)
+        workload = by_title.get(target.title)
         if workload is None:
             continue
-        told += _verdicts(policy, workload, old.get(target.name), target, suspects)
-        told += _skips(policy, workload, old.get(target.name), target)
+        told += _verdicts(policy, workload, old.get(target.title), target, suspects)
+        told += _skips(policy, workload, old.get(target.title), target)
     known = {action.id: action for action in before.actions}
     for action in after.actions:
         told += _action(policy, workloads.get(action.workload_uid), known.get(action.id), action, suspects)

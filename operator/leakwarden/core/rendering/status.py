@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from leakwarden.api.v1alpha1.policy import PROFILES, PolicySpec
 from leakwarden.api.v1alpha1.signal import Role, Signal
 from leakwarden.api.v1alpha1.status import (
     FIX_LENGTH,
     MAX_ACTIONS,
     MAX_FINDINGS,
     MAX_MISSING,
+    MAX_OTHERS,
     MAX_PODS,
     MAX_WORKLOADS,
     MESSAGE_LENGTH,
     FindingStatus,
     LastAction,
     MissingStatus,
+    OtherWorkload,
     PodStatus,
     PolicyStatus,
     SignalStatus,
@@ -49,6 +52,7 @@ def _workload_status(
         )
     return WorkloadStatus(
         name=target.workload.name,
+        kind=target.workload.kind,
         verdict=str(target.verdict),
         pods=len(target.pods),
         unhealthy=[
@@ -81,6 +85,18 @@ def _workload_status(
         ],
         missing_total=len(capability.missing),
         skipped=skipped,
+    )
+
+
+def _other(target: WorkloadEvaluation, capability: Capability) -> OtherWorkload:
+    return OtherWorkload(
+        name=target.workload.name,
+        kind=target.workload.kind,
+        verdict=str(target.verdict),
+        pods=len(target.pods),
+        available=list(capability.available),
+        missing=[f"{one.signal}={one.reason}" for one in capability.missing[:MAX_MISSING]],
+        missing_total=len(capability.missing),
     )
 
 
@@ -133,6 +149,14 @@ def _notes(evaluation: PolicyEvaluation, records: Records) -> list[str]:
     return [*NOTES, f"signal {alerts[0]}{more}: alerts count while they are silenced, too: {NOBODY_TO_ASK}", *audit]
 
 
+def _profile(spec: PolicySpec) -> str:
+    """What the profile stands for: its signals, by name."""
+    if spec.profile is None:
+        return ""
+    names = [signal.name for signal in PROFILES[spec.profile]()]
+    return f"{spec.profile}: {', '.join(names)}"
+
+
 def build_status(
     evaluation: PolicyEvaluation,
     decisions: Sequence[Decision],
@@ -157,6 +181,7 @@ def build_status(
         observed_generation=policy.generation,
         conditions=conditions(evaluation, policy.status, records, now),
         source=evaluation.source,
+        profile=_profile(policy.spec) if policy.spec is not None else "",
         targets=TargetCounts(
             workloads=len(evaluation.workloads),
             pods=sum(counts.values()),
@@ -171,6 +196,10 @@ def build_status(
                 target, by_workload.get(target.workload.uid), able.of_workload[target.workload.uid], records
             )
             for target in evaluation.workloads[:MAX_WORKLOADS]
+        ],
+        others=[
+            _other(target, able.of_workload[target.workload.uid])
+            for target in evaluation.workloads[MAX_WORKLOADS : MAX_WORKLOADS + MAX_OTHERS]
         ],
         signals=[
             _signal_status(evaluation, signal, able.of_signal[signal.name])

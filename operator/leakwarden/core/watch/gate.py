@@ -16,11 +16,12 @@ MOST_FAILED = 0.05
 class Pressed:
     """The load of a soak, in requests."""
 
-    answered: int
+    answered: int  # with a status below 400: a wrong path or a rate limit is answered without the service's work
     failed: int
     due: int
     per_million: float  # the rarest leak that the load has to show
     in_words: str  # the answers by code
+    refused: int = 0  # with a status from 400 to 499
 
     @property
     def needed(self) -> int:
@@ -48,6 +49,12 @@ def gate_sentences(outcome: Outcome, pressed: Pressed) -> Iterator[str]:
         yield (
             f"{pressed.failed:,} of {pressed.due:,} requests failed: with more than {MOST_FAILED:.0%} of them the"
             " service's work was not seen"
+        )
+
+    if pressed.refused > MOST_FAILED * pressed.due:
+        yield (
+            f"{pressed.refused:,} of {pressed.due:,} requests were refused with a 4xx and do not count: a path of --load is"
+            " wrong, or a rate limit is lower than --rate"
         )
 
 

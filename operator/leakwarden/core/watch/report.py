@@ -12,6 +12,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     PodReference,
     Reference,
     VerdictStatus,
+    WorkloadReference,
 )
 from leakwarden.core.episodes.parts import as_range, finite, series_in_short
 from leakwarden.core.model.leakreport import LeakReport
@@ -30,7 +31,7 @@ def report_of(leak: TrackJudgement, process: str, address: str, evidence: Eviden
     began = float(track.points.t[0])
     spec = LeakReportSpec(
         policy=Reference(name="", uid=""),
-        workload=Reference(name=process[:253], uid=""),
+        workload=WorkloadReference(name=process[:253], uid=""),
         pod=PodReference(name=address[:253], uid=""),
         signal=track.key.name[:63],
         signal_type=str(track.key.kind),

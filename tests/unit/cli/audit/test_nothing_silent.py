@@ -224,3 +224,23 @@ def test_copies_of_one_object_are_judged_each_with_what_stands_nearest(write: Wr
     found = {o["file"]: [f["id"] for f in o["findings"]] for o in json.loads(capsys.readouterr().out)["objects"]}
     assert found["./staging/web.yaml"] == []
     assert found["./prod/web.yaml"] == ["LW402"]
+
+
+def test_hidden_files_are_named_and_read_where_they_are_asked_for(write: Write, capsys: Captured) -> None:
+    write("deploy/web.yaml", GOOD)
+    write("deploy/.old/web.yaml", BAD)
+    write("deploy/.ci.yml", "a: 1")
+    write("deploy/.git/config.yaml", "a: 1")
+    write("deploy/.cache/notes.txt", "no manifest")
+    assert main(["audit", "deploy"]) == 0
+    assert "hidden, and not read unless named: deploy/.ci.yml, deploy/.old\n" in capsys.readouterr().err
+    assert main(["audit", "deploy/.old"]) == 1
+    assert "hidden" not in capsys.readouterr().err
+
+
+def test_of_many_hidden_files_the_first_ones_are_named(write: Write, capsys: Captured) -> None:
+    write("web.yaml", GOOD)
+    for number in range(13):
+        write(f".{number:02}.yaml", "a: 1")
+    main(["audit", "."])
+    assert ".09.yaml and 3 more" in capsys.readouterr().err

@@ -85,6 +85,15 @@ SOUND_IN_PRACTICE = {
         "LW503",
         both(STATEFUL, serving("db-0", ANNOUNCED % "db-0", ", publishNotReadyAddresses: true")),
     ),
+    "a Service of metrics, also of pods that do not serve yet": (
+        "LW503",
+        both(
+            SOUND,
+            serving("web-metrics", "{app: web}", ", publishNotReadyAddresses: true").replace(
+                "{port: 80", "{name: metrics, port: 80"
+            ),
+        ),
+    ),
     "a Service for the leader": ("LW502", both(STATEFUL, serving("db-leader", "{app: db, role: master}"))),
     "a Service for the pods of a custom resource": (
         "LW502",
@@ -121,6 +130,10 @@ SOUND_IN_PRACTICE = {
 }  # fmt: skip
 
 WRONG_BESIDE = {
+    "a Service of requests, also of pods that do not serve yet": (
+        "LW503",
+        both(SOUND, serving("web", "{app: web}", ", publishNotReadyAddresses: true")),
+    ),
     "a server beside its metrics": (
         "LW101",
         changed(ports("{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}"), (READINESS, "")),

@@ -51,6 +51,16 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
         (["--load", "127.0.0.1:1", "--rates", "10,9999"], "--rates is '10,9999'"),
         (["--load", "127.0.0.1:1", "--step", "1h"], "--step is 1h; more than 0 and at most 5m is allowed"),
         (["--load", "127.0.0.1:1", "--namespace", "shop"], "--namespace goes with --prometheus; leave it out"),
+        (["--load", "127.0.0.1:1", "--data", "{}"], "--data goes with --load grpc://...; leave it out"),
+        (["--load", "grpc://127.0.0.1:1"], "--load is 'grpc://127.0.0.1:1'; grpc://HOST:PORT/package.Service/Method"),
+        (["--load", "grpc://a:1/a.B/C", "--load", "http://a"], "--load grpc://... is given once"),
+        (["--load", "grpc://a:1/a.B/C", "--data", "[1]"], "--data is '[1]'; one JSON object of at most"),
+        (["--load", "grpc://a:1/a.B/C", "--rates", "0.5,1"], "--rates has 0.5; ghz sends whole numbers"),
+        (["--load", "grpc://a:1/a.B/C", "--proto", "none.proto"], "--proto none.proto: there is no such file"),
+        (
+            ["--load", "grpc://a:1/a.B/C", "--ghz", "none"],
+            "gRPC load is sent by ghz, and none is no program; go install",
+        ),
         (["--load", "127.0.0.1:1", "--zones", "0"], "--zones is 0; 1 to 100 is allowed"),
         (["--prometheus", "http://127.0.0.1:1"], "--prometheus needs --namespace and --pods"),
         (["--prometheus", "x", "--namespace", "shop", "--pods", "a"], "--prometheus is 'x'; it"),
@@ -79,7 +89,7 @@ def test_where_nothing_answers_nothing_is_measured(capsys: pytest.CaptureFixture
 
 def test_json_has_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     question = Question(0.2, qps=200)
-    monkeypatch.setattr(command, "_measure", lambda *_: capacity(CURVE, question, Seen(highest=80.0)))
+    monkeypatch.setattr(command, "_measure", lambda *_: (capacity(CURVE, question, Seen(highest=80.0)), []))
     assert ask("--load", "127.0.0.1:1", "--qps", "200", "-o", "json") == 0
     body = json.loads(capsys.readouterr().out)
     assert body["sustained"] == {"qps": 40, "bounded": True}

@@ -1,0 +1,3 @@
+module leakwarden.dev/e2e/kept
+
+go 1.26.0
