@@ -67,7 +67,7 @@ def labelled(name: str, made: Mapping[str, Any]) -> Labelled:
         where = f"pods[{number}]."
         _only(f"{name}: {where}", pod, _POD_KEYS)
         readings: dict[str, Any] = {key: series(pod, key, where) for key in _OF_PODS}
-        readings |= {key: tuple(map(float, pod.get(key, ()))) for key in ("starts", "restarts")}
+        readings |= {key: tuple(np.atleast_1d(pod.get(key, ())).astype(float)) for key in ("starts", "restarts")}
         pods.append(PodReadings(str(pod.get("name", f"pod-{number}")), **readings))
     logs = made.get("logs")
     step = float(made.get("step", STEP))
