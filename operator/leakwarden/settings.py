@@ -45,7 +45,7 @@ class Settings(BaseModel):
     watch_namespaces: tuple[str, ...] = ()
     """The namespaces to watch; empty: all."""
     sources_file: Path | None = None
-    """The file that lists the Prometheus endpoints and Alertmanagers."""
+    """The file that lists the Prometheus endpoints, the Alertmanagers and the Loki."""
     actions: frozenset[ActionType] = frozenset()
     """The actions that RBAC allows; empty: observe only."""
     workloads: frozenset[WorkloadKind] = frozenset()

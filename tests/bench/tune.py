@@ -5,8 +5,9 @@ set of thresholds is judged on these windows alone, within a fraction of a secon
 row, the first moment at which each life would be Leaking, and the episodes of healthy ones. Each threshold is tried at
 some multiples of itself in turn, and kept where the objective improves: the leaks that are told in time, less a penalty
 for the worst group of components whose false alarms exceed the budget. A threshold that changes no figure at half and at
-double is not searched further, and named in the result. All is seeded. The search ends after `--minutes`; the result says
-which thresholds were not reached by then.
+double is not searched further, and named in the result. All is seeded. Replaying ends after half of `--minutes`, with
+the worlds replayed by then, and the search after all of it; the result says how many worlds there were and which
+thresholds were not reached.
 
 The result is written to operator/leakwarden/core/detection/tuned.py, with the figures that it was set by. `--ablate`
 changes nothing, and shows what each threshold does at half and at double.
@@ -18,7 +19,7 @@ import argparse
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from tests.bench.shapes import DAY, Labelled
 TUNING_SEEDS = range(1, 3)
 BUDGET = 0.003  # false alarms a healthy pod-day
 FACTORS = (0.5, 2.0, 0.8, 1.25)  # the outer ones first: they show whether a threshold matters at all
+_AT_ONCE = 4  # worlds of a scale that are replayed together
 _CALM = 3600.0  # s without a proof, after which the next proof begins another episode
 _FILE = Path(__file__).parents[2] / "operator/leakwarden/core/detection/tuned.py"
 
@@ -107,7 +109,7 @@ def _streak(w: Windows, leak: Bools) -> Ints:
     return np.where(leak, number - last + (leak[last]).astype(np.int64), 0)
 
 
-def record(drawings: Sequence[tuple[list[Labelled], float]]) -> Lab:
+def record(drawings: Iterable[tuple[list[Labelled], float]]) -> Lab:
     """Replay the worlds once, and keep their windows. `drawings`: worlds, and seconds between two evaluations."""
     lab = Lab()
     kept: dict[int, list[tuple[Trend, ResidualTrend, WindowContext, Ints, Floats, Bools, Bools]]] = {}
@@ -221,6 +223,18 @@ def scaled(gates: Gates, name: str, factor: float) -> Gates:
     return replace(gates, **{name: new})
 
 
+def drawn(count: int, is_over: Callable[[], bool]) -> Iterator[tuple[list[Labelled], float]]:
+    """`count` worlds of each scale and tuning seed, a few at a time, all scales alike; no further ones once `is_over`,
+    but some of each scale always. With each the seconds between two evaluations."""
+    for first in range(0, count, _AT_ONCE):
+        for seed in TUNING_SEEDS:
+            for scale, of in worlds.SCALES.items():
+                if is_over() and (first or seed != TUNING_SEEDS[0]):
+                    return
+                some = min(_AT_ONCE, count - first)
+                yield worlds.draw(seed, some, scale, first=first), max(2 * of.step, 60.0)
+
+
 def names() -> list[str]:
     return [of.name for of in fields(Gates) if of.name not in ("cleared", "widths")]
 
@@ -292,7 +306,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.tune", description=__doc__)
     parser.add_argument("--worlds", type=int, default=12, help="of each scale and seed (default: 12)")
     parser.add_argument("--passes", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=20.0, help="after which no threshold is begun (default: 20)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of replaying and searching (default: 20)")
     parser.add_argument("--ablate", action="store_true", help="only show what each threshold does")
     parser.add_argument(
         "--from-scratch", action="store_true", help="begin at the defaults, not at what was tuned before"
@@ -303,12 +317,7 @@ def main() -> int:
     def tell(text: str) -> None:
         sys.stderr.write(text + "\n")
 
-    drawings = [
-        (worlds.draw(seed, args.worlds, scale), max(2 * of.step, 60.0))
-        for seed in TUNING_SEEDS
-        for scale, of in worlds.SCALES.items()
-    ]
-    lab = record(drawings)
+    lab = record(drawn(args.worlds, lambda: time.monotonic() > end - 30 * args.minutes))
     begin = Gates() if args.from_scratch else tuned()
     tell(f"{sum(len(w.life) for w in lab.windows.values())} windows of {len(lab.traces)} lives, {len(WIDTHS)} widths")
     if args.ablate:
@@ -317,7 +326,8 @@ def main() -> int:
     before = figures(lab, begin)
     found = search(lab, begin, args.passes, tell, lambda: time.monotonic() > end)
     said = [
-        f"seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]}, {args.worlds} worlds of each scale, {args.passes} passes",
+        f"seeds {TUNING_SEEDS[0]} to {TUNING_SEEDS[-1]}, {len({each.series.workload for each in lab.traces})} worlds of"
+        f" {args.worlds * len(TUNING_SEEDS) * len(worlds.SCALES)}, {args.passes} passes",
         f"before: {before}",
         f"after:  {found.figures}",
         *textwrap.wrap(f"no figure changes at half and at double of: {', '.join(found.inert) or 'none'}", 110),

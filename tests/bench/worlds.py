@@ -47,10 +47,13 @@ GROUPS: Mapping[str, frozenset[str]] = {
 _SIGNALS = ("Descriptors", "Sockets", "Goroutines", "Heap", "DBPool", "WorkingSet")
 
 
-def draw(seed: int, workloads: int, scale: str = "days", without: frozenset[str] = frozenset()) -> list[Labelled]:
-    """`workloads` worlds of one scale, half of them leaking; those that have a part of `without` are left out."""
+def draw(
+    seed: int, workloads: int, scale: str = "days", without: frozenset[str] = frozenset(), first: int = 0
+) -> list[Labelled]:
+    """`workloads` worlds of one scale from number `first` on, half of them leaking; those that have a part of `without`
+    are left out."""
     traces: list[Labelled] = []
-    for number in range(workloads):
+    for number in range(first, first + workloads):
         rng = np.random.default_rng([seed, sum(scale.encode()), number])
         world = _World(rng, scale, f"{scale}-{seed}-{number}")
         if not without & set(world.parts):

@@ -219,7 +219,7 @@ def sticky_connection_never_given_back(rng: Rng) -> list[Labelled]:
                 pod,
                 "DBPool",
                 t,
-                v=np.round(v),
+                v=np.round(v).astype(np.float64),
                 limit=limit,
                 rate=maybe_rate(rng, rate),
                 leaky=True,

@@ -17,7 +17,8 @@ DAY = 86400.0
 
 def clock(rng: Rng, days: float, step: float = 30.0) -> Array:
     """Scrape times: a regular step, begun at any second of any week."""
-    return 1.75e9 + rng.uniform(0, 60 * DAY) + step * np.arange(int(days * DAY / step))
+    began = 1.75e9 + rng.uniform(0, 60 * DAY)
+    return np.asarray(began + step * np.arange(int(days * DAY / step)), dtype=np.float64)
 
 
 def ar1(rng: Rng, n: int, step: float, tau: float) -> Array:

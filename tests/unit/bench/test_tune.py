@@ -49,6 +49,19 @@ def test_a_search_whose_time_is_up_says_what_it_has_not_reached(lab: tune.Lab) -
     assert found.unreached == tuple(tune.names()[2:])
 
 
+def test_replaying_stops_when_half_the_time_is_over_with_some_worlds_of_each_scale() -> None:
+    asked = iter([False, False, False, False, True])
+    some = list(tune.drawn(9, lambda: next(asked)))
+
+    assert len(some) == 4
+    assert {trace.family for traces, _ in some[:3] for trace in traces} == {f"worlds: {name}" for name in worlds.SCALES}
+    assert len(list(tune.drawn(2, lambda: True))) == len(worlds.SCALES)
+    every = [trace.series.workload for traces, _ in tune.drawn(5, lambda: False) for trace in traces]
+    assert set(every) == {
+        t.series.workload for s in tune.TUNING_SEEDS for n in worlds.SCALES for t in worlds.draw(s, 5, n)
+    }
+
+
 def test_a_threshold_is_scaled_for_all_widths_and_counts_stay_counts() -> None:
     assert tune.scaled(Gates(), "level", 0.5).level == tuple(0.5 * one for one in Gates().level)
     assert all(isinstance(one, int) for one in tune.scaled(Gates(), "readings", 0.5).readings)

@@ -11,6 +11,7 @@ import pytest
 from leakwarden.core.detection.detector import LEAKING
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay import replay
+from leakwarden.core.model.readings import Floats
 from leakwarden.core.signals.criteria import Standard
 from tests.bench.worlds import draw
 
@@ -23,9 +24,14 @@ STEP = 60.0
 def lives() -> list[Series]:
     """Worlds of hours, each a workload of its own, thinned to one reading per minute."""
     traces = [trace.series for trace in draw(21, 9, "minutes")][:14]
+
+    def thinned(values: Floats | None) -> Floats | None:
+        return None if values is None else values[::4]
+
     return [
         replace(
-            s, t=s.t[::4], v=s.v[::4], rate=None if s.rate is None else s.rate[::4], gc=None if s.gc is None else s.gc[::4]
+            s, t=s.t[::4], v=s.v[::4],
+            rate=thinned(s.rate), gc=thinned(s.gc), rss=thinned(s.rss),
         )
         for s in traces
     ]  # fmt: skip
@@ -68,7 +74,10 @@ def test_verdicts_do_not_change_with_the_unit_of_what_is_not_counted_one_by_one(
     lives: list[Series], usual: dict[object, object]
 ) -> None:
     scaled = [
-        replace(one, v=one.v * 1024.0, limit=None if one.limit is None else one.limit * 1024.0)
+        replace(
+            one, v=one.v * 1024.0, limit=None if one.limit is None else one.limit * 1024.0,
+            rss=None if one.rss is None else one.rss * 1024.0,
+        )
         if one.signal in ("Heap", "WorkingSet") else one
         for one in lives
     ]  # fmt: skip

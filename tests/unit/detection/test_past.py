@@ -92,6 +92,16 @@ def _lagged(load: np.ndarray, stay: float) -> np.ndarray:
     return level
 
 
+def test_a_cache_that_fills_for_longer_than_a_day_is_the_usual_level_once_it_is_full() -> None:
+    """A level that still rises after a day is not the usual one, and must not stay the limit of weeks."""
+    hours = np.arange(0, 100, STEP / 3600)
+    rng = np.random.default_rng(8)
+    filling = 100 + 250 * np.minimum(hours / 30, 1)  # below four times its first level
+    busy = filling * (1 + 0.25 * np.sin(2 * np.pi * hours / 24)) * np.exp(0.02 * rng.normal(size=len(hours)))
+
+    assert told(goroutines(busy)) is None
+
+
 def test_growth_to_less_than_three_times_the_usual_level_is_not_told() -> None:
     assert told(goroutines(np.append(after(25, 6, 2.6), after(6, 0, 1, 2.6 * 120)))) is None
 

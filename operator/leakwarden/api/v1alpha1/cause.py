@@ -33,7 +33,7 @@ class LogCount(LenientModel):
 
 
 class LogEvidenceStatus(LenientModel):
-    """What the logs of at most three pods say. Nothing else of them is kept."""
+    """What the configured Loki, or the logs of at most three pods, say. Nothing else of them is kept."""
 
     counts: list[LogCount] = Field(
         default_factory=list,

@@ -3,9 +3,9 @@
 Goroutines and sockets have no limit, a heap has none where the container has none, and a million descriptors do not
 limit a service that uses sixty. But each has a usual level, at which this workload was working. The level is stored at
 some ages of the workload, each time only if none of its series grows like a leak or has risen since the birth of its
-process, and after a day for good: a level that follows a leak upwards would hide it. Growth to a multiple of it
+process, and that of a whole day for good: a level that follows a leak upwards would hide it. Growth to a multiple of it
 (`FOLD`) is judged like growth towards a limit, and called Leaking, never Exhausting, since no resource is known to be
-exhausted there. In the first day of a workload more is asked: growth that has been one line since the birth of its
+exhausted there. Before that day, and as long as it rises from its birth on, more is asked of a workload: growth that has been one line since the birth of its
 process and has lasted for hours (`is_beyond_its_first_day` in core/detection/questions.py), or a higher multiple.
 """
 
@@ -26,17 +26,18 @@ NEAR = 0.3
 GRAINS = 20.0
 # So few readings need not have shown the least change yet; what is counted changes by one.
 _FEW = 12
-# Ages of a workload, s, at which its usual level is stored: after ten minutes, and until it is a whole day old.
-AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, 86_400.0)
+# Ages of a workload, s, at which its usual level is stored: after ten minutes, until it is a whole day old, and later
+# where its level still rose then.
+AGES = (600.0, 3600.0, 3 * 3600.0, 8 * 3600.0, *(86_400.0 * 2**days for days in range(5)))
 # The multiple of the usual level that is the limit. Twice to three times as much is a busy day.
 FOLD = 4.0
 # ... and the multiples that growth must exceed which does not come from the birth of its process, by the age at which
 # the level was stored. The first day holds a morning and a batch, and a young workload still fills its caches: of
 # composed worlds one went from 32 to 256 goroutines in its first three hours, and one had its first batch, of eight
 # times as much, after six.
-FOLDS = (16.0, 12.0, 10.0, 8.0, FOLD)
+FOLDS = (16.0, 12.0, 10.0, 8.0, *(FOLD for _ in AGES[4:]))
 # At this share of the multiple such growth is reported: within a tenth of it, as levels without a known load are.
-_NEARLY = 0.85
+NEARLY = 0.85
 # A level that has risen from each fifth of its life to the next, by this share of itself in all, may be a leak from the
 # first minute on, and is not taken as the usual one.
 _PARTS, _RISEN = 5, 0.15
@@ -57,13 +58,13 @@ def judge_by_the_past(state: DetectorState, now: float) -> None:
     limit = np.where(past, FOLD * usual, rows.bound)
     _rescale(state, rows, limit)
     rows.past[:] = past
-    rows.far[:] = np.where(past, _NEARLY * state.multiple[rows.group] / FOLD, 0.0)
+    rows.far[:] = np.where(past, NEARLY * state.multiple[rows.group] / FOLD, 0.0)
 
 
 def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) -> None:
     age = now - state.origin
     ages = np.append(np.asarray(AGES), np.inf)
-    due = age >= ages[state.noted]
+    due = (age >= ages[state.noted]) & (state.multiple != FOLD)  # a whole day's level is kept for good
     due[np.isnan(state.origin)] = False
     if not due[rows.group[lacking]].any():
         return

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from leakwarden.core.detection.exhaustion import exhaustion
-from leakwarden.core.detection.past import FOLD
+from leakwarden.core.detection.past import FOLD, NEARLY
 from leakwarden.core.detection.rollups import WIDTHS, Bools
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend
@@ -262,6 +262,11 @@ class WindowQuestions:
         return ~few | self.beside.held | (self.left.slope_low > gates.coarse_unexplained * raw.slope)
 
     @cached_property
+    def is_young(self) -> Bools:
+        """Without a limit, has the workload no usual level of a whole day yet, in which it did not rise?"""
+        return self.beside.past & (self.beside.far > NEARLY)
+
+    @cached_property
     def is_since_birth(self) -> Bools:
         """Has it been one straight line for the whole life of the process, for long enough?
 
@@ -285,7 +290,7 @@ class WindowQuestions:
         straight &= raw.late < 2 - gates.birth_late
         straight &= ~beside.rated | (self.left.slope > gates.birth_left * raw.slope)
         straight &= self.height >= np.where(beside.rated, gates.birth_level, gates.level_imminent)
-        return np.asarray(beside.past & ~beside.history & even & long & straight)
+        return np.asarray(self.is_young & even & long & straight)
 
     @cached_property
     def is_beyond_its_first_day(self) -> Bools:
@@ -299,7 +304,7 @@ class WindowQuestions:
         lasted = self.raw.span * WIDTHS[self.width_index]
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
-        return np.asarray(~beside.past | beside.history | self.is_since_birth | much)
+        return np.asarray(~self.is_young | self.is_since_birth | much)
 
     @cached_property
     def is_its_own(self) -> Bools:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from leakwarden.core.detection.past import NEARLY
 from leakwarden.core.detection.questions import WindowContext, WindowQuestions
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import Bools, Ints
@@ -79,7 +80,7 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
 def hidden_by_load(gates: Gates, width_index: int, raw: Trend, passed: Passed, beside: WindowContext) -> Bools:
     """Windows in which the load's own ups and downs may hide a leak. Not for memory, whose garbage follows the load
     in another way; nor in the first day of what has no limit, where the load must explain little."""
-    told = (passed.leak & passed.near) | (beside.past & ~beside.history)
+    told = (passed.leak & passed.near) | (beside.past & (beside.far > NEARLY))
     may = beside.rated & ~beside.memory & ~beside.collected & ~told & (raw.level >= gates.level_backed)
     return may & (width_index in gates.cleared)
 
