@@ -61,7 +61,7 @@ class Scene:
         asked = Asked(
             PRESETS["ingress-nginx"], name, self.namespace, f"{name}-", since=now - self.length, until=now, timeout=1.0
         )
-        episode, _ = asyncio.run(read(prometheus(self.prometheus, "record"), asked))
+        episode = asyncio.run(read(prometheus(self.prometheus, "record"), asked)).episode
         file = Path(folder) / f"{name}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(written(cause, episode)) + "\n", encoding="utf-8")
