@@ -8,7 +8,7 @@ import pytest
 
 from leakwarden.core.audit import CHECKS, EndpointObservation, Finding, Severity
 from leakwarden.core.model.workload import Disruption, PreStop, Probe, Workload
-from tests.unit.audit import related_cases, traffic_cases, volume_cases
+from tests.unit.audit import related_cases, sharing_cases, traffic_cases, volume_cases
 from tests.unit.audit.audit_examples import (
     BUDGET,
     CONTAINER,
@@ -374,8 +374,8 @@ def test_the_check_fails(check: str, case: Case) -> None:
 def test_every_check_has_a_case_that_passes_and_one_that_fails() -> None:
     names = {check.name for check in CHECKS}
     for table, *more in (
-        (PASSES, related_cases.PASSES, traffic_cases.PASSES, volume_cases.PASSES),
-        (FAILS, related_cases.FAILS, traffic_cases.FAILS, volume_cases.FAILS),
+        (PASSES, related_cases.PASSES, traffic_cases.PASSES, volume_cases.PASSES, sharing_cases.PASSES),
+        (FAILS, related_cases.FAILS, traffic_cases.FAILS, volume_cases.FAILS, sharing_cases.FAILS),
     ):
         cases = (*table.items(), *(item for each in more for item in each.items()))
         assert {name for name, each in cases if each} == names

@@ -51,7 +51,7 @@ IDS = {
     "LW212": "PostStartBlocks", "LW312": "RolloutPartitioned", "LW313": "RollbackImpossible",
     "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
     "LW521": "ProxyNeverRetries", "LW522": "ProxyRepeatsWrites", "LW523": "OutlierDetectionMissing",
-    "LW524": "ConnectionsNotReused",
+    "LW524": "ConnectionsNotReused", "LW417": "DisruptionBudgetLosesQuorum",
 }  # fmt: skip
 
 

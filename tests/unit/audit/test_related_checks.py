@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.audit import related_cases, traffic_cases, volume_cases
+from tests.unit.audit import related_cases, sharing_cases, traffic_cases, volume_cases
 from tests.unit.audit.related_cases import RelatedCase
 
-PASSES = {**related_cases.PASSES, **traffic_cases.PASSES, **volume_cases.PASSES}
-FAILS = {**related_cases.FAILS, **traffic_cases.FAILS, **volume_cases.FAILS}
+PASSES = {**related_cases.PASSES, **traffic_cases.PASSES, **volume_cases.PASSES, **sharing_cases.PASSES}
+FAILS = {**related_cases.FAILS, **traffic_cases.FAILS, **volume_cases.FAILS, **sharing_cases.FAILS}
 
 
 def cases(table: dict[str, list[RelatedCase]]) -> list[object]:

@@ -20,6 +20,7 @@ from leakwarden.core.audit import (
     probe_handlers,
     probe_timing,
     probes,
+    quorum,
     resources,
     rollout,
     scaling,
@@ -97,6 +98,7 @@ CHECKS: tuple[Check, ...] = (
     Check("LW413", "AutoscalerRequestMissing", scaling.request_missing, "resources"),
     Check("LW414", "AutoscalerContainerMissing", scaling.measured_container_missing),
     Check("LW415", "AutoscalerServesFromZero", scaling.serves_from_zero),
+    Check("LW417", "DisruptionBudgetLosesQuorum", quorum.quorum_lost, "", frozenset({"StatefulSet"})),
     # requests and scrapes
     Check("LW501", "ServiceTargetMissing", services.target_unresolved, "", _SERVING),
     Check("LW503", "ServicePublishesUnready", services.publishes_unready),

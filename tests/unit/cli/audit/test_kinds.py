@@ -203,6 +203,17 @@ def apart(zones: str, *changes: tuple[str, str], term: str = "") -> str:
     )
 
 
+def members(image: str, field: str, number: int = 3, name: str = "db") -> str:
+    """A StatefulSet of that image and number of pods, and its budget."""
+    return both(
+        changed(
+            ("image: pg:16", f"image: {image}"), ("replicas: 3", f"replicas: {number}"),
+            ("kind: StatefulSet\nmetadata: {name: db", f"kind: StatefulSet\nmetadata: {{name: {name}"), base=STATEFUL,
+        ),
+        budget(field, "{app: db}"),
+    )  # fmt: skip
+
+
 BY_NUMBER = ("targetPort: http", "targetPort: 8080")
 ONE_MORE = strategy("{rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}")
 DISTROLESS = ("shop/web:1", "gcr.io/distroless/static:nonroot")
@@ -318,6 +329,12 @@ ARE_SOUND = {
     "one zone more than pods": apart("a, b, c, d", ONE_MORE),
     "a pod goes first": apart("a, b, c", strategy("{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}")),
     "the pods of each revision apart": apart("a, b, c", ONE_MORE, term=", matchLabelKeys: [pod-template-hash]"),
+    "a budget that leaves a majority": members("quay.io/coreos/etcd:v3.5.21", "minAvailable: 2"),
+    "two of five members may go": members("hashicorp/consul:1.20", "maxUnavailable: 2", 5),
+    "two of three copies that decide nothing": members("pg:16", "maxUnavailable: 2"),
+    "two of three brokers, whose controllers are elsewhere": members(
+        "apache/kafka:4.0.0", "maxUnavailable: 2", 3, "brokers"
+    ),
     "a database of one": changed(("replicas: 3", "replicas: 1"), base=STATEFUL),
     "a bounded volume in memory": changed(
         volume("{name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}"), mounted(TMP)
@@ -449,6 +466,14 @@ ARE_WRONG = {
             "spec: {scaleTargetRef: {name: web}, triggers: [{type: prometheus, metadata: {threshold: '9'}}]}\n",
         ),
     ),
+    "a budget below etcd's majority": ("LW417", members("quay.io/coreos/etcd:v3.5.21", "minAvailable: 1")),
+    "a budget below the majority of five": ("LW417", members("zookeeper:3.9", "maxUnavailable: 3", 5)),
+    "a budget of half, rounded up": ("LW417", members("bitnami/etcd@sha256:0", "maxUnavailable: 50%")),
+    "a budget below the majority of controllers": (
+        "LW417",
+        members("apache/kafka:4.0.0", "maxUnavailable: 2", 3, "kafka-controller"),
+    ),
+    "a budget below the majority of raft": ("LW417", members("shop/store:1", "maxUnavailable: 2", 3, "store-raft")),
     "a request of half a byte": (
         "LW608",
         changed(("requests: {cpu: 100m, memory: 512Mi}", "requests: {memory: 512m}")),
