@@ -52,6 +52,8 @@ IDS = {
     "LW416": "DisruptionBudgetSelectsJobs", "LW512": "ServiceSelectsJobs",
     "LW521": "ProxyNeverRetries", "LW522": "ProxyRepeatsWrites", "LW523": "OutlierDetectionMissing",
     "LW524": "ConnectionsNotReused", "LW417": "DisruptionBudgetLosesQuorum",
+    "LW418": "DisruptionBudgetOfSeveral", "LW120": "LivenessAsksOthers",
+    "LW314": "RolloutBesidePods", "LW315": "SurgeAboveQuota", "LW419": "AutoscalersShareRequest",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from leakwarden.adapters.cluster import handling_facts, scaler_facts, template_facts, wire
+from leakwarden.adapters.cluster import handling_facts, limit_facts, scaler_facts, template_facts, wire
 from leakwarden.core.audit.disruption import allowed
 from leakwarden.core.audit.landscape import Landscape, Nearness
 from leakwarden.core.audit.related import (
@@ -23,10 +23,13 @@ from leakwarden.core.audit.related import (
     Identity,
     KeySource,
     Monitor,
+    Quota,
+    Referring,
     Route,
     Scaler,
     Service,
     ServicePort,
+    VerticalScaler,
 )
 from leakwarden.core.model.labels import LabelSelector
 from leakwarden.core.model.workload import Workload
@@ -46,6 +49,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "PersistentVolumeClaim": ("",),
     "VirtualService": ("networking.istio.io",),
     "DestinationRule": ("networking.istio.io",),
+    "VerticalPodAutoscaler": ("autoscaling.k8s.io",),
+    "ResourceQuota": ("",),
 }
 _NGINX = "nginx.ingress.kubernetes.io/"
 _GO_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)", re.ASCII)
@@ -125,6 +130,9 @@ class Beside:
     claims: list[Claim] = field(default_factory=list)
     sources: list[KeySource] = field(default_factory=list)
     handlings: list[Handling] = field(default_factory=list)
+    vertical: list[VerticalScaler] = field(default_factory=list)
+    quotas: list[Quota] = field(default_factory=list)
+    referring: list[Referring] = field(default_factory=list)
     _configs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @staticmethod
@@ -148,6 +156,11 @@ class Beside:
         names += [blue_green.get("activeService"), blue_green.get("previewService")]
         self._route(identity, [(name, None) for name in names], (None, ""), Kubernetes("Rollout", body, place))
 
+    def take_reference(self, identity: Identity, body: Mapping[str, Any], place: Any) -> None:
+        """The workload from which an Argo Rollout takes its template. Raises msgspec.ValidationError."""
+        if (made := limit_facts.referring(identity, body.get("spec"), place)) is not None:
+            self.referring.append(made)
+
     def landscape(self, workloads: Sequence[Workload], complete: bool, nearness: Nearness) -> Landscape:
         return Landscape(
             workloads=workloads,
@@ -159,6 +172,9 @@ class Beside:
             claims=self.claims,
             sources=self.sources,
             handlings=self.handlings,
+            vertical=self.vertical,
+            quotas=self.quotas,
+            referring=self.referring,
             complete=complete,
             nearness=nearness,
         )
@@ -184,6 +200,15 @@ class Beside:
 
     def _scaler(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
         self.scalers.append(scaler_facts.scaler(identity, document.body.get("spec"), document.place))
+
+    def _vertical_scaler(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        made = limit_facts.vertical_scaler(identity, document.body.get("spec"), document.place)
+        if made is not None:
+            self.vertical.append(made)
+
+    def _quota(self, identity: Identity, _: _Meta, document: Kubernetes) -> None:
+        if (made := limit_facts.quota(identity, document.body.get("spec"), document.place)) is not None:
+            self.quotas.append(made)
 
     def _service(self, identity: Identity, meta: _Meta, document: Kubernetes) -> None:
         spec = _spec(document, _ServiceSpec)
@@ -317,6 +342,8 @@ _READERS: Mapping[str, Callable[[Beside, Identity, _Meta, Kubernetes], None]] = 
     "PersistentVolumeClaim": Beside._claim,
     "VirtualService": Beside._virtual_service,
     "DestinationRule": Beside._destination_rule,
+    "VerticalPodAutoscaler": Beside._vertical_scaler,
+    "ResourceQuota": Beside._quota,
 }
 
 

@@ -37,7 +37,11 @@ NEIGHBOURS = (
     ("api/v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
 )
 # Read only by the commands, with the rights of the user.
-CONFIGURATION = (("api/v1", "configmaps", "ConfigMap"),)
+CONFIGURATION = (
+    ("api/v1", "configmaps", "ConfigMap"),
+    ("api/v1", "resourcequotas", "ResourceQuota"),
+    ("apis/autoscaling.k8s.io/v1", "verticalpodautoscalers", "VerticalPodAutoscaler"),
+)
 
 
 @dataclass(slots=True)

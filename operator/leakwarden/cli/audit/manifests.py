@@ -93,7 +93,12 @@ class Inventory:
             if kind == "Rollout" and mapping(document.body.get("spec")).get("workloadRef") is not None:
                 metadata = mapping(document.body.get("metadata"))
                 namespace, name = str(metadata.get("namespace") or ""), _name(document.body)
-                self._others.add(Identity(kind, namespace, name))
+                identity = Identity(kind, namespace, name)
+                self._others.add(identity)
+                try:
+                    self._beside.take_reference(identity, document.body, document.place)
+                except msgspec.ValidationError as error:
+                    raise ManifestError(in_words(str(error), "")) from None
                 self.notes.append(
                     f"{document.place}: Rollout {name} takes its pods from a workloadRef, and is audited there"
                 )

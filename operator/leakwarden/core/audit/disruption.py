@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from leakwarden.core.audit.findings import Defect, Severity
-from leakwarden.core.audit.related import Budget
+from leakwarden.core.audit.related import Budget, Shared
 from leakwarden.core.audit.subject import Subject
 
 
@@ -96,13 +96,51 @@ def budget_protects_nothing(subject: Subject) -> Iterator[Defect]:
     if subject.workload.replicas < 2:
         return
     for budget in subject.disruptions or ():
-        if budget.disruptions_allowed >= subject.workload.replicas:
+        if budget.disruptions_allowed >= subject.workload.replicas and budget.name not in _shared(subject):
             yield Defect(
                 Severity.WARNING,
                 f"PodDisruptionBudget {budget.name} allows all {subject.workload.replicas} pods to be evicted at"
                 " once: it protects nothing",
                 f"in {budget.name}: maxUnavailable: 1",
             )
+
+
+def budget_of_several(subject: Subject) -> Iterator[Defect]:
+    """A PodDisruptionBudget of several workloads may take all pods of one.
+
+    A budget counts the pods that it selects together, of whatever workload they are, and does not share the evictions
+    out among them: all may fall on one workload. An empty selector ({}) selects every pod of the namespace. It is an Info
+    where the evictions that are allowed are fewer than the pods of the workload, and more than one.
+
+    Mend:
+        selector: {matchLabels: {app: web}}   # the pods of one workload, and a budget for each
+
+    Source: https://kubernetes.io/docs/reference/using-api/deprecation-guide/#poddisruptionbudget-v125
+    """
+    workload = subject.workload
+    if workload.replicas < 2:
+        return
+    by_name = {budget.identity.name: budget for budget in _budgets(subject)}
+    for disruption in subject.disruptions or ():
+        shared, budget = _shared(subject).get(disruption.name), by_name.get(disruption.name)
+        if shared is None or budget is None or disruption.disruptions_allowed < 2:
+            continue
+        all_of_it = disruption.disruptions_allowed >= workload.replicas
+        empty = budget.selector is not None and not budget.selector.labels and not budget.selector.expressions
+        others = [name for name in shared.names if name != workload.name][:2]
+        more = shared.workloads - 1 - len(others)
+        among = ", ".join(others) + (f" and {more} more" if more else "")
+        own = next(iter(workload.pods.labels.items()), None)
+        yield Defect(
+            Severity.WARNING if all_of_it else Severity.INFO,
+            f"PodDisruptionBudget {disruption.name} "
+            + ("has an empty selector, which is every pod of the namespace" if empty else "also selects other pods")
+            + f" ({among}): it counts {shared.pods} pods together, so that {disruption.disruptions_allowed} of these"
+            f" {workload.replicas} may be evicted at once",
+            f"in {disruption.name}: selector: {{matchLabels: {{{own[0]}: {own[1]}}}}}, and a budget for each workload"
+            if own and empty
+            else f"in {disruption.name}: a selector that selects the pods of one workload, and a budget for each",
+        )
 
 
 def unhealthy_pods_stay(subject: Subject) -> Iterator[Defect]:
@@ -125,6 +163,10 @@ def unhealthy_pods_stay(subject: Subject) -> Iterator[Defect]:
                 " healthy, a node with a broken one cannot be drained",
                 f"in {budget.identity.name}: unhealthyPodEvictionPolicy: AlwaysAllow",
             )
+
+
+def _shared(subject: Subject) -> Mapping[str, Shared]:
+    return subject.related.shared if subject.related else {}
 
 
 def allowed(budget: Budget, replicas: int) -> int:

@@ -20,12 +20,17 @@ from leakwarden.core.audit.related import (
     Identity,
     KeySource,
     Monitor,
+    Quota,
+    Referring,
     Related,
     Route,
     Scaler,
     Service,
+    Shared,
+    VerticalScaler,
 )
 from leakwarden.core.audit.set_later import EVERY, Makers, may_name, without_roles, without_set_labels
+from leakwarden.core.audit.sharing import Sharing
 from leakwarden.core.model.labels import LabelRequirement, LabelSelector
 from leakwarden.core.model.workload import Workload
 
@@ -36,6 +41,7 @@ class _Identified(Protocol):
 
 
 T = TypeVar("T", bound=_Identified)
+F = TypeVar("F")
 SAME_FILE = 1_000_000  # the nearness of objects of one file
 NOT_SCALED = frozenset({"CronJob", "DaemonSet", "Job", "Pod"})  # kinds without the scale subresource
 Nearness = Callable[[object, int], int]  # of a related object to the workload at a position; a larger number is nearer
@@ -54,6 +60,9 @@ class Landscape:
     claims: Sequence[Claim] = ()
     sources: Sequence[KeySource] = ()
     handlings: Sequence[Handling] = ()
+    vertical: Sequence[VerticalScaler] = ()
+    quotas: Sequence[Quota] = ()
+    referring: Sequence[Referring] = ()
     complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere
     nearness: Nearness | None = None  # ranks copies of one object; None: the first one counts
     makers: Makers = field(default_factory=Makers)  # objects of kinds that are not audited and may make pods
@@ -125,7 +134,7 @@ class Landscape:
             return True
         return self.nearness is None or self.nearness(each, position) >= SAME_FILE
 
-    def targeted(self, scaler: Scaler) -> list[int]:
+    def targeted(self, scaler: Scaler | VerticalScaler | Referring) -> list[int]:
         """The positions of the workloads that it scales: none of a kind without a number of replicas."""
         if scaler.target_kind in NOT_SCALED:
             return []
@@ -169,18 +178,37 @@ class Landscape:
         routes: list[list[Route]] = [[] for _ in range(size)]
         handlings: list[list[Handling]] = [[] for _ in range(size)]
         loose = Unattached()
-        for budget in self.budgets:
-            if not _attach(budget, self.selected(budget.identity.namespace, budget.selector), budgets):
-                loose.budgets.append(budget)
         for scaler in self.scalers:
             if not _attach(scaler, self.targeted(scaler), scalers) and not self._is_other(scaler):
                 loose.scalers.append(scaler)
+        vertical: list[list[VerticalScaler]] = [[] for _ in range(size)]
+        referring: list[list[Referring]] = [[] for _ in range(size)]
+        for each in self.vertical:
+            _attach(each, self.targeted(each), vertical)
+        for one in self.referring:
+            _attach(one, self.targeted(one), referring)
+        least = [
+            max(1, min(each.minimum for each in scalers[position])) if scalers[position] else workload.replicas
+            for position, workload in enumerate(self.workloads)
+        ]
+        sharing = Sharing(self.workloads, least)
+        shared: dict[int, Shared] = {}
+        servers: dict[int, Workload] = {}
+        for budget in self.budgets:
+            positions = self.selected(budget.identity.namespace, budget.selector)
+            if not _attach(budget, positions, budgets):
+                loose.budgets.append(budget)
+            elif (several := sharing.budget(budget, positions, self.together)) is not None:
+                shared[id(budget)] = several
         positions_of: dict[int, list[int]] = {}
         for number, service in enumerate(self.services):
             selector = LabelSelector(tuple(service.selector.items())) if service.selector else None
             positions_of[number] = self.selected(service.identity.namespace, selector)
             if not _attach(service, positions_of[number], services) and service.selector:
                 loose.services.append(service)
+            elif (server := sharing.server(service, positions_of[number], self.together)) is not None:
+                servers[id(service)] = server
+        full = sharing.full(self.quotas)
         by_name: dict[str, list[int]] = defaultdict(list)
         for number, service in enumerate(self.services):
             by_name[service.identity.name].append(number)
@@ -210,11 +238,18 @@ class Landscape:
             references.use(workload)
         missing = [references.missing(workload) for workload in self.workloads]
         claims = [references.claims(workload) for workload in self.workloads]
+        near_budgets = [self._nearest(each, position) for position, each in enumerate(budgets)]
+        near_services = [self._nearest(each, position) for position, each in enumerate(services)]
         return [
             Related(
-                budgets=self._nearest(budgets[position], position),
+                budgets=near_budgets[position],
                 scalers=self._nearest(scalers[position], position),
-                services=self._nearest(services[position], position),
+                services=near_services[position],
+                vertical=self._nearest(vertical[position], position),
+                referring=self._nearest(referring[position], position),
+                shared=_by_name(near_budgets[position], shared),
+                servers=_by_name(near_services[position], servers),
+                full=full.get(self.workloads[position].namespace, ()),
                 monitors=self._nearest(monitors[position], position),
                 routes=self._nearest(routes[position], position),
                 handlings=self._nearest(handlings[position], position),
@@ -318,6 +353,10 @@ def _serves(service: Service, port: int | str) -> bool:
 
 def _any_of(index: Mapping[tuple[str, str, str], list[int]], namespace: str, among: LabelRequirement) -> list[int]:
     return sorted({p for value in among.values for p in index.get((namespace, among.key, value), ())})
+
+
+def _by_name(found: Iterable[_Identified], facts: Mapping[int, F]) -> dict[str, F]:
+    return {each.identity.name: facts[id(each)] for each in found if id(each) in facts}
 
 
 def _attach(each: T, positions: Sequence[int], lists: list[list[T]]) -> bool:

@@ -68,10 +68,16 @@ def placed(workload: Workload, related: Related, budgets_known: bool) -> tuple[W
     if related.scalers and workload.kind in _SCALED:
         workload = running(workload, max(1, min(scaler.minimum for scaler in related.scalers)))
     disruptions = tuple(
-        Disruption(workload.namespace, budget.identity.name, allowed(budget, workload.replicas))
+        Disruption(workload.namespace, budget.identity.name, _allowed(budget, workload.replicas, related))
         for budget in related.budgets
     )
     return workload, disruptions if disruptions or budgets_known else None
+
+
+def _allowed(budget: Budget, replicas: int, related: Related) -> int:
+    """Evictions of the workload's pods; a budget of several workloads counts the pods of all of them together."""
+    shared = related.shared.get(budget.identity.name)
+    return min(replicas, allowed(budget, shared.pods if shared else replicas))
 
 
 def running(workload: Workload, replicas: int) -> Workload:

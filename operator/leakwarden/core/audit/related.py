@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leakwarden.core.model.labels import LabelSelector
-from leakwarden.core.model.workload import Reference
+from leakwarden.core.model.workload import Reference, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,65 @@ class Scaler:
     minimum_given: bool = True
     place: Any = field(default=None, compare=False)
     measures: tuple[Measure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerticalScaler:
+    """A VerticalPodAutoscaler that changes the requests of pods; one that only recommends is not kept.
+
+    `controls`: (container, or * for every other one; the resources whose request it sets, cpu and memory).
+    """
+
+    identity: Identity
+    target_kind: str
+    target: str
+    mode: str
+    controls: tuple[tuple[str, frozenset[str]], ...] = ()
+    place: Any = field(default=None, compare=False)
+
+    def resources(self, container: str) -> frozenset[str]:
+        """The resources whose request it sets for this container."""
+        policies = dict(self.controls)
+        return policies.get(container, policies.get("*", frozenset({"cpu", "memory"})))
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A ResourceQuota of a namespace; one that counts only some of the pods (by its scopes) is not kept."""
+
+    identity: Identity
+    hard: tuple[tuple[str, float], ...]  # (pods, requests.cpu, ...; the amount in pods, cores or bytes)
+    place: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Referring:
+    """An Argo Rollout that takes its pods' template from another workload, by workloadRef."""
+
+    identity: Identity
+    target_kind: str
+    target: str
+    scale_down: str = ""  # onsuccess, progressively, never; empty where it is not written, which means never
+    place: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A budget that counts the pods of several workloads together."""
+
+    pods: int
+    names: tuple[str, ...]  # of the first of the workloads
+    workloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """What the pods of a namespace use of a quota's resource, at least."""
+
+    quota: Identity
+    resource: str
+    hard: float
+    used: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +239,13 @@ class Related:
     claims: tuple[Claim, ...] = ()
     handlings: tuple[Handling, ...] = ()
     missing: tuple[Missing, ...] = ()
+    vertical: tuple[VerticalScaler, ...] = ()
+    referring: tuple[Referring, ...] = ()
+    shared: Mapping[str, Shared] = field(default_factory=dict)  # by the budget's name; of those that are shared
+    servers: Mapping[str, Workload] = field(
+        default_factory=dict
+    )  # by the Service's name; of those that send to several
+    full: tuple[Full, ...] = ()
     governing: Governing | None = None  # also None where no Service was read
     sources_read: bool = False  # whether any ConfigMap, Secret or claim of its namespace was read
     complete: bool = False  # an object that is not here does not exist; else it may be defined elsewhere

@@ -211,5 +211,31 @@ def update_on_delete(subject: Subject) -> Iterator[Defect]:
         )
 
 
+def pods_beside_rollout(subject: Subject) -> Iterator[Defect]:
+    """A Deployment keeps pods beside the Argo Rollout that takes its template.
+
+    A Rollout with workloadRef makes pods of its own. The Deployment goes on running its own number of pods, with the same
+    labels: Services send to both sets, the weights of a canary are wrong, and a new image rolls out in the Deployment at
+    once. Where spec.replicas is not written it is an Info. Only in files and with --cluster: the operator does not relate
+    Rollouts to Deployments.
+
+    Mend:
+        spec:
+          replicas: 0   # of the Deployment; or workloadRef: {scaleDown: progressively} in the Rollout
+
+    Source: https://argo-rollouts.readthedocs.io/en/stable/migrating/#reference-deployment-from-rollout
+    """
+    workload = subject.workload
+    for each in subject.related.referring if subject.related else ():
+        if workload.replicas > 0 and each.scale_down in ("", "never"):
+            many = f"{workload.replicas} pod{'s' if workload.replicas > 1 else ''}"
+            yield Defect(
+                Severity.WARNING if workload.replicas_given else Severity.INFO,
+                f"{each.identity} takes its template by workloadRef, and the {workload.kind} keeps {many} of its own:"
+                " Services send to both sets, and a change rolls out here at once",
+                f"replicas: 0 here, or workloadRef: {{scaleDown: progressively}} in {each.identity}",
+            )
+
+
 def _scalers(subject: Subject) -> bool:
     return bool(subject.related and subject.related.scalers)

@@ -168,6 +168,40 @@ def measured_container_missing(subject: Subject) -> Iterator[Defect]:
                 )
 
 
+def scalers_share_request(subject: Subject) -> Iterator[Defect]:
+    """A vertical autoscaler changes the request that a horizontal one compares with.
+
+    Utilization is a share of the request. A VerticalPodAutoscaler that sets the request of the same resource shifts the
+    measure under the horizontal one: each undoes what the other did, and pods are evicted again and again. One that only
+    recommends (updateMode Off), sets another resource, or leaves the measured container alone is right. An autoscaler
+    without any metric takes the CPU, which is an Info, since another tool may set the metrics. Only in files and with
+    --cluster: the operator does not list VerticalPodAutoscalers.
+
+    Mend:
+        resourcePolicy: {containerPolicies: [{containerName: "*", controlledResources: [memory]}]}
+
+    Source: https://github.com/kubernetes/autoscaler/blob/master/vertical-pod-autoscaler/docs/known-limitations.md
+    """
+    names = [each.name for each in (*subject.workload.containers, *subject.workload.pods.sidecars)]
+    for vertical in subject.related.vertical if subject.related else ():
+        for scaler in _scalers(subject):
+            shared = [
+                each
+                for each in scaler.measures
+                if each.utilization
+                and any(each.resource in vertical.resources(name) for name in names if each.container in ("", name))
+            ]
+            if shared:
+                resources = " and ".join(sorted({each.resource for each in shared}))
+                yield Defect(
+                    Severity.INFO if all(each.default for each in shared) else Severity.WARNING,
+                    f"{vertical.identity} (updateMode {vertical.mode}) sets the request of {resources}, and"
+                    f" {scaler.identity} scales by a share of that request: each undoes what the other did",
+                    f"in {vertical.identity}: updateMode: Off, or controlledResources without {resources}; or another"
+                    f" metric in {scaler.identity}",
+                )
+
+
 def _request(container: Container, measure: Measure) -> float | None:
     return container.cpu_request if measure.resource == "cpu" else container.memory_request
 

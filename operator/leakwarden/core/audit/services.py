@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from leakwarden.core.audit.findings import Defect, Severity
 from leakwarden.core.audit.related import Service, ServicePort
 from leakwarden.core.audit.set_later import POD_NAME
+from leakwarden.core.audit.sharing import distinguishing
 from leakwarden.core.audit.subject import Subject
 from leakwarden.core.model.workload import Container, Workload
 
@@ -27,6 +28,7 @@ def target_unresolved(subject: Subject) -> Iterator[Defect]:
     A targetPort by name must be the name of a container port, or the Service has no endpoint for it and every
     request is refused; the protocol must be the same. One by number that no container declares is most often a slip; declaring a port is not needed
     for it to work, so nothing is said where no port is declared at all, or where the number is among the arguments.
+    Where the pods of another workload behind the same Service have the port, its selector is meant to be narrower.
 
     Mend:
         ports:
@@ -49,7 +51,7 @@ def target_unresolved(subject: Subject) -> Iterator[Defect]:
         for port in service.ports:
             if isinstance(port.target, str):
                 if port.target not in names:
-                    yield _unreachable(service, port, declared, Severity.ERROR)
+                    yield _unreachable(subject, service, port, declared, Severity.ERROR)
                 elif port.protocol not in spoken.get(port.target, {port.protocol}):
                     yield Defect(
                         Severity.ERROR,
@@ -58,7 +60,7 @@ def target_unresolved(subject: Subject) -> Iterator[Defect]:
                         f"in {service.identity}: protocol: {min(spoken[port.target])}",
                     )
             elif numbers and port.target not in numbers and port.target not in given:
-                yield _unreachable(service, port, declared, Severity.WARNING)
+                yield _unreachable(subject, service, port, declared, Severity.WARNING)
 
 
 def publishes_unready(subject: Subject) -> Iterator[Defect]:
@@ -253,8 +255,22 @@ def all_ports(workload: Workload) -> set[int]:
     return {number for each in containers for _, number in each.ports}
 
 
-def _unreachable(service: Service, port: ServicePort, declared: str, severity: Severity) -> Defect:
+def _unreachable(subject: Subject, service: Service, port: ServicePort, declared: str, severity: Severity) -> Defect:
     certain = "it has no endpoint for that port" if severity is Severity.ERROR else "requests are refused there"
+    server = subject.related.servers.get(service.identity.name) if subject.related else None
+    labels = distinguishing(service, server, subject.workload) if server is not None else {}
+    if server is not None and labels and (server.kind, server.name) != (subject.workload.kind, subject.workload.name):
+        added = ", ".join(f"{key}: {value}" for key, value in list(labels.items())[:2])
+        return Defect(
+            # A named port sends nothing to pods that have no port of the name.
+            Severity.INFO if severity is Severity.ERROR else severity,
+            f"{service.identity} also selects these pods, and they declare no port {port.target} (declared: {declared}),"
+            f" which {server.kind} {server.name} has: a part of the requests is refused"
+            if severity is Severity.WARNING
+            else f"{service.identity} also selects these pods, and they have no port named {port.target} (declared:"
+            f" {declared}), which {server.kind} {server.name} has: these pods never get a request of it",
+            f"in {service.identity}: selector: {{{added}}} as well, which only the pods of {server.kind} {server.name} have",
+        )
     return Defect(
         severity,
         f"{service.identity} sends port {port.port} to targetPort {port.target}, which no container of the pods"

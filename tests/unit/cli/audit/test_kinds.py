@@ -203,6 +203,41 @@ def apart(zones: str, *changes: tuple[str, str], term: str = "") -> str:
     )
 
 
+def vertical(policy: str) -> str:
+    """An autoscaler by the share of the CPU request, and one that sets requests."""
+    return both(
+        scaled(CPU),
+        "apiVersion: autoscaling.k8s.io/v1\nkind: VerticalPodAutoscaler\nmetadata: {name: web, namespace: shop}\n"
+        f"spec: {{targetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}, {policy}}}\n",
+    )
+
+
+def in_quota(hard: str, more: str = "") -> str:
+    """A rollout by one pod more, in a namespace with this quota."""
+    return both(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: all, namespace: shop}\n"
+        f"spec: {{hard: {{{hard}}}{more}}}\n",
+        changed(ONE_MORE),
+    )
+
+
+def referring(replicas: int, more: str = "") -> str:
+    return both(
+        changed(("replicas: 3", f"replicas: {replicas}")),
+        "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web, namespace: shop}\nspec: {replicas: 4,"
+        f" workloadRef: {{apiVersion: apps/v1, kind: Deployment, name: web{more}}}, strategy: {{canary: {{}}}}}}\n",
+    )
+
+
+def two(field: str, selector: str) -> str:
+    """Two workloads of three and four pods, and one budget."""
+    return both(
+        changed(("{app: web}}", "{app: web, part: of-shop}}")),
+        changed(("app: web", "app: api"), ("name: web,", "name: api,"), ("{app: api}}", "{app: api, part: of-shop}}"), ("replicas: 3", "replicas: 4")),
+        budget(field, selector),
+    )  # fmt: skip
+
+
 def members(image: str, field: str, number: int = 3, name: str = "db") -> str:
     """A StatefulSet of that image and number of pods, and its budget."""
     return both(
@@ -334,6 +369,24 @@ ARE_SOUND = {
     "two of three copies that decide nothing": members("pg:16", "maxUnavailable: 2"),
     "two of three brokers, whose controllers are elsewhere": members(
         "apache/kafka:4.0.0", "maxUnavailable: 2", 3, "brokers"
+    ),
+    "a budget of two workloads by one pod at a time": two("maxUnavailable: 1", "{part: of-shop}"),
+    "a budget of every pod by two pods, of workloads with more": two("maxUnavailable: 2", "{}"),
+    "a vertical autoscaler that only recommends": vertical("updatePolicy: {updateMode: 'Off'}"),
+    "a vertical autoscaler of memory": vertical(
+        "resourcePolicy: {containerPolicies: [{containerName: '*', controlledResources: [memory]}]}"
+    ),
+    "a quota with room for one pod more": in_quota("requests.memory: 2Gi, requests.cpu: 400m, pods: 4"),
+    "a quota of some pods": in_quota("pods: 3", ", scopes: [BestEffort]"),
+    "a Rollout of a Deployment without pods": referring(0),
+    "a Rollout that takes the Deployment's pods away": referring(3, ", scaleDown: onsuccess"),
+    "a Service of a named port, which the worker does not have": both(
+        changed(
+            ("{app: web}}\n  template", "{app: web, tier: api}}\n  template"),
+            ("metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: api}}"),
+        ),
+        worker(("name: http, containerPort: 8080", "name: admin, containerPort: 8081"), ("port: http", "port: admin")),
+        SERVICE,
     ),
     "a database of one": changed(("replicas: 3", "replicas: 1"), base=STATEFUL),
     "a bounded volume in memory": changed(
@@ -474,6 +527,32 @@ ARE_WRONG = {
         members("apache/kafka:4.0.0", "maxUnavailable: 2", 3, "kafka-controller"),
     ),
     "a budget below the majority of raft": ("LW417", members("shop/store:1", "maxUnavailable: 2", 3, "store-raft")),
+    "a budget of two workloads that spares none of one": ("LW418", two("maxUnavailable: 3", "{part: of-shop}")),
+    "a budget of every pod": ("LW418", two("minAvailable: 4", "{}")),
+    "a vertical and a horizontal autoscaler of one request": (
+        "LW419",
+        vertical("updatePolicy: {updateMode: Recreate}"),
+    ),
+    "a quota without room for one pod more": ("LW315", in_quota("requests.memory: 1536Mi")),
+    "a quota of pods without room for one more": ("LW315", in_quota("pods: 3")),
+    "a Rollout beside the pods of its Deployment": ("LW314", referring(3)),
+    "liveness that asks a database": (
+        "LW120",
+        changed(("{httpGet: {path: /healthz, port: http}", "{exec: {command: [pg_isready, -h, orders-db]}")),
+    ),
+    "a Service of a number, which the worker does not have": (
+        "LW501",
+        both(
+            changed(
+                ("{app: web}}\n  template", "{app: web, tier: api}}\n  template"),
+                ("metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: api}}"),
+            ),
+            worker(
+                ("name: http, containerPort: 8080", "name: admin, containerPort: 8081"), ("port: http", "port: admin")
+            ),
+            changed(BY_NUMBER, base=SERVICE),
+        ),
+    ),
     "a request of half a byte": (
         "LW608",
         changed(("requests: {cpu: 100m, memory: 512Mi}", "requests: {memory: 512m}")),
