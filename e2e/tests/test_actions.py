@@ -93,7 +93,7 @@ def test_the_right_to_restart_a_rollout_is_not_a_right_to_change_its_image(names
         "-p", '{"metadata":{"labels":{"owner":"leakwarden"}}}',
     )  # fmt: skip
     assert not labelled.succeeded
-    assert "may not change a Deployment's metadata" in labelled.errors
+    assert "may not change a workload's metadata" in labelled.errors
     for command in (["delete", "pod", "-l", "app=target"], ["delete", "deployment", "target"]):
         refused = attempt("kubectl", *command, "-n", namespace, f"--as={ACCOUNT}")
         assert "forbidden" in refused.errors.lower(), command

@@ -133,11 +133,10 @@ def markdown(judged: Sequence[Judged]) -> str:
         "| | `leakwarden suspects` | the operator |",
         "|---|---|---|",
     ]
-    for title, test in (
-        ("the first line is right", Judged.first_right),
-        ("it is in the first three", Judged.in_three),
-        ("line, kind and advice are right", Judged.kind_right),
-    ):
+    rows = [("the first line is right", Judged.first_right), ("it is in the first three", Judged.in_three)]
+    if any(each.known.shapes for each in leaking):  # a truth in words is compared by a person
+        rows.append(("line and kind are right", Judged.kind_right))
+    for title, test in rows:
         lines.append(
             f"| {title} | {_part(test(e, e.command) for e in leaking)} | {_part(test(e, e.operator) for e in leaking)} |"
         )
