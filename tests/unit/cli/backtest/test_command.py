@@ -489,9 +489,20 @@ def test_only_a_signal_with_the_role_leak_would_have_acted(
 def test_without_a_policy_memory_of_the_container_is_only_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
+    leak = line(signal="WorkingSet")
+    run("--series", write(tmp_path / "a.jsonl", {**leak, "rss": leak["v"]}))
 
     assert " only reported, its role is Supporting\n" in capsys.readouterr().out
+
+
+def test_a_working_set_without_its_rss_may_be_page_cache_and_is_not_acted_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--series", write(tmp_path / "a.jsonl", line(signal="WorkingSet")))
+
+    shown = capsys.readouterr().out
+    assert "Exhausting 0, Leaking 1" in shown
+    assert "MayBePageCache" in shown
 
 
 def test_signals_that_the_policy_does_not_name_are_left_out_and_that_is_said(
