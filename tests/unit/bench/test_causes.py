@@ -6,6 +6,7 @@ The points were set on seeds 0 to 99. These are others, but of the same drawing;
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def test_what_was_recorded_behind_a_real_nginx_is_right_and_of_two_causes_both_a
         found = explain(each.episode)
         named = {found.cause, *found.also} if found.cause is not None else set()
         assert named == each.causes, each.name
+
+
+def test_episodes_of_an_author_who_had_read_the_format_alone_are_right(tmp_path: Path) -> None:
+    with tarfile.open(ROOT / "tests" / "fixtures" / "causes" / "exam.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    scores = scored(read(tmp_path / "exam", range(1, 3)))
+    assert sum(score.number for score in scores.values()) == 60  # two of each
+    assert not wrong(scores)
 
 
 @pytest.mark.slow
