@@ -43,6 +43,12 @@ e2e: $(VENV)/.ready ## The end-to-end tests on a real cluster (brings one up); B
 	cd e2e/services && go vet ./... && go test ./...
 	@BUDGET="$(BUDGET)" RETRY="$(or $(RETRY),1)" e2e/run.sh
 
+.PHONY: gitops
+gitops: $(VENV)/.ready ## The GitOps layout applied by Flux's kustomize-controller, which it builds (a quarter of an hour)
+	$(PYTHON) -m e2e.cluster up
+	$(PYTHON) -m e2e.cluster build flux
+	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests/test_gitops_flux.py
+
 .PHONY: tune
 tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
 	$(BIN)/python -m tests.bench.tune

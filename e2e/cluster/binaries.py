@@ -131,6 +131,8 @@ EXTRA: tuple[ToolGroup, ...] = (
     ToolGroup("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
     # The newest version whose module holds its web pages as Go source; later ones embed files that only npm makes.
     ToolGroup("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}),
+    # The newest minor version that the Go of the other groups builds.
+    ToolGroup("flux", {"kustomize-controller": "github.com/fluxcd/kustomize-controller"}),
 )
 
 ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # the groups that the node needs

@@ -1,4 +1,4 @@
-"""A program as a process on loopback with `/-/ready`, as those of the Prometheus family have it."""
+"""A program as a process on loopback that answers when it is ready, as those of the Prometheus family do."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def free_port() -> int:
 
 class Served(ABC):
     """`directory` is its own; the files there stay after `stop`."""
+
+    ready_path = "/-/ready"
 
     def __init__(self, name: str, directory: Path) -> None:
         self._name = name
@@ -47,7 +49,7 @@ class Served(ABC):
         if self._process is None or self._process.poll() is not None:
             raise AssertionError(f"{self._name} ended: {(self._directory / 'log').read_text()[-800:]}")
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}{self.ready_path}", timeout=2) as answer:
                 return True if answer.status == 200 else NotYet(str(answer.status))
         except (urllib.error.URLError, OSError) as error:
             return NotYet(str(error))
