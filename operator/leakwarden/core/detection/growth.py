@@ -16,7 +16,7 @@ EXPLANATIONS = {
     "FollowsLoad": "it follows the load",
     "SlowsDown": "it grows ever slower, as a warm-up, a cache or a pool does",
     "WithinKnownRange": "within a range that this workload has come back from",
-    "PageCache": "most of it is page cache, which the kernel takes back; the rest (RSS) shows no leak",
+    "PageCache": "its RSS shows no leak; the rest is page cache, which the kernel takes back, or files in a memory volume, which it does not",
     "FellBack": "it came down by itself",
     "GrowsFarFromLimit": "it grows steadily, far from its limit yet",
     "Unconfirmed": "all signs of a leak, not yet for long enough",
