@@ -48,11 +48,13 @@ def test_readings_from_before_the_origin_are_in_no_bucket() -> None:
     cascade.grow(1)
     one = np.array([5.0])
 
+    nothing = np.full(1, np.nan)
     cascade.fold(np.array([0]), np.array([0]), np.array([-170.0]), floor=one, value=one, load=one)
+    cascade.fold(np.array([0]), np.array([0]), np.array([1500.0]), floor=one, value=one, load=nothing)
 
-    window = cascade.rings[0].window(np.array([0]), np.array([SLOTS]))
-    assert np.isnan(window.lo).all()
-    assert np.isnan(cascade.mean_load(0, np.array([0]), np.array([SLOTS]))).all()
+    window = cascade.rings[0].window(np.array([0]), np.array([26]))
+    assert np.flatnonzero(~np.isnan(window.lo[0])).tolist() == [SLOTS - 1]
+    assert np.isnan(cascade.mean_load(0, np.array([0]), np.array([26]))).all()
 
 
 def _key(pod: str, signal: str) -> Key:
@@ -122,3 +124,23 @@ def test_a_verdict_does_not_depend_on_how_many_rows_are_measured_at_a_time(
     for one, other in zip(*said, strict=True):
         assert np.array_equal(one, other, equal_nan=True)
     assert len(np.unique(said[0][0])) > 1
+
+
+def test_the_pods_of_a_workload_are_measured_together_since_one_shows_what_the_others_may_come_back_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = []
+    for part in (8_000, 3):
+        monkeypatch.setattr(detector, "_PART", part)
+        state = DetectorState()
+        keys = [_key(pod, "Descriptors") for pod in "abcdef"]
+        rows = state.place(keys, np.full(6, 1000.0), np.full(6, BEGIN))
+        nothing = np.full(6, np.nan)
+        for tick in range(60):
+            now = np.full(6, BEGIN + 30.0 * tick)
+            level = np.array([*[200.0 + 5 * tick] * 5, 900.0 if 20 < tick < 30 else 100.0])
+            advance(state, NewReadings(rows, now, level, nothing, nothing), now[0])
+        judge(state, Context(), BEGIN + 30.0 * 60)
+        known.append(state.widths.known[:5, 0].tolist())
+    assert known[0] == known[1]
+    assert min(known[0]) > 0.8
