@@ -49,6 +49,12 @@ gitops: $(VENV)/.ready ## The GitOps layout applied by Flux's kustomize-controll
 	$(PYTHON) -m e2e.cluster build flux
 	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests/test_gitops_flux.py
 
+.PHONY: argo
+argo: $(VENV)/.ready ## Rollouts under the controller of Argo Rollouts, which it builds (a quarter of an hour)
+	$(PYTHON) -m e2e.cluster up
+	$(PYTHON) -m e2e.cluster build rollouts
+	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests/test_argo_rollouts.py
+
 .PHONY: tune
 tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
 	$(BIN)/python -m tests.bench.tune
