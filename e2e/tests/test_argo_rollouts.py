@@ -157,7 +157,15 @@ def test_a_canary_on_its_way_is_left_alone(argo: str) -> None:
 
     wait_until("the canary to pause", paused, 180)
     watch(argo, "step")
-    now = pods(argo, "step")
+
+    def one_of_each() -> list[Object] | NotYet:
+        found = [each for each in pods(argo, "step") if "deletionTimestamp" not in each["metadata"]]
+        templates = {each["metadata"]["labels"]["rollouts-pod-template-hash"] for each in found}
+        return (
+            found if len(found) == len(templates) == 2 else NotYet(f"{len(found)} pods of {len(templates)} templates")
+        )
+
+    now = wait_until("one pod of each template", one_of_each, 60)
     leak(argo, "step", now[0]["metadata"]["name"])
 
     def kept() -> Object | NotYet:
@@ -165,11 +173,12 @@ def test_a_canary_on_its_way_is_left_alone(argo: str) -> None:
         return skipped if "RolloutInProgress" in skipped.get("reasons", []) else NotYet(str(skipped))
 
     wait_until("the canary to be what keeps the pod", kept, 180)
-    assert uids(argo, "step") == {each["metadata"]["uid"] for each in now}
+    assert uids(argo, "step") >= {each["metadata"]["uid"] for each in now}
 
 
 def test_the_right_to_restart_a_rollout_of_argo_is_not_a_right_to_change_its_image(argo: str) -> None:
+    rollout(argo, "fixed")
     change = '[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"localhost/other:1"}]'
-    image = attempt("kubectl", "patch", "rollout", "cart", "-n", argo, f"--as={ACCOUNT}", "--type=json", "-p", change)
+    image = attempt("kubectl", "patch", "rollout", "fixed", "-n", argo, f"--as={ACCOUNT}", "--type=json", "-p", change)
     assert not image.succeeded
     assert "leakwarden may change nothing" in image.errors
