@@ -42,6 +42,7 @@ class WindowContext:
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
+    flight: Bools  # see core/detection/in_flight.py; in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
         return WindowContext(*(getattr(self, of.name)[rows] for of in fields(self)))
@@ -305,6 +306,15 @@ class WindowQuestions:
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
         return np.asarray(~self.is_young | self.is_since_birth | much)
+
+    @cached_property
+    def stays(self) -> Bools:
+        """Does what has grown stay, unlike requests that wait for a slow dependency?
+
+        Those are as many as rate times latency, and climb while latency does, but their number spreads as they come
+        and go. A limit that they really use up is reported as Full. At half, leaks under much traffic are taken for
+        them; at double, brown-outs are reported."""
+        return ~self.beside.flight
 
     @cached_property
     def is_its_own(self) -> Bools:

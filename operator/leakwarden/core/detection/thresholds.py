@@ -118,6 +118,12 @@ class Gates:
     # Variance over mean of connections that come and go: 1 by Poisson's law, 0.34 and more in the bench's healthy pools
     # (169 windows of six seeds that climbed like a leak), 0.32 and less in 19 of 20 windows of its leaking ones.
     held: float = 0.25
+    # What comes and goes spreads with its number: the increase of the variance over that of the level (1 by Poisson's
+    # law, 0.1 and less in nine of ten windows of leaks on composed worlds, 1.7 and more in brown-outs), and the power
+    # of the level that the spread follows (1/2 by that law, 1 where the rate's own noise is larger).
+    flight_spread: float = 0.15
+    flight_follows: float = 0.35
+    flight_lasts: float = 3 * 3600.0  # s for which this holds for the growth of the same time, or for one window
     # Held connections count from farther away: a pool's peaks are at its maximum long before its floor is.
     level_held: tuple[float, ...] = (0.85, 0.75, 0.65, 0.65, 0.65, 0.65, 0.65)
     imminent: float = 4300.0  # seconds
