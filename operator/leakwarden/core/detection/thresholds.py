@@ -77,6 +77,13 @@ class Gates:
     birth_late: float = 0.80
     birth_left: float = 0.8
     birth_level: float = 0.80
+    # Without a limit, growth from day to day: the least buckets of four hours, the least growth from one day to the next
+    # as a share of an even one, the growth over the window as a multiple of the level before it, and the level (of four
+    # times the usual one).
+    days_readings: int = 17
+    days_quarter: float = 0.3
+    days_growth: float = 0.6
+    days_level: float = 0.5
     # Siblings that grow too are no veto, but mornings and steps in all pods grow by less than 14 times their noise;
     # above this level all growth is reported (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0
