@@ -69,6 +69,14 @@ def test_a_spread_that_is_the_traffics_is_none_of_the_growth() -> None:
     assert not asked(lo, hi, load=busy)
 
 
+def test_what_rises_as_much_as_the_load_is_in_flight_however_smooth() -> None:
+    smooth = buckets(np.full(24, 1.0), CLIMB)
+
+    assert asked(*smooth, load=CLIMB)
+    assert not asked(*smooth, load=CLIMB**0.25)
+    assert not asked(*smooth, load=CLIMB[0] + 0.2 * (CLIMB - CLIMB[0]))
+
+
 def test_growth_that_is_hardly_any_shows_nothing() -> None:
     assert not asked(*buckets(np.linspace(5, 50, 24), np.linspace(700, 800, 24)))
 

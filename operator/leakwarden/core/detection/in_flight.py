@@ -22,6 +22,8 @@ from leakwarden.core.model.readings import Floats
 _THIRD = SLOTS // 3
 # Between the levels that are compared; with less, the spreads differ too little to tell.
 _LEAST_RATIO = 1.3
+# The rise of the load within some hours that no morning brings, and the part of the level's rise that it must be.
+_MUCH, _AS_MUCH = 3.0, 0.7
 
 
 def in_flight(
@@ -54,6 +56,10 @@ def in_flight(
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         busier = np.where((load_then > 0) & (busy > load_then), busy / load_then, 1.0)
+    # The load, which is the number in flight while latency is known and slow (core/detection/waiting.py), has risen by as
+    # much as the level. It is not fitted: a smooth climb of both is explained by time alone as well.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        as_much = (busy / load_then >= _MUCH) & (busy / load_then >= _AS_MUCH * level / level_then)
     units = np.maximum(quantum, 1e-9)
     usable = np.isfinite(wide_then) & np.isfinite(wide) & (level > level_then)
     rounding = 0.29 * units  # the least spread that can be told from none
@@ -71,6 +77,6 @@ def in_flight(
     wider = pooled(np.maximum(wide, rounding)) / np.maximum(pooled(expected), 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
         follows = np.log(wider) >= gates.flight_follows * np.log(higher)
-    return np.asarray(
+    return as_much | np.asarray(
         usable & (grown > 0) & (higher >= _LEAST_RATIO) & follows & (apart >= gates.flight_spread * grown)
     )

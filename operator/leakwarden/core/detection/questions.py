@@ -204,6 +204,9 @@ class WindowQuestions:
         trusted = trusted + np.where(beside.rated | (beside.apart & self.is_unexplained), 0.0, gates.level_history)
         needed = np.where(self.is_trusted, trusted, alone)
         needed = np.where(beside.held, np.minimum(needed, gates.level_held[k]), needed)
+        # Without a limit, growth beyond a known load: nothing fails at four times the usual level, nor before.
+        beyond_load = beside.past & beside.rated & self.is_unexplained & ~self.is_young
+        needed = np.where(beyond_load, np.minimum(needed, gates.level_past), needed)
         return np.where(self._is_filling, np.maximum(needed, gates.level_memory), needed)
 
     @cached_property

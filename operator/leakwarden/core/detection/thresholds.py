@@ -77,6 +77,9 @@ class Gates:
     birth_late: float = 0.80
     birth_left: float = 0.8
     birth_level: float = 0.80
+    # The height that is enough without a limit, of four times the usual level, where the load is known and does not
+    # explain the growth: two and a half times the usual level.
+    level_past: float = 0.62
     # Without a limit, growth from day to day: the least buckets of four hours, the least growth from one day to the next
     # as a share of an even one, the growth over the window as a multiple of the level before it, and the level (of four
     # times the usual one).
