@@ -61,7 +61,9 @@ tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, agains
 
 .PHONY: bench
 bench: $(VENV)/.ready ## The detector against labelled series and the usual rules; writes its figures into the docs
-	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record
+	$(BIN)/python -m tests.bench --record --curve
+	$(BIN)/python -m tests.bench --worlds 20 --seeds 201-202 --curve
+	$(BIN)/python -m tests.bench.picture
 	$(BIN)/python -m tests.docs
 
 .PHONY: scale
