@@ -160,7 +160,7 @@ class EngineCollector(Collector):
             "leakwarden_findings", "Audit findings.", labels=["namespace", "policy", "severity"]
         )
         for evaluation in tick.evaluations:
-            where = [evaluation.policy.namespace, evaluation.policy.name]
+            where = [evaluation.policy.namespace, evaluation.policy.title]
             verdicts = Counter(str(pod.verdict) for target in evaluation.workloads for pod in target.pods)
             for verdict, count in sorted(verdicts.items()):
                 pods.add_metric([*where, verdict], count)
