@@ -124,7 +124,7 @@ async def _list(session: Session, namespace: str | None) -> tuple[list[tuple[Pol
     for item in clusters:
         cluster = parse_cluster_policy(item)
         status, written = cluster.status, liveness.written_at(item)
-        shown = {each.namespace for each in (*status.workloads, *status.others)}
+        shown = {each.namespace for each in status.workloads} | {each.namespace for each in status.others}
         where = sorted(shown if namespace is None else shown & {namespace})
         found += [(as_shown(cluster, each), written) for each in where]
         if not shown:

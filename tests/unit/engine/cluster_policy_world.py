@@ -68,6 +68,7 @@ class ClusterWorld:
         self.recorder = FakeRecorder()
         self.bodies = list(bodies) or [cluster_body()]
         self.own: list[dict[str, Any]] = []
+        self.policies = PolicyStore()
         self.show()
         self.restart()
 
@@ -84,9 +85,7 @@ class ClusterWorld:
 
     def restart(self) -> None:
         """A new process: what it knows comes from the API server."""
-        statuses = (
-            {each.uid: each.status for each in self.policies.clusters.known()} if hasattr(self, "policies") else {}
-        )
+        statuses = {each.uid: each.status for each in self.policies.clusters.known()}
         self.policies = PolicyStore(per_namespace=5)
         for each in self.bodies:
             held = statuses.get(each["metadata"]["uid"])
