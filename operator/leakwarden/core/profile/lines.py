@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.core.profile.catalogue import shape_of
+from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.harvested_shapes import made_and_kept
 from leakwarden.core.profile.kept_shapes import COMMAND_HANGS
 from leakwarden.core.profile.modules import launches, serves
-from leakwarden.core.profile.origins import Origins
-from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
+from leakwarden.core.profile.origins import Origin, Origins
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
@@ -78,7 +80,7 @@ class Line:
         """The stack that represents all: of those that grew most, one that shows the line's kind."""
         most = max(max(one.series.grown, one.leaked) for one in self.standing)
         near = [one for one in self.standing if max(one.series.grown, one.leaked) >= most * (1 - ALIKE)]
-        return max(near, key=lambda one: (shape_of(one.group) is self.shape, one.series.last, one.leaked))
+        return max(near, key=lambda one: (_named(shape_of(one.group)) == self.shape.name, one.series.last, one.leaked))
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -90,6 +92,10 @@ class Line:
     @property
     def concluded(self) -> bool:
         return bool(self.module) and self.place is not None
+
+
+def _named(shape: Shape | None) -> str:
+    return shape.name if shape is not None else ""
 
 
 def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
@@ -169,7 +175,7 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         if origin is None:
             left.append(line)
             continue
-        line.shape = _kind(line, origin.kind)
+        line.shape = _kind(line, origin)
         key = (enclosing(origin.place.frame.function), origin.place.frame.file)
         before = by_place.get(key)
         if before is None:
@@ -177,6 +183,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             line.reasons.append(origin.reason)
             by_place[key] = line
         else:
+            if before.shape.part_of and before.shape.part_of == line.shape.name:
+                before.shape = line.shape  # all of it leaks, and not only the part
             before.standing.extend(line.standing)
     for line in left:
         cause = _like(line, by_place.values()) if line.place is None else None
@@ -185,6 +193,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             reader.reasons.append(f"as many goroutines of {line.module} became more: this one serves them")
         if cause is None:
             line.certain = False
+            if line.shape is UNKNOWN and line.place is None:
+                line.shape = _unknown(line, None)
             found.append(line)
         else:
             cause.standing.extend(line.standing)
@@ -221,14 +231,34 @@ def _reader(line: Line, found: Iterable[Line]) -> Line | None:
     )
 
 
-def _kind(line: Line, made: Shape | None) -> Shape:
+def _kind(line: Line, origin: Origin) -> Shape:
     """The kind of the library that the team called, where that library uses the one that runs these goroutines; else
-    the goroutines' own kind."""
+    the goroutines' own kind, with what is known of the call."""
+    made = origin.kind
     if made is not None and not made.victim and made.library and line.module not in made.modules:
         return made
     if line.shape.specific and line.shape is not UNKNOWN:
-        return line.shape
-    return made if made is not None and not made.victim else UNKNOWN
+        return specialised(line.shape, ending_below(origin.below))
+    return made if made is not None and not made.victim else _unknown(line, origin)
+
+
+def _unknown(line: Line, origin: Origin | None) -> Shape:
+    """No row and no harvested call: the kind by the names of the call and of the goroutine's type."""
+    stacks = [line.heaviest.group.stack]
+    call = next(
+        (
+            f.function
+            for f in reversed(origin.below if origin is not None else ())
+            if "." in package(f.function).partition("/")[0]
+        ),
+        "",
+    )
+    running = [f.function for stack in stacks for f in reversed(stack) if "." in package(f.function).partition("/")[0]]
+    if not call and not running:
+        return UNKNOWN
+    return made_and_kept(
+        call, next((kind for one in running if (kind := receiver(one))), running[0] if running else "")
+    )
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:

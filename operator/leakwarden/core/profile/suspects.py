@@ -90,8 +90,8 @@ def explain(
     if "descriptors" in growing and not any("descriptors" in line.shape.holds for line in accused):
         memory = _opened(memory)
     found = _ranked(named, memory)
-    if not found:
-        found = _barely(capture, origins, ownership)
+    if not any(suspect.team for suspect in found):
+        found = [*_barely(capture, origins, ownership), *found]
     if "rss" in growing and not found:
         found = [_outside(capture)]
     return Findings(tuple(found[:limit]), looked_at(capture), "" if found else unseen(capture, growing))
