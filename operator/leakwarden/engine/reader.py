@@ -294,7 +294,7 @@ def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
 
 def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
     """The standards for each answer and workload; those of the policy that acts on it come first."""
-    for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+    for policy in sorted(policies, key=lambda policy: policy.precedence):
         if policy.spec is None:
             continue
         asked = [
