@@ -19,9 +19,9 @@ from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_wind
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
-# The widest buckets in which the spread is that of requests: in wider ones it is that of the traffic of an hour, and of
-# jumps of the level.
-_SHORT = 2
+# The widths of bucket in which the spread is that of requests: buckets of a minute hold a few readings only, and in those
+# of half an hour and more it is that of the traffic, and of jumps of the level.
+_SPREAD_SHOWN = (1, 2)
 
 
 def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, current: Ints, now: float) -> None:
@@ -172,7 +172,7 @@ def _weigh(
     memory = of_row.memory[rows]
     counted = ~np.isnan(of_row.gc[rows])
     flight = np.zeros(len(rows), np.bool_)
-    if k <= _SHORT:
+    if k in _SPREAD_SHOWN:
         seen = np.where(rated[:, None], load, np.nan)
         flight = ~memory & in_flight(gates, lo, hi, load=seen, readings=readings, quantum=quantum, group=group)
     of_row.flew[rows[flight]] = now
