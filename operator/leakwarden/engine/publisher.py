@@ -13,6 +13,7 @@ from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload, view_of
+from leakwarden.core.rendering.cluster_events import as_announced
 from leakwarden.core.rendering.conditions import Records, with_defect
 from leakwarden.core.rendering.events import announcements, report_announcements
 from leakwarden.core.rendering.status import build_status
@@ -52,16 +53,18 @@ class Publisher:
     ) -> None:
         """`silences_read`: whether an Alertmanager is configured."""
         policy = self.policies.get(evaluation.policy.uid)
-        if policy is None or policy.generation != evaluation.policy.generation:
+        if policy is None or not policy.is_unchanged(evaluation.policy):
             return
         now = self.clock()
-        before = evaluation.policy.status
+        before, is_first = evaluation.policy.status, policy.uid not in self._written
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
         records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
         after = fitting(build_status(evaluation, decisions, records, now))
         if not await self._write(policy, after, now):
             return
+        if policy.origin is not None and is_first:
+            before = as_announced(before, after, now)
         suspects = {
             report.spec.pod.name: report.status.evidence.summary
             for report in drafts.reports
@@ -91,6 +94,11 @@ class Publisher:
         self._told_at[policy.uid] = self.defects.tick
         if not self._worth_writing(policy, after, now):
             return False
+        if policy.origin is not None:
+            # It has no object of its own: ClusterPublisher writes one status for all namespaces.
+            self.policies.wrote(policy.uid, "", after)
+            self._written[policy.uid] = now
+            return True
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
             version = await self.cluster.write_status(
