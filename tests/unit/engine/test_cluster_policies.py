@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from leakwarden.adapters.telemetry import EngineCollector
 from leakwarden.api.names import CLUSTER_POLICY_LABEL, ENFORCE_LABEL, POLICY_LABEL
-from leakwarden.core.model.cluster_policy import ASKED_NAMESPACES, ClusterPolicy, Namespace
+from leakwarden.core.model.cluster_policy import ASKED_NAMESPACES, ClusterPolicy
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.promql import Confined, Question, ask
 from leakwarden.engine.ports import ClusterUnavailable
 from tests.builders import DESCRIPTORS, NOW, enforcing
