@@ -148,8 +148,8 @@ def test_a_rollout_is_scaled_out_by_one(argo: str) -> None:
 
 def test_a_canary_on_its_way_is_left_alone(argo: str) -> None:
     rollout(argo, "step", 2)
-    change = '[{"op":"add","path":"/spec/template/metadata/annotations","value":{"release":"2"}}]'
-    kubectl("patch", "rollout", "step", "-n", argo, "--type=json", "-p", change)
+    change = '{"spec":{"template":{"metadata":{"annotations":{"release":"2"}}}}}'
+    kubectl("patch", "rollout", "step", "-n", argo, "--type=merge", "-p", change)
 
     def paused() -> bool | NotYet:
         found: dict[str, Any] = existing("rollout", "step", argo).get("status", {})

@@ -168,7 +168,7 @@ def record(drawings: Iterable[tuple[list[Labelled], float]]) -> Lab:
             note(state, k, rows, raw=raw, passed=passed, now=now, **rest)
             raw, left, beside, first = pending[0]
             pending.clear()
-            keys = [state.keys[i] for i in rows]
+            keys = [state.key(i) for i in rows]
             life = np.array([place[key.pod, key.start] for key in keys])
             at = np.array([base[key.workload] + now for key in keys])
             also, never = passed.leak & ~first.leak, first.leak & ~passed.leak
@@ -324,9 +324,9 @@ class Progress:
 
 def _change(one: Figures, other: Figures) -> int:
     """Leaks and episodes in which two results differ."""
-    return sum(
-        abs(getattr(one, name) - getattr(other, name)) for name in ("told", "acted", "false_alarms", "false_acts")
-    ) + round(abs(one.left - other.left) * one.leaks)
+    counts = ((each.told, each.acted, each.false_alarms, each.false_acts) for each in (one, other))
+    differ = sum(abs(mine - theirs) for mine, theirs in zip(*counts, strict=True))
+    return differ + round(abs(one.left - other.left) * one.leaks)
 
 
 def search(

@@ -50,6 +50,7 @@ ALONE = {"rated": False, "history": True}
 SHARED = {"rated": False, "apart": True}
 PAST = {"past": True}  # judged by a multiple of its usual level
 CASES = [
+    Case("level_past", "is_high", Side({"level": 0.7, **BENT}, PAST), Side({"level": 0.5, **BENT}, PAST)),
     Case("days_readings", "is_day_over_day", Side({"n": 20.0}, PAST), Side({"n": 12.0}, PAST), width=DAYS),
     Case("days_quarter", "is_day_over_day", Side({"step": 0.5}, PAST), Side({"step": 0.2}, PAST), width=DAYS),
     Case(

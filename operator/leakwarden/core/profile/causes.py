@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from leakwarden.core.profile.blocked_shapes import LOCK_TWICE
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import Standing
 from leakwarden.core.profile.lines import Line
@@ -13,7 +14,7 @@ from leakwarden.core.profile.ownership import CodeOwner, Ownership, package, rec
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.stacks import Stack, innermost
-from leakwarden.core.profile.standard_shapes import LOCK_TWICE, MUTEX, POOL, ROWS, TX
+from leakwarden.core.profile.standard_shapes import MUTEX, POOL, ROWS, TX
 
 # Kinds that hold connections of a database pool.
 _HOLDERS = (ROWS, TX)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leakwarden.core.profile.kept_shapes import REGISTERED
-from leakwarden.core.profile.ownership import enclosing, package
+from leakwarden.core.profile.ownership import enclosing, package, receiver
+from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack
 from leakwarden.core.profile.standard_shapes import UNKNOWN
 
 # What stands in the list in place of a type: the call gives a function that ends it, or another method takes out what this
@@ -105,7 +107,20 @@ def kept_for_names(call: str, parameter: str, *, docs: str, modules: tuple[str, 
     )
 
 
-def made_and_kept(call: str, running: str) -> Shape:
+def kind_by_names(below: Stack, running: Stack) -> Shape:
+    """The kind of goroutines of a library of which nothing is known, by the names of the library's call that the team made
+    (`below`: the calls below the team's) and of the type that runs the goroutine. Both innermost first."""
+    call = next((f.function for f in reversed(below) if _library(f)), "")
+    mine = [f.function for f in reversed(running) if _library(f)]
+    kind = next((kind for one in mine if (kind := receiver(one))), mine[0] if mine else "")
+    return _made_and_kept(call, kind) if call or kind else UNKNOWN
+
+
+def _library(frame: Frame) -> bool:
+    return "." in package(frame.function).partition("/")[0]
+
+
+def _made_and_kept(call: str, running: str) -> Shape:
     """By names alone: `call` of the library made the things, and `running` is the type, or function, of the goroutines."""
     path = package(call or running)
     kind = running.rpartition("/")[2]

@@ -48,6 +48,8 @@ LET_GO = 0.9
 LARGE = 64 * 1024
 # Things at one line, from which on they are taken for entries.
 ENTRIES_FROM = 8
+# Bytes of a thing from which on a part of it, a sub-slice or substring, may be all that is needed.
+SLICED = 2048
 
 # Calls that give one array of raw content. Decoders and builders give what the team asked for, to be kept in something.
 _READS = (
@@ -249,8 +251,12 @@ def _entries(site: HeldSite, function: str) -> Shape:
     kind = receiver(function).rpartition("/")[2]
     if site.objects < ENTRIES_FROM:
         return replace(MEMORY, title=f"what {kind} keeps and never lets go") if kind else MEMORY
-    each = f"{site.in_use / site.objects / 1024:.1f} KiB"
-    shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {each} here"))
+    size = site.in_use / site.objects
+    shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {size / 1024:.1f} KiB here"))
+    if size >= SLICED:
+        shape = replace(
+            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that part (bytes.Clone, strings.Clone)"
+        )
     return replace(shape, title=f"entries that {kind} keeps and never removes") if kind else shape
 
 

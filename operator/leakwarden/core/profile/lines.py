@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from leakwarden.core.profile.blocked_shapes import IDLE
 from leakwarden.core.profile.catalogue import shape_of
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
-from leakwarden.core.profile.harvested_shapes import made_and_kept
+from leakwarden.core.profile.harvested_shapes import kind_by_names
 from leakwarden.core.profile.kept_shapes import COMMAND_HANGS
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.origins import Origin, Origins
-from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import (
@@ -120,12 +121,12 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
         else:
             module = _module(stack, ownership)
             if serves(stack) and not (shape.specific and "." in module.partition("/")[0]):
-                shape = SERVED
+                shape = IDLE if _idle(stack) else SERVED
             # The way a library's goroutine waits does not show its kind; its function does.
             shape = shape if shape.modules else UNKNOWN
             key = (shape.name if shape.modules else "", module)
             line = indirect.setdefault(key, Line(shape, None, module, []))
-            line.load = line.load or shape is SERVED
+            line.load = line.load or shape in (SERVED, IDLE)
             if at is not None:
                 line.place = CallSite.on(stack, at, ownership)  # of an added module; its caller may be found yet
         line.standing.append(one)
@@ -150,9 +151,11 @@ def _gathered(lines: list[Line]) -> list[Line]:
     for line in lines:
         if line in kept:
             continue
-        akin = [other for other in kept if line.module in other.shape.modules and other.shape is not SERVED]
+        akin = [other for other in kept if line.module in other.shape.modules and other.shape not in (SERVED, IDLE)]
         akin += [
-            other for other in kept if other.module == line.module and other.shape is not SERVED and other not in akin
+            other
+            for other in kept
+            if other.module == line.module and other.shape not in (SERVED, IDLE) and other not in akin
         ]
         if akin:
             max(akin, key=lambda other: other.series.grown).standing.extend(line.standing)
@@ -168,7 +171,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
     by_place: dict[tuple[str, str], Line] = {}
     left: list[Line] = []
     for line in sorted(libraries, key=_standing_of):
-        if line.shape is SERVED:
+        if line.shape in (SERVED, IDLE):
+            line.place = origins.serving() if line.shape is IDLE else None
             found.append(line)
             continue
         origin = origins.of(line.shape, line.module)
@@ -194,7 +198,7 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         if cause is None:
             line.certain = False
             if line.shape is UNKNOWN and line.place is None:
-                line.shape = _unknown(line, None)
+                line.shape = kind_by_names((), line.heaviest.group.stack)
             found.append(line)
         else:
             cause.standing.extend(line.standing)
@@ -239,26 +243,7 @@ def _kind(line: Line, origin: Origin) -> Shape:
         return made
     if line.shape.specific and line.shape is not UNKNOWN:
         return specialised(line.shape, ending_below(origin.below))
-    return made if made is not None and not made.victim else _unknown(line, origin)
-
-
-def _unknown(line: Line, origin: Origin | None) -> Shape:
-    """No row and no harvested call: the kind by the names of the call and of the goroutine's type."""
-    stacks = [line.heaviest.group.stack]
-    call = next(
-        (
-            f.function
-            for f in reversed(origin.below if origin is not None else ())
-            if "." in package(f.function).partition("/")[0]
-        ),
-        "",
-    )
-    running = [f.function for stack in stacks for f in reversed(stack) if "." in package(f.function).partition("/")[0]]
-    if not call and not running:
-        return UNKNOWN
-    return made_and_kept(
-        call, next((kind for one in running if (kind := receiver(one))), running[0] if running else "")
-    )
+    return made if made is not None and not made.victim else kind_by_names(origin.below, line.heaviest.group.stack)
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:
@@ -340,9 +325,15 @@ def mark_load(lines: Iterable[Line]) -> float:
 
 
 def _connection(stack: Stack) -> bool:
-    """Whether a goroutine only waits for a client's next request."""
-    return stack[-1].function.startswith("net/http.(*connReader)") or (
+    """Whether a goroutine only waits for a client."""
+    return stack[-1].function.startswith("net/http.(*connReader)") or _idle(stack)
+
+
+def _idle(stack: Stack) -> bool:
+    """Whether a goroutine waits for a client's first or next request."""
+    return (
         stack[0].function == "internal/poll.runtime_pollWait"
         and any(f.function.startswith(("net/http.(*conn).readRequest", "net/http.(*connReader)")) for f in stack)
+        and any(f.function == "net/http.(*conn).serve" for f in stack[-3:])
         and all(not f.function.startswith("net/http.serverHandler") for f in stack)
     )

@@ -88,6 +88,16 @@ class Origins:
                 return Origin(place, reason, certain, kind_of_call(best.below), best.below)
         return origin
 
+    def serving(self) -> CallSite | None:
+        """The team's call that runs an HTTP server, by the goroutine that accepts its connections."""
+        for profile in self._goroutines[-1:]:
+            for group in groups(profile).values():
+                if any(frame.function == "net/http.(*Server).Serve" for frame in group.stack):
+                    at = innermost(group.stack, self._ownership)
+                    if at is not None:
+                        return CallSite.on(group.stack, at, self._ownership)
+        return None
+
     def sites(self, through: Through) -> list[HeldSite]:
         """The team's lines that make objects through such calls."""
         if not self._heaps:
@@ -109,7 +119,7 @@ class Origins:
     def _ranked(self, through: Through) -> list[HeldSite]:
         """The sites without those of the program's start: objects made only at start cannot become more."""
         found = self.sites(lambda below: bool(below) and through(below))
-        return [site for site in found if not _at_start(site.stack)]
+        return [site for site in found if not at_start(site.stack)]
 
     def _kept(self, found: Sequence[HeldSite], module: str, surest: bool) -> Origin | None:
         total = sum(site.in_use for site in found)
@@ -181,7 +191,7 @@ class Origins:
             for profile in self._goroutines:
                 for group in groups(profile).values():
                     at = innermost(group.stack, self._ownership)
-                    if at and not _at_start(group.stack) and through(group.stack[:at]):
+                    if at and not at_start(group.stack) and through(group.stack[:at]):
                         place = CallSite.on(group.stack, at, self._ownership)
                         seen.setdefault(place.frame, []).append((group.count, place, group.stack[:at]))
             if seen:
@@ -201,7 +211,7 @@ def _own(shape: Shape) -> bool:
     return bool(shape.acquires) and bool(shape.modules) and not shape.library
 
 
-def _at_start(stack: Stack) -> bool:
+def at_start(stack: Stack) -> bool:
     """Whether a stack is of the program's start: below main or an init, and not in a loop that the team runs."""
     roots = [frame.function for frame in stack if not frame.function.startswith("runtime.")]
     return bool(roots) and (roots[-1] == "main.main" or roots[-1].rpartition(".")[2] == "init" or ".init." in roots[-1])

@@ -75,6 +75,16 @@ REGISTRATIONS = (
         runs="(*metricExchange) (*poolMetrics) (*executorPool)",
     ),
     row(
+        "BreakerPerKey",
+        "circuit breakers that are kept for every key",
+        "a breaker for each user, address or key stays in the map that holds it; nothing takes out those that are idle",
+        fix="make one breaker for each called service; where keys are many, take out breakers that were idle for a while, or hold them in"
+        " an LRU with a bound",
+        docs="https://pkg.go.dev/github.com/sony/gobreaker/v2#NewCircuitBreaker",
+        modules=("github.com/sony/gobreaker",),
+        makes="NewCircuitBreaker NewTwoStepCircuitBreaker",
+    ),
+    row(
         "RequestContextNotCleared",
         "values of a request that are never cleared",
         "gorilla/context keeps values, and with them the request, in a global map until Clear",

@@ -241,29 +241,6 @@ TIMEOUT = Shape(
     holds=_DESCRIPTORS,
     specific=False,
 )
-FILE_WAITS = Shape(
-    "FileReadNeverReturns",
-    "a read or write of a file, pipe or terminal that does not return",
-    "the other end neither sends nor closes: the goroutine and the descriptor stay, and so does a process behind a pipe or terminal",
-    "Close the file (pipe, FIFO, terminal, device) when its user leaves or its context ends, which ends the read; end the process behind"
-    " it and Wait for it; where it has deadlines, set one (SetReadDeadline)",
-    docs="https://pkg.go.dev/os#File.Close",
-    waits=frozenset(
-        {"os.(*File).Read", "os.(*File).Write", "os.(*File).ReadFrom", "os.(*File).WriteTo", "os.(*File).ReadAt"}
-    ),
-    holds=_DESCRIPTORS,
-)
-LOCK_TWICE = Shape(
-    "LockTakenTwice",
-    "a lock that is most likely taken twice by one goroutine",
-    "a method that holds the lock calls another one that locks it again: a Mutex stops there at once, a read lock as soon as a writer"
-    " waits between the two",
-    "lock once: let the outer method call a version of the inner one that does not lock, or unlock before the call; if it is not locked"
-    " twice, defer Unlock() right after Lock()",
-    docs="https://pkg.go.dev/sync#RWMutex",
-    waits=frozenset({"sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock"}),
-    victim=True,
-)
 MUTEX = Shape(
     "MutexHeld",
     "a lock that is not released",
