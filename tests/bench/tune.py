@@ -324,9 +324,9 @@ class Progress:
 
 def _change(one: Figures, other: Figures) -> int:
     """Leaks and episodes in which two results differ."""
-    return sum(
-        abs(getattr(one, name) - getattr(other, name)) for name in ("told", "acted", "false_alarms", "false_acts")
-    ) + round(abs(one.left - other.left) * one.leaks)
+    counts = ((each.told, each.acted, each.false_alarms, each.false_acts) for each in (one, other))
+    differ = sum(abs(mine - theirs) for mine, theirs in zip(*counts, strict=True))
+    return differ + round(abs(one.left - other.left) * one.leaks)
 
 
 def search(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.action import ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus, PolicyStatus
 from leakwarden.core.evaluation.results import PolicyEvaluation
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision
@@ -32,6 +33,35 @@ DEFECTS_PER_TICK = 100  # statuses of policies that could not be judged; each is
 TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the statuses of all policies take from the reports, gathered once: with a policy of the cluster there are as many
+    as namespaces."""
+
+    by_workload: Mapping[str, Sequence[ActionStatus]]
+    by_policy: Mapping[str, Sequence[LeakReport]]
+    reported: Set[str]  # UIDs of the pods with an open report
+    calls: Mapping[str, ActionStatus]  # pod UID -> the call for a person in its open report
+
+    @classmethod
+    def of(cls, drafts: ReportDrafts) -> _Told:
+        by_policy: dict[str, list[LeakReport]] = {}
+        for report in drafts.reports:
+            by_policy.setdefault(report.spec.policy.uid, []).append(report)
+        going_on = [report for report in drafts.reports if not report.ended]
+        return cls(
+            by_workload(drafts.reports, drafts.legacy.values()),
+            by_policy,
+            {report.spec.pod.uid for report in going_on},
+            {
+                record.pod_uid: record
+                for report in going_on
+                for record in report.status.actions
+                if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
+            },
+        )
+
+
 @dataclass(slots=True)
 class Publisher:
     policies: PolicyStore
@@ -41,6 +71,7 @@ class Publisher:
     rights: Rights
     defects: Defects = field(default_factory=Defects)
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
+    _told: tuple[ReportDrafts, int, _Told] | None = None  # the drafts and the tick that they were gathered in
     _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the last tick that published anything of it
 
     async def tell(
@@ -67,8 +98,8 @@ class Publisher:
             before = as_announced(before, after, now)
         suspects = {
             report.spec.pod.name: report.status.evidence.summary
-            for report in drafts.reports
-            if report.spec.policy.uid == policy.uid and report.status.evidence and report.status.evidence.summary
+            for report in self._gathered(drafts).by_policy.get(policy.uid, ())
+            if report.status.evidence and report.status.evidence.summary
         }
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
@@ -131,23 +162,20 @@ class Publisher:
         if drafts.trouble:
             return Records(policy.status.actions, {}, trouble, missing_rights=missing)
         legacy = drafts.legacy.get(policy.uid, ())
-        everything = by_workload(drafts.reports, drafts.legacy.values())
-        going_on = [report for report in drafts.reports if not report.ended]
-        reported = {report.spec.pod.uid for report in going_on}
-        calls = {
-            record.pod_uid: record
-            for report in going_on
-            for record in report.status.actions
-            if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
-        }
+        told = self._gathered(drafts)
         return Records(
-            view_of(policy, drafts.reports, legacy),
-            everything,
+            view_of(policy, told.by_policy.get(policy.uid, ()), legacy),
+            told.by_workload,
             trouble,
-            reported=reported,
+            reported=told.reported,
             missing_rights=missing,
-            calls=calls,
+            calls=told.calls,
         )
+
+    def _gathered(self, drafts: ReportDrafts) -> _Told:
+        if self._told is None or self._told[0] is not drafts or self._told[1] != self.defects.tick:
+            self._told = (drafts, self.defects.tick, _Told.of(drafts))
+        return self._told[2]
 
     def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
         if after == policy.status:

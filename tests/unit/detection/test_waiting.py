@@ -13,7 +13,7 @@ from leakwarden.core.model.readings import Points, SeriesKey
 from tests.unit.detection.test_verdict_properties import judged, series, worst
 
 POD = SeriesKey("shop", "cart-1")
-T = 30.0 * np.arange(120)
+T = 30.0 * np.arange(120, dtype=np.float64)
 USUAL = np.full(60, 0.1)
 
 

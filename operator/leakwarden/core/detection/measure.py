@@ -172,9 +172,13 @@ def _weigh(
     memory = of_row.memory[rows]
     counted = ~np.isnan(of_row.gc[rows])
     flight = np.zeros(len(rows), np.bool_)
-    if k in _SPREAD_SHOWN:
-        seen = np.where(rated[:, None], load, np.nan)
-        flight = ~memory & in_flight(gates, lo, hi, load=seen, readings=readings, quantum=quantum, group=group)
+    climbs = np.flatnonzero(~memory & (raw.slope_low > 0))
+    if k in _SPREAD_SHOWN and len(climbs):
+        seen = np.where(rated[:, None], load, np.nan)[climbs]
+        flight[climbs] = in_flight(
+            gates, lo[climbs], hi[climbs], load=seen, readings=readings[climbs], quantum=quantum[climbs],
+            group=group[climbs],
+        )  # fmt: skip
     of_row.flew[rows[flight]] = now
     of_width.flight[rows, k] = flight = flight | _flew_before(state, gates, k, rows, now)
     beside = WindowContext(
@@ -215,10 +219,8 @@ def _flew_before(state: DetectorState, gates: Gates, k: int, rows: Ints, now: fl
 
     A pool that is full spreads no more, and goroutines that wait for its connections spread when it no longer does."""
     of_row = state.rows
-    latest = np.full(int(of_row.carrier.max()) + 1, -np.inf)
-    np.maximum.at(latest, of_row.carrier, of_row.flew)
-    recent = now - latest[of_row.carrier[rows]] <= min(SLOTS * WIDTHS[k], gates.flight_lasts)
-    return np.asarray(recent & ~of_row.memory[rows])
+    some = np.flatnonzero(now - of_row.flew <= min(SLOTS * WIDTHS[k], gates.flight_lasts))
+    return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 
 def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:
