@@ -15,23 +15,27 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 RESULTS = Path(__file__).with_name("results.json")
+REAL = Path(__file__).with_name("kwok.json")
 PLOT = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "scale.png"
 SIGNALS = 6
 WORKLOAD_OF = 5  # pods
 MIB = float(1 << 20)
 
 
-def keep(found: Sequence[dict[str, Any]], command: str) -> None:
-    """Write the figures, with the command and the machine that produced them, and draw them."""
-    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
-    RESULTS.write_text(
-        json.dumps({"command": command, "machine": machine, "sizes": list(found)}, indent=1) + "\n", encoding="utf-8"
-    )
+def machine() -> str:
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
+
+
+def keep(found: Sequence[dict[str, Any]], command: str, *, real: bool = False) -> None:
+    """Write the figures, with the command and the machine that produced them, and draw them. `real`: those with a real
+    API server, which are kept in a file of their own."""
+    recorded = {"command": command, "machine": machine(), "sizes": list(found)}
+    (REAL if real else RESULTS).write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
     draw()
 
 
-def load() -> dict[str, Any]:
-    recorded: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+def load(path: Path = RESULTS) -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return recorded
 
 
