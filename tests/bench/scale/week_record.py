@@ -53,3 +53,42 @@ def figures(seen: Seen, leaking: Set[str], wrong: Sequence[str]) -> dict[str, An
 
 def keep(found: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def load() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return recorded
+
+
+def table() -> str:
+    found = load()
+    quarters = ", ".join(f"{each / MIB:.0f}" for each in found["memory_quarters"])
+    ratio = found["memory_quarters"][-1] / found["memory_quarters"][0]
+    churn = found["churn"]
+    rows = (
+        ("pods, Deployments that leak", f"{found['pods']:,}, {found['leaking']}"),
+        ("time on the operator's clock, on the wall", f"{found['days']:.1f} days, {found['minutes']:g} minutes"),
+        ("ticks; the median and the longest", f"{found['ticks']:,}; {found['tick_median']:.1f} s, {found['tick_longest']:.1f} s"),
+        ("CPU of a tick, first read and catching up included", f"{found['tick_cpu']:.2f} s"),
+        ("ticks begun late; of these while a source was down or just back", f"{found['late']}; {found['late_excused']}"),
+        ("memory by quarters (median); last to first", f"{quarters} MiB; {ratio:.2f}"),
+        ("pods evicted by the operator; of these healthy", f"{found['evictions']}; {found['evictions_of_healthy']}"),
+        ("by others: rollouts, evictions, scalings; refused while the API server was away",
+         f"{churn['rollouts']}, {churn['evictions']}, {churn['scalings']}; {churn['refused']}"),
+        ("Lease: changes of hands; longest time between two renewals", f"{found['lease_transitions']}; {found['lease_longest']:.1f} s"),
+        ("slowest /healthz; not answered", f"{found['slowest_probe']:.2f} s; {found['unanswered_probes']}"),
+        ("queries; of these answered with 500", f"{found['queries']:,}; {found['refused_queries']:,}"),
+    )  # fmt: skip
+    faults = "; ".join(f"{each['what']} ({each['seconds']:.0f} s)" for each in found["faults"])
+    wrong = "; ".join(found["wrong"]) or "nothing"
+    lines = [
+        f"Measured by `{found['command']}` on {found['machine']}, {found['date']}.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        f"Faults, in their order: {faults}.",
+        f"What should not have happened: {wrong}.",
+    ]
+    return "\n".join(lines)
