@@ -49,13 +49,21 @@ gitops: $(VENV)/.ready ## The GitOps layout applied by Flux's kustomize-controll
 	$(PYTHON) -m e2e.cluster build flux
 	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests/test_gitops_flux.py
 
+.PHONY: argo
+argo: $(VENV)/.ready ## Rollouts under the controller of Argo Rollouts, which it builds (a quarter of an hour)
+	$(PYTHON) -m e2e.cluster up
+	$(PYTHON) -m e2e.cluster build rollouts
+	$(BIN)/pytest -v --override-ini=testpaths=e2e/tests e2e/tests/test_argo_rollouts.py
+
 .PHONY: tune
 tune: $(VENV)/.ready ## Set the detector's thresholds on composed worlds, against the false-alarm budgets
 	$(BIN)/python -m tests.bench.tune
 
 .PHONY: bench
 bench: $(VENV)/.ready ## The detector against labelled series and the usual rules; writes its figures into the docs
-	$(BIN)/python -m tests.bench --png tests/bench/bench.png --record
+	$(BIN)/python -m tests.bench --record --curve
+	$(BIN)/python -m tests.bench --worlds 20 --seeds 201-202 --curve
+	$(BIN)/python -m tests.bench.picture
 	$(BIN)/python -m tests.docs
 
 .PHONY: scale

@@ -12,7 +12,7 @@ RETRY=${RETRY:-1}
 e2e() { .venv/bin/pytest -v --override-ini=testpaths=e2e/tests "$@"; }
 
 failed=0 left_out=()
-e2e -m "not long and not flux" e2e/tests || failed=1
+e2e -m "not long and not flux and not argo" e2e/tests || failed=1
 mapfile -t long < <(grep -l "mark.long" e2e/tests/test_*.py)
 if [ "${#long[@]}" -gt 0 ]; then
   # Which of them come first changes with each commit, so that none is left out for long.

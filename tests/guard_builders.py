@@ -11,7 +11,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     LeakReportStatus,
     Phase,
     PodReference,
-    Reference,
+    PolicyReference,
     WorkloadReference,
 )
 from leakwarden.api.v1alpha1.policy import Action, ActionType
@@ -87,7 +87,7 @@ def report(
     """An open episode of the pod `api-1`, by default of its own workload."""
     since = format_time(NOW - exhausting_ago) if exhausting_ago is not None else None
     spec = LeakReportSpec(
-        policy=Reference(name="shop", uid="uid-policy-shop"),
+        policy=PolicyReference(name="shop", uid="uid-policy-shop"),
         workload=changes.pop("workload", WorkloadReference(name=name, uid=f"uid-{name}")),
         pod=changes.pop("pod", PodReference(name=f"{name}-1", uid=f"uid-{name}-1")),
         signal="descriptors",

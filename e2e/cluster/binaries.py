@@ -133,6 +133,7 @@ EXTRA: tuple[ToolGroup, ...] = (
     ToolGroup("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}),
     # The newest minor version that the Go of the other groups builds.
     ToolGroup("flux", {"kustomize-controller": "github.com/fluxcd/kustomize-controller"}),
+    ToolGroup("rollouts", {"rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"}),
 )
 
 ALL = tuple(each.name for each in GROUPS if not each.on_demand)  # the groups that the node needs

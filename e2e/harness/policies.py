@@ -10,6 +10,7 @@ from e2e.harness.waiting import NotYet, wait_until
 
 API_VERSION = "leakwarden.dev/v1alpha1"
 KIND = "reliabilitypolicies.leakwarden.dev"
+CLUSTER_KIND = "clusterreliabilitypolicies.leakwarden.dev"
 REPORTS = "leakreports.leakwarden.dev"
 
 
@@ -48,6 +49,19 @@ def policy(
             },
             **spec,
         },
+    }
+
+
+def cluster_policy(
+    name: str, namespaces: Object, selector: Mapping[str, str], signals: Sequence[Object], **options: Any
+) -> Object:
+    """A ClusterReliabilityPolicy with the spec that `policy` makes."""
+    made = policy(name, "", selector, signals, **options)
+    return {
+        **made,
+        "kind": "ClusterReliabilityPolicy",
+        "metadata": {"name": name},
+        "spec": {**made["spec"], "namespaces": namespaces},
     }
 
 

@@ -33,7 +33,7 @@ CHANGING = ("create", "update", "patch", "delete", "deletecollection")
 TABOO = [
     *[(verb, resource, "") for verb in CHANGING for resource in
       ("pods", "deployments.apps", "replicasets.apps", "secrets", "configmaps", "services", "namespaces", "nodes",
-       "reliabilitypolicies.leakwarden.dev", "clusterroles.rbac.authorization.k8s.io",
+       "reliabilitypolicies.leakwarden.dev", "clusterreliabilitypolicies.leakwarden.dev", "clusterroles.rbac.authorization.k8s.io",
        "poddisruptionbudgets.policy", "jobs.batch", "serviceaccounts")],
     *[(verb, "pods", subresource) for verb in ("create", "update", "patch") for subresource in
       ("eviction", "exec", "attach", "portforward", "ephemeralcontainers", "status")],

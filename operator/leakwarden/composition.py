@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from leakwarden import __version__
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.cluster.audited import AuditReportWriter, NeighbourReader
+from leakwarden.adapters.cluster.cluster_policies import ClusterPolicyWatch
 from leakwarden.adapters.cluster.fence import FencedCluster
 from leakwarden.adapters.cluster.lease import LeaseElection, identity_of
 from leakwarden.adapters.endpoints import HttpEndpoints
@@ -29,6 +30,7 @@ from leakwarden.adapters.prometheus.loki import LokiLogs
 from leakwarden.adapters.promql.process import ParserProcess
 from leakwarden.adapters.telemetry import EngineCollector, Telemetry, configure_logging, serve
 from leakwarden.api import names
+from leakwarden.core.model.cluster_policy import parse_cluster_policy
 from leakwarden.core.model.policy import parse_policy
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.guard_context import GuardContext
@@ -43,6 +45,7 @@ from leakwarden.ticking import Runner, give_memory_back, look_for_garbage_rarely
 log = logging.getLogger("leakwarden")
 
 REPORTS_PATIENCE = 10.0  # s
+CLUSTER_POLICIES_PATIENCE = 10.0  # s; without them the policies of namespaces are carried out all the same
 
 
 async def _wait_for_api(session: Session) -> None:
@@ -52,7 +55,8 @@ async def _wait_for_api(session: Session) -> None:
     while True:
         try:
             reply = await session.ask("GET", path)
-            if reply.status == 200 and names.POLICY_PLURAL.encode() in reply.body:
+            # Quoted, since the name of the cluster's kind ends with it.
+            if reply.status == 200 and f'"{names.POLICY_PLURAL}"'.encode() in reply.body:
                 return
             trouble = f"the API server does not serve {names.API_VERSION}; apply the files in crds/"
             if reply.status in (401, 403):
@@ -186,8 +190,14 @@ async def _operate(settings: Settings) -> int:
         )
         runner = Runner(engine, telemetry, settings.interval)
 
+        cluster_policies = None
+        if settings.cluster_policies and namespaces is None:
+            cluster_policies = ClusterPolicyWatch(session, policies.clusters, runner.wake)
+            stack.push_async_callback(cluster_policies.stop)
+
         def caches() -> Iterable[tuple[str, int, int, int]]:
-            return [(s.resource, s.objects, s.lists, s.watches) for s in cluster.stats()]
+            more = cluster_policies.stats() if cluster_policies is not None else ()
+            return [(s.resource, s.objects, s.lists, s.watches) for s in (*cluster.stats(), *more)]
 
         def ready() -> str:
             """Readiness of the leader and of the standby replica alike: an update of the operator waits for it."""
@@ -219,6 +229,12 @@ async def _operate(settings: Settings) -> int:
             labels[""] = default.pod_labels
         reads = functools.partial(parse_policy, asks=parser, labels=labels)
         watch = PolicyWatch(policies, runner.wake, namespaces, reads=reads)
+        policies.clusters.asks = parser
+        policies.clusters.reads = functools.partial(parse_cluster_policy, asks=parser, labels=labels)
+        if cluster_policies is not None:
+            cluster_policies.start()
+            if not await cluster_policies.wait_synced(CLUSTER_POLICIES_PATIENCE):
+                log.warning("ClusterReliabilityPolicies or namespaces cannot be read")
         replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -51,6 +51,8 @@ class Settings(BaseModel):
     workloads: frozenset[WorkloadKind] = frozenset()
     """The kinds of workload that are followed in addition to Deployments, as RBAC allows: StatefulSet, DaemonSet,
     Rollout."""
+    cluster_policies: bool = True
+    """Whether ClusterReliabilityPolicies are followed, and the namespaces they select; never with watch_namespaces."""
     listen: str = Field(default="0.0.0.0:8080", pattern=r"^(\[[0-9a-fA-F:]*\]|[^:\s]*):[0-9]{1,5}$")
     """Address and port of /healthz, /readyz and /metrics."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from tests.bench import held_out, record, report, worlds
 from tests.bench.corpus import ALL, draw
@@ -63,7 +64,9 @@ def main() -> int:
     )
     parser.add_argument("--held-out", metavar="FILE.py", help="phenomena of this file instead of the families")
     parser.add_argument("--no-baselines", action="store_true", help="the detector alone")
-    parser.add_argument("--png", metavar="FILE", help="write the plot as PNG")
+    parser.add_argument(
+        "--curve", action="store_true", help=f"keep the points in {record.CURVES.name}, which the picture is drawn from"
+    )
     parser.add_argument(
         "--record", action="store_true", help=f"keep the figures in {record.FILE.name}, which the documentation shows"
     )
@@ -85,13 +88,18 @@ def main() -> int:
         ]
     elif args.held_out:
         phenomena = held_out.load(args.held_out)
-        drawings.append(("held-out phenomena", lambda seed: held_out.draw(phenomena, seed, args.workloads), INTERVAL))
+        drawings.append(
+            (
+                f"held-out phenomena ({Path(args.held_out).stem})",
+                lambda seed: held_out.draw(phenomena, seed, args.workloads),
+                INTERVAL,
+            )
+        )
     else:
         for title, families in (("known families", ALL), ("families never tuned on", UNSEEN)):
             chosen = {name: family for name, family in families.items() if not args.family or name in args.family}
             if chosen:
                 drawings.append((title, partial(_drawn, chosen, args), INTERVAL))
-    groups = []
     recorded = []
     pooled, of_groups = Scores(), Scores()
     for title, drawing, interval in drawings:
@@ -108,7 +116,6 @@ def main() -> int:
             if args.worlds:
                 pooled.add(traces, found)
                 by_group(of_groups, traces, found)
-        groups.append((title, scores.overall))
         shown = report.usual(scores.overall)
         drawn = f"seed {args.seeds[0]}" if len(args.seeds) == 1 else f"seeds {args.seeds[0]} to {args.seeds[-1]}"
         print(f"\n## {title}, {drawn}: {lives} lives of processes, {rated} with a request rate\n")
@@ -116,6 +123,8 @@ def main() -> int:
         tables = [] if args.no_baselines else [report.at_their_best(scores.overall, TOLD)]
         tables.append(report.families(scores.by_family[TOLD], scores.by_family[ACTED]))
         print(*tables, sep="\n\n", end="\n\n")
+        if args.curve and not args.worlds:
+            record.add(record.group(title, drawn, (len(kinds), lives, rated), scores.overall), record.CURVES)
         # Without the list of failures below the table of families.
         shortened = [text.partition("\n\n")[0] for text in tables]
         recorded.append(record.group(title, drawn, (len(kinds), lives, rated), shown, *shortened))
@@ -124,11 +133,12 @@ def main() -> int:
         print("\n## all composed worlds, and the groups of components that they hold\n")
         print(report.table(pooled.overall), end="\n\n")
         print(report.groups(of_groups.by_family[TOLD], of_groups.by_family[ACTED]))
-    if args.png:
-        report.png(args.png, groups)
-        tell(f"wrote {args.png}")
+        if args.curve:
+            counts = (len(drawings), sum(each.lives for each in recorded), sum(each.rated for each in recorded))
+            record.add(record.group("composed worlds", recorded[0].seeds, counts, pooled.overall), record.CURVES)
     if args.record:
-        record.save(recorded)
+        for each in recorded:
+            record.add(each, record.FILE)
         tell(f"wrote {record.FILE}")
     tell("done")
     return 0

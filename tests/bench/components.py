@@ -24,6 +24,8 @@ class Clock:
     rng: np.random.Generator
     hours: Floats
     step: float
+    # How long a request takes, relative to its usual time; None where no component has changed it.
+    latency: Floats | None = None
 
     @property
     def n(self) -> int:
@@ -130,6 +132,23 @@ def slow_dependency(c: Clock, load: Floats) -> Floats:
     return load * latency
 
 
+def piled_up(c: Clock, load: Floats) -> Floats:
+    """Requests in flight while a dependency gets slow or stands still: rate times latency, up to a time-out, those that
+    are tried again on top. Each stays for a short time, so that the number spreads in proportion to itself."""
+    latency, most = np.ones(c.n), c.log(2, 60)
+    for at in c.moments(c.log(0.2, 2)):
+        slow = c.bump(at, c.log(0.02, 8), c.log(0.05, 8), c.log(0.01, 0.5))
+        bend = c.log(0.4, 3)  # below 1 it gets slow at once, above 1 ever faster
+        worst = c.within(0.3, 1.0)
+        latency = np.maximum(
+            latency, most ** (worst * slow) if c.rng.random() < 0.4 else 1 + (most - 1) * worst * slow**bend
+        )
+    latency = latency * np.exp(c.noise(c.log(0.02, 0.5), c.within(0.01, 0.1)))
+    again = c.within(0, 1.5) * np.clip(latency / most * 2 - 1, 0, 1) * (c.rng.random() < 0.5)
+    c.latency = latency
+    return load * (1 + again) * latency * np.exp(c.noise(c.log(0.003, 0.05), c.within(0.03, 0.15)))
+
+
 def keep_alive(c: Clock, load: Floats) -> Floats:
     return c.lagged(load, c.log(0.1, 3)) * np.exp(c.noise(0.5, 0.02))
 
@@ -140,7 +159,7 @@ def streams(c: Clock, load: Floats) -> Floats:
 
 
 FOLLOWS: Mapping[str, Callable[[Clock, Floats], Floats]] = {
-    f.__name__: f for f in (in_flight, slow_dependency, keep_alive, streams)
+    f.__name__: f for f in (in_flight, slow_dependency, piled_up, keep_alive, streams)
 }
 
 

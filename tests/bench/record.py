@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.bench.scoring import Score
 
 FILE = Path(__file__).with_name("results.json")
+CURVES = Path(__file__).with_name("curves.json")  # each setting of each rule, for the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +87,19 @@ def load(file: Path = FILE) -> list[Group]:
         )
         for each in found
     ]
+
+
+def add(group: Group, file: Path) -> None:
+    """Put a group in the place of the one with the same title; a group without the rules keeps those that were recorded
+    of the same series."""
+    groups = {each.title: each for each in load(file)} if file.exists() else {}
+    groups[group.title] = _with_rules_of(groups.get(group.title), group)
+    save(list(groups.values()), file)
+
+
+def _with_rules_of(before: Group | None, group: Group) -> Group:
+    own = {each.detector for each in group.detectors}
+    if before is None or (before.seeds, before.lives) != (group.seeds, group.lives):
+        return group
+    rules = tuple(each for each in before.detectors if each.detector not in own and "leakwarden" not in each.detector)
+    return replace(group, detectors=(*group.detectors, *rules))

@@ -1,11 +1,12 @@
-"""The bench's table, its plot in the terminal and as PNG."""
+"""The bench's tables, and its plot in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from tests.bench.replaying import SUSPECTED
 from tests.bench.scoring import Score
 
 
@@ -37,7 +38,7 @@ def usual(scores: Mapping[str, Score]) -> dict[str, Score]:
     """The detector, and each rule with its usual setting."""
     sweeps = _sweeps(scores)
     usual = {f"{rule}: {next(iter(settings))}" for rule, settings in sweeps.items()}
-    return {name: score for name, score in scores.items() if ": " not in name or name in usual}
+    return {name: score for name, score in scores.items() if name != SUSPECTED and (": " not in name or name in usual)}
 
 
 def table(scores: Mapping[str, Score]) -> str:
@@ -134,37 +135,3 @@ def terminal_plot(scores: Mapping[str, Score], wide: int = 60, high: int = 14) -
     body = [f"{1 - 0.5 * i / (high - 1):5.2f} |{''.join(row)}" for i, row in enumerate(rows)]
     axis = "       0.0001 or none" + " " * (wide - 34) + "100 false alarms/day"
     return "\n".join([*body, "      +" + "-" * wide, axis, *legend])
-
-
-def png(file: str, groups: Sequence[tuple[str, Mapping[str, Score]]]) -> None:
-    """The same as a picture; one panel per group. A rule's other settings are the dots of its line."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(groups), figsize=(7 * len(groups), 5), squeeze=False)
-    for panel, (title, scores) in zip(panels[0], groups, strict=True):
-        for name, s in scores.items():
-            if ": " not in name:
-                panel.plot(max(s.false_per_day, 1e-4), s.recall, "*", markersize=16, label=name)
-        for rule, settings in _sweeps(scores).items():
-            curve = sorted((max(s.false_per_day, 1e-4), s.recall) for s in settings.values())
-            (line,) = panel.plot(*zip(*curve, strict=True), ".-", markersize=4, linewidth=0.8)
-            usual, s = next(iter(settings.items()))
-            panel.plot(
-                max(s.false_per_day, 1e-4),
-                s.recall,
-                "o",
-                markersize=8,
-                color=line.get_color(),
-                label=f"{rule}: {usual}",
-            )
-        panel.axvline(0.003, color="grey", linestyle=":")
-        panel.axhline(0.97, color="grey", linestyle=":")
-        panel.set(xscale="log", xlim=(5e-5, 100), ylim=(0, 1.03), title=title)
-        panel.set(xlabel="false alarms a healthy pod-day (none: at the left edge)", ylabel="recall, 5 minutes to spare")
-        panel.legend(loc="lower left", fontsize=8)
-    figure.tight_layout()
-    figure.savefig(file, dpi=110)
-    pyplot.close(figure)

@@ -7,6 +7,7 @@ A world has a scale: `minutes` (8 hours, a reading each 15 s), `days` (two and a
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,7 +39,8 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "restarts": frozenset({"deploys", "crash_loop", "blue_green"}),
     "caches": frozenset({"cache_by_count", "cache_by_bytes", "page_cache", "warm_up", "hidden"}),
     "lagged load": frozenset({"keep_alive", "streams", "idle_pool", "high_water"}),
-    "load events": frozenset({"marketing", "brown_out", "failover", "slow_dependency"}),
+    "load events": frozenset({"marketing", "brown_out", "failover"}),
+    "dependencies": frozenset({"slow_dependency", "piled_up"}),
     "comes and goes": frozenset({"bursts", "cron", "batch", "rebalance", "leader", "scaling"}),
     "steps": frozenset({"by_event", "nightly", "by_error", "by_health_check", "coarse"}),
     "no limit": frozenset({"unlimited"}),
@@ -110,6 +112,10 @@ class _World:
         strengths = [c.within(0.1, 1.0) for _ in events]
         top = c.within(0.15, 0.6) if self.leaky else c.within(0.2, 0.93)
         self.known_rate = rng.random() < 0.7
+        # Drawn apart, so that it changes nothing else in a world.
+        apart = np.random.default_rng(zlib.crc32(self.name.encode()))
+        if follows == "piled_up" and self.known_rate and apart.random() < 0.5:
+            self.parts.append("latency_known")
         requests = c.log(5, 800)
         replicas = int(rng.integers(1, 5))
         scaling = self._scaling()
@@ -152,6 +158,11 @@ class _World:
                     collector=collector, grain=grain, rate=load * requests if self.known_rate else None,
                     pages=pages,
                 )  # fmt: skip
+
+    def _p99(self, latency: Floats) -> Floats:
+        """s, as a histogram of some minutes shows it."""
+        apart = np.random.default_rng(zlib.crc32(self.name.encode()) + 1)
+        return 10 ** apart.uniform(-2, 0) * latency * np.exp(apart.normal(0, 0.12, len(latency)))
 
     def _scaling(self) -> Floats:
         """The share of the load that one pod has while replicas come and go."""
@@ -292,6 +303,7 @@ class _World:
             uid=f"{self.name}-{pod}", start=float(t[0]) - 5.0, limit=None if unlimited else limit, t=t[keep],
             v=v[keep], rate=observed, gc=None if gc is None else gc[begin:end][keep],
             rss=kept[keep] if "rss_known" in self.parts else None,
+            latency=self._p99(c.latency[begin:end])[keep] if c.latency is not None and "latency_known" in self.parts else None,
         )  # fmt: skip
         leaky = onset is not None
         began = EPOCH + onset * HOUR if onset is not None else None

@@ -13,6 +13,8 @@ from tests.docs.blocks import ROOT, Generators, UnknownBlock, filled, pages
 GENERATORS: Generators = {
     "policy-spec": schema.policy_spec,
     "policy-status": schema.policy_status,
+    "cluster-policy-spec": schema.cluster_policy_spec,
+    "cluster-policy-status": schema.cluster_policy_status,
     "report-spec": schema.report_spec,
     "report-status": schema.report_status,
     "condition-reasons": vocabulary.condition_reasons,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leakwarden.api.crd import policy_crd, report_crd
+from leakwarden.api.crd import cluster_policy_crd, policy_crd, report_crd
 from leakwarden.api.scalars import AMOUNT_PATTERN, DURATION_PATTERN
 from tests.docs.tables import cell, code, table
 
@@ -105,6 +105,17 @@ def policy_spec() -> str:
 
 def policy_status() -> str:
     return _sections(_root(policy_crd(), "status"), "status")
+
+
+def cluster_policy_spec() -> str:
+    """The fields that differ from those of a ReliabilityPolicy."""
+    root, of_policy = _root(cluster_policy_crd(), "spec"), _root(policy_crd(), "spec")["properties"]
+    own = {name: node for name, node in root["properties"].items() if node != of_policy.get(name)}
+    return _sections({"properties": own, "required": root["required"]}, "spec")
+
+
+def cluster_policy_status() -> str:
+    return _sections(_root(cluster_policy_crd(), "status"), "status")
 
 
 def report_spec() -> str:

@@ -22,7 +22,11 @@ def main() -> int:
     libraries.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
     commands.add_parser("readme", help="write the tables of README.md from the profiles")
-    commands.add_parser("symbols", help="hold the table of kinds against the sources of the libraries")
+    commands.add_parser(
+        "harvest",
+        aliases=["symbols"],
+        help="read the libraries' sources: what has to be ended, and what the table of kinds names",
+    )
     arguments = parser.parse_args()
     if arguments.command == "readme":
         from tests.profiles.readme import write
@@ -43,7 +47,7 @@ def main() -> int:
             print(f"profiles: {error}", file=sys.stderr)
             return 1
         return 0
-    if arguments.command == "symbols":
+    if arguments.command in ("harvest", "symbols"):
         from tests.profiles.symbols import rebuild
 
         try:

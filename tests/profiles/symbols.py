@@ -1,18 +1,20 @@
 """Names of real libraries' calls, by which the table of kinds is held against the libraries themselves.
 
-    python -m tests.profiles symbols      # needs Go and the modules of e2e/profiles/symbols/packages.txt
+    python -m tests.profiles harvest      # needs Go and the modules of e2e/profiles/symbols/packages.txt
 
-It type-checks the libraries' sources and writes two files:
+A module is added by one line in that file. The command type-checks the libraries' sources and writes two files:
 
 * `tests/fixtures/profiles/symbols.txt`: for each call and goroutine that a row of the table names, a function of a real
   library that it fits, with the module's version;
-* `operator/leakwarden/core/profile/endings.txt`: calls whose result has to be ended, and the methods that do so.
+* `operator/leakwarden/core/profile/endings.txt`: calls that begin something which has to be ended, and what ends it: the
+  methods of the result, the function that is returned, the opposite method, or a bound on the names that are given.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leakwarden.core.profile import endings
+from leakwarden.core.profile import endings, harvested_shapes
 from leakwarden.core.profile.catalogue import CATALOGUE
 from leakwarden.core.profile.shapes import Shape, called, within
 from tests.profiles.building import FIXTURES, BuildFailed
@@ -35,6 +37,17 @@ AT_ONCE = 12  # modules that are asked for together
 # Go's own packages in the list of endings; others give things that need no end, such as gzip.Reader.
 STANDARD = ("archive/zip", "crypto/tls", "database/sql", "log/syslog", "net", "net/http", "net/rpc", "net/smtp", "os")
 
+
+# Modules whose calls of such names are requests to a remote service.
+OF_APIS = (
+    "cloud.google.com/", "github.com/aws/", "github.com/Azure/", "google.golang.org/api", "google.golang.org/genproto",
+    "github.com/docker/docker@", "github.com/moby/moby", "github.com/minio/", "github.com/slack-go/", "github.com/bwmarrin/discordgo",
+    "github.com/hashicorp/nomad/api", "gopkg.in/telebot", "github.com/go-telegram-bot-api", "github.com/playwright-community",
+)  # fmt: skip
+ADDING = ("Add", "Subscribe", "Register", "Insert", "Put", "Get", "Sub", "Watch", "Track")
+_VERB = re.compile(r"[A-Z][a-z]*")
+# Methods that give what their object holds anyway.
+ACCESSORS = ("Connection", "ClientConn")
 
 _CGO = "needs a C compiler"
 _OLDER = "of an older major version than the one that was looked at"
@@ -54,7 +67,6 @@ UNCHECKED = {
     ("KafkaClientNotClosed", "NewAdminClient"): f"github.com/confluentinc/confluent-kafka-go: {_CGO}",
     ("KafkaClientNotClosed", "~kafka.poller"): f"github.com/confluentinc/confluent-kafka-go: {_CGO}",
     ("KafkaClientNotClosed", "~kafka.producer"): f"github.com/confluentinc/confluent-kafka-go: {_CGO}",
-    ("AwsBodyNotClosed", ".InvokeModelWithResponseStream"): "of a service's module that is not looked at",
     ("AwsBodyNotClosed", ".StartStreamTranscription"): "of a service's module that is not looked at",
     ("SchedulerNotStopped", "Scheduler.StartAsync"): _OLDER,
     ("QuicNotClosed", "RoundTripper.RoundTrip"): _OLDER,
@@ -96,12 +108,12 @@ def _calls() -> Iterator[Call]:
         (module / "go.mod").write_text("module symbols.test\n", encoding="utf-8")
         for n in range(0, len(packages), AT_ONCE):
             _go(module, "get", *packages[n : n + AT_ONCE])
-        paths = [line.partition("@")[0] for line in packages]
+        paths = [line.rpartition("@")[0] for line in packages]
         found = _go(module, "list", "-e", "-deps", f"-json={FIELDS}", *paths, *STANDARD)
         wanted = _wanted(found, paths)
         done = subprocess.run([tool, *wanted], input=found, capture_output=True, text=True)
         if done.returncode:
-            raise BuildFailed(f"symbols: {done.stderr.strip().splitlines()[-1]}")
+            raise BuildFailed(f"harvest: {done.stderr.strip().splitlines()[-1]}")
     return read(done.stdout.splitlines())
 
 
@@ -185,19 +197,37 @@ def recorded(calls: Iterable[Call]) -> str:
     return "\n".join(["# row, what it names, module, a function that it fits", *lines]) + "\n"
 
 
+def _undone(call: Call, name: str) -> bool:
+    """Whether another method takes out what this one puts in: one with the rest of its name, or, for names that say that
+    something is added, any of its kind."""
+    if call.module == "std" or call.module.startswith(OF_APIS):
+        return False
+    verb = _VERB.match(name)
+    rest = name[verb.end() :] if verb is not None else ""
+    return name.startswith(ADDING) or any(other.endswith(rest) for other in call.ends)
+
+
 def listed(calls: Iterable[Call]) -> str:
     """The list of endings: of exported calls of packages that others can import."""
     by_package: dict[tuple[str, str], list[str]] = {}
     for call in calls:
         bare = call.name.replace("(*", "").replace(")", "").replace("[...]", "")
-        last = bare.rpartition(".")[2]
+        owner, _, last = bare.rpartition(".")
         if not call.ends or not last[:1].isupper() or "internal" in call.package.split("/"):
             continue
         if call.module == "std" and call.package not in STANDARD:
             continue
+        if call.result == harvested_shapes.OPPOSITE and not _undone(call, last):
+            continue
+        if call.result.startswith(harvested_shapes.NAME) and last == "Get":
+            continue
+        if last in ACCESSORS and owner:
+            continue
         by_package.setdefault((call.package, call.module), []).append(f"\t{bare}\t{call.result}\t{','.join(call.ends)}")
     lines = [
-        "# Made by `python -m tests.profiles symbols`: package; then call, type of its result, methods that end that."
+        "# Made by `python -m tests.profiles harvest`: package; then call, kind, what ends it. A kind is the type of the result;"
+        " func: the function that the call returns ends it; ^: the other method takes out what this one puts in; =name: the"
+        " library keeps something for each value of that parameter."
     ]
     for (package, module), rows in sorted(by_package.items()):
         lines += [f"# {module}", package, *sorted(set(rows))]

@@ -1,4 +1,4 @@
--- Health of a ReliabilityPolicy for Argo CD. A leak that was found is not a broken policy: what counts here is
+-- Health of a ReliabilityPolicy or a ClusterReliabilityPolicy for Argo CD. A leak that was found is not a broken policy: what counts here is
 -- whether the policy is understood and in force, so that a leaking service does not mark the application Degraded.
 local health = { status = "Progressing", message = "Waiting for Leakwarden to report" }
 

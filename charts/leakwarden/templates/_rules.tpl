@@ -1,6 +1,6 @@
 {{/*
 Every right the operator has, and why. Reading and telling come first; each right that changes a workload stands
-behind the value that also tells the operator it may act. Secrets, nodes and namespaces are not among them.
+behind the value that also tells the operator it may act. Secrets and nodes are not among them.
 */}}
 {{- define "leakwarden.rules" -}}
 # Its own policies, and their status as the only thing it writes to them.
@@ -114,4 +114,19 @@ behind the value that also tells the operator it may act. Secrets, nodes and nam
   verbs: [get, patch]
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* What ClusterReliabilityPolicies need; neither they nor namespaces have a namespace, hence a ClusterRole. */}}
+{{- define "leakwarden.clusterPolicyRules" -}}
+# clusterPolicies: the policies of platform teams, and their status as the only thing it writes to them.
+- apiGroups: [leakwarden.dev]
+  resources: [clusterreliabilitypolicies]
+  verbs: [get, list, watch]
+- apiGroups: [leakwarden.dev]
+  resources: [clusterreliabilitypolicies/status]
+  verbs: [get, patch]
+# The labels of namespaces: where such a policy holds, and where it may act.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
 {{- end -}}

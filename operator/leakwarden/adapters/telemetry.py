@@ -151,16 +151,18 @@ class EngineCollector(Collector):
         defects.add_metric([], self._engine.defects.count)
         yield defects
         policies = GaugeMetricFamily("leakwarden_policies", "Policies by validity.", labels=["valid"])
-        valid = Counter(evaluation.policy.spec is not None for evaluation in tick.evaluations)
+        own = [evaluation.policy for evaluation in tick.evaluations if evaluation.policy.origin is None]
+        valid = Counter(policy.spec is not None for policy in own)
         policies.add_metric(["true"], valid[True])
         policies.add_metric(["false"], valid[False])
         yield policies
+        yield from self._cluster_policies()
         pods = GaugeMetricFamily("leakwarden_pods", "Judged pods.", labels=["namespace", "policy", "verdict"])
         findings = GaugeMetricFamily(
             "leakwarden_findings", "Audit findings.", labels=["namespace", "policy", "severity"]
         )
         for evaluation in tick.evaluations:
-            where = [evaluation.policy.namespace, evaluation.policy.name]
+            where = [evaluation.policy.namespace, evaluation.policy.title]
             verdicts = Counter(str(pod.verdict) for target in evaluation.workloads for pod in target.pods)
             for verdict, count in sorted(verdicts.items()):
                 pods.add_metric([*where, verdict], count)
@@ -193,6 +195,26 @@ class EngineCollector(Collector):
         yield objects
         yield relists
         yield restarts
+
+    def _cluster_policies(self) -> Iterable[Metric]:
+        known = self._engine.policies.clusters.known()
+        policies = GaugeMetricFamily(
+            "leakwarden_cluster_policies", "ClusterReliabilityPolicies by validity.", labels=["valid"]
+        )
+        valid = Counter(policy.spec is not None for policy in known)
+        policies.add_metric(["true"], valid[True])
+        policies.add_metric(["false"], valid[False])
+        yield policies
+        namespaces = GaugeMetricFamily(
+            "leakwarden_cluster_policy_namespaces",
+            "Namespaces in which a ClusterReliabilityPolicy holds, by what it may do there.",
+            labels=["policy", "mode"],
+        )
+        for policy in known:
+            counts = policy.status.namespace_counts
+            namespaces.add_metric([policy.name, "Enforce"], counts.enforcing)
+            namespaces.add_metric([policy.name, "Observe"], counts.observing)
+        yield namespaces
 
 
 async def serve(

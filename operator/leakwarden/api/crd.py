@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from leakwarden.api import names
+from leakwarden.api.v1alpha1.cluster_policy import ClusterPolicySpec
+from leakwarden.api.v1alpha1.cluster_status import ClusterPolicyStatus
 from leakwarden.api.v1alpha1.leakreport import LeakReportSpec, LeakReportStatus
 from leakwarden.api.v1alpha1.policy import PolicySpec
 from leakwarden.api.v1alpha1.status import PolicyStatus
@@ -139,6 +141,21 @@ PRINTER_COLUMNS = [
 ]
 
 
+CLUSTER_COLUMNS = [
+    _column("Mode", ".spec.mode", "Observe changes nothing; Enforce acts where the namespace allows it."),
+    _column("Namespaces", ".status.namespaceCounts.selected", "Namespaces in which it holds.", "integer"),
+    _column("Enforcing", ".status.namespaceCounts.enforcing", "Namespaces in which it may act.", "integer"),
+    _column("Workloads", ".status.targets.workloads", "Workloads that it selects there.", "integer"),
+    _column("Leaking", ".status.namespaceCounts.leaking", "Namespaces with a pod that leaks.", "integer"),
+    _column("Ready", _condition("Ready"), "Whether the policy is understood and in force."),
+    _column("Age", ".metadata.creationTimestamp", "Since when the policy exists.", "date"),
+    _column("Healthy", _condition("Healthy"), "Whether no target leaks.", priority=1),
+    _column("Last action", ".status.lastAction.summary", "The newest action and how it ended.", priority=1),
+    _column("Not ready", ".status.namespaceCounts.notReady", "Namespaces where it is not in force.", "integer", 1),
+    _column("Reason", _condition("Ready", "reason"), "Why Ready is what it is.", priority=1),
+]
+
+
 # A report has its workload's name. With names of twenty characters a line has less than 160.
 REPORT_COLUMNS = [
     _column("Pod", ".spec.pod.name", "The pod that leaks."),
@@ -169,6 +186,23 @@ def policy_crd() -> dict[str, Any]:
     )
 
 
+def cluster_policy_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition of ClusterReliabilityPolicy as a plain dict."""
+    return _definition(
+        names.CLUSTER_POLICY_KIND,
+        names.CLUSTER_POLICY_PLURAL,
+        names.CLUSTER_POLICY_SINGULAR,
+        short_names=names.CLUSTER_POLICY_SHORT_NAMES,
+        columns=CLUSTER_COLUMNS,
+        description="A ClusterReliabilityPolicy watches the workloads it selects in many namespaces. It may act only in"
+        f" namespaces with the label {names.ENFORCE_LABEL}: {names.ENFORCE_ALLOWED}, and leaves to a ReliabilityPolicy of the"
+        " namespace whatever that one selects.",
+        spec=structural_schema(ClusterPolicySpec, nested_defaults=True),
+        status=structural_schema(ClusterPolicyStatus, nested_defaults=False),
+        scope="Cluster",
+    )
+
+
 def report_crd() -> dict[str, Any]:
     """The CustomResourceDefinition of LeakReport as a plain dict."""
     return _definition(
@@ -194,6 +228,7 @@ def _definition(
     description: str,
     spec: dict[str, Any],
     status: dict[str, Any],
+    scope: str = "Namespaced",
 ) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -201,7 +236,7 @@ def _definition(
         "metadata": {"name": f"{plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
-            "scope": "Namespaced",
+            "scope": scope,
             "names": {
                 "kind": kind,
                 "listKind": f"{kind}List",
@@ -249,5 +284,6 @@ def files() -> dict[str, str]:
     """File name -> content of every generated CRD."""
     return {
         f"{names.GROUP}_{names.POLICY_PLURAL}.yaml": render(policy_crd()),
+        f"{names.GROUP}_{names.CLUSTER_POLICY_PLURAL}.yaml": render(cluster_policy_crd()),
         f"{names.GROUP}_{names.REPORT_PLURAL}.yaml": render(report_crd()),
     }

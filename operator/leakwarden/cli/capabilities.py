@@ -28,6 +28,7 @@ class PoliciesRead(NamedTuple):
     policies: list[tuple[Policy, float]]  # each with when its status was written
     now: float
     operator: liveness.Liveness
+    unread: str = ""  # why the policies of the cluster could not be read; empty where they were
 
 
 def add_parser(commands: Any) -> None:
@@ -60,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     where = f"namespace {arguments.namespace}" if arguments.namespace else "any namespace"
     if not looked.policies:
         named = f" named {arguments.policy}" if arguments.policy else ""
-        return fail(COMMAND, f"there is no ReliabilityPolicy{named} in {where}")
+        unread = f"; {looked.unread}" if looked.unread else ""
+        return fail(COMMAND, f"there is no ReliabilityPolicy{named} in {where}, nor one of the cluster{unread}")
+    if looked.unread:
+        say(COMMAND, looked.unread)
     return _tell(looked, arguments.output)
 
 
@@ -91,7 +95,8 @@ async def _read(arguments: argparse.Namespace) -> PoliciesRead:
         done, _ = await asyncio.wait([reading], timeout=PATIENCE)
         if not done:
             say(COMMAND, f"waiting for {session.server}")
-        wanted = [found for found in await reading if arguments.policy in (None, found[0].name)]
+        everything, unread = await reading
+        wanted = [found for found in everything if arguments.policy in (None, found[0].name)]
         newest = max((written for _, written in wanted), default=0.0)
         operator = await liveness.liveness(session, arguments.lease, newest) if wanted else None
         now = session.server_time.now
@@ -101,14 +106,27 @@ async def _read(arguments: argparse.Namespace) -> PoliciesRead:
         sorted(wanted, key=lambda found: found[0].key),
         now,
         operator or liveness.Liveness(liveness.OperatorState.UNKNOWN),
+        unread,
     )
 
 
-async def _list(session: Session, namespace: str | None) -> list[tuple[Policy, float]]:
-    """The policies, each with when its status was written. Raises ClusterUnavailable, ClusterRefused."""
+async def _list(session: Session, namespace: str | None) -> tuple[list[tuple[Policy, float]], str]:
+    """The policies, each with when its status was written, one for each namespace that the status of one of the cluster
+    shows; and why those of the cluster could not be read. Raises ClusterUnavailable, ClusterRefused."""
     from leakwarden.api import names
-    from leakwarden.cli.listing import objects
+    from leakwarden.cli.listing import cluster_policies, objects
+    from leakwarden.core.model.cluster_policy import as_shown, parse_cluster_policy
     from leakwarden.core.model.policy import parse_policy
 
     items = await objects(session, names.POLICY_PLURAL, namespace)
-    return [(parse_policy(item), liveness.written_at(item)) for item in items]
+    found = [(parse_policy(item), liveness.written_at(item)) for item in items]
+    clusters, unread = await cluster_policies(session)
+    for item in clusters:
+        cluster = parse_cluster_policy(item)
+        status, written = cluster.status, liveness.written_at(item)
+        shown = {each.namespace for each in status.workloads} | {each.namespace for each in status.others}
+        where = sorted(shown if namespace is None else shown & {namespace})
+        found += [(as_shown(cluster, each), written) for each in where]
+        if not shown:
+            found.append((as_shown(cluster, "*"), written))  # no status yet, or nothing selected
+    return found, unread

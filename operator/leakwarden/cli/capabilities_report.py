@@ -64,7 +64,7 @@ def describe(policy: Policy, written: float, now: float) -> DescribedPolicy:
     status = policy.status
     workloads = tuple(_shown(policy, workload) for workload in all_workloads(policy))
     return DescribedPolicy(
-        policy.namespace, policy.name, status.source, workloads=workloads, notes=tuple(status.notes), trouble=_trouble(policy, workloads),
+        policy.namespace, policy.title, status.source, workloads=workloads, notes=tuple(status.notes), trouble=_trouble(policy, workloads),
         written=written, age=age(written, now), lacks=_lacks(policy),
     )  # fmt: skip
 

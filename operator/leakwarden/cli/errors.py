@@ -19,7 +19,11 @@ class CommandFailed(Exception):
 
 
 class ClusterRefused(CommandFailed):
-    """The API server answered, but not with the requested objects."""
+    """The API server answered, but not with the requested objects; `status` is its HTTP status where that is why."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NoReport(CommandFailed):

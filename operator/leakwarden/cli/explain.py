@@ -32,9 +32,10 @@ class ClusterView(NamedTuple):
 
     policies: list[Policy]
     reports: list[LeakReport]
-    written: dict[str, float]  # when the status of each policy was written, by its name
+    written: dict[str, float]  # when the status of each policy was written, by its title
     now: float
     operator: liveness.Liveness
+    unread: str = ""  # why the policies of the cluster could not be read; empty where they were
 
 
 def add_parser(commands: Any) -> None:
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> None:
         help="say why nothing was done about a workload, or what was",
         description="Say what the operator thinks of one workload, for each leaking pod what every guard answered, and"
         " what was done before, from the status of the policies and from the LeakReports; it needs the right to list both in"
-        " the namespace. Exit code 0: no leak is open;"
+        " the namespace, and shows ClusterReliabilityPolicies where they may be listed. Exit code 0: no leak is open;"
         " 1: one is; 2: it cannot be told.",
     )
     parser.add_argument(
@@ -81,8 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(
             COMMAND,
             f"no policy of namespace {namespace} shows a {kind or 'workload'} {workload} (a policy's status holds five hundred"
-            " at most), and there is no LeakReport of it",
+            f" at most), and there is no LeakReport of it{f'; {looked.unread}' if looked.unread else ''}",
         )
+    if looked.unread:
+        say(COMMAND, looked.unread)
     print(json.dumps(explained.as_json(), indent=2) if arguments.output == "json" else explained.text())
     return _exit_code(explained)
 
@@ -101,7 +104,7 @@ def explain(looked: ClusterView, namespace: str, workload: str, kind: str = "") 
         workload=workload,
         operator=looked.operator,
         policies=tuple(
-            view_of(policy, held, looked.written[policy.name], looked.now)
+            view_of(policy, held, looked.written[policy.title], looked.now)
             for policy in looked.policies
             for held in all_workloads(policy)
             if means(held)
@@ -122,30 +125,37 @@ def _exit_code(explained: Explanation) -> int:
 async def _read(arguments: argparse.Namespace, namespace: str) -> ClusterView:
     """Raises ClusterUnavailable, ClusterRefused."""
     from leakwarden.adapters.cluster import Session
+    from leakwarden.core.model.cluster_policy import as_shown, parse_cluster_policy
     from leakwarden.core.model.leakreport import parse_report
     from leakwarden.core.model.policy import parse_policy
 
     session = await Session.open(arguments.kubeconfig, arguments.context)
     try:
-        reading = asyncio.create_task(_both(session, namespace))
+        reading = asyncio.create_task(_all(session, namespace))
         done, _ = await asyncio.wait([reading], timeout=PATIENCE)
         if not done:
             say(COMMAND, f"waiting for {session.server}")
-        policies, reports = await reading
-        parsed = [parse_policy(item) for item in policies]
-        written = {policy.name: liveness.written_at(item) for policy, item in zip(parsed, policies, strict=True)}
+        policies, reports, (clusters, unread) = await reading
+        parsed = [
+            *(parse_policy(item) for item in policies),
+            *(as_shown(parse_cluster_policy(item), namespace) for item in clusters),
+        ]
+        items = [*policies, *clusters]
+        written = {policy.title: liveness.written_at(item) for policy, item in zip(parsed, items, strict=True)}
         operator = await liveness.liveness(session, arguments.lease, max(written.values(), default=0.0))
         now = session.server_time.now
     finally:
         await session.close()
     found = [parse_report(item) for item in reports]
-    return ClusterView(parsed, [report for report in found if report is not None], written, now, operator)
+    return ClusterView(parsed, [report for report in found if report is not None], written, now, operator, unread)
 
 
-async def _both(session: Session, namespace: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The namespace's policies and reports. Raises ClusterUnavailable, ClusterRefused."""
+async def _all(
+    session: Session, namespace: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], tuple[list[dict[str, Any]], str]]:
+    """The namespace's policies and reports, and the policies of the cluster. Raises ClusterUnavailable, ClusterRefused."""
     from leakwarden.api import names
-    from leakwarden.cli.listing import objects
+    from leakwarden.cli.listing import cluster_policies, objects
 
     policies = await objects(session, names.POLICY_PLURAL, namespace)
-    return policies, await objects(session, names.REPORT_PLURAL, namespace)
+    return policies, await objects(session, names.REPORT_PLURAL, namespace), await cluster_policies(session)

@@ -39,6 +39,11 @@ class PolicyView:
         return str(self.policy.spec.mode) if self.policy.spec is not None else ""
 
     @property
+    def bound(self) -> str:
+        """Why a policy of the cluster only observes in this namespace; empty where it does what its spec says."""
+        return self.policy.origin.bound if self.policy.origin is not None else ""
+
+    @property
     def stalled(self) -> str:
         """Why the policy cannot go on by itself, or empty."""
         return " ".join(
@@ -54,8 +59,9 @@ class PolicyView:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "policy": self.policy.name,
+            "policy": self.policy.title,
             "mode": self.mode,
+            "bound": self.bound,
             "error": self.policy.error,
             "written": format_time(self.written) if self.written else None,
             "age": self.age,
@@ -66,9 +72,10 @@ class PolicyView:
 
     def lines(self) -> list[str]:
         mode = self.mode or "invalid: " + self.policy.error
+        mode += f": {self.bound}" if self.bound else ""
         when = f" (status {self.age})" if self.age else ""
         about = "" if self.workload.title == self.workload.name else f"{self.workload.title} by "
-        lines = [f"{about}policy {self.policy.name} ({mode}): {self.workload.verdict}{when}"]
+        lines = [f"{about}policy {self.policy.title} ({mode}): {self.workload.verdict}{when}"]
         lines += [f"  profile {self.policy.status.profile}"] if self.policy.status.profile else []
         lines += [f"  stalled: {self.stalled}"] if self.stalled else []
         lines += [f"  {pod.name} is {pod.verdict}: {pod.message}" for pod in self.workload.unhealthy]

@@ -25,7 +25,7 @@ async def objects(session: Session, plural: str, namespace: str | None) -> list[
         query = {"limit": str(PAGE), **({"continue": token} if token else {})}
         reply = await session.ask("GET", path, query=query)
         if not reply.ok:
-            raise ClusterRefused(refusal(plural, reply.status, namespace, session.server))
+            raise ClusterRefused(refusal(plural, reply.status, namespace, session.server), reply.status)
         try:
             page = json.loads(reply.body)
             if not all(isinstance(item, dict) for item in page["items"]):
@@ -38,3 +38,21 @@ async def objects(session: Session, plural: str, namespace: str | None) -> list[
             ) from None
         if not token:
             return found
+
+
+async def cluster_policies(session: Session) -> tuple[list[dict[str, Any]], str]:
+    """All ClusterReliabilityPolicies, and why they could not be read, in one line, or empty. A cluster that does not serve
+    the kind has none. Raises ClusterUnavailable, ClusterRefused."""
+    from leakwarden.api import names
+
+    try:
+        return await objects(session, names.CLUSTER_POLICY_PLURAL, None), ""
+    except ClusterRefused as error:
+        if error.status == 404:
+            return [], ""
+        if error.status != 403:
+            raise
+        return [], (
+            f"you are not allowed to list {names.CLUSTER_POLICY_PLURAL} (HTTP 403), so what those of the cluster hold here"
+            " is not shown; what they found and did is in the LeakReports of the namespace"
+        )

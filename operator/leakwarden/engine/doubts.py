@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from leakwarden.core.model.cluster_policy import why_not_now
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.workload import Disruption, Pod
 from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Forbidden, Outcome
@@ -20,9 +21,10 @@ class Doubts:
 
     async def of_policy(self, policy: Policy) -> str:
         """Why our copy of the policy may be out of date: a watch can be cut, or refused, for longer than a person who
-        suspends a policy would wait. Empty where our copy is current."""
+        suspends a policy would wait. Empty where our copy is current. For a policy of the cluster the namespace is read
+        again as well: it may have lost the label that lets the policy act there."""
         try:
-            generation = await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid)
+            generation, bound = await self._as_it_is_now(policy)
         except ClusterUnavailable as error:
             if isinstance(error, Forbidden):
                 self.rights.lacks(policy, POLICY_AGAIN, f"{error}, so nothing is done")
@@ -31,7 +33,14 @@ class Doubts:
             )
             return f"the policy could not be read again before acting: {error}"
         self.rights.has(policy, POLICY_AGAIN)
-        return "" if generation == policy.generation else "the policy has changed since it was read"
+        return bound if generation == policy.generation else "the policy has changed since it was read"
+
+    async def _as_it_is_now(self, policy: Policy) -> tuple[int | None, str]:
+        """The policy's generation, and why it may not act in its namespace, or empty. Raises ClusterUnavailable."""
+        if policy.origin is None:
+            return await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid), ""
+        generation = await self.cluster.policy_generation("", policy.name, policy.origin.uid)
+        return generation, why_not_now(policy, await self.cluster.namespace(policy.namespace))
 
     async def of_budgets(self, policy: Policy, pod: Pod, taken: int) -> Attempt | None:
         """The refusal where a PodDisruptionBudget of the pod allows fewer disruptions than the `taken` pods that the change

@@ -78,7 +78,7 @@ class Executor:
         """Returns the decision, with skips where events since then rule it out. `judged` is when the decision was
         judged, epoch s."""
         policy = self.policies.get(decision.candidate.policy.uid)
-        if policy is None or policy.generation != decision.candidate.policy.generation:
+        if policy is None or not policy.is_unchanged(decision.candidate.policy):
             return decision  # removed or edited since it was judged; the next tick judges again
         if (age := self.clock() - judged) > ACTS_WITHIN:
             old = f"what it was judged by is {age:.0f}s old by now, more than {ACTS_WITHIN:.0f}s; it is judged again first"

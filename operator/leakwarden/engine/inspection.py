@@ -18,6 +18,7 @@ from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision, ask_again
+from leakwarden.engine.doubts import Doubts
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import (
     READER_CONTAINER,
@@ -29,6 +30,7 @@ from leakwarden.engine.ports import (
 )
 from leakwarden.engine.report_drafts import ReportDrafts
 from leakwarden.engine.report_keeper import ReportKeeper
+from leakwarden.engine.rights import Rights
 
 log = logging.getLogger("leakwarden.inspection")
 
@@ -75,16 +77,13 @@ class Inspection:
         """Checked once more: a capture took its time, and a person may have objected meanwhile."""
         known = decision.candidate.policy
         policy = self.policies.get(known.uid)
-        if policy is None or policy.generation != known.generation:
+        if policy is None or not policy.is_unchanged(known):
             return False
         snapshot, situation = self.look(drafts)
         decision = ask_again(decision, snapshot, situation)
         if not decision.go or _unwelcome(decision.candidate, situation):
             return False
-        try:
-            return await self.cluster.policy_generation(policy.namespace, policy.name, policy.uid) == policy.generation
-        except ClusterUnavailable:
-            return False
+        return not await Doubts(self.cluster, Rights()).of_policy(policy)
 
     async def _inspect(
         self, reader: DescriptorReader, drafts: ReportDrafts, report: LeakReport, decision: Decision

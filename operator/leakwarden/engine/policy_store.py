@@ -9,6 +9,7 @@ from typing import Any
 
 from leakwarden.api.v1alpha1.status import PolicyStatus
 from leakwarden.core.model.policy import Policy, parse_policy
+from leakwarden.engine.cluster_policies import ClusterPolicies
 
 
 @dataclass(slots=True)
@@ -21,16 +22,22 @@ class PolicyStore:
     # Policies of one namespace that are in force at once, the oldest first: each costs every tick some work.
     per_namespace: int = 100
     _by_uid: dict[str, Policy] = field(default_factory=dict)
+    clusters: ClusterPolicies = field(default_factory=ClusterPolicies)
+
+    async def read(self) -> None:
+        """To be called at the start of a tick: read what the watches brought and is not read yet."""
+        await self.clusters.read()
 
     def all(self) -> list[Policy]:
-        """All policies, oldest first, so that the order of work is the order of precedence. Policies beyond
-        `per_namespace` select nothing, and their conditions state why."""
+        """All policies in the order of precedence, so that this is the order of work: those of namespaces, oldest first,
+        then those that ClusterReliabilityPolicies have there. A namespace's policies beyond `per_namespace` select
+        nothing, and their conditions state why; those of the cluster do not count, or a tenant could push them out."""
         counted: Counter[str] = Counter()
         found = []
-        for policy in sorted(self._by_uid.values(), key=lambda policy: (policy.created, policy.key)):
+        for policy in sorted(self._by_uid.values(), key=lambda policy: policy.precedence):
             counted[policy.namespace] += 1
             found.append(policy if counted[policy.namespace] <= self.per_namespace else self._beyond(policy))
-        return found
+        return [*found, *self.clusters.all()]
 
     def _beyond(self, policy: Policy) -> Policy:
         why = (
@@ -40,7 +47,7 @@ class PolicyStore:
         return replace(policy, spec=None, error=why, over_limit=True, confined={}, claims=None)
 
     def get(self, uid: str) -> Policy | None:
-        return self._by_uid.get(uid)
+        return self._by_uid.get(uid) or self.clusters.get(uid)
 
     def put(self, body: Mapping[str, Any]) -> bool:
         """Store a policy from the API server; True if the spec changed, so that the engine should tick at once."""
@@ -61,7 +68,9 @@ class PolicyStore:
         self._by_uid.pop(uid, None)
 
     def wrote(self, uid: str, resource_version: str, status: PolicyStatus) -> None:
-        """Remember our own write, which the watch will show again later."""
+        """Remember our own write, which the watch will show again later. The status of a derived policy is held here
+        alone, without a version."""
+        self.clusters.wrote(uid, status)
         known = self._by_uid.get(uid)
         if known is not None:
             self._by_uid[uid] = replace(known, resource_version=resource_version, status=status)

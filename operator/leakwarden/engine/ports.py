@@ -16,6 +16,7 @@ from leakwarden.core.audit.neighbours import Neighbours
 from leakwarden.core.audit.policy_report import ReportedObject
 from leakwarden.core.descriptors.census import Census
 from leakwarden.core.guards.silences import Silences
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.readings import Answer
 from leakwarden.core.model.readings import Query as Query  # adapters and tests import it as part of the port
@@ -69,9 +70,9 @@ class ReportView:
 
 # The methods of a Cluster that change nothing. Every other method checks the fence first: only the leader may change
 # anything.
-CLUSTER_READS = frozenset(
-    {"snapshot", "disruption_budgets", "replicas_set_by", "policy_generation", "reports", "refresh_reports"}
-)
+CLUSTER_READS = frozenset({
+    "snapshot", "disruption_budgets", "replicas_set_by", "policy_generation", "namespace", "reports", "refresh_reports",
+})  # fmt: skip
 
 
 class Cluster(Protocol):
@@ -110,13 +111,20 @@ class Cluster(Protocol):
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         """The generation that a policy has now, read from the API server itself; None where it is gone, or another one
-        has its name. Raises ClusterUnavailable when that could not be read."""
+        has its name. `namespace` is empty for a ClusterReliabilityPolicy. Raises ClusterUnavailable when that could not be
+        read."""
+        ...
+
+    async def namespace(self, name: str) -> Namespace | None:
+        """The namespace as it is now, read from the API server itself; None where it is gone. Raises ClusterUnavailable
+        when that could not be read."""
         ...
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]
     ) -> str:
-        """Replace a policy's status; returns the new resourceVersion. Raises StatusConflict, ClusterUnavailable."""
+        """Replace a policy's status; returns the new resourceVersion. `namespace` is empty for a
+        ClusterReliabilityPolicy. Raises StatusConflict, ClusterUnavailable."""
         ...
 
     def reports(self) -> ReportView: ...

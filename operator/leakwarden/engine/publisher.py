@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from leakwarden.api.v1alpha1.action import ActionType
-from leakwarden.api.v1alpha1.status import ActionPhase, PolicyStatus
+from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus, PolicyStatus
 from leakwarden.core.evaluation.results import PolicyEvaluation
+from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.planning.planning import Decision
 from leakwarden.core.records.action_records import by_workload, view_of
+from leakwarden.core.rendering.cluster_events import as_announced
 from leakwarden.core.rendering.conditions import Records, with_defect
 from leakwarden.core.rendering.events import announcements, report_announcements
 from leakwarden.core.rendering.status import build_status
@@ -31,6 +33,35 @@ DEFECTS_PER_TICK = 100  # statuses of policies that could not be judged; each is
 TEXT_REFRESH = 30.0  # s; a status that differs in its wording only is not written more often
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the statuses of all policies take from the reports, gathered once: with a policy of the cluster there are as many
+    as namespaces."""
+
+    by_workload: Mapping[str, Sequence[ActionStatus]]
+    by_policy: Mapping[str, Sequence[LeakReport]]
+    reported: Set[str]  # UIDs of the pods with an open report
+    calls: Mapping[str, ActionStatus]  # pod UID -> the call for a person in its open report
+
+    @classmethod
+    def of(cls, drafts: ReportDrafts) -> _Told:
+        by_policy: dict[str, list[LeakReport]] = {}
+        for report in drafts.reports:
+            by_policy.setdefault(report.spec.policy.uid, []).append(report)
+        going_on = [report for report in drafts.reports if not report.ended]
+        return cls(
+            by_workload(drafts.reports, drafts.legacy.values()),
+            by_policy,
+            {report.spec.pod.uid for report in going_on},
+            {
+                record.pod_uid: record
+                for report in going_on
+                for record in report.status.actions
+                if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
+            },
+        )
+
+
 @dataclass(slots=True)
 class Publisher:
     policies: PolicyStore
@@ -40,6 +71,7 @@ class Publisher:
     rights: Rights
     defects: Defects = field(default_factory=Defects)
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
+    _told: tuple[ReportDrafts, int, _Told] | None = None  # the drafts and the tick that they were gathered in
     _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the last tick that published anything of it
 
     async def tell(
@@ -52,20 +84,22 @@ class Publisher:
     ) -> None:
         """`silences_read`: whether an Alertmanager is configured."""
         policy = self.policies.get(evaluation.policy.uid)
-        if policy is None or policy.generation != evaluation.policy.generation:
+        if policy is None or not policy.is_unchanged(evaluation.policy):
             return
         now = self.clock()
-        before = evaluation.policy.status
+        before, is_first = evaluation.policy.status, policy.uid not in self._written
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
         records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
         after = fitting(build_status(evaluation, decisions, records, now))
         if not await self._write(policy, after, now):
             return
+        if policy.origin is not None and is_first:
+            before = as_announced(before, after, now)
         suspects = {
             report.spec.pod.name: report.status.evidence.summary
-            for report in drafts.reports
-            if report.spec.policy.uid == policy.uid and report.status.evidence and report.status.evidence.summary
+            for report in self._gathered(drafts).by_policy.get(policy.uid, ())
+            if report.status.evidence and report.status.evidence.summary
         }
         await self.recorder.announce(announcements(evaluation, before, after, snapshot.workloads, suspects))
 
@@ -91,6 +125,11 @@ class Publisher:
         self._told_at[policy.uid] = self.defects.tick
         if not self._worth_writing(policy, after, now):
             return False
+        if policy.origin is not None:
+            # It has no object of its own: ClusterPublisher writes one status for all namespaces.
+            self.policies.wrote(policy.uid, "", after)
+            self._written[policy.uid] = now
+            return True
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
             version = await self.cluster.write_status(
@@ -123,23 +162,20 @@ class Publisher:
         if drafts.trouble:
             return Records(policy.status.actions, {}, trouble, missing_rights=missing)
         legacy = drafts.legacy.get(policy.uid, ())
-        everything = by_workload(drafts.reports, drafts.legacy.values())
-        going_on = [report for report in drafts.reports if not report.ended]
-        reported = {report.spec.pod.uid for report in going_on}
-        calls = {
-            record.pod_uid: record
-            for report in going_on
-            for record in report.status.actions
-            if record.type == ActionType.ESCALATE and record.phase is ActionPhase.DONE
-        }
+        told = self._gathered(drafts)
         return Records(
-            view_of(policy, drafts.reports, legacy),
-            everything,
+            view_of(policy, told.by_policy.get(policy.uid, ()), legacy),
+            told.by_workload,
             trouble,
-            reported=reported,
+            reported=told.reported,
             missing_rights=missing,
-            calls=calls,
+            calls=told.calls,
         )
+
+    def _gathered(self, drafts: ReportDrafts) -> _Told:
+        if self._told is None or self._told[0] is not drafts or self._told[1] != self.defects.tick:
+            self._told = (drafts, self.defects.tick, _Told.of(drafts))
+        return self._told[2]
 
     def _worth_writing(self, policy: Policy, after: PolicyStatus, now: float) -> bool:
         if after == policy.status:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.history import ReadingHistory
+from leakwarden.core.detection.waiting import UsualLatency
 from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.evaluation.evaluation import targets
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
@@ -21,6 +22,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.criteria import Standard, standard_of
 from leakwarden.core.signals.queries import (
     COLLECTIONS,
+    LATENCY,
     RATE,
     RSS,
     answer_key,
@@ -56,6 +58,7 @@ class Reader:
     defects: Defects = field(default_factory=Defects)
     _histories: dict[str, ReadingHistory] = field(default_factory=dict)
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
+    _usual: dict[str, UsualLatency] = field(default_factory=dict)  # by source
     _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
     _windows: ReadWindows = field(init=False)
     _latest: float = 0.0  # the latest moment of a tick, epoch s
@@ -197,8 +200,11 @@ class Reader:
         snapshot: Snapshot,
         now: float,
     ) -> None:
+        rate, latency = _series(answers.get(RATE)), _series(answers.get(LATENCY))
+        usual = self._usual.setdefault(source, UsualLatency())
+        usual.keep(rate)
         beside = LoadAndCollections(
-            rate=_series(answers.get(RATE)),
+            rate=usual.in_flight(rate, latency),
             collections=_series(answers.get(COLLECTIONS)),
             rss=_series(answers.get(RSS)),
         )
@@ -288,7 +294,7 @@ def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
 
 def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
     """The standards for each answer and workload; those of the policy that acts on it come first."""
-    for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+    for policy in sorted(policies, key=lambda policy: policy.precedence):
         if policy.spec is None:
             continue
         asked = [

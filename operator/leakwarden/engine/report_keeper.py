@@ -131,10 +131,11 @@ class ReportKeeper:
         )
 
     def _left_by(self, report: LeakReport, policy: Policy | None, target: WorkloadEvaluation | None, now: float) -> str:
-        name = report.spec.policy.name
+        name = report.spec.policy.title
         if policy is None:
             absent = self._absent_since.get(report.spec.policy.uid, now)
-            return f"the policy {name} was deleted" if now - absent >= ORPHANED_AFTER else ""
+            gone = "was deleted" if name == report.spec.policy.name else "was deleted, or selects the namespace no more"
+            return f"the policy {name} {gone}" if now - absent >= ORPHANED_AFTER else ""
         if policy.spec is None:
             return ""
         if target is None:
@@ -186,7 +187,7 @@ class ReportKeeper:
             report = await self.cluster.create_report(
                 policy.namespace,
                 name,
-                labels(policy.name, target.workload.name),
+                labels(policy, target.workload.name),
                 spec.model_dump(mode="json", by_alias=True, exclude_none=True),
             )
         except ClusterUnavailable as error:

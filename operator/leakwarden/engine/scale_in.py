@@ -60,7 +60,7 @@ class ScaleIn:
         if each.workload is not None and each.replicas is not None:
             held = facts.policies.get(each.report.spec.policy.uid)
             policy = self.policies.get(held.uid) if held is not None else None
-            if held is None or policy is None or policy.generation != held.generation:
+            if held is None or policy is None or not policy.is_unchanged(held):
                 return  # removed or edited since it was judged; the next tick decides again
             if why_not := await self._why_not(drafts, facts, each, policy):
                 _revise(drafts, each, lambda record: not_returned(record, why_not))

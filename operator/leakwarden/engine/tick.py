@@ -28,6 +28,7 @@ from leakwarden.core.records.scale_in import Return
 from leakwarden.engine.auditor import Auditor
 from leakwarden.engine.capture import EvidenceCapture, waits_for_evidence_only
 from leakwarden.engine.causes import Causes
+from leakwarden.engine.cluster_publisher import ClusterPublisher
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.executor import Executor
 from leakwarden.engine.guard_context import GuardContext
@@ -89,6 +90,7 @@ class Engine:
     _outcomes: Outcomes = field(init=False)
     _causes: Causes = field(init=False)
     _publisher: Publisher = field(init=False)
+    _cluster_publisher: ClusterPublisher = field(init=False)
     _around: Surroundings = field(default_factory=Surroundings)
     # epoch s of the first tick in the present row of ticks that did not come to their end
     _failing_since: float | None = None
@@ -128,6 +130,7 @@ class Engine:
         self._publisher = Publisher(
             self.policies, self.cluster, self.recorder, self.clock, self._rights, defects=self.defects
         )
+        self._cluster_publisher = ClusterPublisher(self.policies.clusters, self.cluster, self.recorder, self.clock)
 
     def take_over(self) -> None:
         """To be called when this process begins to lead: the last leader's writes are read before anything is done."""
@@ -148,6 +151,8 @@ class Engine:
         self.acting = False
         self.defects.begin()
         # gather
+        with self.defects.contained("read"):
+            await self.policies.read()
         policies = self._sound(self.policies.all())
         snapshot = self.cluster.snapshot()
         readings, audited = await asyncio.gather(
@@ -192,20 +197,28 @@ class Engine:
             self.defects.note(error, "ticked")
             for policy in self.policies.all()[:DEFECTS_PER_TICK]:
                 await self._publisher.tell_of_defect(policy, why)
+            await self._cluster_publisher.tell_of_defect(why)
         except Exception:
             log.exception("that a tick failed could not be told")
 
     def _sound(self, policies: Sequence[Policy]) -> list[Policy]:
         """The policies whose targets are known. Where a defect hides one's, nothing is done in its namespace: an older
-        policy may own the targets that a younger one selects."""
+        policy may own the targets that a younger one selects. One of the cluster comes after those of the namespace, and
+        stops only others of the cluster."""
         snapshot = self.cluster.snapshot()
         hidden: set[str] = set()
+        hidden_from_the_cluster: set[str] = set()
         for policy in policies:
             with self.defects.contained("matched", policy):
                 targets(policy, snapshot)
             if self.defects.of(policy.uid) is not None:
-                hidden.add(policy.namespace)
-        return [policy for policy in policies if policy.namespace not in hidden]
+                (hidden if policy.origin is None else hidden_from_the_cluster).add(policy.namespace)
+        return [
+            policy
+            for policy in policies
+            if policy.namespace not in hidden
+            and (policy.origin is None or policy.namespace not in hidden_from_the_cluster)
+        ]
 
     async def _audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         with self.defects.contained("audited", *policies):
@@ -320,6 +333,8 @@ class Engine:
                 await self._publisher.tell(evaluation, mine, drafts, facts.snapshot, silences_read)
         with self.defects.contained("told of"):
             await self._publisher.tell_of_defects()
+        with self.defects.contained("told of"):
+            await self._cluster_publisher.tell()
 
     def _look(self, drafts: ReportDrafts) -> tuple[Snapshot, Situation]:
         snapshot = self.cluster.snapshot()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from leakwarden.adapters.evidence.reader_container import COMMAND, MESSAGE
+from leakwarden.api.names import ENFORCE_ALLOWED, ENFORCE_LABEL
 from leakwarden.engine.ports import READER_CONTAINER
 from leakwarden.settings import from_environment
 from tests.integration.chart.helm_chart import NAMESPACE, Right, environment, of_kind, render, rights, the
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.slow
 READING = {"get", "list", "watch"}
 TELLING = {
     Right("patch", "leakwarden.dev/reliabilitypolicies/status"),
+    Right("patch", "leakwarden.dev/clusterreliabilitypolicies/status"),
     Right("create", "leakwarden.dev/leakreports"),
     Right("delete", "leakwarden.dev/leakreports"),
     Right("patch", "leakwarden.dev/leakreports/status"),
@@ -45,6 +47,14 @@ NEIGHBOURS = {
 }
 
 
+#: What policies of the cluster need; neither they nor namespaces have a namespace.
+OF_THE_CLUSTER = {
+    *(Right(verb, "leakwarden.dev/clusterreliabilitypolicies") for verb in READING),
+    *(Right(verb, "leakwarden.dev/clusterreliabilitypolicies/status") for verb in ("get", "patch")),
+    *(Right(verb, "/namespaces") for verb in READING),
+}
+
+
 def changes(granted: set[Right]) -> set[Right]:
     """Those of the rights that can change something; the rights for the election are checked here too."""
     assert granted >= ELECTING
@@ -52,8 +62,8 @@ def changes(granted: set[Right]) -> set[Right]:
 
 
 def rights_policies(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the admission policy, which confines other accounts, not the operator."""
-    return [each for each in manifests if not each["metadata"]["name"].endswith("-records")]
+    """Without the admission policies that confine other accounts, not the operator."""
+    return [each for each in manifests if not each["metadata"]["name"].endswith(("-records", "-enforce-label"))]
 
 
 def allow(*names: str) -> dict[str, Any]:
@@ -95,7 +105,10 @@ def test_everything_it_may_read_is_what_it_needs() -> None:
     assert reads == NEIGHBOURS | {
         "leakwarden.dev/reliabilitypolicies",
         "leakwarden.dev/reliabilitypolicies/status",
+        "leakwarden.dev/clusterreliabilitypolicies",
+        "leakwarden.dev/clusterreliabilitypolicies/status",
         "leakwarden.dev/leakreports",
+        "/namespaces",
         "apps/deployments",
         "apps/deployments/scale",
         "apps/replicasets",
@@ -199,7 +212,7 @@ def test_watching_two_namespaces_grants_the_same_rights_in_these_two_only() -> N
     assert {each for each in confined if not each.namespace} == {kubelets}
     for namespace in ("shop", "bank"):
         here = {Right(each.verb, each.resource) for each in confined if each.namespace == namespace}
-        assert here == everywhere - {kubelets}
+        assert here == everywhere - {kubelets} - OF_THE_CLUSTER
     assert {each.namespace for each in confined} == {"", "shop", "bank"}
 
 
@@ -283,7 +296,8 @@ def test_nobody_but_the_operator_writes_the_records_that_it_acts_by() -> None:
     spec = records_policy()
     assert spec["failurePolicy"] == "Fail"
     written = {resource for rule in spec["matchConstraints"]["resourceRules"] for resource in rule["resources"]}
-    assert written == {"leakreports", "leakreports/status", "reliabilitypolicies/status"}
+    statuses = {"reliabilitypolicies/status", "clusterreliabilitypolicies/status"}
+    assert written == {"leakreports", "leakreports/status", *statuses}
     conditions = {each["name"]: each["expression"] for each in spec["matchConditions"]}
     assert f"'system:serviceaccount:{NAMESPACE}:leakwarden'" in conditions["is-not-the-operator"]
     assert "is-in-a-watched-namespace" not in conditions
@@ -305,7 +319,36 @@ def test_others_who_may_write_records_are_named_by_the_installation() -> None:
 
 
 def test_without_the_right_to_create_admission_policies_the_chart_can_be_installed_all_the_same() -> None:
-    assert not of_kind(render({"records": {"admissionPolicy": False}}), "ValidatingAdmissionPolicy")
+    none = {"records": {"admissionPolicy": False}, "clusterPolicies": {"admissionPolicy": False}}
+    assert not of_kind(render(none), "ValidatingAdmissionPolicy")
+
+
+def test_policies_of_the_cluster_are_read_where_the_value_says_so_and_never_for_single_namespaces() -> None:
+    off = render({"clusterPolicies": {"enabled": False}})
+    assert rights(render()) - rights(off) == OF_THE_CLUSTER
+    assert from_environment(environment(render())).cluster_policies
+    assert not from_environment(environment(off)).cluster_policies
+    confined = render({"watchNamespaces": ["shop"]})
+    assert not {each.resource for each in rights(confined)} & {each.resource for each in OF_THE_CLUSTER}
+    assert not from_environment(environment(confined)).cluster_policies
+
+
+def test_the_label_that_lets_such_policies_act_needs_a_right_of_its_own() -> None:
+    (found,) = [
+        each["spec"]
+        for each in of_kind(render(), "ValidatingAdmissionPolicy")
+        if each["metadata"]["name"].endswith("-enforce-label")
+    ]
+    (rule,) = found["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["namespaces", "namespaces/status", "namespaces/finalize"]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert found["failurePolicy"] == "Fail"
+    (condition,) = found["matchConditions"]
+    assert f"object.metadata.labels['{ENFORCE_LABEL}'] == '{ENFORCE_ALLOWED}'" in condition["expression"]
+    assert "check('enforce').allowed()" in found["validations"][0]["expression"]
+    for values in ({"clusterPolicies": {"enabled": False}}, {"watchNamespaces": ["shop"]}):
+        names = [each["metadata"]["name"] for each in of_kind(render(values), "ValidatingAdmissionPolicy")]
+        assert not [name for name in names if name.endswith("-enforce-label")]
 
 
 def test_the_lease_is_the_releases_own_so_that_uninstalling_takes_it_away() -> None:

@@ -21,8 +21,12 @@ KINDS = {
     "poddisruptionbudgets": ("apis/policy/v1", "PodDisruptionBudget"),
     "events": ("apis/events.k8s.io/v1", "Event"),
     "reliabilitypolicies": ("apis/leakwarden.dev/v1alpha1", "ReliabilityPolicy"),
+    "clusterreliabilitypolicies": ("apis/leakwarden.dev/v1alpha1", "ClusterReliabilityPolicy"),
+    "namespaces": ("api/v1", "Namespace"),
     "leakreports": ("apis/leakwarden.dev/v1alpha1", "LeakReport"),
 }
+
+CLUSTER_SCOPED = frozenset({"clusterreliabilitypolicies", "namespaces"})
 
 
 def merged(old: Any, patch: Any) -> Any:

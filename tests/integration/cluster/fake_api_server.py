@@ -28,7 +28,16 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.integration.cluster.fake_api_answers import KINDS, Json, discovery, line, merged, status, with_ephemeral
+from tests.integration.cluster.fake_api_answers import (
+    CLUSTER_SCOPED,
+    KINDS,
+    Json,
+    discovery,
+    line,
+    merged,
+    status,
+    with_ephemeral,
+)
 
 _PATH = re.compile(
     r"^/(?P<prefix>api/v1|apis/[^/]+/[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
@@ -129,7 +138,7 @@ class FakeApiServer:
         """Create or replace an object; sets uid and resourceVersion. Returns what is stored (do not change it)."""
         stored = copy.deepcopy(dict(obj))
         meta = stored.setdefault("metadata", {})
-        meta.setdefault("namespace", "default")
+        meta.setdefault("namespace", "" if plural in CLUSTER_SCOPED else "default")
         before = self.get(plural, meta["namespace"], meta["name"])
         meta.setdefault("uid", before["metadata"]["uid"] if before else str(uuid.uuid4()))
         self.version += 1
@@ -268,7 +277,7 @@ class FakeApiServer:
             if request.query.get("watch") == "true":
                 return await self._watch(request, plural, ns)
             return self._list(request, found["prefix"], plural, ns)
-        stored = self.get(plural, ns, name)
+        stored = self.get(plural, ns or "", name)
         if stored is None:
             return status(404, f'{plural} "{name}" not found', "NotFound")
         match request.method, sub:

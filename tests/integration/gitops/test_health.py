@@ -1,4 +1,4 @@
-"""How Argo CD and Flux read the health of both kinds: the script and the expressions that are shipped, run as they run them.
+"""How Argo CD and Flux read the health of all kinds: the script and the expressions that are shipped, run as they run them.
 
 A small Go program runs them with the Lua and CEL libraries that the two controllers use, and with their options; the
 controllers themselves are not run.
@@ -75,8 +75,9 @@ def evaluated(evaluator: Path, script: str, kind: str, objects: list[dict[str, A
     return [(each["argo"], each["flux"]) for each in json.loads(done.stdout)]
 
 
-def test_a_policy_is_healthy_when_it_is_in_force_whatever_it_found(evaluator: Path) -> None:
-    found = evaluated(evaluator, "health.lua", "ReliabilityPolicy", [each for each, *_ in POLICIES.values()])
+@pytest.mark.parametrize("kind", ["ReliabilityPolicy", "ClusterReliabilityPolicy"])
+def test_a_policy_is_healthy_when_it_is_in_force_whatever_it_found(evaluator: Path, kind: str) -> None:
+    found = evaluated(evaluator, "health.lua", kind, [each for each, *_ in POLICIES.values()])
     assert dict(zip(POLICIES, found, strict=True)) == {what: (argo, flux) for what, (_, argo, flux) in POLICIES.items()}
 
 

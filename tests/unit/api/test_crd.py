@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from leakwarden.api.crd import REPORT_COLUMNS, files, policy_crd
+from leakwarden.api.crd import REPORT_COLUMNS, cluster_policy_crd, files, policy_crd
 from leakwarden.api.scalars import DURATION_PATTERN, MAX_AMOUNT, parse_duration
 from leakwarden.api.v1alpha1.evidence_status import SHORT_PLACE
 from leakwarden.api.v1alpha1.leakreport import Phase
@@ -34,17 +34,36 @@ def test_the_committed_files_are_what_the_models_say(name: str) -> None:
     assert (ROOT / "crds" / name).read_text(encoding="utf-8") == files()[name]
 
 
-def test_every_field_explains_itself() -> None:
+BOTH = pytest.mark.parametrize(
+    "schema",
+    [SCHEMA, cluster_policy_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]],
+    ids=["ReliabilityPolicy", "ClusterReliabilityPolicy"],
+)
+
+
+def test_a_policy_of_the_cluster_has_no_namespace_and_every_field_of_the_other() -> None:
+    crd = cluster_policy_crd()["spec"]
+    assert (crd["scope"], policy_crd()["spec"]["scope"]) == ("Cluster", "Namespaced")
+    spec = crd["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert set(spec["properties"]) == {*SCHEMA["properties"]["spec"]["properties"], "namespaces"}
+    assert spec["required"] == ["selector", "namespaces"]
+    rules = [each["rule"] for each in SCHEMA["properties"]["spec"]["x-kubernetes-validations"]]
+    assert [each["rule"] for each in spec["x-kubernetes-validations"]] == rules
+
+
+@BOTH
+def test_every_field_explains_itself(schema: dict[str, Any]) -> None:
     silent = [
-        path for path, node in nodes(SCHEMA)
+        path for path, node in nodes(schema)
         if path.endswith(tuple("abcdefghijklmnopqrstuvwxyzUID")) and path not in ("", ".metadata")
         and not node.get("description")
     ]  # fmt: skip
     assert silent == []
 
 
-def test_the_schema_is_structural() -> None:
-    for path, node in nodes(SCHEMA):
+@BOTH
+def test_the_schema_is_structural(schema: dict[str, Any]) -> None:
+    for path, node in nodes(schema):
         assert "$ref" not in node, path
         assert "anyOf" not in node, path
         assert "patternProperties" not in node, path
@@ -52,8 +71,9 @@ def test_the_schema_is_structural() -> None:
         assert ("type" in node) != bool(node.get("x-kubernetes-int-or-string")), path
 
 
-def test_every_string_and_list_of_the_spec_is_bounded_so_that_cel_rules_stay_cheap() -> None:
-    for path, node in nodes(SCHEMA["properties"]["spec"]):
+@BOTH
+def test_every_string_and_list_of_the_spec_is_bounded_so_that_cel_rules_stay_cheap(schema: dict[str, Any]) -> None:
+    for path, node in nodes(schema["properties"]["spec"]):
         if node.get("type") == "string" and "enum" not in node:
             assert "maxLength" in node, path
         if node.get("type") == "array":

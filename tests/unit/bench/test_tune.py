@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from leakwarden.core.detection.detector import LEAKING
+from leakwarden.core.detection.detector import EXHAUSTING, LEAKING
 from leakwarden.core.detection.replay import replay
 from leakwarden.core.detection.thresholds import Gates, tuned
 from leakwarden.core.signals.criteria import Standard
@@ -23,30 +26,49 @@ def lab() -> tune.Lab:
 
 def test_windows_judged_apart_are_told_when_the_detector_tells_them(lab: tune.Lab) -> None:
     changes = replay([trace.series for trace in lab.traces], Standard(), 60.0)
-    told = episodes(changes, LEAKING)
-    apart = lab.told(tuned())
+    told, acted = episodes(changes, LEAKING), episodes(changes, EXHAUSTING)
+    apart, acts = lab.told(tuned())
 
     assert told
     assert set(apart) == set(told)
     assert all(apart[i][0] == pytest.approx(told[i][0], abs=180) for i in told)
+    assert acted
+    assert set(acts) <= set(acted)  # those of a pool that is full are not of its growth
+    assert all(acts[i][0] == pytest.approx(acted[i][0], abs=600) for i in acts)
 
 
-def test_a_search_keeps_a_change_only_if_it_gains(lab: tune.Lab) -> None:
+@pytest.fixture(scope="module")
+def few() -> Iterator[None]:
+    """Of a hundred thresholds some, so that a search is over soon."""
+    with patch.object(tune, "names", lambda: ["level", "reach", "birth_even", "confirm"]):
+        yield
+
+
+def test_a_search_keeps_a_change_only_if_it_gains_and_goes_on_where_it_was(
+    lab: tune.Lab, few: None, tmp_path: Path
+) -> None:
     begin = tune.scaled(tuned(), "level", 1.15)  # told too late
     before = tune.figures(lab, begin)
-    found = tune.search(lab, begin, 1, lambda _: None)
+    said: list[str] = []
+    found = tune.search(lab, begin, said.append, progress=tune.Progress.of(tmp_path / "state.json"))
+    again: list[str] = []
+    once_more = tune.search(lab, begin, again.append, progress=tune.Progress.of(tmp_path / "state.json"))
 
     assert found.figures.objective >= before.objective
     assert found.unreached == ()
-    assert found.inert
     assert "level" not in found.inert
+    assert "birth_even" in found.inert
+    assert said
+    assert not again
+    assert once_more == found
 
 
-def test_a_search_whose_time_is_up_says_what_it_has_not_reached(lab: tune.Lab) -> None:
-    asked = iter([False, False, True])
-    found = tune.search(lab, tuned(), 1, lambda _: None, lambda: next(asked))
+def test_a_search_whose_time_is_up_says_what_it_has_not_reached(lab: tune.Lab, few: None) -> None:
+    asked = iter([False, False, True, True, True])
+    found = tune.search(lab, tuned(), lambda _: None, lambda: next(asked))
 
-    assert found.unreached == tuple(tune.names()[2:])
+    assert set(found.unreached) == {"level", "reach", "birth_even", "confirm"} - set(found.inert)
+    assert {"birth_even", "confirm"} <= set(found.unreached)
 
 
 def test_replaying_stops_when_half_the_time_is_over_with_some_worlds_of_each_scale() -> None:

@@ -17,6 +17,7 @@ from tests.bench.tune import scaled
 from tests.unit.detection.test_judge_windows import HOURS, MINUTES, beside, climb
 
 SLOPE = 0.5 / 23  # of a climb by half of the limit
+DAYS = 5  # the place of the width whose window is four days
 
 
 class Side(NamedTuple):
@@ -47,7 +48,18 @@ def known(**values: Any) -> Side:
 BENT = {"drawdown": 0.2}  # not a straight line, which would count from farther away
 ALONE = {"rated": False, "history": True}
 SHARED = {"rated": False, "apart": True}
+PAST = {"past": True}  # judged by a multiple of its usual level
 CASES = [
+    Case("level_past", "is_high", Side({"level": 0.7, **BENT}, PAST), Side({"level": 0.5, **BENT}, PAST)),
+    Case("days_readings", "is_day_over_day", Side({"n": 20.0}, PAST), Side({"n": 12.0}, PAST), width=DAYS),
+    Case("days_quarter", "is_day_over_day", Side({"step": 0.5}, PAST), Side({"step": 0.2}, PAST), width=DAYS),
+    Case(
+        "days_growth", "is_day_over_day", Side({"growth": 0.3, "level": 0.62}, PAST),
+        Side({"growth": 0.2, "level": 0.62}, PAST), width=DAYS,
+    ),
+    Case(
+        "days_level", "is_day_over_day", Side({"level": 0.7}, PAST), Side({"level": 0.4, "growth": 0.35}, PAST), width=DAYS
+    ),
     Case("clear_of_noise", "is_clear", line(clear=10), line(clear=5)),
     Case("clear_of_noise_little", "is_clear", line(growth=0.08, clear=20), line(growth=0.08, clear=12)),
     Case("little", "is_clear", line(growth=0.15, clear=10), line(growth=0.08, clear=10)),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.core.descriptors.census import Census
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, CaptureRequest, DescriptorsFound, Outcome, ReportView
@@ -106,6 +107,9 @@ class Dying:
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self.cluster.policy_generation(namespace, name, uid)
+
+    async def namespace(self, name: str) -> Namespace | None:
+        return await self.cluster.namespace(name)
 
     async def add_ephemeral_container(self, pod: Pod, container: Mapping[str, Any]) -> Attempt:
         return await self._change("look", lambda: self.cluster.add_ephemeral_container(pod, container))

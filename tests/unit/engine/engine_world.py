@@ -10,6 +10,7 @@ from leakwarden.api.names import FIELD_MANAGER
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport, parse_report
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import Answer, Query
@@ -44,6 +45,9 @@ class FakeCluster:
     write_error: Exception | None = None
     report_error: Exception | None = None
     generation: int | Exception | None = 1  # of every policy, as the API server has it now
+    namespaces: dict[str, Namespace] | Exception = field(
+        default_factory=dict
+    )  # by name, as the API server has them now
     version: int = 100
     stored: dict[str, LeakReport] = field(default_factory=dict)  # by NAMESPACE/NAME
     synced: bool = True
@@ -86,6 +90,11 @@ class FakeCluster:
         if isinstance(self.generation, Exception):
             raise self.generation
         return self.generation
+
+    async def namespace(self, name: str) -> Namespace | None:
+        if isinstance(self.namespaces, Exception):
+            raise self.namespaces
+        return self.namespaces.get(name)
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]

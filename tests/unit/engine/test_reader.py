@@ -13,6 +13,7 @@ import pytest
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.engine.detector_feed import Detection, LoadAndCollections
 from leakwarden.engine.read_windows import FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK
 from leakwarden.engine.reader import EARLIER_LONGEST, Reader
 from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
@@ -181,3 +182,24 @@ async def test_after_a_restart_a_leak_of_weeks_is_told_from_what_was_read_at_a_c
         told |= {found.verdict for _, findings in readings.growth.rounds for found in findings.values()}
 
     assert Verdict.LEAKING in told or Verdict.EXHAUSTING in told
+
+
+async def test_where_a_latency_is_read_the_requests_in_flight_are_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty requests a second, which take ten times as long as usual at the end; without a latency, the rate as it is."""
+    seen: list[float] = []
+
+    def learn(self: Detection, answers: Any, world: Any, beside: LoadAndCollections, *rest: Any) -> None:
+        seen.extend(float(points.v[-1]) for points in beside.rate.values() if answers)
+
+    monkeypatch.setattr(Detection, "learn", learn)
+    rate, slow = points([50.0] * 60, every=30.0), points([0.1] * 50 + [1.0] * 10, every=30.0)
+    answers: dict[str, Answer] = {
+        "Descriptors": sampled({"api-1": points([5.0] * 60, every=30.0)}),
+        "context": sampled({"api-1": rate}),
+    }
+    p99 = {"type": "LatencyP99", "threshold": {"above": "5"}}
+    await reader(Source(dict(answers))).read([one(FDS)], WORLD, NOW)
+    await reader(Source({**answers, "LatencyP99": sampled({"api-1": slow})})).read([one(FDS, p99)], WORLD, NOW)
+
+    assert seen[0] == 50
+    assert 300 < seen[-1] <= 500

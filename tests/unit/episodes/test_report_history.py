@@ -24,8 +24,8 @@ from leakwarden.api.v1alpha1.leakreport import (
     Phase,
     PlanStatus,
     PodReference,
+    PolicyReference,
     Range,
-    Reference,
     SeriesStatus,
     VerdictStatus,
     VerificationStatus,
@@ -59,7 +59,7 @@ def report(
     detected = NOW - (ended or 0) - HOUR
     taken_at = min((NOW - HOUR for _ in actions), default=detected)
     spec = LeakReportSpec(
-        policy=Reference(name=owner, uid=f"uid-policy-{owner}"),
+        policy=PolicyReference(name=owner, uid=f"uid-policy-{owner}"),
         workload=WorkloadReference(name="api", uid="uid-api"),
         pod=PodReference(name=f"pod-{name}", uid=f"uid-{name}", started_at=format_time(taken_at - lived)),
         signal="descriptors",

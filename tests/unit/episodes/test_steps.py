@@ -13,7 +13,7 @@ from leakwarden.api.v1alpha1.leakreport import Phase
 from leakwarden.core.episodes.steps import label_value, labels, next_name, report_name
 from leakwarden.core.model.policy import format_time
 from leakwarden.engine.ports import Attempt, ClusterUnavailable, Forbidden, Outcome
-from tests.builders import NOW, body, enforcing, pod, points, sampled, snapshot, workload
+from tests.builders import NOW, body, enforcing, pod, points, policy, sampled, snapshot, workload
 from tests.unit.engine.engine_world import World
 
 OBSERVING = {"signals": enforcing()["signals"]}
@@ -320,12 +320,12 @@ def test_names_and_labels_fit_whatever_the_deployment_is_called() -> None:
     assert made == report_name(name, "some-uid", 0) != report_name(name, "some-uid", 1)
     assert len(made) <= 49
     assert ".-" not in made
-    for value in labels(name, name).values():
+    for value in labels(policy(name), name).values():
         assert len(value) <= 63
         assert value[-1].isalnum()
     assert label_value("short") == "short"
     assert label_value(name) != label_value(name + "c")
-    assert set(labels("p", "w")) == {names.POLICY_LABEL, names.WORKLOAD_LABEL}
+    assert set(labels(policy("p"), "w")) == {names.POLICY_LABEL, names.WORKLOAD_LABEL}
     assert next_name("api", "uid", [report_name("api", "uid", 0), report_name("api", "uid", 2)]) == report_name(
         "api", "uid", 1
     )

@@ -256,7 +256,7 @@ def over(*sizes: int, every: float = 60.0) -> Suspect:
 
 def test_memory_that_grows_is_told_and_between_two_captures_it_may_be_a_cache() -> None:
     found = over(8_000, 16_000, every=10.0)
-    assert (found.function, found.line, found.shape) == ("main.(*index).add", 31, "MemoryKept")
+    assert (found.function, found.line, found.shape) == ("main.(*index).add", 31, "EntriesNeverRemoved")
     assert (found.confidence, found.explains) == (Confidence.LOW, 1.0)
     assert any("a cache that fills looks the same" in reason for reason in found.reasons)
 
@@ -281,7 +281,7 @@ def test_slowing_down_needs_three_captures(values: list[float], slow: bool) -> N
 def test_a_process_that_grows_while_its_heap_does_not_is_said_to_be_that() -> None:
     steady = at(8_000, 0.0)
     (found,) = suspects(Capture([CALM, CALM], [steady, steady], None, 10.0), growing=frozenset({"memory", "rss"}))[-1:]
-    assert found.shape in ("MemoryOutsideHeap", "MemoryKept")
+    assert found.shape in ("MemoryOutsideHeap", "EntriesNeverRemoved")
     nothing = heap((8_000, 10, ADDED))
     (found,) = suspects(Capture([CALM, CALM], [nothing, nothing], None, 10.0), growing=frozenset({"memory", "rss"}))
     assert (found.shape, found.function) == ("MemoryOutsideHeap", "")

@@ -51,14 +51,14 @@ def test_a_map_is_told_by_the_tables_that_it_let_go() -> None:
 
 def test_things_of_a_tables_size_that_are_all_kept_are_no_map() -> None:
     made = ["main.open@43"]
-    assert first(sized((TABLE, 20, 20, made)), sized((TABLE, 80, 80, made))).shape == "MemoryKept"
+    assert first(sized((TABLE, 20, 20, made)), sized((TABLE, 80, 80, made))).shape == "EntriesNeverRemoved"
 
 
 def test_one_array_that_doubles_is_a_buffer_and_many_are_not() -> None:
     line = ["main.record@30"]
     sizes = [(2**n, 1, 0, line) for n in range(17, 21)]
     assert first(sized((2**20, 1, 1, line)), sized(*sizes, (2**22, 1, 1, line))).shape == "BufferGrows"
-    assert first(sized((2**17, 20, 20, line)), sized((2**17, 80, 80, line))).shape == "MemoryKept"
+    assert first(sized((2**17, 20, 20, line)), sized((2**17, 80, 80, line))).shape == "EntriesNeverRemoved"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_one_array_that_doubles_is_a_buffer_and_many_are_not() -> None:
     [
         (["io.ReadAll@1", "main.load@5"], "ContentKept"),
         (["os.ReadFile@1", "main.load@5"], "ContentKept"),
-        (["encoding/json.(*decodeState).object@1", "encoding/json.Unmarshal@2", "main.load@5"], "MemoryKept"),
+        (["encoding/json.(*decodeState).object@1", "encoding/json.Unmarshal@2", "main.load@5"], "EntriesNeverRemoved"),
         (["main.(*Hub).Subscribe@5"], "RegistrationKept"),
         (["context.WithValue@1", "main.with@5", "main.loop@9"], "ContextChain"),
         (["sync.(*Map).Store@1", "main.put@5"], "SyncMapGrows"),
@@ -87,7 +87,7 @@ def test_what_keeps_the_memory_names_the_kind(calls: list[str], shape: str) -> N
 
 def test_a_context_that_a_library_makes_for_itself_is_not_the_teams_chain() -> None:
     inside = ["context.WithValue@1", "github.com/acme/rpc.(*Client).Call@2", "main.call@5"]
-    assert kept(*inside).shape == "MemoryKept"
+    assert kept(*inside).shape == "EntriesNeverRemoved"
 
 
 def test_what_a_function_gives_to_a_registry_belongs_to_the_registry() -> None:
@@ -99,7 +99,7 @@ def test_what_a_function_gives_to_a_registry_belongs_to_the_registry() -> None:
 
 def test_the_advice_names_the_type_that_keeps_it() -> None:
     assert "example.org/shop/idem" not in kept("main.create@5").title
-    assert kept("example.org/shop/idem.(*Orders).Create@5").title == "what idem.Orders keeps and never lets go"
+    assert kept("example.org/shop/idem.(*Orders).Create@5").title == "entries that idem.Orders keeps and never removes"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_finalizer_that_waits_explains_what_its_package_keeps() -> None:
     found = explain(Capture([blocked, blocked], [before, after], None, 10.0)).suspects[0]
     assert (found.shape, found.line) == ("FinalizerBlocked", 57)
     passing = explain(Capture([blocked, CALM], [before, after], None, 10.0)).suspects[0]
-    assert passing.shape == "MemoryKept", "a finalizer that is done at the second capture blocks nothing"
+    assert passing.shape == "EntriesNeverRemoved", "a finalizer that is done at the second capture blocks nothing"
 
 
 def test_a_command_that_hangs_on_its_output_is_not_one_without_a_wait() -> None:

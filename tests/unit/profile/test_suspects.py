@@ -267,7 +267,7 @@ def test_a_file_that_no_sample_shows_is_told_by_what_was_made_for_it_where_descr
     assert (found.shape, found.function) == ("OpenedHereAndKept", "main.spool")
     assert "lose what is opened here" in found.fix
     (found,) = between(calm, calm, *kept, growing="memory")
-    assert found.shape == "MemoryKept"
+    assert found.shape == "EntriesNeverRemoved"
 
 
 def test_where_goroutines_hold_the_descriptors_that_grow_kept_memory_is_no_file() -> None:
@@ -275,7 +275,7 @@ def test_where_goroutines_hold_the_descriptors_that_grow_kept_memory_is_no_file(
     kept = heap((60, 60, buffer), size=8192), heap((360, 360, buffer), size=8192)
     waiting = [goroutines((count, ["internal/poll.runtime_pollWait@1", "main.poll@8"])) for count in (100, 400)]
     found = between(*waiting, *kept, growing="descriptors")
-    assert {one.shape for one in found} == {"CallWithoutDeadline", "MemoryKept"}
+    assert {one.shape for one in found} == {"CallWithoutDeadline", "EntriesNeverRemoved"}
 
 
 ACCEPT = [

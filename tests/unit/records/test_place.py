@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, Reference, WorkloadReference
+from leakwarden.api.v1alpha1.leakreport import Phase, PodReference, PolicyReference, WorkloadReference
 from leakwarden.api.v1alpha1.status import ActionResult, ActionStatus
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.policy import format_time
@@ -37,7 +37,7 @@ def from_evil(**changes: Any) -> LeakReport:
 
 
 def _by(made: LeakReport, name: str) -> LeakReport:
-    spec = made.spec.model_copy(update={"policy": Reference(name=name, uid=f"uid-policy-{name}")})
+    spec = made.spec.model_copy(update={"policy": PolicyReference(name=name, uid=f"uid-policy-{name}")})
     return replace(made, spec=spec)
 
 

@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 
-from leakwarden.adapters.cluster import wire
+from leakwarden.adapters.cluster import facts, wire
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.api.names import (
     API_VERSION,
+    CLUSTER_POLICY_KIND,
+    CLUSTER_POLICY_PLURAL,
     FIELD_MANAGER,
     GROUP,
     POLICY_KIND,
@@ -26,6 +28,7 @@ from leakwarden.api.names import (
     VERSION,
 )
 from leakwarden.api.v1alpha1.kinds import KINDS, WorkloadKind
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.workload import Disruption, Pod, Workload
 from leakwarden.engine.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 
@@ -203,17 +206,40 @@ def _owns_replicas(entry: Any) -> bool:
         return False
 
 
+def _policy(namespace: str, name: str) -> tuple[str, str]:
+    """The path of a policy, and what it is called in a list of rights; of a ClusterReliabilityPolicy without a
+    namespace."""
+    if not namespace:
+        return f"/apis/{GROUP}/{VERSION}/{CLUSTER_POLICY_PLURAL}/{name}", f"{CLUSTER_POLICY_PLURAL}.{GROUP}"
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}", f"{POLICY_PLURAL}.{GROUP}"
+
+
 async def policy_generation(session: Session, namespace: str, name: str, uid: str) -> int | None:
     """See ports.Cluster."""
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}"
+    path, kind = _policy(namespace, name)
     reply = await session.ask("GET", path, accept=METADATA_ONLY)
     if reply.status == 404:
         return None
-    must(reply, f"get {POLICY_PLURAL}.{GROUP} in namespace {namespace}")
+    must(reply, f"get {kind}{_where(namespace)}")
     meta = _meta(reply.body)
     if meta.get("uid") != uid or "deletionTimestamp" in meta:
         return None
     return int(meta.get("generation") or 0)
+
+
+_NAMESPACE = msgspec.json.Decoder(wire.ApiNamespace)
+
+
+async def namespace(session: Session, name: str) -> Namespace | None:
+    """See ports.Cluster."""
+    reply = await session.ask("GET", f"/api/v1/namespaces/{name}", accept=METADATA_ONLY)
+    if reply.status == 404:
+        return None
+    must(reply, "get namespaces")
+    try:
+        return facts.namespace(_NAMESPACE.decode(reply.body))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ClusterUnavailable("a namespace could not be read back") from None
 
 
 async def write_status(
@@ -224,25 +250,32 @@ async def write_status(
     The precondition is the resourceVersion, which no two objects of a cluster share: seen on 1.37, an apply does not
     compare the uid.
     """
+    called = f"{namespace}/{name}" if namespace else f"{CLUSTER_POLICY_KIND}/{name}"
     if not resource_version:
-        raise StatusConflict(f"policy {namespace}/{name} was read without a version")
+        raise StatusConflict(f"policy {called} was read without a version")
+    path, kind = _policy(namespace, name)
+    place = {"namespace": namespace} if namespace else {}
     body = {
         "apiVersion": API_VERSION,
-        "kind": POLICY_KIND,
-        "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": resource_version},
+        "kind": POLICY_KIND if namespace else CLUSTER_POLICY_KIND,
+        "metadata": {"name": name, **place, "uid": uid, "resourceVersion": resource_version},
         "status": status,
     }
     reply = await session.ask(
         "PATCH",
-        f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POLICY_PLURAL}/{name}/status",
+        f"{path}/status",
         query={"fieldManager": FIELD_MANAGER, "force": "true"},
         body=encode(body),
         content_type=APPLY_PATCH,
     )
     if reply.status in (404, 409):
-        raise StatusConflict(f"policy {namespace}/{name} changed or is gone since it was read")
-    must(reply, f"patch {POLICY_PLURAL}.{GROUP}/status in namespace {namespace}")
+        raise StatusConflict(f"policy {called} changed or is gone since it was read")
+    must(reply, f"patch {kind}/status{_where(namespace)}")
     return str(_meta(reply.body).get("resourceVersion") or "")
+
+
+def _where(namespace: str) -> str:
+    return f" in namespace {namespace}" if namespace else ""
 
 
 async def _change(

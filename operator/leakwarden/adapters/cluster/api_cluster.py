@@ -14,6 +14,7 @@ from leakwarden.adapters.cluster.reflector import Reflector
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
 from leakwarden.api.v1alpha1.kinds import WorkloadKind
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, ReportView
@@ -180,6 +181,9 @@ class ApiCluster:
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await actions.policy_generation(self._session, namespace, name, uid)
+
+    async def namespace(self, name: str) -> Namespace | None:
+        return await actions.namespace(self._session, name)
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Mapping[str, Any]

@@ -16,6 +16,7 @@ from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATI
 from leakwarden.api.v1alpha1.kinds import KINDS
 from leakwarden.core.audit.as_written import worth_reading, written_findings
 from leakwarden.core.audit.findings import Finding
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.workload import (
     Pod,
     PodContainer,
@@ -36,6 +37,17 @@ _SCALED = frozenset(str(kind) for kind, api in KINDS.items() if api.scales)
 _MAKES_SETS = frozenset({"Deployment", "Rollout"})
 
 _TEMPLATE = msgspec.json.Decoder(template_wire.ApiTemplate)
+
+
+def namespace(item: wire.ApiNamespace) -> Namespace:
+    meta = item.metadata
+    return Namespace(
+        name=meta.name,
+        uid=meta.uid,
+        labels=dict(meta.labels or {}),
+        created=meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0,
+        terminating=meta.deletion_timestamp is not None,
+    )
 
 
 def workload(item: wire.ApiDeployment, kind: str = "Deployment") -> Workload:

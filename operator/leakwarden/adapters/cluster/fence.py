@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
+from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
@@ -110,6 +111,9 @@ class FencedCluster:
 
     async def policy_generation(self, namespace: str, name: str, uid: str) -> int | None:
         return await self._cluster.policy_generation(namespace, name, uid)
+
+    async def namespace(self, name: str) -> Namespace | None:
+        return await self._cluster.namespace(name)
 
     async def evict(self, pod: Pod) -> Attempt:
         return await self._attempt(lambda: self._cluster.evict(pod))

@@ -174,6 +174,26 @@ class ApiReport(Wire):
     status: dict[str, Any] | None = None
 
 
+class ApiNamespace(Wire):
+    metadata: ApiMeta
+
+
+class ApiClusterPolicyMeta(Wire):
+    uid: str
+    name: str
+    resource_version: str | None = None
+    generation: int | None = None
+    creation_timestamp: str | None = None
+
+
+class ApiClusterPolicy(Wire):
+    """A ClusterReliabilityPolicy; the API models check its content."""
+
+    metadata: ApiClusterPolicyMeta
+    spec: dict[str, Any] | None = None
+    status: dict[str, Any] | None = None
+
+
 class ApiListMeta(Wire):
     resource_version: str | None = None
     continue_: str | None = msgspec.field(name="continue", default=None)

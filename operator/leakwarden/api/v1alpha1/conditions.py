@@ -32,6 +32,7 @@ class ConditionReason(StrEnum):
     SILENCES_UNREAD = "SilencesUnread"
     KIND_UNREAD = "KindUnread"
     LIMIT_EXCEEDED = "LimitExceeded"
+    NAMESPACES_NOT_READY = "NamespacesNotReady"
     DEFECT = "Defect"
     # Stalled
     CIRCUIT_OPEN = "CircuitOpen"
@@ -58,7 +59,8 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     ConditionReason.INVALID_SPEC: "The spec holds a value that cannot be used; the message names the field, the value and what"
     " is allowed. Nothing is done for this policy until it is corrected; what its last readable spec selected stays its own, so that"
     " no younger policy acts there meanwhile.",
-    ConditionReason.CONFLICTED: "An older policy selects the same workload, in mode Observe as well as in Enforce; this one leaves it alone.",
+    ConditionReason.CONFLICTED: "An older policy selects the same workload, in mode Observe as well as in Enforce; this one leaves"
+    " it alone. What a namespace's own policy takes from a ClusterReliabilityPolicy is no conflict: it is meant to come first.",
     ConditionReason.NO_TARGETS: "No workload of the namespace matches the selector.",
     ConditionReason.UNKNOWN_SOURCE: "spec.source.prometheus names an endpoint that the operator's configuration does not have.",
     ConditionReason.RECORDS_UNAVAILABLE: "LeakReports cannot be read or written; the message names the missing right or the"
@@ -73,7 +75,11 @@ REASON_MEANINGS: dict[ConditionReason, str] = {
     " installation (workloads in the chart's values), its right is missing, or it could not be listed lately; the message says"
     " which. Nothing is done for workloads of that kind; those of the other kinds are watched.",
     ConditionReason.LIMIT_EXCEEDED: "The namespace has more policies than the installation has in force at once"
-    " (guards.namespacePolicies in the chart's values); the oldest are, and this one is not. Nothing is done for it.",
+    " (guards.namespacePolicies in the chart's values); the oldest are, and this one is not. Of ClusterReliabilityPolicies twenty"
+    " are, and one with a query of its own only in the oldest hundred of its namespaces. Nothing is done for the rest.",
+    ConditionReason.NAMESPACES_NOT_READY: "A ClusterReliabilityPolicy is in force, but not in every namespace that it selects;"
+    " the message and status.namespaces name those where it is not, with the reason that a policy there would have. The"
+    " condition is True: what is wrong in one namespace must not make the policy unready for all.",
     ConditionReason.DEFECT: "An error in Leakwarden itself kept this policy from being read, judged or carried out; the message"
     " says since when its status is not current, the operator's log has the traceback, and leakwarden_defects_total counts"
     " it. Other policies are not affected.",

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from leakwarden.api.names import POLICY_KIND
 from leakwarden.api.v1alpha1.cause import CauseStatus
 from leakwarden.api.v1alpha1.evidence_status import EvidenceStatus
 from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
@@ -45,6 +46,22 @@ class Reference(LenientModel):
 
     name: str = Field(max_length=253, description="Its name.")
     uid: str = Field(max_length=64, description="Its UID.")
+
+
+class PolicyReference(Reference):
+    """The policy that found it. That of a ClusterReliabilityPolicy has a UID of its own in each namespace."""
+
+    kind: str = Field(
+        default=POLICY_KIND,
+        max_length=63,
+        description="ReliabilityPolicy, also where none is written, or ClusterReliabilityPolicy.",
+        json_schema_extra={"default": POLICY_KIND},
+    )
+
+    @property
+    def title(self) -> str:
+        """As `Policy.title`: a ReliabilityPolicy's name, KIND/NAME of a ClusterReliabilityPolicy."""
+        return self.name if self.kind == POLICY_KIND else f"{self.kind}/{self.name}"
 
 
 class WorkloadReference(Reference):
@@ -82,7 +99,7 @@ class LeakReportSpec(LenientModel):
 
     model_config = ConfigDict(json_schema_extra=rules(("self == oldSelf", "the identity of an episode cannot change")))
 
-    policy: Reference = Field(description="The policy that found it.")
+    policy: PolicyReference = Field(description="The policy that found it.")
     workload: WorkloadReference = Field(description="The workload.")
     pod: PodReference = Field(description="The pod.")
     signal: str = Field(max_length=63, description="The signal's name in the policy.")

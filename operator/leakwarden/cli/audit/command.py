@@ -63,7 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--policy",
         metavar="FILE",
-        help="audit as the ReliabilityPolicy in FILE says, and only the Deployments that it selects",
+        help="audit as the ReliabilityPolicy in FILE says, and only the Deployments that it selects; a"
+        " ClusterReliabilityPolicy holds in every namespace then",
     )
     parser.add_argument("--config", metavar="FILE", help="default: .leakwarden.yaml in the working directory")
     parser.add_argument("--profile", choices=("default", "strict"), help="strict also fails on warnings and infos")
@@ -232,13 +233,14 @@ def _policies(file: str | None) -> tuple[list[object], list[str]]:
         return [], []
     from leakwarden.api import names
     from leakwarden.cli.audit.files import read
+    from leakwarden.core.model.cluster_policy import as_written, parse_cluster_policy
     from leakwarden.core.model.policy import parse_policy
 
     reading = read([file])
     problems = list(reading.problems)
     policies: list[object] = []
     for document in reading.documents:
-        if document.kind != names.POLICY_KIND:
+        if document.kind not in (names.POLICY_KIND, names.CLUSTER_POLICY_KIND):
             continue
         if str(document.body.get("apiVersion")) != names.API_VERSION:
             problems.append(
@@ -251,12 +253,17 @@ def _policies(file: str | None) -> tuple[list[object], list[str]]:
             continue
         # Without a status and the server's fields: only a policy's requirements are read.
         metadata = {k: v for k, v in document.body.get("metadata", {}).items() if k in ("name", "namespace")}
-        policy = parse_policy({"metadata": metadata, "spec": document.body.get("spec")})
+        body = {"metadata": metadata, "spec": document.body.get("spec")}
+        if document.kind == names.CLUSTER_POLICY_KIND:
+            # Manifests do not say what labels their namespaces have, so it holds in all of them.
+            policy = as_written(parse_cluster_policy(body))
+        else:
+            policy = parse_policy(body)
         if policy.error:
             problems.append(f"{document.place}: {policy.error}")
         policies.append(policy)
     if not policies and not problems:
-        problems.append(f"{file}: holds no ReliabilityPolicy")
+        problems.append(f"{file}: holds no ReliabilityPolicy and no ClusterReliabilityPolicy")
     return policies, problems
 
 

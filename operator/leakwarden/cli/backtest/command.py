@@ -74,7 +74,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--series", metavar="FILE", help="JSON lines, plain or gzip; - is standard input")
     source.add_argument("--prometheus", metavar="URL", help="a Prometheus, or what speaks its query API")
-    parser.add_argument("--policy", metavar="FILE", help="a ReliabilityPolicy; without one the defaults judge")
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="a ReliabilityPolicy or ClusterReliabilityPolicy; without one the defaults judge",
+    )
     parser.add_argument("-o", "--output", choices=("table", "jsonl"), default="table")
     parser.add_argument("--picture", metavar="FILE.svg", help="also write the timeline as a picture")
     parser.add_argument("--interval", default="30s", help="time between two evaluations (default: 30s, the operator's)")

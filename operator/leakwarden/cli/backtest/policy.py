@@ -84,23 +84,28 @@ def rules_of(policy: Policy | None) -> Rules:
 
 
 def load(file: str) -> Policy:
-    """The one policy in `file`, with its spec; its namespace is empty where the file has none. Raises BadPolicy."""
+    """The one policy in `file`, with its spec; its namespace is empty where the file has none, and for a
+    ClusterReliabilityPolicy. Raises BadPolicy."""
     from leakwarden.api import names
     from leakwarden.cli.audit.files import read
+    from leakwarden.core.model.cluster_policy import as_written, parse_cluster_policy
     from leakwarden.core.model.policy import parse_policy
 
     reading = read([file])
     if reading.problems:
         raise BadPolicy(reading.problems[0])
-    found = [document.body for document in reading.documents if document.kind == names.POLICY_KIND]
+    kinds = (names.POLICY_KIND, names.CLUSTER_POLICY_KIND)
+    found = [document.body for document in reading.documents if document.kind in kinds]
     if len(found) != 1:
-        raise BadPolicy(f"{file}: holds {len(found)} {names.POLICY_KIND} objects; exactly one is needed")
+        raise BadPolicy(f"{file}: holds {len(found)} {' or '.join(kinds)} objects; exactly one is needed")
     if found[0].get("apiVersion") != names.API_VERSION:
         raise BadPolicy(f"{file}: apiVersion is {found[0].get('apiVersion')!r}; it must be {names.API_VERSION}")
     metadata = found[0].get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     kept = {k: v for k, v in metadata.items() if k in ("name", "namespace")}
-    policy = parse_policy({"metadata": kept, "spec": found[0].get("spec")})
+    body = {"metadata": kept, "spec": found[0].get("spec")}
+    of_cluster = found[0].get("kind") == names.CLUSTER_POLICY_KIND
+    policy = as_written(parse_cluster_policy(body)) if of_cluster else parse_policy(body)
     if policy.spec is None:
         raise BadPolicy(f"{file}: {policy.error}")
     return policy

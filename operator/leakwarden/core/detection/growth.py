@@ -19,6 +19,7 @@ EXPLANATIONS = {
     "PageCache": "its RSS shows no leak; the rest is page cache, which the kernel takes back, or files in a memory volume, which it does not",
     "FellBack": "it came down by itself",
     "GrowsFarFromLimit": "it grows steadily, far from its limit yet",
+    "InFlight": "it grows, but what has grown comes and goes, as requests do that wait for a slow dependency",
     "Unconfirmed": "all signs of a leak, not yet for long enough",
     "GrowthStopped": "it grew like a leak and has stopped for now",
     "SteadyGrowth": "it climbs steadily, and nothing explains it",

@@ -14,6 +14,11 @@ _DRAWS = np.log([2.0, 4.0, 6.0, 10.0, 20.0, 50.0, 100.0, 500.0])
 _RANGE = np.array([1.13, 2.06, 2.53, 3.08, 3.73, 4.50, 5.02, 6.07])
 
 
+def expected_range(readings: Floats) -> Floats:
+    """The expected range of so many independent readings, in standard deviations."""
+    return np.asarray(np.interp(np.log(np.maximum(readings, 2.0)), _DRAWS, _RANGE))
+
+
 def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats, counted: Bools) -> Bools:
     """`readings`: of a bucket. `counted`: whether the signal counts single things: no memory, no rounded metric.
 
@@ -23,7 +28,6 @@ def held(gates: Gates, raw: Trend, quantum: Floats, readings: Floats, counted: B
     """
     units = np.maximum(quantum, 1e-9)
     mean = np.maximum(raw.floor + raw.level, 0.0) / 2 / units
-    draws = np.interp(np.log(np.maximum(readings, 2.0)), _DRAWS, _RANGE)
-    deviation = np.maximum(raw.garbage - raw.slope, 0.0) / units / draws
+    deviation = np.maximum(raw.garbage - raw.slope, 0.0) / units / expected_range(readings)
     calm: Bools = deviation**2 < gates.held * mean
     return calm & counted & (quantum > gates.coarse) & (raw.level < 1 - quantum / 2)

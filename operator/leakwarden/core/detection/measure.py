@@ -6,6 +6,7 @@ import numpy as np
 
 from leakwarden.core.detection.climb import climbed_for
 from leakwarden.core.detection.held import held
+from leakwarden.core.detection.in_flight import in_flight
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.detection.questions import WindowContext
 from leakwarden.core.detection.reasons import VerdictReason
@@ -18,6 +19,9 @@ from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_wind
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
+# The widths of bucket in which the spread is that of requests: buckets of a minute hold a few readings only, and in those
+# of half an hour and more it is that of the traffic, and of jumps of the level.
+_SPREAD_SHOWN = (1, 2)
 
 
 def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, current: Ints, now: float) -> None:
@@ -47,6 +51,7 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
     calm = rows[~likely]
     of_width.streak[calm, k] = 0
     of_width.suspect[calm, k] = False
+    of_width.flight[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
     of_width.best[calm, k] = np.inf
     some_rows = np.flatnonzero(likely)
@@ -166,6 +171,16 @@ def _weigh(
     readings = WIDTHS[k] / np.where(np.isnan(of_row.step[rows]), WIDTHS[0], of_row.step[rows])
     memory = of_row.memory[rows]
     counted = ~np.isnan(of_row.gc[rows])
+    flight = np.zeros(len(rows), np.bool_)
+    climbs = np.flatnonzero(~memory & (raw.slope_low > 0))
+    if k in _SPREAD_SHOWN and len(climbs):
+        seen = np.where(rated[:, None], load, np.nan)[climbs]
+        flight[climbs] = in_flight(
+            gates, lo[climbs], hi[climbs], load=seen, readings=readings[climbs], quantum=quantum[climbs],
+            group=group[climbs],
+        )  # fmt: skip
+    of_row.flew[rows[flight]] = now
+    of_width.flight[rows, k] = flight = flight | _flew_before(state, gates, k, rows, now)
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
@@ -173,6 +188,7 @@ def _weigh(
         past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
+        flight=flight | of_width.flight[rows, min(k + 1, _S - 1)],
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
     some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
@@ -196,6 +212,15 @@ def _weigh(
     of_width.hours[rows, k] = raw.span * WIDTHS[k] / 3600
     of_width.known[rows, k] = beside.known
     _note(state, k, rows, raw=raw, passed=passed, rated=rated, apart=apart, blind=blind, now=now)
+
+
+def _flew_before(state: DetectorState, gates: Gates, k: int, rows: Ints, now: float) -> Bools:
+    """Whether within the window growth of this signal, or of another one of the same process, came and went.
+
+    A pool that is full spreads no more, and goroutines that wait for its connections spread when it no longer does."""
+    of_row = state.rows
+    some = np.flatnonzero(now - of_row.flew <= min(SLOTS * WIDTHS[k], gates.flight_lasts))
+    return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 
 def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Ints, raw: Trend) -> Bools:

@@ -19,6 +19,8 @@ from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend
 from leakwarden.core.model.readings import Floats
 
+_HOURS_OF_DAYS = 5  # the place of the width whose window is four days, a quarter of it each
+
 
 @dataclass(frozen=True, slots=True)
 class WindowContext:
@@ -42,6 +44,7 @@ class WindowContext:
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
+    flight: Bools  # see core/detection/in_flight.py; in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
         return WindowContext(*(getattr(self, of.name)[rows] for of in fields(self)))
@@ -87,7 +90,8 @@ class WindowQuestions:
         gates, raw = self.gates, self.raw
         steady = (raw.step > gates.least_quarter) | (raw.slope_low > gates.narrow * raw.slope)
         steady &= raw.drawdown < gates.gives_back
-        return steady & ((raw.still < gates.stands_still) | (self.beside.quantum > gates.coarse))
+        steady &= (raw.still < gates.stands_still) | (self.beside.quantum > gates.coarse)
+        return steady | self.is_day_over_day
 
     @cached_property
     def goes_on(self) -> Bools:
@@ -200,6 +204,9 @@ class WindowQuestions:
         trusted = trusted + np.where(beside.rated | (beside.apart & self.is_unexplained), 0.0, gates.level_history)
         needed = np.where(self.is_trusted, trusted, alone)
         needed = np.where(beside.held, np.minimum(needed, gates.level_held[k]), needed)
+        # Without a limit, growth beyond a known load: nothing fails at four times the usual level, nor before.
+        beyond_load = beside.past & beside.rated & self.is_unexplained & ~self.is_young
+        needed = np.where(beyond_load, np.minimum(needed, gates.level_past), needed)
         return np.where(self._is_filling, np.maximum(needed, gates.level_memory), needed)
 
     @cached_property
@@ -224,14 +231,14 @@ class WindowQuestions:
         saturating growth has slowed down visibly before it could count."""
         window = self.raw.span * WIDTHS[self.width_index] * self.gates.reach
         near: Bools = self.seconds[0] <= window
-        return near | self.is_straight_line
+        return near | self.is_straight_line | self.is_day_over_day
 
     @cached_property
     def is_high(self) -> Bools:
         """Is it high enough for this width, and for the explanations that are known?"""
         early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
         high = (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
-        return high | self.is_since_birth
+        return high | self.is_since_birth | self.is_day_over_day
 
     @cached_property
     def is_novel(self) -> Bools:
@@ -239,7 +246,8 @@ class WindowQuestions:
         fall? The line may run above the readings; only readings count as novel, not the end of a line."""
         gates, beside = self.gates, self.beside
         margin = np.minimum(gates.beyond_fall * beside.fall, gates.beyond_rest * (1 - beside.known))
-        return np.asarray(np.minimum(self.raw.floor, beside.actual) > beside.known + margin)
+        novel = np.minimum(self.raw.floor, beside.actual) > beside.known + margin
+        return np.asarray(novel | self.is_day_over_day)
 
     @cached_property
     def has_not_given_back(self) -> Bools:
@@ -293,6 +301,25 @@ class WindowQuestions:
         return np.asarray(self.is_young & even & long & straight)
 
     @cached_property
+    def is_day_over_day(self) -> Bools:
+        """Without a limit, has each hour of the latest days been higher than the same hour a day before, to a multiple of
+        the usual level, and does the load not explain it?
+
+        A leak of some days lies under the daily swing of its traffic: it falls each night, from a level that it came
+        down from the day before too, and a multiple that no day reaches is reached when it is over. Three days that are
+        higher at every hour, each by as much as the others, are no weekend that ends and no traffic that grows. Not
+        asked of memory, where caches fill for days. At half, growing traffic is reported; at double, the leak is over
+        before."""
+        gates, raw, beside, left = self.gates, self.raw, self.beside, self.left
+        if self.width_index != _HOURS_OF_DAYS:
+            return np.zeros(len(self.growth), np.bool_)
+        higher = beside.past & beside.daily & ~beside.memory & ~beside.collected & (raw.n >= gates.days_readings)
+        higher &= (raw.step > gates.days_quarter) & (raw.late > gates.not_slowing)
+        higher &= self.growth > gates.days_growth * np.maximum(raw.start, 0.0)
+        higher &= ~beside.rated | (left.slope > gates.left_half * raw.slope)
+        return np.asarray(higher & (beside.actual >= gates.days_level))
+
+    @cached_property
     def is_beyond_its_first_day(self) -> Bools:
         """Without a limit, in a workload younger than a day: has it grown since its birth, or by more than young
         workloads do and for longer than a job takes?
@@ -304,7 +331,16 @@ class WindowQuestions:
         lasted = self.raw.span * WIDTHS[self.width_index]
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
-        return np.asarray(~self.is_young | self.is_since_birth | much)
+        return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | much)
+
+    @cached_property
+    def stays(self) -> Bools:
+        """Does what has grown stay, unlike requests that wait for a slow dependency?
+
+        Those are as many as rate times latency, and climb while latency does, but their number spreads as they come
+        and go. A limit that they really use up is reported as Full. At half, leaks under much traffic are taken for
+        them; at double, brown-outs are reported."""
+        return ~self.beside.flight
 
     @cached_property
     def is_its_own(self) -> Bools:

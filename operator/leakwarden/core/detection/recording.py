@@ -25,4 +25,6 @@ class Series:
     memory: bool | None = None  # whether it is memory; None: by the type of the signal's name
     # Bytes of `v` that the kernel cannot take back (RSS), of memory with its page cache.
     rss: Floats | None = None
+    # s that requests take (their P99, as a signal LatencyP99 reads it); NaN where missing.
+    latency: Floats | None = None
     page_cache: bool | None = None  # whether `v` holds page cache; None: by the type of the signal's name

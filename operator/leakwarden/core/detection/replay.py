@@ -29,7 +29,8 @@ from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay_levels import NOT_FULL, fullness, levels, of_page_cache, patience
 from leakwarden.core.detection.rollups import Ints
-from leakwarden.core.model.readings import Floats
+from leakwarden.core.detection.waiting import UsualLatency
+from leakwarden.core.model.readings import Floats, SeriesKey
 from leakwarden.core.signals.catalogue import is_memory
 from leakwarden.core.signals.criteria import (
     LEVEL_SAYS,
@@ -108,7 +109,7 @@ class _Flat:
         who = np.concatenate([np.full(len(series[i].t), i, np.int64) for i in used])
         t = np.concatenate([series[i].t - base[i] for i in used])
         v = np.concatenate([series[i].v for i in used])
-        rate = np.concatenate([_or(series[i].rate, m) for i, m in zip(used, missing, strict=True)])
+        rate = np.concatenate([_or(_load(series[i]), m) for i, m in zip(used, missing, strict=True)])
         gc = np.concatenate([_or(series[i].gc, m) for i, m in zip(used, missing, strict=True)])
         rss = np.concatenate([_or(series[i].rss, m) for i, m in zip(used, missing, strict=True)])
         there = ~np.isnan(v)
@@ -160,6 +161,13 @@ def _counts(lengths: Ints) -> Ints:
     """0, 1, ... for each length, one after the other."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+
+
+def _load(s: Series) -> Floats | None:
+    """The requests that come, or that are in flight where they take longer than usual."""
+    if s.rate is None or s.latency is None:
+        return s.rate
+    return s.rate * UsualLatency().slowdown(SeriesKey(s.namespace, s.pod), s.t, s.latency)
 
 
 def _or(values: Floats | None, missing: Floats) -> Floats:

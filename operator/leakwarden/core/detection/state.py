@@ -106,6 +106,7 @@ class Rows(_Columns):
     ended: Ints = field(metadata=_COUNT)  # how the latest leak ended: 0 there was none, 1 it fell back, 2 it stopped
     plateau: Floats = field(metadata=_ZERO)  # the highest level at which growth has stopped by itself
     acute: Bools = field(metadata=_NO)  # Exhausting
+    flew: Floats = field(metadata=_NEVER)  # when a window's growth last came and went (core/detection/in_flight.py)
     sure: Bools = field(metadata=_NO)  # a window of this leak was clear enough to act on
 
 
@@ -126,6 +127,7 @@ class Widths(_Columns):
     reason: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Leaking
     calmest: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
+    flight: Bools = field(metadata=_NO)  # what has grown comes and goes (core/detection/in_flight.py)
     # For the strongest reasons (core/detection/because.py): hours of the line, growth over its noise, the share of the
     # growth that load or siblings explain (NaN: neither is known), and the highest level that it came down from.
     hours: Shorts = field(metadata=_SHORT_ZERO)

@@ -77,6 +77,16 @@ class Gates:
     birth_late: float = 0.80
     birth_left: float = 0.8
     birth_level: float = 0.80
+    # The height that is enough without a limit, of four times the usual level, where the load is known and does not
+    # explain the growth: two and a half times the usual level.
+    level_past: float = 0.62
+    # Without a limit, growth from day to day: the least buckets of four hours, the least growth from one day to the next
+    # as a share of an even one, the growth over the window as a multiple of the level before it, and the level (of four
+    # times the usual one).
+    days_readings: int = 17
+    days_quarter: float = 0.3
+    days_growth: float = 0.6
+    days_level: float = 0.5
     # Siblings that grow too are no veto, but mornings and steps in all pods grow by less than 14 times their noise;
     # above this level all growth is reported (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0
@@ -118,6 +128,12 @@ class Gates:
     # Variance over mean of connections that come and go: 1 by Poisson's law, 0.34 and more in the bench's healthy pools
     # (169 windows of six seeds that climbed like a leak), 0.32 and less in 19 of 20 windows of its leaking ones.
     held: float = 0.25
+    # What comes and goes spreads with its number: the increase of the variance over that of the level (1 by Poisson's
+    # law, 0.1 and less in nine of ten windows of leaks on composed worlds, 1.7 and more in brown-outs), and the power
+    # of the level that the spread follows (1/2 by that law, 1 where the rate's own noise is larger).
+    flight_spread: float = 0.15
+    flight_follows: float = 0.35
+    flight_lasts: float = 3 * 3600.0  # s for which this holds for the growth of the same time, or for one window
     # Held connections count from farther away: a pool's peaks are at its maximum long before its floor is.
     level_held: tuple[float, ...] = (0.85, 0.75, 0.65, 0.65, 0.65, 0.65, 0.65)
     imminent: float = 4300.0  # seconds

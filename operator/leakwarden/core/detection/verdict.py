@@ -31,6 +31,7 @@ BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.is_novel),
     (None, lambda asked: asked.is_high),
     (VerdictReason.WithinKnownRange, lambda asked: asked.has_not_given_back),
+    (VerdictReason.InFlight, lambda asked: asked.stays),
     (VerdictReason.FollowsLoad, lambda asked: asked.has_enough_values),
     (VerdictReason.FollowsLoad, lambda asked: asked.is_its_own),
     (None, lambda asked: asked.is_beyond_its_first_day),

@@ -22,7 +22,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     LeakReportStatus,
     Phase,
     PodReference,
-    Reference,
+    PolicyReference,
     WorkloadReference,
 )
 from leakwarden.api.v1alpha1.policy import ActionType, PolicySpec
@@ -73,8 +73,9 @@ def next_name(workload: str, pod_uid: str, taken: Iterable[str]) -> str:
     return name
 
 
-def labels(policy: str, workload: str) -> dict[str, str]:
-    return {names.POLICY_LABEL: label_value(policy), names.WORKLOAD_LABEL: label_value(workload)}
+def labels(policy: Policy, workload: str) -> dict[str, str]:
+    key = names.POLICY_LABEL if policy.origin is None else names.CLUSTER_POLICY_LABEL
+    return {key: label_value(policy.name), names.WORKLOAD_LABEL: label_value(workload)}
 
 
 # Beginning.
@@ -91,7 +92,7 @@ def identity(policy: Policy, target: WorkloadEvaluation, pod: PodEvaluation, now
     types = {each.name: str(each.type) for each in policy.spec.signals} if policy.spec is not None else {}
     one = pod.pod
     return LeakReportSpec(
-        policy=Reference(name=policy.name, uid=policy.uid),
+        policy=PolicyReference(name=policy.name, uid=policy.uid, kind=policy.kind),
         workload=WorkloadReference(name=target.workload.name, kind=target.workload.kind, uid=target.workload.uid),
         pod=PodReference(
             name=one.name,

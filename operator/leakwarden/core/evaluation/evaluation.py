@@ -52,10 +52,11 @@ def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
-    """Workload UID -> the policy that acts on it: the oldest that selects it, by name where equally old. A policy that
-    cannot be read acts on nothing, and still keeps its Deployments from others."""
+    """Workload UID -> the policy that acts on it: of those that select it one of its own namespace before one of the
+    cluster, then the oldest, by name where equally old. A policy that cannot be read acts on nothing, and still keeps its
+    Deployments from others."""
     owner: dict[str, Policy] = {}
-    for policy in sorted(policies, key=lambda policy: (policy.created, policy.key)):
+    for policy in sorted(policies, key=lambda policy: policy.precedence):
         for workload in claimed(policy, snapshot):
             owner.setdefault(workload.uid, policy)
     return owner
@@ -264,7 +265,8 @@ def evaluate(
                 verdict=max((pod.verdict for pod in pods), key=lambda v: SEVERITY[v], default=Verdict.UNKNOWN),
                 pods=tuple(pods),
                 findings=outcome.findings if spec.audit.enabled else None,
-                conflicts_with=acts.name if acts is not None and acts.uid != policy.uid else "",
+                conflicts_with=acts.title if acts is not None and acts.uid != policy.uid else "",
+                own_first=acts is not None and acts.origin is None and policy.origin is not None,
                 conflict=_claim(acts) if acts is not None else "",
                 excepted=outcome.excepted if spec.audit.enabled else (),
                 unread=outcome.unread if spec.audit.enabled else (),

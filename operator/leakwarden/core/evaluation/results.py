@@ -48,7 +48,9 @@ class WorkloadEvaluation:
     verdict: Verdict
     pods: tuple[PodEvaluation, ...]
     findings: tuple[Finding, ...] | None  # None: not audited
-    conflicts_with: str = ""  # name of the older policy that this workload belongs to
+    conflicts_with: str = ""  # title of the policy that comes first, which this workload belongs to
+    # Whether that is a policy of the workload's own namespace, which comes before one of the cluster.
+    own_first: bool = False
     conflict: str = "acts on it"  # the relation of that policy to the workload, in words
     excepted: tuple[Excepted, ...] = ()  # findings that people have accepted
     unread: tuple[str, ...] = ()  # objects that the audit needed and could not read, in words

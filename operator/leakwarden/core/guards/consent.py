@@ -24,13 +24,14 @@ def suspended(candidate: Candidate, _: Situation) -> str | None:
 
 @guard(
     SkipReason.OBSERVING,
-    "spec.mode is Observe; the action named would have been taken.",
+    "spec.mode is Observe, or the policy is a ClusterReliabilityPolicy and the namespace does not have the label"
+    " leakwarden.dev/enforce: allowed; the action named would have been taken.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
 def observing(candidate: Candidate, _: Situation) -> str | None:
     if candidate.spec.mode is not Mode.ENFORCE:
-        return "spec.mode is Observe"
+        return candidate.policy.observes
     return None
 
 
@@ -51,13 +52,15 @@ def paused(candidate: Candidate, _: Situation) -> str | None:
 
 @guard(
     SkipReason.CONFLICTED,
-    "An older policy selects this Deployment, in mode Observe as well as in Enforce.",
+    "An older policy selects this Deployment, in mode Observe as well as in Enforce; or a policy of its own namespace does,"
+    " which comes before a ClusterReliabilityPolicy.",
     about=About.WORKLOAD,
     waiting_helps=True,
 )
 def conflicted(candidate: Candidate, _: Situation) -> str | None:
     if candidate.target.conflicts_with:
-        return f"the older policy {candidate.target.conflicts_with} {candidate.target.conflict}"
+        which = "namespace's own" if candidate.target.own_first else "older"
+        return f"the {which} policy {candidate.target.conflicts_with} {candidate.target.conflict}"
     return None
 
 

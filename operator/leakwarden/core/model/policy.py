@@ -10,10 +10,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from leakwarden.api.names import CLUSTER_POLICY_KIND, POLICY_KIND
 from leakwarden.api.v1alpha1.kinds import DEFAULT_KIND
 from leakwarden.api.v1alpha1.policy import Mode, PolicySpec, Selector, SelectorOperator, WorkloadKind
 from leakwarden.api.v1alpha1.status import MAX_ACTIONS, ActionStatus, PolicyStatus
 from leakwarden.core.promql import Confined, PromQLError, Question, ask
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The ClusterReliabilityPolicy, and the namespace, that a policy was derived from (core/model/cluster_policy.py)."""
+
+    uid: str  # of the ClusterReliabilityPolicy
+    namespace_uid: str
+    # Why the policy may not act in the namespace, in one line for people; empty where it may.
+    bound: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +46,49 @@ class Policy:
     # to a younger one. None where it is not known: see `claims_all`.
     claims: Selector | None = None
     kinds: frozenset[WorkloadKind] = frozenset({DEFAULT_KIND})  # those that `claims` is about
+    origin: Origin | None = None  # None: a ReliabilityPolicy of the namespace itself
 
     @property
     def claims_all(self) -> bool:
-        """Whether its selector is unknown, so that every workload of its namespace may be its own."""
-        return self.spec is None and self.claims is None and not self.over_limit
+        """Whether its selector is unknown, so that every workload of its namespace may be its own. A ClusterReliabilityPolicy
+        whose selector is unknown has none: else one typing error would stop all others in the whole cluster."""
+        return self.spec is None and self.claims is None and not self.over_limit and self.origin is None
+
+    @property
+    def kind(self) -> str:
+        """Of the object that people wrote."""
+        return POLICY_KIND if self.origin is None else CLUSTER_POLICY_KIND
+
+    @property
+    def title(self) -> str:
+        """Unlike the name, no two policies that hold in one namespace share it: no object's name has a slash."""
+        return self.name if self.origin is None else f"{self.kind}/{self.name}"
 
     @property
     def key(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.title}"
+
+    @property
+    def precedence(self) -> tuple[bool, float, str]:
+        """Of two policies that select one workload, the one with the lesser value acts on it: the namespace's own before
+        those of the cluster, then the older, then by name."""
+        return (self.origin is not None, self.created, self.key)
+
+    def is_unchanged(self, other: Policy) -> bool:
+        """Whether what `other` may do is what this policy may do: same spec, and the same bounds by the namespace."""
+        return self.generation == other.generation and self.origin == other.origin
 
     def ask(self, question: Question) -> Confined:
         """The query as it was confined when the policy was read; else it is confined now. Raises PromQLError."""
         known = self.confined.get(question)
         return known if known is not None else ask(question)
+
+    @property
+    def observes(self) -> str:
+        """Why nothing is changed, where that is for the mode; empty in mode Enforce."""
+        if self.spec is not None and self.spec.mode is Mode.ENFORCE:
+            return ""
+        return "spec.mode is Observe" if self.origin is None or not self.origin.bound else self.origin.bound
 
     @property
     def looks_on(self) -> bool:
@@ -104,7 +144,7 @@ _PLAIN = {
 }
 
 
-def _describe(error: ValidationError, limit: int = 5) -> str:
+def describe_invalid(error: ValidationError, limit: int = 5) -> str:
     """Field, value and allowed values, for up to `limit` errors of a spec."""
     lines = []
     for item in error.errors(include_url=False)[:limit]:
@@ -158,7 +198,7 @@ def _readable_actions(status: Any) -> list[ActionStatus]:
     return kept[:MAX_ACTIONS]
 
 
-def _readable_selector(spec: Any) -> Selector | None:
+def readable_selector(spec: Any) -> Selector | None:
     """The selector of a spec that cannot be read as a whole."""
     try:
         return Selector.model_validate(spec["selector"])
@@ -166,7 +206,7 @@ def _readable_selector(spec: Any) -> Selector | None:
         return None
 
 
-def _readable_kinds(spec: Any) -> frozenset[WorkloadKind]:
+def readable_kinds(spec: Any) -> frozenset[WorkloadKind]:
     """The kinds of a spec that cannot be read as a whole; all where these cannot be read either."""
     try:
         return frozenset(WorkloadKind(kind) for kind in spec.get("workloads", [DEFAULT_KIND]))
@@ -195,7 +235,7 @@ def parse_policy(
         called = (labels or {}).get(spec.source.prometheus or "", USUAL_LABELS)
         confined, error = _confined(spec, namespace, called, asks)
     except ValidationError as invalid:
-        error = _describe(invalid)
+        error = describe_invalid(invalid)
     except Exception:
         # A spec that cannot be read must not leave the one before it in force.
         error = "spec cannot be read: it is not of the shape that the schema describes"
@@ -218,8 +258,8 @@ def parse_policy(
         error=error,
         status=status,
         confined=confined,
-        claims=spec.selector if spec is not None else _readable_selector(body.get("spec")),
-        kinds=frozenset(spec.workloads) if spec is not None else _readable_kinds(body.get("spec")),
+        claims=spec.selector if spec is not None else readable_selector(body.get("spec")),
+        kinds=frozenset(spec.workloads) if spec is not None else readable_kinds(body.get("spec")),
     )
 
 

@@ -76,7 +76,7 @@ def _foot(report: LeakReport) -> Markup:
         f"LeakReport {report.namespace}/{report.name}" if report.namespace else f"LeakReport {report.name}",
         f"pod {spec.pod.name}, UID {spec.pod.uid}",
         f"{spec.workload.kind} {spec.workload.name}, UID {spec.workload.uid}",
-        f"policy {spec.policy.name}",
+        f"policy {spec.policy.title}",
         f"signal {spec.signal} ({spec.signal_type})",
     ]
     if not report.from_cluster:

@@ -174,7 +174,7 @@ def explained(suspect: SuspectStatus) -> str:
 def _pod(report: LeakReport) -> Answer:
     spec = report.spec
     node = f" on node {spec.pod.node}" if spec.pod.node else ""
-    detail = f"{spec.workload.kind} {spec.workload.name}{node}; policy {spec.policy.name}"
+    detail = f"{spec.workload.kind} {spec.workload.name}{node}; policy {spec.policy.title}"
     return Answer("Which pod", spec.pod.name, "", detail, Tone.CALM)
 
 

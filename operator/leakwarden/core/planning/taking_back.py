@@ -38,10 +38,10 @@ def objection(each: Return, policy: Policy, target: WorkloadEvaluation | None, s
     if policy.spec is None:
         return "the policy cannot be understood at present"
     if target is None:
-        return f"the policy {policy.name} does not select the Deployment any more"
+        return f"the policy {policy.title} does not select the Deployment any more"
     action = policy.spec.remediation.scale_out
     if action is None:
-        return f"the policy {policy.name} has no action ScaleOut any more"
+        return f"the policy {policy.title} has no action ScaleOut any more"
     if not target.pods or each.workload is None:
         return "the Deployment has no pods that could be judged"
     target = replace(target, workload=each.workload)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from leakwarden.core.profile.endings import ending_below
+from leakwarden.core.profile.blocked_shapes import FILE_WAITS, IDLE, LOCK_TWICE
+from leakwarden.core.profile.endings import ending_below, specialised
+from leakwarden.core.profile.harvested_shapes import HARVESTED
 from leakwarden.core.profile.kept_shapes import KEPT_BY_CALL, KEPT_BY_WAY
 from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
 from leakwarden.core.profile.ownership import package
@@ -32,8 +34,8 @@ from leakwarden.core.profile.standard_shapes import (
 
 # A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
-    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
-    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL,
+    *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, FILE_WAITS, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
+    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL, *HARVESTED, LOCK_TWICE, IDLE,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 
@@ -94,11 +96,11 @@ def row_of_call(below: Iterable[Frame]) -> Shape | None:
 
 
 def kind_of_call(below: Sequence[Frame]) -> Shape | None:
-    """The row of a call of the team; where there is none, the kind by the type that the call gives."""
-    found = row_of_call(below)
+    """The row of a call of the team, with what is known of the library that was called; where there is no row, the kind
+    by the type that the call gives."""
+    found, ending = row_of_call(below), ending_below(below)
     if found is not None and found.library:
-        return found
-    ending = ending_below(below)
+        return specialised(found, ending)
     return ending.shape if ending is not None and found is None else found
 
 
@@ -123,6 +125,8 @@ def shape_of(group: Group) -> Shape | None:
     for shape in _BY_NAME:
         if not shape.waits.isdisjoint(names) and shape.matches(group):
             return shape
+    if not FILE_WAITS.waits.isdisjoint(names):
+        return FILE_WAITS
     if first in _NETWORK or _ROUND_TRIP & names:
         return TIMEOUT
     if first == "time.Sleep" or group.operation == "time.Sleep":

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from leakwarden.core.profile.blocked_shapes import LOCK_TWICE
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import Standing
 from leakwarden.core.profile.lines import Line
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, package, receiver
+from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import MUTEX, POOL, ROWS, TX
@@ -24,6 +26,7 @@ def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origin
     found += _lock_holders(found, every, ownership)
     _chains(found, ownership)
     _readers_and_writers(found)
+    _taken_twice(found, every, ownership)
     found += _pool_holders(found, every, origins)
     found += _pools(found, every, origins, ownership)
     return found
@@ -104,6 +107,40 @@ def _readers_and_writers(accused: Sequence[Line]) -> None:
             line.later = True
             side = "a reader" if blocked else "a writer"
             line.reasons.append(f"who waits here waits for {side} of the same lock")
+
+
+# So many goroutines at most hold what they wait for: the first one stops all others before they come so far.
+TWICE = 3
+
+
+def _taken_twice(accused: Sequence[Line], every: Sequence[Line], ownership: Ownership) -> None:
+    """A goroutine waits for a lock in one method, called by another method of the same type at which others wait for that
+    lock: the caller holds it already. (sync.RWMutex: "This prohibits recursive read-locking".)"""
+    waiting = [line for line in every if line.shape is MUTEX and line.place is not None]
+    locked = {line.place.frame.function: line.place.frame for line in waiting if line.place is not None}
+    for line in waiting:
+        for one in line.standing:
+            stack = one.group.stack
+            at = innermost(stack, ownership)
+            if at is None or not 0 < one.series.last <= TWICE:
+                continue
+            inner = stack[at]
+            outer = next((f for f in stack[at + 1 :] if f.function in locked and f.function != inner.function), None)
+            if outer is None or receiver(outer.function) != receiver(inner.function) or not receiver(inner.function):
+                continue
+            if outer.line < locked[outer.function].line:
+                continue  # it called before it locked
+            reason = f"a goroutine waits for it in {short(inner)}, called by {short(outer)}, where others wait for the same lock"
+            for other in accused:
+                if other.shape is MUTEX and _locks(other) == receiver(inner.function):
+                    other.shape = LOCK_TWICE
+                    other.reasons.append(reason)
+
+
+def short(frame: Frame) -> str:
+    """`ring.(*Ring).owner (ring.go:61)`"""
+    file = frame.file.replace("\\", "/").rpartition("/")[2]
+    return f"{frame.function.rpartition('/')[2]} ({file}:{frame.line})"
 
 
 def _calls(standing: Iterable[Standing], function: str) -> bool:

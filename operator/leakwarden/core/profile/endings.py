@@ -1,58 +1,81 @@
-"""Calls of libraries whose result has to be ended, and how: `endings.txt`, made from the libraries' compiled packages.
+"""Calls of libraries that begin something which has to be ended, and how: `endings.txt`, harvested from the libraries.
 
 A row of the catalogue says more, but there are more libraries than rows. Where no row fits, this list still names the
-type of the thing, and the method that ends it. `python -m tests.profiles symbols` writes the list.
+type of the thing, and the method that ends it; where a row is of several libraries, the list names the one that was
+called. `python -m tests.profiles harvest` writes the list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib import resources
 
+from leakwarden.core.profile.harvested_shapes import (
+    FUNCTION,
+    NAME,
+    OPPOSITE,
+    kept_for_names,
+    not_ended,
+    not_stopped,
+    put_in,
+)
+from leakwarden.core.profile.modules import guessed
 from leakwarden.core.profile.ownership import enclosing, package, receiver, symbol
 from leakwarden.core.profile.pprof import Frame
-from leakwarden.core.profile.shapes import Shape
-from leakwarden.core.profile.standard_shapes import UNKNOWN
+from leakwarden.core.profile.shapes import Shape, within
 
 LIST = "endings.txt"
 # Calls of a library below the team's that are looked at: wrappers of the same library are passed through.
 DEEP = 3
+# Lines of the list that are read, so that a list that was damaged costs no more than its size.
+MOST_LINES = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A call, the type of its result, and the methods that end that, the most usual one first."""
+    """A call, what it gives, and the calls that end that, the most usual one first."""
 
     call: str  # `tail.TailFile`, `nats.Conn.Subscribe`
-    kind: str  # `*tail.Tail`
+    kind: str  # `*tail.Tail`, FUNCTION for a function that ends it, OPPOSITE for a registration, NAME + a parameter's name
     methods: tuple[str, ...]
     package: str  # import path, with the version of the library that was looked at
 
     @property
+    def object(self) -> bool:
+        """Whether the call gives a thing that has to be ended, and not only adds to one."""
+        return self.kind not in (FUNCTION, OPPOSITE) and not self.kind.startswith(NAME)
+
+    @property
     def shape(self) -> Shape:
         """A kind of leak for this call, with the words for people."""
-        first, *others = self.methods
-        more = f" (or {', '.join(others)})" if others else ""
-        path = self.package
-        return Shape(
-            UNKNOWN.name,
-            f"{self.kind.lstrip('*')} made here and never ended",
-            f"{self.call} gives a {self.kind}, which stays, with its goroutines, memory and connections, until {first}",
-            f"call {first}{more} on what {self.call} gives, on every path (defer it right after the error check), or make one at"
-            " start and share it",
-            docs=f"https://pkg.go.dev/{path}",
-            modules=(unversioned(path),),
-            specific=False,
-        )
+        modules, own = (unversioned(self.package),), self.call.rpartition(".")[2]
+        if self.kind == FUNCTION:
+            return not_stopped(self.call, docs=self._docs(own), modules=modules)
+        if self.kind == OPPOSITE:
+            return put_in(self.call, self.methods, docs=self._docs(self.methods[0]), modules=modules)
+        if self.kind.startswith(NAME):
+            return kept_for_names(self.call, self.kind[len(NAME) :], docs=self._docs(own), modules=modules)
+        return not_ended(self.call, self.kind, self.methods, docs=self._docs(self.methods[0]), modules=modules)
+
+    def _docs(self, method: str) -> str:
+        """The place of what ends it in the library's documentation; the package's where the type is of another one."""
+        page = f"https://pkg.go.dev/{self.package}"
+        home, *owner = self.call.split(".")[:-1]
+        if self.object:
+            path, _, kind = self.kind.lstrip("*").rpartition(".")
+            owner = [kind] if path == home else []
+        if not all(part[:1].isupper() for part in owner) or (self.object and not owner):
+            return page
+        return f"{page}#{'.'.join([*owner, method])}"
 
 
 @cache
 def endings() -> Mapping[tuple[str, str], Ending]:
     """By the package without version and the call: ("github.com/nxadm/tail", "TailFile")."""
     text = resources.files("leakwarden.core.profile").joinpath(LIST).read_text(encoding="utf-8")
-    return parsed(text.splitlines())
+    return parsed(text.splitlines()[:MOST_LINES])
 
 
 def parsed(lines: Iterable[str]) -> dict[tuple[str, str], Ending]:
@@ -69,6 +92,7 @@ def parsed(lines: Iterable[str]) -> dict[tuple[str, str], Ending]:
     return found
 
 
+@lru_cache(maxsize=16384)
 def unversioned(path: str) -> str:
     """`github.com/redis/go-redis/v9/internal` -> `github.com/redis/go-redis/internal`, `gopkg.in/yaml.v3` ->
     `gopkg.in/yaml`."""
@@ -83,6 +107,7 @@ def _version(part: str) -> bool:
     return part[:1] == "v" and part[1:].isdigit()
 
 
+@lru_cache(maxsize=65536)
 def ending_of(function: str) -> Ending | None:
     """The ending of what a call gives, by its name in a profile: `github.com/a/b/v2.(*Client).Open`."""
     _, rest = symbol(function)
@@ -91,23 +116,52 @@ def ending_of(function: str) -> Ending | None:
 
 
 @cache
-def _by_kind() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """By the package without version and the type: methods that end it."""
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
+def _by_kind() -> Mapping[tuple[str, str], Ending]:
+    """By the package without version and the type: a call of the same package that gives such a thing."""
+    found: dict[tuple[str, str], Ending] = {}
     for (path, _), ending in endings().items():
         package_name, _, kind = ending.kind.lstrip("*").rpartition(".")
-        if package_name in path:  # else the type is of another package
-            found.setdefault((path, kind), ending.methods)
+        if ending.object and package_name in path:  # else the type is of another package
+            before = found.setdefault((path, kind), ending)
+            if len(ending.call) < len(before.call):  # the shortest name is the one that people know
+                found[path, kind] = ending
     return found
+
+
+def thing_of(function: str) -> Ending | None:
+    """The ending of the thing that a function of a library is a method of; None where it is not known. A type that is
+    not exported is mostly the one behind an interface of the same name: `mqtt.client` and `mqtt.Client`."""
+    path, _, kind = receiver(function).rpartition(".")
+    key = unversioned(path.replace("%2e", "."))
+    return _by_kind().get((key, kind)) or _by_kind().get((key, kind[:1].upper() + kind[1:]))
 
 
 def ends_of(function: str) -> tuple[str, ...]:
     """The methods that end the thing that a function of a library is a method of; empty where none is known."""
-    path, _, kind = receiver(function).rpartition(".")
-    return _by_kind().get((unversioned(path.replace("%2e", ".")), kind), ())
+    found = thing_of(function)
+    return found.methods if found is not None else ()
 
 
 def ending_below(below: Iterable[Frame]) -> Ending | None:
     """The ending of what the team's call gives. `below`: the calls below the team's, innermost first."""
     calls = list(below)[-DEEP:]
     return next((found for frame in reversed(calls) if (found := ending_of(frame.function)) is not None), None)
+
+
+def specialised(row: Shape, ending: Ending | None) -> Shape:
+    """A row of several libraries with the type, the method and the link of the one that was called; others as they
+    are."""
+    if ending is None or not row.library or not row.modules or not ending.object:
+        return row
+    if row.victim or not within(f"{ending.package}.x", row.modules):
+        return row
+    known, documented = ending.shape, row.docs.removeprefix("https://pkg.go.dev/").partition("#")[0]
+    if _family(documented) == _family(ending.package):
+        return row
+    return replace(row, title=known.title, why=known.why, fix=known.fix, docs=known.docs)
+
+
+def _family(path: str) -> str:
+    """Modules of one owner that belong together: k8s.io/client-go and k8s.io/apimachinery; on github.com the repository."""
+    module = guessed(unversioned(path))
+    return module if module.startswith("github.com/") else module.partition("/")[0]

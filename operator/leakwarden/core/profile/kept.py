@@ -7,13 +7,25 @@ Where no size shows the way, the name of the method does: what `Subscribe` adds,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.core.profile.catalogue import row_made_by
-from leakwarden.core.profile.endings import ending_below
+from leakwarden.core.profile.endings import ending_below, specialised, unversioned
 from leakwarden.core.profile.growth import Capture
-from leakwarden.core.profile.kept_shapes import BUFFER, CONTENT, FINALIZER, KEPT_BY_CALL, MAP, REGISTERED
+from leakwarden.core.profile.kept_shapes import (
+    BUFFER,
+    CONNECTION_STATE,
+    CONTENT,
+    ENTRIES,
+    FINALIZER,
+    HANDLER_ENTRIES,
+    KEPT_BY_CALL,
+    MAP,
+    REGISTERED,
+    STATS_ENTRIES,
+)
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.retention import HeldSite
@@ -22,7 +34,7 @@ from leakwarden.core.profile.stacks import Stack, innermost
 from leakwarden.core.profile.standard_shapes import MEMORY
 
 # Kinds that name the way memory is kept, and not the thing.
-BY_WAY = frozenset({MEMORY.name, MAP.name, BUFFER.name, CONTENT.name, REGISTERED.name})
+BY_WAY = frozenset({MEMORY.name, MAP.name, BUFFER.name, CONTENT.name, REGISTERED.name, ENTRIES.name})
 
 # internal/runtime/maps (Go 1.24 and later): a table has up to 128 groups of 8 slots and a word of 8 bytes, so that a full
 # one has 1024 * (1 + slot) bytes, rounded up to the allocator's size class (runtime/sizeclasses.go) or to whole pages. By
@@ -34,6 +46,10 @@ DOUBLED, SIZES = 1.7, 3
 LET_GO = 0.9
 # Bytes; a single array of this size is what a line keeps, not one of many things.
 LARGE = 64 * 1024
+# Things at one line, from which on they are taken for entries.
+ENTRIES_FROM = 8
+# Bytes of a thing from which on a part of it, a sub-slice or substring, may be all that is needed.
+SLICED = 2048
 
 # Calls that give one array of raw content. Decoders and builders give what the team asked for, to be kept in something.
 _READS = (
@@ -116,6 +132,10 @@ class KeptKinds:
             return ending.shape
         if self._finalized(site):
             return FINALIZER
+        if (made := self._given_by_caller(site)) is not None:
+            return made
+        if (caller := self._called_back(site)) is not None:
+            return caller
         return self._by_way(site)
 
     def _by_call(self, below: Stack) -> Shape | None:
@@ -124,7 +144,31 @@ class KeptKinds:
         for frame in below:
             row = row_made_by(frame.function)
             found = row if row is not None and row.library else found
+        found = specialised(found, ending_below(below)) if found is not None else None
         return found if found is not None else kept_by_call(below, self.ownership)
+
+    def _given_by_caller(self, site: HeldSite) -> Shape | None:
+        """What a helper makes, its caller may give to a library that keeps it, in a call of its own."""
+        caller = next((f for f in site.stack[1:2] if self.ownership.of(f) is CodeOwner.TEAM), None)
+        made = self.made.get(caller.function) if caller is not None else None
+        return made if made is not None and made.library else None
+
+    def _called_back(self, site: HeldSite) -> Shape | None:
+        """The kind by the call that called the team's function back: a hook that is told of beginnings and ends, or a
+        library's loader, which keeps what it was given."""
+        frame = next((f for f in site.stack[1:] if self.ownership.of(f) is not CodeOwner.TEAM), None)
+        if frame is None:
+            return None
+        for starts, shape in _CALLED_BACK:
+            if frame.function.startswith(starts):
+                return shape
+        if self.ownership.of(frame) is not CodeOwner.LIBRARY:
+            return None
+        rows = (row_made_by(f.function) for f in site.stack if self.ownership.of(f) is CodeOwner.LIBRARY)
+        row = next((row for row in rows if row is not None and row.library), None)
+        if row is None and _LOADS.search(frame.function):
+            row = rows_of_loads(frame.function)
+        return row
 
     def _finalized(self, site: HeldSite) -> bool:
         mine = package(site.frame.function)
@@ -150,7 +194,28 @@ class KeptKinds:
         near = {receiver(function), *(frame.function for frame in site.stack[:3])}
         if near & self.tables.maps:
             return _named(MAP, function)
-        return _owned(function)
+        return _entries(site, function)
+
+
+# Calls of hooks that are told of beginnings and of ends.
+_CALLED_BACK = (
+    (("net/http.(*conn).setState",), CONNECTION_STATE),
+    (("k8s.io/client-go/tools/cache.",), HANDLER_ENTRIES),
+    (("google.golang.org/grpc/internal/transport.", "google.golang.org/grpc/stats."), STATS_ENTRIES),
+)
+_LOADS = re.compile(r"(?i)load|cache|memo|groupcache")
+
+
+def rows_of_loads(function: str) -> Shape:
+    """A library that loads or caches calls the team's function: it keeps what that gives."""
+    kind = unversioned(receiver(function) or package(function)).rpartition("/")[2]
+    return replace(
+        ENTRIES,
+        title=f"what {kind} is given and keeps",
+        why=f"{kind} calls this function and keeps what it gives, most likely in a cache without a bound",
+        fix=f"bound the cache of {kind} by size or time, delete what is done, or make it for each request where it is meant to be",
+        docs=f"https://pkg.go.dev/{package(function)}",
+    )
 
 
 def kept_by_call(below: Stack, ownership: Ownership) -> Shape | None:
@@ -181,19 +246,18 @@ def _named(shape: Shape, function: str) -> Shape:
     return replace(shape, title=f"a map of {kind} that only grows") if kind else shape
 
 
-def _owned(function: str) -> Shape:
-    """What a method allocates and nothing lets go is most likely held by the method's own type."""
+def _entries(site: HeldSite, function: str) -> Shape:
+    """Many things of one line that nothing lets go are entries of something; few may be anything."""
     kind = receiver(function).rpartition("/")[2]
-    if not kind:
-        return MEMORY
-    return replace(
-        MEMORY,
-        title=f"what {kind} keeps and never lets go",
-        why=f"what is allocated here stays reachable: most likely an entry of a map, slice or list of {kind} that nothing removes,"
-        " else by a timer or callback that refers to it",
-        fix=f"find where {kind} puts it: delete entries that are done on every path, evict those that are idle, or bound the map or"
-        " cache; where a timer or callback refers to it, Stop that; copy what is kept of a large slice",
-    )
+    if site.objects < ENTRIES_FROM:
+        return replace(MEMORY, title=f"what {kind} keeps and never lets go") if kind else MEMORY
+    size = site.in_use / site.objects
+    shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {size / 1024:.1f} KiB here"))
+    if size >= SLICED:
+        shape = replace(
+            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that part (bytes.Clone, strings.Clone)"
+        )
+    return replace(shape, title=f"entries that {kind} keeps and never removes") if kind else shape
 
 
 # Roots of the goroutines in which the runtime runs finalizers and cleanups.

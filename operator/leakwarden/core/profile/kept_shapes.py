@@ -115,6 +115,51 @@ CONTENT = Shape(
     docs="https://go.dev/blog/slices-intro",
     specific=False,
 )
+ENTRIES = Shape(
+    "EntriesNeverRemoved",
+    "entries that are kept and never removed",
+    "each call keeps an object here: most likely an entry of a map, cache, list or registry that nothing removes, else what a timer, a"
+    " callback or a closure refers to",
+    "find what it is stored in: delete it on every path when it is done, sweep what is idle or past its time (a TTL that is only checked"
+    " when the same key is read again frees nothing), or bound it (an LRU, a maximum of entries); Stop a timer and unregister a callback"
+    " that refers to it",
+    docs="https://go.dev/doc/diagnostics",
+    specific=False,
+)
+CONNECTION_STATE = Shape(
+    "ConnStateEntriesKept",
+    "entries of connections that a ConnState hook keeps",
+    "what the hook keeps for a new connection has to go when the connection ends: StateClosed, and StateHijacked for one that was taken"
+    " over (a WebSocket), after which StateClosed never comes",
+    "delete the entry in StateClosed and in StateHijacked; for a hijacked connection also when its owner closes it",
+    docs="https://pkg.go.dev/net/http#ConnState",
+    specific=False,
+)
+HANDLER_ENTRIES = Shape(
+    "HandlerEntriesKept",
+    "entries that an informer's event handler keeps",
+    "what the handler keeps for an object has to go when the object is deleted",
+    "delete the entry in OnDelete, also for a cache.DeletedFinalStateUnknown; key it by namespace and name, not by resource version",
+    docs="https://pkg.go.dev/k8s.io/client-go/tools/cache#ResourceEventHandlerFuncs",
+    specific=False,
+)
+STATS_ENTRIES = Shape(
+    "StatsHandlerEntriesKept",
+    "entries of calls or connections that a gRPC stats handler keeps",
+    "what TagRPC or TagConn keeps has to go with stats.End, or with stats.ConnEnd",
+    "delete the entry in HandleRPC at *stats.End, in HandleConn at *stats.ConnEnd; keep values in the context instead of a map",
+    docs="https://pkg.go.dev/google.golang.org/grpc/stats#Handler",
+    specific=False,
+)
+REQUESTS = Shape(
+    "RequestsKept",
+    "requests that are kept after their answer, or more that are open",
+    "what net/http makes for a request stays: the request is still open, or something refers to it, its Header, Body or Context",
+    "look for a map keyed by *http.Request (gorilla/context needs ClearHandler), for requests or their contexts stored in a struct, and for"
+    " closures and goroutines that outlive the request; copy what they need",
+    docs="https://pkg.go.dev/net/http#Request",
+    specific=False,
+)
 REGISTERED = Shape(
     "RegistrationKept",
     "what is registered here is never taken out",
@@ -171,4 +216,15 @@ BY_CALL = tuple(
 # Kinds by Go's own call that keeps the memory.
 KEPT_BY_CALL = (SIGNAL_NOTIFY, CONTEXT_CHAIN, SYNC_MAP, LIST, *BY_CALL)
 # Kinds by the way memory is kept.
-KEPT_BY_WAY = (MAP, BUFFER, CONTENT, REGISTERED, FINALIZER)
+KEPT_BY_WAY = (
+    MAP,
+    BUFFER,
+    CONTENT,
+    REGISTERED,
+    FINALIZER,
+    ENTRIES,
+    CONNECTION_STATE,
+    HANDLER_ENTRIES,
+    STATS_ENTRIES,
+    REQUESTS,
+)

@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from leakwarden.core.profile.blocked_shapes import IDLE
 from leakwarden.core.profile.catalogue import shape_of
+from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.growth import FEW, Capture, Series, Standing, beyond_noise, standings
+from leakwarden.core.profile.harvested_shapes import kind_by_names
 from leakwarden.core.profile.kept_shapes import COMMAND_HANGS
 from leakwarden.core.profile.modules import launches, serves
-from leakwarden.core.profile.origins import Origins
+from leakwarden.core.profile.origins import Origin, Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
@@ -78,7 +81,7 @@ class Line:
         """The stack that represents all: of those that grew most, one that shows the line's kind."""
         most = max(max(one.series.grown, one.leaked) for one in self.standing)
         near = [one for one in self.standing if max(one.series.grown, one.leaked) >= most * (1 - ALIKE)]
-        return max(near, key=lambda one: (shape_of(one.group) is self.shape, one.series.last, one.leaked))
+        return max(near, key=lambda one: (_named(shape_of(one.group)) == self.shape.name, one.series.last, one.leaked))
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -90,6 +93,10 @@ class Line:
     @property
     def concluded(self) -> bool:
         return bool(self.module) and self.place is not None
+
+
+def _named(shape: Shape | None) -> str:
+    return shape.name if shape is not None else ""
 
 
 def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[Line]:
@@ -114,12 +121,12 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
         else:
             module = _module(stack, ownership)
             if serves(stack) and not (shape.specific and "." in module.partition("/")[0]):
-                shape = SERVED
+                shape = IDLE if _idle(stack) else SERVED
             # The way a library's goroutine waits does not show its kind; its function does.
             shape = shape if shape.modules else UNKNOWN
             key = (shape.name if shape.modules else "", module)
             line = indirect.setdefault(key, Line(shape, None, module, []))
-            line.load = line.load or shape is SERVED
+            line.load = line.load or shape in (SERVED, IDLE)
             if at is not None:
                 line.place = CallSite.on(stack, at, ownership)  # of an added module; its caller may be found yet
         line.standing.append(one)
@@ -144,9 +151,11 @@ def _gathered(lines: list[Line]) -> list[Line]:
     for line in lines:
         if line in kept:
             continue
-        akin = [other for other in kept if line.module in other.shape.modules and other.shape is not SERVED]
+        akin = [other for other in kept if line.module in other.shape.modules and other.shape not in (SERVED, IDLE)]
         akin += [
-            other for other in kept if other.module == line.module and other.shape is not SERVED and other not in akin
+            other
+            for other in kept
+            if other.module == line.module and other.shape not in (SERVED, IDLE) and other not in akin
         ]
         if akin:
             max(akin, key=lambda other: other.series.grown).standing.extend(line.standing)
@@ -162,14 +171,15 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
     by_place: dict[tuple[str, str], Line] = {}
     left: list[Line] = []
     for line in sorted(libraries, key=_standing_of):
-        if line.shape is SERVED:
+        if line.shape in (SERVED, IDLE):
+            line.place = origins.serving() if line.shape is IDLE else None
             found.append(line)
             continue
         origin = origins.of(line.shape, line.module)
         if origin is None:
             left.append(line)
             continue
-        line.shape = _kind(line, origin.kind)
+        line.shape = _kind(line, origin)
         key = (enclosing(origin.place.frame.function), origin.place.frame.file)
         before = by_place.get(key)
         if before is None:
@@ -177,6 +187,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             line.reasons.append(origin.reason)
             by_place[key] = line
         else:
+            if before.shape.part_of and before.shape.part_of == line.shape.name:
+                before.shape = line.shape  # all of it leaks, and not only the part
             before.standing.extend(line.standing)
     for line in left:
         cause = _like(line, by_place.values()) if line.place is None else None
@@ -185,6 +197,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
             reader.reasons.append(f"as many goroutines of {line.module} became more: this one serves them")
         if cause is None:
             line.certain = False
+            if line.shape is UNKNOWN and line.place is None:
+                line.shape = kind_by_names((), line.heaviest.group.stack)
             found.append(line)
         else:
             cause.standing.extend(line.standing)
@@ -221,14 +235,15 @@ def _reader(line: Line, found: Iterable[Line]) -> Line | None:
     )
 
 
-def _kind(line: Line, made: Shape | None) -> Shape:
+def _kind(line: Line, origin: Origin) -> Shape:
     """The kind of the library that the team called, where that library uses the one that runs these goroutines; else
-    the goroutines' own kind."""
+    the goroutines' own kind, with what is known of the call."""
+    made = origin.kind
     if made is not None and not made.victim and made.library and line.module not in made.modules:
         return made
     if line.shape.specific and line.shape is not UNKNOWN:
-        return line.shape
-    return made if made is not None and not made.victim else UNKNOWN
+        return specialised(line.shape, ending_below(origin.below))
+    return made if made is not None and not made.victim else kind_by_names(origin.below, line.heaviest.group.stack)
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:
@@ -310,9 +325,15 @@ def mark_load(lines: Iterable[Line]) -> float:
 
 
 def _connection(stack: Stack) -> bool:
-    """Whether a goroutine only waits for a client's next request."""
-    return stack[-1].function.startswith("net/http.(*connReader)") or (
+    """Whether a goroutine only waits for a client."""
+    return stack[-1].function.startswith("net/http.(*connReader)") or _idle(stack)
+
+
+def _idle(stack: Stack) -> bool:
+    """Whether a goroutine waits for a client's first or next request."""
+    return (
         stack[0].function == "internal/poll.runtime_pollWait"
         and any(f.function.startswith(("net/http.(*conn).readRequest", "net/http.(*connReader)")) for f in stack)
+        and any(f.function == "net/http.(*conn).serve" for f in stack[-3:])
         and all(not f.function.startswith("net/http.serverHandler") for f in stack)
     )

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from leakwarden.core.profile.catalogue import row_of_call
+from leakwarden.core.profile.catalogue import kind_of_call
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched
 from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.heap_growth import HeapGrowth, bookkeeping
 from leakwarden.core.profile.kept import KeptKinds, Tables, kept_by_call, waiting_finalizers
+from leakwarden.core.profile.kept_shapes import REQUESTS
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.origins import KEPT_PART, SEEN, Origins
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing
@@ -37,6 +38,9 @@ _SIGNALS = {
     ROWS.name: frozenset({"memory", "connections"}),
     TX.name: frozenset({"memory", "connections"}),
 }
+
+
+_LIBRARYS = replace(UNKNOWN, name=MEMORY.name, title="memory that a library keeps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,8 @@ def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
     # What a library, or a context, keeps of a function belongs to what the function allocates for it.
 
     def keeps(below: Stack) -> Shape | None:
-        row = row_of_call(below)
-        return row if row is not None and row.library else kept_by_call(below, ownership)
+        kind = kind_of_call(below)
+        return kind if kind is not None and kind.modules and _foreign(kind) else kept_by_call(below, ownership)
 
     for site in origins.sites(lambda below: keeps(below) is not None):
         # A registry's own array grows by copies, so that half of what it allocated is let go.
@@ -138,6 +142,10 @@ def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
             if ownership.of(frame) is CodeOwner.TEAM and (kind := keeps(site.below)) is not None:
                 found.setdefault(frame.function, kind)
     return found
+
+
+def _foreign(kind: Shape) -> bool:
+    return kind.library and not kind.victim
 
 
 def _held(
@@ -290,9 +298,10 @@ def _without_team(
                 concluded=True,
             )  # fmt: skip
             found.append(MemoryLine(suspect, serves(stack), False))
+        kind = REQUESTS if any(f.function.startswith("net/http.(*conn).readRequest") for f in stack) else _LIBRARYS
         suspect = Suspect(
-            MEMORY.name, "memory that a library keeps", frame.function, file=frame.file, line=frame.line, count=0, unit="objects", growth_per_s=None,
-            confidence=Confidence.LOW, reasons=why, why=UNKNOWN.why, fix=UNKNOWN.fix, stack=stack[:32], callers=(), explains=heap.share(more), team=False,
+            kind.name, kind.title, frame.function, file=frame.file, line=frame.line, count=0, unit="objects", growth_per_s=None,
+            confidence=Confidence.LOW, reasons=why, why=kind.why, fix=kind.fix, stack=stack[:32], callers=(), explains=heap.share(more), docs=kind.docs, team=False,
         )  # fmt: skip
         found.append(MemoryLine(suspect, serves(stack), False))
     return found

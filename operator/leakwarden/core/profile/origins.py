@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leakwarden.core.profile.catalogue import kind_of_call, row_of_call
+from leakwarden.core.profile.catalogue import kind_of_call, row_made_by, row_of_call
+from leakwarden.core.profile.endings import ending_below, ending_of, thing_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.modules import launches, serves
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package
@@ -39,6 +40,7 @@ class Origin:
     reason: str
     certain: bool  # the heap shows that it keeps them, and no other line keeps as many
     kind: Shape | None  # by the call that the line makes
+    below: Stack = ()  # the calls below the line, innermost first
 
 
 class Origins:
@@ -51,6 +53,10 @@ class Origins:
 
     def of(self, shape: Shape, module: str) -> Origin | None:
         """The line that made the objects which goroutines of this shape, or of this module's code, serve."""
+        origin = self._found(shape, module)
+        return origin if origin is None else self._constructed(origin, shape)
+
+    def _found(self, shape: Shape, module: str) -> Origin | None:
         made = self._ranked(by_shape(shape, self._ownership)) if shape.acquires else []
         within = self._ranked(by_module(module, self._ownership)) if module and not _own(shape) else []
         loose = self._ranked(by_shape(shape, self._ownership, shared=True)) if shape.shared else []
@@ -61,6 +67,36 @@ class Origins:
             if found:
                 return self._most_allocated(found, module)
         return self._caught(shape, module)
+
+    def _constructed(self, origin: Origin, shape: Shape) -> Origin:
+        """Where a line only calls a method of a library's object, the line that makes such objects, if there is one: it
+        is the one that has to end them."""
+        call = next((f for f in reversed(origin.below) if self._ownership.of(f) is CodeOwner.LIBRARY), None)
+        if call is None or row_made_by(call.function) is not None or ending_of(call.function) is not None:
+            return origin
+        thing = thing_of(call.function)
+        tests: list[Through] = [by_shape(shape, self._ownership)] if shape.acquires and shape.library else []
+        if thing is not None:
+            tests.append(lambda below: (found := ending_below(below)) is not None and found.kind == thing.kind)
+        for through in tests:
+            makers = [site for site in self._ranked(through) if site.frame != origin.place.frame]
+            if makers:
+                best = max(makers, key=lambda site: (site.in_use + 2 * max(0.0, site.gained), site.allocated))
+                reason = f"what {_short(call.function)} is called on is made here; {origin.reason}"
+                certain = origin.certain and len({site.frame.function for site in makers}) == 1
+                place = CallSite.on(best.stack, 0, self._ownership)
+                return Origin(place, reason, certain, kind_of_call(best.below), best.below)
+        return origin
+
+    def serving(self) -> CallSite | None:
+        """The team's call that runs an HTTP server, by the goroutine that accepts its connections."""
+        for profile in self._goroutines[-1:]:
+            for group in groups(profile).values():
+                if any(frame.function == "net/http.(*Server).Serve" for frame in group.stack):
+                    at = innermost(group.stack, self._ownership)
+                    if at is not None:
+                        return CallSite.on(group.stack, at, self._ownership)
+        return None
 
     def sites(self, through: Through) -> list[HeldSite]:
         """The team's lines that make objects through such calls."""
@@ -83,7 +119,7 @@ class Origins:
     def _ranked(self, through: Through) -> list[HeldSite]:
         """The sites without those of the program's start: objects made only at start cannot become more."""
         found = self.sites(lambda below: bool(below) and through(below))
-        return [site for site in found if not _at_start(site.stack)]
+        return [site for site in found if not at_start(site.stack)]
 
     def _kept(self, found: Sequence[HeldSite], module: str, surest: bool) -> Origin | None:
         total = sum(site.in_use for site in found)
@@ -96,14 +132,14 @@ class Origins:
             return None
         reason = f"{share:.0%} of what is kept through such calls was obtained here ({best.sampled:.0f} samples)"
         certain = surest and best.sampled >= SEEN and share >= DOMINANT
-        return Origin(self._place(best, module), reason, certain, kind_of_call(best.below))
+        return Origin(self._place(best, module), reason, certain, kind_of_call(best.below), best.below)
 
     def _most_allocated(self, found: Sequence[HeldSite], module: str) -> Origin:
         best = max(found, key=lambda site: site.allocated)
         share = best.allocated / (sum(site.allocated for site in found) or 1.0)
         reason = f"{share:.0%} of such calls are made here; too little is kept for the heap profile to show"
         # Where practically no other line makes such calls there is no other candidate.
-        return Origin(self._place(best, module), reason, share >= ONLY, kind_of_call(best.below))
+        return Origin(self._place(best, module), reason, share >= ONLY, kind_of_call(best.below), best.below)
 
     def _place(self, site: HeldSite, module: str) -> CallSite:
         """The site's line. A function of the team that the library itself calls back was given to it elsewhere: in the
@@ -155,15 +191,19 @@ class Origins:
             for profile in self._goroutines:
                 for group in groups(profile).values():
                     at = innermost(group.stack, self._ownership)
-                    if at and not _at_start(group.stack) and through(group.stack[:at]):
+                    if at and not at_start(group.stack) and through(group.stack[:at]):
                         place = CallSite.on(group.stack, at, self._ownership)
                         seen.setdefault(place.frame, []).append((group.count, place, group.stack[:at]))
             if seen:
                 best = max(seen.values(), key=lambda ones: sum(count for count, *_ in ones))
                 number = sum(count for count, *_ in best)
                 reason = f"{number} goroutines were making such a call here when looked at"
-                return Origin(best[0][1], reason, False, kind_of_call(best[0][2]))
+                return Origin(best[0][1], reason, False, kind_of_call(best[0][2]), best[0][2])
         return None
+
+
+def _short(function: str) -> str:
+    return enclosing(function).rpartition("/")[2].replace("(*", "").replace(")", "")
 
 
 def _own(shape: Shape) -> bool:
@@ -171,7 +211,7 @@ def _own(shape: Shape) -> bool:
     return bool(shape.acquires) and bool(shape.modules) and not shape.library
 
 
-def _at_start(stack: Stack) -> bool:
+def at_start(stack: Stack) -> bool:
     """Whether a stack is of the program's start: below main or an init, and not in a loop that the team runs."""
     roots = [frame.function for frame in stack if not frame.function.startswith("runtime.")]
     return bool(roots) and (roots[-1] == "main.main" or roots[-1].rpartition(".")[2] == "init" or ".init." in roots[-1])

@@ -50,6 +50,8 @@ class Shape:
     holds: frozenset[str] = frozenset()
     # Whether the row names the object, and not only the way it waits.
     specific: bool = True
+    # The name of the row of the whole thing, whose goroutines are made at the same line where all of it leaks.
+    part_of: str = ""
 
     @property
     def library(self) -> bool:
@@ -78,7 +80,7 @@ class Shape:
 
 
 def row(name: str, title: str, why: str, *, fix: str, docs: str, modules: tuple[str, ...], makes: str, runs: str = "",
-         holds: frozenset[str] = frozenset(), victim: bool = False, waits: str = "") -> Shape:  # fmt: skip
+         holds: frozenset[str] = frozenset(), victim: bool = False, waits: str = "", part_of: str = "") -> Shape:  # fmt: skip
     """`makes` and `runs`: names apart from each other by spaces."""
     return Shape(
         name,
@@ -91,6 +93,7 @@ def row(name: str, title: str, why: str, *, fix: str, docs: str, modules: tuple[
         goroutines=tuple((runs or waits).split()),
         holds=holds,
         victim=victim,
+        part_of=part_of,
     )
 
 

@@ -49,10 +49,69 @@ REGISTRATIONS = (
             "github.com/armon/go-metrics",
             "github.com/hashicorp/go-metrics",
         ),
-        makes="NewMeter NewTimer NewRegisteredMeter NewRegisteredTimer NewRegisteredCounter GetOrRegisterMeter GetOrRegisterTimer"
+        makes="NewRegisteredCounter GetOrRegisterMeter GetOrRegisterTimer"
         " GetOrRegisterCounter GetOrRegisterGauge GetOrRegisterHistogram .GetOrRegister scope.Tagged scope.SubScope"
         " scope.Counter scope.Timer",
+    ),
+    row(
+        "MeterNotStopped",
+        "meters or timers of metrics that are never stopped",
+        "each meter stays in the list of the goroutine that updates all meters until its Stop, also where no registry holds it",
+        fix="call Stop on each meter and timer when its owner ends (Registry.UnregisterAll does so for a registry's own), or make one"
+        " set of meters at start and share it",
+        docs="https://pkg.go.dev/github.com/rcrowley/go-metrics#Meter",
+        modules=("github.com/rcrowley/go-metrics",),
+        makes="NewMeter NewTimer NewRegisteredMeter NewRegisteredTimer",
         runs="(*meterArbiter).tick",
+    ),
+    row(
+        "CircuitPerName",
+        "circuit breakers with ever new names",
+        "a circuit, with goroutines that count its calls and a pool of tickets, is made for each command name and never let go",
+        fix="use a bounded set of command names (the called service, not the user, identifier or path); hystrix.Flush lets go of all",
+        docs="https://pkg.go.dev/github.com/afex/hystrix-go/hystrix#Do",
+        modules=("github.com/afex/hystrix-go",),
+        makes="Do DoC Go GoC GetCircuit ConfigureCommand newCircuitBreaker",
+        runs="(*metricExchange) (*poolMetrics) (*executorPool)",
+    ),
+    row(
+        "BreakerPerKey",
+        "circuit breakers that are kept for every key",
+        "a breaker for each user, address or key stays in the map that holds it; nothing takes out those that are idle",
+        fix="make one breaker for each called service; where keys are many, take out breakers that were idle for a while, or hold them in"
+        " an LRU with a bound",
+        docs="https://pkg.go.dev/github.com/sony/gobreaker/v2#NewCircuitBreaker",
+        modules=("github.com/sony/gobreaker",),
+        makes="NewCircuitBreaker NewTwoStepCircuitBreaker",
+    ),
+    row(
+        "RequestContextNotCleared",
+        "values of a request that are never cleared",
+        "gorilla/context keeps values, and with them the request, in a global map until Clear",
+        fix="wrap the handler in context.ClearHandler, or defer context.Clear(r); better keep values in the request's own context:"
+        " r.WithContext(context.WithValue(r.Context(), key, value))",
+        docs="https://pkg.go.dev/github.com/gorilla/context#ClearHandler",
+        modules=("github.com/gorilla/context",),
+        makes="Set",
+    ),
+    row(
+        "LoaderCacheGrows",
+        "a data loader whose cache only grows",
+        "a loader keeps all that it ever loaded: it is meant to be made for each request",
+        fix="make the loader for each request (in a middleware); where it is shared, use NoCache or WithClearCacheOnBatch, Clear keys that"
+        " are done, or give it a cache with a bound",
+        docs="https://pkg.go.dev/github.com/graph-gophers/dataloader/v7#Cache",
+        modules=("github.com/graph-gophers/dataloader", "github.com/vikstrous/dataloadgen"),
+        makes="batcher.batch Loader.Load Loader.LoadMany Loader.LoadThunk Loader.LoadAll Loader.Prime NewBatchedLoader NewLoader",
+    ),
+    row(
+        "TraceNotFinished",
+        "a trace that is never finished",
+        "a trace stays in its family's list of active ones, with all its events, until Finish",
+        fix="defer tr.Finish() right after trace.New; for an EventLog, Finish it when its owner ends",
+        docs="https://pkg.go.dev/golang.org/x/net/trace#Trace",
+        modules=("golang.org/x/net/trace",),
+        makes="New NewEventLog trace.LazyPrintf trace.LazyLog trace.addEvent eventLog.Printf eventLog.Errorf",
     ),
     row(
         "RateLimiterPerKey",
@@ -81,6 +140,8 @@ REGISTRATIONS = (
         docs="https://pkg.go.dev/k8s.io/client-go/tools/cache#SharedInformer",
         modules=_K8S,
         makes=".AddEventHandler .AddEventHandlerWithResyncPeriod .AddEventHandlerWithOptions",
+        runs="(*processorListener)",
+        part_of="InformerNotStopped",
     ),
     row(
         "SubscriptionKept",

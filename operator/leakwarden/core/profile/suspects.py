@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from leakwarden.core.profile.blocked_shapes import IDLE
+from leakwarden.core.profile.candidates import barely, holders, placed
 from leakwarden.core.profile.causes import order_causes
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched, of_goroutines, spell
-from leakwarden.core.profile.evidence import CallSite, Confidence, Findings, Suspect
+from leakwarden.core.profile.evidence import SHOWN, CallSite, Confidence, Findings, Suspect
 from leakwarden.core.profile.growth import (
     DEVIATIONS,
     FEW,
@@ -35,8 +37,6 @@ from leakwarden.core.profile.standard_shapes import KEPT, OFF_HEAP, OPENED, SERV
 
 __all__ = ["Capture", "explain", "suspects"]
 
-# Calls of a suspect's stack that are kept: enough to reach the team's handler through a framework.
-SHOWN = 32
 # Uber's LeakProf reports 10,000 goroutines blocked at one line even without knowing whether they grow.
 HUGE = 10_000
 # Leaked goroutines stay; of the few requests in flight at the same line, some may be gone at the second capture.
@@ -89,9 +89,11 @@ def explain(
     )
     if "descriptors" in growing and not any("descriptors" in line.shape.holds for line in accused):
         memory = _opened(memory)
-    found = _ranked(named, memory)
+    found = _ranked(placed(named, memory), memory)
+    if not any(suspect.team for suspect in found):
+        found = [*barely(capture, origins, ownership), *found]
     if not found:
-        found = _barely(capture, origins, ownership)
+        found = holders(origins, ownership, growing)
     if "rss" in growing and not found:
         found = [_outside(capture)]
     return Findings(tuple(found[:limit]), looked_at(capture), "" if found else unseen(capture, growing))
@@ -146,7 +148,7 @@ def _notable(line: Line, total: float, growing: frozenset[str]) -> bool:
         return False
     if measured and beyond_noise(series, DEVIATIONS if line.load or line.module else STEADY):
         return True
-    if line.shape is SERVED:
+    if line.shape in (SERVED, IDLE):
         return False
     accused = "goroutines" in growing or bool(line.shape.holds & growing)
     # A leak of ten an hour does not grow within seconds, nor does any leak without calls.
@@ -190,7 +192,7 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     measured = len(capture.goroutines) > 1 and capture.seconds > 0
     inner = stack[0].function
     shape, frame = line.shape, place.frame
-    if line.load and shape is not SERVED and not verdict:
+    if line.load and shape not in (SERVED, IDLE) and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
     if line.faint:
         sure = Confidence.LOW
@@ -272,18 +274,6 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
     ]  # fmt: skip
 
 
-def _barely(capture: Capture, origins: Origins, ownership: Ownership) -> list[Suspect]:
-    """Where nothing grew beyond noise: lines that keep a little more memory, so that a slow leak is not missed."""
-    everything = frozenset({"memory", "descriptors", "connections"})
-    lines = memory_lines(capture, origins, ownership, growing=everything, in_requests=lambda _: False, eager=True)
-    grown = [line.suspect for line in lines if line.suspect.team and (line.suspect.explains or 0.0) > 0]
-    reason = "no signal is known to grow, and what grew here is hardly more than the profile's own noise"
-    return [
-        replace(s, confidence=Confidence.LOW, reasons=(*(r for r in s.reasons if "signal grows" not in r), reason))
-        for s in sorted(grown, key=lambda s: -(s.explains or 0.0))
-    ][:3]
-
-
 def _outside(capture: Capture) -> Suspect:
     why = (f"the process grows; {looked_at(capture)}", "neither goroutines nor the heap grew beyond noise")
     shape = OFF_HEAP
@@ -310,5 +300,6 @@ def _blind(capture: Capture) -> str:
     longer = max(10 * capture.span, LONGER)
     return (
         f"the heap profile records one allocation in {period / 1024:.0f} KiB, so that within {spell(capture.span)} it shows memory"
-        f" that grows by {rate:.0f} KiB/s or more, and within {spell(longer)} by {rate * capture.span / longer:.1f} KiB/s (suspects --for)"
+        f" that grows by {rate:.0f} KiB/s or more, and within {spell(longer)} by {rate * capture.span / longer:.1f} KiB/s (suspects --for);"
+        " a service that is started with GODEBUG=memprofilerate=65536 shows eight times less"
     )

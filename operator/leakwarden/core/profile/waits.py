@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
-from leakwarden.core.profile.catalogue import row_of_call
+from leakwarden.core.profile.catalogue import kind_of_call, row_of_call
 from leakwarden.core.profile.endings import ends_of
 from leakwarden.core.profile.kept_shapes import SIGNAL_NOTIFY
 from leakwarden.core.profile.origins import Origins
@@ -12,7 +13,18 @@ from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, r
 from leakwarden.core.profile.retention import by_shape
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack
-from leakwarden.core.profile.standard_shapes import CALL_WAITS, CONTEXT, RECEIVE, SELECTING, SEND, TICKER, UNKNOWN
+from leakwarden.core.profile.standard_shapes import (
+    CALL_WAITS,
+    COND,
+    CONTEXT,
+    MUTEX,
+    RECEIVE,
+    SELECTING,
+    SEND,
+    TICKER,
+    UNKNOWN,
+    WAITGROUP,
+)
 
 # A wait for a context's end allocates its channel at the first call of Done.
 AWAITED = Shape("", "", "", "", modules=("context",), acquires=("cancelCtx.Done",))
@@ -27,6 +39,18 @@ def waits_in(function: str) -> Shape:
     return replace(CALL_WAITS, title=f"{name} does not return", fix=f"{CALL_WAITS.fix}{closed}")
 
 
+def taken_by_another(below: Stack) -> Shape | None:
+    """The kind of a wait for a lock inside a call of a library that gives a thing of which there is one at a time: another
+    line took it and did not end it. None where that is not known of the call."""
+    kind = kind_of_call(below)
+    return _victim(kind) if kind is not None and kind.modules and not kind.shared else None
+
+
+@lru_cache(maxsize=1024)
+def _victim(kind: Shape) -> Shape:
+    return replace(kind, victim=True, goroutines=(), acquires=())
+
+
 class Waits:
     """The thing that a plain receive or select waits for, by the objects that the function keeps: a ticker, or a
     context's end."""
@@ -37,6 +61,8 @@ class Waits:
         self._known: dict[str, frozenset[str]] = {}
 
     def shape(self, shape: Shape, stack: Stack, at: int) -> Shape:
+        if shape in (MUTEX, COND, WAITGROUP) and at and self._ownership.of(stack[at - 1]) is CodeOwner.LIBRARY:
+            return taken_by_another(stack[:at]) or shape
         if shape.specific and shape not in (RECEIVE, SELECTING):
             return shape
         if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:

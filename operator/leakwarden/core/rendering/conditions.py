@@ -70,7 +70,7 @@ def ready(
         return ("False", ConditionReason.KIND_UNREAD, f"{named}; the other kinds are")
     if missing_rights:
         return ("False", ConditionReason.RIGHTS_MISSING, "; ".join(missing_rights[:4]))
-    conflicts = [w for w in evaluation.workloads if w.conflicts_with]
+    conflicts = [w for w in evaluation.workloads if w.conflicts_with and not w.own_first]
     if conflicts:
         named = ", ".join(f"{w.workload.title} ({w.conflicts_with} {w.conflict})" for w in conflicts[:5])
         more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
@@ -83,7 +83,18 @@ def ready(
         nothing = f"no {kinds} of this namespace matches the selector"
         return ("True", ConditionReason.NO_TARGETS, f"{nothing}{absent}{in_vain}")
     told = f"{_selected(evaluation)} selected, mode {policy.spec.mode}"
-    return ("True", ConditionReason.RECONCILED, f"{told}{absent}{in_vain}")
+    bound = f": {policy.origin.bound}" if policy.origin is not None and policy.origin.bound else ""
+    return ("True", ConditionReason.RECONCILED, f"{told}{bound}{_left_to_own(evaluation)}{absent}{in_vain}")
+
+
+def _left_to_own(evaluation: PolicyEvaluation) -> str:
+    """Of a ClusterReliabilityPolicy: what the namespace's own policies have taken. They come first, which is no fault."""
+    left = [w for w in evaluation.workloads if w.own_first]
+    if not left:
+        return ""
+    named = ", ".join(f"{w.workload.title} ({w.conflicts_with})" for w in left[:5])
+    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+    return f"; left to policies of the namespace: {named}{more}"
 
 
 def _selected(evaluation: PolicyEvaluation) -> str:
@@ -261,7 +272,7 @@ def conditions(evaluation: PolicyEvaluation, previous: PolicyStatus, records: Re
         truths[ConditionType.STALLED] = ("True", truth[1], truth[2])
     elif stalled := unread or circuits_open(evaluation, records, now) or escalated(evaluation, records):
         truths[ConditionType.STALLED] = stalled
-    return _written(truths, previous, evaluation.policy.generation, now)
+    return with_times(truths, previous.conditions, evaluation.policy.generation, now)
 
 
 def with_defect(previous: PolicyStatus, why: str, generation: int, now: float) -> list[Condition]:
@@ -272,16 +283,17 @@ def with_defect(previous: PolicyStatus, why: str, generation: int, now: float) -
         ConditionType.READY: ("False", ConditionReason.DEFECT, why),
         ConditionType.STALLED: ("True", ConditionReason.DEFECT, why),
     }
-    return [*_written(truths, previous, generation, now), *kept]
+    return [*with_times(truths, previous.conditions, generation, now), *kept]
 
 
 _OF_A_DEFECT = (ConditionType.READY, ConditionType.STALLED)
 
 
-def _written(
-    truths: Mapping[ConditionType, Truth], previous: PolicyStatus, generation: int, now: float
+def with_times(
+    truths: Mapping[ConditionType, Truth], previous: Sequence[Condition], generation: int, now: float
 ) -> list[Condition]:
-    before = {condition.type: condition for condition in previous.conditions}
+    """The conditions; each keeps its time where its status is that of `previous`. `now` in epoch s."""
+    before = {condition.type: condition for condition in previous}
     result = []
     for kind, (status, reason, message) in truths.items():
         old = before.get(kind)

@@ -9,7 +9,14 @@ from leakwarden.api import names
 from leakwarden.api.v1alpha1.conditions import ConditionReason, ConditionType, SkipReason
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState
 from leakwarden.api.v1alpha1.kinds import KINDS, WorkloadKind
-from leakwarden.api.v1alpha1.status import ActionPhase, ActionResult, ActionStatus, PolicyStatus, WorkloadStatus
+from leakwarden.api.v1alpha1.status import (
+    ActionPhase,
+    ActionResult,
+    ActionStatus,
+    Condition,
+    PolicyStatus,
+    WorkloadStatus,
+)
 from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.model.judgement import SEVERITY, Verdict
 from leakwarden.core.model.leakreport import LeakReport
@@ -44,6 +51,9 @@ _VERDICT_EVENTS = {
 
 
 def policy_ref(policy: Policy) -> ObjectRef:
+    """The object that people wrote: of a policy that was derived for a namespace the ClusterReliabilityPolicy."""
+    if policy.origin is not None:
+        return ObjectRef(names.API_VERSION, names.CLUSTER_POLICY_KIND, "", policy.name, policy.origin.uid)
     return ObjectRef(names.API_VERSION, names.POLICY_KIND, policy.namespace, policy.name, policy.uid)
 
 
@@ -54,20 +64,31 @@ def workload_ref(workload: Workload) -> ObjectRef:
 
 
 def _both(
-    policy: Policy, workload: Workload | None, reason: str, *, action: str, note: str, warning: bool
+    policy: Policy,
+    workload: Workload | None,
+    reason: str,
+    *,
+    action: str,
+    note: str,
+    warning: bool,
+    of_cluster: bool = False,
 ) -> list[Announcement]:
-    """On the workload, where its owners look, and on the policy, where its authors look."""
-    note = note[:NOTE_LENGTH]
-    told = [
-        Announcement(
-            policy_ref(policy),
-            workload_ref(workload) if workload else None,
-            reason,
-            action=action,
-            note=note,
-            warning=warning,
+    """On the workload, where its owners look, and on the policy, where its authors look. On a ClusterReliabilityPolicy
+    only what is `of_cluster`: the Events of one object are limited, and one namespace must not use up those of all."""
+    told = []
+    if policy.origin is None or of_cluster:
+        where = f"{policy.namespace}: " if policy.origin is not None else ""
+        told.append(
+            Announcement(
+                policy_ref(policy),
+                workload_ref(workload) if workload else None,
+                reason,
+                action=action,
+                note=f"{where}{note}"[:NOTE_LENGTH],
+                warning=warning,
+            )
         )
-    ]
+    note = note[:NOTE_LENGTH]
     if workload is not None:
         told.append(
             Announcement(workload_ref(workload), policy_ref(policy), reason, action=action, note=note, warning=warning)
@@ -75,10 +96,11 @@ def _both(
     return told
 
 
-def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[Announcement]:
-    old = {condition.type: condition.status for condition in before.conditions}
+def changed_conditions(before: Sequence[Condition], after: Sequence[Condition]) -> list[tuple[str, bool, str]]:
+    """Reason, whether it is a warning, and note of the Event for each condition that changed."""
+    old = {condition.type: condition.status for condition in before}
     told = []
-    for condition in after.conditions:
+    for condition in after:
         was = old.get(condition.type)
         event = _CONDITION_EVENTS.get((ConditionType(condition.type), condition.status))
         if event is None or was == condition.status:
@@ -86,9 +108,16 @@ def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> li
         reason, warning = event
         if not warning and was != "False":
             continue  # the recovered state is announced only after a bad one
-        note = f"{condition.reason}: {condition.message}"
-        told += _both(policy, None, reason, action="Evaluate", note=note, warning=warning)
+        told.append((reason, warning, f"{condition.reason}: {condition.message}"))
     return told
+
+
+def _conditions(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[Announcement]:
+    return [
+        announcement
+        for reason, warning, note in changed_conditions(before.conditions, after.conditions)
+        for announcement in _both(policy, None, reason, action="Evaluate", note=note, warning=warning)
+    ]
 
 
 def _suspected(suspects: Mapping[str, str], pod: str) -> str:
@@ -126,6 +155,10 @@ def _verdicts(
     return []
 
 
+def _bound(policy: Policy) -> str:
+    return policy.origin.bound if policy.origin is not None else ""
+
+
 def _skips(
     policy: Policy, workload: Workload, before: WorkloadStatus | None, after: WorkloadStatus
 ) -> list[Announcement]:
@@ -139,7 +172,7 @@ def _skips(
         return []
     # An installation without values allows no action: there, too, Observe is to show what Enforce would do.
     if SkipReason.OBSERVING in skip.reasons and set(skip.reasons) <= _TRYING_OUT:
-        note = f"mode Observe: would {skip.action} {skip.pod}"
+        note = f"{_bound(policy) or 'mode Observe'}: would {skip.action} {skip.pod}"
         if SkipReason.NOT_PERMITTED in skip.reasons:
             note += f"; in mode Enforce the installation would have to allow {skip.action}, too"
         return _both(policy, workload, "WouldAct", action=skip.action, note=note, warning=False)
@@ -177,7 +210,7 @@ def _action(
             case ActionPhase.DONE:
                 note = f"{after.type} {subject}: {after.signal}: {after.reason}{_suspected(suspects, after.pod)}"
                 reason, warning = _DONE_EVENTS.get(after.type, ("Remediated", False))
-                told += _both(policy, workload, reason, action=after.type, note=note, warning=warning)
+                told += _both(policy, workload, reason, action=after.type, note=note, warning=warning, of_cluster=True)
             case ActionPhase.BLOCKED:
                 told += _both(
                     policy,
@@ -186,6 +219,7 @@ def _action(
                     action=after.type,
                     note=f"{subject}: {after.message}",
                     warning=True,
+                    of_cluster=True,
                 )
             case ActionPhase.FAILED:
                 told += _both(
@@ -195,6 +229,7 @@ def _action(
                     action=after.type,
                     note=f"{subject}: {after.message}",
                     warning=True,
+                    of_cluster=True,
                 )
             case ActionPhase.INTERRUPTED:
                 told += _both(
@@ -204,11 +239,12 @@ def _action(
                     action=after.type,
                     note=f"{subject}: {after.message}",
                     warning=True,
+                    of_cluster=True,
                 )
     was = before.result if before is not None else None
     if after.result is not None and after.result != was and (event := _RESULT_EVENTS.get(after.result)):
         note = after.message + _suspected(suspects, after.pod)
-        told += _both(policy, workload, event[0], action=after.type, note=note, warning=event[1])
+        told += _both(policy, workload, event[0], action=after.type, note=note, warning=event[1], of_cluster=True)
     return [replace(announcement, essential=True) for announcement in told]
 
 
@@ -221,11 +257,10 @@ def _circuit(policy: Policy, before: PolicyStatus, after: PolicyStatus) -> list[
 
     was, now = opened(before), opened(after)
     if now and not was:
-        return _both(policy, None, "CircuitOpened", action="Remediate", note=now, warning=True)
+        return _both(policy, None, "CircuitOpened", action="Remediate", note=now, warning=True, of_cluster=True)
     if was and not now:
-        return _both(
-            policy, None, "CircuitClosed", action="Remediate", note="actions may be taken again", warning=False
-        )
+        again = "actions may be taken again"
+        return _both(policy, None, "CircuitClosed", action="Remediate", note=again, warning=False, of_cluster=True)
     return []
 
 

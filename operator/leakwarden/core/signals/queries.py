@@ -16,6 +16,7 @@ from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, LimitKind, row
 RATE = "context/rate"
 COLLECTIONS = "context/gc"
 RSS = "context/rss"
+LATENCY = str(SignalType.LATENCY_P99)  # of policies that have this signal
 
 
 def answer_key(signal: Signal, namespace: str) -> str:

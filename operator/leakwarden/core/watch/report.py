@@ -10,7 +10,7 @@ from leakwarden.api.v1alpha1.leakreport import (
     LeakReportStatus,
     Phase,
     PodReference,
-    Reference,
+    PolicyReference,
     VerdictStatus,
     WorkloadReference,
 )
@@ -30,7 +30,7 @@ def report_of(leak: TrackJudgement, process: str, address: str, evidence: Eviden
     name = _NO_NAME.sub("-", process.lower()).strip("-.")[:200] or "process"
     began = float(track.points.t[0])
     spec = LeakReportSpec(
-        policy=Reference(name="", uid=""),
+        policy=PolicyReference(name="", uid=""),
         workload=WorkloadReference(name=process[:253], uid=""),
         pod=PodReference(name=address[:253], uid=""),
         signal=track.key.name[:63],

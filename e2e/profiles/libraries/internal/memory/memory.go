@@ -19,7 +19,7 @@ type Store[K comparable] struct {
 
 // Remember keeps an answer.
 func (s *Store[K]) Remember(key K, answer any) error {
-	body, err := json.Marshal(answer) //truth:MemoryKept/map_growth
+	body, err := json.Marshal(answer) //truth:EntriesNeverRemoved/map_growth
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ var heads [][]byte
 
 // Head keeps the first bytes of a document.
 func Head(repaired bool) {
-	document := make([]byte, 16<<10) //truth:MemoryKept/subslice
+	document := make([]byte, 16<<10) //truth:EntriesNeverRemoved/subslice
 	head := document[:16]
 	if repaired {
 		head = bytes.Clone(head)
@@ -60,7 +60,7 @@ type Hooks struct {
 
 // Register adds one for a request, which keeps what the request had.
 func (h *Hooks) Register(body []byte) {
-	kept := bytes.Clone(body) //truth:MemoryKept/hooks_registry
+	kept := bytes.Clone(body) //truth:RegistrationKept/hooks_registry
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.Repaired {

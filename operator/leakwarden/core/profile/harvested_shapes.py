@@ -1,0 +1,138 @@
+"""Kinds of leaks by what is known of a library's call alone: the type that it gives, or the call that undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from leakwarden.core.profile.kept_shapes import REGISTERED
+from leakwarden.core.profile.ownership import enclosing, package, receiver
+from leakwarden.core.profile.pprof import Frame
+from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack
+from leakwarden.core.profile.standard_shapes import UNKNOWN
+
+# What stands in the list in place of a type: the call gives a function that ends it, or another method takes out what this
+# one puts in, or the library keeps something for each value of a parameter.
+FUNCTION, OPPOSITE, NAME = "func", "^", "="
+
+NOT_ENDED = Shape(
+    "LibraryObjectNotEnded",
+    "an object of a library that is never ended",
+    "it stays, with its goroutines, memory and connections, until the method that ends it is called",
+    "call that method on every path (defer it right after the error check), or make one object at start and share it",
+    docs="https://pkg.go.dev",
+    specific=False,
+)
+NOT_STOPPED = Shape(
+    "StopFunctionNotCalled",
+    "the stop function that a call gives is never called",
+    "what the call began stays until the function that it returned is called",
+    "keep that function and call it on every path, with defer",
+    docs="https://pkg.go.dev",
+    specific=False,
+)
+NAMES_GROW = Shape(
+    "NamesWithoutBound",
+    "something kept for ever new names",
+    "the library keeps an entry, and often goroutines, for each name that it was ever given",
+    "give it a bounded set of names: leave identifiers, users and paths out of them",
+    docs="https://pkg.go.dev",
+    specific=False,
+)
+HARVESTED = (NOT_ENDED, NOT_STOPPED, NAMES_GROW)
+
+_STATES = (
+    (("Shutdown", "ShutDown"), "not shut down"),
+    (("Stop", "StopAndWait", "GracefulStop", "StopWatch"), "not stopped"),
+    (("Release", "Free", "Return"), "not released"),
+    (("Unsubscribe",), "not unsubscribed"),
+    (("Unregister", "Deregister"), "not unregistered"),
+    (("Disconnect", "Logout", "Quit", "Leave"), "not disconnected"),
+    (("Rollback", "Discard", "Abort", "Finish", "End", "EndSession"), "not finished"),
+    (("Kill", "Terminate", "Destroy"), "not terminated"),
+    (("Unmount", "Unmap"), "not unmapped"),
+    (("Cancel",), "not cancelled"),
+    (("Close", "CloseNow", "CloseWithError", "CloseAndReceive", "CloseAndRecv", "CloseResponse"), "not closed"),
+)  # fmt: skip
+_STATE = {method: state for methods, state in _STATES for method in methods}
+
+
+def not_ended(call: str, kind: str, methods: Sequence[str], *, docs: str, modules: tuple[str, ...]) -> Shape:
+    """`call` gives a `kind`, which one of `methods` ends."""
+    first, *others = methods
+    name, more = kind.lstrip("*"), f" (or {', '.join(others)})" if others else ""
+    return replace(
+        NOT_ENDED,
+        title=f"{name} {_STATE.get(first, 'never ended')}",
+        why=f"{call} gives a {name}, which stays, with its goroutines, memory and connections, until {first}",
+        fix=f"call {first}{more} on the {name} that {call} gives, on every path (defer it right after the error check), or make"
+        " one at start and share it",
+        docs=docs,
+        modules=modules,
+    )  # fmt: skip
+
+
+def not_stopped(call: str, *, docs: str, modules: tuple[str, ...]) -> Shape:
+    return replace(
+        NOT_STOPPED,
+        title=f"the function that {call} gives is never called",
+        why=f"what {call} begins stays until the function that it returns is called",
+        fix=f"keep the function that {call} returns, and call it on every path (defer it); or call {call} once, at start",
+        docs=docs,
+        modules=modules,
+    )
+
+
+def put_in(call: str, methods: Sequence[str], *, docs: str, modules: tuple[str, ...]) -> Shape:
+    return replace(
+        REGISTERED,
+        title=f"what {call} adds is never taken out",
+        why=f"each call of {call} adds an entry, and no call takes it out again",
+        fix=f"call {' or '.join(methods)} for what {call} added, on every path, when its owner ends; or call {call} once, at"
+        " start; where it is a cache, give it a bound",
+        docs=docs,
+        modules=modules,
+    )  # fmt: skip
+
+
+def kept_for_names(call: str, parameter: str, *, docs: str, modules: tuple[str, ...]) -> Shape:
+    return replace(
+        NAMES_GROW,
+        title=f"{call} with ever new values of its {parameter}",
+        why=f"the library keeps an entry, and often goroutines, for each {parameter} that {call} was ever given",
+        fix=f"give {call} a bounded set of values for {parameter}: leave identifiers, users and paths out of it",
+        docs=docs,
+        modules=modules,
+    )
+
+
+def kind_by_names(below: Stack, running: Stack) -> Shape:
+    """The kind of goroutines of a library of which nothing is known, by the names of the library's call that the team made
+    (`below`: the calls below the team's) and of the type that runs the goroutine. Both innermost first."""
+    call = next((f.function for f in reversed(below) if _library(f)), "")
+    mine = [f.function for f in reversed(running) if _library(f)]
+    kind = next((kind for one in mine if (kind := receiver(one))), mine[0] if mine else "")
+    return _made_and_kept(call, kind) if call or kind else UNKNOWN
+
+
+def _library(frame: Frame) -> bool:
+    return "." in package(frame.function).partition("/")[0]
+
+
+def _made_and_kept(call: str, running: str) -> Shape:
+    """By names alone: `call` of the library made the things, and `running` is the type, or function, of the goroutines."""
+    path = package(call or running)
+    kind = running.rpartition("/")[2]
+    said = enclosing(call).rpartition("/")[2].replace("(*", "").replace(")", "")
+    made = f"what {said} makes" if said else f"a {kind}"
+    of = f", most likely a {kind}," if kind and said else ""
+    return replace(
+        UNKNOWN,
+        title=f"{made} is kept, with its goroutines",
+        why=f"goroutines of {kind or said} stay: {made}{of} was not ended",
+        fix=f"see whether {kind or said}, or what {said or 'made it'} gives, has a Close, Stop, Shutdown or Release, or takes a"
+        " context: call it, or cancel that, when the request or the owner ends; or make one at start and share it",
+        docs=f"https://pkg.go.dev/{path}",
+        modules=(path,),
+    )  # fmt: skip
