@@ -28,7 +28,7 @@ class Sampler(threading.Thread):
         super().__init__(name="sampler", daemon=True)
         self._every = every
         self._lock = threading.Lock()
-        self._used: dict[int, float] = {}
+        self._used: dict[int, float] | None = None  # s of CPU by thread at the last look; None before the first
         self._stacks: defaultdict[str, float] = defaultdict(float)
         self._ended = threading.Event()
 
@@ -48,19 +48,19 @@ class Sampler(threading.Thread):
 
     def _look(self) -> None:
         own = threading.get_ident()
-        frames = sys._current_frames()
-        for ident, frame in frames.items():
+        before, now = self._used, dict[int, float]()
+        for ident, frame in sys._current_frames().items():
             if ident == own:
                 continue
             try:
-                used = time.clock_gettime(time.pthread_getcpuclockid(ident))
+                now[ident] = time.clock_gettime(time.pthread_getcpuclockid(ident))
             except OSError:  # it has just ended
                 continue
-            spent = used - self._used.get(ident, 0.0 if self._used else used)
-            self._used[ident] = used
+            # A thread that was not there at the last look has used all of its time since.
+            spent = now[ident] - before.get(ident, 0.0) if before is not None else 0.0
             if spent > 0:
                 self._stacks[folded(frame)] += spent
-        self._used = {ident: used for ident, used in self._used.items() if ident in frames}
+        self._used = now
 
 
 def folded(frame: FrameType | None) -> str:
