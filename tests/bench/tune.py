@@ -168,7 +168,7 @@ def record(drawings: Iterable[tuple[list[Labelled], float]]) -> Lab:
             note(state, k, rows, raw=raw, passed=passed, now=now, **rest)
             raw, left, beside, first = pending[0]
             pending.clear()
-            keys = [state.keys[i] for i in rows]
+            keys = [state.key(i) for i in rows]
             life = np.array([place[key.pod, key.start] for key in keys])
             at = np.array([base[key.workload] + now for key in keys])
             also, never = passed.leak & ~first.leak, first.leak & ~passed.leak

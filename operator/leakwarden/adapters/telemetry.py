@@ -134,6 +134,8 @@ class EngineCollector(Collector):
         self._engine = engine
         self._caches = caches
         self._leads = leads
+        # The last tick and what it has: a scrape must not walk all pods again.
+        self._counted: tuple[Tick, list[Metric]] | None = None
 
     def collect(self) -> Iterable[Metric]:
         info = GaugeMetricFamily("leakwarden_build_info", "The operator's version.", labels=["version"])
@@ -150,39 +152,10 @@ class EngineCollector(Collector):
         )
         defects.add_metric([], self._engine.defects.count)
         yield defects
-        policies = GaugeMetricFamily("leakwarden_policies", "Policies by validity.", labels=["valid"])
-        own = [evaluation.policy for evaluation in tick.evaluations if evaluation.policy.origin is None]
-        valid = Counter(policy.spec is not None for policy in own)
-        policies.add_metric(["true"], valid[True])
-        policies.add_metric(["false"], valid[False])
-        yield policies
+        if self._counted is None or self._counted[0] is not tick:
+            self._counted = (tick, list(_counted(tick)))
+        yield from self._counted[1]
         yield from self._cluster_policies()
-        pods = GaugeMetricFamily("leakwarden_pods", "Judged pods.", labels=["namespace", "policy", "verdict"])
-        findings = GaugeMetricFamily(
-            "leakwarden_findings", "Audit findings.", labels=["namespace", "policy", "severity"]
-        )
-        for evaluation in tick.evaluations:
-            where = [evaluation.policy.namespace, evaluation.policy.title]
-            verdicts = Counter(str(pod.verdict) for target in evaluation.workloads for pod in target.pods)
-            for verdict, count in sorted(verdicts.items()):
-                pods.add_metric([*where, verdict], count)
-            found = Counter(str(f.severity) for target in evaluation.workloads for f in target.findings or ())
-            for severity, count in sorted(found.items()):
-                findings.add_metric([*where, severity], count)
-        yield pods
-        yield findings
-        skips = GaugeMetricFamily(
-            "leakwarden_skipped_actions", "Actions that are due but not taken, by reason.", labels=["reason"]
-        )
-        reasons = Counter(str(skip.reason) for decision in tick.decisions for skip in decision.skips)
-        for reason, count in sorted(reasons.items()):
-            skips.add_metric([reason], count)
-        yield skips
-        reports = GaugeMetricFamily("leakwarden_reports", "LeakReports by phase.", labels=["phase"])
-        phases = Counter(report.status.phase for report in tick.reports)
-        for phase in Phase:
-            reports.add_metric([str(phase)], phases[phase])
-        yield reports
         objects = GaugeMetricFamily("leakwarden_cache_objects", "Objects in the cache.", labels=["resource"])
         relists = CounterMetricFamily("leakwarden_cache_relists", "Lists since the start.", labels=["resource"])
         restarts = CounterMetricFamily(
@@ -215,6 +188,40 @@ class EngineCollector(Collector):
             namespaces.add_metric([policy.name, "Enforce"], counts.enforcing)
             namespaces.add_metric([policy.name, "Observe"], counts.observing)
         yield namespaces
+
+
+def _counted(tick: Tick) -> Iterable[Metric]:
+    """What a tick has found, of all policies."""
+    policies = GaugeMetricFamily("leakwarden_policies", "Policies by validity.", labels=["valid"])
+    own = [evaluation.policy for evaluation in tick.evaluations if evaluation.policy.origin is None]
+    valid = Counter(policy.spec is not None for policy in own)
+    policies.add_metric(["true"], valid[True])
+    policies.add_metric(["false"], valid[False])
+    yield policies
+    pods = GaugeMetricFamily("leakwarden_pods", "Judged pods.", labels=["namespace", "policy", "verdict"])
+    findings = GaugeMetricFamily("leakwarden_findings", "Audit findings.", labels=["namespace", "policy", "severity"])
+    for evaluation in tick.evaluations:
+        where = [evaluation.policy.namespace, evaluation.policy.title]
+        verdicts = Counter(str(pod.verdict) for target in evaluation.workloads for pod in target.pods)
+        for verdict, count in sorted(verdicts.items()):
+            pods.add_metric([*where, verdict], count)
+        found = Counter(str(f.severity) for target in evaluation.workloads for f in target.findings or ())
+        for severity, count in sorted(found.items()):
+            findings.add_metric([*where, severity], count)
+    yield pods
+    yield findings
+    skips = GaugeMetricFamily(
+        "leakwarden_skipped_actions", "Actions that are due but not taken, by reason.", labels=["reason"]
+    )
+    reasons = Counter(str(skip.reason) for decision in tick.decisions for skip in decision.skips)
+    for reason, count in sorted(reasons.items()):
+        skips.add_metric([reason], count)
+    yield skips
+    reports = GaugeMetricFamily("leakwarden_reports", "LeakReports by phase.", labels=["phase"])
+    phases = Counter(report.status.phase for report in tick.reports)
+    for phase in Phase:
+        reports.add_metric([str(phase)], phases[phase])
+    yield reports
 
 
 async def serve(

@@ -28,6 +28,8 @@ def run(_: argparse.Namespace) -> int:
         settings = from_environment(os.environ)
     except SettingsError as error:
         return fail(COMMAND, str(error))
+    from leakwarden.adapters.allocator import give_memory_back
     from leakwarden.composition import run_operator
 
+    give_memory_back()
     return run_operator(settings, unknown_variables(os.environ))

@@ -7,7 +7,7 @@ minute there; growth and times to exhaustion are turned back into real ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -147,6 +147,32 @@ class _Placed:
     standards: Standards  # those for which `lacking` was computed
 
 
+class _RowIndex(Mapping[tuple[str, str, str], int]):
+    """Rows by signal, pod UID and container; of several processes the latest that has the signal."""
+
+    def __init__(self, state: DetectorState, processes: Mapping[tuple[str, str], tuple[int, ...]]) -> None:
+        self._state, self._processes = state, processes
+        self._signals = {signal.name: signal for signal in state.signals}
+
+    def __getitem__(self, key: tuple[str, str, str]) -> int:
+        name, uid, container = key
+        signal = self._signals[name]
+        for process in self._processes[uid, container]:
+            row = self._state.row_of_process(process, signal)
+            if row is not None:
+                return row
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        for uid, container in self._processes:
+            for name in self._signals:
+                if (name, uid, container) in self:
+                    yield name, uid, container
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(slots=True)
 class Detection:
     """The detector for one source: readings of one quantity from two sources are kept apart."""
@@ -155,8 +181,8 @@ class Detection:
     defects: Defects = field(default_factory=Defects)
     _state: DetectorState = field(default_factory=DetectorState)
     _placed: dict[str, _Placed] = field(default_factory=dict)  # by signal
-    # The latest row of each signal, pod's UID and container, among the rows indexed so far.
-    _row_of: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    # The processes of each pod's UID and container, the latest first, among those indexed so far.
+    _processes_of: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     _indexed: int = 0
     _asked: Set[str] | None = None
 
@@ -175,7 +201,6 @@ class Detection:
         """Add the points of each signal's answer. Points that were added before are passed over, so overlaps do no
         harm."""
         lives = _Lives(snapshot, beside)
-        self._state.reserve(sum(len(answer.series) for answer in answers.values()))
         for signal, answer in answers.items():
             try:
                 self._learn(signal, answer, lives, standards, now)
@@ -270,6 +295,10 @@ class Detection:
         )
         return placed
 
+    def expect(self, rows: int) -> None:
+        """So many series are to come, which need not all exist."""
+        self._state.reserve(rows)
+
     def keep(self, signals: Set[str]) -> None:
         """Rows of all other signals may be dropped."""
         self._asked = signals
@@ -277,14 +306,14 @@ class Detection:
     def judge(self, snapshot: Snapshot, standards: Standards, now: float) -> Findings:
         """The findings by signal, pod UID and container."""
         self._forget(snapshot)
-        keys = self._state.keys
-        if not keys:
+        count = len(self._state)
+        if not count:
             return {}
         stretch = self._stretch
         asked = [
             standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
         ]
-        group = self._state.rows.group[: len(keys)]
+        group = self._state.rows.group[:count]
         soon = np.array([one.exhausts_within for one in asked])[group]
         max_age = np.array([one.max_age for one in asked])[group]
         judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
@@ -299,33 +328,35 @@ class Detection:
         return RowFindings(
             self._index(),
             VERDICTS,
-            judged.verdict.tolist(),
+            judged.verdict,
             judged.reason,
             growth=growth,
             left=seconds,
-            limits=self._state.rows.bound[: len(keys)].copy(),
+            limits=self._state.rows.bound[:count].copy(),
             weighed=weighed,
-            resident=np.where(self._state.rows.resident, self._state.rows.value, np.nan)[: len(keys)],
+            resident=np.where(self._state.rows.resident, self._state.rows.value, np.nan)[:count],
+            placed={signal: (placed.names, placed.rows) for signal, placed in self._placed.items()},
         )
 
-    def _index(self) -> Mapping[tuple[str, str, str], int]:
-        """Rows by signal, pod UID and container; of several processes the latest."""
-        for row in range(self._indexed, len(self._state.keys)):
-            key = self._state.keys[row]
-            self._row_of[key.signal, key.uid, key.container] = row
-        self._indexed = len(self._state.keys)
-        return self._row_of
+    def _index(self) -> _RowIndex:
+        processes = self._state.processes
+        for number in range(self._indexed, len(processes)):
+            name = processes[number].uid, processes[number].container
+            self._processes_of[name] = (number, *self._processes_of.get(name, ()))
+        self._indexed = len(processes)
+        return _RowIndex(self._state, self._processes_of)
 
     def _runs_out(self, row: int, growth: Interval | None) -> str:
         """The resource that will be exhausted first in a process whose signal has no limit."""
-        key, rows = self._state.keys[row], self._state.rows
+        key, rows = self._state.key(row), self._state.rows
         if growth is None:
             return ""
         memory_left = memory_per_hour = None
         memory = self._state.row_of(key._replace(signal=str(SignalType.WORKING_SET), memory=True, page_cache=True))
         if memory is not None and np.isfinite(rows.bound[memory]):
             memory_left = float(rows.bound[memory] - rows.value[memory])
-            slopes = self._state.widths.slope_low[memory]
+            estimate = int(rows.estimate[memory])
+            slopes = self._state.estimates.slope_low[estimate] if estimate >= 0 else np.full(1, np.nan)
             if np.isfinite(slopes).any():
                 memory_per_hour = float(np.nanmax(slopes)) * self._stretch
         middle = (growth.low + growth.high) / 2
@@ -341,16 +372,21 @@ class Detection:
             for container in pod.containers
         }
         uids = {uid for uid, _ in living}
-        kept = [
-            index
-            for index, key in enumerate(self._state.keys)
-            if (self._asked is None or key.signal in self._asked)
-            and key.uid in uids
-            and living.get((key.uid, key.container), key.start) == key.start
-        ]
-        if len(kept) * 4 < len(self._state.keys) * 3:
-            self._state.keep(kept)
-            self._placed, self._row_of, self._indexed = {}, {}, 0
+        state, count = self._state, len(self._state)
+        lives = np.array(
+            [
+                key.uid in uids and living.get((key.uid, key.container), key.start) == key.start
+                for key in state.processes
+            ],
+            dtype=np.bool_,
+        )
+        asked = np.array([self._asked is None or each.name in self._asked for each in state.signals], dtype=np.bool_)
+        if not count:
+            return
+        kept = np.flatnonzero(lives[state.rows.process[:count]] & asked[state.rows.signal[:count]])
+        if len(kept) * 4 < count * 3:
+            state.keep(kept.tolist())
+            self._placed, self._processes_of, self._indexed = {}, {}, 0
 
 
 def _by_namespace(answer: Sampled) -> dict[str, Sampled]:

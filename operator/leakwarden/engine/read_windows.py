@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from leakwarden.core.model.readings import Answer, Query, QueryFailed
+from leakwarden.core.signals.queries import COLLECTIONS, LATENCY, RATE, RSS
 
 LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as much: a threshold of 5m and REACH
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
+# Points that are read at once, of all queries together: some 60 bytes each while they are decoded.
+AT_ONCE_POINTS = 2_500_000
+EXPLAINS = frozenset({RATE, COLLECTIONS, RSS, LATENCY})
 # Reasons of failed queries after which the next read is shorter.
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})
 FURTHER = 1.5  # times the longest read so far; a smaller increase is not worth a new read of everything
@@ -66,6 +70,25 @@ class ReadWindows:
             (min(since for since, _ in group), [query for _, query in group]) for _, group in sorted(groups.items())
         ]
 
+    def batches(
+        self, groups: Sequence[tuple[float, Sequence[Query]]], *, crowd: Mapping[str, int], now: float
+    ) -> list[list[tuple[float, list[Query]]]]:
+        """The groups in parts that are read one after the other, since the answers of a part are in memory together:
+        nearly always one part, and several for the first read of a large cluster. What explains growth comes first."""
+        ordered = sorted(
+            ((since, query) for since, group in groups for query in group), key=lambda each: each[1].key not in EXPLAINS
+        )
+        found: list[dict[float, list[Query]]] = [{}]
+        points = 0.0
+        for since, query in ordered:
+            own = sum(crowd.get(each, 0) for each in query.namespaces) * max((now - since) / self.step, 1.0)
+            if points and points + own > AT_ONCE_POINTS:
+                found.append({})
+                points = 0.0
+            points += own
+            found[-1].setdefault(since, []).append(query)
+        return [list(each.items()) for each in found]
+
     def since_of(
         self,
         source: str,
@@ -94,3 +117,11 @@ class ReadWindows:
             progress.until = now  # an answer without data counts as an answer: only later data is missing
         elif answer.reason in TOO_MUCH:
             progress.most = max(LEAST_LOOKBACK, min(progress.most, progress.reach) / 2)
+
+
+def one_batch(batches: Sequence[Sequence[tuple[float, Sequence[Query]]]]) -> list[tuple[float, list[Query]]]:
+    """The groups of all batches, those of one start together."""
+    found: dict[float, list[Query]] = {}
+    for since, group in (each for batch in batches for each in batch):
+        found.setdefault(since, []).extend(group)
+    return list(found.items())

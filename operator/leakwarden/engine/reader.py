@@ -16,7 +16,7 @@ from leakwarden.core.evaluation.evaluation import targets
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
 from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
-from leakwarden.core.model.readings import Answer, Points, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.criteria import Standard, standard_of
@@ -34,7 +34,7 @@ from leakwarden.core.signals.queries import (
 from leakwarden.engine.defects import Defects
 from leakwarden.engine.detector_feed import Detection, LoadAndCollections
 from leakwarden.engine.ports import Metrics
-from leakwarden.engine.read_windows import LEAST_LOOKBACK, ReadWindows
+from leakwarden.engine.read_windows import EXPLAINS, LEAST_LOOKBACK, ReadWindows, one_batch
 
 log = logging.getLogger("leakwarden.reader")
 
@@ -141,50 +141,70 @@ class Reader:
         self._windows.keep(source.name, asked, new)
         crowd = Counter(namespace for namespace, _ in pods)
         groups = self._windows.groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
-        earlier = await self._earlier(source, groups, crowd=crowd)
         answers: dict[str, Answer] = {}
-        for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in groups)):
-            answers.update(answered)
-        for query in queries:
-            answer = answers.get(query.key)
-            if answer is None:
-                answer = answers[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
-            self._windows.learnt(source.name, query.key, answer, now)
+        # By whether they are of the days before: the readings of the batches so far that explain those of the others.
+        beside: dict[bool, dict[str, Answer]] = {True: {}, False: {}}
+        waiting = self._windows.batches(groups, crowd=crowd, now=now)
 
-        def take_in() -> GrowthFindings:
-            for key, answer in answers.items():
+        def take_in(earlier: Mapping[str, Answer], read: Mapping[str, Answer]) -> None:
+            for key, answer in read.items():
                 if isinstance(answer, Sampled) and key != RSS:  # only the detector needs it
                     with self.defects.contained("kept", about=key):
                         history.append(key, answer, pods, now)
             with self.defects.contained("judged by growth", *policies, about=source.name):
-                self._learn(source.name, earlier, rounds=rounds, snapshot=snapshot, now=now)
-                return self._detect(source.name, queries, answers=answers, rounds=rounds, snapshot=snapshot, now=now)
+                for part in (earlier, read):
+                    if not part:
+                        continue
+                    known = beside[part is earlier]
+                    known.update({key: answer for key, answer in part.items() if key in EXPLAINS})
+                    self._learn(source.name, {**known, **part}, rounds=rounds, snapshot=snapshot, now=now)
+
+        expected = len(pods) * sum(1 for query in queries if grows(query.key))
+        self._detections.setdefault((source.name, 0), Detection(self.step, self.defects)).expect(expected)
+        while waiting:
+            batch = waiting.pop(0)
+            earlier = await self._earlier(source, batch, crowd=crowd)
+            read: dict[str, Answer] = {}
+            for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in batch)):
+                read.update(answered)
+            for query in (query for _, group in batch for query in group):
+                answer = read.get(query.key)
+                if answer is None:
+                    answer = read[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
+                self._windows.learnt(source.name, query.key, answer, now)
+            # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
+            await asyncio.to_thread(take_in, earlier, read)
+            # The readings are stored by now; until the next tick only the fact that there was an answer is needed.
+            answers |= {
+                key: replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
+                for key, answer in read.items()
+            }
+            if not any(isinstance(answer, Sampled | NoData) for answer in read.values()):
+                # It is down or too slow: a failure needs no memory, and one time limit for all others is enough.
+                waiting = [one_batch(waiting)] if waiting else []
+        beside.clear()
+
+        def detect() -> GrowthFindings:
+            with self.defects.contained("judged by growth", *policies, about=source.name):
+                return self._detect(source.name, queries, rounds=rounds, snapshot=snapshot, now=now)
             return GrowthFindings(())
 
-        # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
-        growth = await asyncio.to_thread(take_in)
+        growth = await asyncio.to_thread(detect)
         label = f"Prometheus/{source.name}" if source.kind == "Prometheus" else source.kind
-        # The readings are stored by now; until the next tick only the fact that there was an answer is needed.
-        answers = {
-            key: replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
-            for key, answer in answers.items()
-        }
-        return Readings(label, "", answers, history, growth)
+        return Readings(label, "", {query.key: answers[query.key] for query in queries}, history, growth)
 
     def _detect(
         self,
         source: str,
         queries: Sequence[Query],
         *,
-        answers: Mapping[str, Answer],
         rounds: Sequence[Standards],
         snapshot: Snapshot,
         now: float,
     ) -> GrowthFindings:
-        self._learn(source, answers, rounds=rounds, snapshot=snapshot, now=now)
         found = []
         for number, standards in enumerate(rounds):
-            detection = self._detections[source, number]
+            detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
             detection.keep({query.key for query in queries})
             found.append((standards, detection.judge(snapshot, standards, now)))
         for key in [each for each in self._detections if each[0] == source and each[1] >= len(rounds)]:

@@ -33,7 +33,7 @@ def test_a_window_holds_the_least_the_most_and_the_mean_load_of_each_bucket(gaps
 
     for k, width in enumerate(WIDTHS):
         now = int(age[-1] // width) + 1
-        window = cascade.rings[k].window(np.array([1]), np.array([now]))
+        window = cascade.window(k, np.array([1]), np.array([now]))
         mean = cascade.mean_load(k, np.array([1]), np.array([now]))
         for slot, bucket in enumerate(range(now - SLOTS, now)):
             inside = age // width == bucket
@@ -52,7 +52,7 @@ def test_readings_from_before_the_origin_are_in_no_bucket() -> None:
     cascade.fold(np.array([0]), np.array([0]), np.array([-170.0]), floor=one, value=one, load=one)
     cascade.fold(np.array([0]), np.array([0]), np.array([1500.0]), floor=one, value=one, load=nothing)
 
-    window = cascade.rings[0].window(np.array([0]), np.array([26]))
+    window = cascade.window(0, np.array([0]), np.array([26]))
     assert np.flatnonzero(~np.isnan(window.lo[0])).tolist() == [SLOTS - 1]
     assert np.isnan(cascade.mean_load(0, np.array([0]), np.array([26]))).all()
 
@@ -141,6 +141,6 @@ def test_the_pods_of_a_workload_are_measured_together_since_one_shows_what_the_o
             level = np.array([*[200.0 + 5 * tick] * 5, 900.0 if 20 < tick < 30 else 100.0])
             advance(state, NewReadings(rows, now, level, nothing, nothing), now[0])
         judge(state, Context(), BEGIN + 30.0 * 60)
-        known.append(state.widths.known[:5, 0].tolist())
+        known.append(state.estimates.known[state.rows.estimate[:5], 0].tolist())
     assert known[0] == known[1]
     assert min(known[0]) > 0.8

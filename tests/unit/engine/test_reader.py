@@ -13,8 +13,10 @@ import pytest
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
+from leakwarden.core.model.workload import Snapshot
+from leakwarden.engine import read_windows
 from leakwarden.engine.detector_feed import Detection, LoadAndCollections
-from leakwarden.engine.read_windows import FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK
+from leakwarden.engine.read_windows import AT_ONCE_POINTS, FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK
 from leakwarden.engine.reader import EARLIER_LONGEST, Reader
 from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
 
@@ -77,6 +79,51 @@ async def test_the_first_read_is_bounded_whatever_is_asked_for() -> None:
     source = Source()
     await reader(source).read([one(LONG)], many, NOW)
     assert source.reach_of("Goroutines") <= FIRST_READ_POINTS / 2000 * STEP
+
+
+FOUR = [{"type": each} for each in ("Descriptors", "Sockets", "Goroutines", "WorkingSet")]
+
+
+def _large(pods: int) -> Snapshot:
+    return snapshot([workload()], [pod(f"api-{n}") for n in range(pods)])
+
+
+async def test_a_large_first_read_is_taken_in_part_by_part_and_what_explains_growth_comes_first() -> None:
+    source = Source()
+    reads = reader(source)
+    await reads.read([one(*FOUR)], _large(3000), NOW)
+    recent = [names for names, reach in source.asked if reach <= FIRST_READ_LONGEST]
+    assert all(len(names) <= AT_ONCE_POINTS // FIRST_READ_POINTS for names in recent)
+    assert {"Descriptors", "Sockets", "Goroutines", "WorkingSet"} <= set().union(*recent)
+    assert "context" in recent[0]
+    assert "context" not in set().union(*recent[2:])
+
+    before = len(source.asked)
+    await reads.read([one(*FOUR)], _large(3000), NOW + STEP)
+    assert len(source.asked) == before + 1, "later reads are small, and are one"
+
+
+async def test_parts_of_a_large_read_have_the_verdicts_of_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    climbing = sampled({"api-1": points([400.0 + n for n in range(180)], every=60.0, until=NOW)}, limit=1000.0)
+    found = []
+    for most in (AT_ONCE_POINTS, 1):
+        monkeypatch.setattr(read_windows, "AT_ONCE_POINTS", most)
+        source = Source(dict.fromkeys(("Descriptors", "Sockets", "WorkingSet", "context"), climbing))
+        reads = reader(source)
+        read = await reads.read([one(*FOUR)], WORLD, NOW)
+        (growth,) = [each.growth.rounds[0][1] for each in read.values()]
+        found.append({key: growth[key] for key in growth})
+        assert len(source.asked) > 3 or most > 1
+    assert found[0] == found[1]
+    assert found[0]
+
+
+async def test_a_source_that_is_down_is_waited_for_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_windows, "AT_ONCE_POINTS", 1)
+    down = QueryFailed("Timeout", "it did not answer")
+    source = Source(dict.fromkeys(("Descriptors", "Sockets", "Goroutines", "WorkingSet", "context"), down))
+    await reader(source).read([one(*FOUR)], WORLD, NOW)
+    assert len([reach for _, reach in source.asked if reach <= FIRST_READ_LONGEST]) == 2
 
 
 async def test_what_was_too_much_is_asked_for_by_halves() -> None:

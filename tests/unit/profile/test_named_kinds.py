@@ -36,7 +36,8 @@ def running(
 def test_a_row_of_several_libraries_names_the_one_that_was_called() -> None:
     own = kind_of_call(stack(["cloud.google.com/go/storage.(*ObjectHandle).NewReader@1"]))
     other = kind_of_call(stack(["github.com/minio/minio-go/v7.(*Client).GetObject@1"]))
-    assert own is not None and other is not None
+    assert own is not None
+    assert other is not None
     assert own.name == other.name == "CloudReaderNotClosed"
     assert own.title == "reader of a cloud object not closed"
     assert other.title == "minio.Object not closed"

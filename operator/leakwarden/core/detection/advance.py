@@ -27,11 +27,11 @@ class NewReadings:
 
 
 def advance(state: DetectorState, points: NewReadings, now: float) -> None:
-    """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, NaN
-    values are missing scrapes and ignored."""
+    """Fold in readings not later than `now`. Readings at or before a row's latest are duplicates and ignored, values
+    that are not finite are missing scrapes and ignored."""
     of_row = state.rows
     v = _without_page_cache(state, points, now)
-    good = ~np.isnan(v) & (points.t <= now) & (points.t > of_row.last[points.row])
+    good = np.isfinite(v) & (points.t <= now) & (points.t > of_row.last[points.row])
     if not good.any():
         return
     row, t, rest = points.row, points.t, (v, points.rate, points.gc)

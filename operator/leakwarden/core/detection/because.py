@@ -17,12 +17,13 @@ _HIGH = 0.75  # the share of the limit below which the distance to it weighs aga
 def because(state: DetectorState, row: int, width: int, reason: int, seconds_low: float) -> str:
     """The two or three strongest reasons for a leak, then those against it; empty where no window was judged.
     `width`: the window that decides. `seconds_low`: to exhaustion at the earliest, infinite where it is not known."""
-    widths, rows = state.widths, state.rows
-    hours = float(widths.hours[row, width])
+    estimates, rows = state.estimates, state.rows
+    at = int(rows.estimate[row])
+    hours = float(estimates.hours[at, width]) if at >= 0 else 0.0
     if not hours > 0:
         return ""
-    clear, explained = float(widths.clear[row, width]), float(widths.explained[row, width])
-    known, level = float(widths.known[row, width]), float(rows.level[row])
+    clear, explained = float(estimates.clear[at, width]), float(estimates.explained[at, width])
+    known, level = float(estimates.known[at, width]), float(rows.level[row])
     speaks_for: list[tuple[float, str]] = []
     against: list[tuple[float, str]] = []
     length = format_duration(round(hours * 60) * 60.0 if hours < 10 else round(hours) * 3600.0)

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from leakwarden.core.detection.columns import Rows, Widths
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
-from leakwarden.core.detection.state import DetectorState, Rows, Widths
+from leakwarden.core.detection.state import DetectorState
 from leakwarden.core.detection.thresholds import Gates, tuned
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Floats
@@ -75,7 +76,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     """Move each row on, and give its verdict of `now`."""
     n, gates = len(state), context.gates
     rows, widths = state.rows.pick(slice(n)), state.widths.pick(slice(n))
-    shown = _shown(widths, gates, now)
+    shown = _shown(state, widths, gates, now)
     stale = _stale(rows, context, now)
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
@@ -83,8 +84,9 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     stopped = _stop(rows, shown, gates, (fell, stale), now)
     _end(rows, fell | stopped)
     leaking = ~np.isnan(rows.latched)
-    left, low, high, width = _times(rows, widths, leaking, now)
-    _press(state, rows, leaking & _soon(rows, context, left, low), gates)
+    times = _times(state, rows, leaking, now)
+    low, high = times.low, times.high
+    _press(state, rows, leaking & _soon(rows, context, times.left, low), gates)
 
     verdict, reason = _quiet(rows, widths, gates)
     verdict = np.where(leaking, LEAKING, verdict)
@@ -94,20 +96,25 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     verdict, reason = _unknown(rows, stale, verdict, reason)
     growing = widths.suspect.any(axis=1) | leaking
     silent = ~growing | rows.past | (verdict == UNKNOWN) | (verdict == HEALTHY)
-    every = np.arange(n)
-    return Judged(
-        verdict=verdict, reason=reason,
-        growth_low=widths.slope_low[every, width], growth_high=widths.slope_high[every, width],
-        seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high), width=width,
+    judged = Judged(
+        verdict=verdict, reason=reason, growth_low=times.growth_low, growth_high=times.growth_high,
+        seconds_low=np.where(silent, np.inf, low), seconds_high=np.where(silent, np.inf, high), width=times.width,
     )  # fmt: skip
+    estimated = np.flatnonzero((rows.estimate >= 0) & ~leaking)
+    state.forget_estimates(estimated[(state.estimates.at[rows.estimate[estimated]] == 0).all(axis=1)])
+    return judged
 
 
-def _shown(widths: Widths, gates: Gates, now: float) -> _Shown:
+def _shown(state: DetectorState, widths: Widths, gates: Gates, now: float) -> _Shown:
     confirmed = (widths.streak >= np.asarray(gates.confirm)) & widths.near
     leak: Bools = np.asarray(confirmed.any(axis=1))
     sure: Bools = np.asarray((confirmed & widths.sure).any(axis=1))
-    best = np.where(confirmed, widths.best - (now - widths.at), np.inf)
-    return _Shown(leak, sure, np.where(leak, best.argmin(axis=1), 0))
+    width = np.zeros(len(leak), np.int64)
+    some = np.flatnonzero(leak)
+    at = state.rows.estimate[some]
+    best = np.where(confirmed[some], state.estimates.best[at] - (now - state.estimates.at[at]), np.inf)
+    width[some] = best.argmin(axis=1)
+    return _Shown(leak, sure, width)
 
 
 def _stale(rows: Rows, context: Context, now: float) -> Bools:
@@ -158,17 +165,35 @@ def _end(rows: Rows, over: Bools) -> None:
     rows.sure[over] = False
 
 
-def _times(rows: Rows, widths: Widths, leaking: Bools, now: float) -> tuple[Floats, Floats, Floats, Ints]:
-    """Seconds to exhaustion (best, low, high estimate) and the width that they come from: the one that decided last,
-    else the one with the shortest time to the limit."""
-    soonest = np.where(np.isfinite(widths.best), widths.best, np.inf).argmin(axis=1)
-    width = np.where(leaking, rows.base, soonest)
-    every = np.arange(len(width))
-    since = now - widths.at[every, width]
-    left, low, high = (
-        np.maximum(estimate[every, width] - since, 0.0) for estimate in (widths.best, widths.low, widths.high)
-    )
-    return left, low, high, width
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Seconds to exhaustion (best, low, high estimate), growth, and the width that they come from."""
+
+    left: Floats
+    low: Floats
+    high: Floats
+    growth_low: Floats
+    growth_high: Floats
+    width: Ints
+
+
+def _times(state: DetectorState, rows: Rows, leaking: Bools, now: float) -> _Times:
+    """The width is the one that decided last, else the one with the shortest time to the limit."""
+    n, estimates = len(leaking), state.estimates
+    width = np.where(leaking, rows.base, 0).astype(np.int64)
+    left, low, high = np.full(n, np.inf), np.full(n, np.inf), np.full(n, np.inf)
+    growth_low, growth_high = np.full(n, np.nan), np.full(n, np.nan)
+    some = np.flatnonzero(rows.estimate >= 0)
+    at = rows.estimate[some]
+    best = estimates.best[at]
+    soonest = np.where(np.isfinite(best), best, np.inf).argmin(axis=1)
+    width[some] = np.where(leaking[some], width[some], soonest)
+    of = width[some]
+    since = now - estimates.at[at, of]
+    for seconds, estimate in ((left, estimates.best), (low, estimates.low), (high, estimates.high)):
+        seconds[some] = np.maximum(estimate[at, of] - since, 0.0)
+    growth_low[some], growth_high[some] = estimates.slope_low[at, of], estimates.slope_high[at, of]
+    return _Times(left, low, high, growth_low, growth_high=growth_high, width=width)
 
 
 def _soon(rows: Rows, context: Context, left: Floats, low: Floats) -> Bools:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from leakwarden.core.detection.advance import NewReadings, advance
+from leakwarden.core.detection.columns import Numbers
 from leakwarden.core.detection.decision import (
     EXHAUSTING,
     HEALTHY,
@@ -68,7 +69,7 @@ def judge(state: DetectorState, context: Context, now: float) -> Judged:
     return decide(state, context, now)
 
 
-def _parts(due: Ints, group: Ints) -> Iterator[Ints]:
+def _parts(due: Ints, group: Numbers) -> Iterator[Ints]:
     """The rows in parts of about `_PART`. The rows of a workload and signal stay together, since they are compared."""
     if len(due) <= _PART:
         yield due

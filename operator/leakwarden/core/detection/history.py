@@ -6,13 +6,14 @@ process: a restarted container is another incarnation, and joining two incarnati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leakwarden.core.detection.stored import PART, StoredSeries, picked
 from leakwarden.core.model.readings import (
     Counts,
     Floats,
@@ -27,6 +28,7 @@ from leakwarden.core.model.workload import Pod
 # In s. Of a longer hole the last point before it is kept for as long as the first point after it: otherwise a hole as
 # long as the lookback would leave no trace, and readings that have just come back would look complete.
 HOLE = 60.0
+_LOOKS = 16  # looks at all series of a signal that are kept: one for each standard that policies have for it
 
 
 class PodSeries(NamedTuple):
@@ -80,13 +82,15 @@ class _Owned:
 class PodsSeries(Mapping[str, Sequence[PodSeries]]):
     """The series of a signal by the pod's UID, made on request."""
 
-    def __init__(self, uids: Sequence[str], block: SeriesBlock, limits: Floats) -> None:
+    def __init__(self, uids: Sequence[str], block: StoredSeries, limits: Floats) -> None:
         """`uids`: the UID of the pod of each series in the block, in its order."""
         self._uids = uids
         self._block = block
         self._limits = limits
         self._places: dict[str, list[int]] | None = None
         self._newest: Newest | None = None
+        self._arrays: tuple[Floats, Floats, Floats] | None = None
+        self._looks: dict[Hashable, bytes | None] = {}
 
     def places(self, uid: str) -> Sequence[int]:
         """The places of the pod's series in `newest()`."""
@@ -94,12 +98,28 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
 
     def newest(self) -> Newest:
         if self._newest is None:
-            there = self._block.sizes > 0
-            last = self._block.ends()[there] - 1
-            t, v = np.full(len(there), np.nan), np.full(len(there), np.nan)
-            t[there], v[there] = self._block.t[last], self._block.v[last]
-            self._newest = Newest(t.tolist(), v.tolist(), self._limits.tolist())
+            t, v, limits = self.newest_arrays()
+            self._newest = Newest(t.tolist(), v.tolist(), limits.tolist())
         return self._newest
+
+    def newest_arrays(self) -> tuple[Floats, Floats, Floats]:
+        """The same as arrays: times, values and limits."""
+        if self._arrays is None:
+            self._arrays = (*self._block.newest(), self._limits)
+        return self._arrays
+
+    @property
+    def names(self) -> Sequence[SeriesKey]:
+        """Of each place."""
+        return self._block.names
+
+    def at_once(self, about: Hashable, look: Callable[[], bytes | None]) -> bytes | None:
+        """The result of a look at all places, done once for what it is `about`."""
+        if about not in self._looks:
+            if len(self._looks) >= _LOOKS:
+                self._looks.clear()
+            self._looks[about] = look()
+        return self._looks[about]
 
     def container(self, place: int) -> str:
         return self._block.names[place].container
@@ -135,7 +155,7 @@ class _Kept:
     """The stored readings of a signal."""
 
     uids: list[str]
-    block: SeriesBlock
+    block: StoredSeries
     limits: Floats
 
 
@@ -163,9 +183,7 @@ class ReadingHistory:
         new = SeriesBlock.of(answer.series)
         owned = self._owners(new.names, pods)
         limits = limits_beside(new.names, answer.limits)
-        old = self._signals.get(signal) or _Kept(
-            [], SeriesBlock([], np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0)
-        )
+        old = self._signals.get(signal) or _Kept([], StoredSeries(()), np.empty(0))
         names, uids, was, now_at = _rows(old, owned, pods)
         answered = now_at >= 0
         earliest = np.where(answered, owned.earliest[now_at] if len(new.names) else 0.0, -np.inf)
@@ -208,7 +226,7 @@ class ReadingHistory:
         return found
 
 
-_NOTHING = PodsSeries((), SeriesBlock((), np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0))
+_NOTHING = PodsSeries((), StoredSeries(()), np.empty(0))
 
 
 class _Rows(NamedTuple):
@@ -250,11 +268,8 @@ def _rows(
     return names, uids, np.array(was, dtype=np.int64), np.array(answered, dtype=np.int64)
 
 
-def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> SeriesBlock:
+def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> StoredSeries:
     """Old points of the present incarnation, then those of `new` that are later, from the cutoff on."""
-    if not len(rows.names):
-        return SeriesBlock([], np.empty(0, np.int64), np.empty(0), np.empty(0))
-    there = rows.was >= 0
     answered = rows.answered_at >= 0
     # Another pod of the same name is another incarnation.
     same = (
@@ -266,40 +281,50 @@ def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> SeriesBlock:
             dtype=np.bool_,
         )
         if rows.uids is not old.uids
-        else np.ones(len(there), np.bool_)
+        else np.ones(len(answered), np.bool_)
     )
-    kept = there & (same | ~answered)
-    row_of_old = _row_of(rows.was, kept, len(old.block.names))
-    of_old = np.repeat(row_of_old, old.block.sizes)
-    after = np.full(len(rows.names), -np.inf)
-    some = old.block.sizes > 0
-    whose = row_of_old[some]
-    last = old.block.t[old.block.ends()[some] - 1]
-    after[whose[whose >= 0]] = last[whose >= 0]
-    of_new = np.repeat(_row_of(rows.answered_at, answered, len(new.names)), new.sizes)
-    stays = of_old >= 0
-    stays &= ~answered[of_old] | (old.block.t >= rows.earliest[of_old])
-    comes = of_new >= 0
-    comes &= (new.t > after[of_new]) & (new.t >= rows.earliest[of_new])
+    kept = (rows.was >= 0) & (same | ~answered)
+    # One part at a time, since the work on it takes several times the memory of its points.
+    parts = []
+    for begin in range(0, len(rows.names), PART):
+        part = slice(begin, begin + PART)
+        parts.append(_merged_part(old.block, new, _Part(rows, part, kept[part], answered[part])))
+    return StoredSeries(rows.names, parts)
+
+
+class _Part(NamedTuple):
+    """Some of the rows."""
+
+    rows: _Rows
+    part: slice
+    kept: NDArray[np.bool_]  # whether their old points are of the present incarnation
+    answered: NDArray[np.bool_]
+
+
+def _merged_part(old: StoredSeries, new: SeriesBlock, some: _Part) -> tuple[Counts, Floats, Floats]:
+    rows, part = some.rows, some.part
+    stored, coming = np.flatnonzero(some.kept), np.flatnonzero(some.answered)
+    before = old.pick(rows.was[part][stored])
+    after = picked(new, rows.answered_at[part][coming])
+    earliest, cutoff = rows.earliest[part], rows.cutoff[part]
+    of_old, of_new = np.repeat(stored, before.sizes), np.repeat(coming, after.sizes)
+    latest = np.full(len(some.kept), -np.inf)
+    has = before.sizes > 0
+    latest[stored[has]] = before.t[before.ends()[has] - 1]
+    stays = ~some.answered[of_old] | (before.t >= earliest[of_old])
+    comes = (after.t > latest[of_new]) & (after.t >= earliest[of_new])
     row = np.concatenate([of_old[stays], of_new[comes]])
     order = np.argsort(row, kind="stable")
     row = row[order]
-    t = np.concatenate([old.block.t[stays], new.t[comes]])[order]
-    v = np.concatenate([old.block.v[stays], new.v[comes]])[order]
-    recent = t >= rows.cutoff[row]
+    t = np.concatenate([before.t[stays], after.t[comes]])[order]
+    v = np.concatenate([before.v[stays], after.v[comes]])[order]
+    recent = t >= cutoff[row]
     # The points from the cutoff on, and the one before a hole that they begin with.
     first = np.flatnonzero(recent[1:] & ~recent[:-1] & (row[1:] == row[:-1]))
     recent[first[t[first + 1] - t[first] > HOLE]] = True
     if not recent.all():
         row, t, v = row[recent], t[recent], v[recent]
-    return SeriesBlock(rows.names, np.bincount(row, minlength=len(rows.names)).astype(np.int64), t, v)
-
-
-def _row_of(places: Counts, which: NDArray[np.bool_], count: int) -> Counts:
-    """For each of `count` series the row that refers to it, -1 where no row does."""
-    rows = np.full(count, -1, dtype=np.int64)
-    rows[places[which]] = np.flatnonzero(which)
-    return rows
+    return np.bincount(row, minlength=len(some.kept)).astype(np.int64), t, v
 
 
 def incarnation_start(pod: Pod, container: str) -> float:

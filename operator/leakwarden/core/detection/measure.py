@@ -19,6 +19,7 @@ from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_wind
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
+_LONGEST_STREAK = 10_000  # no threshold is near it
 # The widths of bucket in which the spread is that of requests: buckets of a minute hold a few readings only, and in those
 # of half an hour and more it is that of the traffic, and of jumps of the level.
 _SPREAD_SHOWN = (1, 2)
@@ -26,7 +27,7 @@ _SPREAD_SHOWN = (1, 2)
 
 def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, current: Ints, now: float) -> None:
     of_row, of_width = state.rows, state.widths
-    window = state.cascade.rings[k].window(rows, current)
+    window = state.cascade.window(k, rows, current)
     limit = of_row.limit[rows][:, None]
     lo, hi = window.lo / limit, window.hi / limit
     latest, least = _extremes(lo)
@@ -53,7 +54,9 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
     of_width.suspect[calm, k] = False
     of_width.flight[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
-    of_width.best[calm, k] = np.inf
+    estimated = of_row.estimate[calm]
+    estimated = estimated[estimated >= 0]
+    state.estimates.best[estimated, k], state.estimates.at[estimated, k] = np.inf, 0.0
     some_rows = np.flatnonzero(likely)
     if len(some_rows):
         lo, hi = (np.ascontiguousarray(part[some_rows]) for part in (lo, hi))
@@ -119,7 +122,7 @@ def _siblings(state: DetectorState, k: int, rows: Ints, current: Ints) -> Floats
     now_at = np.zeros(len(mine), np.int64)
     now_at[at] = current
     where = np.searchsorted(mine, group[members])
-    lo = state.cascade.rings[k].window(members, now_at[where]).lo / state.rows.limit[members][:, None]
+    lo = state.cascade.window(k, members, now_at[where]).lo / state.rows.limit[members][:, None]
     there = ~np.isnan(lo)
     total, count = np.zeros((len(mine), SLOTS)), np.zeros((len(mine), SLOTS))
     np.add.at(total, where, np.where(there, lo, 0.0))
@@ -177,7 +180,7 @@ def _weigh(
         seen = np.where(rated[:, None], load, np.nan)[climbs]
         flight[climbs] = in_flight(
             gates, lo[climbs], hi[climbs], load=seen, readings=readings[climbs], quantum=quantum[climbs],
-            group=group[climbs],
+            group=group[climbs].astype(np.int64),
         )  # fmt: skip
     of_row.flew[rows[flight]] = now
     of_width.flight[rows, k] = flight = flight | _flew_before(state, gates, k, rows, now)
@@ -207,10 +210,13 @@ def _weigh(
         passed.leak[found[jumps]] = False
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.clip(1 - adjusted.slope / raw.slope, 0.0, 1.0)
-        of_width.clear[rows, k] = raw.slope * raw.span / raw.noise
-    of_width.explained[rows, k] = np.where(rated | apart, share, np.nan)
-    of_width.hours[rows, k] = raw.span * WIDTHS[k] / 3600
-    of_width.known[rows, k] = beside.known
+        clear = raw.slope * raw.span / raw.noise
+    estimates, at = state.estimates, state.estimate_for(rows)
+    with np.errstate(over="ignore"):  # nearly without noise
+        estimates.clear[at, k] = clear
+    estimates.explained[at, k] = np.where(rated | apart, share, np.nan)
+    estimates.hours[at, k] = raw.span * WIDTHS[k] / 3600
+    estimates.known[at, k] = beside.known
     _note(state, k, rows, raw=raw, passed=passed, rated=rated, apart=apart, blind=blind, now=now)
 
 
@@ -228,7 +234,7 @@ def _climbed_before(state: DetectorState, gates: Gates, rows: Ints, current: Int
     before = np.zeros(len(rows), np.bool_)
     some = np.flatnonzero((raw.level > gates.level_backed) & (raw.slope_low > 0))
     if len(some):
-        lo = state.cascade.rings[1].window(rows[some], current[some] // 3).lo / state.rows.limit[rows[some]][:, None]
+        lo = state.cascade.window(1, rows[some], current[some] // 3).lo / state.rows.limit[rows[some]][:, None]
         before[some] = climbed_for(lo, gates.climb_buckets, gates.climb_straight) > 0
     return before
 
@@ -267,16 +273,19 @@ def _note(
 ) -> None:
     of_row, of_width = state.rows, state.widths
     limit, width = of_row.limit[rows], WIDTHS[k]
-    of_width.streak[rows, k] = np.where(passed.leak, of_width.streak[rows, k] + 1, 0)
+    streak = np.minimum(of_width.streak[rows, k], _LONGEST_STREAK) + 1
+    of_width.streak[rows, k] = np.where(passed.leak, streak, 0)
     of_width.sure[rows, k] = passed.sure
     of_width.suspect[rows, k] = passed.suspect
     of_width.near[rows, k] = passed.near
-    of_width.at[rows, k] = now
-    of_width.best[rows, k], of_width.low[rows, k], of_width.high[rows, k] = (
-        passed.seconds, passed.seconds_low, passed.seconds_high,
-    )  # fmt: skip
-    of_width.slope_low[rows, k] = passed.slope_low * limit * 3600 / width
-    of_width.slope_high[rows, k] = passed.slope_high * limit * 3600 / width
+    estimates, at = state.estimates, state.estimate_for(rows)
+    estimates.at[at, k] = now
+    with np.errstate(over="ignore"):  # so slow that it is no growth
+        estimates.best[at, k], estimates.low[at, k], estimates.high[at, k] = (
+            passed.seconds, passed.seconds_low, passed.seconds_high,
+        )  # fmt: skip
+    estimates.slope_low[at, k] = passed.slope_low * limit * 3600 / width
+    estimates.slope_high[at, k] = passed.slope_high * limit * 3600 / width
     of_width.calmest[rows, k] = passed.reason
     why = np.where(rated, int(VerdictReason.GrowsBeyondLoad), int(VerdictReason.SteadyGrowth))
     why = np.where(~rated & apart, int(VerdictReason.GrowsApart), why)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from leakwarden.core.detection.columns import Rows
 from leakwarden.core.detection.rollups import DAY, SLOTS, WIDTHS, Bools, Ints
-from leakwarden.core.detection.state import DetectorState, Rows
+from leakwarden.core.detection.state import DetectorState
 from leakwarden.core.model.readings import Floats
 
 # A limit that is more than so many times the usual level is not used: a process at its usual level would have to grow
@@ -91,7 +92,7 @@ def _rises_since_birth(state: DetectorState, rows: Ints, age: Floats) -> Bools:
     widest = np.minimum(np.searchsorted(np.asarray(WIDTHS) * SLOTS, age), DAY - 1)  # the width that holds the whole age
     for k in np.unique(widest):
         here = np.flatnonzero(widest == k)
-        lo = state.cascade.rings[k].window(rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
+        lo = state.cascade.window(k, rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
         there = ~np.isnan(lo)
         first = np.argmax(there, axis=1)[:, None]
         part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)

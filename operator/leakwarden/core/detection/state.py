@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from itertools import islice
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leakwarden.core.detection.reasons import VerdictReason
-from leakwarden.core.detection.rollups import WIDTHS, Bools, Cascade, Ints, Shorts
+from leakwarden.core.detection.columns import Estimates, Numbers, Rows, Widths
+from leakwarden.core.detection.rollups import WIDTHS, Cascade, Ints
 from leakwarden.core.model.readings import Floats
 
 _S = len(WIDTHS)
@@ -33,127 +31,34 @@ class Key(NamedTuple):
     page_cache: bool = False
 
 
-def _column(empty: float, kind: type) -> Mapping[str, Any]:
-    return {"empty": empty, "kind": kind}
+class Signal(NamedTuple):
+    """What a key says about its signal."""
 
-
-# The values of an empty row.
-_MISSING, _ZERO = _column(np.nan, np.float64), _column(0.0, np.float64)
-_ENDLESS, _NEVER = _column(np.inf, np.float64), _column(-np.inf, np.float64)
-_COUNT, _NO = _column(0, np.int64), _column(False, np.bool_)
-# Of the columns that exist once for each width, those whose values fit are narrow.
-_FEW, _NOT_DONE = _column(0, np.int32), _column(-1, np.int32)
-_STEADY = _column(int(VerdictReason.Steady), np.int8)
-_SHORT_MISSING, _SHORT_ZERO = _column(np.nan, np.float32), _column(0.0, np.float32)
-_STEADY_GROWTH = _column(int(VerdictReason.SteadyGrowth), np.int64)
-
-
-@dataclass(slots=True)
-class _Columns:
-    """Arrays that all have one entry for each row there is room for."""
-
-    @classmethod
-    def of(cls, room: int) -> Self:
-        """`room` empty rows."""
-        shape = cls._shape(room)
-        return cls(*(np.full(shape, each.metadata["empty"], each.metadata["kind"]) for each in fields(cls)))
-
-    @staticmethod
-    def _shape(room: int) -> tuple[int, ...]:
-        return (room,)
-
-    def grow(self, room: int) -> None:
-        more = type(self).of(room - len(getattr(self, fields(self)[0].name)))
-        for each in fields(self):
-            setattr(self, each.name, np.concatenate([getattr(self, each.name), getattr(more, each.name)]))
-
-    def pick(self, index: Ints | slice) -> Self:
-        """The arrays of some rows: views for a slice, copies for an index."""
-        return type(self)(*(getattr(self, each.name)[index] for each in fields(self)))
-
-
-@dataclass(slots=True)
-class Rows(_Columns):
-    """One entry per row. Levels are shares of the limit, times epoch seconds, NaN where there is none."""
-
-    group: Ints = field(metadata=_COUNT)  # place of the workload and signal in `DetectorState.groups`
-    carrier: Ints = field(metadata=_COUNT)  # the row of its load in the cascade
-    bound: Floats = field(metadata=_MISSING)  # the limit, in the signal's unit
-    limit: Floats = field(metadata=_MISSING)  # the limit that growth is judged by: `bound`, or a multiple of the past
-    past: Bools = field(metadata=_NO)  # whether `limit` is a multiple of the past (core/detection/past.py)
-    # Where `past`: the level that growth must reach in a young workload unless it has gone on since its process's birth.
-    far: Floats = field(metadata=_ZERO)
-    first: Floats = field(metadata=_MISSING)  # time of the first reading
-    peak: Floats = field(metadata=_ZERO)  # the highest reading ever, in the signal's unit
-    memory: Bools = field(metadata=_NO)
-    cached: Bools = field(metadata=_NO)  # whether readings hold page cache
-    resident: Bools = field(metadata=_NO)  # whether the readings that are judged are RSS, without page cache
-    cache: Floats = field(metadata=_ZERO)  # the latest page cache, in the signal's unit; where `resident`
-    last: Floats = field(metadata=_NEVER)  # time of the latest reading
-    value: Floats = field(metadata=_MISSING)  # of the latest reading, in the signal's unit
-    gc: Floats = field(metadata=_MISSING)  # completed collections at the latest reading
-    step: Floats = field(metadata=_MISSING)  # the scrape interval, seconds
-    quantum: Floats = field(metadata=_ENDLESS)  # the least change ever seen, in the signal's unit
-    seen: Ints = field(metadata=_COUNT)  # readings
-    level: Floats = field(metadata=_MISSING)  # the latest ceiling
-    floor: Floats = field(metadata=_MISSING)  # the latest floor
-    latched: Floats = field(metadata=_MISSING)  # since when it is Leaking
-    proof: Floats = field(metadata=_MISSING)  # when a window last showed the leak
-    hold: Floats = field(metadata=_ZERO)  # seconds for which a leak is believed without another proof
-    top: Floats = field(metadata=_ZERO)  # the highest floor of the leak
-    base: Ints = field(metadata=_COUNT)  # the width that showed the leak
-    why: Ints = field(metadata=_STEADY_GROWTH)  # the leak's reason
-    ended: Ints = field(metadata=_COUNT)  # how the latest leak ended: 0 there was none, 1 it fell back, 2 it stopped
-    plateau: Floats = field(metadata=_ZERO)  # the highest level at which growth has stopped by itself
-    acute: Bools = field(metadata=_NO)  # Exhausting
-    flew: Floats = field(metadata=_NEVER)  # when a window's growth last came and went (core/detection/in_flight.py)
-    sure: Bools = field(metadata=_NO)  # a window of this leak was clear enough to act on
-
-
-@dataclass(slots=True)
-class Widths(_Columns):
-    """One entry per row and width of bucket: the result of the latest complete window of that width."""
-
-    done: NDArray[np.int32] = field(metadata=_NOT_DONE)  # the bucket up to which it was measured
-    streak: NDArray[np.int32] = field(metadata=_FEW)  # evaluations in a row that showed a leak
-    near: Bools = field(metadata=_NO)
-    suspect: Bools = field(metadata=_NO)
-    at: Floats = field(metadata=_ZERO)  # when it was measured
-    best: Floats = field(metadata=_ENDLESS)  # seconds to exhaustion from then on: best, low and high estimate
-    low: Floats = field(metadata=_ENDLESS)
-    high: Floats = field(metadata=_ENDLESS)
-    slope_low: Floats = field(metadata=_MISSING)  # growth in the signal's unit per hour
-    slope_high: Floats = field(metadata=_MISSING)
-    reason: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Leaking
-    calmest: NDArray[np.int8] = field(metadata=_STEADY)  # the reason if the verdict is Healthy
-    sure: Bools = field(metadata=_NO)
-    flight: Bools = field(metadata=_NO)  # what has grown comes and goes (core/detection/in_flight.py)
-    # For the strongest reasons (core/detection/because.py): hours of the line, growth over its noise, the share of the
-    # growth that load or siblings explain (NaN: neither is known), and the highest level that it came down from.
-    hours: Shorts = field(metadata=_SHORT_ZERO)
-    clear: Floats = field(metadata=_ZERO)
-    explained: Shorts = field(metadata=_SHORT_MISSING)
-    known: Shorts = field(metadata=_SHORT_ZERO)
-
-    @staticmethod
-    def _shape(room: int) -> tuple[int, ...]:
-        return (room, _S)
+    name: str
+    memory: bool = False
+    page_cache: bool = False
 
 
 class DetectorState:
     """Everything remembered between two ticks. Rows are added by `row` and forgotten by `keep`."""
 
     def __init__(self) -> None:
-        self.keys: list[Key] = []
-        self._rows: dict[Key, int] = {}
+        self.processes: list[Key] = []  # without a signal
+        self.signals: list[Signal] = []
+        self._process_of: dict[Key, int] = {}
+        self._signal_of: dict[Signal, int] = {}
+        # For each signal the row of each process, -1 where it has none.
+        self._rows: list[Numbers] = []
         self.groups: list[tuple[str, str, str]] = []  # namespace, workload, signal
         self._groups: dict[tuple[str, str, str], int] = {}
         # The rows of loads: signals of one process whose buckets begin at the same moment share one.
-        self._carriers: dict[tuple[Key, float], int] = {}
+        self._carriers: dict[tuple[int, float], int] = {}
         self.cascade = Cascade()
-        self._room = 0
+        self._len = self._room = 0
         self.rows = Rows.of(0)
         self.widths = Widths.of(0)
+        self.estimates = Estimates.of(0)
+        self._free: Numbers = np.zeros(0, np.int32)  # rows of `estimates` that are not used
         # For each workload and signal: the origin of its buckets, the highest level that it came down from, and the
         # depth of that fall.
         self.origin = np.zeros(0)
@@ -166,11 +71,24 @@ class DetectorState:
         self.multiple = np.zeros(0)  # of the usual level, as a limit
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return self._len
+
+    def key(self, row: int) -> Key:
+        """The process and the signal of a row."""
+        signal = self.signals[self.rows.signal[row]]
+        process: Key = self.processes[int(self.rows.process[row])]
+        return process._replace(signal=signal.name, memory=signal.memory, page_cache=signal.page_cache)
 
     def row_of(self, key: Key) -> int | None:
         """The row of a process that has one."""
-        return self._rows.get(key)
+        process = self._process_of.get(_process(key))
+        return None if process is None else self.row_of_process(process, _signal(key))
+
+    def row_of_process(self, process: int, signal: Signal) -> int | None:
+        """The same for the place of a process in `processes`."""
+        number = self._signal_of.get(signal)
+        row = -1 if number is None or process >= len(self._rows[number]) else int(self._rows[number][process])
+        return row if row >= 0 else None
 
     def row(self, key: Key, limit: float | None, first: float) -> int:
         """The row of a process, made at its first sight. `first`: the time of its first reading, epoch s. `limit` may
@@ -180,10 +98,16 @@ class DetectorState:
 
     def place(self, keys: Sequence[Key], limits: Floats, firsts: Floats) -> Ints:
         """The rows of many processes at once; as `row`, with NaN where there is no limit."""
-        known = len(self.keys)
-        at = np.array([self._rows.setdefault(key, len(self._rows)) for key in keys], dtype=np.int64)
-        if len(self._rows) > known:
-            self._add(list(islice(self._rows, known, None)))
+        known = self._len
+        process = np.array([self._process(key) for key in keys], dtype=np.int32)
+        signal = np.array([self._signal(key) for key in keys], dtype=np.int16)
+        at = self._known(signal, process)
+        lacking = np.flatnonzero(at < 0)
+        if len(lacking):
+            pairs = process[lacking].astype(np.int64) * len(self.signals) + signal[lacking]
+            first = lacking[np.sort(np.unique(pairs, return_index=True)[1])]  # in the order of their first sight
+            self._add(signal[first], process[first])
+            at = self._known(signal, process)
             first = np.full(len(self.origin), np.inf)
             new = np.flatnonzero(at >= known)
             np.minimum.at(first, self.rows.group[at[new]], firsts[new])
@@ -193,13 +117,62 @@ class DetectorState:
         self.bind(at, limits)
         return at
 
+    def _known(self, signal: NDArray[np.int16], process: Numbers) -> Ints:
+        """The rows of these signals and processes; -1 where there is none."""
+        at = np.empty(len(signal), np.int64)
+        for number in np.unique(signal).tolist():
+            table = self._rows[number]
+            if len(table) < len(self.processes):
+                more = max(64, len(self.processes) - len(table), len(table) // 4)
+                table = self._rows[number] = np.concatenate([table, np.full(more, -1, np.int32)])
+            mine = signal == number
+            at[mine] = table[process[mine]]
+        return at
+
+    def _process(self, key: Key) -> int:
+        key = _process(key)
+        at = self._process_of.setdefault(key, len(self.processes))
+        if at == len(self.processes):
+            self.processes.append(key)
+        return at
+
+    def _signal(self, key: Key) -> int:
+        signal = _signal(key)
+        at = self._signal_of.setdefault(signal, len(self.signals))
+        if at == len(self.signals):
+            self.signals.append(signal)
+            self._rows.append(np.zeros(0, np.int32))
+        return at
+
     def _carry(self, known: int) -> None:
         """Give the rows from `known` on their carriers."""
-        origins = self.origin[self.rows.group[known : len(self.keys)]].tolist()
-        self.rows.carrier[known : len(self.keys)] = [
-            self._carriers.setdefault((key._replace(signal="", memory=False), origin), len(self._carriers))
-            for key, origin in zip(self.keys[known:], origins, strict=True)
+        new = slice(known, self._len)
+        origins = self.origin[self.rows.group[new]].tolist()
+        self.rows.carrier[new] = [
+            self._carriers.setdefault(each, len(self._carriers))
+            for each in zip(self.rows.process[new].tolist(), origins, strict=True)
         ]
+
+    def estimate_for(self, rows: Ints) -> Numbers:
+        """The rows of `estimates` of these rows, each there once, made where there is none."""
+        lacking = rows[self.rows.estimate[rows] < 0]
+        if len(lacking):
+            if len(self._free) < len(lacking):
+                had = len(self.estimates.at)
+                room = max(64, had * 5 // 4, had + len(lacking) - len(self._free))
+                self.estimates.grow(room)
+                self._free = np.concatenate([self._free, np.arange(had, room, dtype=np.int32)])
+            taken, self._free = self._free[: len(lacking)], self._free[len(lacking) :]
+            self.rows.estimate[lacking] = taken
+        return self.rows.estimate[rows]
+
+    def forget_estimates(self, rows: Ints) -> None:
+        """Of rows of which no window is worth weighing any more."""
+        places = self.rows.estimate[rows]
+        places = places[places >= 0]
+        self.estimates.clear_rows(places)
+        self.rows.estimate[rows] = -1
+        self._free = np.concatenate([self._free, places])
 
     def bind(self, rows: Ints, limits: Floats) -> None:
         """The present limits of rows that were placed before; NaN where there is none."""
@@ -209,19 +182,22 @@ class DetectorState:
         self.rows.bound[rows] = bound
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many rows at once, since each growth copies everything."""
-        if rows > self._room:
-            self._grow(rows)
+        """Make room for the buckets of so many rows at once, since each growth copies everything."""
+        self.cascade.reserve(rows)
 
-    def _add(self, new: Sequence[Key]) -> None:
-        known = len(self.keys)
-        if known + len(new) > self._room:
-            self._grow(max(64, 2 * self._room, known + len(new)))
-        self.keys.extend(new)
-        group = [self._group((key.namespace, key.workload, key.signal)) for key in new]
+    def _add(self, signals: NDArray[np.int16], processes: Numbers) -> None:
+        known, new = self._len, len(processes)
+        if known + new > self._room:
+            self._grow(max(64, self._room * 5 // 4, known + new))
+        self._len = known + new
+        of = [self.signals[signal] for signal in signals.tolist()]
+        members = [self.processes[process] for process in processes.tolist()]
+        group = [
+            self._group((key.namespace, key.workload, signal.name)) for key, signal in zip(members, of, strict=True)
+        ]
         more = len(self.groups) - len(self.origin)
         if more > 0:
-            more = max(64, len(self.origin), more)
+            more = max(64, len(self.origin) // 4, more)
             self.origin = np.concatenate([self.origin, np.full(more, np.nan)])
             self.known = np.concatenate([self.known, np.zeros((more, _S))])
             self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
@@ -229,9 +205,14 @@ class DetectorState:
             self.usual = np.concatenate([self.usual, np.full(more, np.nan)])
             self.noted = np.concatenate([self.noted, np.zeros(more, np.int64)])
             self.multiple = np.concatenate([self.multiple, np.zeros(more)])
-        self.rows.group[known : known + len(new)] = group
-        self.rows.memory[known : known + len(new)] = [key.memory for key in new]
-        self.rows.cached[known : known + len(new)] = [key.page_cache for key in new]
+        added = slice(known, self._len)
+        self.rows.process[added], self.rows.signal[added] = processes, signals
+        self.rows.group[added] = group
+        self.rows.memory[added] = [signal.memory for signal in of]
+        self.rows.cached[added] = [signal.page_cache for signal in of]
+        for number in np.unique(signals).tolist():
+            mine = signals == number
+            self._rows[number][processes[mine]] = np.arange(known, self._len)[mine]
 
     def _group(self, name: tuple[str, str, str]) -> int:
         at = self._groups.get(name)
@@ -250,11 +231,35 @@ class DetectorState:
         """Forget all rows but these, which are renumbered in the order given. Workloads are not forgotten: the level
         that a workload came down from is kept longer than the process that showed it."""
         index = np.asarray(rows, dtype=np.int64)
-        self.keys = [self.keys[i] for i in index]
-        self._rows = {key: i for i, key in enumerate(self.keys)}
         self.rows, self.widths = self.rows.pick(index), self.widths.pick(index)
-        carriers, self.rows.carrier = np.unique(self.rows.carrier, return_inverse=True)
-        self.cascade.keep(index, carriers)
-        names = list(self._carriers)
-        self._carriers = {names[carrier]: place for place, carrier in enumerate(carriers.tolist())}
-        self._room = len(index)
+        self._len = self._room = len(index)
+        self._keep_processes()
+        carriers, of_row = np.unique(self.rows.carrier, return_inverse=True)
+        self.rows.carrier = of_row.astype(np.int32)
+        self.cascade.keep(index, carriers.astype(np.int64))
+        origins = self.origin[self.rows.group].tolist()
+        of_process = zip(self.rows.process.tolist(), origins, strict=True)
+        self._carriers = dict(zip(of_process, self.rows.carrier.tolist(), strict=True))
+        estimated = np.flatnonzero(self.rows.estimate >= 0)
+        self.estimates = self.estimates.pick(self.rows.estimate[estimated])
+        self.rows.estimate[estimated] = np.arange(len(estimated))
+        self._free = np.zeros(0, np.int32)
+
+    def _keep_processes(self) -> None:
+        """Forget the processes without a row."""
+        kept, of_row = np.unique(self.rows.process, return_inverse=True)
+        self.processes = [self.processes[process] for process in kept.tolist()]
+        self._process_of = {key: place for place, key in enumerate(self.processes)}
+        self.rows.process = of_row.astype(np.int32)
+        for signal in range(len(self.signals)):
+            table = self._rows[signal] = np.full(len(self.processes), -1, np.int32)
+            mine = np.flatnonzero(self.rows.signal == signal)
+            table[self.rows.process[mine]] = mine
+
+
+def _process(key: Key) -> Key:
+    return key._replace(signal="", memory=False, page_cache=False)
+
+
+def _signal(key: Key) -> Signal:
+    return Signal(key.signal, key.memory, key.page_cache)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Role, SignalType
-from leakwarden.core.detection.history import Newest, PodsSeries
+from leakwarden.core.detection.history import PodsSeries
 from leakwarden.core.evaluation.asked import AskedSignal, is_about_nothing
 from leakwarden.core.evaluation.growth_findings import RowFindings
 from leakwarden.core.evaluation.results import PodEvaluation
@@ -18,6 +20,8 @@ from leakwarden.core.model.readings import QueryFailed
 from leakwarden.core.model.workload import Pod, Workload, container_memory_limit
 from leakwarden.core.signals.criteria import FULL
 from leakwarden.core.signals.queries import limit_from_container
+
+_HEALTHY, _UNKNOWN = list(Verdict).index(Verdict.HEALTHY), list(Verdict).index(Verdict.UNKNOWN)
 
 
 class CalmPod(PodEvaluation):
@@ -72,7 +76,7 @@ class CalmSignal:
         plain = asked.signal.type not in SYMPTOMS and asked.signal.type is not SignalType.ALERT
         self._series = asked.series if isinstance(asked.series, PodsSeries) else None
         self.possible = plain and not isinstance(asked.answer, QueryFailed) and self._series is not None
-        self._newest = self._series.newest() if self._series is not None and self.possible else Newest([], [], [])
+        self._mask: bytes | None = None  # of each place 1 where it is certainly calm
         self._of_container = limit_from_container(asked.signal.type)
         self._absent: bool | None = None
         self._growth: RowFindings | None = None
@@ -83,8 +87,40 @@ class CalmSignal:
         self._workload = workload
         asked = self._asked
         growth = asked.growth.of(asked.key, workload.key, asked.standard) if asked.standard.growth else None
-        self._growth = growth if isinstance(growth, RowFindings) else None
-        return self.possible and (self._growth is not None or not asked.standard.growth)
+        growth = growth if isinstance(growth, RowFindings) else None
+        possible = self.possible and (growth is not None or not asked.standard.growth)
+        if possible and self._series is not None and (self._mask is None or growth is not self._growth):
+            standard = asked.standard
+            about = (standard.above, standard.max_age, standard.growth, self._of_container, self._now, id(growth))
+            self._mask = self._series.at_once(about, lambda: self._calm_at_once(growth))
+        self._growth = growth
+        return possible
+
+    def _calm_at_once(self, growth: RowFindings | None) -> bytes | None:
+        """The series that are calm as `_is_calm` says, of all at once; the few others are asked one by one. None where
+        it cannot be said of all at once."""
+        assert self._series is not None
+        standard = self._asked.standard
+        t, v, limits = self._series.newest_arrays()
+        known = ~np.isnan(limits)
+        calm = np.abs(self._now - t) <= standard.max_age
+        calm &= ~np.isnan(v)
+        if self._of_container:
+            calm &= known
+        if standard.above is not None:
+            level = standard.above.value if standard.above.share is None else standard.above.share * limits
+            calm &= v <= (np.nan if level is None else level)
+        elif not standard.growth:
+            return None
+        if standard.growth:
+            assert growth is not None
+            verdicts = growth.verdicts_of(self._asked.key, self._series.names)
+            if verdicts is None:
+                return None
+            calm &= ~(v > FULL * limits)
+            healthy = verdicts == _HEALTHY
+            calm &= healthy if standard.above is None else healthy | (verdicts == _UNKNOWN)
+        return calm.tobytes()
 
     def of(self, uid: str) -> bool | None:
         """Whether the pod's signal was read and is calm; None where it has to be judged in full."""
@@ -94,13 +130,15 @@ class CalmSignal:
             if self._absent is None:
                 self._absent = is_about_nothing(judge_absent(self._asked.signal, self._asked.answer))
             return False if self._absent else None
+        mask = self._mask
         for place in places:
-            if not self._is_calm(uid, place):
+            if not (mask is not None and mask[place]) and not self._is_calm(uid, place):
                 return None
         return True
 
     def _is_calm(self, uid: str, place: int) -> bool:
-        newest, standard = self._newest, self._asked.standard
+        assert self._series is not None
+        newest, standard = self._series.newest(), self._asked.standard
         value = newest.v[place]
         if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
             return False

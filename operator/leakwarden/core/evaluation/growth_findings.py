@@ -16,7 +16,7 @@ from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.model.judgement import Interval, Verdict
-from leakwarden.core.model.readings import Floats
+from leakwarden.core.model.readings import Floats, SeriesKey
 from leakwarden.core.signals.criteria import Standard
 
 # By answer key, pod UID and container.
@@ -27,6 +27,7 @@ Standards = Mapping[tuple[str, str], Standard]
 MOST_STANDARDS = 8
 
 
+_NO_ROWS = np.zeros(0, np.int64)
 _REASONS = {int(reason): reason.name for reason in VerdictReason}
 
 
@@ -49,7 +50,7 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
         self,
         rows: Mapping[tuple[str, str, str], int],
         names: Sequence[Verdict],
-        verdicts: Sequence[int],
+        verdicts: Sequence[int] | Ints,
         reasons: Ints,
         *,
         growth: Ranges,
@@ -57,13 +58,27 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
         limits: Floats,
         weighed: Mapping[int, str],
         resident: Floats | None = None,
+        placed: Mapping[str, tuple[Sequence[SeriesKey], Ints]] | None = None,
     ) -> None:
         """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit per hour, `left`
         in seconds, `limits` in the signal's unit with NaN for none; `weighed`: the strongest reasons, of some rows;
-        `resident`: the part of the newest reading that cannot be reclaimed, NaN where it is not known."""
+        `resident`: the part of the newest reading that cannot be reclaimed, NaN where it is not known. `placed`: by
+        answer key, the names of the series that were read last and their rows."""
         self._rows, self._names, self._verdicts, self._reasons = rows, names, verdicts, reasons
+        self._codes: Ints | None = None
         self._growth, self._left, self._limits, self._weighed = growth, left, limits, weighed
         self._resident = resident
+        self._placed = placed or {}
+
+    def verdicts_of(self, key: str, names: Sequence[SeriesKey]) -> Ints | None:
+        """The verdicts of all series of an answer, as places in the order of `Verdict`; None where these are not the
+        series that were read last."""
+        known, rows = self._placed.get(key, ((), _NO_ROWS))
+        if not len(rows) or not (known is names or known == names):
+            return None
+        if self._codes is None:
+            self._codes = np.asarray(self._verdicts)
+        return self._codes[rows]
 
     def verdict(self, key: tuple[str, str, str]) -> Verdict | None:
         """The finding's verdict alone."""

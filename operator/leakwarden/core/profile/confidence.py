@@ -82,7 +82,9 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
     if line.place is None:
         sure = Confidence.LOW
         why.append("no line of the team's was found that started them")
-        why.append("captures over minutes (--for), or a start of the service with GODEBUG=memprofilerate=65536, show more")
+        why.append(
+            "captures over minutes (--for), or a start of the service with GODEBUG=memprofilerate=65536, show more"
+        )
     if line.shape.victim:
         why.append("who waits here may only suffer from what another line does")
     return sure, why

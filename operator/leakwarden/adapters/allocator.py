@@ -1,0 +1,26 @@
+"""Memory that is free again goes back to the system.
+
+A tick uses many large arrays for a moment. By default glibc raises, up to 32 MiB, the size from which an allocation is a
+mapping of its own, and keeps an arena for each thread: the arrays of a tick then lie between small objects that stay, and
+a tenth to a quarter of the process's memory is free and not given back (mallopt(3)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
+_LARGE = 1 << 20  # bytes; from here on an allocation is a mapping, which is given back at once
+_TRIM = 4 << 20  # bytes at the end of the heap
+_ARENAS = 2
+
+
+def give_memory_back() -> bool:
+    """To be called once, before threads begin. False where the C library has other means, as musl does."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    wanted = ((_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _TRIM), (_M_ARENA_MAX, _ARENAS))
+    done = [bool(mallopt(what, value)) for what, value in wanted]  # all of them, whether one is refused or not
+    return all(done)
