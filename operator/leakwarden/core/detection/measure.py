@@ -225,7 +225,8 @@ def _flew_before(state: DetectorState, gates: Gates, k: int, rows: Ints, now: fl
 
     A pool that is full spreads no more, and goroutines that wait for its connections spread when it no longer does."""
     of_row = state.rows
-    some = np.flatnonzero(now - of_row.flew <= min(SLOTS * WIDTHS[k], gates.flight_lasts))
+    # Before this moment, so that the order in which rows are measured makes no difference.
+    some = np.flatnonzero((of_row.flew < now) & (now - of_row.flew <= min(SLOTS * WIDTHS[k], gates.flight_lasts)))
     return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 
