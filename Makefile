@@ -68,7 +68,15 @@ bench: $(VENV)/.ready ## The detector against labelled series and the usual rule
 
 .PHONY: scale
 scale: $(VENV)/.ready ## One operator over clusters of up to 150,000 pods; writes its figures into the docs
+	$(BIN)/python -m tests.bench.scale --kwok --record
 	$(BIN)/python -m tests.bench.scale --record
+	$(BIN)/python -m tests.bench.scale --profile 10000 --record
+	$(BIN)/python -m tests.bench.scale per-object --record
+	$(BIN)/python -m tests.docs
+
+.PHONY: week
+week: $(VENV)/.ready ## A week pressed into an hour: churn, leaks and failing sources; writes its figures into the docs
+	$(BIN)/python -m tests.bench.scale week --record
 	$(BIN)/python -m tests.docs
 
 .PHONY: audit-bench

@@ -11,18 +11,22 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from e2e.cluster.paths import REPOSITORY
+from tests.bench.scale import profiled
 from tests.bench.scale.played import play
 from tests.integration.cluster.fake_api_objects import kubeconfig
 
 _TICK_HZ = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 PATIENCE = 900.0  # s for the first verdicts of the largest cluster
+COMMAND = (sys.executable, "-m", "leakwarden", "run")
+_PROFILED = (sys.executable, "-m", "tests.bench.scale.profiled")
 PROBE_EVERY = 1.0  # s; more often, and the probes themselves would be much of what is measured
 
 
@@ -38,10 +42,11 @@ class Measured:
     tick_clock: float = 0.0
     rss: float = 0.0  # at the end
     peak: float = 0.0
-    queries: float = 0.0  # per tick
-    writes: float = 0.0  # statuses written per tick
-    requests: float = 0.0  # to the API server, per tick
-    answered: float = 0.0  # bytes of readings per tick
+    # Per tick; None where the servers do not count it.
+    queries: float | None = None
+    writes: float | None = None  # statuses
+    requests: float | None = None  # to the API server
+    answered: float | None = None  # bytes of readings
     slowest_probe: float = 0.0  # s on the clock for /healthz, over the steady ticks
     slowest_probe_at_start: float = 0.0
     ticks: list[float] = field(default_factory=list)  # CPU of each steady tick
@@ -64,16 +69,30 @@ def memory(pid: int) -> tuple[float, float]:
     return int(now[1]) * 1024.0, int(most[1]) * 1024.0
 
 
+Counts = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The servers that the operator meets: a kubeconfig for the API server, the address of Prometheus, and what both
+    have counted so far. Counts that are not taken are missing, but `judged` is always there: policies with a verdict
+    for each target."""
+
+    kubeconfig: Path
+    prometheus: str
+    counts: Callable[[], Counts]
+
+
 @contextmanager
-def servers(pods: int) -> Iterator[tuple[str, str, Any]]:
+def process_of(target: Callable[..., None], *given: Any) -> Iterator[Any]:
+    """A process of its own that is given a pipe last; this end of the pipe."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=play, args=(pods, there), daemon=True)
+    process = context.Process(target=target, args=(*given, there), daemon=True)
     process.start()
     there.close()
     try:
-        api, prometheus = here.recv()
-        yield api, prometheus, here
+        yield here
     finally:
         here.close()
         process.terminate()
@@ -81,19 +100,35 @@ def servers(pods: int) -> Iterator[tuple[str, str, Any]]:
 
 
 @contextmanager
+def played(pods: int, directory: Path) -> Iterator[Surroundings]:
+    """Both servers played."""
+    with process_of(play, pods) as pipe:
+        api, prometheus = pipe.recv()
+        yield Surroundings(kubeconfig(directory, api), prometheus, lambda: ask(pipe))
+
+
+@contextmanager
 def operator(
-    directory: Path, api: str, prometheus: str, *, interval: float, port: int, prefix: list[str]
+    directory: Path,
+    around: Surroundings,
+    *,
+    interval: float,
+    port: int,
+    command: Sequence[str] = COMMAND,
+    further: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     sources = directory / "sources.yaml"
-    sources.write_text(json.dumps({"prometheus": [{"name": "main", "url": prometheus, "timeout": "60s"}]}))
+    sources.write_text(json.dumps({"prometheus": [{"name": "main", "url": around.prometheus, "timeout": "60s"}]}))
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("LEAKWARDEN_", "KUBE"))}
+    clean |= further or {}
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "leakwarden", "run"],
+            list(command),
             env={
                 **clean,
+                "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}",  # the code of this tree
                 "HOME": str(directory),
-                "LEAKWARDEN_KUBECONFIG": str(kubeconfig(directory, api)),
+                "LEAKWARDEN_KUBECONFIG": str(around.kubeconfig),
                 "LEAKWARDEN_SOURCES_FILE": str(sources),
                 "LEAKWARDEN_INTERVAL": f"{interval:g}s",
                 "LEAKWARDEN_LISTEN": f"127.0.0.1:{port}",
@@ -154,32 +189,36 @@ class Ticks:
             time.sleep(PROBE_EVERY)
 
 
-def ask(pipe: Any) -> dict[str, float]:
+def ask(pipe: Any) -> Counts:
     pipe.send("counts")
-    counts: dict[str, float] = pipe.recv()
+    counts: Counts = pipe.recv()
     return counts
 
 
 def measure(
-    pods: int, *, ticks: int = 4, interval: float = 30.0, port: int = 18098, prefix: list[str] | None = None
+    pods: int,
+    *,
+    ticks: int = 4,
+    interval: float = 30.0,
+    port: int = 18098,
+    servers: Callable[[int, Path], AbstractContextManager[Surroundings]] = played,
 ) -> Measured:
     """Run the operator over a cluster of that size until it has judged, and then for some steady ticks."""
     found = Measured(pods, -(-pods // 100))
-    with tempfile.TemporaryDirectory() as name, servers(pods) as (api, prometheus, pipe):
+    with tempfile.TemporaryDirectory() as name, servers(pods, Path(name)) as around:
         directory = Path(name)
         began = time.monotonic()
-        with operator(directory, api, prometheus, interval=interval, port=port, prefix=prefix or []) as process:
-            # The measured process is the operator, not the command that started it.
+        with operator(directory, around, interval=interval, port=port) as process:
             pid = process.pid
             watched = Ticks(port)
             try:
-                while ask(pipe)["judged"] < found.policies:
+                while around.counts()["judged"] < found.policies:
                     try:
                         watched.probe()
                     except OSError:
                         assert process.poll() is None, "the operator ended"
                     if time.monotonic() - began > PATIENCE:
-                        raise TimeoutError(f"only {ask(pipe)} were judged")
+                        raise TimeoutError(f"only {around.counts()} were judged")
                     time.sleep(PROBE_EVERY)
                 found.first_verdict = time.monotonic() - began
                 found.first_cpu = cpu(pid)
@@ -188,12 +227,12 @@ def measure(
                 # By then the statuses of earlier ticks are written.
                 done, _ = watched.wait_for(done + 2, time.monotonic() + PATIENCE)
                 watched.slowest = 0.0
-                before, clock = ask(pipe), watched.count()[1]
+                before, clock = around.counts(), watched.count()[1]
                 for _ in range(ticks):
                     spent = cpu(pid)
                     done, _ = watched.wait_for(done + 1, time.monotonic() + PATIENCE)
                     found.ticks.append(cpu(pid) - spent)
-                after, ended = ask(pipe), watched.count()[1]
+                after, ended = around.counts(), watched.count()[1]
             except BaseException:
                 print((directory / "log").read_text()[-4000:], file=sys.stderr)
                 raise
@@ -201,7 +240,26 @@ def measure(
         found.tick_cpu = sorted(found.ticks)[len(found.ticks) // 2]
         found.tick_clock = (ended - clock) / ticks
         found.queries, found.writes, found.requests, found.answered = (
-            (after[key] - before[key]) / ticks for key in ("queries", "statuses", "requests", "bytes")
+            (after[key] - before[key]) / ticks if key in after else None
+            for key in ("queries", "statuses", "requests", "bytes")
         )
         found.slowest_probe = watched.slowest
     return found
+
+
+def profile(pods: int, *, ticks: int, interval: float, port: int) -> list[Mapping[str, float]]:
+    """Seconds of CPU by stack for each of some steady ticks, from the end of one to the end of the next."""
+    with tempfile.TemporaryDirectory() as name, played(pods, Path(name)) as around:
+        directory = Path(name)
+        lines = directory / "profile"
+        further = {profiled.FILE: str(lines)}
+        with operator(directory, around, interval=interval, port=port, command=_PROFILED, further=further):
+            deadline = time.monotonic() + PATIENCE
+            while around.counts()["judged"] < -(-pods // 100):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"only {around.counts()} were judged")
+                time.sleep(PROBE_EVERY)
+            watched = Ticks(port)
+            done, _ = watched.count()
+            watched.wait_for(done + 2 + ticks, time.monotonic() + PATIENCE)
+        return [json.loads(line) for line in lines.read_text().splitlines()[-ticks:]]

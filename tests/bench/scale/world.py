@@ -7,7 +7,7 @@ descriptors, so that a large cluster has something to report and most pods are h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ Json = dict[str, Any]
 PODS_OF_A_NAMESPACE = 100
 PODS_OF_A_WORKLOAD = 5
 LEAKING_EVERY = 1000  # pods
+MIB = float(1 << 20)
 SIGNALS = ("Descriptors", "Sockets", "Goroutines", "Heap", "DBPool", "WorkingSet")
 LIMIT = 1024.0
 SHAPES = 61  # different series of readings; a prime, so that the pods of a Deployment differ
@@ -41,6 +42,11 @@ class Place:
     @property
     def name(self) -> str:
         return f"{self.workload}-7d4b9c-{self.number}"
+
+
+def names(pods: int) -> list[tuple[str, str]]:
+    """Namespace and name of every pod of the played cluster."""
+    return [(place.namespace, place.name) for place in map(Place, range(pods))]
 
 
 def policies(pods: int) -> Iterator[Json]:
@@ -85,8 +91,11 @@ def _meta(kind: str, name: str, namespace: str, owner: tuple[str, str] | None) -
 
 
 def deployments(pods: int) -> Iterator[Json]:
-    for first in range(0, pods, PODS_OF_A_WORKLOAD):
-        place = Place(first)
+    return deployments_of(Place(first) for first in range(0, pods, PODS_OF_A_WORKLOAD))
+
+
+def deployments_of(places: Iterable[Place]) -> Iterator[Json]:
+    for place in places:
         probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10}
         container = {
             "name": "app",
@@ -143,14 +152,15 @@ def pods_of(pods: int) -> Iterator[Json]:
 class Readings:
     """The answers of a Prometheus, each written in one pass: labels are made once, pods share series of readings."""
 
-    def __init__(self, pods: int, began: float) -> None:
+    def __init__(self, pods: Sequence[tuple[str, str]], began: float) -> None:
+        """`pods`: namespace and name of each. `began`: epoch s."""
         self._began = began
         self._heads = [
-            b'{"metric":%s,' % json.dumps({"namespace": p.namespace, "pod": p.name, "container": "app"}).encode()
-            for p in map(Place, range(pods))
+            b'{"metric":%s,' % json.dumps({"namespace": namespace, "pod": name, "container": "app"}).encode()
+            for namespace, name in pods
         ]
-        shapes = [n % SHAPES for n in range(pods)]
-        for leaking in range(7, pods, LEAKING_EVERY):
+        shapes = [n % SHAPES for n in range(len(pods))]
+        for leaking in range(7, len(pods), LEAKING_EVERY):
             shapes[leaking] = SHAPES
         self._shapes = shapes
         rng = np.random.default_rng(1)

@@ -1,0 +1,3 @@
+module leakwarden.dev/tests/bench/scale/perobject
+
+go 1.26
