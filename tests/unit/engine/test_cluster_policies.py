@@ -220,7 +220,10 @@ async def test_a_tenants_policy_of_the_same_name_confuses_neither_metrics_nor_re
     await run(world)
     registry = CollectorRegistry()
     registry.register(EngineCollector(world.engine, list, lambda: True))
-    lines = [line for line in generate_latest(registry).decode().splitlines() if line.startswith("leakwarden_pods{")]
+    page = generate_latest(registry).decode().splitlines()
+    assert 'leakwarden_cluster_policy_namespaces{mode="Enforce",policy="golden"} 1.0' in page
+    assert 'leakwarden_cluster_policies{valid="true"} 1.0' in page
+    lines = [line for line in page if line.startswith("leakwarden_pods{")]
     assert lines
     assert len({line.rpartition(" ")[0] for line in lines}) == len(lines), "Prometheus refuses a page with duplicates"
     assert all('policy="ClusterReliabilityPolicy/golden"' in line for line in lines)
