@@ -16,7 +16,9 @@ from tests.unit.docs.pages import PAGES, code_blocks, links, shown_commands, tex
 EXAMPLES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "examples").rglob("*.yaml"))
 YAML = [(page, number, block) for page in PAGES for number, block in enumerate(code_blocks(page, "yaml"))]
 POLICIES_OF_EXAMPLES = [
-    file for file in EXAMPLES if re.search(r"^kind: (Cluster)?ReliabilityPolicy$", (ROOT / file).read_text(), re.MULTILINE)
+    file
+    for file in EXAMPLES
+    if re.search(r"^kind: (Cluster)?ReliabilityPolicy$", (ROOT / file).read_text(), re.MULTILINE)
 ]
 POLICIES = [(page, block) for page, _, block in YAML if re.search(r"kind: (Cluster)?ReliabilityPolicy", block)]
 
