@@ -42,6 +42,7 @@ GENERATORS: Generators = {
     "accuracy": bench.accuracy,
     "scale-table": scale.table,
     "scale-sizes": sizing.table,
+    "scale-real": scale.real_table,
     "scale-per-object": per_object.table,
     "accuracy-table": bench.comparison,
     "bench-tables": bench.everything,

@@ -16,7 +16,7 @@ import sys
 from e2e.cluster.simulated import interrupted_by_sigterm
 from tests.bench.scale import record, shares
 from tests.bench.scale.measured import measure, played, profile
-from tests.bench.scale.simulated import simulated
+from tests.bench.scale.simulated import LARGEST, simulated
 
 SIZES = (1_000, 10_000, 50_000, 150_000)
 KWOK_SIZES = (1_000, 10_000, 20_000)
@@ -43,6 +43,9 @@ def main() -> int:
     options.add_argument("--record", action="store_true", help="keep the figures for docs/explanation/scale.md")
     asked = options.parse_args()
     command = " ".join(["python -m tests.bench.scale", *sys.argv[1:]])
+    sizes = asked.pods or (KWOK_SIZES if asked.kwok else SIZES)
+    if asked.kwok and max(sizes) > LARGEST:
+        options.error(f"--pods {max(sizes)}: --kwok is for at most {LARGEST}; larger clusters are played")
     with interrupted_by_sigterm():
         if asked.profile is not None:
             ticks = profile(asked.profile, ticks=asked.ticks, interval=asked.interval, port=asked.port)
@@ -51,7 +54,7 @@ def main() -> int:
                 shares.keep(asked.profile, ticks, command, record.machine())
             return 0
         found = []
-        for pods in asked.pods or (KWOK_SIZES if asked.kwok else SIZES):
+        for pods in sizes:
             servers = simulated if asked.kwok else played
             one = measure(pods, ticks=asked.ticks, interval=asked.interval, port=asked.port, servers=servers)
             found.append(one.as_json())

@@ -23,8 +23,6 @@ _POLICIES = "apis/leakwarden.dev/v1alpha1/reliabilitypolicies"
 @contextmanager
 def simulated(pods: int, directory: Path) -> Iterator[Surroundings]:
     """A control plane for so many pods, all of them ready. It is gone afterwards, whatever happened."""
-    if pods > LARGEST:
-        raise ValueError(f"--kwok is for at most {LARGEST:,} pods, not {pods:,}; larger clusters are played")
     with SimulatedCluster(directory / "cluster", nodes=nodes_for(pods)) as cluster:
         background = Background()
         try:

@@ -257,6 +257,8 @@ def test_the_only_line_whose_memory_grew_explains_goroutines_without_a_line() ->
     found = running(*loop, heaps=heaps)[0]
     assert (found.shape, found.function, found.line) == ("LumberjackPerRequest", "main.audit", 148)
     assert found.confidence is Confidence.LOW
+    little = running(*loop, heaps=[heap((100, 100, audit)), heap((1_300, 1_300, audit))])
+    assert [(one.shape, one.function) for one in little] == [("LumberjackPerRequest", "main.audit")], "told once"
     two = [heap((n, n, audit), (n, n, ["main.other@9", *HANDLER])) for n in (2_000, 20_000)]
     assert all(one.shape != "LumberjackPerRequest" or not one.team for one in running(*loop, heaps=two))
 
