@@ -324,8 +324,8 @@ class Progress:
 
 def _change(one: Figures, other: Figures) -> int:
     """Leaks and episodes in which two results differ."""
-    counts = ((each.told, each.acted, each.false_alarms, each.false_acts) for each in (one, other))
-    differ = sum(abs(mine - theirs) for mine, theirs in zip(*counts, strict=True))
+    differ = abs(one.told - other.told) + abs(one.acted - other.acted)
+    differ += abs(one.false_alarms - other.false_alarms) + abs(one.false_acts - other.false_acts)
     return differ + round(abs(one.left - other.left) * one.leaks)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Weeks and days first, as Prometheus writes them; the rest is what CEL's `duration()` and Go's `time.ParseDuration` share.
 # At most ten digits each, so that no value is beyond what a float or a Go duration can hold.
@@ -24,6 +25,7 @@ _FACTOR = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=4096)  # a thousand policies write the same few, and are read in each tick
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `90s`, `1h30m`, `1d` or `2w`.
 
@@ -74,6 +76,7 @@ class Amount:
         return f"{self.value:g}"
 
 
+@lru_cache(maxsize=4096)
 def parse_amount(text: str) -> Amount:
     """`80%` is a share of the limit; `200`, `1.5`, `10k` and `512Mi` are absolute."""
     match = _AMOUNT.fullmatch(text) if len(text) <= 32 else None

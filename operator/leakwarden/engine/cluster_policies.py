@@ -14,7 +14,6 @@ from leakwarden.api.v1alpha1.status import PolicyStatus
 from leakwarden.core.model.cluster_policy import (
     ASKED_NAMESPACES,
     ClusterPolicy,
-    Namespace,
     beyond,
     confined_to,
     derive,
@@ -24,6 +23,7 @@ from leakwarden.core.model.cluster_policy import (
     selects_namespace,
     status_in,
 )
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.promql import Confined, Question, ask
 

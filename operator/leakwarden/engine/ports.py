@@ -16,8 +16,8 @@ from leakwarden.core.audit.neighbours import Neighbours
 from leakwarden.core.audit.policy_report import ReportedObject
 from leakwarden.core.descriptors.census import Census
 from leakwarden.core.guards.silences import Silences
-from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.readings import Answer
 from leakwarden.core.model.readings import Query as Query  # adapters and tests import it as part of the port
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload

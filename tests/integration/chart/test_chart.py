@@ -244,6 +244,7 @@ def test_the_operators_settings_come_from_the_values() -> None:
         "LEAKWARDEN_ACTIONS": "",
         "LEAKWARDEN_AUDIT_NEIGHBOURS": "true",
         "LEAKWARDEN_AUDIT_POLICY_REPORTS": "true",
+        "LEAKWARDEN_CLUSTER_POLICIES": "false",
         "LEAKWARDEN_WORKLOADS": "",
         "LEAKWARDEN_WATCH_NAMESPACES": "shop,bank",
         "LEAKWARDEN_INTERVAL": "10s",

@@ -98,8 +98,8 @@ def test_a_policy_of_another_version_is_invalid(tmp_path: Path, capsys: pytest.C
         (b"a: [\n", "(line 2): not valid YAML"),
         (b"a: " + b"[" * 20_000, "nested too deeply"),
         (b"\x89PNG\xff", "is not UTF-8 text"),
-        (b"", "no ReliabilityPolicy in"),
-        (b"kind: ConfigMap\n", "no ReliabilityPolicy in"),
+        (b"", "no ReliabilityPolicy and no ClusterReliabilityPolicy in"),
+        (b"kind: ConfigMap\n", "no ReliabilityPolicy and no ClusterReliabilityPolicy in"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line_and_no_verdict(

@@ -43,11 +43,13 @@ def buckets(spread: Floats, level: Floats, seed: int = 0, pods: int = 4) -> tupl
     return draws.min(axis=0), draws.max(axis=0)
 
 
-def asked(lo: Floats, hi: Floats, *, load: Floats | None = None, gates: Gates | None = None) -> bool:
+def asked(
+    lo: Floats, hi: Floats, *, load: Floats | None = None, gates: Gates | None = None, quantum: float = 1.0
+) -> bool:
     pods = len(lo)
     found = in_flight(
         gates or Gates(), lo, hi, load=np.full(lo.shape, np.nan) if load is None else np.broadcast_to(load, lo.shape),
-        readings=np.full(pods, 2.0), quantum=np.ones(pods), group=np.zeros(pods, np.int64),
+        readings=np.full(pods, 2.0), quantum=np.full(pods, quantum), group=np.zeros(pods, np.int64),
     )  # fmt: skip
     assert found.all() == found.any()  # one answer for all pods of a workload
     return bool(found[0])
@@ -79,6 +81,15 @@ def test_what_rises_as_much_as_the_load_is_in_flight_however_smooth() -> None:
 
 def test_growth_that_is_hardly_any_shows_nothing() -> None:
     assert not asked(*buckets(np.linspace(5, 50, 24), np.linspace(700, 800, 24)))
+
+
+def test_a_small_pool_of_one_pod_shows_nothing_and_of_four_pods_it_does() -> None:
+    """Of 40 connections each is a fortieth of the limit."""
+    level = np.linspace(4, 34, 24) / 40
+    some = buckets(0.15 * level, level)
+
+    assert asked(*some, quantum=1 / 40)
+    assert not asked(*(each[:1] for each in some), quantum=1 / 40)
 
 
 def test_the_two_thresholds_decide() -> None:

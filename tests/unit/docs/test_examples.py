@@ -16,9 +16,11 @@ from tests.unit.docs.pages import PAGES, code_blocks, links, shown_commands, tex
 EXAMPLES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "examples").rglob("*.yaml"))
 YAML = [(page, number, block) for page in PAGES for number, block in enumerate(code_blocks(page, "yaml"))]
 POLICIES_OF_EXAMPLES = [
-    file for file in EXAMPLES if re.search(r"^kind: ReliabilityPolicy$", (ROOT / file).read_text(), re.MULTILINE)
+    file
+    for file in EXAMPLES
+    if re.search(r"^kind: (Cluster)?ReliabilityPolicy$", (ROOT / file).read_text(), re.MULTILINE)
 ]
-POLICIES = [(page, block) for page, _, block in YAML if "kind: ReliabilityPolicy" in block]
+POLICIES = [(page, block) for page, _, block in YAML if re.search(r"kind: (Cluster)?ReliabilityPolicy", block)]
 
 
 def test_every_example_is_a_valid_policy(capsys: pytest.CaptureFixture[str]) -> None:

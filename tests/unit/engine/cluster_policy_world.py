@@ -10,7 +10,8 @@ from typing import Any
 
 from leakwarden.api.names import ENFORCE_ALLOWED, ENFORCE_LABEL
 from leakwarden.api.v1alpha1.status import PolicyStatus
-from leakwarden.core.model.cluster_policy import ClusterPolicy, Namespace
+from leakwarden.core.model.cluster_policy import ClusterPolicy
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.policy import Policy, format_time
 from leakwarden.core.model.readings import Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod, Workload

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from leakwarden.api.v1alpha1.evidence_status import EvidenceState, EvidenceStatus
 from leakwarden.core.descriptors.census import Census
-from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, CaptureRequest, DescriptorsFound, Outcome, ReportView
 from tests.builders import body, pod, points, sampled, snapshot, workload

@@ -10,8 +10,8 @@ from leakwarden.api.names import FIELD_MANAGER
 from leakwarden.api.v1alpha1.leakreport import LeakReportStatus
 from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import PolicyStatus
-from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport, parse_report
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import Answer, Query
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +16,7 @@ from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.evaluation import evaluation
 from leakwarden.core.evaluation.asked import Readings
-from leakwarden.core.evaluation.calm import CalmPod, CalmPods
+from leakwarden.core.evaluation.calm import CalmPod, CalmPods, CalmSignal
 from leakwarden.core.evaluation.capabilities import capabilities
 from leakwarden.core.evaluation.evaluation import evaluate
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Ranges, RowFindings
@@ -75,19 +76,35 @@ def answers(draw: st.DrawFn) -> dict[str, Answer]:
     return found
 
 
+Placed = dict[str, tuple[Sequence[SeriesKey], np.ndarray]]
+UIDS = {(one.namespace, one.name): one.uid for one in PODS}
+
+
 @st.composite
-def findings(draw: st.DrawFn) -> RowFindings:
+def findings(draw: st.DrawFn) -> Callable[[Placed], RowFindings]:
     keys = [(name, one.uid, part) for name in NAMES for one in PODS for part in ("app", "")]
-    kept = [key for key in keys if draw(st.booleans())]
+    everybody = draw(st.booleans())
+    kept = [key for key in keys if everybody or draw(st.booleans())]
     verdicts = [draw(st.sampled_from([0, 0, 0, 1, 2])) for _ in kept]
     reasons = np.array(
         [int(REASONS.get(tuple(Verdict)[code], VerdictReason.TooFewReadings)) for code in verdicts], dtype=np.int64
     )
     nothing = np.full(len(kept), np.nan)
-    return RowFindings(
+    return lambda placed: RowFindings(
         {key: row for row, key in enumerate(kept)}, tuple(Verdict), verdicts, reasons,
-        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={},
+        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={}, placed=placed,
     )  # fmt: skip
+
+
+def placed_in(history: ReadingHistory, rows: Mapping[tuple[str, str, str], int]) -> Placed:
+    """The rows of each answer's series, as the detector keeps them, where all of them have one."""
+    found: Placed = {}
+    for key in NAMES:
+        names = history.by_pod(key).names
+        wanted = [(key, UIDS[name.namespace, name.pod], name.container) for name in names]
+        if wanted and all(each in rows for each in wanted):
+            found[key] = names, np.array([rows[each] for each in wanted], dtype=np.int64)
+    return found
 
 
 def told(found: PolicyEvaluation) -> list[Any]:
@@ -100,7 +117,7 @@ def told(found: PolicyEvaluation) -> list[Any]:
 @settings(max_examples=150, deadline=None)
 @given(signals(), answers(), findings())
 def test_what_is_found_at_a_glance_is_what_each_judgement_says(
-    asked: list[dict[str, Any]], answered: dict[str, Answer], grown: RowFindings
+    asked: list[dict[str, Any]], answered: dict[str, Answer], find: Callable[[Placed], RowFindings]
 ) -> None:
     judged_by = policy(spec={"signals": asked})
     world = snapshot([workload(containers=(container(memory_limit=100.0),))], PODS)
@@ -109,6 +126,8 @@ def test_what_is_found_at_a_glance_is_what_each_judgement_says(
     for key, answer in answered.items():
         if isinstance(answer, Sampled):
             history.append(key, answer, present, NOW)
+    rows = {key: row for row, key in enumerate(find({}))}
+    grown = find(placed_in(history, rows))
     readings = Readings("Prometheus/main", "", answered, history, GrowthFindings((), grown))
 
     def judged() -> PolicyEvaluation:
@@ -137,15 +156,20 @@ def test_a_pod_that_is_well_costs_no_judgement() -> None:
     grown = RowFindings(
         rows, tuple(Verdict), [0] * 4, np.full(4, int(VerdictReason.Steady)),
         growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={},
+        placed={"Descriptors": (keys, np.arange(4))},
     )  # fmt: skip
     readings = Readings("Prometheus/main", "", {"Descriptors": answer}, history, GrowthFindings((), grown))
 
-    with patch.object(evaluation, "judge_signal", wraps=evaluation.judge_signal) as judging:
+    with (
+        patch.object(evaluation, "judge_signal", wraps=evaluation.judge_signal) as judging,
+        patch.object(CalmSignal, "_is_calm", return_value=False) as one_by_one,
+    ):
         found = evaluate(
             judged_by, snapshot([workload()], PODS), True, readings=readings, owner={}, audited={}, now=NOW
         )
 
     assert judging.call_count == 1
+    assert one_by_one.call_count == 1, "the others are found by arrays"
     assert [isinstance(each, CalmPod) for each in found.workloads[0].pods] == [False, True, True, True]
     assert found.workloads[0].pods[0].pod.name == "api-2"
 

@@ -59,6 +59,14 @@ class Watched(ClusterWorld):
         self.cluster.evict = judged  # type: ignore[method-assign]
 
 
+def _known() -> str:
+    return ""
+
+
+def _unknown() -> str:
+    return "the labels of namespaces are not known now"
+
+
 async def _play(first: list[dict[str, str]], namespaces: dict[str, Any], steps: list[Any]) -> Watched:
     world = Watched(dict(zip(HOMES, first, strict=True)), cluster_body(spec={"namespaces": namespaces}))
     for step in steps:
@@ -71,7 +79,7 @@ async def _play(first: list[dict[str, str]], namespaces: dict[str, Any], steps: 
                     del world.own[-1]["spec"]["namespaces"]
                     world.policies.put(world.own[-1])
             case ("unsure", known):
-                world.policies.clusters.unsure = lambda known=known: "" if known else "not known"
+                world.policies.clusters.unsure = _known if known else _unknown
             case ("restart",):
                 world.restart()
             case ("later", seconds):
@@ -92,6 +100,6 @@ def test_it_never_acts_where_the_label_is_missing(
 def test_the_property_finds_an_operator_that_trusts_its_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the test above can fail: without the second look a label that the watch has not shown is not seen."""
     monkeypatch.setattr(doubts, "why_not_now", lambda *_: "")
-    steps = [("label", "bank", {}, False), ("later", 60)]
+    steps: list[Any] = [("label", "bank", {}, False), ("later", 60)]
     world = asyncio.run(_play([ALLOWED, {}, {}], {"all": True}, steps))
     assert world.wrong

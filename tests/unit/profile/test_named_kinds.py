@@ -10,6 +10,7 @@ import pytest
 from leakwarden.core.profile.catalogue import kind_of_call
 from leakwarden.core.profile.endings import ending_of, parsed, specialised, thing_of
 from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.harvested_shapes import spoken
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.suspects import Capture, explain
 from tests.unit.profile.profile_builders import call, goroutines, heap, stack
@@ -256,6 +257,8 @@ def test_the_only_line_whose_memory_grew_explains_goroutines_without_a_line() ->
     found = running(*loop, heaps=heaps)[0]
     assert (found.shape, found.function, found.line) == ("LumberjackPerRequest", "main.audit", 148)
     assert found.confidence is Confidence.LOW
+    little = running(*loop, heaps=[heap((100, 100, audit)), heap((1_300, 1_300, audit))])
+    assert [(one.shape, one.function) for one in little] == [("LumberjackPerRequest", "main.audit")], "told once"
     two = [heap((n, n, audit), (n, n, ["main.other@9", *HANDLER])) for n in (2_000, 20_000)]
     assert all(one.shape != "LumberjackPerRequest" or not one.team for one in running(*loop, heaps=two))
 
@@ -268,3 +271,36 @@ def test_one_line_of_the_teams_is_told_before_the_librarys_own_where_both_grew_a
     assert (found[0].function, found[0].shape) == ("main.identify", "RequestContextNotCleared")
     assert any(one.shape == "RequestsKept" for one in found)
     assert call("main.identify@28").line == 28
+
+
+@pytest.mark.parametrize(
+    ("calls", "size", "shape", "title"),
+    [
+        (["example.org/kit/rules/v2.NewEngine@1", "main.rules@5"], 512, "LibraryObjectKept", "what rules.NewEngine makes is kept, one for each call"),
+        (["example.org/kit/ids.New@1", "main.id@5"], 64, "EntriesNeverRemoved", "entries that are kept and never removed"),
+        (["example.org/kit/ids.Newest@1", "main.id@5"], 512, "EntriesNeverRemoved", "entries that are kept and never removed"),
+        (["example.org/kit/hub.(*Hub).HandleJoin@1", "main.greet@5"], 64, "RegistrationKept", "what hub.Hub.HandleJoin is given stays in the hub.Hub"),
+        (["example.org/kit/hub.(*Hub).Handled@1", "main.greet@5"], 64, "EntriesNeverRemoved", "entries that are kept and never removed"),
+        (["github.com/jellydator/ttlcache/v3.(*Cache[...]).Set@1", "main.remember@5"], 512, "RegistrationKept", "entries that ttlcache.Cache.Set adds and nothing evicts"),
+        (["main.newBuffer@3", "sync.(*Pool).Get@1", "main.render@5"], 512, "PoolObjectsKept", "objects of a sync.Pool that are kept"),
+        (["net/http.(*Request).WithContext@1", "main.identify@5"], 512, "RequestsKept", "requests that are kept after their answer, or more that are open"),
+    ],
+)  # fmt: skip
+def test_memory_below_a_call_of_an_unknown_library_is_named_by_the_call(
+    calls: list[str], size: int, shape: str, title: str
+) -> None:
+    found = kept(*calls, *HANDLER, size=size)
+    assert (found.shape, found.title) == (shape, title)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("github.com/a/b/v2.(*T[...]).M.func1", "b.T.M"),
+        ("github.com/eclipse/paho%2emqtt%2egolang.(*client).Publish", "paho.mqtt.golang.client.Publish"),
+        ("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun", "lumberjack.Logger.millRun"),
+        ("main.serve", "main.serve"),
+    ],
+)
+def test_names_are_said_as_people_write_them(function: str, said: str) -> None:
+    assert spoken(function) == said

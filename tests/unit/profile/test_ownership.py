@@ -107,3 +107,27 @@ def test_names_are_taken_apart(function: str, path: str, method_of: str) -> None
 )
 def test_a_closure_is_traced_to_the_function_it_is_written_in(closure: str, function: str) -> None:
     assert enclosing(closure) == function
+
+
+def test_a_closure_that_is_inlined_into_main_belongs_to_the_package_of_its_file() -> None:
+    """The compiler names it after its caller; a company library's handler is no code of main's module for that."""
+    closure = Frame("main.main.Query[...].func1", "/home/kit/httpx/httpx.go", 33)
+    library = Frame("corp.example/platform/kit/httpx.Write", "/home/kit/httpx/httpx.go", 70)
+    dial = Frame("corp.example/parcel/mail.Open", "/src/parcel/mail/box.go", 22)
+    start = Frame("main.main", "/src/parcel/main.go", 9)
+    sample = StackSample((dial, closure, library, start), (1,))
+    ownership = Ownership([Profile((("goroutine", "count"),), (sample,))])
+
+    assert ownership.package(closure) == "corp.example/platform/kit/httpx"
+    assert ownership.of(closure) is CodeOwner.LIBRARY
+    assert ownership.of(dial) is CodeOwner.TEAM
+    assert ownership.place(sample.stack) == 0
+
+
+def test_a_closure_of_main_is_mains() -> None:
+    closure = Frame("main.gateway.charge.func1", "/src/parcel/main.go", 33)
+    start = Frame("main.main", "/src/parcel/main.go", 9)
+    ownership = Ownership([Profile((("goroutine", "count"),), (StackSample((closure, start), (1,)),))])
+
+    assert ownership.package(closure) == "main"
+    assert ownership.of(closure) is CodeOwner.TEAM

@@ -28,7 +28,7 @@ from leakwarden.api.names import (
     VERSION,
 )
 from leakwarden.api.v1alpha1.kinds import KINDS, WorkloadKind
-from leakwarden.core.model.cluster_policy import Namespace
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.workload import Disruption, Pod, Workload
 from leakwarden.engine.ports import Attempt, ClusterUnavailable, Forbidden, Outcome, StatusConflict
 

@@ -14,8 +14,8 @@ from leakwarden.adapters.cluster.reflector import Reflector
 from leakwarden.adapters.cluster.resource import Pace, ReflectorStats, Resource
 from leakwarden.adapters.cluster.session import Session
 from leakwarden.api.v1alpha1.kinds import WorkloadKind
-from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, ReportView
 

@@ -16,7 +16,7 @@ from leakwarden.api.names import ARGO_TRACKING, IGNORE_ANNOTATION, SKIP_ANNOTATI
 from leakwarden.api.v1alpha1.kinds import KINDS
 from leakwarden.core.audit.as_written import worth_reading, written_findings
 from leakwarden.core.audit.findings import Finding
-from leakwarden.core.model.cluster_policy import Namespace
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.workload import (
     Pod,
     PodContainer,

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from leakwarden.core.model.cluster_policy import Namespace
 from leakwarden.core.model.leakreport import LeakReport
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.workload import Disruption, Pod, Snapshot, Workload
 from leakwarden.engine.ports import Attempt, Cluster, ClusterUnavailable, Outcome, ReportView
 

@@ -76,7 +76,9 @@ def in_flight(
     higher = pooled(level) / np.maximum(pooled(level_then * busier), 1e-12)
     wider = pooled(np.maximum(wide, rounding)) / np.maximum(pooled(expected), 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
+        # A small pool of one pod is counted in too large steps to show its spread.
+        shown = (quantum <= gates.coarse) | (pooled(np.ones(len(lo))) >= 2)
         follows = np.log(wider) >= gates.flight_follows * np.log(higher)
     return as_much | np.asarray(
-        usable & (grown > 0) & (higher >= _LEAST_RATIO) & follows & (apart >= gates.flight_spread * grown)
+        usable & shown & (grown > 0) & (higher >= _LEAST_RATIO) & follows & (apart >= gates.flight_spread * grown)
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,7 @@ from leakwarden.api.v1alpha1.cluster_policy import ClusterPolicySpec, NamespaceS
 from leakwarden.api.v1alpha1.cluster_status import ClusterPolicyStatus
 from leakwarden.api.v1alpha1.policy import Mode, Selector, WorkloadKind
 from leakwarden.api.v1alpha1.status import ActionStatus, OtherWorkload, PolicyStatus, TargetCounts, WorkloadStatus
+from leakwarden.core.model.namespace import Namespace
 from leakwarden.core.model.policy import (
     USUAL_LABELS,
     Origin,
@@ -44,17 +45,6 @@ ASKED_NAMESPACES = 100
 _DERIVED = uuid.UUID("7f0a9d2c-3b64-5f0e-9a57-1c1f6a1d0c11")  # names our derived UIDs (RFC 9562, version 5); random
 NOT_ALLOWED = f"the namespace does not have the label {ENFORCE_LABEL}: {ENFORCE_ALLOWED}"
 LEAVING = "the namespace is being deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Namespace:
-    """The facts about a namespace that policies need."""
-
-    name: str
-    uid: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    created: float = 0.0  # epoch s
-    terminating: bool = False
 
 
 @dataclass(frozen=True, slots=True)

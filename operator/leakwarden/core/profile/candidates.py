@@ -10,7 +10,7 @@ from leakwarden.core.profile.catalogue import kind_of_call
 from leakwarden.core.profile.evidence import SHOWN, CallSite, Confidence, Suspect
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.lines import Line
-from leakwarden.core.profile.memory import MemoryLine, memory_lines
+from leakwarden.core.profile.memory import memory_lines
 from leakwarden.core.profile.origins import Origins, at_start
 from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.retention import HeldSite
@@ -60,14 +60,10 @@ def _holder(site: HeldSite, shape: Shape, ownership: Ownership, reason: str) -> 
     )  # fmt: skip
 
 
-def placed(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine]) -> list[tuple[Line, Suspect]]:
+def placed(named: Sequence[tuple[Line, Suspect]], memory: Sequence[Suspect]) -> list[tuple[Line, Suspect]]:
     """Goroutines that no line of the team's is known to have started, with the only line of the team's whose memory
     grew in the same time."""
-    grown = {
-        (line.suspect.function, line.suspect.file): line.suspect
-        for line in memory
-        if line.suspect.team and (line.suspect.growth_per_s or 0.0) > 0
-    }
+    grown = {(one.function, one.file): one for one in memory if one.team and (one.growth_per_s or 0.0) > 0}
     if len(grown) != 1:
         return list(named)
     (only,) = grown.values()

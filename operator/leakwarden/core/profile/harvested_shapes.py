@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from leakwarden.core.profile.kept_shapes import REGISTERED
-from leakwarden.core.profile.ownership import enclosing, package, receiver
+from leakwarden.core.profile.ownership import enclosing, package, receiver, symbol
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack
@@ -40,7 +41,15 @@ NAMES_GROW = Shape(
     docs="https://pkg.go.dev",
     specific=False,
 )
-HARVESTED = (NOT_ENDED, NOT_STOPPED, NAMES_GROW)
+OBJECT_KEPT = Shape(
+    "LibraryObjectKept",
+    "objects of a library that are made over and over and kept",
+    "each call makes another object, and something keeps it",
+    "make one at start and share it; where there has to be one for each key, take out those that are idle, or bound what holds them",
+    docs="https://pkg.go.dev",
+    specific=False,
+)
+HARVESTED = (NOT_ENDED, NOT_STOPPED, NAMES_GROW, OBJECT_KEPT)
 
 _STATES = (
     (("Shutdown", "ShutDown"), "not shut down"),
@@ -51,20 +60,44 @@ _STATES = (
     (("Disconnect", "Logout", "Quit", "Leave"), "not disconnected"),
     (("Rollback", "Discard", "Abort", "Finish", "End", "EndSession"), "not finished"),
     (("Kill", "Terminate", "Destroy"), "not terminated"),
-    (("Unmount", "Unmap"), "not unmapped"),
+    (("Unmount",), "not unmounted"),
+    (("Unmap",), "not unmapped"),
     (("Cancel",), "not cancelled"),
     (("Close", "CloseNow", "CloseWithError", "CloseAndReceive", "CloseAndRecv", "CloseResponse"), "not closed"),
 )  # fmt: skip
 _STATE = {method: state for methods, state in _STATES for method in methods}
 
 
+_GENERAL = ("io.", "net.", "fs.", "os.")
+_CACHES = re.compile(r"(?i)cache|lru|memo$")
+# Names of calls that make an object, and of calls that add something to one.
+_MAKES = re.compile(r"^(Must)?(New|Open|Make|Clone|Load|Parse|Compile|Dial|Mount|Create|Build|Init)(?![a-z])")
+_ADDS = re.compile(
+    r"^(Add|Register|Subscribe|Sub|Set|Put|Store|Insert|Handle|On|Watch|Schedule|Join|Use|Listen|Notify|Hook|Bind|Signal|Observe|Append)"
+    r"(?![a-z])"
+)
+_VERSION, _VERSION_AFTER = re.compile(r"v[0-9]+"), re.compile(r"\.v[0-9]+$")
+# Bytes; smaller ones are values, such as identifiers and numbers.
+OBJECT = 256
+
+
+def spoken(function: str) -> str:
+    """A function's or type's name as people write it: `github.com/a/b/v2.(*T[...]).M.func1` -> `b.T.M`."""
+    path, rest = symbol(enclosing(function))
+    parts = [part for part in path.split("/") if not _VERSION.fullmatch(part)]
+    name = _VERSION_AFTER.sub("", parts[-1].replace("%2e", ".")) if parts else ""
+    return name + rest.replace("(*", "").replace(")", "").replace("[...]", "")
+
+
 def not_ended(call: str, kind: str, methods: Sequence[str], *, docs: str, modules: tuple[str, ...]) -> Shape:
     """`call` gives a `kind`, which one of `methods` ends."""
     first, *others = methods
     name, more = kind.lstrip("*"), f" (or {', '.join(others)})" if others else ""
+    # A type of Go's own says little.
+    thing = f"what {call} gives is" if name.startswith(_GENERAL) else name
     return replace(
         NOT_ENDED,
-        title=f"{name} {_STATE.get(first, 'never ended')}",
+        title=f"{thing} {_STATE.get(first, 'never ended')}",
         why=f"{call} gives a {name}, which stays, with its goroutines, memory and connections, until {first}",
         fix=f"call {first}{more} on the {name} that {call} gives, on every path (defer it right after the error check), or make"
         " one at start and share it",
@@ -85,6 +118,16 @@ def not_stopped(call: str, *, docs: str, modules: tuple[str, ...]) -> Shape:
 
 
 def put_in(call: str, methods: Sequence[str], *, docs: str, modules: tuple[str, ...]) -> Shape:
+    if _CACHES.search(call):
+        return replace(
+            REGISTERED,
+            title=f"entries that {call} adds and nothing evicts",
+            why=f"each new key of {call} adds an entry, which stays until it is removed, expires or is evicted",
+            fix="give the cache a bound on its entries or bytes and a time to live, and see that its cleanup runs (some have to be started);"
+            f" else call {' or '.join(methods)} when an entry is done",
+            docs=docs,
+            modules=modules,
+        )  # fmt: skip
     return replace(
         REGISTERED,
         title=f"what {call} adds is never taken out",
@@ -107,6 +150,37 @@ def kept_for_names(call: str, parameter: str, *, docs: str, modules: tuple[str, 
     )
 
 
+def kept_by_names(below: Stack, size: float) -> Shape | None:
+    """The kind of memory of `size` bytes each that is kept below a call of a library of which nothing is known, by the
+    call's name: it makes an object, or adds something to one. None for other names."""
+    function = next((f.function for f in reversed(below) if _library(f)), "")
+    said = spoken(function)
+    name = said.rpartition(".")[2]
+    docs, modules = f"https://pkg.go.dev/{package(function)}", (package(function),)
+    if _MAKES.match(name) and size >= OBJECT:
+        return replace(
+            OBJECT_KEPT,
+            title=f"what {said} makes is kept, one for each call",
+            why=f"each call of {said} makes another object of about {size / 1024:.1f} KiB, and something keeps it",
+            fix=f"call {said} once, at start, and share what it gives; where there has to be one for each key, take out those that are"
+            " idle, or bound what holds them; see whether it has a Close or Stop",
+            docs=docs,
+            modules=modules,
+        )  # fmt: skip
+    if _ADDS.match(name) and receiver(function):
+        kind = said.rpartition(".")[0]
+        return replace(
+            REGISTERED,
+            title=f"what {said} is given stays in the {kind}",
+            why=f"each call of {said} adds to a {kind} that lives longer, and no call takes it out again",
+            fix=f"take it out of the {kind} when its owner ends (look for Remove, Delete, Unsubscribe or the like), or call {said} once,"
+            " at start; where it is a cache, give it a bound",
+            docs=docs,
+            modules=modules,
+        )  # fmt: skip
+    return None
+
+
 def kind_by_names(below: Stack, running: Stack) -> Shape:
     """The kind of goroutines of a library of which nothing is known, by the names of the library's call that the team made
     (`below`: the calls below the team's) and of the type that runs the goroutine. Both innermost first."""
@@ -123,8 +197,8 @@ def _library(frame: Frame) -> bool:
 def _made_and_kept(call: str, running: str) -> Shape:
     """By names alone: `call` of the library made the things, and `running` is the type, or function, of the goroutines."""
     path = package(call or running)
-    kind = running.rpartition("/")[2]
-    said = enclosing(call).rpartition("/")[2].replace("(*", "").replace(")", "")
+    kind = spoken(running)
+    said = spoken(call)
     made = f"what {said} makes" if said else f"a {kind}"
     of = f", most likely a {kind}," if kind and said else ""
     return replace(

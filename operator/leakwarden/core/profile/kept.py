@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.core.profile.catalogue import row_made_by
-from leakwarden.core.profile.endings import ending_below, specialised, unversioned
+from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.growth import Capture
+from leakwarden.core.profile.harvested_shapes import kept_by_names, spoken
 from leakwarden.core.profile.kept_shapes import (
     BUFFER,
     CONNECTION_STATE,
@@ -23,6 +24,7 @@ from leakwarden.core.profile.kept_shapes import (
     HANDLER_ENTRIES,
     KEPT_BY_CALL,
     MAP,
+    POOLED,
     REGISTERED,
     STATS_ENTRIES,
 )
@@ -136,6 +138,9 @@ class KeptKinds:
             return made
         if (caller := self._called_back(site)) is not None:
             return caller
+        each = site.in_use / site.objects if site.objects > 0 else 0.0
+        if (named := kept_by_names(site.below, each)) is not None:
+            return named
         return self._by_way(site)
 
     def _by_call(self, below: Stack) -> Shape | None:
@@ -200,6 +205,7 @@ class KeptKinds:
 # Calls of hooks that are told of beginnings and of ends.
 _CALLED_BACK = (
     (("net/http.(*conn).setState",), CONNECTION_STATE),
+    (("sync.(*Pool).Get",), POOLED),
     (("k8s.io/client-go/tools/cache.",), HANDLER_ENTRIES),
     (("google.golang.org/grpc/internal/transport.", "google.golang.org/grpc/stats."), STATS_ENTRIES),
 )
@@ -208,7 +214,7 @@ _LOADS = re.compile(r"(?i)load|cache|memo|groupcache")
 
 def rows_of_loads(function: str) -> Shape:
     """A library that loads or caches calls the team's function: it keeps what that gives."""
-    kind = unversioned(receiver(function) or package(function)).rpartition("/")[2]
+    kind = spoken(receiver(function) or package(function))
     return replace(
         ENTRIES,
         title=f"what {kind} is given and keeps",

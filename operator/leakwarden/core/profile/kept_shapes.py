@@ -158,6 +158,17 @@ REQUESTS = Shape(
     "look for a map keyed by *http.Request (gorilla/context needs ClearHandler), for requests or their contexts stored in a struct, and for"
     " closures and goroutines that outlive the request; copy what they need",
     docs="https://pkg.go.dev/net/http#Request",
+    modules=("net/http",),
+    acquires=("Request.WithContext", "Request.Clone"),
+    specific=False,
+)
+POOLED = Shape(
+    "PoolObjectsKept",
+    "objects of a sync.Pool that are kept",
+    "an object that was taken from the pool and is referred to elsewhere is neither put back nor let go, and the pool makes another",
+    "Put it back on every path (defer it right after Get), keep no part of it, and copy what has to stay; do not Put buffers that have"
+    " grown large",
+    docs="https://pkg.go.dev/sync#Pool",
     specific=False,
 )
 REGISTERED = Shape(
@@ -214,17 +225,8 @@ BY_CALL = tuple(
     for name, title, why, fix, docs, modules, calls in _STANDARD
 )
 # Kinds by Go's own call that keeps the memory.
-KEPT_BY_CALL = (SIGNAL_NOTIFY, CONTEXT_CHAIN, SYNC_MAP, LIST, *BY_CALL)
+KEPT_BY_CALL = (SIGNAL_NOTIFY, CONTEXT_CHAIN, SYNC_MAP, LIST, REQUESTS, *BY_CALL)
 # Kinds by the way memory is kept.
 KEPT_BY_WAY = (
-    MAP,
-    BUFFER,
-    CONTENT,
-    REGISTERED,
-    FINALIZER,
-    ENTRIES,
-    CONNECTION_STATE,
-    HANDLER_ENTRIES,
-    STATS_ENTRIES,
-    REQUESTS,
-)
+    MAP, BUFFER, CONTENT, REGISTERED, FINALIZER, ENTRIES, CONNECTION_STATE, HANDLER_ENTRIES, STATS_ENTRIES, POOLED,
+)  # fmt: skip

@@ -131,29 +131,50 @@ class Ownership:
     def __init__(self, profiles: Iterable[Profile], modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
         self._profiles = tuple(profiles)
-        self._main = next(
-            (
-                f.file
-                for p in self._profiles
-                for s in p.samples
-                for f in s.stack
-                if package(f.function) == "main" and f.file
-            ),
-            "",
-        )
         self._known: dict[tuple[str, str], CodeOwner] = {}
 
     def of(self, frame: Frame) -> CodeOwner:
-        path = package(frame.function)
+        path = self.package(frame)
         directory = frame.file.rpartition("/")[0]
         key = (path, directory)
         if (owner := self._known.get(key)) is None:
             owner = self._known[key] = self._judge(path, directory)
         return owner
 
+    def package(self, frame: Frame) -> str:
+        """The import path of the package that a call is written in.
+
+        A closure that the compiler inlines with its function is named after the caller: where `main.main` calls `Query`
+        of a company library, its closure is `main.main.Query[...].func1`. Its file shows where it belongs."""
+        path = package(frame.function)
+        if enclosing(frame.function) == frame.function or not frame.file:
+            return path
+        directory = frame.file.rpartition("/")[0]
+        return path if path in self._directories.get(directory, {path}) else min(self._directories[directory])
+
+    @cached_property
+    def _frames(self) -> frozenset[Frame]:
+        return frozenset(frame for profile in self._profiles for sample in profile.samples for frame in sample.stack)
+
+    @cached_property
+    def _directories(self) -> dict[str, set[str]]:
+        """The packages of each directory, by the functions and methods that are no closures."""
+        found: dict[str, set[str]] = {}
+        for frame in self._frames:
+            if frame.file and enclosing(frame.function) == frame.function:
+                found.setdefault(frame.file.rpartition("/")[0], set()).add(package(frame.function))
+        return found
+
+    @cached_property
+    def _main(self) -> str:
+        """A file of the package main; empty where none is seen. A closure that is named after main may be another's."""
+        of_main = [frame for frame in self._frames if frame.file and package(frame.function) == "main"]
+        surest = [frame for frame in of_main if enclosing(frame.function) == frame.function]
+        return min((frame.file for frame in surest or of_main), default="")
+
     def module(self, frame: Frame) -> str:
         """The module of a call without its version; of Go's own the package, without what is internal to it."""
-        path = package(frame.function)
+        path = self.package(frame)
         if self.of(frame) is CodeOwner.STANDARD:
             return path.partition("/internal/")[0]
         return module(path, frame.file)
@@ -166,11 +187,11 @@ class Ownership:
             return team[0] if team else None
         written = [n for n in team if not generated(stack[n].file)] or team
         own = [n for n in written if not self.added(stack[n])] or written
-        return next((n for n in own if package(stack[n].function) not in self.chassis), own[0])
+        return next((n for n in own if self.package(stack[n]) not in self.chassis), own[0])
 
     def added(self, frame: Frame) -> bool:
         """Whether a call is the team's only because its module was added."""
-        path = package(frame.function)
+        path = self.package(frame)
         return (
             bool(self._modules)
             and path != "main"
@@ -188,7 +209,7 @@ class Ownership:
                 for n in range(1, len(stack)):
                     if not hands_on(stack[n - 1].function):
                         continue
-                    path = package(stack[n].function)
+                    path = self.package(stack[n])
                     if (
                         path != "main"
                         and path not in found

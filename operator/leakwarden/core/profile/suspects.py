@@ -89,9 +89,12 @@ def explain(
     )
     if "descriptors" in growing and not any("descriptors" in line.shape.holds for line in accused):
         memory = _opened(memory)
-    found = _ranked(placed(named, memory), memory)
+    found = _ranked(placed(named, [line.suspect for line in memory]), memory)
     if not any(suspect.team for suspect in found):
-        found = [*barely(capture, origins, ownership), *found]
+        little = barely(capture, origins, ownership)
+        found = _ranked(placed(named, little), memory)
+        known = {(one.function, one.file, one.line) for one in found}
+        found = [*(one for one in little if (one.function, one.file, one.line) not in known), *found]
     if not found:
         found = holders(origins, ownership, growing)
     if "rss" in growing and not found:

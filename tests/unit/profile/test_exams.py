@@ -1,0 +1,92 @@
+"""The exams of the named lines that are over (tests/profiles/README.md): tuned on now, they keep what was learned."""
+
+from __future__ import annotations
+
+import tarfile
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from leakwarden.core.profile.evidence import Confidence
+from tests.profiles.building import FIXTURES
+from tests.profiles.unseen import Judged, judge, read
+
+pytestmark = pytest.mark.slow
+
+EXAMS = ("exam", "exam2", "exam3", "exam4", "cases")
+
+
+@cache
+def judged(exam: str) -> tuple[Judged, ...]:
+    with TemporaryDirectory() as scratch, tarfile.open(FIXTURES / f"{exam}.tar.xz") as packed:
+        packed.extractall(scratch, filter="data")
+        return tuple(judge(known) for known in read(Path(scratch) / exam))
+
+
+@pytest.mark.parametrize("exam", EXAMS)
+def test_the_line_that_leaks_is_named_first_and_nothing_is_passed_over(exam: str) -> None:
+    leaking = [each for each in judged(exam) if each.known.leaks]
+    assert len(leaking) >= 10
+    assert [each.known.name for each in leaking if not each.first_right(each.operator)] == []
+    assert [each.known.name for each in leaking if not each.command.suspects] == []
+
+
+@pytest.mark.parametrize("exam", EXAMS)
+def test_no_healthy_service_is_named_with_more_than_low(exam: str) -> None:
+    healthy = [each for each in judged(exam) if not each.known.leaks]
+    assert len(healthy) >= 2
+    said = [
+        (each.known.name, one.confidence)
+        for each in healthy
+        for one in (*each.command.suspects, *each.operator.suspects)
+    ]
+    assert [name for name, confidence in said if confidence is not Confidence.LOW] == []
+
+
+KINDS = {
+    "exam": {
+        "minio_object_open": "minio.Object not closed",
+        "k8s_watch_not_stopped": "watch not stopped",
+        "sql_rows_open": "rows not closed",
+        "afterfunc_not_stopped": "entries that checkout.Desk keeps and never removes",
+    },
+    "exam2": {
+        "context_afterfunc_kept": "context.AfterFunc never stopped",
+        "finalizer_blocked": "a finalizer or cleanup that waits",
+        "sse_subscriber_kept": "what is registered here is never taken out",
+    },
+    "exam3": {
+        "dispatch": "AMQP listener registered over and over",
+        "ingest": "a context that is made of the one before, again and again",
+        "probe": "Wait of a command hangs on its output",
+        "gatekeeper": "rate limiters that are kept for every key",
+    },
+    "exam4": {
+        "beds": "write transaction of go-memdb not ended",
+        "bedside": "entries of connections that a ConnState hook keeps",
+        "charts": "bbolt transaction not rolled back",
+        "claims": "circuit breakers with ever new names",
+        "notes": "bulk indexer or processor not closed",
+        "orders": "a trace that is never finished",
+        "payouts": "entries that are kept and never removed",
+        "people": "a data loader whose cache only grows",
+        "pharmacy": "Vault lease watcher (renewer) not stopped",
+        "placement": "event handler of an informer never removed",
+        "portal": "values of a request that are never cleared",
+        "ring": "a lock that is most likely taken twice by one goroutine",
+        "shell": "a read or write of a file, pipe or terminal that does not return",
+        "signin": "ldap.Conn not closed",
+        "televisit": "webrtc.PeerConnection not closed",
+        "triage": "Sentry client for every report",
+        "vehicle": "MQTT client not disconnected",
+        "vitals": "meters or timers of metrics that are never stopped",
+    },
+}
+
+
+@pytest.mark.parametrize("exam", KINDS)
+def test_the_kind_is_told_in_the_words_of_the_thing(exam: str) -> None:
+    said = {each.known.name: each.operator.suspects[0].title for each in judged(exam) if each.known.name in KINDS[exam]}
+    assert said == KINDS[exam]
