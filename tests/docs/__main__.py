@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.bench.scale import per_object, sizing
+from tests.bench.scale import per_object, shares, sizing
 from tests.bench.scale import record as scale
 from tests.docs import bench, operating, peers, pictures, schema, signals, vocabulary
 from tests.docs.blocks import ROOT, Generators, UnknownBlock, filled, pages
@@ -43,6 +43,7 @@ GENERATORS: Generators = {
     "scale-table": scale.table,
     "scale-sizes": sizing.table,
     "scale-real": scale.real_table,
+    "scale-profile": shares.table,
     "scale-per-object": per_object.table,
     "accuracy-table": bench.comparison,
     "bench-tables": bench.everything,

@@ -20,7 +20,7 @@ class Churn:
     """`touched` has the machine's epoch s of the last change of each Deployment, by name."""
 
     def __init__(self, session: Session, places: Sequence[Place], seed: int = 11) -> None:
-        self._session = session
+        self.session = session
         self._places = places
         self._random = random.Random(seed)
         self._scaled: list[Place] = []
@@ -56,7 +56,7 @@ class Churn:
 
     async def _roll_out(self, place: Place) -> None:
         change: Json = {"spec": {"template": {"metadata": {"annotations": {"release": str(time.time())}}}}}
-        await send(self._session, "PATCH", self._path(place), change, content_type=_MERGE)
+        await send(self.session, "PATCH", self._path(place), change, content_type=_MERGE)
 
     async def _scale(self, place: Place) -> Place:
         if len(self._scaled) >= 10:
@@ -65,13 +65,13 @@ class Churn:
             self._scaled.append(place)
             replicas = self._random.choice((3, 4, 7, 8))
         change: Json = {"spec": {"replicas": replicas}}
-        await send(self._session, "PATCH", f"{self._path(place)}/scale", change, content_type=_MERGE)
+        await send(self.session, "PATCH", f"{self._path(place)}/scale", change, content_type=_MERGE)
         return place
 
     async def _evict(self, place: Place) -> Place:
         query = {"labelSelector": f"app={place.workload}"}
-        pods = await send(self._session, "GET", f"api/v1/namespaces/{place.namespace}/pods", query=query)
+        pods = await send(self.session, "GET", f"api/v1/namespaces/{place.namespace}/pods", query=query)
         name = self._random.choice(pods["items"])["metadata"]["name"]
         body: Json = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
-        await send(self._session, "POST", f"api/v1/namespaces/{place.namespace}/pods/{name}/eviction", body)
+        await send(self.session, "POST", f"api/v1/namespaces/{place.namespace}/pods/{name}/eviction", body)
         return place

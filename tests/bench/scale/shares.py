@@ -15,17 +15,18 @@ LARGEST = 10
 _NARROWEST = 0.004  # of the whole; narrower boxes are not drawn
 _LABELLED = 0.03
 _OWN = "leakwarden."
+_ELSEWHERE = "event loop, kopf and libraries"
 #: The first prefix that fits the innermost frame of the operator's own code names the part.
 PARTS: tuple[tuple[str, str], ...] = (
     ("leakwarden.adapters.prometheus.decoding", "decoding readings"),
     ("leakwarden.adapters.prometheus.response", "keying readings by pod"),
     ("leakwarden.adapters.prometheus", "reading: requests to Prometheus"),
+    ("leakwarden.core.detection.history", "keeping readings"),
     ("leakwarden.core.detection", "judging growth"),
     ("leakwarden.engine.detector_feed", "judging growth"),
     ("leakwarden.core.evaluation", "judging thresholds, evaluating policies"),
     ("leakwarden.core.model.readings", "keeping readings"),
     ("leakwarden.engine.reader", "keeping readings"),
-    ("leakwarden.core.history", "keeping readings"),
     ("leakwarden.adapters.cluster", "watches and the view of the cluster"),
     ("leakwarden.core.audit", "audit"),
     ("leakwarden.engine.auditor", "audit"),
@@ -37,9 +38,11 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("leakwarden.engine.report", "LeakReports"),
     ("leakwarden.core.episodes", "LeakReports"),
     ("leakwarden.core.correlation", "causes"),
+    ("leakwarden.composition", _ELSEWHERE),
+    ("leakwarden.__main__", _ELSEWHERE),
+    ("leakwarden.cli", _ELSEWHERE),
     ("leakwarden", "the tick itself"),
 )
-_ELSEWHERE = "event loop, kopf and libraries"
 
 
 def part_of(stack: str) -> str:

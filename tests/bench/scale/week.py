@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -26,6 +27,8 @@ from e2e.cluster.progress import say
 from e2e.cluster.simulated import SimulatedCluster, interrupted_by_sigterm
 from e2e.faults.background import Background
 from leakwarden.adapters.cluster import Session
+from leakwarden.api.scalars import parse_duration
+from leakwarden.engine.ports import ClusterUnavailable
 from tests.bench.scale import pressed, week_record, world
 from tests.bench.scale.churn import Churn
 from tests.bench.scale.measured import cpu, memory
@@ -38,6 +41,7 @@ from tests.integration.cluster.fake_api_objects import kubeconfig
 
 DAYS_OF_AN_HOUR = 7.0
 INTERVAL = 2.0  # s of the machine's clock between two ticks
+POLICIES = "apis/leakwarden.dev/v1alpha1/reliabilitypolicies"
 LEAKING_EVERY = 25  # Deployments
 SAMPLE_EVERY = 2.0  # s
 # A single API server that restarts is away for ten to twenty seconds on two cores; the usual deadline is ten.
@@ -82,43 +86,58 @@ def policies(pods: int) -> Iterator[Json]:
 
 
 @contextmanager
-def operator(directory: Path, stage: Stage, clock: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def operators(directory: Path, stage: Stage, clock: Path, port: int) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts one operator after the other; the last one is ended in the end."""
     sources = directory / "sources.yaml"
     # Slow answers come within it; one that does not come at all costs a tick so long.
     sources.write_text(json.dumps({"prometheus": [{"name": "main", "url": stage.prometheus, "timeout": "10s"}]}))
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("LEAKWARDEN_", "KUBE"))}
+    environment = {
+        **clean,
+        "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}",
+        "HOME": str(directory),
+        pressed.FILE: str(clock),
+        "LEAKWARDEN_KUBECONFIG": str(kubeconfig(directory, stage.api)),
+        "LEAKWARDEN_SOURCES_FILE": str(sources),
+        "LEAKWARDEN_INTERVAL": f"{INTERVAL:g}s",
+        "LEAKWARDEN_ACTIONS": "EvictPod",
+        "LEAKWARDEN_LISTEN": f"127.0.0.1:{port}",
+        "LEAKWARDEN_LEADER_ELECTION": "true",
+        **{f"LEAKWARDEN_LEASE_{name}": value for name, value in LEASE.items()},
+        "POD_NAMESPACE": "leakwarden",
+        "POD_NAME": "leakwarden-0",
+    }
+    running: list[subprocess.Popen[bytes]] = []
     with (directory / "operator.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.scale.pressed"],
-            cwd=REPOSITORY,
-            env={
-                **clean,
-                "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}",
-                "HOME": str(directory),
-                pressed.FILE: str(clock),
-                "LEAKWARDEN_KUBECONFIG": str(kubeconfig(directory, stage.api)),
-                "LEAKWARDEN_SOURCES_FILE": str(sources),
-                "LEAKWARDEN_INTERVAL": f"{INTERVAL:g}s",
-                "LEAKWARDEN_ACTIONS": "EvictPod",
-                "LEAKWARDEN_LISTEN": f"127.0.0.1:{port}",
-                "LEAKWARDEN_LEADER_ELECTION": "true",
-                **{f"LEAKWARDEN_LEASE_{name}": value for name, value in LEASE.items()},
-                "POD_NAMESPACE": "leakwarden",
-                "POD_NAME": "leakwarden-0",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "tests.bench.scale.pressed"]
+            made = subprocess.Popen(
+                command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+            running.append(made)
+            return made
+
         try:
-            yield process
+            yield start
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            for process in running:
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+async def served(session: Session) -> None:
+    """Until the API server answers for the operator's kinds, as it does a while after it is ready."""
+    for _ in range(600):
+        with contextlib.suppress(ClusterUnavailable):
+            if (await session.ask("GET", f"/{POLICIES}")).ok:
+                return
+        await asyncio.sleep(0.2)
+    raise TimeoutError(f"the API server does not serve {POLICIES}")
 
 
 @dataclass(slots=True)
@@ -130,6 +149,7 @@ class Week:
     clock: PressedClock
     background: Background
     churn: Churn
+    start: Callable[[], subprocess.Popen[bytes]]
     process: subprocess.Popen[bytes]
     port: int
     rate: float
@@ -144,8 +164,7 @@ class Week:
         sampled = told = minute = 0.0
         while (now := time.time()) < began + seconds:
             if self.process.poll() is not None:
-                self.seen.ended_with = self.process.returncode
-                return
+                self._restart()
             self.cluster.check()
             if now - minute >= 60:
                 minute = now
@@ -169,6 +188,13 @@ class Week:
         for _, fault in self._ending:
             self._finish(fault)
 
+    def _restart(self) -> None:
+        """As the kubelet does. A leader that could not renew its Lease in time ends by itself."""
+        say(f"the operator ended with {self.process.returncode} and is started again")
+        self.seen.restarts.append((time.time(), self.process.returncode))
+        self.seen.cpu_before += self.seen.cpu
+        self.process = self.start()
+
     def _begin(self, what: str, length: float) -> None:
         say(f"{what}" + (f" for {length:.0f} s" if length else ""))
         fault = Fault(what, time.time())
@@ -176,6 +202,7 @@ class Week:
         if what == "API server killed":
             self.cluster.kill_api_server()
             self.cluster.start_api_server()
+            self.background.run(served(self.churn.session), 120)
             fault.ended = time.time()
             return
         self.stage.tell(_WORDS[what][0])
@@ -189,6 +216,8 @@ class Week:
         fault.ended = time.time()
 
     def _sample(self, now: float) -> None:
+        if self.process.poll() is not None:
+            return
         rss, peak = memory(self.process.pid)
         self.seen.memory.append((now, rss))
         self.seen.peak = peak
@@ -229,7 +258,7 @@ async def _failures(port: int) -> dict[str, float]:
 
 
 async def _statuses(session: Session) -> list[Json]:
-    reply = await session.ask("GET", "/apis/leakwarden.dev/v1alpha1/reliabilitypolicies")
+    reply = await session.ask("GET", f"/{POLICIES}")
     items: list[Json] = json.loads(reply.body)["items"]
     return items
 
@@ -257,19 +286,21 @@ def measure(
                     places = [Place(number) for number in range(0, pods, world.PODS_OF_A_WORKLOAD)]
                     churn = Churn(session, places)
                     plan = Plan(cluster.server, directory / "cluster" / "certificates", directory / "clock", leaks)
-                    with staged(plan) as stage, operator(directory, stage, directory / "clock", port) as process:
+                    with staged(plan) as stage, operators(directory, stage, directory / "clock", port) as start:
+                        process = start()
                         wait_for_ticks(clock, process, 3)
                         clock.start()
-                        week = Week(cluster, stage, clock, background, churn, process, port, rate)
+                        week = Week(cluster, stage, clock, background, churn, start, process, port, rate)
                         week.run(minutes * 60)
                         seen = week.seen
+                        seen.deadline = parse_duration(LEASE["RENEW_DEADLINE"])
                         seen.pods, seen.rate, seen.interval, seen.minutes = pods, rate, INTERVAL, minutes
                         seen.ticks = clock.ticks()
                         seen.churn, seen.touched = churn.done, churn.touched
                         seen.counts = stage.tell("counts")
                         seen.lease = background.run(_lease(session))
-                        if seen.ended_with is None:
-                            seen.metrics = background.run(_failures(port))
+                        background.run(served(session), 120)
+                        seen.metrics = background.run(_failures(port))
                         seen.policies = background.run(_statuses(session))
                 finally:
                     background.run(session.close())

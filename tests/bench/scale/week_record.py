@@ -27,11 +27,12 @@ def figures(seen: Seen, leaking: Set[str], wrong: Sequence[str]) -> dict[str, An
         "ticks": len(seen.ticks),
         "tick_median": statistics.median(lasted),
         "tick_longest": lasted[-1],
-        "tick_cpu": seen.cpu / max(len(seen.ticks), 1),
+        "tick_cpu": (seen.cpu_before + seen.cpu) / max(len(seen.ticks), 1),
         "late_excused": sum(1 for at, waited in late if verdict.excused(seen, at, at + waited)),
         "late": len(late),
         "memory_quarters": verdict.quarters(seen),
         "memory_peak": seen.peak,
+        "restarts": len(seen.restarts),
         "slowest_probe": seen.slowest_probe,
         "unanswered_probes": len(seen.unanswered),
         "faults": [
@@ -76,6 +77,7 @@ def table() -> str:
         ("by others: rollouts, evictions, scalings; refused while the API server was away",
          f"{churn['rollouts']}, {churn['evictions']}, {churn['scalings']}; {churn['refused']}"),
         ("Lease: changes of hands; longest time between two renewals", f"{found['lease_transitions']}; {found['lease_longest']:.1f} s"),
+        ("restarts, where the API server was away for longer than the Lease allows", f"{found['restarts']}"),
         ("slowest /healthz; not answered", f"{found['slowest_probe']:.2f} s; {found['unanswered_probes']}"),
         ("queries; of these answered with 500", f"{found['queries']:,}; {found['refused_queries']:,}"),
     )  # fmt: skip

@@ -16,6 +16,7 @@ MISSED_AFTER = 3.0
 GROWTH = 1.15
 # s of the machine's clock after a change of somebody else's, during which the operator's view may lack it.
 VIEW_LAGS = 5.0
+API_KILLED = "API server killed"
 MAX_UNAVAILABLE = 1  # the policies' budget, the default
 COOLDOWN = 600.0  # s on the operator's clock, the default
 # s of the machine's clock after a source is back, within which readings are caught up.
@@ -38,10 +39,12 @@ class Seen:
     interval: float = 0.0
     minutes: float = 0.0
     began: float = 0.0
-    ended_with: int | None = None  # the operator's exit code, where it ended by itself
+    restarts: list[tuple[float, int]] = field(default_factory=list)  # the operator ended by itself: when, exit code
+    deadline: float = 40.0  # s within which a leader has to renew its Lease, or it ends
     memory: list[tuple[float, float]] = field(default_factory=list)  # time, bytes
     peak: float = 0.0
     cpu: float = 0.0  # s of the operator's process
+    cpu_before: float = 0.0  # of those before it
     slowest_probe: float = 0.0
     unanswered: list[tuple[float, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -72,7 +75,18 @@ def faults_of(seen: Seen, leaking: Set[str]) -> list[str]:
 
 
 def _ended(seen: Seen) -> list[str]:
-    return [] if seen.ended_with is None else [f"the operator ended by itself with {seen.ended_with}"]
+    return [f"the operator ended by itself with {code}" for at, code in seen.restarts if not had_to_end(seen, at)]
+
+
+def had_to_end(seen: Seen, at: float) -> bool:
+    """Whether the API server was away for longer than a leader may go on without a renewal, at the time or right
+    before it."""
+    return any(
+        fault.what == API_KILLED
+        and fault.began <= at <= (fault.ended or at) + CATCHING_UP
+        and (fault.ended or at) - fault.began >= seen.deadline
+        for fault in seen.faults
+    )
 
 
 def gaps(seen: Seen) -> list[tuple[float, float]]:
@@ -87,7 +101,7 @@ def gaps(seen: Seen) -> list[tuple[float, float]]:
 
 def _missed_ticks(seen: Seen) -> list[str]:
     wrong = [f"no tick began for {waited:.1f} s" for at, waited in gaps(seen) if not excused(seen, at, at + waited)]
-    unended = sum(1 for each in seen.ticks[:-1] if not each.ended)
+    unended = sum(1 for each in seen.ticks[:-1] if not each.ended and not excused(seen, each.began, each.began))
     failed = seen.metrics.get("leakwarden_tick_failures_total", 0.0)
     if unended:
         wrong.append(f"{unended} ticks did not end")
@@ -141,7 +155,8 @@ def _exceeded_budgets(seen: Seen) -> list[str]:
 def _lost_leases(seen: Seen) -> list[str]:
     changes = int(seen.lease.get("leaseTransitions") or 0)
     holder = str(seen.lease.get("holderIdentity") or "")
-    if changes or not holder:
+    # Each operator that had to end was followed by another one.
+    if changes > sum(1 for at, _ in seen.restarts if had_to_end(seen, at)) or not holder:
         return [f"the Lease changed hands {changes} times and is held by {holder or 'nobody'}"]
     return []
 

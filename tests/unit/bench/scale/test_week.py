@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.bench.scale.pressed import TickTimes
-from tests.bench.scale.week_verdict import COOLDOWN, Fault, Seen, faults_of, longest_unrenewed
+from tests.bench.scale.week_verdict import API_KILLED, COOLDOWN, Fault, Seen, faults_of, longest_unrenewed
 
 LEAKING = frozenset({"api-7"})
 POLICY = {"metadata": {"namespace": "team-0"}, "status": {"targets": {"unknown": 0}}}
@@ -46,7 +46,7 @@ def test_a_good_week_has_nothing_to_name() -> None:
 
 
 BAD: dict[str, Callable[[], Seen]] = {
-    "ended by itself with 1": lambda: replace(good(), ended_with=1),
+    "ended by itself with 1": lambda: replace(good(), restarts=[(50.0, 1)]),
     "no tick began for 22.0 s": lambda: with_a_pause(good()),
     "1 ticks did not end": lambda: replace(good(), ticks=[TickTimes(0.5, 0.0), *good().ticks]),
     "2 ticks failed": lambda: replace(good(), metrics={"leakwarden_tick_failures_total": 2.0}),
@@ -93,6 +93,25 @@ def test_a_pause_long_after_a_source_was_back_is_one() -> None:
 def test_a_pod_that_somebody_else_took_away_at_that_moment_is_not_the_operators_fault() -> None:
     seen = replace(with_evictions(eviction(ready=4)), touched={"api-7": [999.0]})
     assert faults_of(seen, LEAKING) == []
+
+
+def away(seconds: float) -> Seen:
+    """The API server is away, and the operator ends by itself in the end; another one takes the Lease."""
+    fault = Fault(API_KILLED, 100.0, 100.0 + seconds)
+    lease = {"holderIdentity": "leakwarden-0_y", "leaseTransitions": 1}
+    return replace(good(), faults=[fault], restarts=[(100.0 + seconds, 1)], lease=lease, deadline=40.0)
+
+
+def test_a_leader_has_to_end_where_the_api_server_is_away_for_longer_than_its_lease_allows() -> None:
+    assert faults_of(away(41.0), LEAKING) == []
+
+
+def test_and_must_not_where_it_is_back_in_time() -> None:
+    found = faults_of(away(39.0), LEAKING)
+    assert [each.split(" 1")[0] for each in found] == [
+        "the operator ended by itself with",
+        "the Lease changed hands",
+    ]
 
 
 def test_the_longest_time_without_a_renewal_is_found() -> None:
