@@ -19,11 +19,15 @@ HOURS = 4
 
 
 def climbing(seed: int, stays: bool) -> Series:
-    """Descriptors at a steady request rate for two hours, then from 40 to 920 of 1,000 in four."""
+    """Those in flight waver by a tenth with the rate; by Poisson's law alone one pod does not show it. Descriptors at a steady request rate for two hours, then from 40 to 920 of 1,000 in four."""
     rng = np.random.default_rng(seed)
     usual, climb = np.full(240, 40.0), np.linspace(40, 920, 120 * HOURS)
     level = np.append(usual, climb)
-    v = rng.poisson(40, len(level)) + np.floor(level - 40) if stays else rng.poisson(level)
+    v = (
+        rng.poisson(40, len(level)) + np.floor(level - 40)
+        if stays
+        else np.round(level * (1 + 0.1 * rng.normal(size=len(level))))
+    )
     return replace(series(np.minimum(v, 980.0), limit=1000.0), rate=100 + rng.normal(size=len(level)))
 
 
