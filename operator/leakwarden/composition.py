@@ -211,6 +211,8 @@ async def _operate(settings: Settings) -> int:
         await _wait_for_api(session)
         await cluster.start()
         stack.push_async_callback(cluster.stop)
+        if cluster_policies is not None:
+            cluster_policies.start()
         await _wait_for_view(cluster)
         if not await cluster.wait_reports(REPORTS_PATIENCE):
             # Watching and judging go on without them; each policy's conditions name the missing right, and nothing is
@@ -231,10 +233,8 @@ async def _operate(settings: Settings) -> int:
         watch = PolicyWatch(policies, runner.wake, namespaces, reads=reads)
         policies.clusters.asks = parser
         policies.clusters.reads = functools.partial(parse_cluster_policy, asks=parser, labels=labels)
-        if cluster_policies is not None:
-            cluster_policies.start()
-            if not await cluster_policies.wait_synced(CLUSTER_POLICIES_PATIENCE):
-                log.warning("ClusterReliabilityPolicies or namespaces cannot be read")
+        if cluster_policies is not None and not await cluster_policies.wait_synced(CLUSTER_POLICIES_PATIENCE):
+            log.warning("ClusterReliabilityPolicies or namespaces cannot be read")
         replica = Replica(runner, watch, recorder, look_anew=look_anew, election=election)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -148,7 +148,7 @@ class Reader:
 
         def take_in(earlier: Mapping[str, Answer], read: Mapping[str, Answer]) -> None:
             for key, answer in read.items():
-                if isinstance(answer, Sampled) and key != RSS:  # only the detector needs it
+                if isinstance(answer, Sampled) and key not in (RSS, COLLECTIONS):  # only the detector needs them
                     with self.defects.contained("kept", about=key):
                         history.append(key, answer, pods, now)
             with self.defects.contained("judged by growth", *policies, about=source.name):

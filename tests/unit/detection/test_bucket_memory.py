@@ -154,8 +154,8 @@ def test_a_stored_value_is_off_by_less_than_a_share_of_the_highest_reading(
 ) -> None:
     cascade = Cascade()
     cascade.grow(1)
-    age = 60.0 * np.arange(len(values))
-    value = np.array(values)
+    age = 60.0 * np.arange(len(values), dtype=np.float64)
+    value = np.array(values, dtype=np.float64)
     nothing = np.full(len(values), np.nan)
     begin = 0
     for cut in [*cuts, len(values)]:
