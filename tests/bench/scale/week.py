@@ -310,7 +310,7 @@ def measure(
     return seen, faults_of(seen, leaks)
 
 
-def wait_for_ticks(clock: PressedClock, process: subprocess.Popen[bytes], number: int, within: float = 180.0) -> None:
+def wait_for_ticks(clock: PressedClock, process: subprocess.Popen[bytes], number: int, within: float = 600.0) -> None:
     deadline = time.monotonic() + within
     while sum(1 for each in clock.ticks() if each.ended) < number:
         if process.poll() is not None:
