@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.bench import record
 from tests.bench.record import Figures, Group
-from tests.bench.replaying import ACTED, SUSPECTED, TOLD
+from tests.bench.replaying import ACTED, FULL, SUSPECTED, TOLD
 
 FILE = Path(__file__).with_name("bench.png")
 _DETECTOR = (SUSPECTED, TOLD, ACTED)
@@ -25,7 +25,7 @@ def lines(group: Group) -> dict[str, list[Figures]]:
     a rate there is no place in the picture."""
     drawn: dict[str, list[Figures]] = {}
     for each in group.detectors:
-        if each.leaks and each.healthy_days:
+        if each.leaks and each.healthy_days and each.detector != FULL:
             name = "Leakwarden" if each.detector in _DETECTOR else each.detector.partition(": ")[0]
             drawn.setdefault(name, []).append(each)
     return {name: sorted(points, key=lambda each: each.false_per_day) for name, points in drawn.items()}

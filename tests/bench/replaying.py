@@ -9,7 +9,7 @@ from typing import Any
 
 from leakwarden.core.detection.detector import EXHAUSTING, LEAKING, SUSPECT
 from leakwarden.core.detection.replay import Change, replay
-from leakwarden.core.signals.criteria import Standard
+from leakwarden.core.signals.criteria import JudgementReason, Standard
 from tests.bench.baselines import BASELINES
 from tests.bench.shapes import Labelled
 
@@ -21,12 +21,32 @@ DETECTOR = {TOLD: LEAKING, ACTED: EXHAUSTING}
 SUSPECTED = "leakwarden, Suspect or worse"  # nobody is told of it: one more point of the curve in the picture
 
 
+# Not of growth: what is at its limit for as long as asked is reported for that, and it is true of a pool that its load
+# fills. So it is counted apart, and neither begins nor ends an episode of growth.
+FULL = "leakwarden, Full (acts, whether it grows or not)"
+
+
 def episodes(changes: Sequence[Change], least: int) -> Alarms:
-    """The begins of the times at `least` or worse, by place of the series."""
+    """The begins of the times at `least` or worse by growth, by place of the series."""
     begins: Alarms = {}
     on: set[int] = set()
     for change in changes:
+        if change.reason == JudgementReason.FULL:
+            continue
         if change.verdict < least:
+            on.discard(change.series)
+        elif change.series not in on:
+            on.add(change.series)
+            begins.setdefault(change.series, []).append(change.time)
+    return begins
+
+
+def at_the_limit(changes: Sequence[Change]) -> Alarms:
+    """The begins of the times at the limit, by place of the series."""
+    begins: Alarms = {}
+    on: set[int] = set()
+    for change in changes:
+        if change.reason != JudgementReason.FULL or change.verdict < EXHAUSTING:
             on.discard(change.series)
         elif change.series not in on:
             on.add(change.series)
@@ -53,6 +73,7 @@ def _part(job: tuple[int, list[int], list[Labelled], bool, float]) -> dict[str, 
     changes = replay(series, Standard(), interval, progress=tell)
     for name, least in {**DETECTOR, SUSPECTED: SUSPECT}.items():
         found[name] = episodes(changes, least)
+    found[FULL] = at_the_limit(changes)
     if baselines:
         for rule, baseline in BASELINES.items():
             for i, s in enumerate(series):

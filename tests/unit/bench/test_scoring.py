@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from leakwarden.core.detection.detector import EXHAUSTING, HEALTHY, LEAKING, SUSPECT
 from leakwarden.core.detection.recording import Series
+from leakwarden.core.detection.replay import Change
 from tests.bench.__main__ import seeds
+from tests.bench.replaying import at_the_limit, episodes
 from tests.bench.report import at_their_best, table
 from tests.bench.scoring import Score, Scores
 from tests.bench.shapes import DAY, Labelled
@@ -91,3 +94,17 @@ def test_seeds_are_one_or_a_range_with_both_its_ends() -> None:
     for wrong in ("9-7", "", "a", "1-"):
         with pytest.raises(ValueError, match=r"9-7|invalid literal"):
             seeds(wrong)
+
+
+def change(time: float, verdict: int, reason: str) -> Change:
+    return Change(time, 0, verdict, reason, np.inf, np.inf)
+
+
+def test_being_full_neither_begins_nor_ends_an_episode_of_growth_and_is_counted_apart() -> None:
+    by_load = [change(1, HEALTHY, "Steady"), change(2, EXHAUSTING, "Full"), change(3, HEALTHY, "Steady")]
+    assert episodes(by_load, LEAKING) == {}
+    assert at_the_limit(by_load) == {0: [2]}
+
+    leak = [change(1, LEAKING, "SteadyGrowth"), change(2, EXHAUSTING, "Full"), change(3, LEAKING, "SteadyGrowth")]
+    assert episodes(leak, LEAKING) == {0: [1]}
+    assert at_the_limit([*by_load, change(4, SUSPECT, "Full"), change(5, EXHAUSTING, "Full")]) == {0: [2, 5]}
