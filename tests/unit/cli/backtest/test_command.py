@@ -424,14 +424,14 @@ spec:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (POLICY + "---\n" + POLICY, "holds 2 ReliabilityPolicy objects"),
-        ("kind: ConfigMap\n", "holds 0 ReliabilityPolicy objects"),
+        (POLICY + "---\n" + POLICY, "holds 2 ReliabilityPolicy or ClusterReliabilityPolicy objects"),
+        ("kind: ConfigMap\n", "holds 0 ReliabilityPolicy or ClusterReliabilityPolicy objects"),
         (POLICY.replace("v1alpha1", "v9"), "apiVersion is 'leakwarden.dev/v9'"),
         (POLICY.replace("type: Descriptors", "type: Nope"), "spec.signals[0].type is 'Nope'"),
         (POLICY.replace("1m", "soon"), "spec.signals[0].growth.exhaustsWithin is 'soon'"),
         (POLICY.rpartition("spec:")[0] + "spec: 7\n", "spec is '7'"),
         ("a: " + "[" * 20_000, "nested too deeply"),
-        ("a: !!timestamp 2026-99-99\n", "holds 0 ReliabilityPolicy objects"),
+        ("a: !!timestamp 2026-99-99\n", "holds 0 ReliabilityPolicy or ClusterReliabilityPolicy objects"),
         ("a: [\n", "(line 2): not valid YAML"),
         ("a: \x00\n", "not valid YAML"),
     ],
