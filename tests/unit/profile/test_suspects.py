@@ -411,3 +411,26 @@ def test_every_row_of_the_catalogue_explains_itself() -> None:
         assert shape.why
         assert shape.fix
         assert len(shape.name) <= 64, "as a LeakReport takes it"
+
+
+def test_memory_that_most_of_the_heap_is_kept_in_is_medium_where_another_part_shrank() -> None:
+    """The heap as a whole did not grow between the captures, so no part of its growth can be said."""
+    size, kept, gone = 128 << 10, ["bytes.Repeat@1", "main.leaking@26"], ["main.load@9", "net/http.Serve@1"]
+    before = heap((90, 90, kept), (200, 30, gone), size=size)
+    after = heap((112, 112, kept), (210, 5, gone), size=size)
+
+    first, *_ = between(goroutines(), goroutines(), before, after, growing="memory")
+    assert (first.function, first.explains) == ("main.leaking", None)
+    assert first.confidence is Confidence.MEDIUM
+
+    # Where most of the heap is elsewhere, it stays a guess.
+    large = (["main.load@9", "net/http.Serve@1"], ["main.cache@7", "net/http.Serve@1"])
+    before, after = (
+        heap((n, n, kept), (300, m, large[0]), (300, 290, large[1]), size=size) for n, m in ((90, 60), (112, 30))
+    )
+    guesses = [
+        one
+        for one in between(goroutines(), goroutines(), before, after, growing="memory")
+        if one.function == "main.leaking"
+    ]
+    assert [one.confidence for one in guesses] == [Confidence.LOW]

@@ -40,6 +40,7 @@ _SIGNALS = {
 }
 
 
+GROWS = "the signal grows"
 _LIBRARYS = replace(UNKNOWN, name=MEMORY.name, title="memory that a library keeps")
 
 
@@ -228,6 +229,11 @@ def _kept_here(
     if part is not None:
         why.append(f"this explains {part:.0%} of the growth of the heap")
     sure, reason = _sure(shape, part or 0.0, beyond, load, Watched.of(capture, verdict, series.slows(heap.times)))
+    if part is None and sure is Confidence.LOW and reason == GROWS and site.in_use >= MOST * max(1.0, heap.total.last):
+        sure, reason = (
+            Confidence.MEDIUM,
+            "the signal grows, and most of the heap is kept here; other parts of it shrank",
+        )
     why.append(reason)
     return MemoryLine(
         _suspect(shape, site, capture, heap=heap, ownership=ownership, sure=sure, why=why), load, shape.specific
@@ -252,8 +258,8 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
             "the signal grows, and most of what is there is kept here; between the captures it did not grow",
         )
     if part >= MOST and watched.long and shape.specific:
-        return Confidence.HIGH, "the signal grows"
-    return (Confidence.MEDIUM if part >= NOTABLE else Confidence.LOW), "the signal grows"
+        return Confidence.HIGH, GROWS
+    return (Confidence.MEDIUM if part >= NOTABLE else Confidence.LOW), GROWS
 
 
 def _without_team(
