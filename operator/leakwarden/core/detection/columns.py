@@ -96,6 +96,7 @@ class Rows(_Columns):
     plateau: Floats = field(metadata=_ZERO)  # the highest level at which growth has stopped by itself
     acute: Bools = field(metadata=_NO)  # Exhausting
     flew: Floats = field(metadata=_NEVER)  # when a window's growth last came and went (core/detection/in_flight.py)
+    waited: Floats = field(metadata=_NEVER)  # when a window's load last rose as its level did
     sure: Bools = field(metadata=_NO)  # a window of this leak was clear enough to act on
 
 
@@ -111,6 +112,7 @@ class Widths(_Columns):
     calmest: Codes = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
     flight: Bools = field(metadata=_NO)  # what has grown comes and goes (core/detection/in_flight.py)
+    waits: Bools = field(metadata=_NO)  # the load has risen as the level has (core/detection/in_flight.py)
 
     @staticmethod
     def _shape(room: int) -> tuple[int, ...]:

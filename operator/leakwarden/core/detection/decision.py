@@ -231,7 +231,7 @@ def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
     passing = (widths.streak > 0).any(axis=1)
     reason = np.where(suspected, int(VerdictReason.GrowsFarFromLimit), reason)
     reason = np.where(passing, int(VerdictReason.Unconfirmed), reason)
-    waits = (((widths.streak > 0) | widths.suspect) & widths.flight).any(axis=1)
+    waits = (((widths.streak > 0) | widths.suspect) & (widths.flight | widths.waits)).any(axis=1)
     reason = np.where(waits, int(VerdictReason.InFlight), reason)
     return np.where(suspected | passing, SUSPECT, HEALTHY), reason
 

@@ -11,6 +11,8 @@ Where the spread grows only because the traffic does, it grows no more than the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from leakwarden.core.detection.held import expected_range
@@ -34,15 +36,7 @@ def in_flight(
 
     The rows of a `group`, a workload's pods with one signal, are taken together: a dependency is slow for all of them,
     and the spread of a single row is known within a third only."""
-    middle = (lo + hi) / 2
-    first = np.argmax(~np.isnan(lo), axis=1)[:, None]
-    place = np.arange(SLOTS)
-    length = np.maximum((SLOTS - first) // 3, 1)
-    parts = (place >= first) & (place < first + length), np.broadcast_to(place >= SLOTS - _THIRD, lo.shape)
-
-    def of_part(values: Floats) -> tuple[Floats, Floats]:
-        before, now = (median_rows(np.where(part, values, np.nan)) for part in parts)
-        return before, now
+    middle, of_part = (lo + hi) / 2, _thirds(lo)
 
     (range_then, range_now), (level_then, level), (load_then, busy) = of_part(hi - lo), of_part(middle), of_part(load)
     # A climb widens its buckets by its own rise from their first reading to the last, which is no spread. The
@@ -56,10 +50,6 @@ def in_flight(
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         busier = np.where((load_then > 0) & (busy > load_then), busy / load_then, 1.0)
-    # The load, which is the number in flight while latency is known and slow (core/detection/waiting.py), has risen by as
-    # much as the level. It is not fitted: a smooth climb of both is explained by time alone as well.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        as_much = (busy / load_then >= _MUCH) & (busy / load_then >= _AS_MUCH * level / level_then)
     units = np.maximum(quantum, 1e-9)
     usable = np.isfinite(wide_then) & np.isfinite(wide) & (level > level_then)
     rounding = 0.29 * units  # the least spread that can be told from none
@@ -79,6 +69,30 @@ def in_flight(
         # A small pool of one pod is counted in too large steps to show its spread.
         shown = (quantum <= gates.coarse) | (pooled(np.ones(len(lo))) >= 2)
         follows = np.log(wider) >= gates.flight_follows * np.log(higher)
-    return as_much | np.asarray(
+    return np.asarray(
         usable & shown & (grown > 0) & (higher >= _LEAST_RATIO) & follows & (apart >= gates.flight_spread * grown)
     )
+
+
+def rises_with_load(lo: Floats, hi: Floats, load: Floats) -> Bools:
+    """(rows,) whether the load has risen by as much as the level, and by more than a morning brings. It is the number in
+    flight where latency is known and slow (core/detection/waiting.py). It is not fitted: a smooth climb of both is
+    explained by time alone as well."""
+    of_part = _thirds(lo)
+    (level_then, level), (load_then, busy) = of_part((lo + hi) / 2), of_part(load)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((busy / load_then >= _MUCH) & (busy / load_then >= _AS_MUCH * level / level_then))
+
+
+def _thirds(lo: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """The medians of the first and of the last third of a window that begins with its first floor."""
+    first = np.argmax(~np.isnan(lo), axis=1)[:, None]
+    place = np.arange(SLOTS)
+    length = np.maximum((SLOTS - first) // 3, 1)
+    parts = (place >= first) & (place < first + length), np.broadcast_to(place >= SLOTS - _THIRD, lo.shape)
+
+    def of_part(values: Floats) -> tuple[Floats, Floats]:
+        before, now = (median_rows(np.where(part, values, np.nan)) for part in parts)
+        return before, now
+
+    return of_part

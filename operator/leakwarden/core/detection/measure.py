@@ -6,7 +6,7 @@ import numpy as np
 
 from leakwarden.core.detection.climb import climbed_for
 from leakwarden.core.detection.held import held
-from leakwarden.core.detection.in_flight import in_flight
+from leakwarden.core.detection.in_flight import in_flight, rises_with_load
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.detection.questions import WindowContext
 from leakwarden.core.detection.reasons import VerdictReason
@@ -52,7 +52,7 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
     calm = rows[~likely]
     of_width.streak[calm, k] = 0
     of_width.suspect[calm, k] = False
-    of_width.flight[calm, k] = False
+    of_width.flight[calm, k] = of_width.waits[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
     estimated = of_row.estimate[calm]
     estimated = estimated[estimated >= 0]
@@ -174,7 +174,7 @@ def _weigh(
     readings = WIDTHS[k] / np.where(np.isnan(of_row.step[rows]), WIDTHS[0], of_row.step[rows])
     memory = of_row.memory[rows]
     counted = ~np.isnan(of_row.gc[rows])
-    flight = np.zeros(len(rows), np.bool_)
+    flight, waits = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
     climbs = np.flatnonzero(~memory & (raw.slope_low > 0))
     if k in _SPREAD_SHOWN and len(climbs):
         seen = np.where(rated[:, None], load, np.nan)[climbs]
@@ -182,8 +182,10 @@ def _weigh(
             gates, lo[climbs], hi[climbs], load=seen, readings=readings[climbs], quantum=quantum[climbs],
             group=group[climbs].astype(np.int64),
         )  # fmt: skip
-    of_row.flew[rows[flight]] = now
-    of_width.flight[rows, k] = flight = flight | _flew_before(state, gates, k, rows, now)
+        waits[climbs] = rises_with_load(lo[climbs], hi[climbs], seen)
+    of_row.flew[rows[flight]] = of_row.waited[rows[waits]] = now
+    of_width.flight[rows, k] = flight = flight | _lately(state, gates, k, rows, of_row.flew, now=now)
+    of_width.waits[rows, k] = waits = waits | _lately(state, gates, k, rows, of_row.waited, now=now)
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
@@ -192,6 +194,7 @@ def _weigh(
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
         flight=flight | of_width.flight[rows, min(k + 1, _S - 1)],
+        waits=waits | of_width.waits[rows, min(k + 1, _S - 1)],
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
     some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
@@ -220,13 +223,14 @@ def _weigh(
     _note(state, k, rows, raw=raw, passed=passed, rated=rated, apart=apart, blind=blind, now=now)
 
 
-def _flew_before(state: DetectorState, gates: Gates, k: int, rows: Ints, now: float) -> Bools:
-    """Whether within the window growth of this signal, or of another one of the same process, came and went.
+def _lately(state: DetectorState, gates: Gates, k: int, rows: Ints, when: Floats, *, now: float) -> Bools:
+    """Whether within the window growth of this signal, or of another one of the same process, came and went; `when`:
+    the last time of each row.
 
     A pool that is full spreads no more, and goroutines that wait for its connections spread when it no longer does."""
     of_row = state.rows
     # Before this moment, so that the order in which rows are measured makes no difference.
-    some = np.flatnonzero((of_row.flew < now) & (now - of_row.flew <= min(SLOTS * WIDTHS[k], gates.flight_lasts)))
+    some = np.flatnonzero((when < now) & (now - when <= min(SLOTS * WIDTHS[k], gates.flight_lasts)))
     return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 

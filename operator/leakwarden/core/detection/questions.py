@@ -45,6 +45,7 @@ class WindowContext:
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
     flight: Bools  # see core/detection/in_flight.py; in this window or in the next wider one
+    waits: Bools  # the load has risen as the level has, in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
         return WindowContext(*(getattr(self, of.name)[rows] for of in fields(self)))
@@ -335,12 +336,18 @@ class WindowQuestions:
 
     @cached_property
     def stays(self) -> Bools:
-        """Does what has grown stay, unlike requests that wait for a slow dependency?
+        """Does what has grown stay, unlike requests that wait for a slow dependency? Asked before a leak is acted on, and
+        not before it is reported: one leak in seven spreads as much for a while.
 
         Those are as many as rate times latency, and climb while latency does, but their number spreads as they come
         and go. A limit that they really use up is reported as Full. At half, leaks under much traffic are taken for
         them; at double, brown-outs are reported."""
         return ~self.beside.flight
+
+    @cached_property
+    def is_not_queued(self) -> Bools:
+        """Has the load not risen by as much as the level, as it does where requests queue and their latency is known?"""
+        return ~self.beside.waits
 
     @cached_property
     def is_its_own(self) -> Bools:

@@ -31,7 +31,7 @@ BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
     (VerdictReason.WithinKnownRange, lambda asked: asked.is_novel),
     (None, lambda asked: asked.is_high),
     (VerdictReason.WithinKnownRange, lambda asked: asked.has_not_given_back),
-    (VerdictReason.InFlight, lambda asked: asked.stays),
+    (VerdictReason.InFlight, lambda asked: asked.is_not_queued),
     (VerdictReason.FollowsLoad, lambda asked: asked.has_enough_values),
     (VerdictReason.FollowsLoad, lambda asked: asked.is_its_own),
     (None, lambda asked: asked.is_beyond_its_first_day),
@@ -73,7 +73,7 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
                 reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
-        leak, near, asked.is_sure.copy(), suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
+        leak, near, asked.is_sure & asked.stays, suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
         slope_high=raw.slope_high.copy(),
     )  # fmt: skip
 
