@@ -22,7 +22,7 @@ class VerdictReason(IntEnum):
     | Healthy | FellBack | it was leaking by all signs, and came down by itself |
     | Healthy | GrowthStopped | it was leaking by all signs, and has not grown for a while |
     | Suspect | GrowsFarFromLimit | steady growth that has not yet eaten enough of the head-room to be believed |
-    | Suspect | InFlight | it grows like a leak, but what has grown comes and goes: requests that wait for a slow dependency; a signal LatencyP99 would show it |
+    | Suspect | InFlight | it grows, but so does the load, or what has grown comes and goes: requests that wait for a slow dependency; a signal LatencyP99 shows it |
     | Suspect | Unconfirmed | all signs of a leak, not yet for long enough |
     | Leaking | SteadyGrowth | the floor climbs steadily towards the limit, and nothing explains it |
     | Leaking | GrowsBeyondLoad | the same, after what the request rate explains |
