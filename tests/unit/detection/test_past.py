@@ -55,6 +55,36 @@ def test_a_leak_from_the_first_minute_on_is_told_before_it_has_grown_fivefold(ho
     assert 0.4 * hours < at < hours - 0.25
 
 
+@pytest.mark.parametrize(("hours", "fold"), [(120.0, 700.0), (30.0, 100.0)])
+def test_a_leak_that_is_fast_beside_its_first_level_is_told_within_hours_and_until_its_end(
+    hours: float, fold: float
+) -> None:
+    """It rises in its first ten minutes, and at each later age: no level of it is ever the usual one."""
+    day = 1 + 0.5 * np.sin(2 * np.pi * np.arange(0, hours, STEP / 3600) / 24)
+    leaked = np.cumsum(day) / day.sum()
+    noise = np.random.default_rng(3).normal(size=len(day))
+    changes = judged(goroutines(40 + 40 * fold * leaked + 2 * noise))
+
+    first = next(c for c in changes if c.verdict == LEAKING)
+    assert (first.time - BEGIN) / 3600 < 11
+    assert [c.reason for c in changes if c.time > first.time] == ["Stale"]
+
+
+@pytest.mark.parametrize(
+    ("most", "is_told"), [(28_000.0, True), (50_000.0, False)], ids=["to the last local port", "to several addresses"]
+)
+def test_sockets_that_use_up_the_local_ports_within_the_first_hour_are_told(most: float, is_told: bool) -> None:
+    minutes = np.arange(0, 60, 0.5)
+    level = 250 + np.where(most > 28_232, np.minimum(minutes / 20, 1), minutes / 60) * (most - 250)
+    noise = np.random.default_rng(3).normal(size=len(level))
+    changes = replay([series(np.round(level + 20 * noise), 30.0, None, "Sockets")], Standard(), 30.0)
+    first = next(((c.time - BEGIN) / 60 for c in changes if c.verdict == LEAKING), None)
+
+    assert (first is not None) == is_told
+    assert first is None or first < 55
+    assert worst(changes) < EXHAUSTING
+
+
 @pytest.mark.parametrize(("hours", "is_told"), [(6.0, True), (3.0, False)])
 def test_with_a_known_load_four_hours_of_unexplained_growth_are_enough(hours: float, is_told: bool) -> None:
     level = after(0, hours, 5.0)

@@ -76,7 +76,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     """Move each row on, and give its verdict of `now`."""
     n, gates = len(state), context.gates
     rows, widths = state.rows.pick(slice(n)), state.widths.pick(slice(n))
-    shown = _shown(state, widths, gates, now)
+    shown = _shown(state, rows, widths, gates, now)
     stale = _stale(rows, context, now)
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
@@ -105,8 +105,10 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     return judged
 
 
-def _shown(state: DetectorState, widths: Widths, gates: Gates, now: float) -> _Shown:
-    confirmed = (widths.streak >= np.asarray(gates.confirm)) & widths.near
+def _shown(state: DetectorState, rows: Rows, widths: Widths, gates: Gates, now: float) -> _Shown:
+    # Beyond a multiple of the past no level is nearer to anything, so there a known leak is shown by its growth alone.
+    beyond = (rows.past & ~np.isnan(rows.latched))[:, None]
+    confirmed = (widths.streak >= np.asarray(gates.confirm)) & (widths.near | beyond)
     leak: Bools = np.asarray(confirmed.any(axis=1))
     sure: Bools = np.asarray((confirmed & widths.sure).any(axis=1))
     width = np.zeros(len(leak), np.int64)

@@ -84,10 +84,12 @@ def _remember(
 ) -> None:
     """Store the highest floor from which a process came down by itself: it may do so again. Each width is looked at
     by itself, since the floors of short buckets fall by mere noise."""
-    # A fall that counts: a fifth of the level, or near the limit half of the distance that was left.
+    # A fall that counts: a fifth of the level, or near the limit half of the distance that was left. At a multiple of
+    # the past nothing happens, so there is no distance to it.
+    past = state.rows.past[rows]
     # In a small pool it must be more than three connections, which come and go by chance.
     smallest = np.maximum(0.01, np.minimum(gates.came_back_quanta * _quantum(state, rows), gates.came_back_most))
-    may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
+    may = latest - least >= np.maximum(smallest, np.minimum(0.2 * least, _half_left(latest, past)))
     # The level of a leak wobbles on its way up; that does not count as coming down.
     may &= ~(state.widths.suspect[rows, k:].any(axis=1) | ~np.isnan(state.rows.latched[rows]))
     which = np.flatnonzero(may)
@@ -97,13 +99,18 @@ def _remember(
     lowest_after = np.where(np.isnan(lo), np.inf, lo)
     for slot in range(SLOTS - 2, -1, -1):  # all rows at once: numpy accumulates row by row, eight times slower
         np.minimum(lowest_after[:, slot], lowest_after[:, slot + 1], out=lowest_after[:, slot])
-    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
-    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    fell = np.where(np.isnan(lo), 0.0, lo - lowest_after)
+    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, _half_left(lo, past[which, None])))
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
     group = state.rows.group[rows[which]]
     np.maximum.at(state.known[:, k], group, high)
     np.maximum.at(state.fall[:, k], group, depth)
+
+
+def _half_left(level: Floats, past: Bools) -> Floats:
+    """Half of the distance to the limit."""
+    return np.where(past, np.inf, 0.5 * (1 - level))
 
 
 def _quantum(state: DetectorState, rows: Ints) -> Floats:
