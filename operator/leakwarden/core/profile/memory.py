@@ -246,12 +246,9 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
     if not watched.verdict:
         if load:
             return Confidence.LOW, "as many requests are open: more load looks the same"
-        if watched.long and beyond and part >= MOST:
-            return Confidence.MEDIUM, "it grew steadily over minutes"
-        return (
-            Confidence.LOW,
-            "a cache that fills looks the same for a while: take captures over minutes, with --for 2m",
-        )
+        if watched.outlasts_ramps and beyond and part >= MOST:
+            return Confidence.MEDIUM, "it grew steadily over many minutes"
+        return Confidence.LOW, f"a cache that fills looks the same for a while; {watched.undecided}"
     if not beyond:
         return (
             Confidence.LOW,
