@@ -15,7 +15,7 @@ from tests.profiles.unseen import Judged, judge, read
 
 pytestmark = pytest.mark.slow
 
-EXAMS = ("exam", "exam2", "exam3", "exam4", "cases")
+EXAMS = ("exam", "exam2", "exam3", "exam4", "exam5", "cases")
 
 
 @cache
@@ -82,6 +82,21 @@ KINDS = {
         "triage": "Sentry client for every report",
         "vehicle": "MQTT client not disconnected",
         "vitals": "meters or timers of metrics that are never stopped",
+    },
+    "exam5": {
+        "access": "casbin.SyncedEnforcer whose StartAutoLoadPolicy is never ended (StopAutoLoadPolicy)",
+        "billing": "entries that main.Books keeps and does not remove on every path",
+        "boards": "a lock of boards.Store that is not released (RLock without RUnlock)",
+        "catalog": "iter.Pull without its stop",
+        "inbox": "client.Client (go-imap) not closed",
+        "live": "what ended requests of live.Hub.stream leave behind",
+        "lockers": "Consul watch or cluster member not stopped",
+        "quotes": "ldclient.LDClient not closed",
+        "render": "tasks of one errgroup.Group that wait in its own Go",
+        "scales": "entries that are kept, most likely in what bus.Ask uses: MQTT subscription never ended",
+        "telemetry": "api.WriteAPIImpl (influxdb-client-go) not closed",
+        "thumbs": "entries that thumbs.Maker keeps and never removes",
+        "track": "entries that are kept and never removed",
     },
 }
 

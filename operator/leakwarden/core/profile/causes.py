@@ -4,6 +4,7 @@ or the connection and did not return it. That line is found among the others tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from leakwarden.core.profile.blocked_shapes import LOCK_TWICE
 from leakwarden.core.profile.evidence import CallSite
@@ -29,7 +30,37 @@ def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origin
     _taken_twice(found, every, ownership)
     found += _pool_holders(found, every, origins)
     found += _pools(found, every, origins, ownership)
+    _pairs(found)
     return found
+
+
+def _pairs(accused: Sequence[Line]) -> None:
+    """Of a lock that is not released: the type that has it, and the two calls that have to come in pairs."""
+    of_types: dict[str, list[Line]] = {}
+    for line in accused:
+        if line.shape is MUTEX and line.place is not None and _calls(line.standing, *_LOCKS):
+            of_types.setdefault(_locks(line), []).append(line)
+    for kind, lines in of_types.items():
+        standing = [one for line in lines for one in line.standing]
+        reads = _calls(standing, "sync.(*RWMutex).RLock")
+        writes = _calls(standing, "sync.(*RWMutex).Lock")
+        forgotten = "RLock" if any(_waits_for_readers(one.group.stack) for one in standing) else "Lock"
+        if reads and not writes:
+            forgotten = "Lock"  # readers wait for nothing but a writer
+        owner = kind.rpartition("/")[2]
+        for line in lines:
+            line.shape = replace(
+                MUTEX,
+                title=f"a lock of {owner} that is not released ({forgotten} without {_UNLOCKS[forgotten]})",
+                why=f"a goroutine called {forgotten} in {owner} and returned without {_UNLOCKS[forgotten]} on one path (an early return, an"
+                " error, a panic), or waits for something itself while it holds the lock",
+                fix=f"defer {_UNLOCKS[forgotten]}() right after {forgotten}() in every method of {owner}; look at early returns between the"
+                " two; never wait for a channel or a call while holding a lock",
+            )
+
+
+_UNLOCKS = {"Lock": "Unlock", "RLock": "RUnlock"}
+_LOCKS = ("sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock")
 
 
 def _locks(line: Line) -> str:
@@ -143,8 +174,8 @@ def short(frame: Frame) -> str:
     return f"{frame.function.rpartition('/')[2]} ({file}:{frame.line})"
 
 
-def _calls(standing: Iterable[Standing], function: str) -> bool:
-    return any(f.function == function for one in standing for f in one.group.stack)
+def _calls(standing: Iterable[Standing], *functions: str) -> bool:
+    return any(f.function in functions for one in standing for f in one.group.stack)
 
 
 def _waits_for_readers(stack: Stack) -> bool:

@@ -120,9 +120,9 @@ ENTRIES = Shape(
     "entries that are kept and never removed",
     "each call keeps an object here: most likely an entry of a map, cache, list or registry that nothing removes, else what a timer, a"
     " callback or a closure refers to",
-    "find what it is stored in: delete it on every path when it is done, sweep what is idle or past its time (a TTL that is only checked"
-    " when the same key is read again frees nothing), or bound it (an LRU, a maximum of entries); Stop a timer and unregister a callback"
-    " that refers to it",
+    "find what it is stored in: delete it there when it is done, sweep what is idle or past its time (a TTL that is only checked when the"
+    " same key is read again frees nothing), or bound it (an LRU, a maximum of entries; for a key that is there already replace its element"
+    " in place of adding another); Stop a timer and unregister a callback that refers to it",
     docs="https://go.dev/doc/diagnostics",
     specific=False,
 )

@@ -45,6 +45,8 @@ STAYING = 0.98
 MINOR = 0.2
 # Allocations of a leak that have to be recorded to be told from chance, and s of captures that show a slow leak.
 SAMPLES, LONGER = 3, 300.0
+# Bytes; where the heap grew by less, and only the whole process is known to grow, memory outside of it is named as well.
+HEAP_SHOWS = 2.0**20
 # A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
@@ -97,8 +99,8 @@ def explain(
         found = [*(one for one in little if (one.function, one.file, one.line) not in known), *found]
     if not found:
         found = holders(origins, ownership, growing)
-    if "rss" in growing and not found:
-        found = [_outside(capture)]
+    if "rss" in growing and (not found or ("memory" not in growing and _heap_grew(capture) < HEAP_SHOWS)):
+        found = [*found[: limit - 1], _outside(capture, bool(found))]
     return Findings(tuple(found[:limit]), looked_at(capture), "" if found else unseen(capture, growing))
 
 
@@ -277,8 +279,20 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
     ]  # fmt: skip
 
 
-def _outside(capture: Capture) -> Suspect:
-    why = (f"the process grows; {looked_at(capture)}", "neither goroutines nor the heap grew beyond noise")
+def _heap_grew(capture: Capture) -> float:
+    """Bytes that the heap in use grew by, between the first and the last capture."""
+    return total_in_use(capture.heaps[-1]) - total_in_use(capture.heaps[0]) if capture.heaps else 0.0
+
+
+def _outside(capture: Capture, others: bool) -> Suspect:
+    """`others`: whether lines of the heap or of goroutines are named before it."""
+    why = (
+        f"the process grows; {looked_at(capture)}",
+        f"the heap explains {max(0.0, _heap_grew(capture)) / 2**20:.1f} MiB of it: where the process grew by clearly more in this"
+        " time, the rest is outside of the heap"
+        if others
+        else "neither goroutines nor the heap grew beyond noise",
+    )
     shape = OFF_HEAP
     return Suspect(shape.name, shape.title, "", file="", line=0, count=0, unit="objects", growth_per_s=None, confidence=Confidence.LOW, reasons=why, why=shape.why, fix=shape.fix,
                    stack=(), callers=(), docs=shape.docs, team=False)  # fmt: skip
