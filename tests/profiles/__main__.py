@@ -20,6 +20,12 @@ def main() -> int:
     libraries = commands.add_parser("libraries", help="the same of the services that use real libraries")
     libraries.add_argument("--go", action="append", metavar="VERSION", help="only this Go version (repeatable)")
     libraries.add_argument("--program", action="append", metavar="NAME", help="only this one (repeatable)")
+    libraries.add_argument(
+        "--timing", default="", metavar="NAME", help="2min or 1h in place of seconds (1h: time is pressed)"
+    )
+    libraries.add_argument(
+        "--form", action="append", metavar="FORM", help="only leak, repaired or healthy (repeatable)"
+    )
     commands.add_parser("score", help="print how often the right line is named, by shape and Go version")
     commands.add_parser("readme", help="write the tables of README.md from the profiles")
     commands.add_parser(
@@ -57,11 +63,21 @@ def main() -> int:
             return 1
         return 0
     if arguments.command == "libraries":
-        from tests.profiles.libraries import VERSIONS as OF_LIBRARIES
-        from tests.profiles.libraries import build as build_libraries
+        from tests.profiles import libraries as services
 
         try:
-            build_libraries(arguments.program or (), arguments.go or OF_LIBRARIES)
+            if arguments.timing not in services.TIMINGS:
+                raise BuildFailed(
+                    f"--timing is {arguments.timing!r}; {', '.join(filter(None, services.TIMINGS))} is allowed"
+                )
+            if unknown := sorted(set(arguments.form or ()) - set(services.FORMS)):
+                raise BuildFailed(f"--form is {unknown[0]!r}; {', '.join(services.FORMS)} is allowed")
+            services.build(
+                arguments.program or (),
+                arguments.go or services.VERSIONS,
+                arguments.timing,
+                arguments.form or services.FORMS,
+            )
         except BuildFailed as error:
             print(f"profiles: {error}", file=sys.stderr)
             return 1
