@@ -43,6 +43,14 @@ class Timing:
     presses: int = 1  # so many seconds of a service with a smaller load go into one second
     at_once: int = 2  # services that run together
 
+    @property
+    def title(self) -> str:
+        """For people: `captures within 120s`."""
+        span = self.pause * (MOMENTS - 1)
+        return f"captures within {span * self.presses:.0f}s" + (
+            f", pressed into {span:.0f}s" if self.presses > 1 else ""
+        )
+
 
 TIMINGS = {
     timing.name: timing
@@ -203,6 +211,11 @@ def archive_of(version: str, timing: str = "") -> Path:
     return FIXTURES / f"libraries-{'-'.join(part for part in (version, timing) if part)}.tar.xz"
 
 
+def taken() -> list[tuple[str, str]]:
+    """The Go versions and timings of which there are captures."""
+    return [(version, timing) for version in VERSIONS for timing in TIMINGS if archive_of(version, timing).exists()]
+
+
 def archived(version: str, timing: str = "") -> dict[str, bytes]:
     with tarfile.open(archive_of(version, timing)) as archive:
         return {m.name: body.read() for m in archive.getmembers() if (body := archive.extractfile(m)) is not None}
@@ -257,4 +270,4 @@ def table(version: str, timing: str = "") -> str:
     return markdown(judged(version, timing))
 
 
-__all__ = ["FORMS", "HEALTHY", "TIMINGS", "VERSIONS", "build", "forms", "judged", "known", "table", "truths"]
+__all__ = ["FORMS", "HEALTHY", "TIMINGS", "VERSIONS", "build", "forms", "judged", "known", "table", "taken", "truths"]

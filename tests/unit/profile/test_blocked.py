@@ -104,3 +104,46 @@ def test_an_inlined_closure_belongs_to_the_type_of_its_method() -> None:
     assert receiver("main.(*Books).Mount.func1") == "main.Books"
     assert receiver("main.gateway.charge.func1") == "main.gateway"
     assert receiver("main.main.func1") == ""
+
+
+def test_the_one_that_holds_a_librarys_lock_is_the_cause() -> None:
+    """A logger whose output does not take any more: all others wait for its lock, and none of them is to blame."""
+    served = ["main.handle@30", "net/http.HandlerFunc.ServeHTTP@1"]
+    waits = ["sync.(*Mutex).Lock@1", "log.(*Logger).output@20", "log.Println@5", *served]
+    writes = [
+        "syscall.write@1",
+        "os.(*File).Write@2",
+        "log.(*Logger).output@31",
+        "log.Println@5",
+        "main.note@8",
+        *served,
+    ]
+    three = [goroutines((n, waits), (1, writes)) for n in (10, 105, 200)]
+    found = explain(Capture(three, [], None, 120.0), growing=frozenset({"goroutines"})).suspects
+    assert (found[0].function, found[0].shape) == ("main.note", "FileReadNeverReturns")
+    assert any("further on in the same function" in reason for reason in found[0].reasons)
+    before = [*writes[:2], "log.(*Logger).output@9", *writes[3:]]
+    three = [goroutines((n, waits), (1, before)) for n in (10, 105, 200)]
+    found = explain(Capture(three, [], None, 120.0), growing=frozenset({"goroutines"})).suspects
+    assert found[0].function == "main.handle", "it has not locked yet"
+
+
+def test_an_empty_select_is_told_as_one() -> None:
+    stack = ["main.(*feed).keep@12"]
+    profiles = [goroutines((n, ["runtime.block@1", *stack])) for n in (10, 300)]
+    (found,) = explain(Capture(profiles, [], None, 10.0)).suspects
+    assert (found.line, found.shape) == (12, "EmptySelect")
+
+
+def test_what_a_maker_gives_away_is_ended_by_its_caller() -> None:
+    made = ["github.com/hashicorp/raft.NewRaft@1", "main.openRaft@40", "main.join@50"]
+    loop = ["runtime.selectgo@1", "github.com/hashicorp/raft.(*Raft).run@2"]
+    heaps = [heap((900, 900, made)), heap((9900, 9900, made))]
+    found = explain(Capture([goroutines((20, loop)), goroutines((320, loop))], heaps, None, 10.0)).suspects[0]
+    assert found.fix.endswith(
+        "where openRaft gives it to its caller, that has to end it when it is done: main.join (main.go:50)"
+    )
+    own = [*made[:1], "main.vote@40", "main.join@50"]
+    heaps = [heap((900, 900, own)), heap((9900, 9900, own))]
+    found = explain(Capture([goroutines((20, loop)), goroutines((320, loop))], heaps, None, 10.0)).suspects[0]
+    assert "its caller" not in found.fix

@@ -15,7 +15,15 @@ from tests.profiles.unseen import Judged, judge, read
 
 pytestmark = pytest.mark.slow
 
-EXAMS = ("exam", "exam2", "exam3", "exam4", "exam5", "cases")
+# Services that leak, and all services.
+EXAMS = {
+    "exam": (30, 41),
+    "exam2": (14, 19),
+    "exam3": (16, 24),
+    "exam4": (25, 35),
+    "exam5": (23, 29),
+    "cases": (10, 12),
+}
 
 
 @cache
@@ -28,21 +36,31 @@ def judged(exam: str) -> tuple[Judged, ...]:
 @pytest.mark.parametrize("exam", EXAMS)
 def test_the_line_that_leaks_is_named_first_and_nothing_is_passed_over(exam: str) -> None:
     leaking = [each for each in judged(exam) if each.known.leaks]
-    assert len(leaking) >= 10
+    assert (len(leaking), len(judged(exam))) == EXAMS[exam]
     assert [each.known.name for each in leaking if not each.first_right(each.operator)] == []
-    assert [each.known.name for each in leaking if not each.command.suspects] == []
+    assert [each.known.name for each in leaking if not (each.command.suspects and each.operator.suspects)] == []
 
 
 @pytest.mark.parametrize("exam", EXAMS)
 def test_no_healthy_service_is_named_with_more_than_low(exam: str) -> None:
     healthy = [each for each in judged(exam) if not each.known.leaks]
-    assert len(healthy) >= 2
+    assert healthy
     said = [
         (each.known.name, one.confidence)
         for each in healthy
         for one in (*each.command.suspects, *each.operator.suspects)
     ]
     assert [name for name, confidence in said if confidence is not Confidence.LOW] == []
+
+
+@pytest.mark.parametrize("exam", EXAMS)
+def test_a_first_line_is_right_as_often_as_its_confidence_says(exam: str) -> None:
+    said = [(each, each.operator.suspects[0]) for each in judged(exam) if each.operator.suspects]
+    sure = [
+        (each.known.name, each.first_right(each.operator)) for each, s in said if s.confidence is not Confidence.LOW
+    ]
+    assert [name for name, right in sure if not right] == []
+    assert len(sure) >= 8, "most leaks are more than a guess"
 
 
 KINDS = {

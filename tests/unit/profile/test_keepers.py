@@ -67,7 +67,11 @@ def test_the_library_that_a_caller_uses_is_told_as_the_likeliest_keeper() -> Non
         (["sync.(*Map).Store@1"], "SyncMapGrows"),
         (["container/list.(*List).PushFront@1"], "ListGrows"),
         (["github.com/robfig/cron/v3.(*Cron).AddFunc@1"], "JobNeverRemoved"),
+        (["github.com/open-feature/go-sdk/openfeature.(*Client).BooleanValue@1"], "RegistrationKept"),
         (["fmt.Sprint@1"], "EntriesNeverRemoved"),
+        # Most callers use these for other things.
+        (["go.opentelemetry.io/otel/sdk/trace.(*tracer).Start@1"], "EntriesNeverRemoved"),
+        (["k8s.io/client-go/kubernetes/typed/core/v1.(*pods).Get@1"], "EntriesNeverRemoved"),
     ],
 )
 def test_a_container_that_the_caller_puts_things_into_is_told(below: list[str], shape: str) -> None:
@@ -113,3 +117,26 @@ def test_a_process_that_grows_beside_a_heap_that_grows_little_has_both_named() -
     assert (line.function, outside.shape) == ("main.(*calls).send", "MemoryOutsideHeap")
     assert "the heap explains 0.8 MiB of it" in " ".join(outside.reasons)
     assert [one.shape for one in explain(capture, growing=MEMORY).suspects] == ["EntriesNeverRemoved"]
+
+
+def test_memory_outside_of_the_heap_is_told_with_the_line_that_calls_a_library_with_memory_of_its_own() -> None:
+    images = (40, 2, ["gocv.io/x/gocv.newMat@1", "gocv.io/x/gocv.IMDecode@2", "main.thumbnail@31", *SERVED])
+    other = (900, 0, ["encoding/json.Marshal@1", "main.answer@44", *SERVED])
+    profile = heap(images, other)
+    (found,) = explain(Capture([CALM, CALM], [profile, profile], None, 60.0), growing=frozenset({"rss"})).suspects
+    assert (found.shape, found.function, found.confidence) == ("MemoryOutsideHeap", "main.thumbnail", Confidence.LOW)
+    assert found.title == "memory outside of the Go heap, most likely C memory of gocv.io/x/gocv"
+    assert found.fix.startswith("Close each Mat")
+    plain = heap(other)
+    (found,) = explain(Capture([CALM, CALM], [plain, plain], None, 60.0), growing=frozenset({"rss"})).suspects
+    assert (found.function, found.title) == ("", "memory outside of the Go heap")
+
+
+def test_a_wait_within_a_request_is_told_to_look_at_its_context() -> None:
+    waits = ["runtime.selectgo@1", "main.(*hub).stream@40", *SERVED]
+    taken = [goroutines((10, waits)), goroutines((300, waits))]
+    (found,) = (one for one in explain(Capture(taken, [], None, 10.0)).suspects if one.line == 40)
+    assert "r.Context().Done()" in found.fix
+    alone = ["runtime.selectgo@1", "main.(*hub).run@40"]
+    (found,) = explain(Capture([goroutines((10, alone)), goroutines((300, alone))], [], None, 10.0)).suspects
+    assert "r.Context().Done()" not in found.fix

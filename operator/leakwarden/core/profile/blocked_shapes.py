@@ -33,6 +33,14 @@ LOCK_TWICE = Shape(
     waits=frozenset({"sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock"}),
     victim=True,
 )
+EMPTY_SELECT = Shape(
+    "EmptySelect",
+    "an empty select, which never returns",
+    "select {} waits for nothing: the goroutine, and all that it refers to, stay for the life of the process",
+    "wait for the context's end in its place (<-ctx.Done()), or let the function return; only main may wait like this",
+    docs="https://go.dev/ref/spec#Select_statements",
+    operations=frozenset({"runtime.block"}),
+)
 OWN_TASK = Shape(
     "TaskWaitsForItself",
     "a task that waits for the group or pool that runs it",

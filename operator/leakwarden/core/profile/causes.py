@@ -72,12 +72,14 @@ def _locks(line: Line) -> str:
 
 
 def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Ownership) -> list[Line]:
-    """Goroutines that wait for something else inside a method of the type whose lock others wait for."""
+    """Goroutines that wait for something else inside a method of the type whose lock others wait for, or further on in
+    the function in which others wait for it, which may be a library's: a logger whose output does not take any more."""
     waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
     wanted = {receiver(line.place.frame.function) for line in waiting if line.place is not None} - {""}
+    locking = _locking(waiting)
     found: list[Line] = []
     known = set(accused)
-    for line in every if wanted else ():
+    for line in every if waiting else ():
         if line.shape is MUTEX or line in known:
             continue
         # A holder must be there in both captures: one that moves on is no reason to wait for ever.
@@ -88,14 +90,34 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
                 continue
             held = [receiver(f.function) for f in stack[at:] if ownership.of(f) is CodeOwner.TEAM]
             mine = next((kind for kind in held if kind in wanted), "")
-            if not mine:
+            passed = next((f for f in stack if f.line > locking.get(f.function, (f.line, ()))[0]), None)
+            if passed is not None:
+                victims = list(locking[passed.function][1])
+                reason = (
+                    f"others wait for a lock in {short(passed)}, and this goroutine is further on in the same function"
+                )
+            elif mine:
+                victims = [victim for victim in waiting if _locks(victim) == mine]
+                reason = f"others wait for a lock of {mine}, and this goroutine is inside a method of it"
+            else:
                 continue
-            reason = f"others wait for a lock of {mine}, and this goroutine is inside a method of it"
             holder = Line(line.shape, CallSite.on(stack, at, ownership), "", [one], [reason], first=True)
             found.append(holder)
-            holder.victims += [victim for victim in waiting if _locks(victim) == mine]
+            holder.victims += victims
             for victim in holder.victims:
                 victim.later = True
+    return found
+
+
+def _locking(waiting: Sequence[Line]) -> dict[str, tuple[int, tuple[Line, ...]]]:
+    """By the function that calls Lock: the last line at which one waits for it, and the lines of the team that do."""
+    found: dict[str, tuple[int, tuple[Line, ...]]] = {}
+    for line in waiting:
+        for one in line.standing:
+            frame = next((f for f in one.group.stack if package(f.function) not in ("sync", "internal/sync")), None)
+            if frame is not None:
+                last, lines = found.get(frame.function, (0, ()))
+                found[frame.function] = (max(last, frame.line), lines if line in lines else (*lines, line))
     return found
 
 

@@ -137,17 +137,7 @@ def thing_of(function: str) -> Ending | None:
 
 
 # Calls that give something to an object for as long as that lasts, the usual ones.
-_GIVES_TO = (
-    "Subscribe",
-    "Register",
-    "AddHandler",
-    "AddListener",
-    "AddCallback",
-    "AddObserver",
-    "AddRoute",
-    "Handle",
-    "Notify",
-)
+_GIVES_TO = ("Subscribe", "AddHandler", "AddListener", "AddCallback", "AddObserver", "AddRoute")
 
 
 @cache

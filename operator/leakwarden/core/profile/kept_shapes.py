@@ -9,7 +9,8 @@ ITER_PULL = Shape(
     "IterPullNotStopped",
     "iter.Pull without its stop",
     "iter.Pull has a goroutine that holds the sequence until stop is called, or the sequence was read to its end",
-    "defer stop() right after iter.Pull; or range over the sequence itself",
+    "call stop when the last value that is needed was taken, also where the sequence was not read to its end: defer stop() in the function"
+    " that reads, or keep it in the struct that holds next, and call it from that one's Close or Stop; or range over the sequence itself",
     docs="https://pkg.go.dev/iter#Pull",
     modules=("iter",),
     acquires=("Pull", "Pull2"),
