@@ -13,6 +13,11 @@ from tests.profiles.truth import programs
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.profiles", description=__doc__)
     parser.add_argument("--unseen", metavar="DIR", type=Path, help="score the services in this folder instead")
+    parser.add_argument(
+        "--no-libraries",
+        action="store_true",
+        help="with --unseen: as if no library were known, neither by a row nor by the list",
+    )
     commands = parser.add_subparsers(dest="command")
     building = commands.add_parser("build", help="run the programs under load and keep their profiles")
     building.add_argument("--go", action="append", choices=VERSIONS, help="only this Go version (repeatable)")
@@ -39,6 +44,8 @@ def main() -> int:
 
         write()
         return 0
+    if arguments.no_libraries:
+        _forget_libraries()
     if arguments.unseen is not None:
         return _unseen(arguments.unseen)
     if arguments.command is None:
@@ -85,6 +92,14 @@ def main() -> int:
     from tests.profiles.scoring import print_scores
 
     return print_scores()
+
+
+def _forget_libraries() -> None:
+    """Take the rows of libraries and the list of endings away. To be called before the catalogue is imported."""
+    from leakwarden.core.profile import endings, library_shapes
+
+    vars(library_shapes)["LIBRARIES"] = ()
+    vars(endings)["endings"] = dict
 
 
 def _unseen(folder: Path) -> int:
