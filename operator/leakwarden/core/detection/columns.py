@@ -113,7 +113,6 @@ class Widths(_Columns):
     reason: Codes = field(metadata=_STEADY)  # the reason if the verdict is Leaking
     calmest: Codes = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
-    flight: Bools = field(metadata=_NO)  # what has grown comes and goes (core/detection/in_flight.py)
     waits: Bools = field(metadata=_NO)  # the load has risen as the level has (core/detection/in_flight.py)
 
     @staticmethod
