@@ -21,8 +21,8 @@ DETECTOR = {TOLD: LEAKING, ACTED: EXHAUSTING}
 SUSPECTED = "leakwarden, Suspect or worse"  # nobody is told of it: one more point of the curve in the picture
 
 
-# Not of growth: what is at its limit for as long as asked is reported for that, and it is true of a pool that its load
-# fills. So it is counted apart, and neither begins nor ends an episode of growth.
+# Not of growth: what is at its limit for as long as asked is acted on for that, unless its load fills it. It neither
+# begins nor ends an episode of growth, so that the detector's own figures show what growth alone tells.
 FULL = "leakwarden, Full (acts, whether it grows or not)"
 
 

@@ -51,8 +51,8 @@ def _at_the_limit(group: Group) -> str:
     if not full or not full[0].false_alarms:
         return ""
     return (
-        f" What stays at its limit is reported as `Full` besides, and acted on, whether it leaks or not:"
-        f" {full[0].false_alarms:,} times in those healthy pod-days, mostly of connection pools that their load fills."
+        f" What stays at its limit is `Full`, and acted on, unless its load fills it: {full[0].false_alarms:,} times in"
+        " those healthy pod-days."
     )
 
 

@@ -335,6 +335,7 @@ class Detection:
             limits=self._state.rows.bound[:count].copy(),
             weighed=weighed,
             resident=np.where(self._state.rows.resident, self._state.rows.value, np.nan)[:count],
+            filled=self._state.rows.filled[:count].copy(),
             placed={signal: (placed.names, placed.rows) for signal, placed in self._placed.items()},
         )
 

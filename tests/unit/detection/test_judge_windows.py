@@ -34,7 +34,7 @@ def beside(trend: Trend, **known: Any) -> WindowContext:
     values: dict[str, Any] = {
         "rated": True, "apart": False, "history": False, "daily": True, "memory": False, "collected": False,
         "backed": False, "lasting": False, "exhausted": False, "past": False, "far": 0.0, "life": 86_400.0, "actual": trend.level[0], "known": 0.0, "fall": 0.0,
-        "wobble": 0.0, "quantum": 0.0001, "held": False, "flight": False, "waits": False,
+        "wobble": 0.0, "quantum": 0.0001, "held": False, "waits": False,
     } | known  # fmt: skip
     return WindowContext(**{name: np.array([value]) for name, value in values.items()})
 
@@ -67,6 +67,16 @@ def test_minutes_alone_tell_no_leak_where_a_pod_has_given_back_as_much_before(
 ) -> None:
     assert judged(MINUTES, climb(), wobble=0.1).near[0]
     assert judged(MINUTES, climb(), wobble=0.3, **known).near[0] == told
+
+
+def test_a_small_pool_is_acted_on_by_hours_only() -> None:
+    """A few slow queries fill it within the hour."""
+    for width, acts in ((MINUTES, False), (1, False), (2, True), (HOURS, True)):
+        passed = judged(width, climb(), quantum=1 / 50, held=True)
+
+        assert passed.leak[0]
+        assert passed.sure[0] == acts
+        assert judged(width, climb(), quantum=1 / 500).sure[0]
 
 
 def test_hours_tell_a_leak_whatever_a_pod_has_given_back_within_minutes() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakwarden.api.v1alpha1.policy import Signal
+from leakwarden.core.detection.filled import Filled
 from leakwarden.core.detection.growth import EXPLANATIONS, GrowthFinding
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.evaluation.threshold_judgement import judge_series
@@ -187,6 +188,16 @@ def test_what_is_full_is_never_healthy_whatever_its_growth(
     found = judge(GROWTH, points(full), growth=growth)
     assert (found.verdict, found.reason) == (verdict, "Full")
     assert "960 of 1000" in found.message
+
+
+@pytest.mark.parametrize(
+    ("filled", "why"), [(Filled.BY_LOAD, "its load fills it"), (Filled.AS_BEFORE, "came back by itself")]
+)
+def test_what_its_load_fills_is_suspect_and_never_acted_on(filled: Filled, why: str) -> None:
+    found = judge(GROWTH, points([960.0] * 30), growth=GrowthFinding(Verdict.HEALTHY, "FollowsLoad", filled=filled))
+
+    assert (found.verdict, found.reason) == (Verdict.SUSPECT, "FilledByLoad")
+    assert why in found.message
 
 
 def test_what_is_nearly_full_is_judged_by_its_growth() -> None:

@@ -95,6 +95,8 @@ class Rows(_Columns):
     ended: Codes = field(metadata=_SMALL)  # how the latest leak ended: 0 there was none, 1 it fell back, 2 it stopped
     plateau: Floats = field(metadata=_ZERO)  # the highest level at which growth has stopped by itself
     acute: Bools = field(metadata=_NO)  # Exhausting
+    full: Floats = field(metadata=_MISSING)  # since when it is at its limit (core/detection/filled.py)
+    filled: Codes = field(metadata=_SMALL)  # the explanation of that (core/detection/filled.py), 0 where there is none
     flew: Floats = field(metadata=_NEVER)  # when a window's growth last came and went (core/detection/in_flight.py)
     waited: Floats = field(metadata=_NEVER)  # when a window's load last rose as its level did
     sure: Bools = field(metadata=_NO)  # a window of this leak was clear enough to act on
@@ -111,7 +113,6 @@ class Widths(_Columns):
     reason: Codes = field(metadata=_STEADY)  # the reason if the verdict is Leaking
     calmest: Codes = field(metadata=_STEADY)  # the reason if the verdict is Healthy
     sure: Bools = field(metadata=_NO)
-    flight: Bools = field(metadata=_NO)  # what has grown comes and goes (core/detection/in_flight.py)
     waits: Bools = field(metadata=_NO)  # the load has risen as the level has (core/detection/in_flight.py)
 
     @staticmethod

@@ -80,6 +80,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     stale = _stale(rows, context, now)
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
+    _assure(rows, shown, gates, now)
     fell = _fall_back(rows)
     stopped = _stop(rows, shown, gates, (fell, stale), now)
     _end(rows, fell | stopped)
@@ -88,7 +89,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     low, high = times.low, times.high
     _press(state, rows, leaking & _soon(rows, context, times.left, low), gates)
 
-    verdict, reason = _quiet(rows, widths, gates)
+    verdict, reason = _quiet(rows, widths, gates, now)
     verdict = np.where(leaking, LEAKING, verdict)
     reason = np.where(leaking, np.where(_may_be_page_cache(rows), int(VerdictReason.MayBePageCache), rows.why), reason)
     verdict = np.where(rows.acute, EXHAUSTING, verdict)
@@ -119,6 +120,37 @@ def _shown(state: DetectorState, rows: Rows, widths: Widths, gates: Gates, now: 
     return _Shown(leak, sure, width)
 
 
+def _assure(rows: Rows, shown: _Shown, gates: Gates, now: float) -> None:
+    """A leak is clear enough to act on where a window shows it clearly, or where it has stayed near its limit; unless it
+    came and went lately."""
+    sure = shown.sure | _has_stayed(rows, shown, gates, now)
+    sure[sure] = ~_comes_and_goes(rows, np.flatnonzero(sure), gates, now)
+    rows.sure |= sure
+
+
+def _has_stayed(rows: Rows, shown: _Shown, gates: Gates, now: float) -> Bools:
+    """Whether a leak has been shown for minutes and is still, above the levels at which bursts hold and end.
+
+    A leak that gets faster, or begins near its limit, has no clean line of an hour to show, and is over before it
+    has. Not asked of small pools, which fill within the hour by a few slow queries."""
+    with np.errstate(invalid="ignore"):
+        stayed = (now - rows.latched >= gates.stays_for) & (rows.level >= gates.stays_level)
+        counted = rows.quantum <= gates.coarse * rows.limit
+    return np.asarray(shown.leak & stayed & counted)
+
+
+def _comes_and_goes(rows: Rows, some: Ints, gates: Gates, now: float) -> Bools:
+    """Whether what has grown in some rows came and went lately, as requests do that wait for a slow dependency
+    (core/detection/in_flight.py), in this signal or in another one of the same process.
+
+    Asked before a leak is acted on, and not before it is reported. A pool that is full spreads no more, but goroutines
+    that wait for its connections do."""
+    lately = np.flatnonzero(now - rows.flew <= gates.flight_lasts)
+    if not len(lately):
+        return np.zeros(len(some), np.bool_)
+    return np.asarray(np.isin(rows.carrier[some], rows.carrier[lately]) & ~rows.memory[some])
+
+
 def _stale(rows: Rows, context: Context, now: float) -> Bools:
     """Whether the latest reading is older than the policy allows, or than three scrape intervals."""
     interval = np.where(np.isnan(rows.step), context.max_age, rows.step)
@@ -132,7 +164,6 @@ def _begin(rows: Rows, shown: _Shown, now: float) -> None:
 
 def _renew(rows: Rows, widths: Widths, shown: _Shown, now: float) -> None:
     """A leak that is shown (again) takes its reason, its times and its patience from the width that decides."""
-    rows.sure |= shown.sure
     every = np.arange(len(rows.why))
     patience = np.clip(np.asarray(WIDTHS)[shown.width] * SLOTS / 2, _LEAST_HOLD, _MOST_HOLD)
     rows.why[:] = np.where(shown.leak, widths.reason[every, shown.width], rows.why)
@@ -222,7 +253,7 @@ def _may_be_page_cache(rows: Rows) -> Bools:
     return rows.cached & ~rows.resident
 
 
-def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
+def _quiet(rows: Rows, widths: Widths, gates: Gates, now: float) -> tuple[Ints, Ints]:
     """Verdict and reason of rows that are not Leaking."""
     reason = np.where(rows.level < gates.suspect_level, int(VerdictReason.FarFromLimit), widths.calmest.max(axis=1))
     reason = np.where(rows.ended != _NONE, _ENDED[rows.ended], reason)
@@ -233,7 +264,8 @@ def _quiet(rows: Rows, widths: Widths, gates: Gates) -> tuple[Ints, Ints]:
     passing = (widths.streak > 0).any(axis=1)
     reason = np.where(suspected, int(VerdictReason.GrowsFarFromLimit), reason)
     reason = np.where(passing, int(VerdictReason.Unconfirmed), reason)
-    waits = (((widths.streak > 0) | widths.suspect) & (widths.flight | widths.waits)).any(axis=1)
+    waits = (((widths.streak > 0) | widths.suspect) & widths.waits).any(axis=1)
+    waits |= (suspected | passing) & (now - rows.flew <= gates.flight_lasts)
     reason = np.where(waits, int(VerdictReason.InFlight), reason)
     return np.where(suspected | passing, SUSPECT, HEALTHY), reason
 

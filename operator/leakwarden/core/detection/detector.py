@@ -23,6 +23,7 @@ from leakwarden.core.detection.decision import (
     Judged,
     decide,
 )
+from leakwarden.core.detection.filled import judge_full
 from leakwarden.core.detection.measure import measure_windows
 from leakwarden.core.detection.past import judge_by_the_past
 from leakwarden.core.detection.rollups import WIDTHS, Ints
@@ -66,6 +67,7 @@ def judge(state: DetectorState, context: Context, now: float) -> Judged:
             widths.done[due, k] = current[due]
             for part in _parts(due, rows.group):
                 measure_windows(state, context.gates, k, rows=part, current=current[part], now=now)
+    judge_full(state, context.gates, now)
     return decide(state, context, now)
 
 

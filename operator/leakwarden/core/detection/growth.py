@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from leakwarden.core.detection.filled import Filled
 from leakwarden.core.model.judgement import Interval, Verdict
 
 # The detector's reasons (core/detection/reasons.py) as they end a sentence that begins with value and limit.
@@ -43,6 +44,7 @@ class GrowthFinding(NamedTuple):
     # The limit that the growth was judged by, which may be a policy's threshold where there is no other.
     limit: float | None = None
     because: str = ""  # the strongest reasons, for and against
+    filled: Filled = Filled.NO  # why a level at its limit is not taken for a leak
     resident: float | None = None  # the part of the newest reading that cannot be reclaimed; None where it is not known
 
     @property

@@ -6,7 +6,10 @@ The number therefore spreads within a bucket by its square root at least (Poisso
 of the rate, so the spread grows with the level. Leaked things stay, and stay for good: they lift floor and ceiling
 alike, and the spread remains that of the work that was there before.
 
-Where the spread grows only because the traffic does, it grows no more than the rate.
+The spread of one bucket is known within a third only, so that of a whole window is asked whether it grows with the
+level, by the correlation of their ranks (Spearman, American Journal of Psychology 15, 1904): one jump or one odd bucket
+moves it little. It must be larger than chance makes it. Where the spread grows only because the traffic does, it grows
+no more than the rate.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from leakwarden.core.detection.trend import median_rows
 from leakwarden.core.model.readings import Floats
 
 _THIRD = SLOTS // 3
-# Between the levels that are compared; with less, the spreads differ too little to tell.
+# Between the levels of the first and of the last third; with less, the spreads differ too little.
 _LEAST_RATIO = 1.3
+# Of the limit: the bucket of a small pool that has reached it is left out, since a pool that is full spreads no more.
+_FULL = 0.9
 # The rise of the load within some hours that no morning brings, and the part of the level's rise that it must be.
 _MUCH, _AS_MUCH = 3.0, 0.7
 
@@ -34,44 +39,45 @@ def in_flight(
     """(rows,) whether the growth of (rows, 24) floors `lo` and ceilings `hi` comes and goes. `load`: requests/s, NaN
     where not known; `readings`: of a bucket; `quantum`: the least change, in the unit of the levels.
 
-    The rows of a `group`, a workload's pods with one signal, are taken together: a dependency is slow for all of them,
-    and the spread of a single row is known within a third only."""
-    middle, of_part = (lo + hi) / 2, _thirds(lo)
-
-    (range_then, range_now), (level_then, level), (load_then, busy) = of_part(hi - lo), of_part(middle), of_part(load)
-    # A climb widens its buckets by its own rise from their first reading to the last, which is no spread. The
-    # whole of it is subtracted: where the climb is steeper than the spread is wide, nothing is said to come and go.
-    step = np.concatenate([np.diff(lo, axis=1), np.full((len(lo), 1), np.nan)], axis=1)
-    within = 1 - 1 / np.maximum(readings, 1.0)
-    draws = expected_range(readings)
-    wide_then, wide = (
-        np.maximum(each - np.fmax(rise, 0.0) * within, 0.0) / draws
-        for each, rise in zip((range_then, range_now), of_part(step), strict=True)
-    )
+    The rows of a `group`, a workload's pods with one signal, are taken together: a dependency is slow for all of them."""
+    middle = (lo + hi) / 2
+    # A climb widens its buckets by its own rise from their first reading to the last, which is no spread.
+    rise = np.abs(_rise(middle)) * (1 - 1 / np.maximum(readings, 1.0))[:, None]
+    spread = np.maximum(hi - lo - rise, 0.0) / expected_range(readings)[:, None]
+    usual = median_rows(load)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        busier = np.where((load_then > 0) & (busy > load_then), busy / load_then, 1.0)
-    units = np.maximum(quantum, 1e-9)
-    usable = np.isfinite(wide_then) & np.isfinite(wide) & (level > level_then)
-    rounding = 0.29 * units  # the least spread that can be told from none
+        # The spread that the traffic brought is there without the growth.
+        spread = np.where((load > 0) & (usual > 0), spread * usual / load, spread)
+        lacking = np.isnan(spread) | ((quantum > gates.coarse)[:, None] & (hi >= _FULL))
+    ranks, wide = (_ranks(np.where(lacking, np.nan, each)) for each in (middle, spread))
+    count = np.maximum(SLOTS - lacking.sum(axis=1), 2)
+    together = (ranks * wide).sum(axis=1)
+    variance = (ranks**2).sum(axis=1) * (wide**2).sum(axis=1) / (count - 1)
     at = np.unique(group, return_inverse=True)[1]
-
-    def pooled(values: Floats) -> Floats:
-        total = np.bincount(at, np.where(usable, values, 0.0))
-        return np.asarray(total[at])
-
-    # The spread that the traffic brought is there without the growth.
-    expected = np.maximum(wide_then, rounding) * busier
-    apart = pooled((np.maximum(wide, rounding) ** 2 - expected**2) / units)
-    grown = pooled(level - level_then * busier)
-    higher = pooled(level) / np.maximum(pooled(level_then * busier), 1e-12)
-    wider = pooled(np.maximum(wide, rounding)) / np.maximum(pooled(expected), 1e-12)
+    total, of_chance = np.bincount(at, together), np.sqrt(np.bincount(at, variance))
+    before, now = _thirds(lo)(middle)
     with np.errstate(invalid="ignore", divide="ignore"):
-        # A small pool of one pod is counted in too large steps to show its spread.
-        shown = (quantum <= gates.coarse) | (pooled(np.ones(len(lo))) >= 2)
-        follows = np.log(wider) >= gates.flight_follows * np.log(higher)
-    return np.asarray(
-        usable & shown & (grown > 0) & (higher >= _LEAST_RATIO) & follows & (apart >= gates.flight_spread * grown)
-    )
+        follows = (total >= gates.flight_clear * of_chance) & (of_chance > 0)
+        return np.asarray(follows[at] & (now >= _LEAST_RATIO * before))
+
+
+def _rise(middle: Floats) -> Floats:
+    """The rise from bucket to bucket, over two of them where both neighbours are known to exist."""
+    rise = np.empty_like(middle)
+    rise[:, 1:-1] = (middle[:, 2:] - middle[:, :-2]) / 2
+    rise[:, 0], rise[:, -1] = middle[:, 1] - middle[:, 0], middle[:, -1] - middle[:, -2]
+    return rise
+
+
+def _ranks(values: Floats) -> Floats:
+    """The rank of each value in its row, from the mean rank; equal values share theirs. Zero where there is none."""
+    with np.errstate(invalid="ignore"):
+        less = (values[:, None, :] < values[:, :, None]).sum(axis=2)
+        equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
+    there = ~np.isnan(values)
+    ranks = less + (equal - 1) / 2
+    mean = np.where(there, ranks, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    return np.where(there, ranks - mean[:, None], 0.0)
 
 
 def rises_with_load(lo: Floats, hi: Floats, load: Floats) -> Bools:

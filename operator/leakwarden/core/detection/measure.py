@@ -52,7 +52,7 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
     calm = rows[~likely]
     of_width.streak[calm, k] = 0
     of_width.suspect[calm, k] = False
-    of_width.flight[calm, k] = of_width.waits[calm, k] = False
+    of_width.waits[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
     estimated = of_row.estimate[calm]
     estimated = estimated[estimated >= 0]
@@ -191,7 +191,6 @@ def _weigh(
         )  # fmt: skip
         waits[climbs] = rises_with_load(lo[climbs], hi[climbs], seen)
     of_row.flew[rows[flight]] = of_row.waited[rows[waits]] = now
-    of_width.flight[rows, k] = flight = flight | _lately(state, gates, k, rows, of_row.flew, now=now)
     of_width.waits[rows, k] = waits = waits | _lately(state, gates, k, rows, of_row.waited, now=now)
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
@@ -200,7 +199,6 @@ def _weigh(
         past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
-        flight=flight | of_width.flight[rows, min(k + 1, _S - 1)],
         waits=waits | of_width.waits[rows, min(k + 1, _S - 1)],
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
@@ -231,13 +229,11 @@ def _weigh(
 
 
 def _lately(state: DetectorState, gates: Gates, k: int, rows: Ints, when: Floats, *, now: float) -> Bools:
-    """Whether within the window growth of this signal, or of another one of the same process, came and went; `when`:
-    the last time of each row.
-
-    A pool that is full spreads no more, and goroutines that wait for its connections spread when it no longer does."""
+    """Whether within the window the load of this process rose as one of its signals did; `when`: the last time of each
+    row."""
     of_row = state.rows
     # Before this moment, so that the order in which rows are measured makes no difference.
-    some = np.flatnonzero((when < now) & (now - when <= min(SLOTS * WIDTHS[k], gates.flight_lasts)))
+    some = np.flatnonzero((when < now) & (now - when <= min(SLOTS * WIDTHS[k], gates.waits_lasts)))
     return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 

@@ -44,7 +44,6 @@ class WindowContext:
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
-    flight: Bools  # see core/detection/in_flight.py; in this window or in the next wider one
     waits: Bools  # the load has risen as the level has, in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
@@ -335,16 +334,6 @@ class WindowQuestions:
         return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | much)
 
     @cached_property
-    def stays(self) -> Bools:
-        """Does what has grown stay, unlike requests that wait for a slow dependency? Asked before a leak is acted on, and
-        not before it is reported: one leak in seven spreads as much for a while.
-
-        Those are as many as rate times latency, and climb while latency does, but their number spreads as they come
-        and go. A limit that they really use up is reported as Full. At half, leaks under much traffic are taken for
-        them; at double, brown-outs are reported."""
-        return ~self.beside.flight
-
-    @cached_property
     def is_not_queued(self) -> Bools:
         """Has the load not risen by as much as the level, as it does where requests queue and their latency is known?"""
         return ~self.beside.waits
@@ -357,6 +346,17 @@ class WindowQuestions:
         return ~self.is_shared | clean | (self.beside.actual > gates.shared_level)
 
     # --- enough to act on -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def is_no_rush(self) -> Bools:
+        """For minutes and an hour of a small pool: no. It may act on hours only.
+
+        A few slow queries fill a pool within the hour, in all pods at once, and its connections are counted in too
+        large steps to show a spread (core/detection/in_flight.py). At half of `coarse`, pools of 400 connections are
+        asked too; at double, those of 120 are not."""
+        if self.width_index >= 2:
+            return np.ones(len(self.growth), np.bool_)
+        return self.beside.quantum <= self.gates.coarse
 
     @cached_property
     def is_sure(self) -> Bools:

@@ -25,6 +25,7 @@ from leakwarden.core.detection.detector import (
     advance,
     judge,
 )
+from leakwarden.core.detection.filled import Filled
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.recording import Series
 from leakwarden.core.detection.replay_levels import NOT_FULL, fullness, levels, of_page_cache, patience
@@ -232,8 +233,11 @@ class _Run:
     def _tell(self, judged: Judged, stale: Any, now: float) -> None:
         by_growth = _GROWTH_SPEAKS[self.standing, judged.verdict] & self.standard.growth
         verdict = np.where(by_growth, judged.verdict, _LEVEL_VERDICT[self.standing])
-        full = _FULL_VERDICT[self.full] > verdict  # the verdict is never less severe, whether the level grows or not
-        verdict = np.where(full, _FULL_VERDICT[self.full], verdict)
+        # The verdict is never less severe, whether the level grows or not.
+        filled = self.state.rows.filled[: len(self.state)] != Filled.NO
+        at_least = np.where(filled, np.minimum(_FULL_VERDICT[self.full], SUSPECT), _FULL_VERDICT[self.full])
+        full = at_least > verdict
+        verdict = np.where(full, at_least, verdict)
         verdict = np.where(stale, UNKNOWN, verdict)
         heard = now < self.flat.succeeded[self.series_of]
         for row in np.flatnonzero((verdict != self.told) & heard):
@@ -241,7 +245,7 @@ class _Run:
             if stale[row]:
                 reason = str(JudgementReason.STALE)
             elif full[row]:
-                reason = str(JudgementReason.FULL)
+                reason = str(JudgementReason.FILLED_BY_LOAD if filled[row] else JudgementReason.FULL)
             elif by_growth[row]:
                 reason = VerdictReason(int(judged.reason[row])).name
             else:

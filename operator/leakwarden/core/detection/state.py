@@ -65,6 +65,9 @@ class DetectorState:
         self.known = np.zeros((0, _S))
         self.fall = np.zeros((0, _S))
         self.exhausted = np.zeros(0, np.bool_)  # whether a process of it was ever Exhausting
+        self.spell = np.zeros(
+            0
+        )  # the longest time, s, that one of its processes was at its limit and came back from it
         # The usual level, in the signal's unit, and the number of ages at which it was stored (past.py).
         self.usual = np.zeros(0)
         self.noted = np.zeros(0, np.int64)
@@ -202,6 +205,7 @@ class DetectorState:
             self.known = np.concatenate([self.known, np.zeros((more, _S))])
             self.fall = np.concatenate([self.fall, np.zeros((more, _S))])
             self.exhausted = np.concatenate([self.exhausted, np.zeros(more, np.bool_)])
+            self.spell = np.concatenate([self.spell, np.zeros(more)])
             self.usual = np.concatenate([self.usual, np.full(more, np.nan)])
             self.noted = np.concatenate([self.noted, np.zeros(more, np.int64)])
             self.multiple = np.concatenate([self.multiple, np.zeros(more)])

@@ -73,7 +73,7 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
                 reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
-        leak, near, asked.is_sure & asked.stays, suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
+        leak, near, asked.is_sure & asked.is_no_rush, suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
         slope_high=raw.slope_high.copy(),
     )  # fmt: skip
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from leakwarden.core.detection.columns import Codes
+from leakwarden.core.detection.filled import Filled
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.detection.reasons import VerdictReason
 from leakwarden.core.detection.rollups import Ints
@@ -58,16 +60,18 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
         limits: Floats,
         weighed: Mapping[int, str],
         resident: Floats | None = None,
+        filled: Sequence[int] | Codes = (),
         placed: Mapping[str, tuple[Sequence[SeriesKey], Ints]] | None = None,
     ) -> None:
         """`rows` by the findings' keys; `verdicts` as places in `names`. `growth` in the signal's unit per hour, `left`
         in seconds, `limits` in the signal's unit with NaN for none; `weighed`: the strongest reasons, of some rows;
-        `resident`: the part of the newest reading that cannot be reclaimed, NaN where it is not known. `placed`: by
+        `resident`: the part of the newest reading that cannot be reclaimed, NaN where it is not known. `filled`:
+        why a level at its limit is not taken for a leak, as codes of `Filled`; empty where it was not asked. `placed`: by
         answer key, the names of the series that were read last and their rows."""
         self._rows, self._names, self._verdicts, self._reasons = rows, names, verdicts, reasons
         self._codes: Ints | None = None
         self._growth, self._left, self._limits, self._weighed = growth, left, limits, weighed
-        self._resident = resident
+        self._resident, self._filled = resident, filled
         self._placed = placed or {}
 
     def verdicts_of(self, key: str, names: Sequence[SeriesKey]) -> Ints | None:
@@ -96,6 +100,7 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
             left=self._left.of(row),
             limit=None if limit != limit else limit,
             because=self._weighed.get(row, ""),
+            filled=Filled(int(self._filled[row])) if len(self._filled) else Filled.NO,
             resident=None if resident != resident else resident,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from leakwarden.api.scalars import format_duration
 from leakwarden.api.v1alpha1.signal import SYMPTOMS, Signal, SignalType
+from leakwarden.core.detection.filled import Filled
 from leakwarden.core.detection.growth import GrowthFinding
 from leakwarden.core.model.judgement import SEVERITY, Judgement, Verdict
 from leakwarden.core.model.readings import Answer, NoData, Points, QueryFailed
@@ -103,6 +104,12 @@ def _growth(
     )
 
 
+_FILLED = {
+    Filled.BY_LOAD: "; its load fills it: as many requests at the use of earlier hours need all of it",
+    Filled.AS_BEFORE: "; it came back by itself from as long a time at its limit before, and its load is not known",
+}
+
+
 def _full(
     signal: Signal, standard: Standard, points: Points, limit: float | None, *, finding: GrowthFinding | None, unit: str
 ) -> Judgement | None:
@@ -111,6 +118,7 @@ def _full(
 
     This is part of the judgement of growth: a full signal grows no more, and is not healthy for that. Memory with its
     page cache is full where the part that the kernel cannot take back is; where that is not known, it is Suspect only.
+    So is a level that its load fills: another process in its place would be as full.
     """
     if not standard.growth or signal.type in SYMPTOMS or limit is None or not points.t.size:
         return None
@@ -128,6 +136,10 @@ def _full(
     if with_page_cache and resident is None:
         message += "; it may be page cache, which the kernel takes back: its RSS is not known"
         return Judgement(signal.name, Verdict.SUSPECT, JudgementReason.FULL, message=message, value=value, limit=limit)
+    if finding is not None and finding.filled in _FILLED:
+        message += _FILLED[finding.filled]
+        reason = JudgementReason.FILLED_BY_LOAD
+        return Judgement(signal.name, Verdict.SUSPECT, reason, message=message, value=value, limit=limit)
     if held >= patience:
         return Judgement(
             signal.name, Verdict.EXHAUSTING, JudgementReason.FULL, message=message, value=value, limit=limit

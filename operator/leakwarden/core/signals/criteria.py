@@ -24,6 +24,7 @@ class JudgementReason(StrEnum):
     | Suspect | AboveThreshold | above the threshold, but not for long enough yet |
     | Exhausting | ThresholdHeld | every reading lay above the threshold for as long as the policy asks |
     | Exhausting | Full | at its limit for as long as the policy asks, whether it grows or not; Suspect before |
+    | Suspect | FilledByLoad | at its limit, but its load fills it, or it came back from as long a time at it before |
     | Suspect | SharedCause | many pods came to the level at once, in a step: a dependency, not a leak |
     | Exhausting | NeedsReplicas | the Deployment is loaded and does not leak; spec.remediation.scaleOutOnNeed asks for more |
     | Exhausting | AlertFiring | the alert is firing for this pod |
@@ -42,6 +43,7 @@ class JudgementReason(StrEnum):
     ABOVE_THRESHOLD = "AboveThreshold"
     THRESHOLD_HELD = "ThresholdHeld"
     FULL = "Full"
+    FILLED_BY_LOAD = "FilledByLoad"
     SHARED_CAUSE = "SharedCause"
     NEEDS_REPLICAS = "NeedsReplicas"
     ALERT_FIRING = "AlertFiring"
