@@ -91,7 +91,11 @@ class Publisher:
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
         records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
-        after = fitting(build_status(evaluation, decisions, records, now))
+        after = build_status(evaluation, decisions, records, now)
+        if after == policy.status:  # as it was written, so it fits
+            self._told_at[policy.uid] = self.defects.tick
+            return
+        after = fitting(after)
         if not await self._write(policy, after, now):
             return
         if policy.origin is not None and is_first:
