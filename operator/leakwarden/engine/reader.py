@@ -11,13 +11,11 @@ from dataclasses import dataclass, field, replace
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.detection.waiting import UsualLatency
 from leakwarden.core.evaluation.asked import Readings
-from leakwarden.core.evaluation.evaluation import targets
-from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
-from leakwarden.core.model.workload import Pod, Snapshot
+from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
-from leakwarden.core.signals.criteria import Standard
 from leakwarden.core.signals.queries import (
     COLLECTIONS,
     LATENCY,
@@ -34,12 +32,10 @@ from leakwarden.engine.ports import Metrics
 from leakwarden.engine.processes import LoadAndCollections
 from leakwarden.engine.read_windows import EXPLAINS, LEAST_LOOKBACK, ReadWindows, one_batch
 from leakwarden.engine.wanted_readings import (
-    TargetPods,
+    Targets,
     asked_of,
-    asked_standards,
     lookbacks,
     of_namespace,
-    same_objects,
     series_of,
     wanted,
 )
@@ -68,8 +64,7 @@ class Reader:
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
     _usual: dict[str, UsualLatency] = field(default_factory=dict)  # by source
     _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
-    _standards: dict[str, list[dict[tuple[str, str], Standard]]] = field(default_factory=dict)  # by source
-    _pods: dict[str, TargetPods] = field(default_factory=dict)  # by source
+    _targets: dict[str, Targets] = field(default_factory=dict)  # by source
     _windows: ReadWindows = field(init=False)
     _latest: float = 0.0  # the latest moment of a tick, epoch s
 
@@ -116,8 +111,7 @@ class Reader:
         await asyncio.gather(*(self._read_for(metrics[n], users[n], snapshot, now=now, results=results) for n in names))
         for gone in self._histories.keys() - names:
             self._histories.pop(gone)
-            self._standards.pop(gone, None)
-            self._pods.pop(gone, None)
+            self._targets.pop(gone, None)
             self._detections = {key: each for key, each in self._detections.items() if key[0] != gone}
         self._windows.keep_sources(users.keys())
         return results
@@ -140,14 +134,14 @@ class Reader:
     ) -> Readings:
         history = self._histories.setdefault(source.name, ReadingHistory(LEAST_LOOKBACK))
         history.lookbacks = lookbacks(policies)
-        pods = self._pods_of(source.name, policies, snapshot)
+        targeted = self._targets_of(source.name, policies, snapshot)
+        pods, rounds = targeted.pods, targeted.rounds
         queries = needed_queries(policies, *source.pod_labels)
         if source.kind == "Prometheus" and any(query.key == row for query in queries for row in CATALOGUE):
             queries += context_queries(policies)
         queries += rss_queries(queries)
         asked = {query.key for query in queries}
         history.keep(asked)
-        rounds = self._same_rounds(source.name, rounds_of(asked_standards(policies, snapshot)))
         # Queries with a new standard are read again: growth is then judged from the beginning.
         new = self._newly_asked(source.name, rounds)
         self._windows.keep(source.name, asked, new)
@@ -246,27 +240,11 @@ class Reader:
             learnt = grown if number == 0 else asked_of(grown, standards, snapshot)
             detection.learn(learnt, snapshot, beside, standards, now)
 
-    def _pods_of(self, source: str, policies: Sequence[Policy], snapshot: Snapshot) -> Mapping[tuple[str, str], Pod]:
-        """The pods of all targets by (namespace, name); as the same object as in the last tick where nothing has changed, so
-        that their series need not be looked up again."""
-        known = self._pods.get(source)
-        if known is not None and known.view is snapshot.pods_by_workload and same_objects(known.policies, policies):
-            return known.pods
-        found = {
-            (pod.namespace, pod.name): pod
-            for policy in policies
-            for workload in targets(policy, snapshot)
-            for pod in snapshot.pods_by_workload.get(workload.uid, ())
-        }
-        self._pods[source] = TargetPods(snapshot.pods_by_workload, list(policies), found)
+    def _targets_of(self, source: str, policies: Sequence[Policy], snapshot: Snapshot) -> Targets:
+        known = self._targets.get(source)
+        found = known.next(policies, snapshot) if known is not None else Targets.of(policies, snapshot)
+        self._targets[source] = found
         return found
-
-    def _same_rounds(self, source: str, rounds: list[dict[tuple[str, str], Standard]]) -> Sequence[Standards]:
-        """The rounds as the same objects as in the last tick where they are equal, so that what was found out about them
-        can be remembered by them."""
-        if self._standards.get(source) != rounds:
-            self._standards[source] = rounds
-        return self._standards[source]
 
     def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
         """Keys of the queries that get a standard of a later round for the first time."""

@@ -9,23 +9,45 @@ from dataclasses import dataclass, replace
 from leakwarden.api.scalars import parse_duration
 from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.evaluation.evaluation import targets
-from leakwarden.core.evaluation.growth_findings import Standards
+from leakwarden.core.evaluation.growth_findings import Standards, rounds_of
 from leakwarden.core.evaluation.shared_cause import REACH
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Points, Sampled, SeriesKey
-from leakwarden.core.model.workload import Pod, Snapshot
+from leakwarden.core.model.workload import Pod, Snapshot, Workload
 from leakwarden.core.signals.criteria import Standard, standard_of
 from leakwarden.core.signals.queries import RATE, answer_key
 from leakwarden.engine.read_windows import LEAST_LOOKBACK
 
 
 @dataclass(frozen=True, slots=True)
-class TargetPods:
-    """The pods of all targets, and what they were found in."""
+class Targets:
+    """The pods of all targets by (namespace, name) and the standards for them, with what they follow from."""
 
-    view: Mapping[str, tuple[Pod, ...]]
     policies: Sequence[Policy]
+    workloads: Mapping[str, Workload]
+    pods_by_workload: Mapping[str, tuple[Pod, ...]]
     pods: Mapping[tuple[str, str], Pod]
+    rounds: Sequence[Standards]
+
+    @classmethod
+    def of(cls, policies: Sequence[Policy], snapshot: Snapshot) -> Targets:
+        pods = {
+            (pod.namespace, pod.name): pod
+            for policy in policies
+            for workload in targets(policy, snapshot)
+            for pod in snapshot.pods_by_workload.get(workload.uid, ())
+        }
+        rounds = rounds_of(asked_standards(policies, snapshot))
+        return cls(list(policies), snapshot.workloads, snapshot.pods_by_workload, pods, rounds=rounds)
+
+    def next(self, policies: Sequence[Policy], snapshot: Snapshot) -> Targets:
+        """The targets of the next tick: the same object where nothing has changed, and with the same standards where these
+        are equal, so that what was found out about them can be remembered by them."""
+        same = self.workloads is snapshot.workloads and self.pods_by_workload is snapshot.pods_by_workload
+        if same and same_objects(self.policies, policies):
+            return self
+        found = Targets.of(policies, snapshot)
+        return replace(found, rounds=self.rounds) if found.rounds == self.rounds else found
 
 
 def same_objects(some: Sequence[object], others: Sequence[object]) -> bool:

@@ -170,8 +170,10 @@ def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_
             others.append(pod)
     settled_whole = any(_is_settled(pod, now, max_age) for pod in whole)
     found: dict[str, _Seen] = {}
-    for name in signals if whole else ():
-        found[name] = _Seen(Counter({Presence.READ: len(whole)}), {Presence.READ} if settled_whole else set())
+    if whole and not others:
+        found = dict.fromkeys(signals, _whole(len(whole), settled_whole))
+    elif whole:
+        found = {name: _whole(len(whole), settled_whole) for name in signals}
     for pod in others:
         settled = _is_settled(pod, now, max_age)
         for judgement in pod.judgements:
@@ -183,6 +185,10 @@ def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_
                 if told is Presence.LACKING:
                     seen.reason = str(judgement.reason)
     return found
+
+
+def _whole(pods: int, settled: bool) -> _Seen:
+    return _Seen(Counter({Presence.READ: pods}), {Presence.READ} if settled else set())
 
 
 def _is_settled(pod: PodEvaluation, now: float, max_age: float) -> bool:
