@@ -153,8 +153,8 @@ class Engine:
         # gather
         with self.defects.contained("read"):
             await self.policies.read()
-        policies = self._sound(self.policies.all())
         snapshot = self.cluster.snapshot()
+        policies = self._sound(self.policies.all(), snapshot)
         readings, audited = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self._audit(policies, snapshot, started)
         )
@@ -201,11 +201,10 @@ class Engine:
         except Exception:
             log.exception("that a tick failed could not be told")
 
-    def _sound(self, policies: Sequence[Policy]) -> list[Policy]:
+    def _sound(self, policies: Sequence[Policy], snapshot: Snapshot) -> list[Policy]:
         """The policies whose targets are known. Where a defect hides one's, nothing is done in its namespace: an older
         policy may own the targets that a younger one selects. One of the cluster comes after those of the namespace, and
         stops only others of the cluster."""
-        snapshot = self.cluster.snapshot()
         hidden: set[str] = set()
         hidden_from_the_cluster: set[str] = set()
         for policy in policies:

@@ -180,11 +180,8 @@ def join(
         if scope.drop_zeros and _numbers(values, found, replace(scope, drop_zeros=False), everybody=True).places:
             return NoData("ConstantZero", "every reading is 0, which means that it is not measured")
         return NoData("NoNumbers", "its series hold no number")
-    known = _Limits(limits, origins.of(limits, scope))
     names = [origin.key for origin in there.origins]
-    of_each = np.array(
-        [np.nan if (limit := known.of(origin)) is None else limit for origin in there.origins], dtype=np.float64
-    )
+    of_each = _limits_of(there.origins, limits, origins.of(limits, scope) if len(limits) else ())
     chosen: dict[SeriesKey, bytes] = {}
     if len(set(names)) < len(names):
         there, of_each, chosen = _one_a_key(there, of_each, choices)
@@ -218,9 +215,7 @@ def _numbers(values: SentSeries, found: Sequence[Origin | None], scope: Scope, e
         good &= values.v != 0
     sizes = _counted(good, values.sizes)
     nobody = Origin(SeriesKey("", ""), b"")
-    asked = np.array(
-        [everybody or (origin is not None and origin.key.namespace in scope.namespaces) for origin in found]
-    )
+    asked = np.array([everybody or (origin is not None and origin.key[0] in scope.namespaces) for origin in found])
     for place in values.bad:
         if asked[place]:
             raise BadResponse
@@ -266,6 +261,14 @@ def _highest(t: Floats, v: Floats) -> tuple[Floats, Floats]:
     t, v = t[order], v[order]
     last = np.append(t[1:] != t[:-1], True)
     return t[last], v[last]
+
+
+def _limits_of(wanted: Sequence[Origin], limits: SentSeries, found: Sequence[Origin | None]) -> Floats:
+    """The limit of each series, NaN where there is none."""
+    if not len(limits):
+        return np.full(len(wanted), np.nan)
+    known = _Limits(limits, found)
+    return np.array([np.nan if (limit := known.of(origin)) is None else limit for origin in wanted], dtype=np.float64)
 
 
 class _Limits:

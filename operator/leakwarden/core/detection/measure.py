@@ -10,6 +10,7 @@ from leakwarden.core.detection.in_flight import in_flight, rises_with_load
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.detection.questions import WindowContext
 from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.detection.rising import may_be_high, may_rise
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.staircase import staircase
 from leakwarden.core.detection.state import DetectorState
@@ -49,11 +50,16 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
         latest[blind], least[blind] = _extremes(lo[blind])
     likely = (floors >= gates.readings[k]) & (of_row.level[rows] >= gates.suspect_level)
     likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
+    likely, still = _worth_measuring(state, gates, k, rows=rows, likely=likely, lo=lo, hi=hi)
     calm = rows[~likely]
     of_width.streak[calm, k] = 0
     of_width.suspect[calm, k] = False
     of_width.waits[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
+    if len(still):
+        # Of these only this is left of what a measurement would find.
+        of_width.calmest[still, k] = int(VerdictReason.Steady)
+        of_width.waits[still, k] = _lately(state, gates, k, still, of_row.waited, now=now)
     estimated = of_row.estimate[calm]
     estimated = estimated[estimated >= 0]
     state.estimates.best[estimated, k], state.estimates.at[estimated, k] = np.inf, 0.0
@@ -71,6 +77,26 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
             blind=blind[some_rows],
             now=now,
         )
+
+
+def _worth_measuring(
+    state: DetectorState, gates: Gates, k: int, *, rows: Ints, likely: Bools, lo: Floats, hi: Floats
+) -> tuple[Bools, Ints]:
+    """Which of the `likely` windows have to be measured, and the rows of the others: these cannot rise clearly, no load
+    can hide a rise in them, and no window of the row is or was about a leak."""
+    some = np.flatnonzero(likely)
+    if not len(some):
+        return likely, rows[some]
+    of, of_width = rows[some], state.widths
+    worth = may_rise(lo.T.take(some, axis=1).T)
+    active = ~np.isnan(state.rows.latched[of])
+    active |= of_width.suspect[of].any(axis=1) | (of_width.streak[of] > 0).any(axis=1)
+    worth |= active
+    if k in gates.cleared:
+        worth |= ~state.rows.memory[of] & may_be_high(hi.T.take(some, axis=1).T, gates.level_backed)
+    measured = likely.copy()
+    measured[some] = worth
+    return measured, of[~worth]
 
 
 def _extremes(lo: Floats) -> tuple[Floats, Floats]:
@@ -234,6 +260,8 @@ def _lately(state: DetectorState, gates: Gates, k: int, rows: Ints, when: Floats
     of_row = state.rows
     # Before this moment, so that the order in which rows are measured makes no difference.
     some = np.flatnonzero((when < now) & (now - when <= min(SLOTS * WIDTHS[k], gates.waits_lasts)))
+    if not len(some):
+        return np.zeros(len(rows), np.bool_)
     return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 
