@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from leakwarden.adapters.prometheus import response
-from leakwarden.adapters.prometheus.decoding import RawSeries, SentSeries
+from leakwarden.adapters.prometheus.decoding import RawSeries, SentSeries, label_set
 from leakwarden.adapters.prometheus.response import Choices, Origins, Scope, join
 from leakwarden.core.model.readings import Sampled, SeriesKey
 from leakwarden.core.signals.catalogue import Labels
@@ -39,7 +41,12 @@ def test_what_is_remembered_does_not_grow_with_the_pods_that_come_and_go() -> No
 
 def test_a_label_set_that_goes_on_being_sent_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr(response, "label_set", lambda raw, of=response.label_set: read.append(raw) or of(raw))
+
+    def counted(raw: bytes) -> Mapping[str, str]:
+        read.append(raw)
+        return label_set(raw)
+
+    monkeypatch.setattr(response, "label_set", counted)
     origins = Origins()
     for tick in range(200):
         join(sent(0, 5, 30.0 * tick), NOBODY, scope(30.0 * tick), Choices(), origins)
