@@ -180,6 +180,37 @@ def test_a_young_workload_that_fills_its_caches_is_not_measured_by_its_first_min
     assert told(goroutines(32 + 224 * np.minimum(hours / 2.5, 1.0))) is None
 
 
+def pods_of_one(levels: list[np.ndarray], signal: str = "Goroutines") -> list[Series]:
+    return [
+        replace(series(np.round(level), STEP, None, signal), pod=f"api-{i}", uid=f"api-{i}")
+        for i, level in enumerate(levels)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_told"), [(6.0, True), (2.4, False)], ids=["for six hours", "for less than three, as a job does"]
+)
+def test_in_a_young_workload_hours_of_growth_that_the_siblings_do_not_share_are_told(
+    hours: float, is_told: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    quiet = np.full(36, 200.0)
+    climb = np.concatenate([quiet, np.linspace(200, 1000, int(hours * 12)), np.full(36, 200.0)])
+    calm = [np.full(len(climb), 200.0) for _ in range(3)]
+    lines = pods_of_one([each + 2 * rng.normal(size=len(climb)) for each in (climb, *calm)])
+    changes = replay(lines, Standard(), STEP)
+
+    assert {c.series for c in changes if c.verdict >= LEAKING} == ({0} if is_told else set())
+
+
+def test_in_a_young_workload_hours_of_growth_of_all_pods_may_be_a_batch() -> None:
+    rng = np.random.default_rng(5)
+    climb = np.concatenate([np.full(36, 200.0), np.linspace(200, 1000, 72), np.full(36, 200.0)])
+    lines = pods_of_one([climb + 2 * rng.normal(size=len(climb)) for _ in range(4)])
+
+    assert worst(replay(lines, Standard(), STEP)) < LEAKING
+
+
 @pytest.mark.slow
 def test_the_first_batch_of_a_young_workload_is_no_leak_and_one_after_a_day_is_judged() -> None:
     """Six quiet hours, then an hour in which goroutines climb to ten times as many, all of which end with the batch."""

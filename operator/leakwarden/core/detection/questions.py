@@ -331,7 +331,21 @@ class WindowQuestions:
         lasted = self.raw.span * WIDTHS[self.width_index]
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
-        return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | much)
+        return np.asarray(
+            ~self.is_young | self.is_since_birth | self.is_day_over_day | self.is_unexplained_for_hours | much
+        )
+
+    @cached_property
+    def is_unexplained_for_hours(self) -> Bools:
+        """Without a limit, has it grown for hours, clearly, and do the load or the siblings not explain it?
+
+        A batch and a job come with requests or to all pods, and are over sooner. Not asked of memory, where caches fill
+        for hours at any load. At half, the jobs of one pod are reported; at double, leaks are that have grown fivefold."""
+        gates, raw, beside = self.gates, self.raw, self.beside
+        lasted = raw.span * WIDTHS[self.width_index]
+        counted = ~beside.memory & ~beside.collected & (beside.rated | beside.apart)
+        clear = self.growth > gates.birth_clear * raw.noise
+        return counted & self.is_unexplained & clear & (lasted >= gates.job_longest)
 
     @cached_property
     def is_not_queued(self) -> Bools:
