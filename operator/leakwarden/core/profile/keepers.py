@@ -40,6 +40,9 @@ NEAR = 3
 FORGOTTEN = 0.6
 # Things that are kept for each request that is open now, from which on they have outlived theirs.
 OUTLIVED = 3.0
+# Requests at one function, from which on they stay open for long, and the team's innermost functions on their stacks that
+# count as the place.
+STAY_OPEN, WAITING_IN = 3, 2
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ class Keepers:
 
     @cached_property
     def _open(self) -> dict[str, int]:
-        """Goroutines of requests by each of the team's functions on their stacks."""
+        """Goroutines of requests by the team's functions in which they wait, with the callers: not by those farther up, which
+        pass all requests on."""
         found: dict[str, int] = {}
         for sample in self.goroutines.samples if self.goroutines is not None else ():
             if serves(sample.stack):
-                for function in {enclosing(f.function) for f in sample.stack if self._team(f)}:
+                for function in {
+                    enclosing(f.function) for f in [f for f in sample.stack if self._team(f)][:WAITING_IN]
+                }:
                     found[function] = found.get(function, 0) + max(0, sample.values[0])
         return found
 
@@ -101,7 +107,7 @@ class Keepers:
         if not serves(site.stack):
             return "", 0
         handlers = [enclosing(f.function) for f in site.stack[:NEAR] if self._team(f)]
-        waiting = [function for function in handlers if self._open.get(function)]
+        waiting = [function for function in handlers if self._open.get(function, 0) >= STAY_OPEN]
         now = self._open[waiting[0]] if waiting else 0
         handler = (waiting[:1] or handlers[-1:] or [""])[0]
         return (handler, now) if site.objects >= OUTLIVED * max(1, now) else ("", 0)
@@ -148,6 +154,7 @@ def _forgotten(shape: Shape, let_go: float) -> Shape:
     title = shape.title.replace("never removes", "does not remove on every path").replace(
         "never removed", "not removed on every path"
     )
+    title = title if title != shape.title else f"{title}, on some path"
     return replace(
         shape,
         title=title,
