@@ -58,7 +58,7 @@ TIMINGS = {
         Timing("", 5.0),
         Timing("2min", 60.0, at_once=8),
         # An hour of a service with two requests per second within one minute.
-        Timing("1h", 30.0, rate=120, presses=60, at_once=2),
+        Timing("1h", 30.0, rate=120, presses=60, at_once=3),
     )
 }
 HEALTHY = (

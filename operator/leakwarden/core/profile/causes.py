@@ -111,14 +111,15 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
 
 def _locking(waiting: Sequence[Line]) -> dict[str, tuple[int, tuple[Line, ...]]]:
     """By the function that calls Lock: the last line at which one waits for it, and the lines of the team that do."""
-    found: dict[str, tuple[int, tuple[Line, ...]]] = {}
+    found: dict[str, tuple[int, dict[Line, None]]] = {}
     for line in waiting:
         for one in line.standing:
             frame = next((f for f in one.group.stack if package(f.function) not in ("sync", "internal/sync")), None)
             if frame is not None:
-                last, lines = found.get(frame.function, (0, ()))
-                found[frame.function] = (max(last, frame.line), lines if line in lines else (*lines, line))
-    return found
+                last, lines = found.setdefault(frame.function, (0, {}))
+                lines[line] = None
+                found[frame.function] = (max(last, frame.line), lines)
+    return {function: (last, tuple(lines)) for function, (last, lines) in found.items()}
 
 
 def _chains(accused: Sequence[Line], ownership: Ownership) -> None:

@@ -88,14 +88,22 @@ class Keepers:
 
     def near(self, site: HeldSite) -> Shape | None:
         """The kind by a container or a library's object that the line's function or a caller of it uses."""
-        for frame in [frame for frame in site.stack[:NEAR] if self._team(frame)]:
-            called = sorted(self._calls.get(enclosing(frame.function), ()))
-            for function in called:
-                row = next((row for row in KEEPERS if _of(row, function)), None) or put_in_by(function)
-                if row is not None:
-                    return _used(row, function, frame.function)
-        return None
+        callers = [enclosing(frame.function) for frame in site.stack[:NEAR] if self._team(frame)]
+        return next((row for caller in callers if (row := self._uses(caller)) is not None), None)
 
+    @cached_property
+    def _known(self) -> dict[str, Shape | None]:
+        return {}
+
+    def _uses(self, caller: str) -> Shape | None:
+        """The kind by what one of the team's functions calls; looked up once for each, however many lines it leads to."""
+        if caller not in self._known:
+            found = ((row, function) for function in sorted(self._calls.get(caller, ())) if (row := _keeper(function)))
+            row, function = next(found, (None, ""))
+            self._known[caller] = _used(row, function, caller) if row is not None else None
+        return self._known[caller]
+
+    @cached_property
     def around(self) -> Shape | None:
         """The only library that runs goroutines in the process and keeps what it is given; None where there are more."""
         rows = {row.name: row for row in KEEPERS if row.library and any(_of(row, f"{p}.x") for p in self._running)}
@@ -111,6 +119,10 @@ class Keepers:
         now = self._open[waiting[0]] if waiting else 0
         handler = (waiting[:1] or handlers[-1:] or [""])[0]
         return (handler, now) if site.objects >= OUTLIVED * max(1, now) else ("", 0)
+
+
+def _keeper(function: str) -> Shape | None:
+    return next((row for row in KEEPERS if _of(row, function)), None) or put_in_by(function)
 
 
 def _of(row: Shape, function: str) -> bool:
@@ -143,7 +155,7 @@ def told(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
         shape = _forgotten(shape, 1 - site.ratio)
     elif handler:
         shape = _outlives(shape, spoken(handler), stays_open=now > 0)
-    row = keepers.around()
+    row = keepers.around
     if row is None:
         return shape
     return replace(shape, fix=f"{row.fix} (the service runs {row.modules[0]}: {row.why}); else {shape.fix}")
