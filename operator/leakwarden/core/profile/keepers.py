@@ -144,7 +144,7 @@ def _used(row: Shape, function: str, caller: str) -> Shape:
     )
 
 
-def told(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
+def described(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
     """A kind by the way memory is kept, with all that is known of what keeps it."""
     if made := _made(site.below):
         shape = replace(
@@ -204,4 +204,4 @@ def _made(below: Stack) -> str:
     return spoken(function) if function.startswith(_GIVES) else ""
 
 
-__all__ = ["KEEPERS", "Keepers", "told"]
+__all__ = ["KEEPERS", "Keepers", "described"]

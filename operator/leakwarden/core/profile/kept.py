@@ -15,7 +15,7 @@ from leakwarden.core.profile.catalogue import row_made_by
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.harvested_shapes import kept_by_names, spoken
-from leakwarden.core.profile.keepers import Keepers, told
+from leakwarden.core.profile.keepers import Keepers, described
 from leakwarden.core.profile.kept_shapes import (
     BUFFER,
     CONNECTION_STATE,
@@ -212,7 +212,7 @@ class KeptKinds:
             entries = with_purpose(entries, team, receiver(function).rpartition("/")[2])
         if self.keepers is None:
             return entries
-        return self.keepers.near(site) or told(entries, site, self.keepers)
+        return self.keepers.near(site) or described(entries, site, self.keepers)
 
     def _handler(self, stack: Stack, at: int) -> bool:
         """Whether a call is a closure that a library or Go calls, such as a handler."""
