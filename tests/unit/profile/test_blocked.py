@@ -147,3 +147,49 @@ def test_what_a_maker_gives_away_is_ended_by_its_caller() -> None:
     heaps = [heap((900, 900, own)), heap((9900, 9900, own))]
     found = explain(Capture([goroutines((20, loop)), goroutines((320, loop))], heaps, None, 10.0)).suspects[0]
     assert "its caller" not in found.fix
+
+
+def test_many_that_wait_come_before_the_little_memory_that_they_hold() -> None:
+    reads = [f"{RLOCK}@1", "main.(*index).find@42"]
+    requests = ["internal/poll.runtime_pollWait@1", "net/http.(*connReader).backgroundRead@2"]
+    three = [
+        goroutines((n, reads), (2 * n, requests), (n // 10, [f"{WLOCK}@1", "main.(*index).put@50"]))
+        for n in (10, 105, 200)
+    ]
+    wrapped, cache = ["main.logged@64", "main.serve@9"], ["main.(*tiles).load@80"]
+    before = heap((2_000, 2_000, wrapped), (100, 100, cache), size=4096)
+    little = heap((3_000, 3_000, wrapped), (19_000, 19_000, ["net/http.newBufioReader@1"]), size=4096)
+    found = explain(Capture(three, [before, little], None, 120.0), growing=frozenset({"goroutines", "memory"})).suspects
+    assert found[0].line == 42
+    much = heap((90_000, 90_000, wrapped), size=4096)
+    found = explain(Capture(three, [before, much], None, 120.0), growing=frozenset({"goroutines", "memory"})).suspects
+    assert found[0].line == 64, "what explains the memory is no by-product"
+
+
+def test_what_a_semaphore_allocates_is_of_those_that_wait_and_shows_no_holder() -> None:
+    acquires = ["runtime.selectgo@1", "golang.org/x/sync/semaphore.(*Weighted).Acquire@80"]
+    often, seldom = [*acquires, "main.resize@79"], [*acquires, "main.load@68"]
+    three = [goroutines((3 * n, often), (n, seldom)) for n in (10, 105, 200)]
+    queued = [
+        "container/list.(*List).PushBack@1",
+        "golang.org/x/sync/semaphore.(*Weighted).Acquire@90",
+        "main.resize@79",
+    ]
+    heaps = [heap((900, 900, queued)), heap((9000, 9000, queued))]
+    found = explain(Capture(three, heaps, None, 120.0), growing=frozenset({"goroutines"})).suspects
+    assert (found[0].line, found[0].shape) == (68, "SemaphoreNotReleased")
+
+
+def test_a_server_that_is_started_without_a_call_of_the_team_is_named_by_its_listener() -> None:
+    accepts = ["internal/poll.runtime_pollWait@1", "net.(*TCPListener).Accept@2", "net/http.(*Server).Serve@3"]
+    listens = [
+        "net.filterAddrList@1",
+        "net.(*ListenConfig).Listen@2",
+        "net.Listen@3",
+        "main.preview@48",
+        "main.serve@9",
+    ]
+    profiles = [goroutines((n, accepts)) for n in (20, 320)]
+    heaps = [heap((900, 0, listens)), heap((9900, 0, listens))]
+    found = explain(Capture(profiles, heaps, None, 10.0)).suspects[0]
+    assert (found.function, found.line, found.shape) == ("main.preview", 48, "ServerNotShutDown")

@@ -111,14 +111,15 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
 
 def _locking(waiting: Sequence[Line]) -> dict[str, tuple[int, tuple[Line, ...]]]:
     """By the function that calls Lock: the last line at which one waits for it, and the lines of the team that do."""
-    found: dict[str, tuple[int, tuple[Line, ...]]] = {}
+    found: dict[str, tuple[int, dict[Line, None]]] = {}
     for line in waiting:
         for one in line.standing:
             frame = next((f for f in one.group.stack if package(f.function) not in ("sync", "internal/sync")), None)
             if frame is not None:
-                last, lines = found.get(frame.function, (0, ()))
-                found[frame.function] = (max(last, frame.line), lines if line in lines else (*lines, line))
-    return found
+                last, lines = found.setdefault(frame.function, (0, {}))
+                lines[line] = None
+                found[frame.function] = (max(last, frame.line), lines)
+    return {function: (last, tuple(lines)) for function, (last, lines) in found.items()}
 
 
 def _chains(accused: Sequence[Line], ownership: Ownership) -> None:
@@ -234,6 +235,8 @@ def _pool_holders(accused: Sequence[Line], every: Sequence[Line], origins: Origi
     return found
 
 
+# Pools whose calls allocate for those that wait, and nothing for those that hold.
+_ENTRIES_OF_WAITERS = frozenset({"SemaphoreNotReleased"})
 # Goroutines that wait for a full pool at a line that grows too slowly to be seen by itself.
 WAITING = 3
 
@@ -255,7 +258,8 @@ def _pools(accused: Sequence[Line], every: Sequence[Line], origins: Origins, own
         if not waiting or len(waiting) + len(others) < 2 or any(line.later for line in waiting):
             continue
         kept = origins.sites(by_shape(shape, ownership, shared=True))
-        keeps = {site.frame.function for site in kept if site.in_use > 0}
+        # What Acquire of a semaphore allocates is the entry of one that waits.
+        keeps = {site.frame.function for site in kept if site.in_use > 0 and shape.name not in _ENTRIES_OF_WAITERS}
         every_one = [*waiting, *others]
         holding = [line for line in every_one if line.place is not None and line.place.frame.function in keeps]
         least = min(every_one, key=lambda line: (line.series.grown, line.series.last))

@@ -40,6 +40,9 @@ NEAR = 3
 FORGOTTEN = 0.6
 # Things that are kept for each request that is open now, from which on they have outlived theirs.
 OUTLIVED = 3.0
+# Requests at one function, from which on they stay open for long, and the team's innermost functions on their stacks that
+# count as the place.
+STAY_OPEN, WAITING_IN = 3, 2
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ class Keepers:
 
     @cached_property
     def _open(self) -> dict[str, int]:
-        """Goroutines of requests by each of the team's functions on their stacks."""
+        """Goroutines of requests by the team's functions in which they wait, with the callers: not by those farther up, which
+        pass all requests on."""
         found: dict[str, int] = {}
         for sample in self.goroutines.samples if self.goroutines is not None else ():
             if serves(sample.stack):
-                for function in {enclosing(f.function) for f in sample.stack if self._team(f)}:
+                for function in {
+                    enclosing(f.function) for f in [f for f in sample.stack if self._team(f)][:WAITING_IN]
+                }:
                     found[function] = found.get(function, 0) + max(0, sample.values[0])
         return found
 
@@ -82,14 +88,22 @@ class Keepers:
 
     def near(self, site: HeldSite) -> Shape | None:
         """The kind by a container or a library's object that the line's function or a caller of it uses."""
-        for frame in [frame for frame in site.stack[:NEAR] if self._team(frame)]:
-            called = sorted(self._calls.get(enclosing(frame.function), ()))
-            for function in called:
-                row = next((row for row in KEEPERS if _of(row, function)), None) or put_in_by(function)
-                if row is not None:
-                    return _used(row, function, frame.function)
-        return None
+        callers = [enclosing(frame.function) for frame in site.stack[:NEAR] if self._team(frame)]
+        return next((row for caller in callers if (row := self._uses(caller)) is not None), None)
 
+    @cached_property
+    def _known(self) -> dict[str, Shape | None]:
+        return {}
+
+    def _uses(self, caller: str) -> Shape | None:
+        """The kind by what one of the team's functions calls; looked up once for each, however many lines it leads to."""
+        if caller not in self._known:
+            found = ((row, function) for function in sorted(self._calls.get(caller, ())) if (row := _keeper(function)))
+            row, function = next(found, (None, ""))
+            self._known[caller] = _used(row, function, caller) if row is not None else None
+        return self._known[caller]
+
+    @cached_property
     def around(self) -> Shape | None:
         """The only library that runs goroutines in the process and keeps what it is given; None where there are more."""
         rows = {row.name: row for row in KEEPERS if row.library and any(_of(row, f"{p}.x") for p in self._running)}
@@ -101,10 +115,14 @@ class Keepers:
         if not serves(site.stack):
             return "", 0
         handlers = [enclosing(f.function) for f in site.stack[:NEAR] if self._team(f)]
-        waiting = [function for function in handlers if self._open.get(function)]
+        waiting = [function for function in handlers if self._open.get(function, 0) >= STAY_OPEN]
         now = self._open[waiting[0]] if waiting else 0
         handler = (waiting[:1] or handlers[-1:] or [""])[0]
         return (handler, now) if site.objects >= OUTLIVED * max(1, now) else ("", 0)
+
+
+def _keeper(function: str) -> Shape | None:
+    return next((row for row in KEEPERS if _of(row, function)), None) or put_in_by(function)
 
 
 def _of(row: Shape, function: str) -> bool:
@@ -126,7 +144,7 @@ def _used(row: Shape, function: str, caller: str) -> Shape:
     )
 
 
-def told(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
+def described(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
     """A kind by the way memory is kept, with all that is known of what keeps it."""
     if made := _made(site.below):
         shape = replace(
@@ -137,7 +155,7 @@ def told(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
         shape = _forgotten(shape, 1 - site.ratio)
     elif handler:
         shape = _outlives(shape, spoken(handler), stays_open=now > 0)
-    row = keepers.around()
+    row = keepers.around
     if row is None:
         return shape
     return replace(shape, fix=f"{row.fix} (the service runs {row.modules[0]}: {row.why}); else {shape.fix}")
@@ -148,6 +166,7 @@ def _forgotten(shape: Shape, let_go: float) -> Shape:
     title = shape.title.replace("never removes", "does not remove on every path").replace(
         "never removed", "not removed on every path"
     )
+    title = title if title != shape.title else f"{title}, on some path"
     return replace(
         shape,
         title=title,
@@ -185,4 +204,4 @@ def _made(below: Stack) -> str:
     return spoken(function) if function.startswith(_GIVES) else ""
 
 
-__all__ = ["KEEPERS", "Keepers", "told"]
+__all__ = ["KEEPERS", "Keepers", "described"]

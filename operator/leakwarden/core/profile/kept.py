@@ -15,7 +15,7 @@ from leakwarden.core.profile.catalogue import row_made_by
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.harvested_shapes import kept_by_names, spoken
-from leakwarden.core.profile.keepers import Keepers, told
+from leakwarden.core.profile.keepers import Keepers, described
 from leakwarden.core.profile.kept_shapes import (
     BUFFER,
     CONNECTION_STATE,
@@ -31,6 +31,7 @@ from leakwarden.core.profile.kept_shapes import (
 )
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.purposes import with_purpose
 from leakwarden.core.profile.retention import HeldSite
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
@@ -205,9 +206,13 @@ class KeptKinds:
         near = {receiver(function), *(frame.function for frame in site.stack[:3])}
         if near & self.tables.maps:
             return _named(MAP, function)
+        entries = _entries(site, function)
+        if entries.name == ENTRIES.name:
+            team = [f.function for f in site.stack if self.ownership.of(f) is CodeOwner.TEAM]
+            entries = with_purpose(entries, team, receiver(function).rpartition("/")[2])
         if self.keepers is None:
-            return _entries(site, function)
-        return self.keepers.near(site) or told(_entries(site, function), site, self.keepers)
+            return entries
+        return self.keepers.near(site) or described(entries, site, self.keepers)
 
     def _handler(self, stack: Stack, at: int) -> bool:
         """Whether a call is a closure that a library or Go calls, such as a handler."""

@@ -20,6 +20,7 @@ from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.retention import HeldSite, Kept, Through, by_module, by_shape, obtained, since, sites
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, groups, innermost
+from leakwarden.core.profile.standard_shapes import HTTP_SERVER, LISTENER
 
 # One allocation that happened to be sampled proves little: any line has one at times. Two at one line, out of the few
 # that reach it, are no accident.
@@ -67,7 +68,11 @@ class Origins:
         for found in (made, within):
             if found:
                 return self._most_allocated(found, module)
-        return self._caught(shape, module)
+        # A server that was started with `go server.Serve(listener)` has no call of the team on its stacks; its listener has.
+        listens = self._ranked(by_shape(LISTENER, self._ownership)) if shape is HTTP_SERVER else []
+        if (origin := self._kept(listens, module, False)) is not None:
+            return origin
+        return self._most_allocated(listens, module) if listens else self._caught(shape, module)
 
     def _constructed(self, origin: Origin, shape: Shape) -> Origin:
         """Where a line only calls a method of a library's object, the line that makes such objects, if there is one: it

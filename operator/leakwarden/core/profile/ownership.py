@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import cached_property, lru_cache
-from urllib.parse import unquote
 
 from leakwarden.core.profile.modules import generated, guessed, hands_on, module
 from leakwarden.core.profile.pprof import Frame, Profile
@@ -87,6 +86,8 @@ _CLOSURE = re.compile(r"(\.(func|gowrap|deferwrap)\d+(\.\d+)*)+$")
 # A closure of a method that was inlined is named after the caller first: `main.main.(*Books).Mount.func1`.
 _INLINED = re.compile(r"\.\(\*(\w+)\)\.\w+\.func\d")
 
+_ESCAPED = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+
 
 class CodeOwner(Enum):
     TEAM = "team"
@@ -113,7 +114,7 @@ def symbol(function: str) -> tuple[str, str]:
 def spelled(function: str) -> str:
     """A function's name for people: dots in the last element of a path, and characters outside of ASCII, are written as
     %xx by the compiler. `github.com/eclipse/paho%2emqtt%2egolang.NewClient` -> `...paho.mqtt.golang.NewClient`"""
-    return unquote(function)
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "replace"), function)
 
 
 def receiver(function: str) -> str:

@@ -260,10 +260,11 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
             suspect,
         ))  # fmt: skip
     # A waiting goroutine holds memory as well, and at no line of its own.
-    piled = any(line.shape.victim and (suspect.explains or 0.0) >= MOST for line, suspect in named)
+    waiting = sum(suspect.explains or 0.0 for line, suspect in named if line.shape.victim)
     for held in memory:
         suspect = held.suspect
         part = suspect.explains or 0.0
+        piled = waiting >= MOST or (waiting >= NOTABLE and part < MINOR)
         entries.append((
             (piled, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
             suspect,
