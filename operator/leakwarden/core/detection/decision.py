@@ -80,7 +80,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     stale = _stale(rows, context, now)
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
-    _assure(rows, shown, gates, now)
+    _assure(state, shown, gates, now)
     fell = _fall_back(rows)
     stopped = _stop(rows, shown, gates, (fell, stale), now)
     _end(rows, fell | stopped)
@@ -120,23 +120,27 @@ def _shown(state: DetectorState, rows: Rows, widths: Widths, gates: Gates, now: 
     return _Shown(leak, sure, width)
 
 
-def _assure(rows: Rows, shown: _Shown, gates: Gates, now: float) -> None:
+def _assure(state: DetectorState, shown: _Shown, gates: Gates, now: float) -> None:
     """A leak is clear enough to act on where a window shows it clearly, or where it has stayed near its limit; unless it
     came and went lately."""
-    sure = shown.sure | _has_stayed(rows, shown, gates, now)
+    rows = state.rows.pick(slice(len(state)))
+    sure = shown.sure | _has_stayed(state, shown, gates, now)
     sure[sure] = ~_comes_and_goes(rows, np.flatnonzero(sure), gates, now)
     rows.sure |= sure
 
 
-def _has_stayed(rows: Rows, shown: _Shown, gates: Gates, now: float) -> Bools:
+def _has_stayed(state: DetectorState, shown: _Shown, gates: Gates, now: float) -> Bools:
     """Whether a leak has been shown for minutes and is still, above the levels at which bursts hold and end.
 
     A leak that gets faster, or begins near its limit, has no clean line of an hour to show, and is over before it
-    has. Not asked of small pools, which fill within the hour by a few slow queries."""
+    has. Not of small pools, which fill within the hour by a few slow queries, nor where the workload has come down
+    from nearly as high a level before: most bursts that look like leaks are not the first of their workload."""
+    rows = state.rows.pick(slice(len(state)))
     with np.errstate(invalid="ignore"):
         stayed = (now - rows.latched >= gates.stays_for) & (rows.level >= gates.stays_level)
         counted = rows.quantum <= gates.coarse * rows.limit
-    return np.asarray(shown.leak & stayed & counted)
+    first = state.known[rows.group].max(axis=1) < gates.sure_known
+    return np.asarray(shown.leak & stayed & counted & first)
 
 
 def _comes_and_goes(rows: Rows, some: Ints, gates: Gates, now: float) -> Bools:
