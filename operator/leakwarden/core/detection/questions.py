@@ -331,21 +331,22 @@ class WindowQuestions:
         lasted = self.raw.span * WIDTHS[self.width_index]
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
-        return np.asarray(
-            ~self.is_young | self.is_since_birth | self.is_day_over_day | self.is_unexplained_for_hours | much
-        )
+        # What comes to all pods at once, in a day of which none is known, may be the first event of its kind.
+        much &= ~self.is_shared | (lasted >= gates.birth_unrated)
+        return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | self.is_apart_for_hours | much)
 
     @cached_property
-    def is_unexplained_for_hours(self) -> Bools:
-        """Without a limit, has it grown for hours, clearly, and do the load or the siblings not explain it?
+    def is_apart_for_hours(self) -> Bools:
+        """Without a limit, has it grown for hours, clearly, while the siblings have not?
 
-        A batch and a job come with requests or to all pods, and are over sooner. Not asked of memory, where caches fill
-        for hours at any load. At half, the jobs of one pod are reported; at double, leaks are that have grown fivefold."""
+        No load and no morning does that, and a job of one pod is over sooner. Not asked where the load is known: users
+        that stay for hours come with it, and are not explained by it; nor of memory, where caches fill. At half, the jobs
+        of one pod are reported; at double, leaks are that have grown fivefold."""
         gates, raw, beside = self.gates, self.raw, self.beside
         lasted = raw.span * WIDTHS[self.width_index]
-        counted = ~beside.memory & ~beside.collected & (beside.rated | beside.apart)
         clear = self.growth > gates.birth_clear * raw.noise
-        return counted & self.is_unexplained & clear & (lasted >= gates.job_longest)
+        alone = beside.apart & ~beside.rated & self.is_unexplained
+        return ~beside.memory & ~beside.collected & alone & clear & (lasted >= gates.job_longest)
 
     @cached_property
     def is_not_queued(self) -> Bools:
