@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from leakwarden.core.profile.evidence import Confidence, Suspect
@@ -236,8 +238,8 @@ CALM = goroutines((5, ["runtime.chanrecv1@1", "main.worker@3"]))
 ADDED = ["bytes.Clone@1", "main.(*index).add@31", *SERVED]
 
 
-def at(size: int, taken: float) -> Profile:
-    profile = heap((size, size, ADDED))
+def at(size: int, taken: float, calls: Sequence[str] = ADDED) -> Profile:
+    profile = heap((size, size, calls))
     return Profile(profile.types, profile.samples, profile.period, taken)
 
 
@@ -245,10 +247,13 @@ def calm(taken: float) -> Profile:
     return Profile(CALM.types, CALM.samples, 0, taken)
 
 
-def over(*sizes: int, every: float = 60.0) -> Suspect:
+def over(*sizes: int, every: float = 60.0, calls: Sequence[str] = ADDED) -> Suspect:
     times = [every * n for n in range(len(sizes))]
     capture = Capture(
-        [calm(t) for t in times], [at(s, t) for s, t in zip(sizes, times, strict=True)], None, times[-1] - times[0]
+        [calm(t) for t in times],
+        [at(s, t, calls) for s, t in zip(sizes, times, strict=True)],
+        None,
+        times[-1] - times[0],
     )
     (found,) = explain(capture).suspects
     return found
@@ -262,8 +267,10 @@ def test_memory_that_grows_is_told_and_between_two_captures_it_may_be_a_cache() 
 
 
 def test_memory_that_grows_steadily_for_longer_than_things_take_to_come_up_is_more_than_a_guess() -> None:
-    assert over(8_000, 16_000, 24_000, 32_000, 40_000, every=180.0).confidence is Confidence.MEDIUM
-    within_minutes = over(8_000, 16_000, 24_000, 32_000, 40_000, every=60.0)
+    sizes, made = (8_000, 16_000, 24_000, 32_000, 40_000), [*MADE, "main.reserve@26", *SERVED]
+    assert over(*sizes, every=180.0, calls=made).confidence is Confidence.MEDIUM
+    assert over(*sizes, every=180.0).confidence is Confidence.LOW, "a cache may fill for hours"
+    within_minutes = over(*sizes, every=60.0, calls=made)
     assert within_minutes.confidence is Confidence.LOW
     assert any("things of a bounded number that come up" in reason for reason in within_minutes.reasons)
 

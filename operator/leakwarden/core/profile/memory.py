@@ -264,7 +264,8 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
     if not watched.verdict:
         if load:
             return Confidence.LOW, "as many requests are open: more load looks the same"
-        if watched.outlasts_ramps and beyond and part >= MOST:
+        # A cache without a name for what it keeps may fill for hours; objects that have to be ended should not become more.
+        if watched.outlasts_ramps and beyond and part >= MOST and shape.specific:
             return Confidence.MEDIUM, "it grew steadily over many minutes"
         return Confidence.LOW, f"a cache that fills looks the same for a while; {watched.undecided}"
     if not beyond:
