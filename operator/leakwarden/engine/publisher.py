@@ -95,12 +95,13 @@ class Publisher:
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
         records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
-        self._told_at[policy.uid] = self.defects.tick
         facts = calm_facts(evaluation, decisions, records, now)
         if facts is not None and self._shown.get(policy.uid) == facts:
+            self._told_at[policy.uid] = self.defects.tick
             return
         self._shown.pop(policy.uid, None)
         after = build_status(evaluation, decisions, records, now)
+        self._told_at[policy.uid] = self.defects.tick
         if after == policy.status:  # as it was written, so it fits
             if facts is not None:
                 self._shown[policy.uid] = facts

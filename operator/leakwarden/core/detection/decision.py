@@ -138,9 +138,9 @@ def _has_stayed(state: DetectorState, shown: _Shown, gates: Gates, now: float) -
     rows = state.rows.pick(slice(len(state)))
     with np.errstate(invalid="ignore"):
         stayed = (now - rows.latched >= gates.stays_for) & (rows.level >= gates.stays_level)
-        counted = rows.quantum <= gates.coarse * rows.limit
+        fine = (rows.quantum != 1) | (gates.coarse * rows.limit >= 1)  # not a small pool
     first = state.known[rows.group].max(axis=1) < gates.sure_known
-    return np.asarray(shown.leak & stayed & counted & first)
+    return np.asarray(shown.leak & stayed & fine & first)
 
 
 def _comes_and_goes(rows: Rows, some: Ints, gates: Gates, now: float) -> Bools:

@@ -218,13 +218,14 @@ def _weigh(
         waits[climbs] = rises_with_load(lo[climbs], hi[climbs], seen)
     of_row.flew[rows[flight]] = of_row.waited[rows[waits]] = now
     of_width.waits[rows, k] = waits = waits | _lately(state, gates, k, rows, of_row.waited, now=now)
+    ones = ~memory & (of_row.quantum[rows] == 1)
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
         backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
         past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
-        held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
+        held=held(gates, raw, quantum, readings, ones), ones=ones,
         waits=waits | of_width.waits[rows, min(k + 1, _S - 1)],
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)

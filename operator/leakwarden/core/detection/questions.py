@@ -44,6 +44,7 @@ class WindowContext:
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
+    ones: Bools  # it has changed by one at the least: it is counted, as connections are
     waits: Bools  # the load has risen as the level has, in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
@@ -371,7 +372,7 @@ class WindowQuestions:
         asked too; at double, those of 120 are not."""
         if self.width_index >= 2:
             return np.ones(len(self.growth), np.bool_)
-        return self.beside.quantum <= self.gates.coarse
+        return ~self.beside.ones | (self.beside.quantum <= self.gates.coarse)
 
     @cached_property
     def is_sure(self) -> Bools:
