@@ -347,7 +347,7 @@ class WindowQuestions:
         lasted = raw.span * WIDTHS[self.width_index]
         clear = self.growth > gates.birth_clear * raw.noise
         alone = beside.apart & ~beside.rated & self.is_unexplained
-        return ~beside.memory & ~beside.collected & alone & clear & (lasted >= gates.job_longest)
+        return np.asarray(~beside.memory & ~beside.collected & alone & clear & (lasted >= gates.job_longest))
 
     @cached_property
     def is_not_queued(self) -> Bools:
