@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from leakwarden import __version__
+from leakwarden.adapters.allocator import trim_regularly
 from leakwarden.adapters.cluster import ApiCluster, Session
 from leakwarden.adapters.cluster.audited import AuditReportWriter, NeighbourReader
 from leakwarden.adapters.cluster.cluster_policies import ClusterPolicyWatch
@@ -173,6 +174,7 @@ async def _operate(settings: Settings) -> int:
         def leads() -> bool:
             return election is None or election.fence.holds()
 
+        stack.push_async_callback(_ended, asyncio.create_task(trim_regularly()))
         neighbours, audit_reports = _audited(settings, session, leads, stack)
         engine = Engine(
             policies=policies,

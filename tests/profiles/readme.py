@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests.profiles import libraries
-from tests.profiles.building import FIXTURES, VERSIONS
+from tests.profiles.building import VERSIONS
 from tests.profiles.scoring import markdown, results
 
 README = Path(__file__).parent / "README.md"
@@ -16,9 +16,8 @@ def tables() -> dict[str, str]:
     """By the mark's name. A Go version whose services were not run has no table."""
     found = {"score": markdown({version: results(version) for version in VERSIONS})}
     parts = []
-    for version in libraries.VERSIONS:
-        if (FIXTURES / f"libraries-{version}.tar.xz").exists():
-            parts.append(f"**{version}**: {libraries.table(version)}")
+    for version, timing in libraries.taken():
+        parts.append(f"**{version}, {libraries.TIMINGS[timing].title}**: {libraries.table(version, timing)}")
     found["libraries"] = "\n\n".join(parts) or "These services have not been run yet."
     return found
 

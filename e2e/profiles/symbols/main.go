@@ -31,8 +31,8 @@ import (
 
 // ending are names of methods that end the thing they belong to, the most usual ones first.
 var ending = []string{
-	"Close", "CloseNow", "Stop", "StopAndWait", "Shutdown", "ShutDown", "GracefulStop", "Release", "Disconnect", "Unsubscribe",
-	"Unregister", "Dispose", "Terminate", "Quit", "Rollback", "Discard", "Logout", "Kill", "Unmount",
+	"Close", "CloseNow", "Stop", "StopAndWait", "Shutdown", "ShutDown", "GracefulStop", "Release", "Disconnect",
+	"Dispose", "Terminate", "Quit", "Logout", "Unsubscribe", "Unregister", "Rollback", "Discard", "Kill", "Unmount",
 	"Unmap", "Destroy", "EndSession", "End", "Finish", "CloseResponse", "CloseAndReceive", "CloseAndRecv",
 	"CloseWithError", "Abort", "Deregister", "StopWatch", "Detach", "Leave", "Return",
 	"Cleanup", "Cancel", "Drain", "Free",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,18 +27,18 @@ from leakwarden.core.detection.detector import (
     judge,
 )
 from leakwarden.core.detection.history import incarnation_start
-from leakwarden.core.detection.resampling import aligned, of_process
 from leakwarden.core.detection.rollups import Ints
 from leakwarden.core.detection.runs_out import runs_out
 from leakwarden.core.evaluation.growth_findings import Findings, Ranges, RowFindings
 from leakwarden.core.model.judgement import Interval
 from leakwarden.core.model.readings import Floats, Sampled, SeriesBlock, SeriesKey, limits_beside
 from leakwarden.core.model.readings import Points as Series
-from leakwarden.core.model.workload import Snapshot, Workload, container_memory_limit
+from leakwarden.core.model.workload import Snapshot, container_memory_limit
 from leakwarden.core.signals.catalogue import holds_page_cache, is_memory
 from leakwarden.core.signals.criteria import Standard
 from leakwarden.core.signals.queries import limit_from_container
 from leakwarden.engine.defects import Defects
+from leakwarden.engine.processes import Life, Lives, LoadAndCollections, Processes
 
 MINUTE = 60.0
 # The policies' standards for a signal, by its key and the workload's name with namespace.
@@ -46,102 +46,12 @@ Standards: TypeAlias = Mapping[tuple[str, str], Standard]
 _DEFAULT = Standard()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadAndCollections:
-    """The readings that explain growth, by series; empty where not known."""
-
-    rate: Mapping[SeriesKey, Series] = field(default_factory=dict)  # requests per second
-    # Completed GC cycles.
-    collections: Mapping[SeriesKey, Series] = field(default_factory=dict)
-    # Memory that cannot be reclaimed, bytes, by container.
-    rss: Mapping[SeriesKey, Series] = field(default_factory=dict)
-
-
-class _Life(NamedTuple):
-    """A process of a target: of a pod's `uid`, since `start` in epoch s."""
-
-    workload: Workload
-    uid: str
-    start: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Resolved:
-    """The processes that the series of a list of names belong to."""
-
-    names: Sequence[SeriesKey]
-    places: Ints  # the series of targets, in the order of `lives`
-    lives: list[_Life]
-    starts: Floats
-    keys: list[str]  # names of the workloads, with namespace
-
-
-class _Lives:
-    """The processes that the series of one tick belong to. Found once per list of names, since signals usually have the
-    same list."""
-
-    def __init__(self, snapshot: Snapshot, beside: LoadAndCollections) -> None:
-        self._workloads, self._beside = snapshot.workloads, beside
-        self._pods = {(pod.namespace, pod.name): pod for pods in snapshot.pods_by_workload.values() for pod in pods}
-        self._known: list[_Resolved] = []
-        self._last: tuple[Sequence[SeriesKey], Floats, Ints, tuple[Floats, Floats]] | None = None
-
-    def of(self, names: Sequence[SeriesKey]) -> _Resolved:
-        found = next((each for each in self._known if each.names is names), None)
-        if found is None:
-            found = self._look(names)
-            self._known.append(found)
-        return found
-
-    def explaining(self, names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> tuple[Floats, Floats]:
-        """Request rates and GC cycles of these series at the moments `t`, one series after the other."""
-        # Usually all signals of a tick were read from the same processes at the same moments.
-        if self._last is not None:
-            same, moments, parts, values = self._last
-            if same == names and np.array_equal(parts, sizes) and np.array_equal(moments, t):
-                return values
-        found = (
-            self._aligned(self._beside.rate, names, t, sizes),
-            self._aligned(self._beside.collections, names, t, sizes),
-        )
-        self._last = (names, t.copy(), sizes, found)
-        return found
-
-    def resident(self, names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> Floats:
-        """The RSS of these containers at the moments `t`. That of a whole pod is not the one of its container."""
-        series = self._beside.rss
-        block = series if isinstance(series, SeriesBlock) and series.names == names else None
-        if block is not None and np.array_equal(block.sizes, sizes) and np.array_equal(block.t, t):
-            return block.v.copy()
-        return aligned([series.get(name) for name in names], t, sizes)
-
-    @staticmethod
-    def _aligned(series: Mapping[SeriesKey, Series], names: Sequence[SeriesKey], t: Floats, sizes: Ints) -> Floats:
-        if not series:
-            return np.full(t.size, np.nan)
-        block = series if isinstance(series, SeriesBlock) and series.names == names else None
-        if block is not None and np.array_equal(block.sizes, sizes) and np.array_equal(block.t, t):
-            return block.v.copy()
-        return aligned([of_process(series, name) for name in names], t, sizes)
-
-    def _look(self, names: Sequence[SeriesKey]) -> _Resolved:
-        places, lives = [], []
-        for place, name in enumerate(names):
-            pod = self._pods.get((name.namespace, name.pod))
-            workload = self._workloads.get(pod.workload_uid or "") if pod is not None else None
-            if pod is not None and workload is not None:
-                places.append(place)
-                lives.append(_Life(workload, pod.uid, incarnation_start(pod, name.container)))
-        starts = np.array([life.start for life in lives], dtype=np.float64)
-        return _Resolved(names, np.array(places, dtype=np.int64), lives, starts, [life.workload.key for life in lives])
-
-
 @dataclass(slots=True, eq=False)
 class _Placed:
     """The detector's rows of a signal's series, as long as these belong to the same processes."""
 
     names: Sequence[SeriesKey]
-    lives: list[_Life]
+    lives: list[Life]
     rows: Ints
     lacking: Floats  # the limits of series without one from the source
     standards: Standards  # those for which `lacking` was computed
@@ -185,6 +95,10 @@ class Detection:
     _processes_of: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     _indexed: int = 0
     _asked: Set[str] | None = None
+    _processes: Processes | None = None  # of the view of the cluster that was seen last
+    # What rows were last dropped by: the view's pods, the signals, and the number of rows left.
+    _forgotten: tuple[object, Set[str] | None, int] | None = None
+    _times: tuple[Standards, Floats, Floats] | None = None  # see `_times_of_groups`
 
     @property
     def _stretch(self) -> float:
@@ -200,7 +114,9 @@ class Detection:
     ) -> None:
         """Add the points of each signal's answer. Points that were added before are passed over, so overlaps do no
         harm."""
-        lives = _Lives(snapshot, beside)
+        if self._processes is None or not self._processes.are_in(snapshot):
+            self._processes = Processes(snapshot)
+        lives = Lives(self._processes, beside)
         for signal, answer in answers.items():
             try:
                 self._learn(signal, answer, lives, standards, now)
@@ -211,7 +127,7 @@ class Detection:
                     with self.defects.contained("learnt", about=f"{signal} of {namespace}"):
                         self._learn(signal, part, lives, standards, now)
 
-    def _learn(self, signal: str, answer: Sampled, lives: _Lives, standards: Standards, now: float) -> None:
+    def _learn(self, signal: str, answer: Sampled, lives: Lives, standards: Standards, now: float) -> None:
         # Tens of thousands of series pass here in each tick, so work on all of them is done with arrays.
         stretch = self._stretch
         block = SeriesBlock.of(answer.series)
@@ -256,7 +172,7 @@ class Detection:
         self,
         signal: str,
         names: Sequence[SeriesKey],
-        lives: list[_Life],
+        lives: list[Life],
         *,
         firsts: Floats,
         standards: Standards,
@@ -265,8 +181,9 @@ class Detection:
         """The rows of these series, computed again only where the series belong to other processes than in the last
         tick."""
         known = self._placed.get(signal)
-        if known is not None and known.lives == lives and known.names == names and known.standards == standards:
-            known.standards = standards  # the same object for the next signal
+        same = known is not None and (known.names is names or known.names == names) and known.lives == lives
+        if known is not None and same and (known.standards is standards or known.standards == standards):
+            known.standards = standards  # the same object for the next tick
             return known
         stretch, memory, page_cache = self._stretch, is_memory(signal), holds_page_cache(signal)
         keys = [
@@ -310,13 +227,10 @@ class Detection:
         if not count:
             return {}
         stretch = self._stretch
-        asked = [
-            standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in self._state.groups
-        ]
         group = self._state.rows.group[:count]
-        soon = np.array([one.exhausts_within for one in asked])[group]
-        max_age = np.array([one.max_age for one in asked])[group]
-        judged = judge(self._state, Context(exhausts_within=soon * stretch, max_age=max_age * stretch), now * stretch)
+        exhausts_within, max_age = self._times_of_groups(standards)
+        context = Context(exhausts_within=exhausts_within[group] * stretch, max_age=max_age[group] * stretch)
+        judged = judge(self._state, context, now * stretch)
         growth = Ranges(judged.growth_low * stretch, judged.growth_high * stretch)
         seconds = Ranges(judged.seconds_low / stretch, judged.seconds_high / stretch)
         weighed = {}
@@ -338,6 +252,19 @@ class Detection:
             filled=self._state.rows.filled[:count].copy(),
             placed={signal: (placed.names, placed.rows) for signal, placed in self._placed.items()},
         )
+
+    def _times_of_groups(self, standards: Standards) -> tuple[Floats, Floats]:
+        """The standards' times, s, for each group of the detector: within what an exhaustion counts, and the age up to
+        which a reading does. Looked up again only for other standards or new groups."""
+        groups = self._state.groups
+        if self._times is None or self._times[0] is not standards or len(self._times[1]) != len(groups):
+            asked = [standards.get((signal, f"{namespace}/{name}"), _DEFAULT) for namespace, name, signal in groups]
+            self._times = (
+                standards,
+                np.array([one.exhausts_within for one in asked]),
+                np.array([one.max_age for one in asked]),
+            )
+        return self._times[1:]
 
     def _index(self) -> _RowIndex:
         processes = self._state.processes
@@ -366,6 +293,9 @@ class Detection:
     def _forget(self, snapshot: Snapshot) -> None:
         """Drop rows of processes that are gone and of signals that no policy uses any more, once they are a quarter of
         all: dropping renumbers all others."""
+        known = self._forgotten
+        if known is not None and known[0] is snapshot.pods_by_workload and known[1:] == (self._asked, len(self._state)):
+            return
         living = {
             (pod.uid, container.name): incarnation_start(pod, container.name) * self._stretch
             for pods in snapshot.pods_by_workload.values()
@@ -388,6 +318,7 @@ class Detection:
         if len(kept) * 4 < count * 3:
             state.keep(kept.tolist())
             self._placed, self._processes_of, self._indexed = {}, {}, 0
+        self._forgotten = (snapshot.pods_by_workload, self._asked, len(state))
 
 
 def _by_namespace(answer: Sampled) -> dict[str, Sampled]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leakwarden.api.v1alpha1.status import PolicyStatus
+from leakwarden.core.evaluation.evaluation import targets
 from leakwarden.core.model.policy import Policy, parse_policy
+from leakwarden.core.model.workload import Snapshot
 from leakwarden.engine.cluster_policies import ClusterPolicies
+from leakwarden.engine.defects import Defects
 
 
 @dataclass(slots=True)
@@ -74,3 +77,21 @@ class PolicyStore:
         known = self._by_uid.get(uid)
         if known is not None:
             self._by_uid[uid] = replace(known, resource_version=resource_version, status=status)
+
+
+def sound(policies: Sequence[Policy], snapshot: Snapshot, defects: Defects) -> list[Policy]:
+    """The policies whose targets are known. Where a defect hides one's, nothing is done in its namespace: an older policy
+    may own the targets that a younger one selects. One of the cluster comes after those of the namespace, and stops only
+    others of the cluster."""
+    hidden: set[str] = set()
+    hidden_from_the_cluster: set[str] = set()
+    for policy in policies:
+        with defects.contained("matched", policy):
+            targets(policy, snapshot)
+        if defects.of(policy.uid) is not None:
+            (hidden if policy.origin is None else hidden_from_the_cluster).add(policy.namespace)
+    return [
+        policy
+        for policy in policies
+        if policy.namespace not in hidden and (policy.origin is None or policy.namespace not in hidden_from_the_cluster)
+    ]

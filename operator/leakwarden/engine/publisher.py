@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from leakwarden.api.v1alpha1.action import ActionType
 from leakwarden.api.v1alpha1.status import ActionPhase, ActionStatus, PolicyStatus
@@ -18,6 +19,7 @@ from leakwarden.core.rendering.cluster_events import as_announced
 from leakwarden.core.rendering.conditions import Records, with_defect
 from leakwarden.core.rendering.events import announcements, report_announcements
 from leakwarden.core.rendering.status import build_status
+from leakwarden.core.rendering.unchanged import calm_facts
 from leakwarden.engine.defects import Defect, Defects
 from leakwarden.engine.policy_store import PolicyStore
 from leakwarden.engine.ports import Cluster, ClusterUnavailable, Recorder, StatusConflict
@@ -72,6 +74,8 @@ class Publisher:
     defects: Defects = field(default_factory=Defects)
     _written: dict[str, float] = field(default_factory=dict)  # policy UID -> epoch s
     _told: tuple[ReportDrafts, int, _Told] | None = None  # the drafts and the tick that they were gathered in
+    # By policy UID: what its status in the API server follows from, where all of its pods are calm.
+    _shown: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _told_at: dict[str, int] = field(default_factory=dict)  # policy UID -> the last tick that published anything of it
 
     async def tell(
@@ -91,7 +95,18 @@ class Publisher:
         defect = self.defects.of(policy.uid)
         told = _not_current(defect, "the status is of now, but for that") if defect is not None else ""
         records = replace(self._records(policy, drafts, snapshot), silences_read=silences_read, defect=told)
-        after = fitting(build_status(evaluation, decisions, records, now))
+        facts = calm_facts(evaluation, decisions, records, now)
+        if facts is not None and self._shown.get(policy.uid) == facts:
+            self._told_at[policy.uid] = self.defects.tick
+            return
+        self._shown.pop(policy.uid, None)
+        after = build_status(evaluation, decisions, records, now)
+        self._told_at[policy.uid] = self.defects.tick
+        if after == policy.status:  # as it was written, so it fits
+            if facts is not None:
+                self._shown[policy.uid] = facts
+            return
+        after = fitting(after)
         if not await self._write(policy, after, now):
             return
         if policy.origin is not None and is_first:
@@ -144,6 +159,7 @@ class Publisher:
         known = {each.uid for each in self.policies.all()}
         self._written = {uid: at for uid, at in self._written.items() if uid in known} | {policy.uid: now}
         self._told_at = {uid: tick for uid, tick in self._told_at.items() if uid in known}
+        self._shown = {uid: facts for uid, facts in self._shown.items() if uid in known}
         return True
 
     async def announce_reports(self, drafts: ReportDrafts, facts: TickFacts) -> None:

@@ -14,7 +14,7 @@ LEAST_LOOKBACK = 1800.0  # s of readings kept even where no policy asks for as m
 FIRST_READ_POINTS = 1_200_000  # 10,000 pods for two hours at one minute: 23 MB of JSON, 0.2 s (design notes)
 FIRST_READ_LONGEST = 86_400.0  # s; a leak of days shows in a day of floors
 # Points that are read at once, of all queries together: some 60 bytes each while they are decoded.
-AT_ONCE_POINTS = 2_500_000
+AT_ONCE_POINTS = 1_200_000
 EXPLAINS = frozenset({RATE, COLLECTIONS, RSS, LATENCY})
 # Reasons of failed queries after which the next read is shorter.
 TOO_MUCH = frozenset({"TooLarge", "Timeout", "ExecutionFailed"})

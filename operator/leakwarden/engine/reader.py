@@ -5,36 +5,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from leakwarden.api.scalars import parse_duration
 from leakwarden.core.detection.history import ReadingHistory
 from leakwarden.core.detection.waiting import UsualLatency
 from leakwarden.core.evaluation.asked import Readings
-from leakwarden.core.evaluation.evaluation import targets
-from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards, rounds_of
-from leakwarden.core.evaluation.shared_cause import REACH
+from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards
 from leakwarden.core.model.policy import Policy
-from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
-from leakwarden.core.model.workload import Pod, Snapshot
+from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
+from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
-from leakwarden.core.signals.criteria import Standard, standard_of
 from leakwarden.core.signals.queries import (
     COLLECTIONS,
     LATENCY,
     RATE,
     RSS,
-    answer_key,
     context_queries,
     grows,
     needed_queries,
     rss_queries,
 )
 from leakwarden.engine.defects import Defects
-from leakwarden.engine.detector_feed import Detection, LoadAndCollections
+from leakwarden.engine.detector_feed import Detection
 from leakwarden.engine.ports import Metrics
+from leakwarden.engine.processes import LoadAndCollections
 from leakwarden.engine.read_windows import EXPLAINS, LEAST_LOOKBACK, ReadWindows, one_batch
+from leakwarden.engine.wanted_readings import (
+    Targets,
+    asked_of,
+    lookbacks,
+    of_namespace,
+    series_of,
+    wanted,
+)
 
 log = logging.getLogger("leakwarden.reader")
 
@@ -60,6 +64,7 @@ class Reader:
     _detections: dict[tuple[str, int], Detection] = field(default_factory=dict)  # by source and round of standards
     _usual: dict[str, UsualLatency] = field(default_factory=dict)  # by source
     _rounds: dict[str, set[tuple[int, str]]] = field(default_factory=dict)  # later rounds and their queries, by source
+    _targets: dict[str, Targets] = field(default_factory=dict)  # by source
     _windows: ReadWindows = field(init=False)
     _latest: float = 0.0  # the latest moment of a tick, epoch s
 
@@ -99,13 +104,14 @@ class Reader:
             results[policy.uid] = Readings(source.name, "", {}, ReadingHistory(0))  # if a defect hides the readings
             with self.defects.contained("read for", policy):
                 needed_queries([policy], *source.pod_labels)
-                _wanted(policy)
+                wanted(policy)
                 users.setdefault(source.name, []).append(policy)
                 metrics[source.name] = source
         names = list(users)
         await asyncio.gather(*(self._read_for(metrics[n], users[n], snapshot, now=now, results=results) for n in names))
         for gone in self._histories.keys() - names:
             self._histories.pop(gone)
+            self._targets.pop(gone, None)
             self._detections = {key: each for key, each in self._detections.items() if key[0] != gone}
         self._windows.keep_sources(users.keys())
         return results
@@ -121,21 +127,21 @@ class Reader:
     ) -> None:
         with self.defects.contained("read for", *policies, about=source.name):
             readings = await self._read_source(source, policies, snapshot, now)
-            results.update({policy.uid: _of_namespace(readings, policy.namespace) for policy in policies})
+            results.update({policy.uid: of_namespace(readings, policy.namespace) for policy in policies})
 
     async def _read_source(
         self, source: Metrics, policies: Sequence[Policy], snapshot: Snapshot, now: float
     ) -> Readings:
         history = self._histories.setdefault(source.name, ReadingHistory(LEAST_LOOKBACK))
-        history.lookbacks = _lookbacks(policies)
-        pods = _pods(policies, snapshot)
+        history.lookbacks = lookbacks(policies)
+        targeted = self._targets_of(source.name, policies, snapshot)
+        pods, rounds = targeted.pods, targeted.rounds
         queries = needed_queries(policies, *source.pod_labels)
         if source.kind == "Prometheus" and any(query.key == row for query in queries for row in CATALOGUE):
             queries += context_queries(policies)
         queries += rss_queries(queries)
         asked = {query.key for query in queries}
         history.keep(asked)
-        rounds = rounds_of(_asked(policies, snapshot))
         # Queries with a new standard are read again: growth is then judged from the beginning.
         new = self._newly_asked(source.name, rounds)
         self._windows.keep(source.name, asked, new)
@@ -220,19 +226,25 @@ class Reader:
         snapshot: Snapshot,
         now: float,
     ) -> None:
-        rate, latency = _series(answers.get(RATE)), _series(answers.get(LATENCY))
+        rate, latency = series_of(answers.get(RATE)), series_of(answers.get(LATENCY))
         usual = self._usual.setdefault(source, UsualLatency())
         usual.keep(rate)
         beside = LoadAndCollections(
             rate=usual.in_flight(rate, latency),
-            collections=_series(answers.get(COLLECTIONS)),
-            rss=_series(answers.get(RSS)),
+            collections=series_of(answers.get(COLLECTIONS)),
+            rss=series_of(answers.get(RSS)),
         )
         grown = {key: answer for key, answer in answers.items() if isinstance(answer, Sampled) and grows(key)}
         for number, standards in enumerate(rounds):
             detection = self._detections.setdefault((source, number), Detection(self.step, self.defects))
-            learnt = grown if number == 0 else _asked_of(grown, standards, snapshot)
+            learnt = grown if number == 0 else asked_of(grown, standards, snapshot)
             detection.learn(learnt, snapshot, beside, standards, now)
+
+    def _targets_of(self, source: str, policies: Sequence[Policy], snapshot: Snapshot) -> Targets:
+        known = self._targets.get(source)
+        found = known.next(policies, snapshot) if known is not None else Targets.of(policies, snapshot)
+        self._targets[source] = found
+        return found
 
     def _newly_asked(self, source: str, rounds: Sequence[Standards]) -> set[str]:
         """Keys of the queries that get a standard of a later round for the first time."""
@@ -274,89 +286,3 @@ class Reader:
                 continue
             found.update({key: answer for key, answer in read.items() if isinstance(answer, Sampled)})
         return found
-
-
-def _of_namespace(readings: Readings, namespace: str) -> Readings:
-    """The readings with only this namespace's failures, for which the source had no answer although it had for
-    others."""
-    failed = {
-        key: answer.failed[namespace]
-        for key, answer in readings.answers.items()
-        if isinstance(answer, Sampled) and namespace in answer.failed
-    }
-    return replace(readings, answers={**readings.answers, **failed}) if failed else readings
-
-
-def _wanted(policy: Policy) -> dict[str, float]:
-    """How far back each query of the policy looks, in seconds: its threshold's time, and the time after a
-    gap until the readings count again (`refill`)."""
-    if policy.spec is None:
-        return {}
-    refill = parse_duration(policy.spec.source.refill)
-    wanted: dict[str, float] = {}
-    for signal in policy.spec.signals:
-        held = parse_duration(signal.threshold.for_) if signal.threshold is not None else 0.0
-        key = answer_key(signal, policy.namespace)
-        standard_of(signal, policy.spec.source.max_age)
-        wanted[key] = max(LEAST_LOOKBACK, refill, 2 * held, held + REACH if held else 0.0, wanted.get(key, 0.0))
-    return wanted
-
-
-def _lookbacks(policies: Sequence[Policy]) -> dict[tuple[str, str], float]:
-    """The same by query and namespace: the time that one namespace's policies look back costs no other one memory."""
-    found: dict[tuple[str, str], float] = {}
-    for policy in policies:
-        for key, seconds in _wanted(policy).items():
-            found[key, policy.namespace] = max(seconds, found.get((key, policy.namespace), 0.0))
-            found[RATE, policy.namespace] = max(found[key, policy.namespace], found.get((RATE, policy.namespace), 0.0))
-    return found
-
-
-def _asked(policies: Sequence[Policy], snapshot: Snapshot) -> Iterator[tuple[str, str, Standard]]:
-    """The standards for each answer and workload; those of the policy that acts on it come first."""
-    for policy in sorted(policies, key=lambda policy: policy.precedence):
-        if policy.spec is None:
-            continue
-        asked = [
-            (answer_key(s, policy.namespace), standard_of(s, policy.spec.source.max_age)) for s in policy.spec.signals
-        ]
-        for workload in targets(policy, snapshot):
-            for key, standard in asked:
-                if standard.growth:
-                    yield key, workload.key, standard
-
-
-def _asked_of(answers: Mapping[str, Sampled], standards: Standards, snapshot: Snapshot) -> dict[str, Sampled]:
-    """From each answer, the series of the Deployments that the standards apply to."""
-    names: dict[str, set[str]] = {}
-    for key, workload in standards:
-        names.setdefault(key, set()).add(workload)
-    wanted = set().union(*names.values())
-    homes = {
-        (pod.namespace, pod.name): workload.key
-        for workload in snapshot.workloads.values()
-        if workload.key in wanted
-        for pod in snapshot.pods_by_workload.get(workload.uid, ())
-    }
-    found = {}
-    for key, workloads in names.items():
-        if key in answers:
-            kept = {
-                one: s for one, s in answers[key].series.items() if homes.get((one.namespace, one.pod)) in workloads
-            }
-            found[key] = Sampled(kept, answers[key].limits)
-    return found
-
-
-def _series(answer: Answer | None) -> Mapping[SeriesKey, Points]:
-    return answer.series if isinstance(answer, Sampled) else {}
-
-
-def _pods(policies: Sequence[Policy], snapshot: Snapshot) -> dict[tuple[str, str], Pod]:
-    """The pods of all targets by (namespace, name)."""
-    return {
-        (pod.namespace, pod.name): pod
-        for policy in policies
-        for workload in targets(policy, snapshot)
-        for pod in snapshot.pods_by_workload.get(workload.uid, ())
-    }

@@ -13,7 +13,7 @@ from leakwarden.api.v1alpha1.policy import ActionType
 from leakwarden.api.v1alpha1.status import ActionStatus
 from leakwarden.core.audit.exceptions import AuditOutcome
 from leakwarden.core.evaluation.asked import Readings
-from leakwarden.core.evaluation.evaluation import evaluate, owners, targets
+from leakwarden.core.evaluation.evaluation import evaluate, owners
 from leakwarden.core.evaluation.results import PolicyEvaluation
 from leakwarden.core.guards import Situation, Surroundings
 from leakwarden.core.guards.silences import Silences
@@ -34,7 +34,7 @@ from leakwarden.engine.executor import Executor
 from leakwarden.engine.guard_context import GuardContext
 from leakwarden.engine.inspection import Inspection
 from leakwarden.engine.outcomes import Outcomes
-from leakwarden.engine.policy_store import PolicyStore
+from leakwarden.engine.policy_store import PolicyStore, sound
 from leakwarden.engine.ports import Cluster, DescriptorReader, LogReader, LogStore, Profiler, Recorder
 from leakwarden.engine.publisher import DEFECTS_PER_TICK, Publisher
 from leakwarden.engine.reader import Reader
@@ -153,8 +153,8 @@ class Engine:
         # gather
         with self.defects.contained("read"):
             await self.policies.read()
-        policies = self._sound(self.policies.all())
         snapshot = self.cluster.snapshot()
+        policies = sound(self.policies.all(), snapshot, self.defects)
         readings, audited = await asyncio.gather(
             self.reader.read(policies, snapshot, started), self._audit(policies, snapshot, started)
         )
@@ -200,25 +200,6 @@ class Engine:
             await self._cluster_publisher.tell_of_defect(why)
         except Exception:
             log.exception("that a tick failed could not be told")
-
-    def _sound(self, policies: Sequence[Policy]) -> list[Policy]:
-        """The policies whose targets are known. Where a defect hides one's, nothing is done in its namespace: an older
-        policy may own the targets that a younger one selects. One of the cluster comes after those of the namespace, and
-        stops only others of the cluster."""
-        snapshot = self.cluster.snapshot()
-        hidden: set[str] = set()
-        hidden_from_the_cluster: set[str] = set()
-        for policy in policies:
-            with self.defects.contained("matched", policy):
-                targets(policy, snapshot)
-            if self.defects.of(policy.uid) is not None:
-                (hidden if policy.origin is None else hidden_from_the_cluster).add(policy.namespace)
-        return [
-            policy
-            for policy in policies
-            if policy.namespace not in hidden
-            and (policy.origin is None or policy.namespace not in hidden_from_the_cluster)
-        ]
 
     async def _audit(self, policies: Sequence[Policy], snapshot: Snapshot, now: float) -> Mapping[str, AuditOutcome]:
         with self.defects.contained("audited", *policies):

@@ -5,6 +5,9 @@ tick a second is a second, and so it is for leases, requests and watches, which 
 waits between ticks are longer on the clock than on the wall.
 
 The clock is a file that several processes map: its header and one row per tick, written by the operator alone.
+
+Where Python traces its memory (`PYTHONTRACEMALLOC=1`), the operator writes to its log what holds it whenever it gets
+SIGUSR2.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from __future__ import annotations
 import bisect
 import mmap
 import os
+import signal
 import struct
 import sys
 import time
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -105,6 +110,12 @@ def stamp(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def memory_held(lines: int = 40) -> str:
+    """The lines of the program whose memory is in use, the largest first."""
+    found = tracemalloc.take_snapshot().statistics("lineno")[:lines]
+    return "\n".join([f"memory held: {tracemalloc.get_traced_memory()[0]:,} bytes", *map(str, found)])
+
+
 def main() -> int:
     """The operator, whose wall clock is the file's. The modules that compare it with the API server's get both clocks
     of it; everything else that measures time goes on with the machine's."""
@@ -124,6 +135,8 @@ def main() -> int:
             clock.end_tick()
 
     Engine.tick = pressed  # type: ignore[method-assign]
+    if tracemalloc.is_tracing():
+        signal.signal(signal.SIGUSR2, lambda *_: print(memory_held(), file=sys.stderr, flush=True))
     from leakwarden.__main__ import main as run
 
     return run(["run"])

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
-from tests.bench.scale.live import LiveReadings
+from tests.bench.scale.live import NOT_EXPORTED, NOTHING, LiveReadings
 from tests.bench.scale.pressed import PressedClock
 from tests.bench.scale.relay import Relay
 
@@ -86,6 +86,9 @@ class PlayedPrometheus:
             return web.Response(status=500, body=b'{"status":"error","errorType":"internal","error":"played"}')
         if self.fault == "slow":
             await asyncio.sleep(SLOW)
+        if NOT_EXPORTED.search(asked.get("query", "")):
+            kind = b"matrix" if "start" in asked else b"vector"
+            return web.Response(body=NOTHING % kind, content_type="application/json")
         read = self._readings.matrix if "start" in asked else self._readings.vector
         try:
             body = await asyncio.to_thread(read, asked)

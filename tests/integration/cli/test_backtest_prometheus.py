@@ -24,6 +24,7 @@ from leakwarden.cli.backtest.prometheus import Read
 from leakwarden.cli.backtest.questions import Questions
 from leakwarden.cli.errors import InputUnreadable
 from leakwarden.core.detection.recording import Series
+from tests.builders import policy
 from tests.integration.prometheus.fake_prometheus import SECRET, FakePrometheus, prometheus, status
 from tests.integration.prometheus.queries import limits_of, values_of
 
@@ -140,6 +141,33 @@ async def test_memory_limits_request_rates_and_collections_stand_beside_the_read
     assert one.gc is not None
     assert one.rate[10] == 5.0
     assert one.gc[10] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("signals", "read"),
+    [
+        (None, True),
+        ([{"name": "p99", "type": "LatencyP99", "threshold": {"above": "1", "for": "5m"}}], True),
+        ([], False),
+    ],
+    ids=["no policy", "a policy with a P99", "a policy without"],
+)
+async def test_the_p99_stands_beside_the_readings_where_the_operator_reads_it(
+    fake: FakePrometheus, signals: list[dict[str, Any]] | None, read: bool
+) -> None:
+    judged = None
+    if signals is not None:
+        judged = policy(spec={"signals": [{"name": "fds", "type": "Descriptors"}, *signals]})
+    questions = Questions(judged, "shop", (), float(STEP))
+    a_leaking_cart(fake)
+    await ask(fake, questions)
+    asked = [query for query in fake.queries() if "histogram_quantile" in query]
+    assert bool(asked) == read
+    for query in asked:
+        fake.series[query] = [({"namespace": "shop", "pod": POD["pod"]}, every(lambda i: 0.1 + i / 100))]
+
+    (one,) = of(await ask(fake, questions), "Descriptors")
+    assert (one.latency is not None and one.latency[10] == pytest.approx(0.2)) == read
 
 
 @pytest.mark.parametrize("limit", ["0", "9223372036854771712"])
@@ -303,6 +331,7 @@ async def test_what_was_saved_is_judged_the_same_again(
         "uid",
         "t",
         "v",
+        "latency",
     }
 
 

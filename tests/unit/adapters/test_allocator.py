@@ -40,3 +40,30 @@ def test_large_arrays_are_given_back_when_they_are_free() -> None:
         for how in ("give", "keep")
     }
     assert used["give"] < used["keep"] - 20, used
+
+
+# Objects of 64 KiB, each beside a small one that stays.
+_BETWEEN = """
+import gc, sys
+from leakwarden.adapters.allocator import give_memory_back, trim
+
+def used():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+
+give_memory_back()
+kept, passing = [], []
+for _ in range(2000):
+    passing.append(bytes(1 << 16))
+    kept.append(bytes(2000))
+passing.clear()
+gc.collect()
+before = used()
+assert trim()
+print(before - used())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+def test_free_pages_between_objects_that_stay_are_given_back() -> None:
+    given = subprocess.run([sys.executable, "-c", _BETWEEN], capture_output=True, text=True, check=True).stdout
+    assert int(given) > 80

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwarden.adapters.prometheus import decoding
-from leakwarden.adapters.prometheus.decoding import BadResponse, RawSeries, decode
+from leakwarden.adapters.prometheus.decoding import BadResponse, RawSeries, decode, label_set
 
 NUMBERS = st.one_of(
     st.floats(allow_nan=False).map(repr),
@@ -27,10 +29,20 @@ SERIES = st.fixed_dictionaries(
         "value": st.one_of(st.none(), st.tuples(MOMENTS, NUMBERS)),
     },
 )
+EVEN = st.fixed_dictionaries(
+    {"metric": st.dictionaries(st.sampled_from(["pod", "namespace"]), st.text(max_size=3)),
+     "values": st.lists(st.tuples(MOMENTS, st.floats().map(repr)), min_size=1, max_size=4)}
+)  # fmt: skip
 
 
 def body(result: Any, indent: int | None = None) -> bytes:
     return json.dumps({"status": "success", "data": {"result": result}}, indent=indent).encode()
+
+
+def as_prometheus(result: Any) -> bytes:
+    """Without blanks, as Prometheus writes it."""
+    answer = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def one_by_one(series: RawSeries) -> list[tuple[float, float]] | None:
@@ -44,9 +56,14 @@ def one_by_one(series: RawSeries) -> list[tuple[float, float]] | None:
 
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None)
-@given(st.lists(SERIES, max_size=5), st.sampled_from([None, 1]))
-def test_many_series_at_once_are_each_series_by_itself(sent: list[dict[str, Any]], indent: int | None) -> None:
-    answered = body(sent, indent)
+@given(
+    st.one_of(st.lists(SERIES, max_size=5), st.lists(EVEN, max_size=5)),
+    st.sampled_from([body, partial(body, indent=1), as_prometheus]),
+)
+def test_many_series_at_once_are_each_series_by_itself(
+    sent: list[dict[str, Any]], write: Callable[[Any], bytes]
+) -> None:
+    answered = write(sent)
     wanted = [msgspec.convert(each, RawSeries) for each in json.loads(answered)["data"]["result"]]
 
     found = decode(answered)
@@ -60,6 +77,45 @@ def test_many_series_at_once_are_each_series_by_itself(sent: list[dict[str, Any]
         assert (place in found.bad) == (points is None)
         assert repr(places[place]) == repr([(float(at), value) for at, value in points or []])
     assert len(found) == len(wanted)
+    assert [label_set(each) for each in found.labels] == [series.metric for series in wanted]
+
+
+@pytest.mark.parametrize("sample", [{"values": [[1, "2"], [3, "NaN"]]}, {"value": [1, "2"]}])
+@pytest.mark.parametrize("chunk", [40, 4 << 20])
+def test_an_answer_as_prometheus_writes_it_is_cut_and_not_decoded(
+    sample: dict[str, Any], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_CHUNK", chunk)
+    monkeypatch.setattr(decoding, "_series_by_series", None)  # would raise
+    sent = [{"metric": {"pod": f'a-{n}\\"],[', "x": "},"}, **sample} for n in range(50)]
+
+    found = decode(as_prometheus(sent))
+
+    assert [label_set(each) for each in found.labels] == [each["metric"] for each in sent]
+    assert found.sizes.tolist() == [len(sample.get("values", "1"))] * 50
+    assert (found.t[0], found.v[0], set(found.t.tolist()) - {1.0, 3.0}) == (1.0, 2.0, set())
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"metric": {"pod": "a{b"}, "values": [[1, "2"]]},
+        {"metric": {"pod": "a"}, "values": [[1, "2"]], "histograms": [[1, {"count": "3"}]]},
+        {"values": [[1, "2"]], "metric": {"pod": "a"}},
+        {"metric": {"pod": "a"}, "extra": {"b": "c"}, "values": [[1, "2"]]},
+        {"metric": {"pod": "a"}, "values": []},
+        {"metric": {"pod": "a"}, "value": [1, "2"]},
+    ],
+)
+def test_what_is_written_otherwise_is_read_too(series: dict[str, Any]) -> None:
+    usual = {"metric": {"pod": "b"}, "values": [[1, "2"], [3, "4"]]}
+    for sent in ([series], [usual, series], [series, usual], [usual, series, usual]):
+        found = decode(as_prometheus(sent))
+
+        assert [label_set(each)["pod"] for each in found.labels] == [each["metric"]["pod"] for each in sent]
+        points = [each.get("values", [each.get("value")]) for each in sent]
+        assert found.sizes.tolist() == [len(each) for each in points]
+        assert found.v.tolist() == [float(value) for each in points for _, value in each]
 
 
 @pytest.mark.parametrize(

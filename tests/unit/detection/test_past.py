@@ -55,6 +55,36 @@ def test_a_leak_from_the_first_minute_on_is_told_before_it_has_grown_fivefold(ho
     assert 0.4 * hours < at < hours - 0.25
 
 
+@pytest.mark.parametrize(("hours", "fold"), [(120.0, 700.0), (30.0, 100.0)])
+def test_a_leak_that_is_fast_beside_its_first_level_is_told_within_hours_and_until_its_end(
+    hours: float, fold: float
+) -> None:
+    """It rises in its first ten minutes, and at each later age: no level of it is ever the usual one."""
+    day = 1 + 0.5 * np.sin(2 * np.pi * np.arange(0, hours, STEP / 3600) / 24)
+    leaked = np.cumsum(day) / day.sum()
+    noise = np.random.default_rng(3).normal(size=len(day))
+    changes = judged(goroutines(40 + 40 * fold * leaked + 2 * noise))
+
+    first = next(c for c in changes if c.verdict == LEAKING)
+    assert (first.time - BEGIN) / 3600 < 11
+    assert [c.reason for c in changes if c.time > first.time] == ["Stale"]
+
+
+@pytest.mark.parametrize(
+    ("most", "is_told"), [(28_000.0, True), (50_000.0, False)], ids=["to the last local port", "to several addresses"]
+)
+def test_sockets_that_use_up_the_local_ports_within_the_first_hour_are_told(most: float, is_told: bool) -> None:
+    minutes = np.arange(0, 60, 0.5)
+    level = 250 + np.where(most > 28_232, np.minimum(minutes / 20, 1), minutes / 60) * (most - 250)
+    noise = np.random.default_rng(3).normal(size=len(level))
+    changes = replay([series(np.round(level + 20 * noise), 30.0, None, "Sockets")], Standard(), 30.0)
+    first = next(((c.time - BEGIN) / 60 for c in changes if c.verdict == LEAKING), None)
+
+    assert (first is not None) == is_told
+    assert first is None or first < 55
+    assert worst(changes) < EXHAUSTING
+
+
 @pytest.mark.parametrize(("hours", "is_told"), [(6.0, True), (3.0, False)])
 def test_with_a_known_load_four_hours_of_unexplained_growth_are_enough(hours: float, is_told: bool) -> None:
     level = after(0, hours, 5.0)
@@ -148,6 +178,37 @@ def test_a_young_workload_that_fills_its_caches_is_not_measured_by_its_first_min
     hours = np.arange(0, 8, STEP / 3600)
 
     assert told(goroutines(32 + 224 * np.minimum(hours / 2.5, 1.0))) is None
+
+
+def pods_of_one(levels: list[np.ndarray], signal: str = "Goroutines") -> list[Series]:
+    return [
+        replace(series(np.round(level), STEP, None, signal), pod=f"api-{i}", uid=f"api-{i}")
+        for i, level in enumerate(levels)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_told"), [(6.0, True), (2.4, False)], ids=["for six hours", "for less than three, as a job does"]
+)
+def test_in_a_young_workload_hours_of_growth_that_the_siblings_do_not_share_are_told(
+    hours: float, is_told: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    quiet = np.full(36, 200.0)
+    climb = np.concatenate([quiet, np.linspace(200, 1000, int(hours * 12)), np.full(36, 200.0)])
+    calm = [np.full(len(climb), 200.0) for _ in range(3)]
+    lines = pods_of_one([each + 2 * rng.normal(size=len(climb)) for each in (climb, *calm)])
+    changes = replay(lines, Standard(), STEP)
+
+    assert {c.series for c in changes if c.verdict >= LEAKING} == ({0} if is_told else set())
+
+
+def test_in_a_young_workload_hours_of_growth_of_all_pods_may_be_a_batch() -> None:
+    rng = np.random.default_rng(5)
+    climb = np.concatenate([np.full(36, 200.0), np.linspace(200, 1000, 72), np.full(36, 200.0)])
+    lines = pods_of_one([climb + 2 * rng.normal(size=len(climb)) for _ in range(4)])
+
+    assert worst(replay(lines, Standard(), STEP)) < LEAKING
 
 
 @pytest.mark.slow

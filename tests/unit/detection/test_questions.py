@@ -60,6 +60,10 @@ CASES = [
     Case(
         "days_level", "is_day_over_day", Side({"level": 0.7}, PAST), Side({"level": 0.4, "growth": 0.35}, PAST), width=DAYS
     ),
+    Case(
+        "job_longest", "is_apart_for_hours", Side({"span": 8.0, "clear": 200}, SHARED),
+        Side({"span": 5.0, "clear": 200}, SHARED),
+    ),
     Case("clear_of_noise", "is_clear", line(clear=10), line(clear=5)),
     Case("clear_of_noise_little", "is_clear", line(growth=0.08, clear=20), line(growth=0.08, clear=12)),
     Case("little", "is_clear", line(growth=0.15, clear=10), line(growth=0.08, clear=10)),

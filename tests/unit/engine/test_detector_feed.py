@@ -12,7 +12,8 @@ from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.readings import Points, SeriesKey
 from leakwarden.core.model.workload import Pod, PodContainer, Snapshot
 from leakwarden.core.signals.criteria import Standard
-from leakwarden.engine.detector_feed import Detection, LoadAndCollections, _Lives
+from leakwarden.engine.detector_feed import Detection
+from leakwarden.engine.processes import Lives, LoadAndCollections, Processes
 from tests.builders import NOW, pod, sampled, snapshot, workload
 
 FAR = {("Descriptors", "shop/api"): Standard()}
@@ -142,7 +143,8 @@ def test_two_signals_of_the_same_pods_have_each_the_load_of_its_own_moments() ->
     world = snapshot([workload()], pods)
     t = np.array([NOW - 180.0, NOW - 120.0, NOW - 60.0])
     keys = [SeriesKey("shop", one.name, "app") for one in pods]
-    lives = _Lives(world, LoadAndCollections(rate={key: Points(t, t * 0 + 10 * (1 + n)) for n, key in enumerate(keys)}))
+    rate = {key: Points(t, t * 0 + 10 * (1 + n)) for n, key in enumerate(keys)}
+    lives = Lives(Processes(world), LoadAndCollections(rate=rate))
 
     assert lives.explaining(keys, t, np.array([2, 1]))[0].tolist() == [10, 10, 20]
     assert lives.explaining(keys, t, np.array([1, 2]))[0].tolist() == [10, 20, 20]

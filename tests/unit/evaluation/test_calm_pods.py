@@ -141,24 +141,26 @@ def test_what_is_found_at_a_glance_is_what_each_judgement_says(
     assert capabilities(quick, NOW) == capabilities(full, NOW)
 
 
-def test_a_pod_that_is_well_costs_no_judgement() -> None:
-    judged_by = policy(spec={"signals": [{"name": "d", "type": "Descriptors", "threshold": THRESHOLDS[1]}]})
+@pytest.mark.parametrize(("kind", "whole"), [("Descriptors", 100.0), ("Heap", 256 * 2.0**20)])
+def test_a_pod_that_is_well_costs_no_judgement(kind: str, whole: float) -> None:
+    """The limit of memory is that of the container, which only the workload shows."""
+    judged_by = policy(spec={"signals": [{"name": "d", "type": kind, "threshold": {"above": "90%", "for": "5m"}}]})
     history = ReadingHistory(1800.0)
     keys = [SeriesKey("shop", one.name, "app") for one in PODS]
-    values = [10.0, 20.0, 95.0, 30.0]
+    values = [0.10 * whole, 0.20 * whole, 0.95 * whole, 0.30 * whole]
     series = {
         key: Points(NOW - np.array([60.0, 0.0]), np.full(2, value)) for key, value in zip(keys, values, strict=True)
     }
-    answer = Sampled(series, dict.fromkeys(keys, 100.0))
-    history.append("Descriptors", answer, {(one.namespace, one.name): one for one in PODS}, NOW)
-    rows = {("Descriptors", one.uid, "app"): row for row, one in enumerate(PODS)}
+    answer = Sampled(series, dict.fromkeys(keys, whole) if kind == "Descriptors" else {})
+    history.append(kind, answer, {(one.namespace, one.name): one for one in PODS}, NOW)
+    rows = {(kind, one.uid, "app"): row for row, one in enumerate(PODS)}
     nothing = np.full(4, np.nan)
     grown = RowFindings(
         rows, tuple(Verdict), [0] * 4, np.full(4, int(VerdictReason.Steady)),
-        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=nothing, weighed={},
-        placed={"Descriptors": (keys, np.arange(4))},
+        growth=Ranges(nothing, nothing), left=Ranges(nothing, nothing), limits=np.full(4, whole), weighed={},
+        placed={kind: (keys, np.arange(4))},
     )  # fmt: skip
-    readings = Readings("Prometheus/main", "", {"Descriptors": answer}, history, GrowthFindings((), grown))
+    readings = Readings("Prometheus/main", "", {kind: answer}, history, GrowthFindings((), grown))
 
     with (
         patch.object(evaluation, "judge_signal", wraps=evaluation.judge_signal) as judging,

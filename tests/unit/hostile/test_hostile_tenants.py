@@ -207,7 +207,7 @@ STEPS: dict[str, tuple[ModuleType, str, Callable[..., bool]]] = {
     "report": (keeper, "identity", of_policy),
     "status": (publisher, "build_status", lambda each, *_: of_policy(each.policy)),
     "execute": (executor, "ask_again", lambda each, *_: of_policy(each.candidate.policy)),
-    "read": (reader, "_wanted", of_policy),
+    "read": (reader, "wanted", of_policy),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from leakwarden.core.profile.evidence import Confidence, Suspect
@@ -236,8 +238,8 @@ CALM = goroutines((5, ["runtime.chanrecv1@1", "main.worker@3"]))
 ADDED = ["bytes.Clone@1", "main.(*index).add@31", *SERVED]
 
 
-def at(size: int, taken: float) -> Profile:
-    profile = heap((size, size, ADDED))
+def at(size: int, taken: float, calls: Sequence[str] = ADDED) -> Profile:
+    profile = heap((size, size, calls))
     return Profile(profile.types, profile.samples, profile.period, taken)
 
 
@@ -245,10 +247,13 @@ def calm(taken: float) -> Profile:
     return Profile(CALM.types, CALM.samples, 0, taken)
 
 
-def over(*sizes: int, every: float = 60.0) -> Suspect:
+def over(*sizes: int, every: float = 60.0, calls: Sequence[str] = ADDED) -> Suspect:
     times = [every * n for n in range(len(sizes))]
     capture = Capture(
-        [calm(t) for t in times], [at(s, t) for s, t in zip(sizes, times, strict=True)], None, times[-1] - times[0]
+        [calm(t) for t in times],
+        [at(s, t, calls) for s, t in zip(sizes, times, strict=True)],
+        None,
+        times[-1] - times[0],
     )
     (found,) = explain(capture).suspects
     return found
@@ -261,8 +266,13 @@ def test_memory_that_grows_is_told_and_between_two_captures_it_may_be_a_cache() 
     assert any("a cache that fills looks the same" in reason for reason in found.reasons)
 
 
-def test_memory_that_grows_steadily_over_minutes_is_more_than_a_guess() -> None:
-    assert over(8_000, 16_000, 24_000, 32_000, 40_000).confidence is Confidence.MEDIUM
+def test_memory_that_grows_steadily_for_longer_than_things_take_to_come_up_is_more_than_a_guess() -> None:
+    sizes, made = (8_000, 16_000, 24_000, 32_000, 40_000), [*MADE, "main.reserve@26", *SERVED]
+    assert over(*sizes, every=180.0, calls=made).confidence is Confidence.MEDIUM
+    assert over(*sizes, every=180.0).confidence is Confidence.LOW, "a cache may fill for hours"
+    within_minutes = over(*sizes, every=60.0, calls=made)
+    assert within_minutes.confidence is Confidence.LOW
+    assert any("things of a bounded number that come up" in reason for reason in within_minutes.reasons)
 
 
 def test_memory_that_grows_less_and_less_is_a_cache_that_fills() -> None:
@@ -288,12 +298,20 @@ def test_a_process_that_grows_while_its_heap_does_not_is_said_to_be_that() -> No
     assert found.headline == "memory outside of the Go heap"
 
 
-def test_several_captures_over_minutes_make_a_known_kind_more_than_a_guess() -> None:
+@pytest.mark.parametrize(
+    ("every", "counts", "growing", "confidences"),
+    [
+        # A client for each of a bounded number of peers, which come one after the other, grows like this for minutes.
+        (60.0, (100, 400, 700), frozenset(), (Confidence.LOW,)),
+        (330.0, (100, 400, 700), frozenset(), (Confidence.MEDIUM,)),
+        (330.0, (100, 600, 700), frozenset(), (Confidence.LOW,)),
+        (60.0, (100, 400, 700), GOROUTINES, (Confidence.MEDIUM, Confidence.HIGH)),
+    ],
+)
+def test_clients_that_become_more_are_a_guess_until_it_lasts_or_the_detector_has_judged(
+    every: float, counts: tuple[int, ...], growing: frozenset[str], confidences: tuple[Confidence, ...]
+) -> None:
     kept = heap((900, 800, [*MADE, "main.reserve@26", *SERVED]))
-    three = [
-        Profile(p.types, p.samples, 0, 60.0 * n) for n, p in enumerate(goroutines((c, GRPC)) for c in (100, 400, 700))
-    ]
-    (found,) = suspects(Capture(three, [kept, kept], None, 120.0))
-    assert found.confidence is Confidence.MEDIUM
-    (found,) = suspects(Capture(three, [kept, kept], None, 120.0), growing=GOROUTINES)
-    assert found.confidence in (Confidence.MEDIUM, Confidence.HIGH)
+    three = [Profile(p.types, p.samples, 0, every * n) for n, p in enumerate(goroutines((c, GRPC)) for c in counts)]
+    (found,) = suspects(Capture(three, [kept, kept], None, 2 * every), growing=growing)
+    assert found.confidence in confidences

@@ -9,8 +9,9 @@ from leakwarden.core.profile.library_shapes import LIBRARIES, WAITING
 from leakwarden.core.profile.modules import generated, launches, module, serves
 from leakwarden.core.profile.shapes import Shape, called, within
 from leakwarden.core.profile.stacks import Group
+from leakwarden.core.profile.suspects import Capture, explain
 from tests.profiles.symbols import UNCHECKED, fits, known, parts
-from tests.unit.profile.profile_builders import stack
+from tests.unit.profile.profile_builders import goroutines, heap, stack
 
 EVERY = (*LIBRARIES, *WAITING)
 RECORDED = known()
@@ -161,3 +162,16 @@ def test_goroutines_of_real_libraries_are_told_apart(calls: list[str], name: str
     shape = shape_of(group(*calls))
     assert shape is not None
     assert shape.name == name
+
+
+@pytest.mark.parametrize(("made", "line"), [((20, 900), 40), ((20, 20), 59)])
+def test_of_a_library_that_nobody_knows_the_line_that_makes_the_object_comes_before_one_that_uses_it(
+    made: tuple[int, int], line: int
+) -> None:
+    """Where it was made once, before the captures, the calls on it are what became more."""
+    loop = ["runtime.selectgo@1", "example.com/unheard/of.(*Peer).gather@3"]
+    uses = ["example.com/unheard/of.(*Peer).Offer@2", "main.offer@59", "main.serve@9"]
+    makes = ["example.com/unheard/of.NewPeer@2", "main.open@40", "main.serve@8"]
+    before, after = (heap((u, u, uses), (m, m, makes), size=4096) for u, m in ((900, made[0]), (9900, made[1])))
+    found = explain(Capture([goroutines((20, loop)), goroutines((320, loop))], [before, after], None, 10.0)).suspects[0]
+    assert (found.line, found.unit) == (line, "goroutines")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver, spelled
 from leakwarden.core.profile.pprof import Frame, Profile, StackSample
 
 PLAIN = "/src/cmd/shop/main.go"
@@ -131,3 +131,11 @@ def test_a_closure_of_main_is_mains() -> None:
 
     assert ownership.package(closure) == "main"
     assert ownership.of(closure) is CodeOwner.TEAM
+
+
+def test_names_are_shown_as_people_write_them() -> None:
+    assert (
+        spelled("github.com/eclipse/paho%2emqtt%2egolang.NewClient") == "github.com/eclipse/paho.mqtt.golang.NewClient"
+    )
+    assert spelled("main.gr%c3%bcn") == "main.gr\u00fcn"
+    assert spelled("main.(*T[...]).M") == "main.(*T[...]).M"

@@ -149,3 +149,12 @@ def test_a_place_in_short_fits_into_a_column(suspects: list[SuspectStatus], plac
     found = short_place(suspects)
     assert len(found) <= SHORT_PLACE
     assert found.endswith(place)
+
+
+def test_a_path_with_dots_is_told_as_it_is_imported() -> None:
+    runs = ["runtime.chanrecv1@1", "github.com/eclipse/paho%2emqtt%2egolang.startComms.func2@7"]
+    (suspect,) = explain(Capture([goroutines((20, runs)), goroutines((320, runs))], [], None, 10.0)).suspects
+    assert "github.com/eclipse/paho.mqtt.golang.startComms.func2" in suspect.headline
+    (status,) = told([suspect])
+    assert status.function == "github.com/eclipse/paho.mqtt.golang.startComms.func2"
+    assert "%2e" not in status.explanation

@@ -184,6 +184,10 @@ class LeaseElection:
         if reply is not None and reply.ok and (lease := self._read(reply)) is not None:
             self._election = self._election.wrote(lease, sent, at, self._soon())
             self._well()
+            if step.kind is Kind.CREATE:
+                # It may have been deleted under a leader (core/election.py); without this line the wait looks like a fault.
+                about = {"lease": self._where, "seconds": self._timing.duration}
+                log.info("the Lease is new: this replica leads after its whole duration", extra=about)
         elif reply is not None and (reply.status == 409 or (reply.status == 404 and step.kind is not Kind.CREATE)):
             # Another replica was faster, or the Lease was deleted. A server that answers so each time must not get
             # requests without a pause.

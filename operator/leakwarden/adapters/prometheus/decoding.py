@@ -7,7 +7,8 @@ their bytes, and the numbers of many series are read by one call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -52,11 +53,19 @@ class _Data(msgspec.Struct):
     result: list[_Sent] | None
 
 
+class _Unread(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw(b"")
+
+
 class _Body(msgspec.Struct):
     status: str
-    data: _Data | None = None
+    data: _Unread | None = None
     warnings: list[str] | None = None
     isPartial: bool | None = None  # noqa: N815 (VictoriaMetrics' name)
+
+
+class _Series(msgspec.Struct):
+    data: _Data
 
 
 class _Error(msgspec.Struct):
@@ -64,8 +73,10 @@ class _Error(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_series_decoder = msgspec.json.Decoder(_Series)
 _error_decoder = msgspec.json.Decoder(_Error)
 _metric_decoder = msgspec.json.Decoder(dict[str, str])
+_numbers_decoder = msgspec.json.Decoder(list[float])
 _points_decoder = msgspec.json.Decoder(list[tuple[float, str]])
 _DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -78,7 +89,7 @@ class SentSeries:
     def __init__(
         self, labels: Sequence[bytes], sizes: Counts, t: Floats, v: Floats, *, bad: Set[int] = frozenset()
     ) -> None:
-        self.labels = labels  # the label set of each series, as JSON
+        self.labels = labels  # the label set of each series, as JSON without its braces
         self.sizes = sizes  # the number of points of each series
         self.t = t  # epoch s, of the points of all series, one after the other
         self.v = v  # their values
@@ -87,7 +98,7 @@ class SentSeries:
     @classmethod
     def of(cls, series: Sequence[RawSeries]) -> SentSeries:
         """The same as if the server had sent these series."""
-        labels = [msgspec.json.encode(each.metric) for each in series]
+        labels = [msgspec.json.encode(each.metric)[1:-1] for each in series]
         return _read(
             labels, [msgspec.json.encode(each.values or ([each.value] if each.value else [])) for each in series]
         )
@@ -117,8 +128,19 @@ def decode(body: bytes) -> SentSeries:
         not text.startswith(("PromQL info:", "PromQL warning:")) for text in answer.warnings or ()
     ):
         raise PartialResponse
-    result = answer.data.result or []
+    found = _as_prometheus_writes_it(answer.data.result)
+    return found if found is not None else _series_by_series(body)
+
+
+def _series_by_series(body: bytes) -> SentSeries:
+    """The series of any answer, whatever the order of its fields. Raises BadResponse."""
+    try:
+        result = _series_decoder.decode(body).data.result or []
+    except _DECODING:
+        raise BadResponse from None
     points = []
+    if not all(bytes(each.metric).startswith(b"{") for each in result):
+        raise BadResponse
     for each in result:
         values, value = bytes(each.values), bytes(each.value)
         if values == b"null":
@@ -126,7 +148,99 @@ def decode(body: bytes) -> SentSeries:
         if values in (b"", b"[]") and value not in (b"", b"null"):
             values = b"[" + value + b"]"
         points.append(values or b"[]")
-    return _read([bytes(each.metric) for each in result], points)
+    return _read([bytes(each.metric)[1:-1] for each in result], points)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The bytes that are between a series' labels and its points, between its points and the next labels, and after the
+    last points."""
+
+    to_points: bytes
+    to_labels: bytes
+    end: bytes
+
+
+_FORMS = (
+    _Form(b'},"values":[[', b']]},{"metric":{', b"]]}]"),
+    _Form(b'},"value":[', b']},{"metric":{', b"]}]"),
+)
+_FIRST, _NEXT = b'[{"metric":{', b',{"metric":{'
+_LONGEST_SERIES = 1 << 20  # bytes; where one is longer, all are read one by one
+
+
+def _as_prometheus_writes_it(result: msgspec.Raw) -> SentSeries | None:
+    """The series, cut at the bytes that Prometheus writes between them: four times as fast as one object for each. None
+    where anything is written otherwise, such as by other servers or for native histograms.
+
+    The JSON is known to be valid, so quotation marks without a backslash are never within a text, and neither are the
+    bytes that are cut at, which have some."""
+    sent = memoryview(result)
+    opening = bytes(sent[: _LONGEST_SERIES + len(_FIRST)])
+    form = next((form for form in _FORMS if form.to_points in opening), None)
+    if form is None or not opening.startswith(_FIRST):
+        return None
+    labels: list[bytes] = []
+    sizes, numbers = [], []
+    for part in _parts(sent):
+        read = _part(part, form, labels)
+        if read is None:
+            return None
+        sizes.append(read[0])
+        numbers.append(read[1])
+    every = np.concatenate(numbers)
+    return SentSeries(
+        labels, np.concatenate(sizes), np.ascontiguousarray(every[0::2]), np.ascontiguousarray(every[1::2])
+    )
+
+
+def _parts(sent: memoryview) -> Iterator[bytes]:
+    """The list of series in parts of about _CHUNK bytes, each written as a whole list."""
+    begin, end = 1, len(sent)
+    while begin < end:
+        cut = end
+        if end - begin > _CHUNK:
+            at = bytes(sent[begin + _CHUNK : begin + _CHUNK + _LONGEST_SERIES]).find(_NEXT)
+            cut = end if at < 0 else begin + _CHUNK + at
+        yield b"[" + sent[begin:cut] + (b"]" if cut < end else b"")
+        begin = cut + 1
+
+
+def _part(part: bytes, form: _Form, labels: list[bytes]) -> tuple[Counts, Floats] | None:
+    """The number of points of each series, and all their times and values in turn; `labels` gets their label sets."""
+    n = part.count(form.to_points)
+    # Each series has two braces: its own and that of its labels. More would be in a name, or of another field.
+    if n < 1 or part.count(b"{") != 2 * n or part.count(form.to_labels) != n - 1:
+        return None
+    if not part.startswith(_FIRST) or not part.endswith(form.end):
+        return None
+    pieces = part[len(_FIRST) : -len(form.end)].replace(form.to_labels, form.to_points).split(form.to_points)
+    labels += pieces[0::2]
+    points = pieces[1::2]
+    sizes = np.array([own.count(b"[") + 1 for own in points], dtype=np.int64)
+    # Joined like the points of one series, so that all are written alike.
+    numbers = _usual_numbers(b"],[".join(points), int(sizes.sum()))
+    return None if numbers is None else (sizes, numbers)
+
+
+def _usual_numbers(points: bytes, count: int) -> Floats | None:
+    """Times and values in turn of points such as `1790000000,"12.5"],[1790000060,"13"`; None where they are not. The JSON
+    is known to be valid; its brackets and quotation marks show that each point is a number and then a text."""
+    if not count:
+        return np.empty(0)
+    if b'""' in points or points.translate(None, delete=_USUAL):
+        return None
+    if points.translate(None, delete=_NOT_SHAPE) != (_POINT * count)[1:-2]:
+        return None
+    numbers = points.translate(None, delete=b'[]"')
+    try:
+        read = np.array(_numbers_decoder.decode(b"[" + numbers + b"]"))  # twice as fast as the next, and not for NaN
+    except _DECODING:
+        try:
+            read = np.fromstring(numbers, sep=",")
+        except ValueError:
+            return None
+    return read if read.size == 2 * count else None
 
 
 def error_type(body: bytes) -> str:
@@ -138,9 +252,9 @@ def error_type(body: bytes) -> str:
 
 
 def label_set(sent: bytes) -> dict[str, str]:
-    """A label set as a mapping. Raises BadResponse."""
+    """A label set, as in `SentSeries.labels`, as a mapping. Raises BadResponse."""
     try:
-        return _metric_decoder.decode(sent)
+        return _metric_decoder.decode(b"{" + sent + b"}")
     except _DECODING:
         raise BadResponse from None
 
@@ -172,24 +286,14 @@ def _numbers(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts
     """The number of points of each series, and all their times and values in turn."""
     counted = np.array([text.count(b"[") - 1 for text in points], dtype=np.int64)
     total = int(counted.sum())
-    joined = b",".join(text for text, size in zip(points, counted.tolist(), strict=True) if size)
-    empty = all(text == b"[]" for text, size in zip(points, counted.tolist(), strict=True) if size < 1)
-    # The JSON is known to be valid; its brackets and quotes show that each point is a number and then a text.
-    if empty and b'""' not in joined and not joined.translate(None, delete=_USUAL):
-        some = counted[counted > 0].tolist()
-        if joined.translate(None, delete=_NOT_SHAPE) == _shape(some):
-            try:
-                read = np.fromstring(joined.translate(None, delete=b'[]"'), sep=",")
-            except ValueError:
-                read = np.empty(0)
-            if read.size == 2 * total:
-                return counted, read
+    some = [text for text, size in zip(points, counted.tolist(), strict=True) if size > 0]
+    if len(some) + points.count(b"[]") == len(points) and all(
+        text.startswith(b"[[") and text.endswith(b"]]") for text in some
+    ):
+        read = _usual_numbers(b"],[".join([text[2:-2] for text in some]), total)
+        if read is not None:
+            return counted, read
     return _one_by_one(points, first, bad)
-
-
-def _shape(sizes: Sequence[int]) -> bytes:
-    made: dict[int, bytes] = {}
-    return b",".join([made.get(n) or made.setdefault(n, b"[" + (_POINT * n)[:-1] + b"]") for n in sizes])
 
 
 def _one_by_one(points: Sequence[bytes], first: int, bad: set[int]) -> tuple[Counts, Floats]:

@@ -32,6 +32,8 @@ def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
     """One answer of those for its parts. Where some failed and others did not, it names the namespaces that it
     lacks."""
+    if len(answers) == 1:
+        return next(iter(answers.values()))
     series: list[SeriesBlock] = []
     limits: dict[SeriesKey, float] = {}
     failed: dict[str, QueryFailed] = {}

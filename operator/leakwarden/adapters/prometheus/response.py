@@ -6,6 +6,7 @@ or points out of order.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,18 +59,30 @@ class Scope:
     drop_zeros: bool = False
 
 
+# s; label sets that were not sent for one to two times so long are forgotten: their pods are gone.
+_REMEMBERED = 600.0
+
+
 class Origins:
-    """The origins of label sets, computed once for each and then found by the bytes that were sent."""
+    """The origins of label sets, computed once for each and then found by the bytes that were sent, as long as they are
+    sent."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, bytes], Origin | None] = {}
+        self._before: dict[tuple[str | None, bytes], Origin | None] = {}  # those of the time before `_since`
+        self._since = -math.inf  # epoch s
         self._origins: dict[tuple[SeriesKey, bytes], Origin] = {}
         self._lists: list[list[SeriesKey]] = []
 
+    def __len__(self) -> int:
+        return len(self._found) + len(self._before)
+
     def of(self, series: SentSeries, scope: Scope) -> list[Origin | None]:
         """The origin of each series; None where no pod or no namespace is named. Raises BadResponse."""
-        if len(self._found) > 2 * len(series) + 1_000_000:
-            self._found, self._origins = {}, {}  # most of them are of pods that are gone
+        if scope.until - self._since >= _REMEMBERED:
+            self._before, self._found, self._origins, self._since = self._found, {}, {}, scope.until
+        if len(self._found) > 16 * len(series) + 1_000_000:
+            self._before, self._found = {}, {}  # label sets that are new each time
         known, namespace = self._found, scope.namespace
         found = []
         for sent in series.labels:
@@ -88,14 +101,25 @@ class Origins:
         return names
 
     def _look(self, sent: bytes, scope: Scope) -> Origin | None:
-        metric = label_set(sent)
-        key = _key(metric, scope)
-        origin = None
-        if key is not None:
-            identity = msgspec.json.encode({name: metric[name] for name in sorted(metric) if name not in _NOT_IDENTITY})
-            origin = self._origins.setdefault((key, identity), Origin(key, identity))
+        origin = (
+            self._before[scope.namespace, sent] if (scope.namespace, sent) in self._before else _origin(sent, scope)
+        )
+        if origin is not None:
+            # One object for all label sets of the same origin: limits are often sent with other labels than values.
+            origin = self._origins.setdefault((origin.key, origin.identity), origin)
         self._found[scope.namespace, sent] = origin
         return origin
+
+
+def _origin(sent: bytes, scope: Scope) -> Origin | None:
+    """None where no pod or no namespace is named. Raises BadResponse."""
+    metric = label_set(sent)
+    key = _key(metric, scope)
+    if key is None:
+        return None
+    return Origin(
+        key, msgspec.json.encode({name: metric[name] for name in sorted(metric) if name not in _NOT_IDENTITY})
+    )
 
 
 def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:
@@ -146,7 +170,7 @@ def join(
     before. Raises BadResponse."""
     if not len(values):
         return NoData("NoSeries", "no pod of these namespaces has it")
-    origins = origins or Origins()
+    origins = Origins() if origins is None else origins
     found = origins.of(values, scope)
     there = _numbers(values, found, scope)
     if not there.places:
@@ -156,11 +180,8 @@ def join(
         if scope.drop_zeros and _numbers(values, found, replace(scope, drop_zeros=False), everybody=True).places:
             return NoData("ConstantZero", "every reading is 0, which means that it is not measured")
         return NoData("NoNumbers", "its series hold no number")
-    known = _Limits(limits, origins.of(limits, scope))
     names = [origin.key for origin in there.origins]
-    of_each = np.array(
-        [np.nan if (limit := known.of(origin)) is None else limit for origin in there.origins], dtype=np.float64
-    )
+    of_each = _limits_of(there.origins, limits, origins.of(limits, scope) if len(limits) else ())
     chosen: dict[SeriesKey, bytes] = {}
     if len(set(names)) < len(names):
         there, of_each, chosen = _one_a_key(there, of_each, choices)
@@ -194,9 +215,7 @@ def _numbers(values: SentSeries, found: Sequence[Origin | None], scope: Scope, e
         good &= values.v != 0
     sizes = _counted(good, values.sizes)
     nobody = Origin(SeriesKey("", ""), b"")
-    asked = np.array(
-        [everybody or (origin is not None and origin.key.namespace in scope.namespaces) for origin in found]
-    )
+    asked = np.array([everybody or (origin is not None and origin.key[0] in scope.namespaces) for origin in found])
     for place in values.bad:
         if asked[place]:
             raise BadResponse
@@ -242,6 +261,14 @@ def _highest(t: Floats, v: Floats) -> tuple[Floats, Floats]:
     t, v = t[order], v[order]
     last = np.append(t[1:] != t[:-1], True)
     return t[last], v[last]
+
+
+def _limits_of(wanted: Sequence[Origin], limits: SentSeries, found: Sequence[Origin | None]) -> Floats:
+    """The limit of each series, NaN where there is none."""
+    if not len(limits):
+        return np.full(len(wanted), np.nan)
+    known = _Limits(limits, found)
+    return np.array([np.nan if (limit := known.of(origin)) is None else limit for origin in wanted], dtype=np.float64)
 
 
 class _Limits:

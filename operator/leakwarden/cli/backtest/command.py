@@ -44,8 +44,9 @@ A line of the series is one life of one process:
 start and t in epoch seconds; limit null where none is known, and 0 or "unlimited" (2^50 and more) is none; then growth is
 judged against the policy's threshold.above if that is a number, and against several times the workload's own past
 without one (Leaking, never Exhausting); v null where a scrape is missing, as is a zero of what a living process has
-(descriptors, sockets, goroutines, memory); rate (requests/s) and gc (completed GC cycles) may be left out, as may rss: the
-part of a working set that is not page cache, by which its growth is judged. A restarted process is another line. Lines come in any order.
+(descriptors, sockets, goroutines, memory); rate (requests/s) and gc (completed GC cycles) may be left out, as may latency
+(s, the P99 of the requests: rate times latency is what is in flight) and rss: the part of a working set that is not page
+cache, by which its growth is judged. A restarted process is another line. Lines come in any order.
 
 It says what the operator would have said, by the same rules, but for one: each pod is judged alone, so SharedCause (many
 pods at the level at once, in a step: Suspect, never acted on) is not known here, and they are Exhausting. Readings older than the policy's maxAge (2m by default)

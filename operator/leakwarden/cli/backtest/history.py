@@ -18,13 +18,14 @@ _SAME_START = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One window of one series; `rate`, `gc` and `rss` NaN where not known, `limit` None, `uid` empty."""
+    """One window of one series; `rate`, `gc`, `rss` and `latency` NaN where not known, `limit` None, `uid` empty."""
 
     t: Floats
     v: Floats
     rate: Floats
     gc: Floats
     rss: Floats
+    latency: Floats
     limit: float | None
     uid: str
 
@@ -111,6 +112,7 @@ def _lives(
     rate = np.concatenate([part.rate for part in parts])
     gc = np.concatenate([part.gc for part in parts])
     rss = np.concatenate([part.rss for part in parts])
+    latency = np.concatenate([part.latency for part in parts])
     lengths = [part.t.size for part in parts]
     limit = np.repeat([np.nan if part.limit is None else part.limit for part in parts], lengths)
     window = np.repeat(np.arange(len(parts)), lengths)
@@ -127,7 +129,7 @@ def _lives(
                 Series(
                     signal, namespace, workload, pod=pod, uid=uids[-1] if uids else "", start=float(began[part.start]),
                     limit=None if np.isnan(one) else one, t=t[part], v=v[part], rate=_or_none(rate[part]), gc=_or_none(gc[part]),
-                    rss=_or_none(rss[part]),
+                    rss=_or_none(rss[part]), latency=_or_none(latency[part]),
                 )
             )  # fmt: skip
     return found

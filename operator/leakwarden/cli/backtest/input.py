@@ -46,6 +46,7 @@ class _Line(msgspec.Struct):
     rate: list[float | None] | None = None
     gc: list[float | None] | None = None
     rss: list[float | None] | None = None
+    latency: list[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,21 +165,23 @@ def _short(error: Exception) -> str:
 def _series(line: _Line) -> Series:
     """One series of a line. Raises ValueError with what is wrong."""
     n = len(line.t)
-    for name, values in (("v", line.v), ("rate", line.rate), ("gc", line.gc), ("rss", line.rss)):
+    beside = (("rate", line.rate), ("gc", line.gc), ("rss", line.rss), ("latency", line.latency))
+    for name, values in (("v", line.v), *beside):
         if values is not None and len(values) != n:
             raise ValueError(f"{name} has {len(values)} values and t has {n}")
     for name in ("signal", "namespace", "workload", "pod"):
         if not getattr(line, name):
             raise ValueError(f"{name} is empty")
     t = np.asarray(line.t, dtype=np.float64)
-    v, rate, gc, rss = (_values(values) for values in (line.v, line.rate, line.gc, line.rss))
-    assert v is not None
+    v = np.array(line.v, dtype=np.float64)
+    rate, gc, rss, latency = (_values(values) for _, values in beside)
     for name, array, least, most in (
         ("t", t, _FIRST, _LAST),
         ("v", v, -_HIGHEST, _HIGHEST),
         ("rate", rate, 0.0, _HIGHEST),
         ("gc", gc, 0.0, _HIGHEST),
         ("rss", rss, 0.0, _HIGHEST),
+        ("latency", latency, 0.0, _HIGHEST),
     ):
         if array is not None:
             _within(name, array, least, most)
@@ -187,7 +190,7 @@ def _series(line: _Line) -> Series:
         order = np.lexsort((np.isnan(v), t))
         order = order[np.append(True, np.diff(t[order]) > 0)]
         t, v = t[order], v[order]
-        rate, gc, rss = (None if values is None else values[order] for values in (rate, gc, rss))
+        rate, gc, rss, latency = (None if values is None else values[order] for values in (rate, gc, rss, latency))
     limit = line.limit
     if limit is not None:
         limit = real_limit(limit)  # not "unlimited", nor the constant zero of an exporter without a value
@@ -209,6 +212,7 @@ def _series(line: _Line) -> Series:
         rate=rate,
         gc=gc,
         rss=rss,
+        latency=latency,
     )
 
 

@@ -26,7 +26,7 @@ from leakwarden.core.detection.resampling import values_beside
 from leakwarden.core.model.policy import format_time
 from leakwarden.core.model.readings import Answer, NoData, Points, Query, QueryFailed, Sampled, SeriesKey
 from leakwarden.core.signals.catalogue import holds_page_cache, real_limit
-from leakwarden.core.signals.queries import COLLECTIONS, RATE, RSS, limit_from_container
+from leakwarden.core.signals.queries import COLLECTIONS, LATENCY, RATE, RSS, limit_from_container
 
 LONGEST = 21_600.0  # s of a window: 6 h of 5,000 pods at one minute are 64 MiB, the most that one answer may have
 SHORTEST = 2_700.0  # s; a server that cannot answer for three quarters of an hour will not answer for less
@@ -191,6 +191,7 @@ class _Reading:
         self.history.processes.learn(_series(answers.get(START)))
         self.history.containers.learn(_series(answers.get(CONTAINER_START)))
         rate, gc = _series(answers.get(RATE)), _series(answers.get(COLLECTIONS))
+        latency = _series(answers.get(LATENCY))
         rss = _series(answers.get(RSS))
         memory = _MemoryLimits(_series(answers.get(MEMORY)))
         for key, name in self.questions.names.items():
@@ -205,7 +206,7 @@ class _Reading:
                 resident = {of: rss[of]} if holds_page_cache(key) and of in rss else {}
                 part = Part(
                     t=points.t, v=points.v, rate=values_beside(rate, of, points.t), gc=values_beside(gc, of, points.t),
-                    rss=values_beside(resident, of, points.t),
+                    rss=values_beside(resident, of, points.t), latency=values_beside(latency, of, points.t),
                     limit=limit, uid=uids.get((of.namespace, of.pod), ""),
                 )  # fmt: skip
                 if part.t.size:

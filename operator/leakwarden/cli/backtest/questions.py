@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from leakwarden.api.v1alpha1.signal import SYMPTOMS
+from leakwarden.api.v1alpha1.signal import SYMPTOMS, SignalType
 from leakwarden.cli.backtest import owners as backtest_owners
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Query
 from leakwarden.core.promql import literal_regex, matcher
 from leakwarden.core.signals.catalogue import CATALOGUE, CONTEXT, Labels, render
-from leakwarden.core.signals.queries import answer_key, needed_queries
+from leakwarden.core.signals.queries import LATENCY, answer_key, needed_queries
 
 CONTEXT_KEY = "context/"
 START, CONTAINER_START, MEMORY = CONTEXT_KEY + "start", CONTEXT_KEY + "container", CONTEXT_KEY + "memory"
@@ -44,7 +44,8 @@ class Questions:
     @property
     def names(self) -> Mapping[str, str]:
         """The name of each signal in a recording, by the key of its query. Built-in signals have their type as name, by
-        which the detector recognises them. Symptoms are left out: no action ever follows from them alone."""
+        which the detector recognises them. Symptoms are left out: no action ever follows from them alone. The P99 is
+        read beside the signals (`readings`), since it explains growth."""
         if self.policy is None or self.policy.spec is None:
             return {str(kind): str(kind) for kind, row in CATALOGUE.items() if row.grows}
         names: dict[str, str] = {}
@@ -60,9 +61,11 @@ class Questions:
         """The signals and the series that explain their growth, to be read as ranges. `window` in seconds."""
         if self.policy is None:
             found = [Query(str(kind), row.value, row.limit, namespaces) for kind, row in CATALOGUE.items() if row.grows]
+            found.append(Query(LATENCY, CATALOGUE[SignalType.LATENCY_P99].value, None, namespaces))
         else:
             wanted = needed_queries([replace(self.policy, namespace=self.namespace or "")])
-            found = [query for query in wanted if query.key in self.names]
+            # A P99 by a query of the user's own has another key: the operator does not read it as the latency either.
+            found = [query for query in wanted if query.key in self.names or query.key == LATENCY]
         beside = {CONTEXT_KEY + name: template for name, template in CONTEXT.items()}
         beside[CONTAINER_START] = _CONTAINER_START
         found += [Query(key, template, None, namespaces) for key, template in beside.items()]

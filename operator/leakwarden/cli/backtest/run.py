@@ -77,7 +77,9 @@ def replay_all(
 def _order(s: Series) -> tuple[str | float, ...]:
     """A sort key, equal for two series only where everything that matters is equal."""
     limit = np.inf if s.limit is None else s.limit
-    content = (0 if values is None else zlib.crc32(values.tobytes()) for values in (s.t, s.v, s.rate, s.gc, s.rss))
+    content = (
+        0 if values is None else zlib.crc32(values.tobytes()) for values in (s.t, s.v, s.rate, s.gc, s.rss, s.latency)
+    )
     return (s.namespace, s.workload, s.pod, s.signal, s.uid, s.start, float(s.t[0]), limit, *content)
 
 

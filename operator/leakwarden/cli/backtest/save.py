@@ -38,6 +38,11 @@ def _write(stream: BufferedIOBase, series: Sequence[Series], tell: Callable[[int
             "t": one.t.tolist(),
             "v": one.v.tolist(),
         }
-        beside: tuple[tuple[str, Floats | None], ...] = (("rate", one.rate), ("gc", one.gc), ("rss", one.rss))
+        beside: tuple[tuple[str, Floats | None], ...] = (
+            ("rate", one.rate),
+            ("gc", one.gc),
+            ("rss", one.rss),
+            ("latency", one.latency),
+        )
         line |= {key: values.tolist() for key, values in beside if values is not None}
         stream.write(encoder.encode(line) + b"\n")

@@ -153,6 +153,8 @@ def _capture(profiles: list[Profile]) -> Capture:
 
 
 def _text(found: Findings) -> str:
+    from leakwarden.core.profile.ownership import spelled
+
     if not found.suspects:
         # Small leaks leave no trace in short captures: that nothing is seen does not mean that nothing leaks.
         return f"nothing grew that these profiles can show: {found.looked_at}\n{found.unseen}"
@@ -163,12 +165,15 @@ def _text(found: Findings) -> str:
             f"{suspect.confidence.value:<6}  {suspect.headline}{explained}",
             *(f"        because  {reason}" for reason in suspect.reasons),
             *(f"        under    {key}={value}" for key, value in suspect.labels[:4]),
-            *(f"        called by {f.function} ({f.file.rpartition('/')[2]}:{f.line})" for f in suspect.callers[:1]),
+            *(
+                f"        called by {spelled(f.function)} ({f.file.rpartition('/')[2]}:{f.line})"
+                for f in suspect.callers[:1]
+            ),
             f"        why      {suspect.why}",
             f"        fix      {suspect.fix}",
             *([f"        docs     {suspect.docs}"] if suspect.docs else []),
             *(
-                f"        {'stack' if n == 0 else '':<8} {f.function}  {f.file}:{f.line}"
+                f"        {'stack' if n == 0 else '':<8} {spelled(f.function)}  {f.file}:{f.line}"
                 for n, f in enumerate(suspect.stack[:8])
             ),
         ]
@@ -177,6 +182,18 @@ def _text(found: Findings) -> str:
 
 
 def _json(found: Findings) -> str:
+    from leakwarden.core.profile.ownership import spelled
+
     return json.dumps(
-        [{**asdict(s), "confidence": s.confidence.value, "headline": s.headline} for s in found.suspects], indent=2
+        [
+            {
+                **asdict(s),
+                "function": spelled(s.function),
+                "waiting_in": spelled(s.waiting_in),
+                "confidence": s.confidence.value,
+                "headline": s.headline,
+            }
+            for s in found.suspects
+        ],
+        indent=2,
     )

@@ -76,7 +76,7 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     """Move each row on, and give its verdict of `now`."""
     n, gates = len(state), context.gates
     rows, widths = state.rows.pick(slice(n)), state.widths.pick(slice(n))
-    shown = _shown(state, widths, gates, now)
+    shown = _shown(state, rows, widths, gates, now)
     stale = _stale(rows, context, now)
     _begin(rows, shown, now)
     _renew(rows, widths, shown, now)
@@ -106,8 +106,10 @@ def decide(state: DetectorState, context: Context, now: float) -> Judged:
     return judged
 
 
-def _shown(state: DetectorState, widths: Widths, gates: Gates, now: float) -> _Shown:
-    confirmed = (widths.streak >= np.asarray(gates.confirm)) & widths.near
+def _shown(state: DetectorState, rows: Rows, widths: Widths, gates: Gates, now: float) -> _Shown:
+    # Beyond a multiple of the past no level is nearer to anything, so there a known leak is shown by its growth alone.
+    beyond = (rows.past & ~np.isnan(rows.latched))[:, None]
+    confirmed = (widths.streak >= np.asarray(gates.confirm)) & (widths.near | beyond)
     leak: Bools = np.asarray(confirmed.any(axis=1))
     sure: Bools = np.asarray((confirmed & widths.sure).any(axis=1))
     width = np.zeros(len(leak), np.int64)
@@ -136,9 +138,9 @@ def _has_stayed(state: DetectorState, shown: _Shown, gates: Gates, now: float) -
     rows = state.rows.pick(slice(len(state)))
     with np.errstate(invalid="ignore"):
         stayed = (now - rows.latched >= gates.stays_for) & (rows.level >= gates.stays_level)
-        counted = rows.quantum <= gates.coarse * rows.limit
+        fine = (rows.quantum != 1) | (gates.coarse * rows.limit >= 1)  # not a small pool
     first = state.known[rows.group].max(axis=1) < gates.sure_known
-    return np.asarray(shown.leak & stayed & counted & first)
+    return np.asarray(shown.leak & stayed & fine & first)
 
 
 def _comes_and_goes(rows: Rows, some: Ints, gates: Gates, now: float) -> Bools:

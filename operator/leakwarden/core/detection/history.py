@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from leakwarden.core.model.workload import Pod
 # In s. Of a longer hole the last point before it is kept for as long as the first point after it: otherwise a hole as
 # long as the lookback would leave no trace, and readings that have just come back would look complete.
 HOLE = 60.0
+Look = TypeVar("Look")
 _LOOKS = 16  # looks at all series of a signal that are kept: one for each standard that policies have for it
 
 
@@ -90,7 +91,7 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
         self._places: dict[str, list[int]] | None = None
         self._newest: Newest | None = None
         self._arrays: tuple[Floats, Floats, Floats] | None = None
-        self._looks: dict[Hashable, bytes | None] = {}
+        self._looks: dict[Hashable, Any] = {}
 
     def places(self, uid: str) -> Sequence[int]:
         """The places of the pod's series in `newest()`."""
@@ -113,16 +114,21 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
         """Of each place."""
         return self._block.names
 
-    def at_once(self, about: Hashable, look: Callable[[], bytes | None]) -> bytes | None:
+    def at_once(self, about: Hashable, look: Callable[[], Look]) -> Look:
         """The result of a look at all places, done once for what it is `about`."""
         if about not in self._looks:
             if len(self._looks) >= _LOOKS:
                 self._looks.clear()
             self._looks[about] = look()
-        return self._looks[about]
+        found: Look = self._looks[about]
+        return found
 
     def container(self, place: int) -> str:
         return self._block.names[place].container
+
+    def is_beside(self, other: PodsSeries) -> bool:
+        """Whether each place of both is of the same pod."""
+        return self._uids is other._uids
 
     def like(self, other: PodsSeries) -> None:
         """Take the places of another signal whose series are of the same pods, if they are."""
@@ -157,6 +163,7 @@ class _Kept:
     uids: list[str]
     block: StoredSeries
     limits: Floats
+    pods: Mapping[tuple[str, str], Pod]  # those that existed when it was stored
 
 
 @dataclass(slots=True)
@@ -179,11 +186,13 @@ class ReadingHistory:
 
     def append(self, signal: str, answer: Sampled, pods: Mapping[tuple[str, str], Pod], now: float) -> None:
         """Add an answer's points for the pods that exist; forget pods that do not, and points out of the lookback."""
-        self._grouped.pop(signal, None)
         new = SeriesBlock.of(answer.series)
+        old = self._signals.get(signal) or _Kept([], StoredSeries(()), np.empty(0), pods)
+        if not len(new.names) and old.pods is pods:
+            return  # nothing is new, and no pod has gone: so it is in ticks between two readings of the source
+        self._grouped.pop(signal, None)
         owned = self._owners(new.names, pods)
         limits = limits_beside(new.names, answer.limits)
-        old = self._signals.get(signal) or _Kept([], StoredSeries(()), np.empty(0))
         names, uids, was, now_at = _rows(old, owned, pods)
         answered = now_at >= 0
         earliest = np.where(answered, owned.earliest[now_at] if len(new.names) else 0.0, -np.inf)
@@ -196,7 +205,7 @@ class ReadingHistory:
         known = np.full(len(names), np.nan)
         known[~answered] = old.limits[was[~answered]]
         known[answered] = limits[now_at[answered]]
-        self._signals[signal] = _Kept(uids, block, known)
+        self._signals[signal] = _Kept(uids, block, known, pods)
 
     def keep(self, signals: Set[str]) -> None:
         """Forget all other signals: no policy reads them any more."""
@@ -333,7 +342,10 @@ def incarnation_start(pod: Pod, container: str) -> float:
     Where the source does not name the container, the latest start of all containers counts: it forgets too
     much rather than join two incarnations.
     """
-    starts = [c.started for c in pod.containers if c.started is not None and container in ("", c.name)]
-    if not starts:
-        starts = [c.started for c in pod.containers if c.started is not None]
-    return max([pod.created, *starts])
+    latest = of_container = -np.inf  # a loop, since tens of thousands of pods pass here in each tick
+    for each in pod.containers:
+        if each.started is not None:
+            latest = max(latest, each.started)
+            if not container or each.name == container:
+                of_container = max(of_container, each.started)
+    return max(pod.created, of_container if of_container > -np.inf else latest)

@@ -10,6 +10,7 @@ from leakwarden.core.detection.in_flight import in_flight, rises_with_load
 from leakwarden.core.detection.load import MIN_KNOWN, explain_by_load
 from leakwarden.core.detection.questions import WindowContext
 from leakwarden.core.detection.reasons import VerdictReason
+from leakwarden.core.detection.rising import may_be_high, may_rise
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.staircase import staircase
 from leakwarden.core.detection.state import DetectorState
@@ -49,11 +50,16 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
         latest[blind], least[blind] = _extremes(lo[blind])
     likely = (floors >= gates.readings[k]) & (of_row.level[rows] >= gates.suspect_level)
     likely &= latest - least > 0.02 * (1 - np.minimum(latest, 1.0))
+    likely, still = _worth_measuring(state, gates, k, rows=rows, likely=likely, lo=lo, hi=hi)
     calm = rows[~likely]
     of_width.streak[calm, k] = 0
     of_width.suspect[calm, k] = False
     of_width.waits[calm, k] = False
     of_width.reason[calm, k] = int(VerdictReason.Steady)
+    if len(still):
+        # Of these only this is left of what a measurement would find.
+        of_width.calmest[still, k] = int(VerdictReason.Steady)
+        of_width.waits[still, k] = _lately(state, gates, k, still, of_row.waited, now=now)
     estimated = of_row.estimate[calm]
     estimated = estimated[estimated >= 0]
     state.estimates.best[estimated, k], state.estimates.at[estimated, k] = np.inf, 0.0
@@ -73,6 +79,26 @@ def measure_windows(state: DetectorState, gates: Gates, k: int, *, rows: Ints, c
         )
 
 
+def _worth_measuring(
+    state: DetectorState, gates: Gates, k: int, *, rows: Ints, likely: Bools, lo: Floats, hi: Floats
+) -> tuple[Bools, Ints]:
+    """Which of the `likely` windows have to be measured, and the rows of the others: these cannot rise clearly, no load
+    can hide a rise in them, and no window of the row is or was about a leak."""
+    some = np.flatnonzero(likely)
+    if not len(some):
+        return likely, rows[some]
+    of, of_width = rows[some], state.widths
+    worth = may_rise(lo.T.take(some, axis=1).T)
+    active = ~np.isnan(state.rows.latched[of])
+    active |= of_width.suspect[of].any(axis=1) | (of_width.streak[of] > 0).any(axis=1)
+    worth |= active
+    if k in gates.cleared:
+        worth |= ~state.rows.memory[of] & may_be_high(hi.T.take(some, axis=1).T, gates.level_backed)
+    measured = likely.copy()
+    measured[some] = worth
+    return measured, of[~worth]
+
+
 def _extremes(lo: Floats) -> tuple[Floats, Floats]:
     """The highest and the lowest of each window; -1 and infinite where there is none."""
     missing = np.isnan(lo)
@@ -84,10 +110,12 @@ def _remember(
 ) -> None:
     """Store the highest floor from which a process came down by itself: it may do so again. Each width is looked at
     by itself, since the floors of short buckets fall by mere noise."""
-    # A fall that counts: a fifth of the level, or near the limit half of the distance that was left.
+    # A fall that counts: a fifth of the level, or near the limit half of the distance that was left. At a multiple of
+    # the past nothing happens, so there is no distance to it.
+    past = state.rows.past[rows]
     # In a small pool it must be more than three connections, which come and go by chance.
     smallest = np.maximum(0.01, np.minimum(gates.came_back_quanta * _quantum(state, rows), gates.came_back_most))
-    may = latest - np.minimum(least, 2.0) >= np.maximum(smallest, np.minimum(0.2 * least, 0.5 * (1 - latest)))
+    may = latest - least >= np.maximum(smallest, np.minimum(0.2 * least, _half_left(latest, past)))
     # The level of a leak wobbles on its way up; that does not count as coming down.
     may &= ~(state.widths.suspect[rows, k:].any(axis=1) | ~np.isnan(state.rows.latched[rows]))
     which = np.flatnonzero(may)
@@ -97,13 +125,18 @@ def _remember(
     lowest_after = np.where(np.isnan(lo), np.inf, lo)
     for slot in range(SLOTS - 2, -1, -1):  # all rows at once: numpy accumulates row by row, eight times slower
         np.minimum(lowest_after[:, slot], lowest_after[:, slot + 1], out=lowest_after[:, slot])
-    fell = np.where(np.isnan(lo), 0.0, lo - np.minimum(lowest_after, 2.0))
-    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, 0.5 * (1 - lo)))
+    fell = np.where(np.isnan(lo), 0.0, lo - lowest_after)
+    counts = fell >= np.maximum(smallest[which, None], np.minimum(0.2 * lo, _half_left(lo, past[which, None])))
     high = np.where(counts, np.nan_to_num(lo), 0.0).max(axis=1)
     depth = np.where(counts, fell, 0.0).max(axis=1)
     group = state.rows.group[rows[which]]
     np.maximum.at(state.known[:, k], group, high)
     np.maximum.at(state.fall[:, k], group, depth)
+
+
+def _half_left(level: Floats, past: Bools) -> Floats:
+    """Half of the distance to the limit."""
+    return np.where(past, np.inf, 0.5 * (1 - level))
 
 
 def _quantum(state: DetectorState, rows: Ints) -> Floats:
@@ -185,13 +218,14 @@ def _weigh(
         waits[climbs] = rises_with_load(lo[climbs], hi[climbs], seen)
     of_row.flew[rows[flight]] = of_row.waited[rows[waits]] = now
     of_width.waits[rows, k] = waits = waits | _lately(state, gates, k, rows, of_row.waited, now=now)
+    ones = ~memory & (of_row.quantum[rows] == 1)
     beside = WindowContext(
         rated=rated, apart=apart, history=history, daily=_higher_than_yesterday(k, lo),
         memory=memory & (~counted | blind), collected=memory & counted,
         backed=of_width.streak[rows, min(k + 1, _S - 1)] > 0, lasting=lasting, exhausted=state.exhausted[group],
         past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
-        held=held(gates, raw, quantum, readings, ~memory & (of_row.quantum[rows] == 1)),
+        held=held(gates, raw, quantum, readings, ones), ones=ones,
         waits=waits | of_width.waits[rows, min(k + 1, _S - 1)],
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
@@ -227,6 +261,8 @@ def _lately(state: DetectorState, gates: Gates, k: int, rows: Ints, when: Floats
     of_row = state.rows
     # Before this moment, so that the order in which rows are measured makes no difference.
     some = np.flatnonzero((when < now) & (now - when <= min(SLOTS * WIDTHS[k], gates.waits_lasts)))
+    if not len(some):
+        return np.zeros(len(rows), np.bool_)
     return np.asarray(np.isin(of_row.carrier[rows], of_row.carrier[some]) & ~of_row.memory[rows])
 
 

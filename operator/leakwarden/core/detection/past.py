@@ -7,6 +7,10 @@ process, and that of a whole day for good: a level that follows a leak upwards w
 (`FOLD`) is judged like growth towards a limit, and called Leaking, never Exhausting, since no resource is known to be
 exhausted there. Before that day, and as long as it rises from its birth on, more is asked of a workload: growth that has been one line since the birth of its
 process and has lasted for hours (`is_beyond_its_first_day` in core/detection/questions.py), or a higher multiple.
+
+A leak that is fast beside the level at birth has risen at each of those ages, so that no level would ever be stored. The
+first one is then taken for the measure of growth since birth, and of no other growth. Sockets of such a workload are
+judged by the local ports as well, when they have used up a part of them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 
 from leakwarden.core.detection.columns import Rows
 from leakwarden.core.detection.rollups import DAY, SLOTS, WIDTHS, Bools, Ints
+from leakwarden.core.detection.runs_out import LOCAL_PORTS
 from leakwarden.core.detection.state import DetectorState
 from leakwarden.core.model.readings import Floats
 
@@ -56,10 +61,21 @@ def judge_by_the_past(state: DetectorState, now: float) -> None:
     near = np.zeros(len(state.usual), np.bool_)
     np.logical_or.at(near, rows.group, rows.value > NEAR * rows.bound)
     past = (np.isnan(rows.bound) | (rows.bound > FAR * usual)) & ~near[rows.group] & (usual > 0)
-    limit = np.where(past, FOLD * usual, rows.bound)
+    ports = past & _by_ports(state, rows)
+    limit = np.where(ports, LOCAL_PORTS, np.where(past, FOLD * usual, rows.bound))
     _rescale(state, rows, limit)
     rows.past[:] = past
-    rows.far[:] = np.where(past, NEARLY * state.multiple[rows.group] / FOLD, 0.0)
+    rows.far[:] = np.where(past & ~ports, NEARLY * state.multiple[rows.group] / FOLD, 0.0)
+
+
+def _by_ports(state: DetectorState, rows: Rows) -> Bools:
+    """Whether a row is sockets that are judged by the local ports: no usual level is known, and the highest of the
+    workload's pods has used up a part of them (`NEAR`), and not more than there are, as connections to several addresses do."""
+    sockets = np.array([signal.name == "Sockets" for signal in state.signals], np.bool_)[rows.signal]
+    highest = np.zeros(len(state.usual))
+    np.maximum.at(highest, rows.group[sockets], np.nan_to_num(rows.value[sockets]))
+    near = np.isinf(state.multiple) & (highest > NEAR * LOCAL_PORTS) & (highest < LOCAL_PORTS)
+    return np.asarray(sockets & near[rows.group])
 
 
 def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) -> None:
@@ -80,7 +96,10 @@ def _note_usual(state: DetectorState, rows: Rows, lacking: Bools, now: float) ->
     grain = np.where(rows.seen < _FEW, np.minimum(grain, 1.0), grain)
     np.maximum.at(highest, rows.group, np.maximum(rows.peak, GRAINS * grain))
     raised = due & ~climbing & (highest > 0)
+    rising = due & climbing & (highest > 0) & ~(state.usual > 0)
     state.usual[raised] = np.fmax(state.usual[raised], highest[raised])
+    state.usual[rising] = highest[rising]
+    state.multiple[rising] = np.inf  # only growth since birth exceeds it (`is_beyond_its_first_day`)
     passed = np.searchsorted(np.asarray(AGES), age[due], side="right")
     state.noted[due] = passed
     state.multiple[due] = np.where(raised[due], np.asarray(FOLDS)[passed - 1], state.multiple[due])

@@ -44,6 +44,7 @@ class WindowContext:
     wobble: Floats  # the deepest fall at this width
     quantum: Floats  # the least change
     held: Bools  # see `held` in core/detection/held.py
+    ones: Bools  # it has changed by one at the least: it is counted, as connections are
     waits: Bools  # the load has risen as the level has, in this window or in the next wider one
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
@@ -331,7 +332,22 @@ class WindowQuestions:
         lasted = self.raw.span * WIDTHS[self.width_index]
         much = beside.actual >= beside.far
         much &= (lasted >= gates.job) | (beside.actual >= gates.job_exceeded * beside.far)
-        return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | much)
+        # What comes to all pods at once, in a day of which none is known, may be the first event of its kind.
+        much &= ~self.is_shared | (lasted >= gates.birth_unrated)
+        return np.asarray(~self.is_young | self.is_since_birth | self.is_day_over_day | self.is_apart_for_hours | much)
+
+    @cached_property
+    def is_apart_for_hours(self) -> Bools:
+        """Without a limit, has it grown for hours, clearly, while the siblings have not?
+
+        No load and no morning does that, and a job of one pod is over sooner. Not asked where the load is known: users
+        that stay for hours come with it, and are not explained by it; nor of memory, where caches fill. At half, the jobs
+        of one pod are reported; at double, leaks are that have grown fivefold."""
+        gates, raw, beside = self.gates, self.raw, self.beside
+        lasted = raw.span * WIDTHS[self.width_index]
+        clear = self.growth > gates.birth_clear * raw.noise
+        alone = beside.apart & ~beside.rated & self.is_unexplained
+        return np.asarray(~beside.memory & ~beside.collected & alone & clear & (lasted >= gates.job_longest))
 
     @cached_property
     def is_not_queued(self) -> Bools:
@@ -356,7 +372,7 @@ class WindowQuestions:
         asked too; at double, those of 120 are not."""
         if self.width_index >= 2:
             return np.ones(len(self.growth), np.bool_)
-        return self.beside.quantum <= self.gates.coarse
+        return ~self.beside.ones | (self.beside.quantum <= self.gates.coarse)
 
     @cached_property
     def is_sure(self) -> Bools:

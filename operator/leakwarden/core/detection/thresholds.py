@@ -61,6 +61,8 @@ class Gates:
     # s; without a limit and in a workload younger than a day, growth that is over sooner than this may be a job.
     job: float = 2 * 3600.0
     job_exceeded: float = 2.3  # ... unless it is so many times the multiple that is asked there
+    # s; ... or has lasted for so long while its siblings have not grown.
+    job_longest: float = 3 * 3600.0
     # A straight line since the birth of its process: the most by which its present pace may differ from the average one,
     # the seconds that it must have lasted with and without a known load (with it also where growth is `birth_exact`
     # times its noise), growth over noise, the least quarter, end slope over mean slope (and as far above 1 at the

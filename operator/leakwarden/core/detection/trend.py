@@ -15,8 +15,8 @@ from leakwarden.core.detection.load import Explained
 from leakwarden.core.detection.rollups import SLOTS, Bools, Shorts
 from leakwarden.core.model.readings import Floats
 
-# Neighbouring buckets show more noise than growth; pairs at least four apart keep 210 of 276 pairs.
-_FIRST, _SECOND = (index.astype(np.intp) for index in np.triu_indices(SLOTS, k=4))
+APART = 4  # buckets: neighbouring ones show more noise than growth; pairs at least so far apart are 210 of 276
+_FIRST, _SECOND = (index.astype(np.intp) for index in np.triu_indices(SLOTS, k=APART))
 _LAG = (_SECOND - _FIRST).astype(np.float32)
 _TIME = np.arange(SLOTS, dtype=np.float64)
 # The two-sided 95 % quantile of the normal distribution.

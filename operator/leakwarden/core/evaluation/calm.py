@@ -29,16 +29,17 @@ class CalmPod(PodEvaluation):
     request, which for most pods never comes."""
 
     __slots__ = ("_calm", "_in_full", "_judged")
+    # The same for all of them: tens of thousands are made in each tick.
+    verdict = Verdict.HEALTHY
+    acting = None
+    resumed = None
+    needs = 0
     _calm: Sequence[bool]
     _in_full: Callable[[Pod], PodEvaluation]
     _judged: PodEvaluation | None
 
     def __init__(self, pod: Pod, calm: Sequence[bool], in_full: Callable[[Pod], PodEvaluation]) -> None:
         object.__setattr__(self, "pod", pod)
-        object.__setattr__(self, "verdict", Verdict.HEALTHY)
-        object.__setattr__(self, "acting", None)
-        object.__setattr__(self, "resumed", None)
-        object.__setattr__(self, "needs", 0)
         object.__setattr__(self, "_calm", calm)
         object.__setattr__(self, "_in_full", in_full)
         object.__setattr__(self, "_judged", None)
@@ -74,49 +75,54 @@ class CalmSignal:
     def __init__(self, asked: AskedSignal, now: float) -> None:
         self._asked, self._now = asked, now
         plain = asked.signal.type not in SYMPTOMS and asked.signal.type is not SignalType.ALERT
-        self._series = asked.series if isinstance(asked.series, PodsSeries) else None
-        self.possible = plain and not isinstance(asked.answer, QueryFailed) and self._series is not None
-        self._mask: bytes | None = None  # of each place 1 where it is certainly calm
+        self.series = asked.series if isinstance(asked.series, PodsSeries) else None
+        self.possible = plain and not isinstance(asked.answer, QueryFailed) and self.series is not None
+        self.mask: bytes | None = None  # of each place 1 where it is certainly calm
         self._of_container = limit_from_container(asked.signal.type)
         self._absent: bool | None = None
         self._growth: RowFindings | None = None
         self._workload: Workload | None = None
 
-    def about(self, workload: Workload) -> bool:
-        """Select the Deployment whose pods are asked about next; False where nothing is certain for them."""
+    def about(self, workload: Workload, key: str) -> bool:
+        """Select the workload, by its `key`, whose pods are asked about next; False where nothing is certain for them."""
         self._workload = workload
         asked = self._asked
-        growth = asked.growth.of(asked.key, workload.key, asked.standard) if asked.standard.growth else None
+        growth = asked.growth.of(asked.key, key, asked.standard) if asked.standard.growth else None
         growth = growth if isinstance(growth, RowFindings) else None
         possible = self.possible and (growth is not None or not asked.standard.growth)
-        if possible and self._series is not None and (self._mask is None or growth is not self._growth):
+        if possible and self.series is not None and (self.mask is None or growth is not self._growth):
             standard = asked.standard
             about = (standard.above, standard.max_age, standard.growth, self._of_container, self._now, id(growth))
-            self._mask = self._series.at_once(about, lambda: self._calm_at_once(growth))
+            self.mask = self.series.at_once(about, lambda: self._calm_at_once(growth))
         self._growth = growth
         return possible
 
     def _calm_at_once(self, growth: RowFindings | None) -> bytes | None:
         """The series that are calm as `_is_calm` says, of all at once; the few others are asked one by one. None where
         it cannot be said of all at once."""
-        assert self._series is not None
+        assert self.series is not None
         standard = self._asked.standard
-        t, v, limits = self._series.newest_arrays()
-        known = ~np.isnan(limits)
+        t, v, limits = self.series.newest_arrays()
+        verdicts = None
+        if standard.growth:
+            assert growth is not None
+            verdicts = growth.verdicts_of(self._asked.key, self.series.names)
+            if verdicts is None:
+                return None
+        elif standard.above is None:
+            return None
+        if self._of_container:
+            # Where the container has no limit either, this is the threshold, and then those near it are asked in full.
+            bounds = growth.limits_of(self._asked.key) if growth is not None else np.nan
+            limits = np.where(np.isnan(limits), bounds, limits)
         calm = np.abs(self._now - t) <= standard.max_age
         calm &= ~np.isnan(v)
         if self._of_container:
-            calm &= known
+            calm &= ~np.isnan(limits)
         if standard.above is not None:
             level = standard.above.value if standard.above.share is None else standard.above.share * limits
             calm &= v <= (np.nan if level is None else level)
-        elif not standard.growth:
-            return None
-        if standard.growth:
-            assert growth is not None
-            verdicts = growth.verdicts_of(self._asked.key, self._series.names)
-            if verdicts is None:
-                return None
+        if verdicts is not None:
             calm &= ~(v > FULL * limits)
             healthy = verdicts == _HEALTHY
             calm &= healthy if standard.above is None else healthy | (verdicts == _UNKNOWN)
@@ -124,21 +130,21 @@ class CalmSignal:
 
     def of(self, uid: str) -> bool | None:
         """Whether the pod's signal was read and is calm; None where it has to be judged in full."""
-        assert self._series is not None
-        places = self._series.places(uid)
+        assert self.series is not None
+        places = self.series.places(uid)
         if not places:
             if self._absent is None:
                 self._absent = is_about_nothing(judge_absent(self._asked.signal, self._asked.answer))
             return False if self._absent else None
-        mask = self._mask
+        mask = self.mask
         for place in places:
             if not (mask is not None and mask[place]) and not self._is_calm(uid, place):
                 return None
         return True
 
     def _is_calm(self, uid: str, place: int) -> bool:
-        assert self._series is not None
-        newest, standard = self._series.newest(), self._asked.standard
+        assert self.series is not None
+        newest, standard = self.series.newest(), self._asked.standard
         value = newest.v[place]
         if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
             return False
@@ -146,8 +152,8 @@ class CalmSignal:
             return False
         known = newest.limits[place]
         limit = None if known != known else known
-        if limit is None and self._of_container and self._workload is not None and self._series is not None:
-            limit = container_memory_limit(self._workload, self._series.container(place))
+        if limit is None and self._of_container and self._workload is not None and self.series is not None:
+            limit = container_memory_limit(self._workload, self.series.container(place))
         if standard.above is not None:
             level = standard.level(limit)
             if level is None or value > level:
@@ -159,12 +165,60 @@ class CalmSignal:
         if limit is not None and value > FULL * limit:
             return False
         assert self._growth is not None
-        assert self._series is not None
-        verdict = self._growth.verdict((self._asked.key, uid, self._series.container(place)))
+        assert self.series is not None
+        verdict = self._growth.verdict((self._asked.key, uid, self.series.container(place)))
         if verdict is Verdict.HEALTHY:
             return True
         # Within its threshold it is healthy although its growth is not known yet.
         return standard.above is not None and (verdict is None or verdict is Verdict.UNKNOWN)
+
+
+class CalmSignals:
+    """All signals of a policy, which most pods have and are calm in."""
+
+    def __init__(self, asked: Sequence[AskedSignal], now: float) -> None:
+        self.each = [CalmSignal(one, now) for one in asked]
+        self.leading = [one.signal.effective_role is Role.LEAK for one in asked]
+        self._masks: list[bytes | None] = []
+        self._together: bytes | None = None  # of each place 1 where it is certainly calm in all signals
+
+    def about(self, workload: Workload) -> bool:
+        """As `CalmSignal.about`, for all of them."""
+        key = workload.key
+        if not self.each or not all(one.about(workload, key) for one in self.each):
+            return False
+        masks = [one.mask for one in self.each]
+        if masks != self._masks:
+            self._masks, self._together = masks, self._all_at_once(masks)
+        return True
+
+    def all_of(self, uid: str) -> bool:
+        """Whether the pod certainly has all signals and is calm in them; False where they have to be asked one by one."""
+        series, together = self.each[0].series, self._together
+        if together is None or series is None:
+            return False
+        places = series.places(uid)
+        for place in places:
+            if not together[place]:
+                return False
+        return bool(places)
+
+    def _all_at_once(self, masks: Sequence[bytes | None]) -> bytes | None:
+        """None where the signals are not of the same pods at the same places."""
+        first = self.each[0].series
+        known = [mask for mask in masks if mask is not None]
+        if first is None or len(known) < len(masks) or not any(self.leading):
+            return None
+        if not all(one.series is not None and one.series.is_beside(first) for one in self.each):
+            return None
+
+        def join() -> bytes:
+            every = np.frombuffer(known[0], np.bool_)
+            for mask in known[1:]:
+                every = every & np.frombuffer(mask, np.bool_)
+            return every.tobytes()
+
+        return first.at_once(("together", *known), join)
 
 
 class CalmPods:
@@ -173,26 +227,27 @@ class CalmPods:
     def __init__(
         self,
         workload: Workload,
-        asked: Sequence[AskedSignal],
-        signals: Sequence[CalmSignal],
+        signals: CalmSignals,
         in_full: Callable[[Pod], PodEvaluation],
     ) -> None:
         self._signals, self._in_full = signals, in_full
-        self._leading = [each.signal.effective_role is Role.LEAK for each in asked]
-        self._possible = bool(asked) and all(each.about(workload) for each in signals)
+        self._possible = signals.about(workload)
         self._patterns: dict[tuple[bool, ...], tuple[bool, ...]] = {}
+        self._all = (True,) * len(signals.each)
 
     def of(self, pod: Pod) -> CalmPod | None:
         """None where the pod has to be judged in full."""
         if not self._possible:
             return None
+        if self._signals.all_of(pod.uid):
+            return CalmPod(pod, self._all, self._in_full)
         found = []
-        for each in self._signals:
+        for each in self._signals.each:
             one = each.of(pod.uid)
             if one is None:
                 return None
             found.append(one)
-        if not any(read and leads for read, leads in zip(found, self._leading, strict=True)):
+        if not any(read and leads for read, leads in zip(found, self._signals.leading, strict=True)):
             return None
         pattern = tuple(found)
         return CalmPod(pod, self._patterns.setdefault(pattern, pattern), self._in_full)

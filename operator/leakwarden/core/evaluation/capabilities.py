@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from leakwarden.api.scalars import parse_duration
 from leakwarden.api.v1alpha1.signal import Signal, SignalType
-from leakwarden.core.evaluation.results import PolicyEvaluation, WorkloadEvaluation
+from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.model.judgement import Judgement, Verdict
 from leakwarden.core.model.readings import Answer, NoData
 from leakwarden.core.model.workload import Workload
@@ -100,6 +100,9 @@ class _Seen:
     reason: str = ""
 
 
+_NOT_SEEN = _Seen()
+
+
 def reading(judgement: Judgement) -> Presence:
     if judgement.reason == JudgementReason.TOO_LITTLE_TRAFFIC:
         return Presence.IDLE
@@ -140,8 +143,9 @@ def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
         pods: Counter[Presence] = Counter()
         lacks = []
         for of_signals in seen.values():
-            one = of_signals.get(signal.name, _Seen())
-            pods.update(one.pods)
+            one = of_signals.get(signal.name, _NOT_SEEN)
+            for presence, number in one.pods.items():
+                pods[presence] += number
             lacks.append(_lack(one, evaluation.answers.get(signal.name)))
         there = pods[Presence.READ] + pods[Presence.NO_LIMIT]
         coverage[signal.name] = Coverage(pods, "" if there else next((lack for lack in lacks if lack), ""))
@@ -153,17 +157,25 @@ def capabilities(evaluation: PolicyEvaluation, now: float) -> Capabilities:
 
 
 def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_age: float) -> dict[str, _Seen]:
-    found: dict[str, _Seen] = {}
+    # Most pods are calm and have all signals: these are counted once, and not for each signal.
+    whole: list[PodEvaluation] = []
+    others: list[PodEvaluation] = []
+    every: Sequence[bool] = ()  # the last answer that was all yes; most pods share it
     for pod in target.pods:
-        # Before its first scrape a pod has no readings, and one that is not ready may not even listen yet.
-        settled = pod.pod.ready and now - pod.pod.created > max_age
-        if pod.calm is not None and all(pod.calm):
-            for name in signals:
-                seen = found.setdefault(name, _Seen())
-                seen.pods[Presence.READ] += 1
-                if settled:
-                    seen.settled.add(Presence.READ)
-            continue
+        calm = pod.calm
+        if calm is not None and (calm is every or all(calm)):
+            every = calm
+            whole.append(pod)
+        else:
+            others.append(pod)
+    settled_whole = any(_is_settled(pod, now, max_age) for pod in whole)
+    found: dict[str, _Seen] = {}
+    if whole and not others:
+        found = dict.fromkeys(signals, _whole(len(whole), settled_whole))
+    elif whole:
+        found = {name: _whole(len(whole), settled_whole) for name in signals}
+    for pod in others:
+        settled = _is_settled(pod, now, max_age)
         for judgement in pod.judgements:
             seen = found.setdefault(judgement.signal, _Seen())
             told = reading(judgement)
@@ -173,6 +185,15 @@ def _survey(target: WorkloadEvaluation, signals: Sequence[str], now: float, max_
                 if told is Presence.LACKING:
                     seen.reason = str(judgement.reason)
     return found
+
+
+def _whole(pods: int, settled: bool) -> _Seen:
+    return _Seen(Counter({Presence.READ: pods}), {Presence.READ} if settled else set())
+
+
+def _is_settled(pod: PodEvaluation, now: float, max_age: float) -> bool:
+    """Before its first scrape a pod has no readings, and one that is not ready may not even listen yet."""
+    return pod.pod.ready and now - pod.pod.created > max_age
 
 
 def _lack(seen: _Seen, answer: Answer | None) -> str:
@@ -199,7 +220,7 @@ def _of_workload(
 ) -> Capability:
     available, missing = [], []
     for signal in signals:
-        one = seen.get(signal.name, _Seen())
+        one = seen.get(signal.name, _NOT_SEEN)
         if one.pods[Presence.READ]:
             available.append(signal.name)
             continue

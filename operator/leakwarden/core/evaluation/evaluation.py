@@ -18,7 +18,7 @@ from leakwarden.core.evaluation.asked import (
     is_about_nothing,
     says_which_alerts_fire,
 )
-from leakwarden.core.evaluation.calm import CalmPods, CalmSignal
+from leakwarden.core.evaluation.calm import CalmPods, CalmSignals
 from leakwarden.core.evaluation.results import PodEvaluation, PolicyEvaluation, WorkloadEvaluation
 from leakwarden.core.evaluation.shared_cause import Crossing, beginning, crossing, is_shared
 from leakwarden.core.evaluation.symptoms import judge_symptom
@@ -32,15 +32,18 @@ from leakwarden.core.signals.queries import fixed_limit, limit_from_container, u
 from leakwarden.core.signals.threshold import resumed_at
 
 
-def targets(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+def targets(policy: Policy, snapshot: Snapshot) -> Sequence[Workload]:
     """The workloads of the policy's own namespace that its selector matches, by name and kind."""
     return claimed(policy, snapshot) if policy.spec is not None else []
 
 
-def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
+def claimed(policy: Policy, snapshot: Snapshot) -> Sequence[Workload]:
     """The workloads that are the policy's own, by name and kind: its targets, or those that its last readable spec
     selected. All of its namespace where that is not known, as after a restart: a younger policy must not act on
-    another's workload."""
+    another's workload. Found once per snapshot, since several steps of a tick need them."""
+    known = snapshot.claims.get(policy.uid)
+    if known is not None and known[0] is policy:
+        return known[1]
     selector, here = policy.claims, snapshot.by_namespace.get(policy.namespace, ())
     found = [
         workload
@@ -48,7 +51,9 @@ def claimed(policy: Policy, snapshot: Snapshot) -> list[Workload]:
         if policy.claims_all
         or (selector is not None and workload.kind in policy.kinds and selects(selector, workload.labels))
     ]
-    return sorted(found, key=lambda workload: (workload.name, workload.kind))
+    found.sort(key=lambda workload: (workload.name, workload.kind))
+    snapshot.claims[policy.uid] = (policy, found)
+    return found
 
 
 def owners(policies: Sequence[Policy], snapshot: Snapshot) -> dict[str, Policy]:
@@ -197,7 +202,7 @@ def evaluate_workload(
     *,
     max_age: float,
     now: float,
-    calm_signals: Sequence[CalmSignal] | None = None,
+    calm_signals: CalmSignals | None = None,
 ) -> list[PodEvaluation]:
     """The workload's pods that run or are about to run, the worst first."""
     running = [
@@ -205,14 +210,14 @@ def evaluate_workload(
         for pod in snapshot.pods_by_workload.get(workload.uid, ())
         if pod.phase not in ("Succeeded", "Failed") and not pod.terminating
     ]
-    signals_at_rest = calm_signals if calm_signals is not None else [CalmSignal(each, now) for each in asked]
+    signals_at_rest = calm_signals if calm_signals is not None else CalmSignals(asked, now)
     signals = [each.signal for each in asked]
 
     def judge(pod: Pod) -> list[Judgement]:
         return [judge_signal(each, workload, pod, now) for each in asked]
 
     at_rest = CalmPods(
-        workload, asked, signals_at_rest, lambda pod: evaluate_pod(pod, list(zip(signals, judge(pod), strict=True)))
+        workload, signals_at_rest, lambda pod: evaluate_pod(pod, list(zip(signals, judge(pod), strict=True)))
     )
     calm = [well for pod in running if (well := at_rest.of(pod)) is not None]
     found_well = {each.pod.uid for each in calm}
@@ -252,7 +257,7 @@ def evaluate(
         return PolicyEvaluation(policy, readings.source, readings.error, cluster_fresh)
     spec = policy.spec
     asked = asked_signals(policy, spec, readings)
-    calm = [CalmSignal(each, now) for each in asked]
+    calm = CalmSignals(asked, now)
     max_age = parse_duration(spec.source.max_age)
     evaluated = []
     for workload in targets(policy, snapshot):

@@ -84,6 +84,11 @@ class RowFindings(Mapping[tuple[str, str, str], GrowthFinding]):
             self._codes = np.asarray(self._verdicts)
         return self._codes[rows]
 
+    def limits_of(self, key: str) -> Floats:
+        """The limits that the growth of these series is judged against, in the signal's unit, NaN where there is none; in
+        the order of `verdicts_of`."""
+        return self._limits[self._placed[key][1]]
+
     def verdict(self, key: tuple[str, str, str]) -> Verdict | None:
         """The finding's verdict alone."""
         row = self._rows.get(key)
@@ -122,7 +127,7 @@ class GrowthFindings:
         """The findings for the query's readings of a Deployment by this standard; empty where it was not judged."""
         for standards, found in self.rounds:
             asked = standards.get((key, workload))
-            if asked is not None and asked.of_growth == standard.of_growth:
+            if asked is standard or (asked is not None and asked.of_growth == standard.of_growth):
                 return found
         return self.everywhere
 
@@ -134,7 +139,7 @@ def rounds_of(asked: Iterable[tuple[str, str, Standard]]) -> list[dict[tuple[str
     for key, workload, standard in asked:
         for each in rounds:
             held = each.setdefault((key, workload), standard)
-            if held.of_growth == standard.of_growth:
+            if held is standard or held.of_growth == standard.of_growth:
                 break
         else:
             if len(rounds) < MOST_STANDARDS:

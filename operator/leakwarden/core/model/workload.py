@@ -277,6 +277,10 @@ class Snapshot:
     absent_kinds: Set[str] = frozenset()  # those of `unread_kinds` that the API server does not serve
     # The workloads of each namespace: a thousand policies must not each walk over all workloads of the cluster.
     by_namespace: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
+    # The workloads that each policy claims, as far as they were looked for: by the policy's UID, with the policy.
+    claims: dict[str, tuple[object, list[Workload]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         grouped: dict[str, list[Workload]] = {}

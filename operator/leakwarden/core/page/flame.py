@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from leakwarden.core.profile.ownership import CodeOwner, Ownership
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, spelled
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.stacks import Stack, groups
 
@@ -175,7 +175,7 @@ def _laid_out(
     while waiting and len(found) < MOST_BOXES:
         _, _, depth, start, frame, node = heapq.heappop(waiting)
         change = node.value - node.before if compared else None
-        suspect = (frame.function, frame.line) in suspects
+        suspect = (spelled(frame.function), frame.line) in suspects or (frame.function, frame.line) in suspects
         owner = ownership.of(frame)
         found.append(
             Box(

@@ -6,7 +6,7 @@ from leakwarden.core.page.figures import amount, duration
 from leakwarden.core.page.flame import Box, Flame
 from leakwarden.core.page.markup import Child, Markup, tag
 from leakwarden.core.page.story import short
-from leakwarden.core.profile.ownership import CodeOwner
+from leakwarden.core.profile.ownership import CodeOwner, spelled
 from leakwarden.core.profile.pprof import Frame
 
 ROW = 20
@@ -90,7 +90,7 @@ def _box(flame: Flame, box: Box, greatest: int) -> Markup:
     kind = {CodeOwner.TEAM: "team", CodeOwner.LIBRARY: "library", CodeOwner.STANDARD: "standard"}[box.owner]
     colour = kind if box.change is None else _colour(box.change, greatest)
     emphasis = f"{' own' if box.owner is CodeOwner.TEAM else ''}{' suspect' if box.suspect else ''}"
-    parts = ["\N{BLACK RIGHT-POINTING TRIANGLE}" if box.suspect else "", short(box.frame.function)]
+    parts = ["\N{BLACK RIGHT-POINTING TRIANGLE}" if box.suspect else "", short(spelled(box.frame.function))]
     if box.owner is CodeOwner.TEAM and box.frame.line:
         parts.append(_place(box.frame))
     if box.change:
@@ -123,13 +123,16 @@ def _whole_story(flame: Flame, box: Box) -> str:
     where = f", {box.frame.file}:{box.frame.line}" if box.frame.file else ""
     change = f", {_change(flame, box.change)} between the captures" if box.change is not None else ""
     suspect = "suspected line: " if box.suspect else ""
-    return f"{suspect}{box.frame.function}{where}: {_counted(flame, box.value)} ({box.share:.1%}){change}"
+    return f"{suspect}{spelled(box.frame.function)}{where}: {_counted(flame, box.value)} ({box.share:.1%}){change}"
 
 
 def _as_text(flame: Flame) -> Markup:
     stacks = []
     for heavy in flame.heaviest:
         change = f", {_change(flame, heavy.change)} between the captures" if heavy.change is not None else ""
-        calls = [tag("li", f"{frame.function} ", tag("span", _place(frame), class_="muted")) for frame in heavy.stack]
+        calls = [
+            tag("li", f"{spelled(frame.function)} ", tag("span", _place(frame), class_="muted"))
+            for frame in heavy.stack
+        ]
         stacks.append(tag("li", f"{_counted(flame, heavy.value)}{change}", tag("ol", calls, class_="stack")))
     return tag("details", tag("summary", "The heaviest stacks as text"), tag("ol", stacks))

@@ -3,7 +3,12 @@ silent."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from leakwarden.core.profile.harvested_shapes import spoken
+from leakwarden.core.profile.ownership import enclosing, package, receiver
 from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.stacks import Stack
 
 FILE_WAITS = Shape(
     "FileReadNeverReturns",
@@ -28,6 +33,23 @@ LOCK_TWICE = Shape(
     waits=frozenset({"sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock"}),
     victim=True,
 )
+EMPTY_SELECT = Shape(
+    "EmptySelect",
+    "an empty select, which never returns",
+    "select {} waits for nothing: the goroutine, and all that it refers to, stay for the life of the process",
+    "wait for the context's end in its place (<-ctx.Done()), or let the function return; only main may wait like this",
+    docs="https://go.dev/ref/spec#Select_statements",
+    operations=frozenset({"runtime.block"}),
+)
+OWN_TASK = Shape(
+    "TaskWaitsForItself",
+    "a task that waits for the group or pool that runs it",
+    "the place, or the end, that it waits for comes only when a task ends, and the tasks that could end wait as well: nothing moves"
+    " any more",
+    "do not hand tasks to a limited group or pool from within its own tasks, and do not wait there for its end: run them inline when no"
+    " place is free (errgroup's TryGo), use a group for each level, or collect the tasks first and start them from outside",
+    docs="https://pkg.go.dev/golang.org/x/sync/errgroup#Group.SetLimit",
+)
 IDLE = Shape(
     "IdleConnectionsKept",
     "connections of clients that are idle, or send no request",
@@ -40,3 +62,33 @@ IDLE = Shape(
     holds=frozenset({"descriptors"}),
     specific=False,
 )
+
+# Packages whose groups, pools and once-only calls run functions that they are given, and let callers wait for a place or
+# an end.
+_RUN_TASKS = (
+    "golang.org/x/sync/errgroup", "golang.org/x/sync/singleflight", "github.com/panjf2000/ants", "github.com/alitto/pond",
+    "github.com/gammazero/workerpool", "github.com/sourcegraph/conc", "github.com/Jeffail/tunny", "github.com/remeh/sizedwaitgroup",
+)  # fmt: skip
+_RUN_TASKS_STANDARD = ("sync.Once", "sync.WaitGroup")
+
+
+def own_task(stack: Stack, at: int) -> Shape | None:
+    """The kind of a wait in a call of a group or pool, within a function that this group or pool runs; else None. `at`:
+    the place of the team's call that waits."""
+    if at < 1:
+        return None
+    waiting = stack[at - 1].function
+    path, kind = package(waiting), receiver(waiting)
+    if path.startswith(_RUN_TASKS):
+        runs = any(package(frame.function) == path for frame in stack[at + 1 :])
+    else:
+        runs = kind in _RUN_TASKS_STANDARD and any(receiver(frame.function) == kind for frame in stack[at + 1 :])
+    if not runs:
+        return None
+    named, call = spoken(kind or path), enclosing(waiting).rpartition(".")[2]
+    return replace(
+        OWN_TASK,
+        title=f"tasks of one {named} that wait in its own {call}",
+        why=f"{call} is called within a function that the {named} runs, most likely the same one: {OWN_TASK.why}",
+        docs=f"https://pkg.go.dev/{path}" if "." in path.partition("/")[0] else "https://pkg.go.dev/sync",
+    )

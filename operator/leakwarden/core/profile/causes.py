@@ -4,6 +4,7 @@ or the connection and did not return it. That line is found among the others tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from leakwarden.core.profile.blocked_shapes import LOCK_TWICE
 from leakwarden.core.profile.evidence import CallSite
@@ -29,7 +30,37 @@ def order_causes(accused: Sequence[Line], every: Sequence[Line], origins: Origin
     _taken_twice(found, every, ownership)
     found += _pool_holders(found, every, origins)
     found += _pools(found, every, origins, ownership)
+    _pairs(found)
     return found
+
+
+def _pairs(accused: Sequence[Line]) -> None:
+    """Of a lock that is not released: the type that has it, and the two calls that have to come in pairs."""
+    of_types: dict[str, list[Line]] = {}
+    for line in accused:
+        if line.shape is MUTEX and line.place is not None and _calls(line.standing, *_LOCKS):
+            of_types.setdefault(_locks(line), []).append(line)
+    for kind, lines in of_types.items():
+        standing = [one for line in lines for one in line.standing]
+        reads = _calls(standing, "sync.(*RWMutex).RLock")
+        writes = _calls(standing, "sync.(*RWMutex).Lock")
+        forgotten = "RLock" if any(_waits_for_readers(one.group.stack) for one in standing) else "Lock"
+        if reads and not writes:
+            forgotten = "Lock"  # readers wait for nothing but a writer
+        owner = kind.rpartition("/")[2]
+        for line in lines:
+            line.shape = replace(
+                MUTEX,
+                title=f"a lock of {owner} that is not released ({forgotten} without {_UNLOCKS[forgotten]})",
+                why=f"a goroutine called {forgotten} in {owner} and returned without {_UNLOCKS[forgotten]} on one path (an early return, an"
+                " error, a panic), or waits for something itself while it holds the lock",
+                fix=f"defer {_UNLOCKS[forgotten]}() right after {forgotten}() in every method of {owner}; look at early returns between the"
+                " two; never wait for a channel or a call while holding a lock",
+            )
+
+
+_UNLOCKS = {"Lock": "Unlock", "RLock": "RUnlock"}
+_LOCKS = ("sync.(*Mutex).Lock", "sync.(*RWMutex).Lock", "sync.(*RWMutex).RLock")
 
 
 def _locks(line: Line) -> str:
@@ -41,12 +72,14 @@ def _locks(line: Line) -> str:
 
 
 def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Ownership) -> list[Line]:
-    """Goroutines that wait for something else inside a method of the type whose lock others wait for."""
+    """Goroutines that wait for something else inside a method of the type whose lock others wait for, or further on in
+    the function in which others wait for it, which may be a library's: a logger whose output does not take any more."""
     waiting = [line for line in accused if line.shape is MUTEX and line.place is not None]
     wanted = {receiver(line.place.frame.function) for line in waiting if line.place is not None} - {""}
+    locking = _locking(waiting)
     found: list[Line] = []
     known = set(accused)
-    for line in every if wanted else ():
+    for line in every if waiting else ():
         if line.shape is MUTEX or line in known:
             continue
         # A holder must be there in both captures: one that moves on is no reason to wait for ever.
@@ -57,15 +90,36 @@ def _lock_holders(accused: Sequence[Line], every: Sequence[Line], ownership: Own
                 continue
             held = [receiver(f.function) for f in stack[at:] if ownership.of(f) is CodeOwner.TEAM]
             mine = next((kind for kind in held if kind in wanted), "")
-            if not mine:
+            passed = next((f for f in stack if f.line > locking.get(f.function, (f.line, ()))[0]), None)
+            if passed is not None:
+                victims = list(locking[passed.function][1])
+                reason = (
+                    f"others wait for a lock in {short(passed)}, and this goroutine is further on in the same function"
+                )
+            elif mine:
+                victims = [victim for victim in waiting if _locks(victim) == mine]
+                reason = f"others wait for a lock of {mine}, and this goroutine is inside a method of it"
+            else:
                 continue
-            reason = f"others wait for a lock of {mine}, and this goroutine is inside a method of it"
             holder = Line(line.shape, CallSite.on(stack, at, ownership), "", [one], [reason], first=True)
             found.append(holder)
-            holder.victims += [victim for victim in waiting if _locks(victim) == mine]
+            holder.victims += victims
             for victim in holder.victims:
                 victim.later = True
     return found
+
+
+def _locking(waiting: Sequence[Line]) -> dict[str, tuple[int, tuple[Line, ...]]]:
+    """By the function that calls Lock: the last line at which one waits for it, and the lines of the team that do."""
+    found: dict[str, tuple[int, dict[Line, None]]] = {}
+    for line in waiting:
+        for one in line.standing:
+            frame = next((f for f in one.group.stack if package(f.function) not in ("sync", "internal/sync")), None)
+            if frame is not None:
+                last, lines = found.setdefault(frame.function, (0, {}))
+                lines[line] = None
+                found[frame.function] = (max(last, frame.line), lines)
+    return {function: (last, tuple(lines)) for function, (last, lines) in found.items()}
 
 
 def _chains(accused: Sequence[Line], ownership: Ownership) -> None:
@@ -143,8 +197,8 @@ def short(frame: Frame) -> str:
     return f"{frame.function.rpartition('/')[2]} ({file}:{frame.line})"
 
 
-def _calls(standing: Iterable[Standing], function: str) -> bool:
-    return any(f.function == function for one in standing for f in one.group.stack)
+def _calls(standing: Iterable[Standing], *functions: str) -> bool:
+    return any(f.function in functions for one in standing for f in one.group.stack)
 
 
 def _waits_for_readers(stack: Stack) -> bool:
@@ -181,6 +235,8 @@ def _pool_holders(accused: Sequence[Line], every: Sequence[Line], origins: Origi
     return found
 
 
+# Pools whose calls allocate for those that wait, and nothing for those that hold.
+_ENTRIES_OF_WAITERS = frozenset({"SemaphoreNotReleased"})
 # Goroutines that wait for a full pool at a line that grows too slowly to be seen by itself.
 WAITING = 3
 
@@ -202,7 +258,8 @@ def _pools(accused: Sequence[Line], every: Sequence[Line], origins: Origins, own
         if not waiting or len(waiting) + len(others) < 2 or any(line.later for line in waiting):
             continue
         kept = origins.sites(by_shape(shape, ownership, shared=True))
-        keeps = {site.frame.function for site in kept if site.in_use > 0}
+        # What Acquire of a semaphore allocates is the entry of one that waits.
+        keeps = {site.frame.function for site in kept if site.in_use > 0 and shape.name not in _ENTRIES_OF_WAITERS}
         every_one = [*waiting, *others]
         holding = [line for line in every_one if line.place is not None and line.place.frame.function in keeps]
         least = min(every_one, key=lambda line: (line.series.grown, line.series.last))

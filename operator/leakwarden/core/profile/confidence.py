@@ -1,9 +1,10 @@
 """The confidence of a suspect. High is meant to be right in 95 of 100 cases, Medium in 80; Low saves a search.
 
-Growth between two captures within seconds may be load, a warm-up or a cache that fills: no more than Low. Growth that a
-detector has watched for minutes, or that a baseline or captures over a minute and more show, is Medium. It is High
-where the line explains most of it, its kind is known and it is not only a victim. Goroutines that the runtime itself
-lists as leaked need no time.
+Growth within seconds or a few minutes may be load, a warm-up, a cache that fills, or one client for each of a bounded
+number of peers that come one after the other: no more than Low, whatever the kind. Growth that a detector has watched,
+or that a baseline or captures show for ten minutes and more without slowing down, is Medium. With a detector's verdict
+it is High where captures over a minute show it, the line explains most of it, its kind is known and it is not only a
+victim. Goroutines that the runtime itself lists as leaked need no time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from leakwarden.core.profile.lines import Line
 # A line that explains the first part of the growth is most of it; one that explains less than the second is one of
 # many.
 MOST, NOTABLE = 0.5, 0.3
+# s. Growth that no detector has judged and that ends by itself (a warm-up, connections to each of a number of peers, a
+# cache with a time to live of minutes) is mostly over by then, or has begun to slow down.
+RAMP = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,19 @@ class Watched:
     def long(self) -> bool:
         """Whether the profiles show growth over minutes."""
         return self.span >= MINUTES and (self.baseline or self.moments > 2)
+
+    @property
+    def outlasts_ramps(self) -> bool:
+        """Whether the profiles show growth for longer than things of a bounded number take to come up."""
+        return self.span >= RAMP and self.long and not self.slows
+
+    @property
+    def undecided(self) -> str:
+        """The reason for Low where only the profiles show the growth."""
+        return (
+            f"growth within {spell(self.span)} may be load, a warm-up or things of a bounded number that come up:"
+            f" take captures over {RAMP / 60:.0f} minutes and more, with --for 15m"
+        )
 
 
 def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple[Confidence, list[str]]:
@@ -71,12 +88,12 @@ def of_goroutines(line: Line, explains: float | None, watched: Watched) -> tuple
         sure = Confidence.MEDIUM
     elif watched.verdict:
         why.append(f"within {spell(span)} they grew no more than requests in flight may")
-    elif watched.long and known and line.shape.modules and part >= NOTABLE:
+    elif watched.outlasts_ramps and known and line.shape.modules and part >= NOTABLE:
         # A goroutine that only waits may be a worker for each of ever more shards; things that have to be closed should
         # not become more.
         sure = Confidence.MEDIUM
     else:
-        why.append(f"growth within {spell(span)} may be load or a warm-up: take captures over minutes, with --for 2m")
+        why.append(watched.undecided)
     if line.shape.victim and sure is Confidence.HIGH:
         sure = Confidence.MEDIUM
     if line.place is None:

@@ -136,6 +136,31 @@ def thing_of(function: str) -> Ending | None:
     return _by_kind().get((key, kind)) or _by_kind().get((key, kind[:1].upper() + kind[1:]))
 
 
+# Calls that give something to an object for as long as that lasts, the usual ones.
+_GIVES_TO = ("Subscribe", "AddHandler", "AddListener", "AddCallback", "AddObserver", "AddRoute")
+
+
+@cache
+def _opposites() -> Mapping[tuple[str, str], Ending]:
+    """By the package without version and the type: a method by which such an object is given something to keep."""
+    found: dict[tuple[str, str], Ending] = {}
+    for (path, call), ending in endings().items():
+        kind, _, method = call.rpartition(".")
+        if kind and ending.kind == OPPOSITE and method.startswith(_GIVES_TO):
+            before = found.setdefault((path, kind), ending)
+            if len(ending.call) < len(before.call):
+                found[path, kind] = ending
+    return found
+
+
+def put_in_by(function: str) -> Shape | None:
+    """The kind of what is given to the library's object that a function is a method of, and not taken out; None where no
+    such method of it is known."""
+    path, _, kind = receiver(function).rpartition(".")
+    found = _opposites().get((unversioned(path.replace("%2e", ".")), kind)) if kind else None
+    return found.shape if found is not None else None
+
+
 def ends_of(function: str) -> tuple[str, ...]:
     """The methods that end the thing that a function of a library is a method of; empty where none is known."""
     found = thing_of(function)

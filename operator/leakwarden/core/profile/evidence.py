@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from leakwarden.core.profile.ownership import CodeOwner, Ownership
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, spelled
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.stacks import Stack
 
@@ -69,9 +69,9 @@ class Suspect:
         growth = "" if self.growth_per_s is None else f", {self.growth_per_s:+.1f}/s"
         if not self.function:
             return self.title
-        place = f"{self.function} ({self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line})"
+        place = f"{spelled(self.function)} ({self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line})"
         about = "about " if self.unit == "objects" else ""
-        within = f" in {self.waiting_in}" if self.waiting_in else ""
+        within = f" in {spelled(self.waiting_in)}" if self.waiting_in else ""
         return (
             f"{about}{self.count} {self.unit}{within} {'created by' if self.concluded else 'at'} {place}{growth}:"
             f" {self.title}"

@@ -73,6 +73,11 @@ class Series:
         """The number that `grown` is counted from."""
         return self.last - self.grown
 
+    @property
+    def rises(self) -> bool:
+        """Whether each capture, of three or more, has more than the one before."""
+        return len(self.values) > 2 and all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
+
     def slows(self, times: Sequence[float]) -> bool:
         """Whether the second half of the time brought clearly less than the first; needs three captures."""
         if len(self.values) < 3 or len(times) != len(self.values) or times[-1] <= times[0]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leakwarden.core.profile.kept_shapes import REGISTERED
+from leakwarden.core.profile.modules import guessed
 from leakwarden.core.profile.ownership import enclosing, package, receiver, symbol
 from leakwarden.core.profile.pprof import Frame
 from leakwarden.core.profile.shapes import Shape
@@ -89,12 +90,58 @@ def spoken(function: str) -> str:
     return name + rest.replace("(*", "").replace(")", "").replace("[...]", "")
 
 
+# Names of packages that do not show the library; two types of one such name are not of one library.
+_PLAIN_PACKAGES = frozenset(
+    [
+        "api",
+        "cache",
+        "client",
+        "common",
+        "conn",
+        "core",
+        "db",
+        "driver",
+        "events",
+        "internal",
+        "log",
+        "model",
+        "models",
+        "pool",
+        "proto",
+        "sdk",
+        "server",
+        "service",
+        "session",
+        "sql",
+        "storage",
+        "store",
+        "stream",
+        "trace",
+        "types",
+        "utils",
+        "v1",
+        "v2",
+        "worker",
+    ]
+)
+
+
+def _of_module(name: str, modules: Sequence[str]) -> str:
+    """` (go-imap)` for `client.Client`: the library, where the type's package does not show it; else nothing."""
+    if name.partition(".")[0] not in _PLAIN_PACKAGES or not modules:
+        return ""
+    module = guessed(modules[0])
+    library = module.rpartition("/")[2]
+    library = module if library in _PLAIN_PACKAGES else library
+    return f" ({library})" if library != name.partition(".")[0] else ""
+
+
 def not_ended(call: str, kind: str, methods: Sequence[str], *, docs: str, modules: tuple[str, ...]) -> Shape:
     """`call` gives a `kind`, which one of `methods` ends."""
     first, *others = methods
     name, more = kind.lstrip("*"), f" (or {', '.join(others)})" if others else ""
     # A type of Go's own says little.
-    thing = f"what {call} gives is" if name.startswith(_GENERAL) else name
+    thing = f"what {call} gives is" if name.startswith(_GENERAL) else f"{name}{_of_module(name, modules)}"
     return replace(
         NOT_ENDED,
         title=f"{thing} {_STATE.get(first, 'never ended')}",
@@ -187,7 +234,38 @@ def kind_by_names(below: Stack, running: Stack) -> Shape:
     call = next((f.function for f in reversed(below) if _library(f)), "")
     mine = [f.function for f in reversed(running) if _library(f)]
     kind = next((kind for one in mine if (kind := receiver(one))), mine[0] if mine else "")
+    begun = next((shape for one in mine if (shape := begun_by(one)) is not None), None)
+    if begun is not None:
+        return begun
     return _made_and_kept(call, kind) if call or kind else UNKNOWN
+
+
+# Beginnings of methods' names, and of the methods that end what these began.
+_ENDS_OF = {
+    "Start": "Stop", "Begin": "End", "Enable": "Disable", "Subscribe": "Unsubscribe", "Open": "Close", "Listen": "Close",
+    "Connect": "Disconnect", "Attach": "Detach", "Register": "Unregister", "Join": "Leave", "Resume": "Pause",
+}  # fmt: skip
+_BEGINS = re.compile(rf"^({'|'.join(_ENDS_OF)})(?![a-z])")
+
+
+def begun_by(function: str) -> Shape | None:
+    """The kind of goroutines that a method began whose name says so, with the name of the method that ends them by the
+    libraries' custom: `(*SyncedEnforcer).StartAutoLoadPolicy.func1` -> StopAutoLoadPolicy. None for other names."""
+    whole, kind = enclosing(function), receiver(function)
+    name = whole.replace("[...]", "").rpartition(".")[2]
+    match = _BEGINS.match(name)
+    if match is None or not kind or whole == function:
+        return None
+    said, end = spoken(kind), _ENDS_OF[match[1]] + name[match.end() :]
+    return replace(
+        NOT_ENDED,
+        title=f"{said} whose {name} is never ended ({end})",
+        why=f"{name} runs goroutines that stay, and keep the {said}, until {end}, or what ends it in this version, is called",
+        fix=f"call {end} on the {said} when its owner ends, with defer (if it is named otherwise here: the opposite of {name}, Close or Stop);"
+        f" or make one {said} at start and share it",
+        docs=f"https://pkg.go.dev/{package(function)}",
+        modules=(package(function),),
+    )
 
 
 def _library(frame: Frame) -> bool:

@@ -15,6 +15,7 @@ from leakwarden.core.profile.catalogue import row_made_by
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.harvested_shapes import kept_by_names, spoken
+from leakwarden.core.profile.keepers import Keepers, described
 from leakwarden.core.profile.kept_shapes import (
     BUFFER,
     CONNECTION_STATE,
@@ -30,6 +31,7 @@ from leakwarden.core.profile.kept_shapes import (
 )
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
+from leakwarden.core.profile.purposes import with_purpose
 from leakwarden.core.profile.retention import HeldSite
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, innermost
@@ -119,6 +121,7 @@ class KeptKinds:
     made: dict[str, Shape] = field(default_factory=dict)  # by function: what it also makes and keeps
     tables: Tables = field(default_factory=Tables)
     finalizers: Sequence[Stack] = ()  # the team's calls of finalizers that wait
+    keepers: Keepers | None = None  # what the team's functions use
 
     def of(self, site: HeldSite) -> Shape:
         """The kind of the memory that a line keeps; MEMORY where nothing shows it."""
@@ -126,11 +129,13 @@ class KeptKinds:
         if by_call is not None and by_call.library:
             return by_call
         function = site.frame.function
-        if (made := self.made.get(function)) is not None:
+        made, ending = self.made.get(function), ending_below(site.below)
+        # A connection of Go's own that a library's call opened belongs to the object which that call gives.
+        if made is not None and (made.library or ending is None or not ending.object):
             return made
         if by_call is not None:
             return by_call
-        if (ending := ending_below(site.below)) is not None:
+        if ending is not None:
             return ending.shape
         if self._finalized(site):
             return FINALIZER
@@ -188,7 +193,9 @@ class KeptKinds:
             return BUFFER
         if any(frame.function.startswith(_READS) for frame in site.below):
             return CONTENT
-        for frame in site.stack[:2]:
+        for at, frame in enumerate(site.stack[:2]):
+            if self._handler(site.stack, at):
+                break  # it is named after the function that registered it
             if self.ownership.of(frame) is CodeOwner.TEAM and (opposite := opposite_of(frame.function)):
                 verb = enclosing(frame.function).replace("[...]", "").rpartition(".")[2]
                 return replace(
@@ -199,7 +206,19 @@ class KeptKinds:
         near = {receiver(function), *(frame.function for frame in site.stack[:3])}
         if near & self.tables.maps:
             return _named(MAP, function)
-        return _entries(site, function)
+        entries = _entries(site, function)
+        if entries.name == ENTRIES.name:
+            team = [f.function for f in site.stack if self.ownership.of(f) is CodeOwner.TEAM]
+            entries = with_purpose(entries, team, receiver(function).rpartition("/")[2])
+        if self.keepers is None:
+            return entries
+        return self.keepers.near(site) or described(entries, site, self.keepers)
+
+    def _handler(self, stack: Stack, at: int) -> bool:
+        """Whether a call is a closure that a library or Go calls, such as a handler."""
+        function = stack[at].function
+        outer = stack[at + 1] if at + 1 < len(stack) else None
+        return enclosing(function) != function and outer is not None and self.ownership.of(outer) is not CodeOwner.TEAM
 
 
 # Calls of hooks that are told of beginnings and of ends.
@@ -261,7 +280,7 @@ def _entries(site: HeldSite, function: str) -> Shape:
     shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {size / 1024:.1f} KiB here"))
     if size >= SLICED:
         shape = replace(
-            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that part (bytes.Clone, strings.Clone)"
+            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that (bytes.Clone, strings.Clone)"
         )
     return replace(shape, title=f"entries that {kind} keeps and never removes") if kind else shape
 

@@ -9,7 +9,8 @@ ITER_PULL = Shape(
     "IterPullNotStopped",
     "iter.Pull without its stop",
     "iter.Pull has a goroutine that holds the sequence until stop is called, or the sequence was read to its end",
-    "defer stop() right after iter.Pull; or range over the sequence itself",
+    "call stop when the last value that is needed was taken, also where the sequence was not read to its end: defer stop() in the function"
+    " that reads, or keep it in the struct that holds next, and call it from that one's Close or Stop; or range over the sequence itself",
     docs="https://pkg.go.dev/iter#Pull",
     modules=("iter",),
     acquires=("Pull", "Pull2"),
@@ -120,9 +121,9 @@ ENTRIES = Shape(
     "entries that are kept and never removed",
     "each call keeps an object here: most likely an entry of a map, cache, list or registry that nothing removes, else what a timer, a"
     " callback or a closure refers to",
-    "find what it is stored in: delete it on every path when it is done, sweep what is idle or past its time (a TTL that is only checked"
-    " when the same key is read again frees nothing), or bound it (an LRU, a maximum of entries); Stop a timer and unregister a callback"
-    " that refers to it",
+    "find what it is stored in: delete it there when it is done, sweep what is idle or past its time (a TTL that is only checked when the"
+    " same key is read again frees nothing), or bound it (an LRU, a maximum of entries; for a key that is there already replace its element"
+    " in place of adding another); Stop a timer and unregister a callback that refers to it",
     docs="https://go.dev/doc/diagnostics",
     specific=False,
 )

@@ -247,11 +247,12 @@ def _kind(line: Line, origin: Origin) -> Shape:
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:
-    """Connections whose request still waits for its answer, at the same line, are part of that call."""
+    """Connections at the line of a call that is still under way are part of that call: of a request that waits for its
+    answer, or of a library that makes requests for the thing it runs, such as a watch."""
     calls = {
         (line.place.frame.function, line.place.frame.file): line
         for line in found
-        if line.shape is TIMEOUT and line.place is not None and not line.module
+        if (line.shape is TIMEOUT or line.shape.library) and line.place is not None and not line.module
     }
     for line in libraries:
         frame = line.place.frame if line.place is not None else None

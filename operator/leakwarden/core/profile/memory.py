@@ -11,6 +11,7 @@ from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched
 from leakwarden.core.profile.evidence import CallSite, Confidence, Suspect
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.heap_growth import HeapGrowth, bookkeeping
+from leakwarden.core.profile.keepers import Keepers
 from leakwarden.core.profile.kept import KeptKinds, Tables, kept_by_call, waiting_finalizers
 from leakwarden.core.profile.kept_shapes import REQUESTS
 from leakwarden.core.profile.modules import serves
@@ -30,6 +31,9 @@ SURELY_SAMPLED, SWELLED = 2.0**20, 0.5
 EAGER = 0.9  # more samples, where nothing else grew
 # A line that freed half of its new allocations, or more, grows only where that is beyond its own noise.
 RETAINED, HEAP_DEVIATIONS = 0.5, 3.0
+# Where a signal is known to grow and this line is most of what the heap grew by, less is enough to tell the line, and so
+# many deviations, with more at each capture than at the one before, to be more than a guess.
+RISING_DEVIATIONS = 2.0
 # The growing signals that support each kind; all other kinds hold memory.
 _SIGNALS = {
     FILE.name: frozenset({"descriptors"}),
@@ -75,6 +79,7 @@ def memory_lines(
         _made_there(origins, ownership),
         Tables.of(capture.heaps[-1], ownership),
         waiting_finalizers(capture, ownership),
+        Keepers(ownership, capture.heaps[-1], capture.goroutines[-1] if capture.goroutines else None),
     )
     named = {line.suspect.function for line in found}
     for site in origins.sites(lambda below: not _taking(below)):
@@ -145,6 +150,13 @@ def _made_there(origins: Origins, ownership: Ownership) -> dict[str, Shape]:
     return found
 
 
+def _of_library(shape: Shape, site: HeldSite) -> Shape:
+    """A thing of Go's own that a library opened for the team belongs to the library's object, where its call is known:
+    an IMAP client has to be logged out, and not only its connection closed."""
+    kind = kind_of_call(site.below)
+    return kind if kind is not None and _foreign(kind) else shape
+
+
 def _foreign(kind: Shape) -> bool:
     return kind.library and not kind.victim
 
@@ -165,7 +177,7 @@ def _held(
     # A leak that stands still at its limit does not grow between two captures; the held objects are visible all the
     # same.
     sure = Confidence.MEDIUM if known and site.sampled >= WELL_SEEN else Confidence.LOW
-    suspect = _suspect(shape, site, capture, heap=heap, ownership=ownership, sure=sure, why=why)
+    suspect = _suspect(_of_library(shape, site), site, capture, heap=heap, ownership=ownership, sure=sure, why=why)
     if "memory" not in _SIGNALS.get(shape.name, {"memory"}):
         # Its objects are counted by another signal: its part of the heap's growth does not matter.
         suspect = replace(suspect, explains=None)
@@ -209,9 +221,12 @@ def _kept_here(
     verdict = "memory" in growing
     part = heap.share(grown)
     swelled = each >= SURELY_SAMPLED and grown >= SWELLED * (site.in_use - grown) and grown >= SURELY_SAMPLED
-    beyond = swelled or (
-        seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * math.sqrt(2 * site.sampled - seen))
-    )
+    noise = math.sqrt(max(0.0, 2 * site.sampled - seen))
+    beyond = swelled or (seen >= least and (site.ratio >= RETAINED or seen >= HEAP_DEVIATIONS * noise))
+    # A line that lets go of most of what it allocates, and yet is most of what grew.
+    # Where no signal is known to grow (`least` is smaller then), it has to be more at each of three captures.
+    surely = least >= SEEN or series.rises
+    rising = verdict and not beyond and surely and seen >= SEEN and (part or 0.0) >= MOST
     # A leak that pauses, or has reached its limit, is most of the memory in use.
     rests = (
         verdict
@@ -219,7 +234,7 @@ def _kept_here(
         and site.ratio >= KEPT_PART
         and site.in_use >= NOTABLE * max(1.0, heap.total.last)
     )
-    if not (beyond or rests):
+    if not (beyond or rising or rests):
         return None
     shape = kinds.of(site)
     load = in_requests(site.frame.function) or any(f.function.startswith("net/http.(*Server)") for f in site.below)
@@ -228,7 +243,10 @@ def _kept_here(
         why.append(f"{grown / 1024:.0f} KiB more within {capture.span:.0f}s")
     if part is not None:
         why.append(f"this explains {part:.0%} of the growth of the heap")
-    sure, reason = _sure(shape, part or 0.0, beyond, load, Watched.of(capture, verdict, series.slows(heap.times)))
+    shown = beyond or (rising and series.rises and seen >= RISING_DEVIATIONS * noise)
+    sure, reason = _sure(shape, part or 0.0, shown, load, Watched.of(capture, verdict, series.slows(heap.times)))
+    if rising and not shown:
+        sure, reason = Confidence.LOW, f"{GROWS}, and this is most of what the heap grew by, though hardly beyond noise"
     if part is None and sure is Confidence.LOW and reason == GROWS and site.in_use >= MOST * max(1.0, heap.total.last):
         sure, reason = (
             Confidence.MEDIUM,
@@ -246,12 +264,10 @@ def _sure(shape: Shape, part: float, beyond: bool, load: bool, watched: Watched)
     if not watched.verdict:
         if load:
             return Confidence.LOW, "as many requests are open: more load looks the same"
-        if watched.long and beyond and part >= MOST:
-            return Confidence.MEDIUM, "it grew steadily over minutes"
-        return (
-            Confidence.LOW,
-            "a cache that fills looks the same for a while: take captures over minutes, with --for 2m",
-        )
+        # A cache without a name for what it keeps may fill for hours; objects that have to be ended should not become more.
+        if watched.outlasts_ramps and beyond and part >= MOST and shape.specific:
+            return Confidence.MEDIUM, "it grew steadily over many minutes"
+        return Confidence.LOW, f"a cache that fills looks the same for a while; {watched.undecided}"
     if not beyond:
         return (
             Confidence.LOW,

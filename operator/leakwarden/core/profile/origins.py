@@ -7,6 +7,7 @@ stacks: the origin is the line whose objects are kept and become more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,12 @@ from leakwarden.core.profile.catalogue import kind_of_call, row_made_by, row_of_
 from leakwarden.core.profile.endings import ending_below, ending_of, thing_of
 from leakwarden.core.profile.evidence import CallSite
 from leakwarden.core.profile.modules import launches, serves
-from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package
+from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.retention import HeldSite, Kept, Through, by_module, by_shape, obtained, since, sites
 from leakwarden.core.profile.shapes import Shape
 from leakwarden.core.profile.stacks import Stack, groups, innermost
+from leakwarden.core.profile.standard_shapes import HTTP_SERVER, LISTENER
 
 # One allocation that happened to be sampled proves little: any line has one at times. Two at one line, out of the few
 # that reach it, are no accident.
@@ -66,7 +68,11 @@ class Origins:
         for found in (made, within):
             if found:
                 return self._most_allocated(found, module)
-        return self._caught(shape, module)
+        # A server that was started with `go server.Serve(listener)` has no call of the team on its stacks; its listener has.
+        listens = self._ranked(by_shape(LISTENER, self._ownership)) if shape is HTTP_SERVER else []
+        if (origin := self._kept(listens, module, False)) is not None:
+            return origin
+        return self._most_allocated(listens, module) if listens else self._caught(shape, module)
 
     def _constructed(self, origin: Origin, shape: Shape) -> Origin:
         """Where a line only calls a method of a library's object, the line that makes such objects, if there is one: it
@@ -78,8 +84,13 @@ class Origins:
         tests: list[Through] = [by_shape(shape, self._ownership)] if shape.acquires and shape.library else []
         if thing is not None:
             tests.append(lambda below: (found := ending_below(below)) is not None and found.kind == thing.kind)
+        elif receiver(call.function) and not _constructs(call):
+            tests.append(self._constructors(self._ownership.module(call)))
         for through in tests:
             makers = [site for site in self._ranked(through) if site.frame != origin.place.frame]
+            if thing is None:
+                # Nothing is known of the library: one that was made once, before the captures, is not what became more.
+                makers = [site for site in makers if site.gained > 0]
             if makers:
                 best = max(makers, key=lambda site: (site.in_use + 2 * max(0.0, site.gained), site.allocated))
                 reason = f"what {_short(call.function)} is called on is made here; {origin.reason}"
@@ -87,6 +98,15 @@ class Origins:
                 place = CallSite.on(best.stack, 0, self._ownership)
                 return Origin(place, reason, certain, kind_of_call(best.below), best.below)
         return origin
+
+    def _constructors(self, module: str) -> Through:
+        """Through a call of the team's into a module whose name says that it makes something."""
+
+        def through(below: Stack) -> bool:
+            call = next((f for f in reversed(below) if self._ownership.of(f) is CodeOwner.LIBRARY), None)
+            return call is not None and self._ownership.module(call) == module and _constructs(call)
+
+        return through
 
     def serving(self) -> CallSite | None:
         """The team's call that runs an HTTP server, by the goroutine that accepts its connections."""
@@ -200,6 +220,14 @@ class Origins:
                 reason = f"{number} goroutines were making such a call here when looked at"
                 return Origin(best[0][1], reason, False, kind_of_call(best[0][2]), best[0][2])
         return None
+
+
+# Names of calls that make the things that methods are called on.
+_CONSTRUCTS = re.compile(r"^(Must)?(New|Dial|Open|Connect)(?![a-z])")
+
+
+def _constructs(call: Frame) -> bool:
+    return bool(_CONSTRUCTS.match(enclosing(call.function).replace("[...]", "").rpartition(".")[2]))
 
 
 def _short(function: str) -> str:

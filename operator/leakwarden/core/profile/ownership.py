@@ -83,6 +83,11 @@ _STANDARD = frozenset(
 )
 _CLOSURE = re.compile(r"(\.(func|gowrap|deferwrap)\d+(\.\d+)*)+$")
 
+# A closure of a method that was inlined is named after the caller first: `main.main.(*Books).Mount.func1`.
+_INLINED = re.compile(r"\.\(\*(\w+)\)\.\w+\.func\d")
+
+_ESCAPED = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+
 
 class CodeOwner(Enum):
     TEAM = "team"
@@ -106,6 +111,12 @@ def symbol(function: str) -> tuple[str, str]:
     return function[:end], function[end:]
 
 
+def spelled(function: str) -> str:
+    """A function's name for people: dots in the last element of a path, and characters outside of ASCII, are written as
+    %xx by the compiler. `github.com/eclipse/paho%2emqtt%2egolang.NewClient` -> `...paho.mqtt.golang.NewClient`"""
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "replace"), function)
+
+
 def receiver(function: str) -> str:
     """The type a method belongs to, with its package: `main.(*cache).get.func1` -> `main.cache`; empty for functions."""
     path, rest = symbol(function)
@@ -113,6 +124,8 @@ def receiver(function: str) -> str:
     if rest.startswith("(*"):
         return f"{path}.{rest[2:].partition(')')[0]}"
     parts = rest.split(".")
+    if (inlined := _INLINED.search(rest)) is not None:
+        return f"{path}.{inlined[1]}"
     # main.gateway.charge is a method of a value; main.first.func1 is a closure.
     if len(parts) > 1 and not parts[1].startswith(("func", "gowrap", "deferwrap")):
         return f"{path}.{parts[0]}"

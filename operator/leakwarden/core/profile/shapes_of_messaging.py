@@ -169,8 +169,10 @@ MESSAGING = (
     row(
         "ConsulWatchNotStopped",
         "Consul watch or cluster member not stopped",
-        "it has goroutines until Stop or Shutdown",
-        fix="call Stop or Shutdown when its owner ends",
+        "a watch's Run asks again and again, in a goroutine and over a connection of its own, until the plan's Stop; a cluster member has"
+        " goroutines until Shutdown",
+        fix="call Stop on the watch.Plan (defer plan.Stop() in what waits for its value), or read the value once without a watch; call Leave"
+        " and Shutdown on a cluster member",
         docs="https://pkg.go.dev/github.com/hashicorp/consul/api/watch#Plan.Stop",
         modules=(
             "github.com/hashicorp/consul",

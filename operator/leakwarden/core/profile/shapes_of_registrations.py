@@ -214,8 +214,10 @@ REGISTRATIONS = (
     row(
         "SseStreamKept",
         "event stream made and never removed",
-        "the server keeps a stream, its goroutine and its log of events until RemoveStream",
-        fix="call RemoveStream when the last subscriber is gone",
+        "the server keeps a stream and its goroutine until RemoveStream, and all events that were ever published to it while AutoReplay is"
+        " on, as it is by default",
+        fix="set the server's AutoReplay to false where late subscribers need no old events, and call RemoveStream when the last subscriber"
+        " is gone",
         docs="https://pkg.go.dev/github.com/r3labs/sse/v2#Server.RemoveStream",
         modules=("github.com/r3labs/sse",),
         makes="Server.CreateStream",

@@ -9,12 +9,13 @@ The steps, each in a module of its own:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from leakwarden.core.profile.blocked_shapes import IDLE
 from leakwarden.core.profile.candidates import barely, holders, placed
-from leakwarden.core.profile.causes import order_causes
+from leakwarden.core.profile.causes import order_causes, short
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched, of_goroutines, spell
 from leakwarden.core.profile.evidence import SHOWN, CallSite, Confidence, Findings, Suspect
 from leakwarden.core.profile.growth import (
@@ -31,9 +32,10 @@ from leakwarden.core.profile.kept import BY_WAY
 from leakwarden.core.profile.lines import Line, lines_of, located, mark_load
 from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_lines, total_in_use
 from leakwarden.core.profile.modules import serves
+from leakwarden.core.profile.off_heap import outside_of_heap
 from leakwarden.core.profile.origins import Origins
-from leakwarden.core.profile.ownership import Ownership
-from leakwarden.core.profile.standard_shapes import KEPT, OFF_HEAP, OPENED, SERVED
+from leakwarden.core.profile.ownership import Ownership, enclosing
+from leakwarden.core.profile.standard_shapes import KEPT, OPENED, RECEIVE, SELECTING, SEND, SERVED
 
 __all__ = ["Capture", "explain", "suspects"]
 
@@ -45,6 +47,13 @@ STAYING = 0.98
 MINOR = 0.2
 # Allocations of a leak that have to be recorded to be told from chance, and s of captures that show a slow leak.
 SAMPLES, LONGER = 3, 300.0
+# Bytes; where the heap grew by less, and only the whole process is known to grow, memory outside of it is named as well.
+HEAP_SHOWS = 2.0**20
+# The first advice for a wait within a request.
+IN_HANDLER = (
+    "it waits within a request: select on the request's context as well (r.Context().Done(), in gRPC stream.Context().Done()), which ends"
+    " when the client goes, and hand that context to what is called"
+)
 # A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
@@ -97,9 +106,12 @@ def explain(
         found = [*(one for one in little if (one.function, one.file, one.line) not in known), *found]
     if not found:
         found = holders(origins, ownership, growing)
-    if "rss" in growing and not found:
-        found = [_outside(capture)]
-    return Findings(tuple(found[:limit]), looked_at(capture), "" if found else unseen(capture, growing))
+    if "rss" in growing and (not found or ("memory" not in growing and _heap_grew(capture) < HEAP_SHOWS)):
+        told = looked_at(capture)
+        outside = outside_of_heap(capture, origins, ownership, looked_at=told, others=bool(found))
+        found = [*found[: limit - 1], *outside]
+    found = [_for_caller(one) for one in found[:limit]]
+    return Findings(tuple(found), looked_at(capture), "" if found else unseen(capture, growing))
 
 
 def looked_at(capture: Capture) -> str:
@@ -197,6 +209,8 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     shape, frame = line.shape, place.frame
     if line.load and shape not in (SERVED, IDLE) and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
+    if line.shape in (SELECTING, RECEIVE, SEND) and serves(stack):
+        shape = replace(shape, fix=f"{IN_HANDLER}; {shape.fix}")
     if line.faint:
         sure = Confidence.LOW
         why.append("it grew hardly more than such goroutines come and go")
@@ -246,10 +260,11 @@ def _ranked(named: Sequence[tuple[Line, Suspect]], memory: Sequence[MemoryLine])
             suspect,
         ))  # fmt: skip
     # A waiting goroutine holds memory as well, and at no line of its own.
-    piled = any(line.shape.victim and (suspect.explains or 0.0) >= MOST for line, suspect in named)
+    waiting = sum(suspect.explains or 0.0 for line, suspect in named if line.shape.victim)
     for held in memory:
         suspect = held.suspect
         part = suspect.explains or 0.0
+        piled = waiting >= MOST or (waiting >= NOTABLE and part < MINOR)
         entries.append((
             (piled, held.load, True, suspect.confidence.rank, part < MINOR, not suspect.team, True, 0.0 if named else -part, 0),
             suspect,
@@ -277,11 +292,24 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
     ]  # fmt: skip
 
 
-def _outside(capture: Capture) -> Suspect:
-    why = (f"the process grows; {looked_at(capture)}", "neither goroutines nor the heap grew beyond noise")
-    shape = OFF_HEAP
-    return Suspect(shape.name, shape.title, "", file="", line=0, count=0, unit="objects", growth_per_s=None, confidence=Confidence.LOW, reasons=why, why=shape.why, fix=shape.fix,
-                   stack=(), callers=(), docs=shape.docs, team=False)  # fmt: skip
+# Names of functions that make a thing for their caller.
+_MAKERS = re.compile(r"(?i)^(must)?(new|open|make|dial|connect|create|build|start|acquire|begin|with)")
+
+
+def _for_caller(suspect: Suspect) -> Suspect:
+    """A function that makes a thing and returns it cannot defer its end: its caller has to."""
+    name = enclosing(suspect.function).replace("[...]", "").rpartition(".")[2]
+    if "defer" not in suspect.fix or not suspect.callers or not _MAKERS.match(name):
+        return suspect
+    caller = short(suspect.callers[0])
+    return replace(
+        suspect, fix=f"{suspect.fix}; where {name} gives it to its caller, that has to end it when it is done: {caller}"
+    )
+
+
+def _heap_grew(capture: Capture) -> float:
+    """Bytes that the heap in use grew by, between the first and the last capture."""
+    return total_in_use(capture.heaps[-1]) - total_in_use(capture.heaps[0]) if capture.heaps else 0.0
 
 
 def unseen(capture: Capture, growing: frozenset[str]) -> str:

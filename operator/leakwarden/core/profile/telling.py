@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, SuspectStatus
 from leakwarden.core.profile.evidence import Findings, Suspect
-from leakwarden.core.profile.ownership import package
+from leakwarden.core.profile.ownership import package, spelled
 from leakwarden.core.signals.catalogue import row_of
 
 # Characters, as status takes them.
@@ -35,7 +35,8 @@ def _told(suspect: Suspect) -> SuspectStatus:
     why = "; ".join(suspect.reasons)
     # The named line may be a helper with many callers: then the caller is the one to look at.
     callers = ", ".join(
-        f"{f.function} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})" for f in suspect.callers[:2]
+        f"{spelled(f.function)} ({source_file(f.function, f.file).rpartition('/')[2]}:{f.line})"
+        for f in suspect.callers[:2]
     )
     called = f" Called by {callers}." if callers else ""
     fix = f" Usual fix: {suspect.fix}"
@@ -44,7 +45,7 @@ def _told(suspect: Suspect) -> SuspectStatus:
     explanation = explanation[: max(0, EXPLANATION - len(fix))] + fix
     return SuspectStatus(
         shape=suspect.shape[:64],
-        function=suspect.function[:512],
+        function=spelled(suspect.function)[:512],
         file=source_file(suspect.function, suspect.file)[:512],
         line=suspect.line,
         count=suspect.count,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
+from leakwarden.core.profile.blocked_shapes import own_task
 from leakwarden.core.profile.catalogue import kind_of_call, row_of_call
 from leakwarden.core.profile.endings import ends_of
 from leakwarden.core.profile.kept_shapes import SIGNAL_NOTIFY
@@ -61,6 +62,8 @@ class Waits:
         self._known: dict[str, frozenset[str]] = {}
 
     def shape(self, shape: Shape, stack: Stack, at: int) -> Shape:
+        if (own := own_task(stack, at)) is not None:
+            return own
         if shape in (MUTEX, COND, WAITGROUP) and at and self._ownership.of(stack[at - 1]) is CodeOwner.LIBRARY:
             return taken_by_another(stack[:at]) or shape
         if shape.specific and shape not in (RECEIVE, SELECTING):

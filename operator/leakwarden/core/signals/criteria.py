@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from leakwarden.api.scalars import Amount, parse_amount, parse_duration
 from leakwarden.api.v1alpha1.signal import Signal
@@ -100,14 +101,26 @@ class Standard:
 
 
 def standard_of(signal: Signal, max_age: str) -> Standard:
-    """`max_age` as it is written in the policy's spec.source.maxAge."""
+    """`max_age` as it is written in the policy's spec.source.maxAge. Equal criteria are one object, so that the standards
+    of thousands of workloads are compared quickly."""
     threshold = signal.threshold
+    return _standard(
+        signal.growth.exhausts_within,
+        max_age,
+        signal.growth.enabled,
+        threshold.above if threshold is not None else None,
+        threshold.for_ if threshold is not None else "0s",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _standard(exhausts_within: str, max_age: str, growth: bool, above: str | None, above_for: str) -> Standard:
     return Standard(
-        exhausts_within=parse_duration(signal.growth.exhausts_within),
+        exhausts_within=parse_duration(exhausts_within),
         max_age=parse_duration(max_age),
-        growth=signal.growth.enabled,
-        above=parse_amount(threshold.above) if threshold is not None else None,
-        above_for=parse_duration(threshold.for_) if threshold is not None else 0.0,
+        growth=growth,
+        above=parse_amount(above) if above is not None else None,
+        above_for=parse_duration(above_for),
     )
 
 

@@ -18,7 +18,7 @@ from leakwarden.core.evaluation.evaluation import evaluate
 from leakwarden.core.model.policy import Policy
 from leakwarden.core.model.readings import Answer, Floats, NoData, Points, Query, Sampled, SeriesKey
 from leakwarden.core.model.workload import PodContainer
-from leakwarden.core.signals.queries import RATE
+from leakwarden.core.signals.queries import LATENCY, RATE
 from leakwarden.engine.reader import Reader
 from tests.builders import NOW, pod, policy, snapshot, workload
 
@@ -55,17 +55,17 @@ class Recorded:
         series: dict[SeriesKey, Points] = {}
         limits: dict[SeriesKey, float] = {}
         for line in self.lines:
-            values = line.rate if key == RATE else line.v if key == self.signal else None
+            values = {RATE: line.rate, LATENCY: line.latency, self.signal: line.v}.get(key)
             if values is None:
                 continue
             seen = (line.t > since) & (line.t <= now) & ~np.isnan(values)
             if not seen.any():
                 continue
-            of = SeriesKey(line.namespace, line.pod, "" if key == RATE else "app")
+            of = SeriesKey(line.namespace, line.pod, "app" if key == self.signal else "")
             before = series.get(of)
             new = Points(line.t[seen], values[seen])
             series[of] = new if before is None else Points(np.append(before.t, new.t), np.append(before.v, new.v))
-            if line.limit is not None and key != RATE:
+            if line.limit is not None and key == self.signal:
                 limits[of] = line.limit
         return Sampled(series, limits) if series else NoData("NoSeries", "nothing")
 
@@ -109,7 +109,10 @@ def backtest_says(judged: Policy, lines: Sequence[Series]) -> dict[int, list[Sai
 
 def compared(signal: Mapping[str, Any], *lines: Series, **source: Any) -> dict[int, list[Said]]:
     """The changes of both while there are readings. After the end of the readings they are only compared."""
-    judged = policy(spec={"signals": [dict(signal)], "source": source})
+    signals = [dict(signal)]
+    if any(line.latency is not None for line in lines):
+        signals.append({"name": "p99", "type": "LatencyP99", "threshold": {"above": "1", "for": "10m"}})
+    judged = policy(spec={"signals": signals, "source": source})
     by_operator, by_backtest = asyncio.run(operator_says(judged, lines)), backtest_says(judged, lines)
     for place, line in enumerate(lines):
         # The operator forgets a process that has ended; in a recording it only becomes stale.
@@ -215,6 +218,17 @@ def test_of_growth_that_follows_the_request_rate() -> None:
     below = np.round(0.96 * CLIMB)  # closer to the limit no load explains growth any more
     said = compared(GROWTH, line(below, rate=rate))[0]
     assert not {"Leaking", "Exhausting"} & set(verdicts(said))
+
+
+def test_of_requests_that_take_longer_and_longer() -> None:
+    """As many are in flight as rate times latency, so latency explains what a constant rate does not."""
+    took = np.concatenate([np.full(60, 0.1), np.linspace(0.1, 0.9, 140)])
+    waiting = noisy(1000 * took)
+    rate = np.full(200, 1000.0)
+    unexplained = compared(GROWTH, line(waiting, rate=rate))[0]
+    explained = compared(GROWTH, line(waiting, rate=rate, latency=took))[0]
+    assert {"Leaking", "Exhausting"} & set(verdicts(unexplained))
+    assert not {"Leaking", "Exhausting"} & set(verdicts(explained))
 
 
 def test_time_left_is_told_beside_a_threshold_that_held() -> None:

@@ -23,7 +23,7 @@ def part(first: int, count: int, limit: float | None = 100.0, uid: str = "") -> 
     t = times(first, count)
     nothing = np.full(count, np.nan)
     values = np.arange(count, dtype=np.float64)
-    return Part(t, values, rate=nothing, gc=nothing, rss=nothing, limit=limit, uid=uid)
+    return Part(t, values, rate=nothing, gc=nothing, rss=nothing, latency=nothing, limit=limit, uid=uid)
 
 
 def starts(first: int, *values: float) -> Points:

@@ -181,7 +181,7 @@ var sessions = expirable.NewLRU[string, []byte](64, nil, time.Minute)
 
 // Scheduled has a scheduler for each call.
 func Scheduled(repaired bool) error {
-	scheduler := cron.New()
+	scheduler := cron.New()                                            //way:cron_start
 	if _, err := scheduler.AddFunc("@hourly", func() {}); err != nil { //way:cron_start
 		return err
 	}
