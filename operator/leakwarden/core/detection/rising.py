@@ -15,9 +15,8 @@ from leakwarden.core.model.readings import Floats
 
 _PAIRS = [(first, second) for first, second in combinations(range(SLOTS), 2) if second - first >= APART]
 
-_AHEAD = (
-    5 / APART
-)  # the most by which a line of ceilings is extended, in units of their spread: from the fifth last one
+# The most by which a line of ceilings is extended, in units of their spread: from the fifth last one.
+_AHEAD = 5 / APART
 
 
 def may_rise(lo: Floats) -> Bools:
