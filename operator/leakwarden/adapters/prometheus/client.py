@@ -48,8 +48,9 @@ from leakwarden.adapters.prometheus.decoding import (
     label_set,
 )
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
+from leakwarden.adapters.prometheus.origins import Origins, Scope
 from leakwarden.adapters.prometheus.parts import Parted, smaller, together
-from leakwarden.adapters.prometheus.response import Choices, Origins, Scope, join
+from leakwarden.adapters.prometheus.response import Choices, join
 from leakwarden.core.model.readings import Answer, LimitBlock, Query, QueryFailed, Sampled, SeriesBlock, limits_beside
 from leakwarden.core.promql import literal_regex, matcher, narrowed
 from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
