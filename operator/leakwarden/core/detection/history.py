@@ -196,8 +196,8 @@ class ReadingHistory:
         if old.owned is owned:  # the same series of the same processes
             # Not all signals at once, so that no tick puts all readings together.
             pieces = PIECES - list(self._signals).index(signal) % (PIECES // 2)
-            cutoff = Cutoff(now - reach, owned.of_namespace)
-            block = old.block.followed_by(new, owned.earliest, cutoff, pieces=pieces)
+            since = Cutoff(now - reach, owned.of_namespace)
+            block = old.block.followed_by(new, owned.earliest, since, pieces=pieces)
             if block is not None:
                 self._signals[signal] = _Kept(old.uids, block, limits, pods, owned)
                 return

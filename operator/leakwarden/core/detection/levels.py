@@ -148,7 +148,7 @@ class Levels:
         rows, bucket = upto or (items.row, items.bucket)
         # Readings come sorted by row, so of several of a row it is enough to look at where the rows change.
         heads = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])) if len(rows) else np.zeros(0, np.int64)
-        who = rows[heads]
+        who: Array = rows[heads]
         if np.any(who[1:] <= who[:-1]):
             who = np.unique(who)
         before = self.newest[who]
