@@ -110,15 +110,16 @@ def _rises_since_birth(state: DetectorState, rows: Ints, age: Floats) -> Bools:
     """Whether the floors of each process have risen in every part of its life. `age`: of its workload, s."""
     found = np.zeros(len(rows), np.bool_)
     widest = np.minimum(np.searchsorted(np.asarray(WIDTHS) * SLOTS, age), DAY - 1)  # the width that holds the whole age
-    for k, here in ((k, part) for k in np.unique(widest) for part in _in_parts(np.flatnonzero(widest == k))):
-        lo = state.cascade.window(k, rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
-        there = ~np.isnan(lo)
-        first = np.argmax(there, axis=1)[:, None]
-        part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)
-        lows = np.stack([np.where(there & (part == i), lo, np.inf).min(axis=1) for i in range(_PARTS)], axis=1)
-        with np.errstate(invalid="ignore"):
-            risen = (np.diff(lows, axis=1) > 0).all(axis=1) & (lows[:, -1] > (1 + _RISEN) * lows[:, 0])
-        found[here] = risen & np.isfinite(lows).all(axis=1)
+    for k in np.unique(widest):
+        for here in _in_parts(np.flatnonzero(widest == k)):
+            lo = state.cascade.window(k, rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
+            there = ~np.isnan(lo)
+            first = np.argmax(there, axis=1)[:, None]
+            part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)
+            lows = np.stack([np.where(there & (part == i), lo, np.inf).min(axis=1) for i in range(_PARTS)], axis=1)
+            with np.errstate(invalid="ignore"):
+                risen = (np.diff(lows, axis=1) > 0).all(axis=1) & (lows[:, -1] > (1 + _RISEN) * lows[:, 0])
+            found[here] = risen & np.isfinite(lows).all(axis=1)
     return found
 
 
