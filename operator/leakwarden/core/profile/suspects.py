@@ -35,7 +35,9 @@ from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.off_heap import outside_of_heap
 from leakwarden.core.profile.origins import Origins
 from leakwarden.core.profile.ownership import Ownership, enclosing
-from leakwarden.core.profile.standard_shapes import KEPT, OPENED, RECEIVE, SELECTING, SEND, SERVED
+from leakwarden.core.profile.possibility import as_possibility
+from leakwarden.core.profile.standard_shapes import KEPT, OPENED, SERVED
+from leakwarden.core.profile.wait_texts import Around, Wait, phrased
 
 __all__ = ["Capture", "explain", "suspects"]
 
@@ -49,11 +51,6 @@ MINOR = 0.2
 SAMPLES, LONGER = 3, 300.0
 # Bytes; where the heap grew by less, and only the whole process is known to grow, memory outside of it is named as well.
 HEAP_SHOWS = 2.0**20
-# The first advice for a wait within a request.
-IN_HANDLER = (
-    "it waits within a request: select on the request's context as well (r.Context().Done(), in gRPC stream.Context().Done()), which ends"
-    " when the client goes, and hand that context to what is called"
-)
 # A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
@@ -85,8 +82,9 @@ def explain(
     mark_load([*accused, *(line for line in lines if line.load)])
     accused = order_causes(accused, lines, origins, ownership)
     _mark_holders(list({id(line): line for line in (*accused, *lines)}.values()), growing)
-    times = tuple(profile.taken for profile in capture.goroutines)
-    named = [(line, _suspect(line, grown, capture, _verdict(line, growing), times)) for line in accused]
+    standing = [(one.group, one.series.last) for line in lines for one in line.standing]
+    near = Around(standing, ownership, capture.heaps[-1] if capture.heaps else None)
+    named = [(line, _suspect(line, grown, capture, _verdict(line, growing), near)) for line in accused]
     named_modules = _modules(accused, ownership)
     memory = memory_lines(
         capture,
@@ -110,7 +108,7 @@ def explain(
         told = looked_at(capture)
         outside = outside_of_heap(capture, origins, ownership, looked_at=told, others=bool(found))
         found = [*found[: limit - 1], *outside]
-    found = [_for_caller(one) for one in found[:limit]]
+    found = [as_possibility(_for_caller(one)) for one in found[:limit]]
     return Findings(tuple(found), looked_at(capture), "" if found else unseen(capture, growing))
 
 
@@ -194,8 +192,8 @@ def _mark_holders(lines: Sequence[Line], growing: frozenset[str]) -> None:
         line.holds_most = line.series.last >= max(FEW, NEARLY_ALL * total)
 
 
-def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: Sequence[float]) -> Suspect:
-    series = line.series
+def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, near: Around) -> Suspect:
+    series, times = line.series, tuple(profile.taken for profile in capture.goroutines)
     explains = min(1.0, line.explains / grown) if grown > 0 and line.explains > 0 else None
     slows = series.slows(times)
     sure, why = of_goroutines(line, explains, Watched.of(capture, verdict, slows))
@@ -209,8 +207,8 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     shape, frame = line.shape, place.frame
     if line.load and shape not in (SERVED, IDLE) and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
-    if line.shape in (SELECTING, RECEIVE, SEND) and serves(stack):
-        shape = replace(shape, fix=f"{IN_HANDLER}; {shape.fix}")
+    if line.place is not None and not line.module:
+        shape = phrased(shape, Wait(line.heaviest.group.operation, stack, frame.function, line.count, near))
     if line.faint:
         sure = Confidence.LOW
         why.append("it grew hardly more than such goroutines come and go")
