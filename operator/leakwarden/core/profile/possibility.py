@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from leakwarden.core.profile.catalogue import CATALOGUE
 from leakwarden.core.profile.evidence import Confidence, Suspect
+from leakwarden.core.profile.harvested_shapes import HARVESTED
 from leakwarden.core.profile.modules import serves
-from leakwarden.core.profile.shapes import Shape
-from leakwarden.core.profile.standard_shapes import OFF_HEAP, SERVED
+from leakwarden.core.profile.standard_shapes import OFF_HEAP, SERVED, UNKNOWN
 
 # Begins every title of Low confidence.
 MAYBE = "may be a leak: "
@@ -59,6 +59,8 @@ _OUTSIDE = Harmless(
     "the process goes on growing at a steady load",
     "watch the memory of the process for an hour at a steady load",
 )
+# Kinds of a library's object that are told by its type or call.
+_OBJECTS = frozenset({*(shape.name for shape in HARVESTED), UNKNOWN.name})
 _ROWS = {shape.name: shape for shape in reversed(CATALOGUE)}
 
 
@@ -83,14 +85,10 @@ def _harmless(suspect: Suspect) -> Harmless:
         return _LOAD
     if row is not None and row.victim:
         return _QUEUE
+    thing = row is not None and (row.library or bool(row.holds) or row.name in _OBJECTS)
     if suspect.unit == "goroutines":
-        return _BOUNDED if row is not None and _is_thing(row) else _WORK
-    return _BOUNDED if row is not None and row.specific and _is_thing(row) else _CACHE
-
-
-def _is_thing(row: Shape) -> bool:
-    """Whether a row is of a thing that has to be ended, and not of a way to wait or to keep."""
-    return bool(row.modules)
+        return _BOUNDED if thing or (row is not None and row.modules) else _WORK
+    return _BOUNDED if thing else _CACHE
 
 
 __all__ = ["MAYBE", "Harmless", "as_possibility"]

@@ -9,13 +9,13 @@ The steps, each in a module of its own:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from leakwarden.core.profile.advice import for_caller, in_loops, still_running
 from leakwarden.core.profile.blocked_shapes import IDLE
 from leakwarden.core.profile.candidates import barely, holders, placed
-from leakwarden.core.profile.causes import order_causes, short
+from leakwarden.core.profile.causes import order_causes
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched, of_goroutines, spell
 from leakwarden.core.profile.evidence import SHOWN, CallSite, Confidence, Findings, Suspect
 from leakwarden.core.profile.growth import (
@@ -34,7 +34,7 @@ from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_line
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.off_heap import outside_of_heap
 from leakwarden.core.profile.origins import Origins
-from leakwarden.core.profile.ownership import Ownership, enclosing
+from leakwarden.core.profile.ownership import Ownership
 from leakwarden.core.profile.possibility import as_possibility
 from leakwarden.core.profile.standard_shapes import KEPT, OPENED, SERVED
 from leakwarden.core.profile.wait_texts import Around, Wait, phrased
@@ -108,7 +108,8 @@ def explain(
         told = looked_at(capture)
         outside = outside_of_heap(capture, origins, ownership, looked_at=told, others=bool(found))
         found = [*found[: limit - 1], *outside]
-    found = [as_possibility(_for_caller(one)) for one in found[:limit]]
+    running = still_running(lines, len(capture.goroutines))
+    found = [as_possibility(in_loops(for_caller(one), running)) for one in found[:limit]]
     return Findings(tuple(found), looked_at(capture), "" if found else unseen(capture, growing))
 
 
@@ -288,21 +289,6 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
         else line
         for line in memory
     ]  # fmt: skip
-
-
-# Names of functions that make a thing for their caller.
-_MAKERS = re.compile(r"(?i)^(must)?(new|open|make|dial|connect|create|build|start|acquire|begin|with)")
-
-
-def _for_caller(suspect: Suspect) -> Suspect:
-    """A function that makes a thing and returns it cannot defer its end: its caller has to."""
-    name = enclosing(suspect.function).replace("[...]", "").rpartition(".")[2]
-    if "defer" not in suspect.fix or not suspect.callers or not _MAKERS.match(name):
-        return suspect
-    caller = short(suspect.callers[0])
-    return replace(
-        suspect, fix=f"{suspect.fix}; where {name} gives it to its caller, that has to end it when it is done: {caller}"
-    )
 
 
 def _heap_grew(capture: Capture) -> float:

@@ -126,9 +126,11 @@ def _send(shape: Shape, wait: Wait) -> Shape:
         return replace(
             shape,
             title=f"requests that wait to send to a channel which is full ({wait.name})",
-            why="what takes from the channel has ended (at an error, a bad item, a panic), waits itself, or is too slow",
-            fix=f"see that the reader goes on until the channel is closed, with as many readers as the load needs; {_IN_REQUEST}; more room in"
-            " the channel only delays it",
+            why="the reader of the channel has ended (at an error, a bad item, a panic), waits itself, or is too slow; where the channel counts"
+            " places (a semaphore), a path took one and did not give it back",
+            fix="where the send takes a place of a semaphore, give it back with defer right after it (defer func() { <-sem }()), so that errors and"
+            " early returns do as well; where it hands work on, see that the reader goes on until the channel is closed, with as many readers as"
+            f" the load needs; {_IN_REQUEST}; more room in the channel only delays it",
         )
     starter = enclosing(wait.function)
     launched = any(launches(f.function) for f in wait.stack)
@@ -162,8 +164,10 @@ def _receive(shape: Shape, wait: Wait) -> Shape:
         return replace(
             shape,
             title=f"requests that wait for an answer which does not come ({wait.name})",
-            why="what should send or close has ended at an error, dropped this request, or was never started",
-            fix=f"it waits within a request: {_IN_REQUEST}; send or close on every path of what answers, with defer",
+            why="the side that answers has ended at an error, dropped this request, or was never started; where the channel holds places or"
+            " free objects (a pool), a path took one and did not put it back",
+            fix=f"it waits within a request: {_IN_REQUEST}; send or close on every path of the side that answers, with defer; where the channel is a"
+            " pool, put back with defer what was taken from it",
         )
     if wait.operation == _LOOP and wait.own:
         return _loop(shape, wait)
@@ -208,9 +212,9 @@ def _select(shape: Shape, wait: Wait) -> Shape:
         return replace(
             shape,
             title=f"requests that wait in a select ({wait.name})",
-            why="none of its channels is sent to or closed: the answer does not come, the place or the event that it waits for is not there,"
-            " and nothing watches whether the client is still there",
-            fix=f"it waits within a request: {_IN_REQUEST}; {shape.fix}",
+            why="none of its channels is ready: the answer or event does not come, or the place that it waits for (a semaphore, a pool, a queue)"
+            " was taken and not given back, and nothing watches whether the client is still there",
+            fix=f"it waits within a request: {_IN_REQUEST}; give back with defer what is taken from a pool or semaphore; {shape.fix}",
         )
     return replace(
         shape,
