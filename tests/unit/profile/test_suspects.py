@@ -38,7 +38,7 @@ def test_goroutines_that_grow_at_one_line_are_named_with_their_rate() -> None:
     assert (
         found.headline
         == "1500 goroutines at main.first.func1 (main.go:22), +100.0/s: may be a leak: channel send that nobody"
-        " receives: main.first has left its senders"
+        " receives: the reader of the channel that main.first makes or fills has left"
     )
     assert found.fix
 

@@ -38,6 +38,13 @@ def test_a_method_that_waits_for_its_own_senders_is_one_that_asks() -> None:
     assert found.title == "channel send that nobody receives: main.desk.quote has left its senders"
 
 
+def test_senders_of_a_generator_are_left_by_its_caller() -> None:
+    found = told("runtime.chansend1", "example.org/shop/feed.lines.func1@7")
+    assert found.title.endswith("the reader of the channel that feed.lines makes or fills has left")
+    assert "give feed.lines a context" in found.fix
+    assert "has left its senders" not in found.title
+
+
 def test_senders_to_a_queue_look_for_its_reader_first() -> None:
     found = told("runtime.chansend1", "example.org/shop/retry.(*Queue).Later.func1@21")
     assert (
@@ -65,8 +72,11 @@ def test_callbacks_of_timers_are_known_by_the_goroutines_that_timers_made() -> N
 
 def test_requests_that_wait_are_told_to_watch_their_client() -> None:
     for operation, title in (
-        ("runtime.chansend1", "requests that wait to send to a channel which is full (main.desk.put)"),
-        ("runtime.chanrecv1", "requests that wait for an answer which does not come (main.desk.put)"),
+        (
+            "runtime.chansend1",
+            "requests that wait for a place in a full channel, a semaphore or a queue (main.desk.put)",
+        ),
+        ("runtime.chanrecv1", "requests that wait for an answer or a free place that does not come (main.desk.put)"),
         ("runtime.selectgo", "requests that wait in a select (main.desk.put)"),
     ):
         found = told(operation, "main.(*desk).put@7", *REQUEST)

@@ -295,7 +295,9 @@ def _entries(site: HeldSite, function: str) -> Shape:
     shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {size / 1024:.1f} KiB here"))
     if size >= SLICED:
         shape = replace(
-            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that (bytes.Clone, strings.Clone)"
+            shape,
+            why=f"{shape.why}, or a small part of it (a sub-slice or substring keeps the whole array)",
+            fix=f"{shape.fix}; where only a part of it is needed, copy that (bytes.Clone, strings.Clone)",
         )
     return replace(shape, title=f"entries that {kind} keeps and never removes") if kind else shape
 

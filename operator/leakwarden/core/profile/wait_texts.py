@@ -7,6 +7,7 @@ are there to take or to give. From these the order of the causes follows; every 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,9 +42,10 @@ class Around:
     heap: Profile | None = None
 
     @cached_property
-    def _functions(self) -> frozenset[str]:
-        """The team's functions on the stacks of all goroutines of all captures."""
-        return frozenset(f.function for group, _ in self.groups for f in group.stack if self._team(f))
+    def _collecting(self) -> frozenset[str]:
+        """The team's functions in which a goroutine takes from a channel, at any capture."""
+        taking = (group for group, _ in self.groups if group.operation in CHANNEL_RECEIVE | SELECT)
+        return frozenset(next((f.function for f in group.stack if self._team(f)), "") for group in taking)
 
     @cached_property
     def _taking(self) -> frozenset[str]:
@@ -67,9 +69,9 @@ class Around:
     def _team(self, frame: Frame) -> bool:
         return self.ownership.of(frame) is CodeOwner.TEAM
 
-    def seen(self, function: str) -> bool:
-        """Whether a goroutine was inside the function at any capture."""
-        return function in self._functions
+    def collects(self, function: str) -> bool:
+        """Whether a goroutine takes from a channel in the function itself, at any capture."""
+        return function in self._collecting
 
     def takes(self, function: str) -> bool:
         """Whether a goroutine takes from a channel in the package of the function."""
@@ -125,27 +127,17 @@ def _send(shape: Shape, wait: Wait) -> Shape:
     if serves(wait.stack):
         return replace(
             shape,
-            title=f"requests that wait to send to a channel which is full ({wait.name})",
+            title=f"requests that wait for a place in a full channel, a semaphore or a queue ({wait.name})",
             why="the reader of the channel has ended (at an error, a bad item, a panic), waits itself, or is too slow; where the channel counts"
             " places (a semaphore), a path took one and did not give it back",
             fix="where the send takes a place of a semaphore, give it back with defer right after it (defer func() { <-sem }()), so that errors and"
             " early returns do as well; where it hands work on, see that the reader goes on until the channel is closed, with as many readers as"
             f" the load needs; {_IN_REQUEST}; more room in the channel only delays it",
         )
-    starter = enclosing(wait.function)
-    launched = any(launches(f.function) for f in wait.stack)
-    asks = wait.closure and (launched or wait.around.seen(starter) or not receiver(wait.function))
-    if asks and not wait.around.by_timers(wait.count):
-        return replace(
-            shape,
-            title=f"channel send that nobody receives: {wait.name} has left its senders",
-            why=f"goroutines that {wait.name} started send to a channel which is no longer read: it returned with another answer, an error,"
-            " at its deadline or before it had read all, and the channel has no room",
-            fix="where each goroutine sends once, give the channel room for every sender (make(chan T, n)); where it sends more, select on a"
-            f" context's Done together with the send, and cancel that context when {wait.name} returns (defer cancel()). If what reads runs"
-            " elsewhere: it must go on until the channel is closed",
-        )
-    callbacks = "callbacks of time.AfterFunc" if wait.around.by_timers(wait.count) else "goroutines"
+    by_timers = wait.around.by_timers(wait.count)
+    if wait.closure and not by_timers and not _QUEUES.search(wait.name):
+        return _of_one_call(shape, wait)
+    callbacks = "callbacks of time.AfterFunc" if by_timers else "goroutines"
     nobody = "" if wait.around.takes(wait.function) else f": no goroutine takes from a channel in {_short(wait)}"
     return replace(
         shape,
@@ -159,11 +151,41 @@ def _send(shape: Shape, wait: Wait) -> Shape:
     )
 
 
+# Names of things that hand work on to a reader which outlives the call.
+_QUEUES = re.compile(
+    r"(?i)queue|outbox|mailbox|inbox|retry|retries|dispatch|broker|publish|emit|broadcast|bus\b|hub\b|spool|enqueue|later|schedule|buffer"
+)
+
+
+def _of_one_call(shape: Shape, wait: Wait) -> Shape:
+    """Senders that a call started: to itself, or, where it gives the channel away, to its caller."""
+    starter = enclosing(wait.function)
+    room = "where each goroutine sends once, give the channel room for every sender (make(chan T, n))"
+    if wait.around.collects(starter) or any(launches(f.function) for f in wait.stack):
+        return replace(
+            shape,
+            title=f"channel send that nobody receives: {wait.name} has left its senders",
+            why=f"goroutines that {wait.name} started send to a channel which is no longer read: it returned with another answer, an error,"
+            " at its deadline or before it had read all, and the channel has no room",
+            fix=f"{room}; where it sends more, select on a context's Done together with the send, and cancel that context when {wait.name}"
+            " returns (defer cancel()). If the reader runs elsewhere: it must go on until the channel is closed",
+        )
+    return replace(
+        shape,
+        title=f"channel send that nobody receives: the reader of the channel that {wait.name} makes or fills has left",
+        why=f"goroutines that {wait.name} started wait to send: {wait.name} itself, or the caller that it gave the channel to, stopped reading"
+        " early (the first answer or item was enough, an error, a deadline, a break out of the loop), and the channel has no room",
+        fix=f"{room}; where it sends more (a producer, a generator), give {wait.name} a context, select on its Done together with the send, and let"
+        " the reader cancel it when it leaves (defer cancel()) or read to the end. If one loop reads for all of them: it must go on until the"
+        " channel is closed (at an item that fails continue in place of return)",
+    )
+
+
 def _receive(shape: Shape, wait: Wait) -> Shape:
     if serves(wait.stack):
         return replace(
             shape,
-            title=f"requests that wait for an answer which does not come ({wait.name})",
+            title=f"requests that wait for an answer or a free place that does not come ({wait.name})",
             why="the side that answers has ended at an error, dropped this request, or was never started; where the channel holds places or"
             " free objects (a pool), a path took one and did not put it back",
             fix=f"it waits within a request: {_IN_REQUEST}; send or close on every path of the side that answers, with defer; where the channel is a"
