@@ -30,6 +30,13 @@ def test_senders_whose_caller_has_left_get_room_first() -> None:
     )
     assert found.title == "channel send that nobody receives: race.First has left its senders"
     assert before(found.fix, "room for every sender", "select on a context's Done")
+    deeper = told(
+        "runtime.chansend1",
+        "main.(*books).look@60",
+        "main.(*books).sums.func1@9",
+        "golang.org/x/sync/errgroup.(*Group).Go.func1",
+    )
+    assert deeper.title == "channel send that nobody receives: main.books.sums has left its senders"
 
 
 def test_a_method_that_waits_for_its_own_senders_is_one_that_asks() -> None:
@@ -41,7 +48,7 @@ def test_a_method_that_waits_for_its_own_senders_is_one_that_asks() -> None:
 def test_senders_of_a_generator_are_left_by_its_caller() -> None:
     found = told("runtime.chansend1", "example.org/shop/feed.lines.func1@7")
     assert found.title.endswith("the reader of the channel that feed.lines makes or fills has left")
-    assert "give feed.lines a context" in found.fix
+    assert before(found.fix, "select on a context's Done", "make(chan T, n)")
     assert "has left its senders" not in found.title
 
 
@@ -122,3 +129,10 @@ def test_network_waits_are_told_by_the_call_that_waits() -> None:
         found = told(*poll, *calls)
         assert found.title.removeprefix("may be a leak: ").startswith(title), calls
         assert advice in found.fix
+
+
+def test_a_wait_for_workers_looks_for_the_workers() -> None:
+    waits = ("sync.runtime_SemacquireWaitGroup@1", "sync.(*WaitGroup).Wait@2", "main.(*batch).run@9")
+    found = told(*waits)
+    assert found.title == "a wait for workers that do not all end (main.batch.run)"
+    assert found.fix.startswith("look for goroutines of the same package that wait")

@@ -18,7 +18,7 @@ from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, p
 from leakwarden.core.profile.pprof import Frame, Profile
 from leakwarden.core.profile.shapes import CHANNEL_RECEIVE, SELECT, Shape
 from leakwarden.core.profile.stacks import Group, Stack
-from leakwarden.core.profile.standard_shapes import RECEIVE, SELECTING, SEND, SLEEP, TICKER, TIMEOUT
+from leakwarden.core.profile.standard_shapes import RECEIVE, SELECTING, SEND, SLEEP, TICKER, TIMEOUT, WAITGROUP
 
 # `for x := range c` and `x, ok := <-c`: a loop, in nearly all code. `<-c` for one value is chanrecv1.
 _LOOP = "runtime.chanrecv2"
@@ -45,7 +45,7 @@ class Around:
     def _collecting(self) -> frozenset[str]:
         """The team's functions in which a goroutine takes from a channel, at any capture."""
         taking = (group for group, _ in self.groups if group.operation in CHANNEL_RECEIVE | SELECT)
-        return frozenset(next((f.function for f in group.stack if self._team(f)), "") for group in taking)
+        return frozenset(next((f.function for f in group.stack if self.team(f)), "") for group in taking)
 
     @cached_property
     def _taking(self) -> frozenset[str]:
@@ -53,7 +53,7 @@ class Around:
         found = set()
         for group, number in self.groups:
             if number > 0 and group.operation in CHANNEL_RECEIVE | SELECT:
-                found.add(next((package(f.function) for f in group.stack if self._team(f)), ""))
+                found.add(next((package(f.function) for f in group.stack if self.team(f)), ""))
         return frozenset(found - {""})
 
     @cached_property
@@ -66,7 +66,7 @@ class Around:
             sum(max(0, s.values[column]) for s in self.heap.samples if s.stack and s.stack[0].function == _TIMER)
         )
 
-    def _team(self, frame: Frame) -> bool:
+    def team(self, frame: Frame) -> bool:
         return self.ownership.of(frame) is CodeOwner.TEAM
 
     def collects(self, function: str) -> bool:
@@ -101,6 +101,12 @@ class Wait:
         return enclosing(self.function) != self.function
 
     @property
+    def starter(self) -> str:
+        """The function of which a closure runs as the goroutine; empty where it runs none."""
+        roots = [f.function for f in self.stack if self.around.team(f)]
+        return enclosing(roots[-1]) if roots and enclosing(roots[-1]) != roots[-1] else ""
+
+    @property
     def own(self) -> bool:
         """Whether the function was started as a goroutine of its own."""
         rest = next((n for n, f in enumerate(self.stack) if f.function == self.function), len(self.stack))
@@ -119,7 +125,9 @@ def phrased(shape: Shape, wait: Wait) -> Shape:
     text = _TEXTS.get(shape.name)
     # A kind that was replaced by a better one of the same name has words of its own.
     return (
-        text(shape, wait) if text is not None and shape in (SEND, RECEIVE, SELECTING, SLEEP, TICKER, TIMEOUT) else shape
+        text(shape, wait)
+        if text is not None and shape in (SEND, RECEIVE, SELECTING, SLEEP, TICKER, TIMEOUT, WAITGROUP)
+        else shape
     )
 
 
@@ -135,7 +143,7 @@ def _send(shape: Shape, wait: Wait) -> Shape:
             f" the load needs; {_IN_REQUEST}; more room in the channel only delays it",
         )
     by_timers = wait.around.by_timers(wait.count)
-    if wait.closure and not by_timers and not _QUEUES.search(wait.name):
+    if not by_timers and not _QUEUES.search(wait.name):
         return _of_one_call(shape, wait)
     callbacks = "callbacks of time.AfterFunc" if by_timers else "goroutines"
     nobody = "" if wait.around.takes(wait.function) else f": no goroutine takes from a channel in {_short(wait)}"
@@ -159,25 +167,28 @@ _QUEUES = re.compile(
 
 def _of_one_call(shape: Shape, wait: Wait) -> Shape:
     """Senders that a call started: to itself, or, where it gives the channel away, to its caller."""
-    starter = enclosing(wait.function)
+    starter = wait.starter
+    name = spoken(starter) if starter else wait.name
     room = "where each goroutine sends once, give the channel room for every sender (make(chan T, n))"
-    if wait.around.collects(starter) or any(launches(f.function) for f in wait.stack):
+    if starter and (wait.around.collects(starter) or any(launches(f.function) for f in wait.stack)):
         return replace(
             shape,
-            title=f"channel send that nobody receives: {wait.name} has left its senders",
-            why=f"goroutines that {wait.name} started send to a channel which is no longer read: it returned with another answer, an error,"
+            title=f"channel send that nobody receives: {name} has left its senders",
+            why=f"goroutines that {name} started send to a channel which is no longer read: it returned with another answer, an error,"
             " at its deadline or before it had read all, and the channel has no room",
-            fix=f"{room}; where it sends more, select on a context's Done together with the send, and cancel that context when {wait.name}"
+            fix=f"{room}; where it sends more, select on a context's Done together with the send, and cancel that context when {name}"
             " returns (defer cancel()). If the reader runs elsewhere: it must go on until the channel is closed",
         )
+    made = f"that {name} makes or fills" if starter else f"that {name} fills"
     return replace(
         shape,
-        title=f"channel send that nobody receives: the reader of the channel that {wait.name} makes or fills has left",
-        why=f"goroutines that {wait.name} started wait to send: {wait.name} itself, or the caller that it gave the channel to, stopped reading"
-        " early (the first answer or item was enough, an error, a deadline, a break out of the loop), and the channel has no room",
-        fix=f"{room}; where it sends more (a producer, a generator), give {wait.name} a context, select on its Done together with the send, and let"
-        " the reader cancel it when it leaves (defer cancel()) or read to the end. If one loop reads for all of them: it must go on until the"
-        " channel is closed (at an item that fails continue in place of return)",
+        title=f"channel send that nobody receives: the reader of the channel {made} has left",
+        why=f"goroutines {'that ' + name + ' started' if starter else 'in ' + name} wait to send: the reader of the channel (a caller, a client, a"
+        " subscriber) stopped reading early (the first answer or item was enough, an error, a deadline, a break out of the loop), and the"
+        " channel has no room",
+        fix=f"select on a context's Done, or on a done channel, together with the send, and let the reader cancel or close that when it leaves"
+        f" (defer cancel()), or read to the end; {room}. If one loop reads for all senders: it must go on until the channel is closed (at an"
+        " item that fails continue in place of return)",
     )
 
 
@@ -266,6 +277,17 @@ def _sleep(shape: Shape, wait: Wait) -> Shape:
     )
 
 
+def _group(shape: Shape, wait: Wait) -> Shape:
+    return replace(
+        shape,
+        title=f"a wait for workers that do not all end ({wait.name})",
+        why="a WaitGroup or group is never done: a worker returned without Done (an early return, a panic), Add was called too often, or a worker"
+        " waits for something itself",
+        fix="look for goroutines of the same package that wait: they hold it up; defer wg.Done() as the worker's first line, or use WaitGroup.Go;"
+        " give the workers a context that ends them",
+    )
+
+
 def _end_it(wait: Wait) -> str:
     """Where the loop has to be ended: `where a fleet.resolver ends (its Close ...)`."""
     if wait.kind and not wait.closure:
@@ -323,4 +345,5 @@ def _short(wait: Wait) -> str:
 
 _TEXTS: dict[str, Callable[[Shape, Wait], Shape]] = {
     SEND.name: _send, RECEIVE.name: _receive, SELECTING.name: _select, TICKER.name: _ticker, SLEEP.name: _sleep, TIMEOUT.name: _network,
+    WAITGROUP.name: _group,
 }  # fmt: skip
