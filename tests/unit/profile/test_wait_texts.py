@@ -124,6 +124,9 @@ def test_network_waits_are_told_by_the_call_that_waits() -> None:
         (("net.(*UDPConn).ReadFrom", "main.listen@9"), "a read from a packet socket", "Close the socket"),
         (("net.(*conn).Read", "crypto/tls.(*Conn).Handshake", "main.accept@9"), "a TLS handshake", "HandshakeContext"),
         (("net.(*conn).Read", "net/http.(*body).Read", "main.upload@9", *REQUEST), "a request body", "SetReadDeadline"),
+        (("net.(*conn).Read", "github.com/acme/driver.(*conn).read", "database/sql.(*DB).QueryContext", "main.load@9"),
+         "sql.DB.QueryContext without a deadline", "the ...Context forms"),
+        (("net.(*conn).Read", "bufio.(*Reader).ReadString", "main.(*link).pump@9"), "a read from a network", "SetReadDeadline"),
         (("net/http.(*persistConn).roundTrip", "net/http.(*Client).do", "main.ask@9"), "an HTTP request", "Timeout of the http.Client"),
     ):  # fmt: skip
         found = told(*poll, *calls)

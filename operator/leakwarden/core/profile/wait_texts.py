@@ -329,10 +329,23 @@ _NETWORK = (
 )  # fmt: skip
 
 
+# First elements of the paths of packages that only pass bytes on.
+_PLAIN = frozenset({"net", "crypto", "bufio", "io", "internal", "os", "compress", "encoding", "bytes", "fmt"})
+
+
 def _network(shape: Shape, wait: Wait) -> Shape:
     names = [f.function for f in wait.stack]
     # Frames above the team's are its callers, such as the server that calls a handler.
     at = names.index(wait.function) if wait.function in names else len(names)
+    if at and package(names[at - 1]).partition("/")[0] not in _PLAIN:
+        call = spoken(names[at - 1])
+        return replace(
+            shape,
+            title=f"{call} without a deadline ({wait.name})",
+            why=f"{call} waits for the other side of its connection, which does not answer, and nothing ends the wait",
+            fix=f"give {call} a context that has a deadline or ends with its caller (for SQL the ...Context forms), or set the timeouts of its"
+            " client or driver; where it is meant to wait (a subscription, a stream), Close it when its owner ends",
+        )
     for starts, title, why, fix in _NETWORK:
         if any(name.startswith(starts) for name in names[:at]):
             return replace(shape, title=f"{title} ({wait.name})", why=why, fix=fix)

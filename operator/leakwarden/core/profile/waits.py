@@ -74,7 +74,12 @@ class Waits:
             return shape
         if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:
             return row if row.modules and "." in row.modules[0].partition("/")[0] else shape
-        if shape in (RECEIVE, SELECTING, SEND) and at and self._ownership.of(stack[at - 1]) is not CodeOwner.TEAM:
+        if (
+            shape in (RECEIVE, SELECTING, SEND)
+            and at
+            and self._ownership.of(stack[at - 1]) is not CodeOwner.TEAM
+            and not stack[at - 1].function.startswith("reflect.")
+        ):
             # A channel of Go's own code is nothing that the team could close.
             return waits_in(stack[at - 1].function)
         if shape is UNKNOWN and (at == 0 or stack[0].function.startswith(_IN_SYSTEM)):
