@@ -329,7 +329,7 @@ class PrometheusSource:
                 answers[part] = answer
         if len(answers) > len(parts) or query.key in self._parted:
             self._part(query.key, answers)
-        return together(answers)
+        return together(answers, self._origins.one_list)
 
     def _part(self, key: str, answers: Mapping[frozenset[str], Answer]) -> None:
         known = self._parted.get(key)
