@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakwarden.core.detection.history import ReadingHistory
@@ -13,7 +13,7 @@ from leakwarden.core.detection.waiting import UsualLatency
 from leakwarden.core.evaluation.asked import Readings
 from leakwarden.core.evaluation.growth_findings import GrowthFindings, Standards
 from leakwarden.core.model.policy import Policy
-from leakwarden.core.model.readings import Answer, NoData, Query, QueryFailed, Sampled
+from leakwarden.core.model.readings import Answer, Query, QueryFailed, Sampled
 from leakwarden.core.model.workload import Snapshot
 from leakwarden.core.signals.catalogue import CATALOGUE
 from leakwarden.core.signals.queries import (
@@ -30,7 +30,7 @@ from leakwarden.engine.defects import Defects
 from leakwarden.engine.detector_feed import Detection
 from leakwarden.engine.ports import Metrics
 from leakwarden.engine.processes import LoadAndCollections
-from leakwarden.engine.read_windows import EXPLAINS, LEAST_LOOKBACK, ReadWindows, one_batch
+from leakwarden.engine.read_windows import EXPLAINS, LEAST_LOOKBACK, ReadWindows, Span
 from leakwarden.engine.wanted_readings import (
     Targets,
     asked_of,
@@ -45,11 +45,6 @@ log = logging.getLogger("leakwarden.reader")
 # s. Where the clock was put back by more than clocks differ, earlier readings lie in the future: they would look fresh
 # until the clock has caught up, and would exclude new readings.
 PUT_BACK = 120.0
-# The days before the first read, at a coarse step, so that after a restart the windows of hours and days are not empty.
-# One point per half an hour, or as many as EARLIER_POINTS allows, at least one per day: at the same hour of each day.
-EARLIER_LONGEST = 14 * 86_400.0  # s; a leak of three weeks has grown by two thirds within
-EARLIER_POINTS = 300_000  # a quarter of FIRST_READ_POINTS
-EARLIER_A_DAY = 48
 
 
 @dataclass(slots=True)
@@ -148,46 +143,46 @@ class Reader:
         crowd = Counter(namespace for namespace, _ in pods)
         groups = self._windows.groups(source.name, queries, history.lookbacks, crowd=crowd, now=now)
         answers: dict[str, Answer] = {}
-        # By whether they are of the days before: the readings of the batches so far that explain those of the others.
+        # By whether they are of the days before the first read: the latest readings that explain those of the others.
         beside: dict[bool, dict[str, Answer]] = {True: {}, False: {}}
-        waiting = self._windows.batches(groups, crowd=crowd, now=now)
+        has_history = source.kind == "Prometheus"  # the kubelet keeps none
+        waiting = self._windows.batches(source.name, groups, crowd=crowd, now=now, has_history=has_history)
 
-        def take_in(earlier: Mapping[str, Answer], read: Mapping[str, Answer]) -> None:
+        def take_in(read: Mapping[str, Answer], earlier: bool) -> None:
             for key, answer in read.items():
-                if isinstance(answer, Sampled) and key not in (RSS, COLLECTIONS):  # only the detector needs them
+                # Others are needed by the detector only.
+                if not earlier and isinstance(answer, Sampled) and key not in (RSS, COLLECTIONS):
                     with self.defects.contained("kept", about=key):
                         history.append(key, answer, pods, now)
             with self.defects.contained("judged by growth", *policies, about=source.name):
-                for part in (earlier, read):
-                    if not part:
-                        continue
-                    known = beside[part is earlier]
-                    known.update({key: answer for key, answer in part.items() if key in EXPLAINS})
-                    self._learn(source.name, {**known, **part}, rounds=rounds, snapshot=snapshot, now=now)
+                known = beside[earlier]
+                known.update({key: answer for key, answer in read.items() if key in EXPLAINS})
+                self._learn(source.name, {**known, **read}, rounds=rounds, snapshot=snapshot, now=now)
 
         expected = len(pods) * sum(1 for query in queries if grows(query.key))
         self._detections.setdefault((source.name, 0), Detection(self.step, self.defects)).expect(expected)
         while waiting:
             batch = waiting.pop(0)
-            earlier = await self._earlier(source, batch, crowd=crowd)
-            read: dict[str, Answer] = {}
-            for answered in await asyncio.gather(*(self._ask(source, group, since, now) for since, group in batch)):
-                read.update(answered)
-            for query in (query for _, group in batch for query in group):
-                answer = read.get(query.key)
-                if answer is None:
-                    answer = read[query.key] = QueryFailed("NotAnswered", f"{source.name} gave no answer")
-                self._windows.learnt(source.name, query.key, answer, now)
+            earlier = batch[0].earlier
+            read = await self._read_spans(source, batch)
+            self._windows.learnt(source.name, batch, read)
+            if not earlier:
+                beside[True].clear()
+                # The readings are stored soon; until the next tick only the fact that there was an answer is needed.
+                answers |= {key: _without_readings(answer) for key, answer in read.items()}
             # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
-            await asyncio.to_thread(take_in, earlier, read)
-            # The readings are stored by now; until the next tick only the fact that there was an answer is needed.
-            answers |= {
-                key: replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
-                for key, answer in read.items()
-            }
-            if not any(isinstance(answer, Sampled | NoData) for answer in read.values()):
-                # It is down or too slow: a failure needs no memory, and one time limit for all others is enough.
-                waiting = [one_batch(waiting)] if waiting else []
+            await asyncio.to_thread(take_in, read, earlier)
+            failures = {key: answer for key, answer in read.items() if isinstance(answer, QueryFailed)}
+            if not earlier:
+                # Readings that are later than those that failed would hide them: they are read in the next tick.
+                waiting = _without(waiting, failures)
+            if waiting and len(failures) == len(read):
+                # It is down, or these queries are too much for it. Which of the others it answers shows in one time
+                # limit, by their newest reading.
+                newest = await self._read_spans(source, [_newest(waiting, now, self.step)])
+                failures = {key: answer for key, answer in newest.items() if isinstance(answer, QueryFailed)}
+                answers |= failures
+                waiting = _without(waiting, failures)
         beside.clear()
 
         def detect() -> GrowthFindings:
@@ -253,36 +248,33 @@ class Reader:
         self._rounds[source] = now
         return {key for _, key in now - before}
 
-    async def _ask(self, source: Metrics, queries: Sequence[Query], since: float, now: float) -> Mapping[str, Answer]:
+    async def _read_spans(self, source: Metrics, spans: Sequence[Span]) -> dict[str, Answer]:
+        """An answer to each query of the spans, which are asked for together."""
+        read: dict[str, Answer] = {}
+        for answered in await asyncio.gather(*(self._ask(source, span) for span in spans)):
+            read.update(answered)
+        missing = QueryFailed("NotAnswered", f"{source.name} gave no answer")
+        return {query.key: read.get(query.key, missing) for span in spans for query in span.queries}
+
+    async def _ask(self, source: Metrics, span: Span) -> Mapping[str, Answer]:
         try:
-            return await source.read(queries, since, now, self.step)
+            return await source.read(span.queries, span.since, span.until, span.step)
         except Exception as error:  # the port promises not to raise; one source must not stop the others
             self.defects.note(error, "read", about=source.name)
             return {}
 
-    async def _earlier(
-        self, source: Metrics, groups: Sequence[tuple[float, Sequence[Query]]], *, crowd: Mapping[str, int]
-    ) -> dict[str, Answer]:
-        """The readings from before the first read of each query, once, at a coarse step."""
-        found: dict[str, Answer] = {}
-        if source.kind != "Prometheus":
-            return found  # the kubelet keeps no history
-        for since, group in groups:
-            first = []
-            for query in group:
-                progress = self._windows.progress[source.name, query.key]
-                if not progress.earlier and (grows(query.key) or query.key in (RATE, COLLECTIONS, RSS)):
-                    first.append(query)
-                progress.earlier = True
-            if not first:
-                continue
-            pods = max(sum(crowd.get(each, 0) for each in query.namespaces) for query in first)
-            each_day = min(max(int(EARLIER_POINTS / max(pods, 1) / (EARLIER_LONGEST / 86_400)), 1), EARLIER_A_DAY)
-            step = 86_400.0 / each_day
-            try:
-                read = await source.read(first, since - EARLIER_LONGEST, since - self.step, step)
-            except Exception as error:  # the port promises not to raise; one source must not stop the others
-                self.defects.note(error, "read", about=source.name)
-                continue
-            found.update({key: answer for key, answer in read.items() if isinstance(answer, Sampled)})
-        return found
+
+def _without_readings(answer: Answer) -> Answer:
+    return replace(answer, series={}, limits={}) if isinstance(answer, Sampled) else answer
+
+
+def _without(batches: Iterable[Sequence[Span]], keys: Collection[str]) -> list[list[Span]]:
+    """The batches without these queries."""
+    left = [[some for span in batch if (some := span.without(keys)).queries] for batch in batches]
+    return [batch for batch in left if batch]
+
+
+def _newest(batches: Iterable[Sequence[Span]], now: float, step: float) -> Span:
+    """The newest readings of all queries that wait."""
+    queries = {query.key: query for batch in batches for span in batch for query in span.queries}
+    return Span(now - step, now, step, list(queries.values()))

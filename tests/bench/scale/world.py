@@ -7,7 +7,9 @@ descriptors, so that a large cluster has something to report and most pods are h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,8 +151,13 @@ def pods_of(pods: int) -> Iterator[Json]:
         }
 
 
+_NAMED = re.compile(r'namespace(=~?)"([^"]*)"')
+_KEPT = 2  # answers that are kept: the queries of a tick ask for the same moments
+
+
 class Readings:
-    """The answers of a Prometheus, each written in one pass: labels are made once, pods share series of readings."""
+    """The answers of a Prometheus, each written in one pass and once for all queries that ask for the same: labels are
+    made once, pods share series of readings. Of a selector, the namespaces that it names are read."""
 
     def __init__(self, pods: Sequence[tuple[str, str]], began: float) -> None:
         """`pods`: namespace and name of each. `began`: epoch s."""
@@ -163,6 +170,11 @@ class Readings:
         for leaking in range(7, len(pods), LEAKING_EVERY):
             shapes[leaking] = SHAPES
         self._shapes = shapes
+        self._of_namespace: dict[str, list[int]] = {}
+        for number, (namespace, _) in enumerate(pods):
+            self._of_namespace.setdefault(namespace, []).append(number)
+        self._bodies: dict[tuple[str, ...], bytes] = {}
+        self._writing = threading.Lock()
         rng = np.random.default_rng(1)
         self._base = np.append(rng.uniform(100, 400, SHAPES), 400.0)
         self._phase = rng.integers(0, 1000, SHAPES + 1)
@@ -174,17 +186,38 @@ class Readings:
         return np.asarray(np.maximum(self._base[shape] + climb + noise, 1.0))
 
     def matrix(self, asked: Mapping[str, str]) -> bytes:
-        t = np.arange(float(asked["start"]), float(asked["end"]) + 1, float(asked["step"]))
-        tails = []
-        for shape in range(SHAPES + 1):
-            points = ",".join(f'[{a:.0f},"{b:.0f}"]' for a, b in zip(t, self._values(shape, t), strict=True))
-            tails.append(f'"values":[{points}]}}'.encode())
-        return self._body(b"matrix", tails)
+        def tails() -> list[bytes]:
+            t = np.arange(float(asked["start"]), float(asked["end"]) + 1, float(asked["step"]))
+            found = []
+            for shape in range(SHAPES + 1):
+                points = ",".join(f'[{a:.0f},"{b:.0f}"]' for a, b in zip(t, self._values(shape, t), strict=True))
+                found.append(f'"values":[{points}]}}'.encode())
+            return found
+
+        return self._body(b"matrix", asked, tails, (asked["start"], asked["end"], asked["step"]))
 
     def vector(self, asked: Mapping[str, str], value: float = LIMIT) -> bytes:
-        tail = f'"value":[{float(asked["time"]):.0f},"{value:.0f}"]}}'.encode()
-        return self._body(b"vector", [tail] * (SHAPES + 1))
+        def tails() -> list[bytes]:
+            return [f'"value":[{float(asked["time"]):.0f},"{value:.0f}"]}}'.encode()] * (SHAPES + 1)
 
-    def _body(self, kind: bytes, tails: list[bytes]) -> bytes:
-        rows = b",".join([head + tails[shape] for head, shape in zip(self._heads, self._shapes, strict=True)])
+        return self._body(b"vector", asked, tails, (asked["time"], f"{value}"))
+
+    def _body(
+        self, kind: bytes, asked: Mapping[str, str], tails: Callable[[], list[bytes]], at: tuple[str, ...]
+    ) -> bytes:
+        named = next((each[2] for each in _NAMED.finditer(asked.get("query", ""))), "")
+        at = (named, *at)
+        with self._writing:
+            if at not in self._bodies:
+                while len(self._bodies) >= _KEPT:
+                    del self._bodies[next(iter(self._bodies))]
+                self._bodies[at] = self._written(kind, tails(), named)
+            return self._bodies[at]
+
+    def _written(self, kind: bytes, tails: list[bytes], named: str) -> bytes:
+        heads, shapes = self._heads, self._shapes
+        if named:
+            places = [place for each in named.split("|") for place in self._of_namespace.get(each, ())]
+            heads, shapes = [heads[place] for place in places], [shapes[place] for place in places]
+        rows = b",".join([head + tails[shape] for head, shape in zip(heads, shapes, strict=True)])
         return b'{"status":"success","data":{"resultType":"%s","result":[%s]}}' % (kind, rows)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from leakwarden.core.detection.history import HOLE, PodSeries, incarnation_start
+from leakwarden.core.detection.history import PodSeries, incarnation_start
+from leakwarden.core.detection.stored import HOLE
 from leakwarden.core.model.readings import Points, Sampled, SeriesKey
 from leakwarden.core.model.workload import Pod
 

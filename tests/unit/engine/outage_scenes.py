@@ -13,7 +13,8 @@ from typing import Any, cast
 from leakwarden.adapters.cluster.session import Reply, Session
 from leakwarden.adapters.evidence.ways import NoAnswer, Target
 from leakwarden.adapters.prometheus.decoding import RawSeries, SentSeries
-from leakwarden.adapters.prometheus.response import Choices, Scope, join
+from leakwarden.adapters.prometheus.origins import Scope
+from leakwarden.adapters.prometheus.response import Choices, join
 from leakwarden.api.v1alpha1.evidence_reasons import EvidenceReason
 from leakwarden.core.guards.limits import Limits
 from leakwarden.core.model.readings import Answer

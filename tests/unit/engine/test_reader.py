@@ -3,12 +3,16 @@ anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leakwarden.core.model.judgement import Verdict
 from leakwarden.core.model.policy import Policy
@@ -17,8 +21,17 @@ from leakwarden.core.model.workload import Snapshot
 from leakwarden.engine import read_windows
 from leakwarden.engine.detector_feed import Detection
 from leakwarden.engine.processes import LoadAndCollections
-from leakwarden.engine.read_windows import AT_ONCE_POINTS, FIRST_READ_LONGEST, FIRST_READ_POINTS, LEAST_LOOKBACK
-from leakwarden.engine.reader import EARLIER_LONGEST, Reader
+from leakwarden.engine.read_windows import (
+    AT_ONCE_POINTS,
+    EARLIER_LONGEST,
+    FIRST_READ_LONGEST,
+    FIRST_READ_POINTS,
+    LEAST_LOOKBACK,
+    POINT_BYTES,
+    SERIES_BYTES,
+    SLICE_BYTES,
+)
+from leakwarden.engine.reader import Reader
 from tests.builders import NOW, pod, points, policy, sampled, snapshot, workload
 
 STEP = 60.0
@@ -119,12 +132,96 @@ async def test_parts_of_a_large_read_have_the_verdicts_of_one_read(monkeypatch: 
     assert found[0]
 
 
+class Recorded(Source):
+    """Answers with the readings of the time that is asked for; `spans` has (names, since, until) in order."""
+
+    def __init__(self, readings: Mapping[str, Points], fails: Callable[[str, float], bool] = lambda *_: False) -> None:
+        super().__init__()
+        self._readings = readings
+        self._fails = fails
+        self.spans: list[tuple[set[str], float, float]] = []
+
+    async def read(self, queries: Sequence[Query], since: float, now: float, step: float) -> Mapping[str, Answer]:
+        self.spans.append(({query.key for query in queries}, since, now))
+        some = {}
+        for name, own in self._readings.items():
+            there = (own.t > since) & (own.t <= now)
+            some[name] = Points(own.t[there], own.v[there])
+        kept = sampled({name: own for name, own in some.items() if own.t.size}, limit=1000.0)
+        answer: Answer = kept if kept.series else NoData("NoSeries", "none")
+        failed = QueryFailed("ServerError", "it answered HTTP 500")
+        nothing = NoData("NoSeries", "none")
+        return {
+            query.key: failed if self._fails(query.key, now) else nothing if "context" in query.key else answer
+            for query in queries
+        }
+
+
+CLIMBS = {"api-1": points([400.0 + n for n in range(180)], every=60.0, until=NOW)}
+
+
+async def _verdicts(reads: Reader, now: float = NOW) -> dict[tuple[str, str, str], Any]:
+    (read,) = (await reads.read([one(*FOUR)], WORLD, now)).values()
+    (growth,) = [findings for _, findings in read.growth.rounds]
+    return {key: growth[key] for key in growth}
+
+
+async def test_an_answer_that_would_be_too_large_is_read_in_slices_of_time_with_the_same_verdicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = Recorded(CLIMBS)
+    expected = await _verdicts(reader(whole))
+    assert {each.verdict for each in expected.values()} == {Verdict.SUSPECT}
+
+    monkeypatch.setattr(read_windows, "SLICE_BYTES", 2 * (SERIES_BYTES + 50 * POINT_BYTES))
+    sliced = Recorded(CLIMBS)
+    assert await _verdicts(reader(sliced)) == expected
+    recent = [span for span in sliced.spans if "Descriptors" in span[0] and span[1] >= NOW - FIRST_READ_LONGEST]
+    assert len(recent) > 10
+    assert all(until - since <= 50 * STEP for _, since, until in recent)
+    assert [since for _, since, _ in recent[1:]] == [until for _, _, until in recent[:-1]]
+    assert recent[-1][2] == NOW
+
+
+async def test_of_a_slice_that_failed_later_ones_wait_for_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readings older than those that a process has shown are passed over, so they would be lost."""
+    expected = await _verdicts(reader(Recorded(CLIMBS)))
+    monkeypatch.setattr(read_windows, "SLICE_BYTES", 2 * (SERIES_BYTES + 50 * POINT_BYTES))
+    failing = True
+    source = Recorded(CLIMBS, lambda key, now: failing and key == "Descriptors" and now > NOW - 2 * 3600)
+    reads = reader(source)
+    await _verdicts(reads)
+    ends = [
+        until for names, since, until in source.spans if "Descriptors" in names and since >= NOW - FIRST_READ_LONGEST
+    ]
+    assert NOW not in ends
+
+    failing = False
+    source.spans.clear()
+    found = await _verdicts(reads)
+    assert min(since for names, since, _ in source.spans if "Descriptors" in names) >= ends[-1] - 60 * STEP
+    assert found == expected
+
+
+@given(pods=st.integers(1, 400_000), steps=st.integers(1, 2000), step=st.sampled_from([15.0, 60.0, 1800.0, 86_400.0]))
+def test_slices_are_the_whole_time_and_none_is_larger_than_an_answer_may_be(pods: int, steps: int, step: float) -> None:
+    since, until = NOW - steps * step + 7, NOW
+    slices = read_windows._slices(since, until, step, pods=pods)
+    assert (slices[0][0], slices[-1][1]) == (since, until)
+    assert all(end == begin for (_, end), (begin, _) in pairwise(slices))
+    assert all(end > begin for begin, end in slices)
+    for begin, end in slices:
+        points_of_each = math.ceil((end - begin) / step)
+        assert points_of_each == 1 or pods * (SERIES_BYTES + points_of_each * POINT_BYTES) <= SLICE_BYTES
+
+
 async def test_a_source_that_is_down_is_waited_for_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_windows, "AT_ONCE_POINTS", 1)
     down = QueryFailed("Timeout", "it did not answer")
     source = Source(dict.fromkeys(("Descriptors", "Sockets", "Goroutines", "WorkingSet", "context"), down))
     await reader(source).read([one(*FOUR)], WORLD, NOW)
-    assert len([reach for _, reach in source.asked if reach <= FIRST_READ_LONGEST]) == 2
+    assert len(source.asked) == 2
+    assert source.asked[-1][1] <= STEP, "of all that are left only the newest reading is asked for"
 
 
 async def test_what_was_too_much_is_asked_for_by_halves() -> None:

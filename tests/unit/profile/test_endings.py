@@ -55,12 +55,12 @@ def test_goroutines_and_memory_of_a_library_without_a_row_get_its_advice() -> No
         )
     ).suspects[0]  # fmt: skip
     assert (found.function, found.line, found.unit) == ("main.join", 40, "goroutines")
-    assert found.title == "raft.Raft not shut down"
+    assert found.title == "may be a leak: raft.Raft not shut down"
     assert "call Shutdown" in found.fix
     calm = goroutines((5, ["runtime.chanrecv1@1", "main.idle@3"]))
     kept = ["github.com/xuri/excelize/v2.OpenReader@1", "github.com/xuri/excelize/v2.OpenFile@2", "main.sheet@7"]
     memory = explain(Capture([calm, calm], [heap((900, 900, kept)), heap((9900, 9900, kept))], None, 10.0)).suspects[0]
-    assert memory.title == "excelize.File not closed"
+    assert memory.title == "may be a leak: excelize.File not closed"
     assert "call Close" in memory.fix
 
 

@@ -45,7 +45,7 @@ def test_a_map_is_told_by_the_tables_that_it_let_go() -> None:
     )
     assert (found.function, found.shape) == ("main.newVisitor", "MapGrows"), "an entry belongs to the map of its caller"
     alone = first(sized((TABLE, 40, 20, put)), sized((TABLE, 160, 80, put)))
-    assert (alone.shape, alone.title) == ("MapGrows", "a map of main.limits that only grows")
+    assert (alone.shape, alone.title) == ("MapGrows", "may be a leak: a map of main.limits that only grows")
     assert "delete entries" in alone.fix
 
 
@@ -99,7 +99,10 @@ def test_what_a_function_gives_to_a_registry_belongs_to_the_registry() -> None:
 
 def test_the_advice_names_the_type_that_keeps_it() -> None:
     assert "example.org/shop/idem" not in kept("main.create@5").title
-    assert kept("example.org/shop/idem.(*Orders).Create@5").title == "entries that idem.Orders keeps and never removes"
+    assert (
+        kept("example.org/shop/idem.(*Orders).Create@5").title
+        == "may be a leak: entries that idem.Orders keeps and never removes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,10 @@ def test_the_size_of_an_allocation_is_read_from_its_label() -> None:
 def test_a_wait_inside_a_librarys_call_names_the_call_and_what_ends_it() -> None:
     waits = ["runtime.selectgo@1", "github.com/hashicorp/yamux.(*Session).AcceptStream@8", "main.follow@12"]
     (found,) = explain(Capture([goroutines((20, waits)), goroutines((420, waits))], [], None, 10.0)).suspects
-    assert (found.shape, found.title) == ("LibraryCallWaits", "yamux.Session.AcceptStream does not return")
+    assert (found.shape, found.title) == (
+        "LibraryCallWaits",
+        "may be a leak: yamux.Session.AcceptStream does not return",
+    )
     assert found.fix.endswith("or call Close on its Session")
 
 

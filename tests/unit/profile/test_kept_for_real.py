@@ -49,7 +49,7 @@ def kinds(version: str) -> dict[str, str]:
         ("main.putInSyncMap", "SyncMapGrows"), ("main.putInList", "ListGrows"), ("main.chainContext", "ContextChain"),
         ("main.chainLogger", "SlogContextGrows"), ("main.joinErrors", "JoinedErrors"), ("main.addHandler", "HandlerAddedPerCall"),
         ("main.addKey", "ExpvarKeysGrow"), ("main.setCookie", "CookieJarGrows"), ("main.compile", "CompiledPerCall"),
-        ("main.addTemplate", "CompiledPerCall"), ("main.makeType", "TypesMadeAtRunTime"), ("main.notify", "SignalNotifyNotStopped"),
+        ("main.addTemplate", "TemplatesAdded"), ("main.makeType", "TypesMadeAtRunTime"), ("main.notify", "SignalNotifyNotStopped"),
         ("main.pull", "IterPullNotStopped"), ("main.callLater", "TimerNeverStopped"),
     ],
 )  # fmt: skip

@@ -108,7 +108,7 @@ def test_of_an_unknown_library_the_call_and_the_type_are_named() -> None:
 
 def test_without_a_line_of_the_teams_the_type_is_named_all_the_same() -> None:
     found = running("runtime.selectgo@1", "example.org/kit/worker.(*Pool).loop@23")[0]
-    assert found.title == "a worker.Pool is kept, with its goroutines"
+    assert found.title == "may be a leak: a worker.Pool is kept, with its goroutines"
     assert any("memprofilerate" in reason for reason in found.reasons)
 
 

@@ -37,7 +37,8 @@ def test_goroutines_that_grow_at_one_line_are_named_with_their_rate() -> None:
     assert (found.count, found.growth_per_s, found.explains) == (1500, 100.0, 1.0)
     assert (
         found.headline
-        == "1500 goroutines at main.first.func1 (main.go:22), +100.0/s: channel send that nobody receives"
+        == "1500 goroutines at main.first.func1 (main.go:22), +100.0/s: may be a leak: channel send that nobody"
+        " receives: the reader of the channel that main.first makes or fills has left"
     )
     assert found.fix
 

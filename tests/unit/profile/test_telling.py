@@ -28,11 +28,11 @@ def test_goroutines_of_a_library_are_told_with_who_created_them() -> None:
     found = explain(capture)
     (status,) = told(found.suspects)
     assert summary(found) == (
-        "148 goroutines in net/http.(*persistConn).readLoop created by main.fetchUser (main.go:42), +10.0/s: response"
-        " body not closed"
+        "148 goroutines in net/http.(*persistConn).readLoop created by main.fetchUser (main.go:42), +10.0/s: may be"
+        " a leak: response body not closed"
     )
     assert status.explanation.startswith(summary(found))
-    assert "Usual fix: defer resp.Body.Close()" in status.explanation
+    assert "if it is a leak: defer resp.Body.Close()" in status.explanation
     assert (status.shape, status.function, status.line, status.count) == (
         "ResponseBodyNotClosed", "main.fetchUser", 42, 148,
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_a_long_explanation_keeps_the_repair() -> None:
     (found,) = suspects(Capture([goroutines((10, READ_LOOP)), goroutines((210, READ_LOOP))], [], None, 10.0))
     (status,) = told([replace(found, reasons=("it grows " * 200,))])
     assert status.explanation is not None
-    assert status.explanation.endswith(f"Usual fix: {found.fix}")
+    assert status.explanation.endswith(f" T{found.fix.removeprefix('t')}")
     assert len(status.explanation) == 1024
 
 

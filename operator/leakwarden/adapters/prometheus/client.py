@@ -48,8 +48,9 @@ from leakwarden.adapters.prometheus.decoding import (
     label_set,
 )
 from leakwarden.adapters.prometheus.endpoints_file import Endpoint
-from leakwarden.adapters.prometheus.parts import Parted, halves, together
-from leakwarden.adapters.prometheus.response import Choices, Origins, Scope, join
+from leakwarden.adapters.prometheus.origins import Origins, Scope
+from leakwarden.adapters.prometheus.parts import Parted, smaller, together
+from leakwarden.adapters.prometheus.response import Choices, join
 from leakwarden.core.model.readings import Answer, LimitBlock, Query, QueryFailed, Sampled, SeriesBlock, limits_beside
 from leakwarden.core.promql import literal_regex, matcher, narrowed
 from leakwarden.core.signals.catalogue import Labels, Row, render, row_of
@@ -310,7 +311,7 @@ class PrometheusSource:
         self._session.close()
 
     def _answer(self, query: Query, span: _Span) -> Answer:
-        """For all namespaces together; where that is too much, for halves of them, down to the namespace that is the
+        """For all namespaces together; where that is too much, for smaller parts, down to the namespace that is the
         cause. The result is used for an hour, so that the others are read in a few queries meanwhile."""
         if query.confined or len(query.namespaces) < 2:
             return self._tried(query, span)
@@ -323,7 +324,7 @@ class PrometheusSource:
                 continue
             answer = self._tried(replace(query, namespaces=part), span)
             if isinstance(answer, QueryFailed) and answer.reason in TOO_MUCH and len(part) > 1:
-                waiting.extend(halves(part))
+                waiting.extend(smaller(part, MAX_NAMESPACES))
             else:
                 answers[part] = answer
         if len(answers) > len(parts) or query.key in self._parted:

@@ -181,17 +181,14 @@ def _as_prometheus_writes_it(result: msgspec.Raw) -> SentSeries | None:
     if form is None or not opening.startswith(_FIRST):
         return None
     labels: list[bytes] = []
-    sizes, numbers = [], []
+    parts = []
     for part in _parts(sent):
         read = _part(part, form, labels)
         if read is None:
             return None
-        sizes.append(read[0])
-        numbers.append(read[1])
-    every = np.concatenate(numbers)
-    return SentSeries(
-        labels, np.concatenate(sizes), np.ascontiguousarray(every[0::2]), np.ascontiguousarray(every[1::2])
-    )
+        parts.append(read)
+    sizes, t, v = (np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True))
+    return SentSeries(labels, sizes, t, v)
 
 
 def _parts(sent: memoryview) -> Iterator[bytes]:
@@ -206,21 +203,22 @@ def _parts(sent: memoryview) -> Iterator[bytes]:
         begin = cut + 1
 
 
-def _part(part: bytes, form: _Form, labels: list[bytes]) -> tuple[Counts, Floats] | None:
-    """The number of points of each series, and all their times and values in turn; `labels` gets their label sets."""
-    n = part.count(form.to_points)
-    # Each series has two braces: its own and that of its labels. More would be in a name, or of another field.
-    if n < 1 or part.count(b"{") != 2 * n or part.count(form.to_labels) != n - 1:
-        return None
+def _part(part: bytes, form: _Form, labels: list[bytes]) -> tuple[Counts, Floats, Floats] | None:
+    """The number of points of each series, and all their times and values; `labels` gets their label sets."""
     if not part.startswith(_FIRST) or not part.endswith(form.end):
         return None
     pieces = part[len(_FIRST) : -len(form.end)].replace(form.to_labels, form.to_points).split(form.to_points)
+    # Each series has two braces: its own and that of its labels. More would be in a name, or of another field.
+    if part.count(b"{") != len(pieces) or len(pieces) % 2:
+        return None
     labels += pieces[0::2]
-    points = pieces[1::2]
+    points = pieces[1::2]  # each is checked to be of points only, so labels and points are in turn
     sizes = np.array([own.count(b"[") + 1 for own in points], dtype=np.int64)
     # Joined like the points of one series, so that all are written alike.
     numbers = _usual_numbers(b"],[".join(points), int(sizes.sum()))
-    return None if numbers is None else (sizes, numbers)
+    if numbers is None:
+        return None
+    return sizes, np.ascontiguousarray(numbers[0::2]), np.ascontiguousarray(numbers[1::2])
 
 
 def _usual_numbers(points: bytes, count: int) -> Floats | None:
@@ -234,7 +232,8 @@ def _usual_numbers(points: bytes, count: int) -> Floats | None:
         return None
     numbers = points.translate(None, delete=b'[]"')
     try:
-        read = np.array(_numbers_decoder.decode(b"[" + numbers + b"]"))  # twice as fast as the next, and not for NaN
+        # Three times as fast as the next, and not for NaN.
+        read = np.fromiter(_numbers_decoder.decode(b"[" + numbers + b"]"), np.float64)
     except _DECODING:
         try:
             read = np.fromstring(numbers, sep=",")

@@ -23,10 +23,13 @@ class Parted:
         return [frozenset(group) for group in (namespaces - known, *kept) if group]
 
 
-def halves(namespaces: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+def smaller(namespaces: frozenset[str], named: int) -> list[frozenset[str]]:
+    """Halves; and of more namespaces than a query can name, parts of as many as it can, since a query that names none
+    is answered for all of them. `named`: the most namespaces that a query names."""
     ordered = sorted(namespaces)
-    middle = len(ordered) // 2
-    return frozenset(ordered[:middle]), frozenset(ordered[middle:])
+    number = max(2, -(-len(ordered) // named))
+    size = -(-len(ordered) // number)
+    return [frozenset(ordered[first : first + size]) for first in range(0, len(ordered), size)]
 
 
 def together(answers: Mapping[frozenset[str], Answer]) -> Answer:

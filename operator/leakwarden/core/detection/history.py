@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from leakwarden.core.detection.stored import PART, StoredSeries, picked
+from leakwarden.core.detection.stored import PART, PIECES, Cutoff, StoredSeries, picked, recent
 from leakwarden.core.model.readings import (
     Counts,
     Floats,
@@ -25,9 +25,6 @@ from leakwarden.core.model.readings import (
 )
 from leakwarden.core.model.workload import Pod
 
-# In s. Of a longer hole the last point before it is kept for as long as the first point after it: otherwise a hole as
-# long as the lookback would leave no trace, and readings that have just come back would look complete.
-HOLE = 60.0
 Look = TypeVar("Look")
 _LOOKS = 16  # looks at all series of a signal that are kept: one for each standard that policies have for it
 
@@ -164,6 +161,7 @@ class _Kept:
     block: StoredSeries
     limits: Floats
     pods: Mapping[tuple[str, str], Pod]  # those that existed when it was stored
+    owned: _Owned | None = None  # the owners of all series, if it was stored from an answer with all of them
 
 
 @dataclass(slots=True)
@@ -193,11 +191,19 @@ class ReadingHistory:
         self._grouped.pop(signal, None)
         owned = self._owners(new.names, pods)
         limits = limits_beside(new.names, answer.limits)
+        by_namespace = [self.lookbacks.get((signal, name), self.lookback) for name in owned.namespaces]
+        reach = np.array(by_namespace, dtype=np.float64)
+        if old.owned is owned:  # the same series of the same processes
+            # Not all signals at once, so that no tick puts all readings together.
+            pieces = PIECES - list(self._signals).index(signal) % (PIECES // 2)
+            since = Cutoff(now - reach, owned.of_namespace)
+            block = old.block.followed_by(new, owned.earliest, since, pieces=pieces)
+            if block is not None:
+                self._signals[signal] = _Kept(old.uids, block, limits, pods, owned)
+                return
         names, uids, was, now_at = _rows(old, owned, pods)
         answered = now_at >= 0
         earliest = np.where(answered, owned.earliest[now_at] if len(new.names) else 0.0, -np.inf)
-        by_namespace = [self.lookbacks.get((signal, name), self.lookback) for name in owned.namespaces]
-        reach = np.array(by_namespace, dtype=np.float64)
         cutoff = np.full(len(names), -np.inf)
         if len(new.names):
             cutoff[answered] = now - reach[owned.of_namespace[now_at[answered]]]
@@ -205,7 +211,7 @@ class ReadingHistory:
         known = np.full(len(names), np.nan)
         known[~answered] = old.limits[was[~answered]]
         known[answered] = limits[now_at[answered]]
-        self._signals[signal] = _Kept(uids, block, known, pods)
+        self._signals[signal] = _Kept(uids, block, known, pods, owned if uids is owned.uids else None)
 
     def keep(self, signals: Set[str]) -> None:
         """Forget all other signals: no policy reads them any more."""
@@ -327,12 +333,9 @@ def _merged_part(old: StoredSeries, new: SeriesBlock, some: _Part) -> tuple[Coun
     row = row[order]
     t = np.concatenate([before.t[stays], after.t[comes]])[order]
     v = np.concatenate([before.v[stays], after.v[comes]])[order]
-    recent = t >= cutoff[row]
-    # The points from the cutoff on, and the one before a hole that they begin with.
-    first = np.flatnonzero(recent[1:] & ~recent[:-1] & (row[1:] == row[:-1]))
-    recent[first[t[first + 1] - t[first] > HOLE]] = True
-    if not recent.all():
-        row, t, v = row[recent], t[recent], v[recent]
+    counts = recent(row, t, cutoff[row])
+    if not counts.all():
+        row, t, v = row[counts], t[counts], v[counts]
     return np.bincount(row, minlength=len(some.kept)).astype(np.int64), t, v
 
 

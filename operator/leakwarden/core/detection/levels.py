@@ -52,7 +52,10 @@ class Items:
     values: tuple[Array, ...]  # of each kind
 
     def pick(self, which: NDArray[np.bool_]) -> Items:
-        return Items(self.row[which], self.bucket[which], tuple(each[which] for each in self.values))
+        at = np.flatnonzero(which)
+        if len(at) == len(which):
+            return self
+        return Items(self.row.take(at), self.bucket.take(at), tuple(each.take(at) for each in self.values))
 
     def with_(self, others: Items) -> Items:
         if not len(others.row):
@@ -65,8 +68,14 @@ class Items:
             tuple(np.concatenate(pair) for pair in zip(self.values, others.values, strict=True)),
         )
 
-    def of_width(self, times: int) -> Items:
-        return Items(self.row, self.bucket // times, self.values)
+    def of_width(self, times: int, kinds: Sequence[Kind]) -> Items:
+        """The same in buckets that are so many times as wide. Adjacent items of one bucket become one."""
+        bucket = self.bucket // times
+        if len(bucket) < 2:
+            return Items(self.row, bucket, self.values)
+        first = np.flatnonzero(np.append(True, (bucket[1:] != bucket[:-1]) | (self.row[1:] != self.row[:-1])))
+        merged = (kind.merge.reduceat(values, first) for kind, values in zip(kinds, self.values, strict=True))
+        return Items(self.row.take(first), bucket.take(first), tuple(merged))
 
 
 def _ends(newest: Array) -> Iterator[Array]:
@@ -81,6 +90,14 @@ def _ends(newest: Array) -> Iterator[Array]:
         if level < _DAY - 1:
             last = (last - _PLACES[level]) // _TIMES[level]
     yield day
+
+
+def _end(level: int, newest: Array) -> Array:
+    """The same of one level."""
+    end = newest
+    for finer in _chain(level):
+        end = (end - _PLACES[finer]) // (_DAY_TIMES if finer == _DAY_OF and level == _DAY else _TIMES[finer])
+    return end
 
 
 def _chain(level: int) -> Sequence[int]:
@@ -129,20 +146,20 @@ class Levels:
     def write(self, items: Items, upto: tuple[Rows, Rows] | None = None) -> None:
         """Merge buckets of the finest width. `upto`: rows and their newest buckets, where these are not of `items`."""
         rows, bucket = upto or (items.row, items.bucket)
-        before = self.newest[rows]
-        np.maximum.at(self.newest, rows, bucket.astype(np.int32))
-        moved = np.flatnonzero((self.newest[rows] > before) & (before >= 0))
-        who: Rows = rows[moved]
-        before = before[moved]
+        # Readings come sorted by row, so of several of a row it is enough to look at where the rows change.
+        heads = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])) if len(rows) else np.zeros(0, np.int64)
+        who: Array = rows[heads]
         if np.any(who[1:] <= who[:-1]):
-            first = np.unique(who, return_index=True)[1]
-            who, before = who[first], before[first]
-        self._pass_on(items, who, before)
+            who = np.unique(who)
+        before = self.newest[who]
+        np.maximum.at(self.newest, rows, bucket.astype(np.int32))
+        moved = np.flatnonzero((self.newest[who] > before) & (before >= 0))
+        self._pass_on(items, who[moved], before[moved])
 
     def _pass_on(self, items: Items, who: Rows, before: Array) -> None:
         """Write to the finest level, and to each next one what has left the one before. `who`: the rows whose newest
         bucket has changed, and the one that it was `before`."""
-        coming = items
+        coming = items.pick(items.bucket >= 0)
         ends = zip(_ends(before), _ends(self.newest[who]), strict=True)
         of_days: Items | None = None
         for level, (was, now) in enumerate(ends):
@@ -150,17 +167,13 @@ class Levels:
                 coming = of_days if of_days is not None else coming.pick(np.zeros(len(coming.row), np.bool_))
             left = self._left(level, who, was, now)
             if len(coming.row):
-                end = self._end_of(level, coming.row)
-                stays = coming.bucket > end - _PLACES[level]
-                self._merge(level, coming.pick(stays & (coming.bucket >= 0)))
-                left = coming.pick(~stays & (coming.bucket >= 0)).with_(left)
+                stays = coming.bucket > _end(level, self.newest[coming.row]) - _PLACES[level]
+                self._merge(level, coming.pick(stays))
+                left = coming.pick(~stays).with_(left)
             if level == _DAY_OF:
-                of_days = left.of_width(_DAY_TIMES)
+                of_days = left.of_width(_DAY_TIMES, self.kinds)
             if level < _DAY - 1:
-                coming = left.of_width(_TIMES[level])
-
-    def _end_of(self, level: int, rows: Rows) -> Array:
-        return next(end for at, end in enumerate(_ends(self.newest[rows].astype(np.int64))) if at == level)
+                coming = left.of_width(_TIMES[level], self.kinds)
 
     def _merge(self, level: int, items: Items) -> None:
         at = (items.bucket % _PLACES[level] + _OFFSETS[level]) * self.rows + items.row

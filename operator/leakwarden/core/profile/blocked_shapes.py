@@ -41,6 +41,16 @@ EMPTY_SELECT = Shape(
     docs="https://go.dev/ref/spec#Select_statements",
     operations=frozenset({"runtime.block"}),
 )
+RUNNING = Shape(
+    "GoroutinesRunOn",
+    "goroutines that run on and do not end",
+    "they wait for nothing that the runtime knows: a loop without an end, a computation that grows with its input, or a call of C or of the"
+    " system that does not return",
+    "give the loop an end: look at the context in each turn (if ctx.Err() != nil { return }); bound the input; give the call of C or of the"
+    " system a timeout",
+    docs="https://pkg.go.dev/context#Context",
+    specific=False,
+)
 OWN_TASK = Shape(
     "TaskWaitsForItself",
     "a task that waits for the group or pool that runs it",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from leakwarden.core.profile.blocked_shapes import EMPTY_SELECT, FILE_WAITS, IDLE, LOCK_TWICE, OWN_TASK
+from leakwarden.core.profile.blocked_shapes import EMPTY_SELECT, FILE_WAITS, IDLE, LOCK_TWICE, OWN_TASK, RUNNING
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.harvested_shapes import HARVESTED
 from leakwarden.core.profile.kept_shapes import KEPT_BY_CALL, KEPT_BY_WAY
@@ -35,7 +35,7 @@ from leakwarden.core.profile.standard_shapes import (
 # A library's own rows come first: the library that the team called is a better name than the packages it uses.
 CATALOGUE = (
     *WAITING, *LIBRARIES, *BY_STACK, SERVED, TIMEOUT, FILE_WAITS, *BY_WAIT, TICKER, FILE, TIMER, AFTER_CONTEXT, STATEMENT, CONNECTION, MEMORY, OPENED,
-    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL, *HARVESTED, LOCK_TWICE, OWN_TASK, EMPTY_SELECT, IDLE,
+    UNKNOWN, OFF_HEAP, CALL_WAITS, *KEPT_BY_WAY, *KEPT_BY_CALL, *HARVESTED, LOCK_TWICE, OWN_TASK, EMPTY_SELECT, IDLE, RUNNING,
 )  # fmt: skip
 TITLES = {shape.name: shape.title for shape in reversed(CATALOGUE)}
 

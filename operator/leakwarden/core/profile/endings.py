@@ -7,6 +7,7 @@ called. `python -m tests.profiles harvest` writes the list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -182,8 +183,22 @@ def specialised(row: Shape, ending: Ending | None) -> Shape:
         return row
     known, documented = ending.shape, row.docs.removeprefix("https://pkg.go.dev/").partition("#")[0]
     if _family(documented) == _family(ending.package):
-        return row
+        return replace(row, title=known.title) if _one_of_several(row, ending) else row
     return replace(row, title=known.title, why=known.why, fix=known.fix, docs=known.docs)
+
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SEVERAL = re.compile(r"^(.* or .*) (not|never|that) ")
+
+
+def _one_of_several(row: Shape, ending: Ending) -> bool:
+    """Whether a row's title names several things and the call gives one of them: `decoder or encoder not closed` does for
+    a zstd.Decoder, and `informer or reflector not stopped` does not for the watch.Interface below it."""
+    match = _SEVERAL.match(row.title)
+    if match is None:
+        return False
+    named = {word.lower().removesuffix("s") for word in _WORDS.findall(match[1])}
+    return not named.isdisjoint(word.lower() for word in _WORDS.findall(ending.kind.rpartition(".")[2]))
 
 
 def _family(path: str) -> str:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from leakwarden.core.profile.endings import put_in_by
 from leakwarden.core.profile.harvested_shapes import spoken
-from leakwarden.core.profile.kept_shapes import LIST, SYNC_MAP
+from leakwarden.core.profile.kept_shapes import CONTEXT_CHAIN, LIST, SYNC_MAP
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package
 from leakwarden.core.profile.pprof import Frame, Profile
@@ -40,6 +40,8 @@ NEAR = 3
 FORGOTTEN = 0.6
 # Things that are kept for each request that is open now, from which on they have outlived theirs.
 OUTLIVED = 3.0
+# Calls that give a cancel function.
+_CANCELS = ("context.WithCancel", "context.WithTimeout", "context.WithDeadline")
 # Requests at one function, from which on they stay open for long, and the team's innermost functions on their stacks that
 # count as the place.
 STAY_OPEN, WAITING_IN = 3, 2
@@ -109,6 +111,19 @@ class Keepers:
         rows = {row.name: row for row in KEEPERS if row.library and any(_of(row, f"{p}.x") for p in self._running)}
         return next(iter(rows.values())) if len(rows) == 1 else None
 
+    def cancels(self, site: HeldSite) -> Frame | None:
+        """The team's line that makes a context with a cancel function for the same call as this line; None where no profile
+        shows one. Samples of which nothing is in use count as well: they show that the call is made."""
+        near = {enclosing(f.function) for f in [f for f in site.stack if self._team(f)][:NEAR]}
+        for sample in self.heap.samples if self.heap is not None else ():
+            for at, (inner, outer) in enumerate(zip(sample.stack, sample.stack[1:], strict=False)):
+                if inner.function.startswith(_CANCELS) and self._team(outer):
+                    callers = [f for f in sample.stack[at + 1 :] if self._team(f)][:NEAR]
+                    if any(enclosing(f.function) in near for f in callers):
+                        return outer
+                    break
+        return None
+
     def outlived(self, site: HeldSite) -> tuple[str, int]:
         """The team's function that answers a request which the things of this line have outlived, and the number of such
         requests that are open; an empty name where they are of no request, or of those that are open."""
@@ -158,7 +173,11 @@ def described(shape: Shape, site: HeldSite, keepers: Keepers) -> Shape:
     row = keepers.around
     if row is None:
         return shape
-    return replace(shape, fix=f"{row.fix} (the service runs {row.modules[0]}: {row.why}); else {shape.fix}")
+    return replace(
+        shape,
+        title=f"{shape.title}, possibly in {spoken(f'{row.modules[0]}.x')[:-2]}: {row.title}",
+        fix=f"{row.fix} (the service runs {row.modules[0]}: {row.why}); else {shape.fix}",
+    )
 
 
 def _forgotten(shape: Shape, let_go: float) -> Shape:
@@ -191,6 +210,22 @@ def _outlives(shape: Shape, handler: str, *, stays_open: bool) -> Shape:
     )
 
 
+def never_cancelled(line: Frame) -> Shape:
+    """The kind of contexts with values that are kept, made for the same call as a context with a cancel function at `line`."""
+    made = f"{spoken(line.function)} ({line.file.replace(chr(92), '/').rpartition('/')[2]}:{line.line})"
+    return replace(
+        CONTEXT_CHAIN,
+        name="ContextNeverCancelled",
+        title=f"contexts that are never cancelled, with their values (made in {spoken(line.function)})",
+        why=f"the same call makes a context with a cancel function in {made}: until that is called, the parent (of a service, for its whole"
+        " life) keeps the child, and the child all values that were added to it",
+        fix=f"call the cancel function of the context that {made} makes when its work ends, on every path (defer cancel()): to forget it, or to"
+        " delete it from a map, does not cancel. If every one is cancelled: look for a context that is stored (a struct, a queue, a"
+        " goroutine) or assigned back in place of its parent (ctx = context.WithValue(ctx, ...) in a loop)",
+        docs="https://pkg.go.dev/context#WithCancel",
+    )
+
+
 # Calls of Go's own that give what their caller asked for; the name shows what is kept.
 _GIVES = (
     "encoding/", "fmt.", "strings.", "bytes.", "bufio.New", "slices.", "maps.", "io.", "net/http.", "net/url.", "strconv.", "regexp.",
@@ -204,4 +239,4 @@ def _made(below: Stack) -> str:
     return spoken(function) if function.startswith(_GIVES) else ""
 
 
-__all__ = ["KEEPERS", "Keepers", "described"]
+__all__ = ["KEEPERS", "Keepers", "described", "never_cancelled"]

@@ -15,11 +15,13 @@ from leakwarden.core.profile.catalogue import row_made_by
 from leakwarden.core.profile.endings import ending_below, specialised
 from leakwarden.core.profile.growth import Capture
 from leakwarden.core.profile.harvested_shapes import kept_by_names, spoken
-from leakwarden.core.profile.keepers import Keepers, described
+from leakwarden.core.profile.keepers import Keepers, described, never_cancelled
 from leakwarden.core.profile.kept_shapes import (
     BUFFER,
     CONNECTION_STATE,
     CONTENT,
+    CONTEXT_CHAIN,
+    CONTEXT_STORED,
     ENTRIES,
     FINALIZER,
     HANDLER_ENTRIES,
@@ -29,6 +31,7 @@ from leakwarden.core.profile.kept_shapes import (
     REGISTERED,
     STATS_ENTRIES,
 )
+from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.ownership import CodeOwner, Ownership, enclosing, package, receiver
 from leakwarden.core.profile.pprof import Profile
 from leakwarden.core.profile.purposes import with_purpose
@@ -125,6 +128,10 @@ class KeptKinds:
 
     def of(self, site: HeldSite) -> Shape:
         """The kind of the memory that a line keeps; MEMORY where nothing shows it."""
+        kind = self._of(site)
+        return self._of_values(site) if kind is CONTEXT_CHAIN else kind
+
+    def _of(self, site: HeldSite) -> Shape:
         by_call = self._by_call(site.below)
         if by_call is not None and by_call.library:
             return by_call
@@ -156,6 +163,14 @@ class KeptKinds:
             found = row if row is not None and row.library else found
         found = specialised(found, ending_below(below)) if found is not None else None
         return found if found is not None else kept_by_call(below, self.ownership)
+
+    def _of_values(self, site: HeldSite) -> Shape:
+        """The kind of contexts with values that are kept: children of a parent that lives on, where the same call makes
+        contexts with a cancel function; else a chain, or contexts that are stored."""
+        cancels = self.keepers.cancels(site) if self.keepers is not None else None
+        if cancels is not None:
+            return never_cancelled(cancels)
+        return CONTEXT_STORED if serves(site.stack) else CONTEXT_CHAIN
 
     def _given_by_caller(self, site: HeldSite) -> Shape | None:
         """What a helper makes, its caller may give to a library that keeps it, in a call of its own."""
@@ -280,7 +295,9 @@ def _entries(site: HeldSite, function: str) -> Shape:
     shape = replace(ENTRIES, why=ENTRIES.why.replace("an object here", f"about {size / 1024:.1f} KiB here"))
     if size >= SLICED:
         shape = replace(
-            shape, fix=f"{shape.fix}; where only a part of it is needed, copy that (bytes.Clone, strings.Clone)"
+            shape,
+            why=f"{shape.why}, or a small part of it (a sub-slice or substring keeps the whole array)",
+            fix=f"{shape.fix}; where only a part of it is needed, copy that (bytes.Clone, strings.Clone)",
         )
     return replace(shape, title=f"entries that {kind} keeps and never removes") if kind else shape
 

@@ -3,6 +3,8 @@ is kept where no call names the thing: a map, a buffer, content that was read, a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leakwarden.core.profile.shapes import Shape
 
 ITER_PULL = Shape(
@@ -58,6 +60,20 @@ CONTEXT_CHAIN = Shape(
     docs="https://pkg.go.dev/context#WithValue",
     modules=("context",),
     acquires=("WithValue", "WithoutCancel"),
+)
+CONTEXT_STORED = replace(
+    CONTEXT_CHAIN,
+    name="ContextStored",
+    modules=(),
+    acquires=(),
+    title="contexts of requests, with their values, that are kept",
+    why="a context keeps its parent and all values: it is stored in something that lives longer (a struct, a queue, a closure, a goroutine"
+    " that does not end), is a child of a long-lived context and never cancelled, or is stored back in place of its parent, so that a chain"
+    " grows",
+    specific=False,
+    fix="keep no request's context: copy the values that are needed into what is stored or queued; call the cancel function of each context"
+    " that is derived from a long-lived one (defer cancel()); derive a new variable from the outer context for each turn and never assign it"
+    " back to a shared one",
 )
 FINALIZER = Shape(
     "FinalizerBlocked",
@@ -182,11 +198,17 @@ REGISTERED = Shape(
 )
 _STANDARD = (
     # (name, title, why, fix, docs, modules, calls)
-    ("CompiledPerCall", "patterns or templates compiled for every call and kept",
-     "a compiled pattern, or a template added to its set, is large and stays where it is stored",
-     "compile once, in a package variable or at start; bound a cache that is filled by users' patterns; Clone a template"
-     " before adding to it", "https://pkg.go.dev/regexp#MustCompile", ("regexp", "regexp/syntax", "text/template", "html/template"),
-     "Compile MustCompile CompilePOSIX Template.New Template.Parse Template.AddParseTree Template.Clone Template.ParseFS"),
+    ("CompiledPerCall", "regular expressions compiled for every call and kept",
+     "a compiled pattern is large and stays where it is stored: a cache by pattern, or a struct for each call",
+     "compile once, in a package variable or at start; bound a cache that is filled by users' patterns (an LRU), and keep what is ever new"
+     " (an identifier, a name) out of the pattern",
+     "https://pkg.go.dev/regexp#MustCompile", ("regexp", "regexp/syntax"), "Compile MustCompile CompilePOSIX"),
+    ("TemplatesAdded", "templates that are parsed for every call and kept",
+     "New, Parse and AddParseTree add a template to the set of the one that they are called on, which keeps every name; else the parsed"
+     " template is stored, in a cache or a struct",
+     "parse once, at start; for a template of one call make it with template.New, or on a Clone of the shared set, and let it go; bound a cache"
+     " of templates by its number of entries", "https://pkg.go.dev/text/template#Template.Clone", ("text/template", "html/template"),
+     "Template.New Template.Parse Template.AddParseTree Template.Clone Template.ParseFS"),
     ("HandlerAddedPerCall", "handlers registered over and over",
      "a mux or server keeps every handler and hook it was given, for ever",
      "register at start; serve what changes from one handler that looks it up",
@@ -229,5 +251,5 @@ BY_CALL = tuple(
 KEPT_BY_CALL = (SIGNAL_NOTIFY, CONTEXT_CHAIN, SYNC_MAP, LIST, REQUESTS, *BY_CALL)
 # Kinds by the way memory is kept.
 KEPT_BY_WAY = (
-    MAP, BUFFER, CONTENT, REGISTERED, FINALIZER, ENTRIES, CONNECTION_STATE, HANDLER_ENTRIES, STATS_ENTRIES, POOLED,
+    CONTEXT_STORED, MAP, BUFFER, CONTENT, REGISTERED, FINALIZER, ENTRIES, CONNECTION_STATE, HANDLER_ENTRIES, STATS_ENTRIES, POOLED,
 )  # fmt: skip

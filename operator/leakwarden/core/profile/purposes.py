@@ -59,6 +59,12 @@ PURPOSES = (
         " idle",
     ),
     _purpose(
+        "refresh refreshed renew renewed update updated upsert replace replaced reload reloaded rewarm",
+        "entries that {kind} keeps and never removes",
+        "for a key that is there already replace the old entry everywhere it is kept: a list, heap or slice beside the map keeps the old element,"
+        " and bounds that count the map do not see it; end or unregister the old thing where it has to be ended",
+    ),
+    _purpose(
         "queue queues queued backlog outbox retries dlq deadletter spooler mailbox",
         "work that {kind} queues and does not get rid of",
         "bound the queue, and reject or drop what comes when it is full; give up after a number of tries; see whether what takes work out"

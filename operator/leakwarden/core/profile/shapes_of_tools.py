@@ -104,10 +104,12 @@ TOOLS = (
     # Telemetry
     row(
         "TracerProviderNotShutDown",
-        "OpenTelemetry provider not shut down",
-        "a provider's processors and readers have goroutines and queues until Shutdown",
-        fix="make one provider at start and share it; call Shutdown(ctx) on providers, readers and batch processors that are no longer"
-        " used (WithBatcher starts one, whether or not a provider takes it)",
+        "OpenTelemetry batch processor (or reader) not shut down, by itself or with its provider",
+        "a batch processor or reader has a goroutine and a queue from the call that makes it (WithBatcher, NewBatchSpanProcessor,"
+        " NewPeriodicReader) until its Shutdown, or that of the provider that took it: one is made for every call or reload, with a provider"
+        " of its own or thrown away",
+        fix="make the provider, with its processors, once at start and share it, and call WithBatcher only where the provider is really made;"
+        " call Shutdown(ctx) on a provider that is replaced, and on a processor or reader that no provider took",
         docs="https://pkg.go.dev/go.opentelemetry.io/otel/sdk/trace#TracerProvider.Shutdown",
         modules=_OTEL,
         makes="NewTracerProvider NewBatchSpanProcessor WithBatcher NewMeterProvider NewPeriodicReader NewLoggerProvider"

@@ -196,8 +196,8 @@ STATEMENT = Shape(
 TICKER = Shape(
     "TickerNeverStopped",
     "a loop on a ticker that never ends",
-    "the goroutine started for one request ticks for ever",
-    "end the loop with the request's context; defer ticker.Stop()",
+    "the loop ticks on after the owner that started it (a request, a connection, a thing that was closed) has gone",
+    "end the loop where its owner ends: select on a context's Done, or on a stop channel that is closed there; defer ticker.Stop()",
     docs="https://pkg.go.dev/time#Ticker",
     modules=("time",),
     acquires=("NewTicker", "Tick", "NewTimer", "After"),
@@ -271,8 +271,8 @@ COND = Shape(
 )
 SLEEP = Shape(
     "SleepLoop",
-    "a loop that sleeps and never ends",
-    "the goroutine started for one request tries for ever",
+    "goroutines that sleep again and again, or for long",
+    "it tries, polls or delays without a bound that its caller knows, and goes on after the call that started it has ended",
     "bound the number of tries; wait with select on a timer and the context's Done",
     docs="https://pkg.go.dev/time#Sleep",
     waits=frozenset({"time.Sleep"}),
@@ -280,15 +280,16 @@ SLEEP = Shape(
 SEND = Shape(
     "ChannelSend",
     "channel send that nobody receives",
-    "the receiver is gone (it took another answer, or gave up), and the channel has no room",
-    "give the channel room for every sender, or select on the context's Done together with the send",
+    "the reader has left (with another answer, an error, at its deadline) or waits itself, and the channel has no room",
+    "give the channel room for every sender where each sends once; else select on a context's Done together with the send, and see that the"
+    " reader goes on until the channel is closed",
     docs="https://go.dev/blog/pipelines",
     operations=CHANNEL_SEND,
 )
 RECEIVE = Shape(
     "ChannelReceive",
     "channel receive that nobody sends to or closes",
-    "the sender ended without sending or closing",
+    "the other side ended without sending or closing, or the owner of the channel forgot it without closing it",
     "close the channel on every path of the sender, and when its owner goes (leaves, is removed), or select on the context's Done"
     " together with the receive; a channel given to signal.Notify or to a ticker is never closed: Stop those, and end the"
     " goroutine with a context",
@@ -298,7 +299,7 @@ RECEIVE = Shape(
 SELECTING = Shape(
     "SelectNeverWoken",
     "select that nothing wakes",
-    "none of its channels is sent to or closed any more; often the stop channel was forgotten",
+    "none of its channels is sent to or closed any more: often a stop channel that was forgotten, or a context that is never cancelled",
     "close the stop channel, or select on the context's Done, when the request or the owner ends",
     docs="https://go.dev/blog/context",
     operations=SELECT,

@@ -9,13 +9,13 @@ The steps, each in a module of its own:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from leakwarden.core.profile.advice import for_caller, in_loops, still_running
 from leakwarden.core.profile.blocked_shapes import IDLE
 from leakwarden.core.profile.candidates import barely, holders, placed
-from leakwarden.core.profile.causes import order_causes, short
+from leakwarden.core.profile.causes import order_causes
 from leakwarden.core.profile.confidence import MOST, NOTABLE, Watched, of_goroutines, spell
 from leakwarden.core.profile.evidence import SHOWN, CallSite, Confidence, Findings, Suspect
 from leakwarden.core.profile.growth import (
@@ -34,8 +34,10 @@ from leakwarden.core.profile.memory import MemoryLine, functions_of, memory_line
 from leakwarden.core.profile.modules import serves
 from leakwarden.core.profile.off_heap import outside_of_heap
 from leakwarden.core.profile.origins import Origins
-from leakwarden.core.profile.ownership import Ownership, enclosing
-from leakwarden.core.profile.standard_shapes import KEPT, OPENED, RECEIVE, SELECTING, SEND, SERVED
+from leakwarden.core.profile.ownership import Ownership
+from leakwarden.core.profile.possibility import as_possibility
+from leakwarden.core.profile.standard_shapes import KEPT, OPENED, SERVED
+from leakwarden.core.profile.wait_texts import Around, Wait, phrased
 
 __all__ = ["Capture", "explain", "suspects"]
 
@@ -49,11 +51,6 @@ MINOR = 0.2
 SAMPLES, LONGER = 3, 300.0
 # Bytes; where the heap grew by less, and only the whole process is known to grow, memory outside of it is named as well.
 HEAP_SHOWS = 2.0**20
-# The first advice for a wait within a request.
-IN_HANDLER = (
-    "it waits within a request: select on the request's context as well (r.Context().Done(), in gRPC stream.Context().Done()), which ends"
-    " when the client goes, and hand that context to what is called"
-)
 # A line that holds this part of the things that a growing signal counts holds nearly all.
 NEARLY_ALL = 0.8
 
@@ -85,8 +82,9 @@ def explain(
     mark_load([*accused, *(line for line in lines if line.load)])
     accused = order_causes(accused, lines, origins, ownership)
     _mark_holders(list({id(line): line for line in (*accused, *lines)}.values()), growing)
-    times = tuple(profile.taken for profile in capture.goroutines)
-    named = [(line, _suspect(line, grown, capture, _verdict(line, growing), times)) for line in accused]
+    standing = [(one.group, one.series.last) for line in lines for one in line.standing]
+    near = Around(standing, ownership, capture.heaps[-1] if capture.heaps else None)
+    named = [(line, _suspect(line, grown, capture, _verdict(line, growing), near)) for line in accused]
     named_modules = _modules(accused, ownership)
     memory = memory_lines(
         capture,
@@ -110,7 +108,8 @@ def explain(
         told = looked_at(capture)
         outside = outside_of_heap(capture, origins, ownership, looked_at=told, others=bool(found))
         found = [*found[: limit - 1], *outside]
-    found = [_for_caller(one) for one in found[:limit]]
+    running = still_running(lines, len(capture.goroutines))
+    found = [as_possibility(in_loops(for_caller(one), running)) for one in found[:limit]]
     return Findings(tuple(found), looked_at(capture), "" if found else unseen(capture, growing))
 
 
@@ -194,8 +193,8 @@ def _mark_holders(lines: Sequence[Line], growing: frozenset[str]) -> None:
         line.holds_most = line.series.last >= max(FEW, NEARLY_ALL * total)
 
 
-def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: Sequence[float]) -> Suspect:
-    series = line.series
+def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, near: Around) -> Suspect:
+    series, times = line.series, tuple(profile.taken for profile in capture.goroutines)
     explains = min(1.0, line.explains / grown) if grown > 0 and line.explains > 0 else None
     slows = series.slows(times)
     sure, why = of_goroutines(line, explains, Watched.of(capture, verdict, slows))
@@ -209,8 +208,8 @@ def _suspect(line: Line, grown: float, capture: Capture, verdict: bool, times: S
     shape, frame = line.shape, place.frame
     if line.load and shape not in (SERVED, IDLE) and not verdict:
         sure = Confidence.LOW if line.leaked < FEW else sure
-    if line.shape in (SELECTING, RECEIVE, SEND) and serves(stack):
-        shape = replace(shape, fix=f"{IN_HANDLER}; {shape.fix}")
+    if line.place is not None and not line.module:
+        shape = phrased(shape, Wait(line.heaviest.group.operation, stack, frame.function, line.count, near))
     if line.faint:
         sure = Confidence.LOW
         why.append("it grew hardly more than such goroutines come and go")
@@ -290,21 +289,6 @@ def _opened(memory: Sequence[MemoryLine]) -> list[MemoryLine]:
         else line
         for line in memory
     ]  # fmt: skip
-
-
-# Names of functions that make a thing for their caller.
-_MAKERS = re.compile(r"(?i)^(must)?(new|open|make|dial|connect|create|build|start|acquire|begin|with)")
-
-
-def _for_caller(suspect: Suspect) -> Suspect:
-    """A function that makes a thing and returns it cannot defer its end: its caller has to."""
-    name = enclosing(suspect.function).replace("[...]", "").rpartition(".")[2]
-    if "defer" not in suspect.fix or not suspect.callers or not _MAKERS.match(name):
-        return suspect
-    caller = short(suspect.callers[0])
-    return replace(
-        suspect, fix=f"{suspect.fix}; where {name} gives it to its caller, that has to end it when it is done: {caller}"
-    )
 
 
 def _heap_grew(capture: Capture) -> float:

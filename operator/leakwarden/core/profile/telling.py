@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from leakwarden.api.v1alpha1.evidence_status import MAX_SUSPECTS, SHORT_PLACE, SuspectStatus
-from leakwarden.core.profile.evidence import Findings, Suspect
+from leakwarden.core.profile.evidence import Confidence, Findings, Suspect
 from leakwarden.core.profile.ownership import package, spelled
 from leakwarden.core.signals.catalogue import row_of
 
@@ -39,8 +39,10 @@ def _told(suspect: Suspect) -> SuspectStatus:
         for f in suspect.callers[:2]
     )
     called = f" Called by {callers}." if callers else ""
-    fix = f" Usual fix: {suspect.fix}"
-    explanation = f"{suspect.headline}.{called} {_sentence(why)} {_sentence(suspect.why)}"
+    # A possibility begins with the way to see whether it is one.
+    sure = suspect.confidence is not Confidence.LOW
+    fix = f" Usual fix: {suspect.fix}" if sure else f" {suspect.fix[:1].upper()}{suspect.fix[1:]}"
+    explanation = f"{suspect.headline}.{called} {_sentence(suspect.why)} {_sentence(why)}"
     # Where there is no room for all of it, the repair is worth more than the rest.
     explanation = explanation[: max(0, EXPLANATION - len(fix))] + fix
     return SuspectStatus(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from leakwarden.core.profile.blocked_shapes import own_task
+from leakwarden.core.profile.blocked_shapes import RUNNING, own_task
 from leakwarden.core.profile.catalogue import kind_of_call, row_of_call
 from leakwarden.core.profile.endings import ends_of
 from leakwarden.core.profile.kept_shapes import SIGNAL_NOTIFY
@@ -52,6 +52,10 @@ def _victim(kind: Shape) -> Shape:
     return replace(kind, victim=True, goroutines=(), acquires=())
 
 
+# Calls of the system that are no file's and no connection's.
+_IN_SYSTEM = ("syscall.", "internal/runtime/syscall.", "golang.org/x/sys/unix.")
+
+
 class Waits:
     """The thing that a plain receive or select waits for, by the objects that the function keeps: a ticker, or a
     context's end."""
@@ -70,8 +74,16 @@ class Waits:
             return shape
         if (row := row_of_call(stack[:at])) is not None and not row.victim and shape is not UNKNOWN:
             return row if row.modules and "." in row.modules[0].partition("/")[0] else shape
-        if shape in (RECEIVE, SELECTING, SEND) and at and self._ownership.of(stack[at - 1]) is CodeOwner.LIBRARY:
+        if (
+            shape in (RECEIVE, SELECTING, SEND)
+            and at
+            and self._ownership.of(stack[at - 1]) is not CodeOwner.TEAM
+            and not stack[at - 1].function.startswith("reflect.")
+        ):
+            # A channel of Go's own code is nothing that the team could close.
             return waits_in(stack[at - 1].function)
+        if shape is UNKNOWN and (at == 0 or stack[0].function.startswith(_IN_SYSTEM)):
+            return RUNNING
         if shape not in (RECEIVE, SELECTING):
             return shape
         waiting = {stack[at].function, enclosing(stack[at].function)}
