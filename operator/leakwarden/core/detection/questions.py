@@ -259,7 +259,7 @@ class WindowQuestions:
         if self.width_index < _HOURS_OF_DAYS:
             return np.zeros(len(self.growth), np.bool_)
         began = self.raw.floor - self.raw.slope * beside.life / WIDTHS[self.width_index]
-        return ~beside.memory & (began > gates.early_begun)
+        return np.asarray(~beside.memory & (began > gates.early_begun))
 
     @cached_property
     def is_within_reach(self) -> Bools:

@@ -89,4 +89,4 @@ def surge(gates: Gates, lo: Floats, hi: Floats, left: Floats) -> Surge:
 
 def _latest(values: Floats) -> Floats:
     part = values[:, -_LATEST:]
-    return np.where(np.isnan(part), -np.inf, part).max(axis=1)
+    return np.asarray(np.where(np.isnan(part), -np.inf, part).max(axis=1))
