@@ -98,7 +98,8 @@ def _soon(gates: Gates, passed: Passed, beside: WindowContext) -> Bools:
     """As core/detection/decision.py decides it, at the moment of the window."""
     soon = (passed.seconds <= _WITHIN) & (beside.actual >= gates.exhausting_level)
     soon |= (passed.seconds_low <= _WITHIN) & (beside.actual >= gates.exhausting_hasty)
-    return np.asarray((soon | (beside.actual >= gates.exhausting_any)) & ~beside.past)
+    near = beside.actual >= np.where(beside.collected, gates.exhausting_heap, gates.exhausting_any)
+    return np.asarray((soon | near) & ~beside.past)
 
 
 def _begins(shown: Sequence[tuple[Ints, Floats]]) -> dict[int, list[float]]:

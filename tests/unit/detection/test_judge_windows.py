@@ -34,7 +34,7 @@ def beside(trend: Trend, **known: Any) -> WindowContext:
     values: dict[str, Any] = {
         "rated": True, "apart": False, "history": False, "daily": True, "memory": False, "collected": False,
         "backed": False, "lasting": False, "exhausted": False, "past": False, "far": 0.0, "life": 86_400.0, "actual": trend.level[0], "known": 0.0, "fall": 0.0,
-        "wobble": 0.0, "quantum": 0.0001, "held": False, "ones": True, "waits": False,
+        "wobble": 0.0, "quantum": 0.0001, "held": False, "ones": True, "waits": False, "ahead": np.inf,
     } | known  # fmt: skip
     return WindowContext(**{name: np.array([value]) for name, value in values.items()})
 

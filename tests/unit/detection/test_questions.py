@@ -88,6 +88,10 @@ CASES = [
     ),
     Case("level", "is_high", line(level=0.9, **BENT), line(level=0.6, **BENT)),
     Case("early_level", "is_high", line(level=0.8), line(level=0.6)),
+    Case("early_days", "is_high", line(level=0.6, growth=0.3), line(level=0.4, growth=0.35), width=DAYS),
+    Case(
+        "early_begun", "is_days_long", known(life=40.25 * 14_580), known(life=42.0 * 14_580), width=DAYS
+    ),
     Case("early_drawdown", "is_straight_line", line(drawdown=0.08), line(drawdown=0.18), at_least=False),
     Case("early_quarter", "is_straight_line", line(step=0.7), line(step=0.4)),
     Case("early_clear", "is_straight_line", line(clear=18), line(clear=10)),
@@ -152,6 +156,19 @@ def test_a_multiple_of_the_past_is_no_limit_near_which_a_load_explains_less() ->
 
     assert not answer(case, high, Gates())
     assert answer(case, replace_known(high, past=True), Gates())
+
+
+def test_a_straight_line_of_days_counts_from_farther_away_than_one_of_hours() -> None:
+    half = line(level=0.6, growth=0.22)
+    of_hours, of_days = Case("early_days", "is_high", half, half), Case("early_days", "is_high", half, half, width=DAYS)
+
+    assert not answer(of_hours, half, Gates())
+    assert answer(of_days, half, Gates())
+    assert answer(of_days, replace_known(half, collected=True), Gates()), "live memory"
+    assert not answer(of_days, replace_known(half, memory=True), Gates()), "memory of unknown use"
+    assert answer(of_days, replace_known(half, past=True), Gates()), "almost twice as much as ever before"
+    assert not answer(of_days, replace_known(half, life=60 * 4 * 3600.0), Gates()), "it was empty at first"
+    assert not answer(of_days, replace_known(half, rated=False, daily=False), Gates()), "it may be a week's traffic"
 
 
 def replace_known(side: Side, **values: Any) -> Side:

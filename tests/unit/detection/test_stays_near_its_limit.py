@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leakwarden.core.detection.decision import _has_stayed, _Shown
+from leakwarden.core.detection.decision import Context, _has_stayed, _Shown, _soon
 from leakwarden.core.detection.detector import DetectorState, Key
 from leakwarden.core.detection.thresholds import Gates
 from tests.bench.tune import scaled
@@ -50,3 +50,25 @@ def test_at_half_and_at_double_the_level_is_decided_otherwise() -> None:
     assert not stayed(level=0.9)
     assert not stayed(scaled(Gates(), "stays_level", 2.0), level=0.96)
     assert stayed(scaled(Gates(), "stays_level", 0.5), level=0.9)
+
+
+def soon(level: float, gates: Gates | None = None, *, memory: bool = True, collections: float = 40.0) -> bool:
+    """Of a heap that is hours from its limit by its own growth."""
+    state = DetectorState()
+    row = state.row(Key("shop", "cart", "cart-1", "uid-1", "", "Heap", 0.0, memory=memory), 2**30, 0.0)
+    rows = state.rows.pick(slice(1))
+    rows.level[row], rows.gc[row] = level, collections
+    hours = np.array([4 * 3600.0])
+    return bool(_soon(rows, Context(gates=gates or Gates()), hours, hours)[0])
+
+
+def test_a_heap_is_near_its_limit_before_it_is_as_large_as_its_container() -> None:
+    assert soon(0.9)
+    assert not soon(0.85)
+    assert not soon(0.9, collections=np.nan), "without a collection it may be garbage"
+    assert not soon(0.9, memory=False)
+
+
+def test_at_half_and_at_double_the_level_of_a_heap_is_decided_otherwise() -> None:
+    assert not soon(0.9, scaled(Gates(), "exhausting_heap", 2.0))
+    assert soon(0.6, scaled(Gates(), "exhausting_heap", 0.5))

@@ -6,6 +6,8 @@ line, but its end is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from leakwarden.core.detection.rollups import SLOTS, Ints
@@ -18,6 +20,23 @@ def climbed_for(y: Floats, least: int, straight: float) -> Ints:
     As many as possible, and `least` or none (0): the growth over them must be `straight` times the error (root mean
     square) of their least-squares line. A level that is flat for a quarter of its buckets before it rises shows 17. A
     fifth of the buckets may be missing (NaN)."""
+    line = latest_lines(y)
+    many = np.arange(1, SLOTS + 1)
+    good = (many >= least) & (line.n >= 0.8 * many) & (line.growth > straight * line.error)
+    return np.where(good.any(axis=1), SLOTS - np.argmax(good[:, ::-1], axis=1), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The least-squares lines over the latest 1, 2, ... 24 buckets, one column each; in the unit of the levels."""
+
+    n: Floats  # buckets with a floor, one at the least
+    growth: Floats  # along the line from its first bucket to its last
+    error: Floats  # root mean square
+
+
+def latest_lines(y: Floats) -> Lines:
+    """Of (rows, 24) levels, NaN where missing."""
     there = ~np.isnan(y)
     w = there.astype(np.float64)
     x = np.where(there, y, 0.0)
@@ -31,6 +50,4 @@ def climbed_for(y: Floats, least: int, straight: float) -> Ints:
     across = np.maximum(stt - st * st / n, 1e-9)
     slope = (stx - st * sx / n) / across
     error = np.sqrt(np.maximum(sxx - sx * sx / n - slope * slope * across, 0.0) / n)
-    many = np.arange(1, SLOTS + 1)
-    good = (many >= least) & (n >= 0.8 * many) & (slope * (many - 1) > straight * error)
-    return np.where(good.any(axis=1), SLOTS - np.argmax(good[:, ::-1], axis=1), 0)
+    return Lines(n, slope * np.arange(SLOTS), error)

@@ -235,11 +235,14 @@ def _times(state: DetectorState, rows: Rows, leaking: Bools, now: float) -> _Tim
 
 def _soon(rows: Rows, context: Context, left: Floats, low: Floats) -> Bools:
     """Whether the limit is near, in time or in level: the best estimate is within the policy's time; or, above a first
-    level, the low estimate is; or the level is above a second one, whatever the estimates."""
+    level, the low estimate is; or the level is above a second one, whatever the estimates. A heap meets its container's
+    limit before it is as large, since the process needs memory besides."""
     gates, within = context.gates, context.exhausts_within
     soon = (left <= within) & (rows.level >= gates.exhausting_level)
     soon |= (low <= within) & (rows.level >= gates.exhausting_hasty)
-    return np.asarray((soon | (rows.level >= gates.exhausting_any)) & ~rows.past)
+    heap = rows.memory & ~rows.cached & ~np.isnan(rows.gc)
+    near = rows.level >= np.where(heap, gates.exhausting_heap, gates.exhausting_any)
+    return np.asarray((soon | near) & ~rows.past)
 
 
 def _press(state: DetectorState, rows: Rows, soon: Bools, gates: Gates) -> None:

@@ -14,6 +14,7 @@ from leakwarden.core.detection.rising import may_be_high, may_rise
 from leakwarden.core.detection.rollups import SLOTS, WIDTHS, Bools, Ints
 from leakwarden.core.detection.staircase import staircase
 from leakwarden.core.detection.state import DetectorState
+from leakwarden.core.detection.surge import Surge, may_surge, surge
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend, beyond, measure
 from leakwarden.core.detection.verdict import Passed, hidden_by_load, judge_windows, judge_without_load
@@ -92,6 +93,8 @@ def _worth_measuring(
     active = ~np.isnan(state.rows.latched[of])
     active |= of_width.suspect[of].any(axis=1) | (of_width.streak[of] > 0).any(axis=1)
     worth |= active
+    if k == 0:
+        worth |= may_surge(gates, lo.T.take(some, axis=1).T)
     if k in gates.cleared:
         worth |= ~state.rows.memory[of] & may_be_high(hi.T.take(some, axis=1).T, gates.level_backed)
     measured = likely.copy()
@@ -202,6 +205,7 @@ def _weigh(
         above[use] -= explained.part
         unsure[use] = explained.slope_error
     lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
+    latest = surge(gates, lo, hi, left) if k == 0 else Surge.none(len(rows))
     group = of_row.group[rows]
     history = now - state.origin[group] > 26 * 3600
     readings = WIDTHS[k] / np.where(np.isnan(of_row.step[rows]), WIDTHS[0], of_row.step[rows])
@@ -226,9 +230,11 @@ def _weigh(
         past=of_row.past[rows], far=of_row.far[rows], life=now - of_row.first[rows], actual=of_row.level[rows], known=np.maximum(state.known[group, k:].max(axis=1), of_row.plateau[rows]),
         fall=state.fall[group, k:].max(axis=1), wobble=state.fall[group, k], quantum=quantum,
         held=held(gates, raw, quantum, readings, ones), ones=ones,
-        waits=waits | of_width.waits[rows, min(k + 1, _S - 1)],
+        waits=waits | of_width.waits[rows, min(k + 1, _S - 1)], ahead=latest.ahead,
     )  # fmt: skip
     passed = judge_windows(gates, k, raw, adjusted, beside)
+    surging = latest.ahead <= gates.surge_reach
+    passed.follow(latest, np.flatnonzero(surging))
     some = np.flatnonzero(hidden_by_load(gates, k, raw, passed, beside))
     if len(some):
         clean = measure(left[some], above[some], quantum[some])
@@ -248,9 +254,9 @@ def _weigh(
         clear = raw.slope * raw.span / raw.noise
     estimates, at = state.estimates, state.estimate_for(rows)
     with np.errstate(over="ignore"):  # nearly without noise
-        estimates.clear[at, k] = clear
+        estimates.clear[at, k] = np.where(surging, latest.straight, clear)
     estimates.explained[at, k] = np.where(rated | apart, share, np.nan)
-    estimates.hours[at, k] = raw.span * WIDTHS[k] / 3600
+    estimates.hours[at, k] = np.where(surging, latest.seen, raw.span) * WIDTHS[k] / 3600
     estimates.known[at, k] = beside.known
     _note(state, k, rows, raw=raw, passed=passed, rated=rated, apart=apart, blind=blind, now=now)
 

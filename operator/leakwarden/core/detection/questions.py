@@ -46,6 +46,9 @@ class WindowContext:
     held: Bools  # see `held` in core/detection/held.py
     ones: Bools  # it has changed by one at the least: it is counted, as connections are
     waits: Bools  # the load has risen as the level has, in this window or in the next wider one
+    ahead: (
+        Floats  # of the line of its latest minutes: time to the limit over the time seen; infinite where there is none
+    )
 
     def pick(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> WindowContext:
         return WindowContext(*(getattr(self, of.name)[rows] for of in fields(self)))
@@ -104,6 +107,21 @@ class WindowQuestions:
         gates, raw = self.gates, self.raw
         ahead = raw.floor - self.beside.actual < gates.left_behind * self.growth
         return (raw.late > gates.not_slowing) & ahead & (raw.behind < gates.left_behind)
+
+    @cached_property
+    def climbs_at_its_end(self) -> Bools:
+        """Are the latest minutes one steep line after a quiet time, which would reach the limit within as much time as it
+        was seen? It has the shape of a leak, as a whole window that climbs has."""
+        return self.beside.ahead <= self.gates.reach
+
+    @cached_property
+    def is_surge(self) -> Bools:
+        """Is most of the way to the limit done on the line of the latest minutes?
+
+        A leak of minutes is over before it fills a window. Bursts and slow dependencies of the bench climb as fast, and stop
+        before. At half of `surge_reach`, leaks of a quarter of an hour are told too late; at double, first bursts are
+        reported."""
+        return self.beside.ahead <= self.gates.surge_reach
 
     # --- of what explains it --------------------------------------------------------------------------------------
 
@@ -216,15 +234,32 @@ class WindowQuestions:
 
         Separates leaks from saturating growth, whose end is slower after a third of its time constant. A cache that
         fills in a straight line is not slower at its end, so the level must be high, and memory is left out; unless a
-        process of the workload was Exhausting before."""
+        process of the workload was Exhausting before, or the line has lasted for days (`is_days_long`)."""
         gates, raw, left, beside = self.gates, self.raw, self.left, self.beside
-        straight = (beside.rated | beside.apart | beside.exhausted) & (raw.n >= gates.early_readings)
+        known = beside.rated | beside.apart | beside.exhausted
+        if self.width_index == _HOURS_OF_DAYS:
+            known = known | beside.daily
+        straight = known & (raw.n >= gates.early_readings)
         straight &= (left.slope_low > gates.early_unexplained * raw.slope) & (raw.drawdown < gates.early_drawdown)
         straight &= (raw.slope_low > gates.early_narrow * raw.slope) & (raw.step > gates.early_quarter)
         straight &= self.growth > gates.early_clear[self.width_index] * raw.noise
         straight &= (raw.late > gates.early_late) & (left.late > gates.early_late - 0.1)
         straight &= self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.early_reach
-        return straight & (~(beside.memory | beside.collected) | beside.exhausted)
+        return straight & (~(beside.memory | beside.collected) | beside.exhausted | self.is_days_long)
+
+    @cached_property
+    def is_days_long(self) -> Bools:
+        """Is it a window of days, of something that was in use before it began to grow?
+
+        Caches and pools that fill within a day and a half are full before a window of days shows a straight line. A store
+        that fills for days begins empty with its process, and a leak adds to what is in use: the line is extended back to
+        the first reading of the process. Memory of unknown use (without GC counts) is left out. At half of `early_begun`,
+        stores are reported; at double, leaks beside a small use are not."""
+        gates, beside = self.gates, self.beside
+        if self.width_index < _HOURS_OF_DAYS:
+            return np.zeros(len(self.growth), np.bool_)
+        began = self.raw.floor - self.raw.slope * beside.life / WIDTHS[self.width_index]
+        return np.asarray(~beside.memory & (began > gates.early_begun))
 
     @cached_property
     def is_within_reach(self) -> Bools:
@@ -238,8 +273,9 @@ class WindowQuestions:
     def is_high(self) -> Bools:
         """Is it high enough for this width, and for the explanations that are known?"""
         early = np.where(self.beside.exhausted, self.gates.early_exhausted, self.gates.early_level)
+        early = np.where(self.is_days_long, np.minimum(early, self.gates.early_days), early)
         high = (self.height >= self._needed) | (self.is_straight_line & (self.height >= early))
-        return high | self.is_since_birth | self.is_day_over_day
+        return high | self.is_since_birth | self.is_day_over_day | self.is_surge
 
     @cached_property
     def is_novel(self) -> Bools:
@@ -359,7 +395,7 @@ class WindowQuestions:
         """Is it not shared by all pods as a morning would be, or a clean line, or about to be exhausted?"""
         gates = self.gates
         clean = self.growth > gates.shared_clear * self.raw.noise
-        return ~self.is_shared | clean | (self.beside.actual > gates.shared_level)
+        return ~self.is_shared | clean | (self.beside.actual > gates.shared_level) | self.is_surge
 
     # --- enough to act on -----------------------------------------------------------------------------------------
 
@@ -391,7 +427,8 @@ class WindowQuestions:
         nearly_full = self.height >= gates.level_unvetoed
         owed = nearly_full & (beside.quantum <= gates.coarse)
         sure &= ~beside.rated | (left.slope_low > gates.sure_unexplained * raw.slope) | owed
-        return sure & (nearly_full | (self.growth > gates.sure_growth))
+        sure &= nearly_full | (self.growth > gates.sure_growth)
+        return sure | (beside.ahead <= gates.surge_sure)
 
     @cached_property
     def is_suspect(self) -> Bools:
@@ -399,4 +436,5 @@ class WindowQuestions:
         gates, raw = self.gates, self.raw
         shape = self.is_clear & self.is_steady & self.goes_on & ~self.follows_load
         within = self.seconds[0] <= raw.span * WIDTHS[self.width_index] * gates.suspect_reach
-        return np.asarray(shape & within & (raw.level >= gates.suspect_level) & self.is_beyond_its_first_day)
+        shape &= within & (raw.level >= gates.suspect_level)
+        return np.asarray((shape | self.is_surge) & self.is_beyond_its_first_day)

@@ -93,6 +93,14 @@ class Gates:
     # above this level all growth is reported (bench: daily_high, gc_sawtooth, steps).
     shared_clear: float = 14.0
     shared_level: float = 0.94
+    # A climb of minutes after a quiet time (core/detection/surge.py): its growth, its growth over the error of its line,
+    # and the time to the limit over the time for which it was seen, before it is reported and before it is acted on. First
+    # bursts and slow dependencies of the bench rise by as much, and stop farther from the limit: at a `surge_reach` of 0.45
+    # eight of them are reported in 3,600 healthy pod-days (seeds 7 to 10), here one.
+    surge_growth: float = 0.42
+    surge_straight: float = 14.0
+    surge_reach: float = 0.37
+    surge_sure: float = 0.25
     # End slope over mean slope. exp(-t/tau) shows 0.58 at a window of tau, and cannot pass `reach` before that.
     not_slowing: float = 0.55
     # The distance of the line's end above the latest ceiling, and of the line above the latest floor, over the growth
@@ -151,6 +159,10 @@ class Gates:
     # A cache that fills is as straight: six of seventeen false alarms were caches at 0.70, three at 0.76.
     early_level: float = 0.76
     early_exhausted: float = 0.50
+    # ... and where it has lasted for days and was in use before: of the spent files (801 healthy pod-days) none is reported
+    # at 0.45, but for a log store that opens files until its retention, in a line from zero.
+    early_days: float = 0.45
+    early_begun: float = 0.05
     early_reach: float = 2.0
     early_late: float = 0.80
     early_readings: int = 10
@@ -214,6 +226,10 @@ class Gates:
     # The best estimate is within the policy's time; or, above this level, the low one is; or, above this level, any.
     exhausting_hasty: float = 0.90
     exhausting_any: float = 0.95
+    # ... which of a heap is this: stacks, the runtime and what C code holds are memory of the container as well. Go's guide
+    # to its collector leaves 5 to 10 % for them (go.dev/doc/gc-guide). A heap that climbs for days is hours from its limit
+    # by its own line when the container has none left.
+    exhausting_heap: float = 0.88
 
 
 def tuned() -> Gates:

@@ -10,7 +10,8 @@ import numpy as np
 from leakwarden.core.detection.past import NEARLY
 from leakwarden.core.detection.questions import WindowContext, WindowQuestions
 from leakwarden.core.detection.reasons import VerdictReason
-from leakwarden.core.detection.rollups import Bools, Ints
+from leakwarden.core.detection.rollups import WIDTHS, Bools, Ints
+from leakwarden.core.detection.surge import Surge
 from leakwarden.core.detection.thresholds import Gates
 from leakwarden.core.detection.trend import ResidualTrend, Trend, Z
 from leakwarden.core.model.readings import Floats
@@ -20,11 +21,11 @@ _Answer = Callable[[WindowQuestions], Bools]
 # All answers must be yes for a window to have the shape of a leak. The first no is the reason why a window that grows
 # clearly is Healthy; None: it is no reason by itself, since such a window is Suspect or not clear enough.
 SHAPE: Sequence[tuple[VerdictReason | None, _Answer]] = (
-    (VerdictReason.Steady, lambda asked: asked.is_clear),
-    (VerdictReason.FollowsLoad, lambda asked: ~asked.follows_load),
-    (VerdictReason.SlowsDown, lambda asked: asked.goes_on),
-    (None, lambda asked: asked.is_steady),
-    (None, lambda asked: asked.is_within_reach),
+    (VerdictReason.Steady, lambda asked: asked.is_clear | asked.climbs_at_its_end),
+    (VerdictReason.FollowsLoad, lambda asked: ~asked.follows_load | asked.climbs_at_its_end),
+    (VerdictReason.SlowsDown, lambda asked: asked.goes_on | asked.climbs_at_its_end),
+    (None, lambda asked: asked.is_steady | asked.climbs_at_its_end),
+    (None, lambda asked: asked.is_within_reach | asked.climbs_at_its_end),
 )
 # ... and all of these must be yes for the leak to count.
 BELIEVED: Sequence[tuple[VerdictReason | None, _Answer]] = (
@@ -58,6 +59,13 @@ class Passed:
         for of in fields(self):
             getattr(self, of.name)[rows[which]] = getattr(other, of.name)[which]
 
+    def follow(self, latest: Surge, rows: Ints) -> None:
+        """Take the growth and the times of these windows from the line of their latest minutes."""
+        self.seconds[rows] = latest.left[rows] * WIDTHS[0]
+        for seconds, by in ((self.seconds_low, latest.slope_high), (self.seconds_high, latest.slope_low)):
+            seconds[rows] = latest.room[rows] / by[rows] * WIDTHS[0]
+        self.slope_low[rows], self.slope_high[rows] = latest.slope_low[rows], latest.slope_high[rows]
+
 
 def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTrend, beside: WindowContext) -> Passed:
     """`left` is the part of `raw` that load (or siblings) does not explain, and `raw` itself where neither is known."""
@@ -73,7 +81,7 @@ def judge_windows(gates: Gates, width_index: int, raw: Trend, left: ResidualTren
                 reason = np.where(asked.is_clear & ~yes, int(why), reason)
     best, low, high = asked.seconds
     return Passed(
-        leak, near, asked.is_sure & asked.is_no_rush, suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low, seconds_high=high, slope_low=raw.slope_low.copy(),
+        leak, near, asked.is_sure & asked.is_no_rush, suspect=asked.is_suspect.copy(), reason=reason, seconds=best.copy(), seconds_low=low.copy(), seconds_high=high.copy(), slope_low=raw.slope_low.copy(),
         slope_high=raw.slope_high.copy(),
     )  # fmt: skip
 
