@@ -4,8 +4,8 @@ A tick uses many large arrays for a moment. By default glibc raises, up to 32 Mi
 mapping of its own, and keeps an arena for each thread: the arrays of a tick then lie between small objects that stay, and
 a tenth to a quarter of the process's memory is free and not given back (mallopt(3)).
 
-What is smaller than that stays in the heap, which is shortened at its end only. Where pods come and go, free pages between
-objects that stay make up another quarter within days, so they are given back every few minutes (malloc_trim(3)).
+What is smaller than that stays in the heap, which is shortened at its end only. Free pages between objects that stay are a
+fifth of the memory after a tick, and more where pods come and go, so they are given back every minute (malloc_trim(3)).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE = 1 << 20  # bytes; from here on an allocation is a mapping, which is given back at once
 _TRIM = 4 << 20  # bytes at the end of the heap
 _ARENAS = 2
-TRIM_EVERY = 300.0  # s
+TRIM_EVERY = 60.0  # s
 
 
 def give_memory_back() -> bool:

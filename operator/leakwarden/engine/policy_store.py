@@ -25,6 +25,7 @@ class PolicyStore:
     # Policies of one namespace that are in force at once, the oldest first: each costs every tick some work.
     per_namespace: int = 100
     _by_uid: dict[str, Policy] = field(default_factory=dict)
+    _uid_of: dict[str, str] = field(default_factory=dict)  # by namespace and name
     clusters: ClusterPolicies = field(default_factory=ClusterPolicies)
 
     async def read(self) -> None:
@@ -62,13 +63,21 @@ class PolicyStore:
         known = self._by_uid.get(policy.uid)
         if policy.spec is None and known is not None and known.claims is not None:
             policy = replace(policy, claims=known.claims, kinds=known.kinds)
-        for uid in [uid for uid, other in self._by_uid.items() if other.key == policy.key and uid != policy.uid]:
-            del self._by_uid[uid]  # its deletion was missed; the name now belongs to another
+        if known is not None:
+            # The watch shows what was written here: one copy of it is enough.
+            status = known.status if known.status == policy.status else policy.status
+            policy = replace(policy, status=status)
+        former = self._uid_of.get(policy.key, policy.uid)
+        if former != policy.uid:
+            self._by_uid.pop(former, None)  # its deletion was missed; the name now belongs to another
+        self._uid_of[policy.key] = policy.uid
         self._by_uid[policy.uid] = policy
         return known is None or known.generation != policy.generation
 
     def remove(self, uid: str) -> None:
-        self._by_uid.pop(uid, None)
+        gone = self._by_uid.pop(uid, None)
+        if gone is not None and self._uid_of.get(gone.key) == uid:
+            del self._uid_of[gone.key]
 
     def wrote(self, uid: str, resource_version: str, status: PolicyStatus) -> None:
         """Remember our own write, which the watch will show again later. The status of a derived policy is held here

@@ -78,7 +78,10 @@ class Processes:
                 places.append(place)
                 lives.append(Life(workload, pod.uid, incarnation_start(pod, name.container)))
         starts = np.array([life.start for life in lives], dtype=np.float64)
-        return Resolved(names, np.array(places, dtype=np.int64), lives, starts, [life.workload.key for life in lives])
+        # One text for all pods of a workload.
+        keys = {life.workload.uid: life.workload.key for life in lives}
+        of_each = [keys[life.workload.uid] for life in lives]
+        return Resolved(names, np.array(places, dtype=np.int64), lives, starts, of_each)
 
 
 class Lives:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -121,8 +121,9 @@ class Publisher:
     async def tell_of_defects(self) -> None:
         """Writes only the conditions of the policies that this tick could not judge; the rest of their statuses stays,
         and the conditions state its time."""
-        told = 0
-        for policy in self.policies.all():
+        told, policies = 0, self.policies.all()
+        self.forget_others_than(policies)
+        for policy in policies:
             defect = self.defects.of(policy.uid)
             if defect is None or self._told_at.get(policy.uid, -1) == self.defects.tick or told >= DEFECTS_PER_TICK:
                 continue
@@ -156,11 +157,15 @@ class Publisher:
             log.warning("status not written", extra={"policy": policy.key, "error": str(error)})
             return False
         self.policies.wrote(policy.uid, version, after)
-        known = {each.uid for each in self.policies.all()}
-        self._written = {uid: at for uid, at in self._written.items() if uid in known} | {policy.uid: now}
-        self._told_at = {uid: tick for uid, tick in self._told_at.items() if uid in known}
-        self._shown = {uid: facts for uid, facts in self._shown.items() if uid in known}
+        self._written[policy.uid] = now
         return True
+
+    def forget_others_than(self, policies: Iterable[Policy]) -> None:
+        """To be called once a tick: policies that are gone are forgotten."""
+        known = {each.uid for each in policies}
+        for remembered in (self._written, self._told_at, self._shown):
+            for uid in [uid for uid in remembered if uid not in known]:
+                del remembered[uid]
 
     async def announce_reports(self, drafts: ReportDrafts, facts: TickFacts) -> None:
         """The statuses that were written in this tick, without failed writes."""

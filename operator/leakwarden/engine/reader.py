@@ -161,28 +161,36 @@ class Reader:
 
         expected = len(pods) * sum(1 for query in queries if grows(query.key))
         self._detections.setdefault((source.name, 0), Detection(self.step, self.defects)).expect(expected)
-        while waiting:
-            batch = waiting.pop(0)
-            earlier = batch[0].earlier
-            read = await self._read_spans(source, batch)
-            self._windows.learnt(source.name, batch, read)
-            if not earlier:
-                beside[True].clear()
-                # The readings are stored soon; until the next tick only the fact that there was an answer is needed.
-                answers |= {key: _without_readings(answer) for key, answer in read.items()}
-            # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
-            await asyncio.to_thread(take_in, read, earlier)
-            failures = {key: answer for key, answer in read.items() if isinstance(answer, QueryFailed)}
-            if not earlier:
-                # Readings that are later than those that failed would hide them: they are read in the next tick.
-                waiting = _without(waiting, failures)
-            if waiting and len(failures) == len(read):
-                # It is down, or these queries are too much for it. Which of the others it answers shows in one time
-                # limit, by their newest reading.
-                newest = await self._read_spans(source, [_newest(waiting, now, self.step)])
-                failures = {key: answer for key, answer in newest.items() if isinstance(answer, QueryFailed)}
-                answers |= failures
-                waiting = _without(waiting, failures)
+        coming: asyncio.Task[dict[str, Answer]] | None = None
+        try:
+            while waiting:
+                batch = waiting.pop(0)
+                earlier = batch[0].earlier
+                read = await (coming or self._read_spans(source, batch))
+                coming = None
+                self._windows.learnt(source.name, batch, read)
+                failures = {key: answer for key, answer in read.items() if isinstance(answer, QueryFailed)}
+                if not earlier:
+                    beside[True].clear()
+                    # The readings are stored soon; until the next tick only the fact that there was an answer is needed.
+                    answers |= {key: _without_readings(answer) for key, answer in read.items()}
+                    # Readings that are later than those that failed would hide them: they are read in the next tick.
+                    waiting = _without(waiting, failures)
+                if waiting and len(failures) == len(read):
+                    # It is down, or these queries are too much for it. Which of the others it answers shows in one time
+                    # limit, by their newest reading.
+                    newest = await self._read_spans(source, [_newest(waiting, now, self.step)])
+                    failures = {key: answer for key, answer in newest.items() if isinstance(answer, QueryFailed)}
+                    answers |= failures
+                    waiting = _without(waiting, failures)
+                if waiting:  # the source works on the next answers while these are taken in
+                    coming = asyncio.create_task(self._read_spans(source, waiting[0]))
+                # Takes seconds in a large cluster, and meanwhile the Lease has to be renewed and probes answered.
+                await asyncio.to_thread(take_in, read, earlier)
+                read = {}  # not needed any more, and large
+        finally:
+            if coming is not None:
+                coming.cancel()
         beside.clear()
 
         def detect() -> GrowthFindings:

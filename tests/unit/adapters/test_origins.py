@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from leakwarden.adapters.prometheus import origins as module
 from leakwarden.adapters.prometheus.decoding import RawSeries, SentSeries, label_set
 from leakwarden.adapters.prometheus.origins import Origins, Scope
+from leakwarden.adapters.prometheus.parts import together
 from leakwarden.adapters.prometheus.response import Choices, join
-from leakwarden.core.model.readings import Sampled, SeriesKey
+from leakwarden.core.model.readings import Answer, Sampled, SeriesBlock, SeriesKey
 from leakwarden.core.signals.catalogue import Labels
 
 NOBODY = SentSeries.of([])
@@ -118,3 +120,39 @@ def test_a_series_without_a_number_for_a_moment_is_left_out_for_that_moment() ->
         answer = join(values, NOBODY, scope(at), Choices(), origins)
         assert isinstance(answer, Sampled)
         assert [key.pod for key in answer.series] == [f"cart-{n}" for n in range(3) if n != lost]
+
+
+def test_several_threads_find_the_origins_of_their_own_answers_also_while_others_are_forgotten() -> None:
+    origins = Origins()
+
+    def read(thread: int) -> bool:
+        for tick in range(60):
+            at = 700.0 * tick  # each time what was not sent for ten minutes is forgotten
+            answer = join(sent(10 * thread, 10, at), NOBODY, scope(at), Choices(), origins)
+            assert isinstance(answer, Sampled)
+            assert [key.pod for key in answer.series] == [f"cart-{n}" for n in range(10 * thread, 10 * thread + 10)]
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(read, range(8)))
+
+
+def test_an_answer_in_parts_has_the_same_names_in_each_tick_and_the_limits_of_each_part() -> None:
+    origins = Origins()
+    found = []
+    for at in (0.0, 60.0):
+        parts: dict[frozenset[str], Answer] = {
+            frozenset({f"{first}"}): join(
+                sent(first, 3, at),
+                _limited(first, 3, at, {n: 10.0 + n for n in range(6)}),
+                scope(at),
+                Choices(),
+                origins,
+            )
+            for first in (0, 3)
+        }
+        answer = together(parts, origins.one_list)
+        assert isinstance(answer, Sampled)
+        assert dict(answer.limits) == {SeriesKey("shop", f"cart-{n}"): 10.0 + n for n in range(6)}
+        found.append(SeriesBlock.of(answer.series).names)
+    assert found[0] is found[1]

@@ -40,7 +40,7 @@ def test_the_line_is_named_with_its_reasons_and_the_repair(tmp_path: Path, capsy
     newer, older = reversed(saved(tmp_path, goroutines((100, SEND)), goroutines((600, SEND))))
     assert ask(newer, older) == 1
     out, err = capsys.readouterr()
-    assert out.startswith("Low     600 goroutines at main.first.func1 (main.go:22), +100.0/s: channel send")
+    assert out.startswith("Low     600 goroutines at main.first.func1 (main.go:22), +100.0/s: may be a leak: channel")
     assert "because  100 became 600 within 5s" in out
     assert "fix      " in out
     assert "main.first.func1  /src/cmd/shop/main.go:22" in out

@@ -88,7 +88,7 @@ KINDS = {
         "bedside": "entries of connections that a ConnState hook keeps",
         "charts": "bbolt transaction not rolled back",
         "claims": "circuit breakers with ever new names",
-        "notes": "bulk indexer or processor not closed",
+        "notes": "esutil.BulkIndexer not closed",
         "orders": "a trace that is never finished",
         "payouts": "entries that are kept and never removed",
         "people": "a data loader whose cache only grows",
@@ -101,7 +101,7 @@ KINDS = {
         "televisit": "webrtc.PeerConnection not closed",
         "triage": "Sentry client for every report",
         "vehicle": "MQTT client not disconnected",
-        "vitals": "meters or timers of metrics that are never stopped",
+        "vitals": "metrics.Meter not stopped",
     },
     "exam5": {
         "access": "casbin.SyncedEnforcer whose StartAutoLoadPolicy is never ended (StopAutoLoadPolicy)",
@@ -116,15 +116,24 @@ KINDS = {
         "scales": "entries that are kept, most likely in what bus.Ask uses: MQTT subscription never ended",
         "telemetry": "api.WriteAPIImpl (influxdb-client-go) not closed",
         "thumbs": "entries that thumbs.Maker keeps and never removes",
-        "track": "entries that are kept and never removed",
+        "track": "entries that are kept and never removed, possibly in sse: event stream made and never removed",
+    },
+    "exam6": {
+        "bestquote": "channel send that nobody receives: race.First has left its senders",
+        "bulk": "a loop over a channel that is never closed (crew.Hire)",
+        "chatroom": "a loop over a channel that is never closed (chat.client.writePump)",
+        "checkout": "OpenTelemetry batch processor (or reader) not shut down, by itself or with its provider",
+        "dispatch": "channel send that nobody receives: what reads the channel of retry.Queue has gone, or waits itself",
+        "manifests": "zstd.Decoder not closed",
+        "voyages": "contexts that are never cancelled, with their values (made in stopper.Stopper.Attach)",
     },
 }
 
 
 @pytest.mark.parametrize("exam", KINDS)
 def test_the_kind_is_told_in_the_words_of_the_thing(exam: str) -> None:
-    first = {each.known.name: each.operator.suspects[0].title.removeprefix(MAYBE) for each in judged(exam)}
-    assert {name: title for name, title in first.items() if name in KINDS[exam]} == KINDS[exam]
+    known = [each for each in judged(exam) if each.known.name in KINDS[exam]]
+    assert {each.known.name: each.operator.suspects[0].title.removeprefix(MAYBE) for each in known} == KINDS[exam]
 
 
 @pytest.mark.parametrize("exam", EXAMS)

@@ -20,6 +20,9 @@ from leakwarden.core.profile.purposes import PURPOSES, with_purpose
             "entries that main.state keeps after those they stand for have gone",
         ),
         (("main.(*mailQueue).push",), "main.mailQueue", "work that main.mailQueue queues and does not get rid of"),
+        (("main.(*Table[...]).Allow", "example.org/shop/quota.Check"), "main.Table", "state of main.Table that is kept for every key ever seen"),
+        (("main.(*Board).addCallback",), "main.Board", "callbacks that main.Board keeps and never takes out"),
+        (("main.(*Maker).Refresh",), "main.Maker", "entries that main.Maker keeps and never removes"),
         (("main.(*Catalog).login",), "main.Catalog", ENTRIES.title),  # a word, and not a part of one
         (("main.(*Catalog).make", "main.(*Catalog).call", "main.(*cache).get"), "main.Catalog", ENTRIES.title),
         (("main.newSession",), "", ENTRIES.title),

@@ -8,6 +8,7 @@ marked entries. A snapshot that was handed out never changes.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
@@ -121,6 +122,7 @@ class Cache:
         before = self._set_of.get(uid)
         if before is not None and before != owner:
             self.drop_pod(uid)
+        owner = sys.intern(owner)  # one text for all pods of a ReplicaSet
         workload = self._workload_of.get(owner)
         pod = facts.pod(item, workload)
         if self._pods.get(uid) == pod:

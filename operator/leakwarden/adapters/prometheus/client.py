@@ -131,7 +131,7 @@ class _Session(requests.Session):
         except PartialResponse:
             raise ReadFailed("PartialResponse", "it answered with a part only: some of its stores are away") from None
 
-    def _send(self, url: str, params: Mapping[str, Any], authorization: str | None) -> tuple[int, bytes]:
+    def _send(self, url: str, params: Mapping[str, Any], authorization: str | None) -> tuple[int, bytes | bytearray]:
         verify, certificate = self._credentials.tls()
         if self._credentials.tls_changed():
             self.close()  # open connections were made with the old files
@@ -164,10 +164,10 @@ class _Session(requests.Session):
                 # The library's timeout is for each piece; a server that sends byte by byte must not keep a thread busy.
                 if time.monotonic() > deadline:
                     raise ReadFailed("Timeout", f"it did not finish its answer within {timeout:g}s")
-            return response.status_code, bytes(body)
+            return response.status_code, body
 
 
-def _refusal(status: int, body: bytes) -> ReadFailed:
+def _refusal(status: int, body: bytes | bytearray) -> ReadFailed:
     if 300 <= status < 400:
         return ReadFailed("BadResponse", f"it redirects (HTTP {status}), which is not followed; correct its url")
     if status in (401, 403):
@@ -329,7 +329,7 @@ class PrometheusSource:
                 answers[part] = answer
         if len(answers) > len(parts) or query.key in self._parted:
             self._part(query.key, answers)
-        return together(answers)
+        return together(answers, self._origins.one_list)
 
     def _part(self, key: str, answers: Mapping[frozenset[str], Answer]) -> None:
         known = self._parted.get(key)

@@ -115,7 +115,7 @@ class SentSeries:
         return [value if known else None for value, known in zip(found.tolist(), there.tolist(), strict=True)]
 
 
-def decode(body: bytes) -> SentSeries:
+def decode(body: bytes | bytearray) -> SentSeries:
     """The series of a 200 answer. Raises BadResponse, PartialResponse."""
     try:
         answer = _decoder.decode(body)
@@ -132,7 +132,7 @@ def decode(body: bytes) -> SentSeries:
     return found if found is not None else _series_by_series(body)
 
 
-def _series_by_series(body: bytes) -> SentSeries:
+def _series_by_series(body: bytes | bytearray) -> SentSeries:
     """The series of any answer, whatever the order of its fields. Raises BadResponse."""
     try:
         result = _series_decoder.decode(body).data.result or []
@@ -242,7 +242,7 @@ def _usual_numbers(points: bytes, count: int) -> Floats | None:
     return read if read.size == 2 * count else None
 
 
-def error_type(body: bytes) -> str:
+def error_type(body: bytes | bytearray) -> str:
     """The API's own class of error, such as `timeout`, or empty. Never its text, which may contain secrets."""
     try:
         return _error_decoder.decode(body).errorType

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,13 +20,14 @@ from leakwarden.core.signals.catalogue import Labels
 # Labels by which the series of a value and of its limit differ although they belong together: the name, and the labels
 # that select one of several values of one thing (`status="inuse"`, `ulimit="max_open_files"`).
 _NOT_IDENTITY = frozenset({"__name__", "status", "state", "ulimit"})
-_LISTS = 16  # lists of names that are kept, so that equal ones are one object
+_LISTS = 64  # lists of names that are kept, so that equal ones are one object
+_ANSWERS = 512  # lists of label sets; a query that is answered in parts has one for each part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """The pod and container of a series, and the labels that distinguish it from others of the same container, as
-    JSON."""
+    """The pod and container of a series, and its labels as JSON, which distinguish it from others of the same container;
+    empty where it has no others than those of the key."""
 
     key: SeriesKey
     identity: bytes
@@ -65,7 +67,7 @@ class Kept:
 
 class Found:
     """The origins of a list of label sets, None where no pod or no namespace is named; and what was found out about them
-    as long as the same list is sent, as in most ticks."""
+    as long as the same list is sent, as in most ticks. Several threads may ask at once: each uses what it has looked up."""
 
     def __init__(self, origins: list[Origin | None]) -> None:
         self.origins = origins
@@ -75,33 +77,36 @@ class Found:
 
     def asked(self, namespaces: frozenset[str] | None) -> NDArray[np.bool_]:
         """Whether each is of a pod of these namespaces; None stands for everything."""
-        if self._asked is None or self._asked[0] != namespaces:
+        known = self._asked
+        if known is None or known[0] != namespaces:
             of = [namespaces is None or (each is not None and each.key[0] in namespaces) for each in self.origins]
-            self._asked = (namespaces, np.array(of, dtype=np.bool_))
-        return self._asked[1]
+            known = self._asked = (namespaces, np.array(of, dtype=np.bool_))
+        return known[1]
 
     def kept(self, which: NDArray[np.bool_], one_list: Callable[[list[SeriesKey]], list[SeriesKey]]) -> Kept:
         """`one_list`: the names, as the same object as before where they are equal."""
-        if self._kept is None or not np.array_equal(self._kept.which, which):
+        kept = self._kept
+        if kept is None or not np.array_equal(kept.which, which):
             nobody = Origin(SeriesKey("", ""), b"")
             kept = Kept.of(which, [self.origins[place] or nobody for place in np.flatnonzero(which).tolist()])
             kept.names = one_list(kept.names)
             self._kept = kept
-        return self._kept
+        return kept
 
     def limits_beside(self, kept: Kept) -> Counts | None:
         """The place here of the limit of each value; None where not each of them has exactly one."""
-        if self._limits is None or self._limits[0] is not kept:
+        known = self._limits
+        if known is None or known[0] is not kept:
             place_of = {origin: place for place, origin in enumerate(self.origins) if origin is not None}
             once = len(place_of) == len(self.origins) - self.origins.count(None)
             places = [place_of.get(origin, -1) for origin in kept.origins] if once else [-1]
-            self._limits = (kept, None if min(places, default=0) < 0 else np.array(places, dtype=np.int64))
-        return self._limits[1]
+            known = self._limits = (kept, None if min(places, default=0) < 0 else np.array(places, dtype=np.int64))
+        return known[1]
 
 
 class Origins:
     """The origins of label sets, computed once for each and then found by the bytes that were sent, as long as they are
-    sent; and those of whole lists, found by their digests."""
+    sent; and those of whole lists, found by their digests. Used by several threads."""
 
     def __init__(self) -> None:
         # By the namespace that overrides the label, and the label set as it was sent.
@@ -111,27 +116,29 @@ class Origins:
         self._origins: dict[tuple[SeriesKey, bytes], Origin] = {}
         self._lists: list[list[SeriesKey]] = []
         self._answers: dict[tuple[str | None, bytes], Found] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return sum(len(each) for known in (self._found, self._before) for each in known.values())
 
     def of(self, series: SentSeries, scope: Scope) -> Found:
         """The origin of each series. Raises BadResponse."""
-        if scope.until - self._since >= _REMEMBERED:
-            self._forget_what_is_not_sent()
-            self._since = scope.until
-        if len(self) > 16 * len(series) + 1_000_000:
-            self._forget_what_is_not_sent()
-            self._before = {}  # label sets that are new each time
         # JSON has no bare zero byte, so two lists that are joined alike are alike.
         digest = hashlib.blake2b(b"\0".join(series.labels), digest_size=16).digest()
-        same = self._answers.pop((scope.namespace, digest), None)
-        if same is None:
-            same = Found(self._each(series, scope))
-            if len(self._answers) >= _LISTS:
-                del self._answers[next(iter(self._answers))]
-        self._answers[scope.namespace, digest] = same  # the latest last
-        return same
+        with self._lock:
+            if scope.until - self._since >= _REMEMBERED:
+                self._forget_what_is_not_sent()
+                self._since = scope.until
+            if len(self) > 16 * len(series) + 1_000_000:
+                self._forget_what_is_not_sent()
+                self._before = {}  # label sets that are new each time
+            same = self._answers.pop((scope.namespace, digest), None)
+            if same is None:
+                same = Found(self._each(series, scope))
+                if len(self._answers) >= _ANSWERS:
+                    del self._answers[next(iter(self._answers))]
+            self._answers[scope.namespace, digest] = same  # the latest last
+            return same
 
     def _forget_what_is_not_sent(self) -> None:
         self._before, self._found, self._origins, self._answers = self._found, {}, {}, {}
@@ -143,24 +150,25 @@ class Origins:
             try:
                 found.append(known[sent])
             except KeyError:
-                found.append(self._look(sent, scope))
+                found.append(self._look(sent, scope, known))
         return found
 
     def one_list(self, names: list[SeriesKey]) -> list[SeriesKey]:
         """The names, as the same object as before where they are equal."""
-        for known in self._lists:
-            if known is names or known == names:
-                return known
-        self._lists = [names, *self._lists[: _LISTS - 1]]
-        return names
+        with self._lock:
+            for known in self._lists:
+                if known is names or known == names:
+                    return known
+            self._lists = [names, *self._lists[: _LISTS - 1]]
+            return names
 
-    def _look(self, sent: bytes, scope: Scope) -> Origin | None:
+    def _look(self, sent: bytes, scope: Scope, known: dict[bytes, Origin | None]) -> Origin | None:
         before = self._before.get(scope.namespace, {})
         origin = before[sent] if sent in before else _origin(sent, scope)
         if origin is not None:
             # One object for all label sets of the same origin: limits are often sent with other labels than values.
             origin = self._origins.setdefault((origin.key, origin.identity), origin)
-        self._found[scope.namespace][sent] = origin
+        known[sent] = origin
         return origin
 
 
@@ -170,9 +178,11 @@ def _origin(sent: bytes, scope: Scope) -> Origin | None:
     key = _key(metric, scope)
     if key is None:
         return None
-    return Origin(
-        key, msgspec.json.encode({name: metric[name] for name in sorted(metric) if name not in _NOT_IDENTITY})
-    )
+    known = {name: metric[name] for name in sorted(metric) if name not in _NOT_IDENTITY}
+    labels = scope.labels
+    if scope.namespace is None and known.keys() == {labels.namespace, labels.pod, labels.container}:
+        return Origin(key, b"")  # the key says all; of a hundred thousand pods the JSON would take 20 MB
+    return Origin(key, msgspec.json.encode(known))
 
 
 def _key(metric: Mapping[str, str], scope: Scope) -> SeriesKey | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
-from leakwarden.core.model.readings import Answer, NoData, QueryFailed, Sampled, SeriesBlock, SeriesKey
+import numpy as np
+
+from leakwarden.core.model.readings import Answer, LimitBlock, NoData, QueryFailed, Sampled, SeriesBlock, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +34,21 @@ def smaller(namespaces: frozenset[str], named: int) -> list[frozenset[str]]:
     return [frozenset(ordered[first : first + size]) for first in range(0, len(ordered), size)]
 
 
-def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
+def together(
+    answers: Mapping[frozenset[str], Answer],
+    one_list: Callable[[list[SeriesKey]], list[SeriesKey]] = lambda names: names,
+) -> Answer:
     """One answer of those for its parts. Where some failed and others did not, it names the namespaces that it
-    lacks."""
+    lacks. `one_list`: the names, as the same object as before where they are equal."""
     if len(answers) == 1:
         return next(iter(answers.values()))
     series: list[SeriesBlock] = []
-    limits: dict[SeriesKey, float] = {}
+    limits: list[LimitBlock] = []
     failed: dict[str, QueryFailed] = {}
     for part, answer in answers.items():
         if isinstance(answer, Sampled):
             series.append(SeriesBlock.of(answer.series))
-            limits.update(answer.limits)
+            limits.append(LimitBlock.of(answer.limits))
         elif isinstance(answer, QueryFailed):
             failed.update(dict.fromkeys(part, answer))
     told = list(answers.values())
@@ -53,4 +58,8 @@ def together(answers: Mapping[frozenset[str], Answer]) -> Answer:
             return absent or NoData("NoSeries", "no pod of these namespaces has it")
         if absent is None:
             return next(iter(failed.values()))
-    return replace(Sampled(SeriesBlock.together(series), limits), failed=failed)
+    block = SeriesBlock.together(series)
+    names = one_list(list(block.names))
+    every = one_list([name for each in limits for name in each.names])
+    of_each = LimitBlock(every, np.concatenate([each.limits for each in limits]))
+    return Sampled(SeriesBlock(names, block.sizes, block.t, block.v), of_each, failed)

@@ -37,21 +37,13 @@ class PodSeries(NamedTuple):
     limit: float | None  # in the signal's unit; None where the source gave none
 
 
-class Newest(NamedTuple):
-    """The newest reading and the limit of each series of a signal, as plain numbers; NaN where there is none."""
-
-    t: list[float]  # epoch s
-    v: list[float]
-    limits: list[float]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Owned:
     """The owners of the series in a list of names."""
 
     names: Sequence[SeriesKey]
     pods: Mapping[tuple[str, str], Pod]
-    uids: list[str]  # of the pods; empty where there is no such pod (any more)
+    uids: PodUids  # empty where there is no such pod (any more)
     earliest: Floats  # epoch s; earlier points are of another incarnation
     namespaces: list[str]  # each once
     of_namespace: NDArray[np.intp]  # place in `namespaces`
@@ -69,7 +61,7 @@ class _Owned:
         return cls(
             names,
             pods,
-            uids,
+            PodUids(uids),
             earliest=np.array(earliest, dtype=np.float64),
             namespaces=list(places),
             of_namespace=np.array(codes, dtype=np.intp),
@@ -77,31 +69,41 @@ class _Owned:
         )
 
 
+class PodUids:
+    """The UID of the pod of each series in a list, and the places of each pod's series, found once for all signals whose
+    series are of the same pods, and as long as these stay the same."""
+
+    def __init__(self, uids: list[str]) -> None:
+        self.each = uids
+        self._places: dict[str, Sequence[int]] | None = None
+
+    def places(self) -> Mapping[str, Sequence[int]]:
+        if self._places is None:
+            # Most pods have one series, and tuples are smaller than lists.
+            found: dict[str, Sequence[int]] = {}
+            for place, uid in enumerate(self.each):
+                found[uid] = (*found[uid], place) if uid in found else (place,)
+            self._places = found
+        return self._places
+
+
 class PodsSeries(Mapping[str, Sequence[PodSeries]]):
     """The series of a signal by the pod's UID, made on request."""
 
-    def __init__(self, uids: Sequence[str], block: StoredSeries, limits: Floats) -> None:
+    def __init__(self, uids: PodUids, block: StoredSeries, limits: Floats) -> None:
         """`uids`: the UID of the pod of each series in the block, in its order."""
         self._uids = uids
         self._block = block
         self._limits = limits
-        self._places: dict[str, list[int]] | None = None
-        self._newest: Newest | None = None
         self._arrays: tuple[Floats, Floats, Floats] | None = None
         self._looks: dict[Hashable, Any] = {}
 
     def places(self, uid: str) -> Sequence[int]:
         """The places of the pod's series in `newest()`."""
-        return self._index().get(uid, ())
+        return self._uids.places().get(uid, ())
 
-    def newest(self) -> Newest:
-        if self._newest is None:
-            t, v, limits = self.newest_arrays()
-            self._newest = Newest(t.tolist(), v.tolist(), limits.tolist())
-        return self._newest
-
-    def newest_arrays(self) -> tuple[Floats, Floats, Floats]:
-        """The same as arrays: times, values and limits."""
+    def newest(self) -> tuple[Floats, Floats, Floats]:
+        """Time (epoch s), value and limit of the newest reading of each series; NaN where there is none."""
         if self._arrays is None:
             self._arrays = (*self._block.newest(), self._limits)
         return self._arrays
@@ -127,37 +129,25 @@ class PodsSeries(Mapping[str, Sequence[PodSeries]]):
         """Whether each place of both is of the same pod."""
         return self._uids is other._uids
 
-    def like(self, other: PodsSeries) -> None:
-        """Take the places of another signal whose series are of the same pods, if they are."""
-        if self._uids is other._uids:
-            self._places = other._index()
-
-    def _index(self) -> dict[str, list[int]]:
-        if self._places is None:
-            self._places = {}
-            for place, uid in enumerate(self._uids):
-                self._places.setdefault(uid, []).append(place)
-        return self._places
-
     def __getitem__(self, uid: str) -> Sequence[PodSeries]:
         found = []
-        for place in self._index()[uid]:
+        for place in self._uids.places()[uid]:
             limit = float(self._limits[place])
             found.append(PodSeries(self._block.names[place], self._block.at(place), None if limit != limit else limit))
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._index())
+        return iter(self._uids.places())
 
     def __len__(self) -> int:
-        return len(self._index())
+        return len(self._uids.places())
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """The stored readings of a signal."""
 
-    uids: list[str]
+    uids: PodUids
     block: StoredSeries
     limits: Floats
     pods: Mapping[tuple[str, str], Pod]  # those that existed when it was stored
@@ -185,7 +175,7 @@ class ReadingHistory:
     def append(self, signal: str, answer: Sampled, pods: Mapping[tuple[str, str], Pod], now: float) -> None:
         """Add an answer's points for the pods that exist; forget pods that do not, and points out of the lookback."""
         new = SeriesBlock.of(answer.series)
-        old = self._signals.get(signal) or _Kept([], StoredSeries(()), np.empty(0), pods)
+        old = self._signals.get(signal) or _Kept(PodUids([]), StoredSeries(()), np.empty(0), pods)
         if not len(new.names) and old.pods is pods:
             return  # nothing is new, and no pod has gone: so it is in ticks between two readings of the source
         self._grouped.pop(signal, None)
@@ -225,10 +215,7 @@ class ReadingHistory:
             kept = self._signals.get(signal)
             if kept is None:
                 return _NOTHING
-            grouped = PodsSeries(kept.uids, kept.block, kept.limits)
-            for other in self._grouped.values():
-                grouped.like(other)
-            self._grouped[signal] = grouped
+            self._grouped[signal] = PodsSeries(kept.uids, kept.block, kept.limits)
         return self._grouped[signal]
 
     def _owners(self, names: Sequence[SeriesKey], pods: Mapping[tuple[str, str], Pod]) -> _Owned:
@@ -241,7 +228,7 @@ class ReadingHistory:
         return found
 
 
-_NOTHING = PodsSeries((), StoredSeries(()), np.empty(0))
+_NOTHING = PodsSeries(PodUids([]), StoredSeries(()), np.empty(0))
 
 
 class _Rows(NamedTuple):
@@ -250,7 +237,7 @@ class _Rows(NamedTuple):
     names: Sequence[SeriesKey]
     was: Counts  # their places in the stored block, -1 where they are not in it
     answered_at: Counts  # their places in the answer, -1 where they are not in it
-    uids: list[str]
+    uids: PodUids
     # Bounds in epoch s of the points of the answered ones.
     earliest: Floats
     cutoff: Floats
@@ -258,7 +245,7 @@ class _Rows(NamedTuple):
 
 def _rows(
     old: _Kept, owned: _Owned, pods: Mapping[tuple[str, str], Pod]
-) -> tuple[Sequence[SeriesKey], list[str], Counts, Counts]:
+) -> tuple[Sequence[SeriesKey], PodUids, Counts, Counts]:
     """Names and pods' UIDs of the stored series that still exist, then of the new ones."""
     if owned.names is old.block.names and owned.everybody:
         same = np.arange(len(owned.names))
@@ -266,21 +253,21 @@ def _rows(
     if not len(old.block.names) and owned.everybody:
         places = np.arange(len(owned.names))
         return owned.names, owned.uids, np.full(len(places), -1), places
-    at = {name: place for place, name in enumerate(owned.names) if owned.uids[place]}
+    at = {name: place for place, name in enumerate(owned.names) if owned.uids.each[place]}
     names, uids, was, answered = [], [], [], []
     for place, name in enumerate(old.block.names):
         if (name.namespace, name.pod) in pods:
             new = at.pop(name, -1)
             names.append(name)
-            uids.append(owned.uids[new] if new >= 0 else old.uids[place])
+            uids.append(owned.uids.each[new] if new >= 0 else old.uids.each[place])
             was.append(place)
             answered.append(new)
     for name, new in at.items():
         names.append(name)
-        uids.append(owned.uids[new])
+        uids.append(owned.uids.each[new])
         was.append(-1)
         answered.append(new)
-    return names, uids, np.array(was, dtype=np.int64), np.array(answered, dtype=np.int64)
+    return names, PodUids(uids), np.array(was, dtype=np.int64), np.array(answered, dtype=np.int64)
 
 
 def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> StoredSeries:
@@ -289,10 +276,7 @@ def _merged(old: _Kept, new: SeriesBlock, rows: _Rows) -> StoredSeries:
     # Another pod of the same name is another incarnation.
     same = (
         np.array(
-            [
-                at < 0 or uid is old.uids[at] or uid == old.uids[at]
-                for at, uid in zip(rows.was.tolist(), rows.uids, strict=True)
-            ],
+            [at < 0 or uid == old.uids.each[at] for at, uid in zip(rows.was.tolist(), rows.uids.each, strict=True)],
             dtype=np.bool_,
         )
         if rows.uids is not old.uids

@@ -47,6 +47,7 @@ NEARLY = 0.85
 # A level that has risen from each fifth of its life to the next, by this share of itself in all, may be a leak from the
 # first minute on, and is not taken as the usual one.
 _PARTS, _RISEN = 5, 0.15
+_AT_ONCE = 8_000  # rows of which windows are looked at together
 
 
 def judge_by_the_past(state: DetectorState, now: float) -> None:
@@ -110,16 +111,21 @@ def _rises_since_birth(state: DetectorState, rows: Ints, age: Floats) -> Bools:
     found = np.zeros(len(rows), np.bool_)
     widest = np.minimum(np.searchsorted(np.asarray(WIDTHS) * SLOTS, age), DAY - 1)  # the width that holds the whole age
     for k in np.unique(widest):
-        here = np.flatnonzero(widest == k)
-        lo = state.cascade.window(k, rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
-        there = ~np.isnan(lo)
-        first = np.argmax(there, axis=1)[:, None]
-        part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)
-        lows = np.stack([np.where(there & (part == i), lo, np.inf).min(axis=1) for i in range(_PARTS)], axis=1)
-        with np.errstate(invalid="ignore"):
-            risen = (np.diff(lows, axis=1) > 0).all(axis=1) & (lows[:, -1] > (1 + _RISEN) * lows[:, 0])
-        found[here] = risen & np.isfinite(lows).all(axis=1)
+        for here in _in_parts(np.flatnonzero(widest == k)):
+            lo = state.cascade.window(k, rows[here], (age[here] // WIDTHS[k]).astype(np.int64)).lo
+            there = ~np.isnan(lo)
+            first = np.argmax(there, axis=1)[:, None]
+            part = (np.arange(SLOTS) - first) * _PARTS // np.maximum(SLOTS - first, 1)
+            lows = np.stack([np.where(there & (part == i), lo, np.inf).min(axis=1) for i in range(_PARTS)], axis=1)
+            with np.errstate(invalid="ignore"):
+                risen = (np.diff(lows, axis=1) > 0).all(axis=1) & (lows[:, -1] > (1 + _RISEN) * lows[:, 0])
+            found[here] = risen & np.isfinite(lows).all(axis=1)
     return found
+
+
+def _in_parts(rows: Ints) -> list[Ints]:
+    """Windows of all rows at once would take a kilobyte of each."""
+    return np.array_split(rows, -(-len(rows) // _AT_ONCE))
 
 
 def _rescale(state: DetectorState, rows: Rows, limit: Floats) -> None:

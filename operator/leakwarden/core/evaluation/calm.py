@@ -102,7 +102,7 @@ class CalmSignal:
         it cannot be said of all at once."""
         assert self.series is not None
         standard = self._asked.standard
-        t, v, limits = self.series.newest_arrays()
+        t, v, limits = self.series.newest()
         verdicts = None
         if standard.growth:
             assert growth is not None
@@ -144,13 +144,12 @@ class CalmSignal:
 
     def _is_calm(self, uid: str, place: int) -> bool:
         assert self.series is not None
-        newest, standard = self.series.newest(), self._asked.standard
-        value = newest.v[place]
-        if not -standard.max_age <= self._now - newest.t[place] <= standard.max_age:  # also where it is missing: NaN
+        standard = self._asked.standard
+        read, value, known = (each.item(place) for each in self.series.newest())
+        if not -standard.max_age <= self._now - read <= standard.max_age:  # also where it is missing: NaN
             return False
         if value != value:  # not a number: no comparison below would say so
             return False
-        known = newest.limits[place]
         limit = None if known != known else known
         if limit is None and self._of_container and self._workload is not None and self.series is not None:
             limit = container_memory_limit(self._workload, self.series.container(place))

@@ -113,6 +113,13 @@ class LimitBlock(Mapping[SeriesKey, float]):
         self.limits = limits
         self._at: dict[SeriesKey, int] | None = None
 
+    @classmethod
+    def of(cls, limits: Mapping[SeriesKey, float]) -> LimitBlock:
+        """The same limits as a block."""
+        if isinstance(limits, LimitBlock):
+            return limits
+        return cls(list(limits), np.array(list(limits.values()), dtype=np.float64))
+
     def __getitem__(self, key: SeriesKey) -> float:
         if self._at is None:
             known = np.flatnonzero(~np.isnan(self.limits)).tolist()

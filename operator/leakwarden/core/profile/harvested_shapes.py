@@ -233,11 +233,12 @@ def kind_by_names(below: Stack, running: Stack) -> Shape:
     (`below`: the calls below the team's) and of the type that runs the goroutine. Both innermost first."""
     call = next((f.function for f in reversed(below) if _library(f)), "")
     mine = [f.function for f in reversed(running) if _library(f)]
-    kind = next((kind for one in mine if (kind := receiver(one))), mine[0] if mine else "")
+    owner = next((kind for one in mine if (kind := receiver(one))), "")
+    kind = owner or (mine[0] if mine else "")
     begun = next((shape for one in mine if (shape := begun_by(one)) is not None), None)
     if begun is not None:
         return begun
-    return _made_and_kept(call, kind) if call or kind else UNKNOWN
+    return _made_and_kept(call, kind, named=bool(owner)) if call or kind else UNKNOWN
 
 
 # Beginnings of methods' names, and of the methods that end what these began.
@@ -272,18 +273,21 @@ def _library(frame: Frame) -> bool:
     return "." in package(frame.function).partition("/")[0]
 
 
-def _made_and_kept(call: str, running: str) -> Shape:
-    """By names alone: `call` of the library made the things, and `running` is the type, or function, of the goroutines."""
+def _made_and_kept(call: str, running: str, *, named: bool) -> Shape:
+    """By names alone: `call` of the library made the things, and `running` is the type of the goroutines, or, not `named`,
+    only their function."""
     path = package(call or running)
     kind = spoken(running)
     said = spoken(call)
     made = f"what {said} makes" if said else f"a {kind}"
-    of = f", most likely a {kind}," if kind and said else ""
+    of = f", most likely a {kind}," if kind and said and named else ""
+    gives = f"what {said or 'made it'} gives"
+    things = f"{kind or said}, or {gives}," if named or not said else gives
     return replace(
         UNKNOWN,
         title=f"{made} is kept, with its goroutines",
-        why=f"goroutines of {kind or said} stay: {made}{of} was not ended",
-        fix=f"see whether {kind or said}, or what {said or 'made it'} gives, has a Close, Stop, Shutdown or Release, or takes a"
+        why=f"goroutines of {kind or said} stay: {made}{of} was not ended, and there is one more with each call",
+        fix=f"see whether {things} has a Close, Stop, Shutdown or Release, or takes a"
         " context: call it, or cancel that, when the request or the owner ends; or make one at start and share it",
         docs=f"https://pkg.go.dev/{path}",
         modules=(path,),

@@ -111,18 +111,24 @@ class Keepers:
         rows = {row.name: row for row in KEEPERS if row.library and any(_of(row, f"{p}.x") for p in self._running)}
         return next(iter(rows.values())) if len(rows) == 1 else None
 
-    def cancels(self, site: HeldSite) -> Frame | None:
-        """The team's line that makes a context with a cancel function for the same call as this line; None where no profile
-        shows one. Samples of which nothing is in use count as well: they show that the call is made."""
-        near = {enclosing(f.function) for f in [f for f in site.stack if self._team(f)][:NEAR]}
+    @cached_property
+    def _cancelling(self) -> dict[str, Frame]:
+        """By the team's functions that make a context with a cancel function, and their nearest callers: the line that does.
+        Samples of which nothing is in use count as well: they show that the call is made."""
+        found: dict[str, Frame] = {}
         for sample in self.heap.samples if self.heap is not None else ():
             for at, (inner, outer) in enumerate(zip(sample.stack, sample.stack[1:], strict=False)):
                 if inner.function.startswith(_CANCELS) and self._team(outer):
-                    callers = [f for f in sample.stack[at + 1 :] if self._team(f)][:NEAR]
-                    if any(enclosing(f.function) in near for f in callers):
-                        return outer
+                    for frame in [f for f in sample.stack[at + 1 :] if self._team(f)][:NEAR]:
+                        found.setdefault(enclosing(frame.function), outer)
                     break
-        return None
+        return found
+
+    def cancels(self, site: HeldSite) -> Frame | None:
+        """The team's line that makes a context with a cancel function for the same call as this line; None where no profile
+        shows one."""
+        near = [enclosing(f.function) for f in site.stack if self._team(f)][:NEAR]
+        return next((self._cancelling[one] for one in near if one in self._cancelling), None)
 
     def outlived(self, site: HeldSite) -> tuple[str, int]:
         """The team's function that answers a request which the things of this line have outlived, and the number of such

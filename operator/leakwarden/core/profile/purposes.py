@@ -59,6 +59,22 @@ PURPOSES = (
         " idle",
     ),
     _purpose(
+        "limiter limiters quota quotas throttle throttles throttler buckets attempts strikes counters tally tallies",
+        "state of {kind} that is kept for every key ever seen",
+        "drop keys that were not seen for a while (a sweep by the time of their last use, or a bounded LRU), and key it by something of which"
+        " there is a bounded number: no identifiers, addresses or paths",
+    ),
+    _purpose(
+        "hooks observers callbacks observer callback",
+        "callbacks that {kind} keeps and never takes out",
+        "let the call that registers give a function that takes it out again, and defer that where the owner ends; or register once, at start",
+    ),
+    _purpose(
+        "keyed mutexes keylock keylocks lockmap",
+        "locks of {kind} that are kept for every key",
+        "count the users of each lock and delete it with the last one, or use a fixed number of locks and choose one by a hash of the key",
+    ),
+    _purpose(
         "refresh refreshed renew renewed update updated upsert replace replaced reload reloaded rewarm",
         "entries that {kind} keeps and never removes",
         "for a key that is there already replace the old entry everywhere it is kept: a list, heap or slice beside the map keeps the old element,"
