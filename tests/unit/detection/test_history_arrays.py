@@ -100,7 +100,7 @@ def _ticks(draw: st.DrawFn) -> list[tuple[dict[SeriesKey, list[int]], int, float
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_ticks(), st.integers(0, 30))
 def test_the_pieces_of_many_ticks_are_what_was_read_together(
     ticks: list[tuple[dict[SeriesKey, list[int]], int, float]], restarted: int

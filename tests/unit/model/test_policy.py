@@ -133,6 +133,30 @@ def test_a_policy_that_cannot_be_read_is_never_the_one_it_was_before() -> None:
     assert "spec.signals[0].query" in held.error
 
 
+def test_a_policy_that_was_made_again_under_its_name_is_the_only_one_of_it() -> None:
+    store = PolicyStore()
+    store.put(body(metadata={"uid": "first"}))
+    store.put(body("other", metadata={"uid": "another"}))
+    store.put(body(metadata={"uid": "second"}))
+    assert sorted(each.uid for each in store.all()) == ["another", "second"]
+    store.remove("first")  # its deletion is shown late
+    store.put(body(metadata={"uid": "third"}))
+    assert sorted(each.uid for each in store.all()) == ["another", "third"]
+
+
+def test_a_status_that_the_watch_shows_again_is_held_once_and_another_one_is_taken() -> None:
+    store = PolicyStore()
+    store.put(body())
+    (held,) = store.all()
+    written = held.status.model_copy(update={"observed_generation": 7})
+    store.wrote(held.uid, "101", written)
+    shown = written.model_dump(mode="json", by_alias=True, exclude_none=True)
+    store.put({**body(), "status": shown})
+    assert store.all()[0].status is written
+    store.put({**body(), "status": {**shown, "observedGeneration": 8}})
+    assert store.all()[0].status.observed_generation == 8
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
