@@ -415,7 +415,8 @@ class WindowQuestions:
         """Is it clean and high enough to act on, once it is a leak?
 
         An hour of two bursts, or of a queue that grows with the load, is up to 18 times its noise; above some levels
-        any line will do. Minutes that no wider window shows must be higher than a burst."""
+        any line will do. Minutes that no wider window shows must be higher than a burst, or have nearly reached the limit
+        in a workload that has been known for a day: its first burst comes earlier."""
         gates, k, raw, left, beside = self.gates, self.width_index, self.raw, self.left, self.beside
         known = self.is_trusted & (beside.rated | (k <= 1))
         sure = known | (self.growth > gates.sure_clear * raw.noise)
@@ -428,7 +429,7 @@ class WindowQuestions:
         owed = nearly_full & (beside.quantum <= gates.coarse)
         sure &= ~beside.rated | (left.slope_low > gates.sure_unexplained * raw.slope) | owed
         sure &= nearly_full | (self.growth > gates.sure_growth)
-        return sure | (beside.ahead <= gates.surge_sure)
+        return sure | (beside.history & (beside.ahead <= gates.surge_sure))
 
     @cached_property
     def is_suspect(self) -> Bools:
