@@ -226,6 +226,19 @@ def test_a_companys_library_is_the_way_whether_it_is_named_or_not(modules: tuple
     assert "Close, Stop, Shutdown or Release" in found.fix
 
 
+def test_goroutines_of_a_companys_library_are_not_of_its_server() -> None:
+    """An added module has code for many things, and one of them is the server that every service has."""
+    listening: list[Frame | str] = [
+        "internal/poll.runtime_pollWait@1",
+        "net.(*TCPListener).Accept@2",
+        "net/http.(*Server).Serve@3",
+        Frame("example.net/kit/app.(*App).Run.func1", "/kit/app/app.go", 64),
+    ]
+    goroutine = [goroutines((number, WORKER), (1, listening)) for number in (100, 900)]
+    (found,) = suspects(Capture(goroutine, [heap((900, 800, STARTED))], None, 10.0), modules=("example.net/kit",))
+    assert (found.function, found.line, found.count) == ("main.send", 8, 900)
+
+
 def test_what_no_line_of_the_teams_explains_is_told_with_the_librarys_own() -> None:
     strange = ["runtime.selectgo@1", "example.com/unheard/of.(*Client).loop@3"]
     (found,) = between(goroutines((100, strange)), goroutines((900, strange)))

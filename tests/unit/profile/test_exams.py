@@ -24,6 +24,7 @@ EXAMS = {
     "exam4": (25, 35),
     "exam5": (23, 29),
     "exam6": (14, 22),
+    "exam7": (19, 26),
     "cases": (10, 12),
 }
 
@@ -127,6 +128,7 @@ KINDS = {
         "manifests": "zstd.Decoder not closed",
         "voyages": "contexts that are never cancelled, with their values (made in stopper.Stopper.Attach)",
     },
+    "exam7": {"leases": "a loop on a ticker that never ends"},
 }
 
 

@@ -103,7 +103,7 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
     """Every line with its goroutines; one line per kind for libraries. Raises ProfileError."""
     waits = Waits(origins, ownership)
     direct: dict[tuple[str, object], Line] = {}
-    indirect: dict[tuple[str, str], Line] = {}
+    indirect: dict[tuple[str, str, object], Line] = {}
     for one in standings(capture):
         stack = one.group.stack
         if not stack or _profiles(stack):
@@ -124,11 +124,11 @@ def lines_of(capture: Capture, ownership: Ownership, origins: Origins) -> list[L
                 shape = IDLE if _idle(stack) else SERVED
             # The way a library's goroutine waits does not show its kind; its function does.
             shape = shape if shape.modules else UNKNOWN
-            key = (shape.name if shape.modules else "", module)
-            line = indirect.setdefault(key, Line(shape, None, module, []))
+            # An added module has code for many things, so its goroutines are told apart by their line.
+            added = CallSite.on(stack, at, ownership) if at is not None else None
+            key = (shape.name if shape.modules else "", module, added and added.frame)
+            line = indirect.setdefault(key, Line(shape, added, module, []))  # the caller of that place may be found yet
             line.load = line.load or shape in (SERVED, IDLE)
-            if at is not None:
-                line.place = CallSite.on(stack, at, ownership)  # of an added module; its caller may be found yet
         line.standing.append(one)
     return [*direct.values(), *_gathered(list(indirect.values()))]
 
@@ -146,8 +146,8 @@ def _module(stack: Stack, ownership: Ownership) -> str:
 
 
 def _gathered(lines: list[Line]) -> list[Line]:
-    """Goroutines of one module that show no kind by themselves are counted with the module's kind that grew most."""
-    kept = [line for line in lines if line.shape.modules]
+    """Goroutines of one library that show no kind by themselves are counted with the library's kind that grew most."""
+    kept = [line for line in lines if line.shape.modules or line.place is not None]
     for line in lines:
         if line in kept:
             continue
