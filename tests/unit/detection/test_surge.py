@@ -144,6 +144,14 @@ def test_a_leak_of_minutes_in_the_middle_of_a_life_is_told_three_minutes_before_
     assert told.seconds_low <= 1.5 * (one.t[-1] - told.time)
 
 
+def test_a_heap_that_climbs_so_may_only_wait_for_its_collection() -> None:
+    counted = leaks_for(14, 2)
+    heap = replace(counted, signal="heap", v=counted.v * 2.0**20, limit=1000 * 2.0**20)
+
+    assert max(c.verdict for c in replayed(counted)) >= LEAKING
+    assert max(c.verdict for c in replayed(heap)) < LEAKING
+
+
 @pytest.mark.slow
 def test_a_leak_of_minutes_of_a_workload_that_is_known_for_a_day_is_acted_on_before_its_end() -> None:
     one = leaks_for(20, 27)

@@ -205,7 +205,10 @@ def _weigh(
         above[use] -= explained.part
         unsure[use] = explained.slope_error
     lasting = _climbed_before(state, gates, rows, current, raw) if k == 0 else np.ones(len(rows), np.bool_)
-    latest = surge(gates, lo, hi, left) if k == 0 else Surge.none(len(rows))
+    latest = Surge.none(len(rows))
+    counts = np.flatnonzero(~of_row.memory[rows])
+    if k == 0 and len(counts):
+        latest.put(counts, surge(gates, lo[counts], hi[counts], left[counts]))
     group = of_row.group[rows]
     history = now - state.origin[group] > 26 * 3600
     readings = WIDTHS[k] / np.where(np.isnan(of_row.step[rows]), WIDTHS[0], of_row.step[rows])

@@ -5,6 +5,8 @@ window is the quiet time before it, so that the whole is neither straight nor st
 one line, longer and straighter than a burst climbs, and so steep that the limit is near.
 
 The line is the least-squares line over the latest buckets, over as many of them as possible.
+
+It is looked for in what is counted, and not in memory: between two collections a healthy heap climbs as straight.
 """
 
 from __future__ import annotations
