@@ -128,7 +128,11 @@ KINDS = {
         "manifests": "zstd.Decoder not closed",
         "voyages": "contexts that are never cancelled, with their values (made in stopper.Stopper.Attach)",
     },
-    "exam7": {"leases": "a loop on a ticker that never ends"},
+    "exam7": {
+        "leases": "a loop on a ticker that never ends",
+        "shelf": "what minio-go.Client.ListObjects sends is not read to its end",
+        "tracker": "channel send that nobody receives: the reader of what fanout.Hub.Watch started has left",
+    },
 }
 
 

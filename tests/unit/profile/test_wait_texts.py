@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leakwarden.core.profile.evidence import Suspect
 from leakwarden.core.profile.pprof import Frame, Profile, StackSample
 from leakwarden.core.profile.suspects import Capture, explain
 from tests.unit.profile.profile_builders import call, goroutines, stack
+from tests.unit.profile.profile_builders import heap as kept
 
 GROWING = frozenset({"goroutines"})
 REQUEST = ["net/http.HandlerFunc.ServeHTTP", "net/http.(*conn).serve"]
@@ -28,15 +31,15 @@ def test_senders_whose_caller_has_left_get_room_first() -> None:
     found = told(
         "runtime.chansend1", "example.org/shop/race.First.func1@30", "golang.org/x/sync/errgroup.(*Group).Go.func1"
     )
-    assert found.title == "channel send that nobody receives: race.First has left its senders"
-    assert before(found.fix, "room for every sender", "select on a context's Done")
+    assert found.title == "channel send that nobody receives: the reader of what race.First started has left"
+    assert before(found.fix, "room for every sender", "select on a done channel")
     deeper = told(
         "runtime.chansend1",
         "main.(*books).look@60",
         "main.(*books).sums.func1@9",
         "golang.org/x/sync/errgroup.(*Group).Go.func1",
     )
-    assert deeper.title == "channel send that nobody receives: main.books.sums has left its senders"
+    assert deeper.title == "channel send that nobody receives: the reader of what main.books.sums started has left"
 
 
 def test_a_method_that_waits_for_its_own_senders_is_one_that_asks() -> None:
@@ -50,6 +53,23 @@ def test_senders_of_a_generator_are_left_by_its_caller() -> None:
     assert found.title.endswith("the reader of the channel that feed.lines makes or fills has left")
     assert before(found.fix, "select on a context's Done", "make(chan T, n)")
     assert "has left its senders" not in found.title
+
+
+LISTING = "example.com/store/v7.(*Client).List"
+LISTED: list[str | Frame] = [f"{LISTING}@90", "main.(*shelf).top@30", *REQUEST]
+
+
+@pytest.mark.parametrize("waits", ["runtime.chansend1", "runtime.selectgo"])
+def test_a_listing_that_is_left_early_is_not_called_a_client_that_was_not_ended(waits: str) -> None:
+    found = told(waits, f"{LISTING}.func1@95", heap=[kept((900, 800, LISTED))])
+    assert found.line == 30
+    assert found.title == "what store.Client.List sends is not read to its end"
+    assert before(found.fix, "an iterator", "read the rest after that")
+
+
+def test_a_library_that_only_selects_for_something_that_was_made_is_not_ended() -> None:
+    found = told("runtime.selectgo", "example.com/store/v7.(*Client).loop@95", heap=[kept((900, 800, LISTED))])
+    assert found.title == "what store.Client.List makes is kept, with its goroutines"
 
 
 def test_senders_to_a_queue_look_for_its_reader_first() -> None:

@@ -10,7 +10,7 @@ from leakwarden.core.profile.kept_shapes import REGISTERED
 from leakwarden.core.profile.modules import guessed
 from leakwarden.core.profile.ownership import enclosing, package, receiver, symbol
 from leakwarden.core.profile.pprof import Frame
-from leakwarden.core.profile.shapes import Shape
+from leakwarden.core.profile.shapes import CHANNEL_SEND, SELECT, Shape
 from leakwarden.core.profile.stacks import Stack
 from leakwarden.core.profile.standard_shapes import UNKNOWN
 
@@ -21,7 +21,7 @@ FUNCTION, OPPOSITE, NAME = "func", "^", "="
 NOT_ENDED = Shape(
     "LibraryObjectNotEnded",
     "an object of a library that is never ended",
-    "it stays, with its goroutines, memory and connections, until the method that ends it is called",
+    "it stays, with its memory, and its goroutines and connections if it has some, until the method that ends it is called",
     "call that method on every path (defer it right after the error check), or make one object at start and share it",
     docs="https://pkg.go.dev",
     specific=False,
@@ -145,7 +145,7 @@ def not_ended(call: str, kind: str, methods: Sequence[str], *, docs: str, module
     return replace(
         NOT_ENDED,
         title=f"{thing} {_STATE.get(first, 'never ended')}",
-        why=f"{call} gives a {name}, which stays, with its goroutines, memory and connections, until {first}",
+        why=f"{call} gives a {name}, which stays, with its memory, and its goroutines and connections if it has some, until {first}",
         fix=f"call {first}{more} on the {name} that {call} gives, on every path (defer it right after the error check), or make"
         " one at start and share it",
         docs=docs,
@@ -228,9 +228,10 @@ def kept_by_names(below: Stack, size: float) -> Shape | None:
     return None
 
 
-def kind_by_names(below: Stack, running: Stack) -> Shape:
+def kind_by_names(below: Stack, running: Stack, operation: str = "") -> Shape:
     """The kind of goroutines of a library of which nothing is known, by the names of the library's call that the team made
-    (`below`: the calls below the team's) and of the type that runs the goroutine. Both innermost first."""
+    (`below`: the calls below the team's) and of the type that runs the goroutine, both innermost first, and by the runtime's
+    entry that it waits in."""
     call = next((f.function for f in reversed(below) if _library(f)), "")
     mine = [f.function for f in reversed(running) if _library(f)]
     owner = next((kind for one in mine if (kind := receiver(one))), "")
@@ -238,7 +239,34 @@ def kind_by_names(below: Stack, running: Stack) -> Shape:
     begun = next((shape for one in mine if (shape := begun_by(one)) is not None), None)
     if begun is not None:
         return begun
+    if (call or kind) and _feeds(running, operation, call):
+        return _left_early(call, mine[0] if mine else call)
     return _made_and_kept(call, kind, named=bool(owner)) if call or kind else UNKNOWN
+
+
+def _feeds(running: Stack, operation: str, call: str) -> bool:
+    """Whether a library's own code waits in a send, or in a select of a closure of the very call that the team made: such a
+    call gives a channel and fills it."""
+    if not running or not _library(running[0]):
+        return False
+    root = next(frame.function for frame in reversed(running) if _library(frame))
+    name = call.replace("[...]", "").rpartition(".")[2]
+    own = root != call and enclosing(root) == call and not _MAKES.match(name)
+    return operation in CHANNEL_SEND or (own and operation in SELECT)
+
+
+def _left_early(call: str, sends: str) -> Shape:
+    said = spoken(call or sends)
+    return replace(
+        UNKNOWN,
+        title=f"what {said} sends is not read to its end",
+        why=f"a goroutine of {spoken(sends)} waits to send on a channel that is no longer read: the loop that read what {said} gives left early (it"
+        " had enough, met an error, returned), and there is one more with each call",
+        fix="where a loop leaves early use the form of the call that ends with it, if the library has one (an iterator, a callback, Next and Close);"
+        f" else pass {said} a context that is cancelled when this function returns (defer cancel()), and read the rest after that (for range ch {{}}),"
+        " since some send the context's error too; where there is a Close or Stop instead: call it",
+        docs=f"https://pkg.go.dev/{package(call or sends)}",
+    )
 
 
 # Beginnings of methods' names, and of the methods that end what these began.

@@ -198,7 +198,8 @@ def located(lines: Sequence[Line], origins: Origins) -> list[Line]:
         if cause is None:
             line.certain = False
             if line.shape is UNKNOWN and line.place is None:
-                line.shape = kind_by_names((), line.heaviest.group.stack)
+                group = line.heaviest.group
+                line.shape = kind_by_names((), group.stack, group.operation)
             found.append(line)
         else:
             cause.standing.extend(line.standing)
@@ -243,7 +244,10 @@ def _kind(line: Line, origin: Origin) -> Shape:
         return made
     if line.shape.specific and line.shape is not UNKNOWN:
         return specialised(line.shape, ending_below(origin.below))
-    return made if made is not None and not made.victim else kind_by_names(origin.below, line.heaviest.group.stack)
+    if made is not None and not made.victim:
+        return made
+    group = line.heaviest.group
+    return kind_by_names(origin.below, group.stack, group.operation)
 
 
 def _calls_under_way(found: list[Line], libraries: list[Line]) -> list[Line]:

@@ -170,7 +170,7 @@ def _of_one_call(shape: Shape, wait: Wait) -> Shape:
     starter = wait.starter
     name = spoken(starter) if starter else wait.name
     room = "where each goroutine sends once, give the channel room for every sender (make(chan T, n))"
-    if starter and (wait.around.collects(starter) or any(launches(f.function) for f in wait.stack)):
+    if starter and wait.around.collects(starter):
         return replace(
             shape,
             title=f"channel send that nobody receives: {name} has left its senders",
@@ -178,6 +178,16 @@ def _of_one_call(shape: Shape, wait: Wait) -> Shape:
             " at its deadline or before it had read all, and the channel has no room",
             fix=f"{room}; where it sends more, select on a context's Done together with the send, and cancel that context when {name}"
             " returns (defer cancel()). If the reader runs elsewhere: it must go on until the channel is closed",
+        )
+    if starter and any(launches(f.function) for f in wait.stack):
+        return replace(
+            shape,
+            title=f"channel send that nobody receives: the reader of what {name} started has left",
+            why=f"goroutines that {name} started send to a channel which is no longer read: {name} itself, or where it gives the channel away the"
+            " function that reads it, left with another answer, an error, at a deadline or before it had read all, and the channel has no room",
+            fix=f"{room}; where it sends more, select on a done channel or a context's Done together with the send, and close or cancel that when"
+            f" the reader leaves: where {name} reads by itself when it returns (defer cancel()), else in the stop or close that its reader"
+            " calls (to close only what feeds the goroutine does not end its send)",
         )
     made = f"that {name} makes or fills" if starter else f"that {name} fills"
     return replace(
